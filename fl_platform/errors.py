@@ -1,0 +1,163 @@
+"""The exception tree. Branches follow what the caller can do about it.
+
+FLError
+├── RetryError                 transport: try again, or another end point          exit 6
+│   ├── StoreUnavailable
+│   └── RpcUnavailable
+├── RejectedInput              a peer's bytes or claims: refuse the peer           exit 7
+│   ├── UpdateLengthMismatch   UpdateHashMismatch   UpdateHeaderMismatch
+│   ├── UpdateRangeExceeded    UpdateNormExceeded   UpdateNotFinite
+│   ├── ReceiptSignatureInvalid ReceiptParentMismatch ReceiptReplayed
+│   ├── ReceiptDuplicate       ReceiptForeign
+│   ├── EnvelopeInvalid        a key that does not open its update
+│   └── DocumentInvalid        malformed spec, bundle, CAR, CID ...
+├── ConfigError                wrong option, wallet, network: fix and run again     exit 5
+│   ├── WalletError            wrong password, no such wallet, empty wallet
+│   ├── UnknownTask   TaskClosed
+│   ├── NotEnoughTrainers      the rule cannot work with so few
+│   └── ChainBusy              another process holds the embedded chain
+├── ChainError                 the chain said no                                    exit 8
+│   └── TransactionReverted
+└── IntegrityError             something that must hold does not: stop              exit 4
+    ├── CidMismatch            StoreMissing (asked for, not there)
+    ├── StoreFull
+    └── AuditDifference
+"""
+
+from __future__ import annotations
+
+
+class FLError(Exception):
+    """Base of every error this package raises on purpose; the command line prints it without a traceback."""
+
+    exit_code = 1
+
+
+class RetryError(FLError):
+    """Transport failed; the same call may succeed later or elsewhere."""
+
+    exit_code = 6
+
+
+class StoreUnavailable(RetryError):
+    """A store's daemon or gateway did not answer in time, or refused."""
+
+
+class RpcUnavailable(RetryError):
+    """A chain end point did not answer in time, or refused."""
+
+
+class RejectedInput(FLError):
+    """Bytes or claims of a peer were refused. Nothing was parsed beyond the failed check."""
+
+    exit_code = 7
+
+
+class UpdateLengthMismatch(RejectedInput):
+    """An update's length is not the one that the model spec and codec imply."""
+
+
+class UpdateHashMismatch(RejectedInput):
+    """An update's bytes do not hash to what its receipt committed."""
+
+
+class UpdateHeaderMismatch(RejectedInput):
+    """An update's header names another format, width, size or model."""
+
+
+class UpdateRangeExceeded(RejectedInput):
+    """An update holds an integer outside the codec's symmetric range."""
+
+
+class UpdateNormExceeded(RejectedInput):
+    """An update's L2 norm is over the rule's bound."""
+
+
+class UpdateNotFinite(RejectedInput):
+    """A float tensor holds NaN or infinity."""
+
+
+class ReceiptSignatureInvalid(RejectedInput):
+    """A receipt's signature is malformed, malleable or not its trainer's."""
+
+
+class ReceiptParentMismatch(RejectedInput):
+    """A receipt commits to another parent model than the round's."""
+
+
+class ReceiptReplayed(RejectedInput):
+    """A receipt belongs to another task or round, or its update was handed in before."""
+
+
+class ReceiptDuplicate(RejectedInput):
+    """A trainer handed in more than one receipt for a round."""
+
+
+class ReceiptForeign(RejectedInput):
+    """A receipt's trainer is not a member of the task, or not on the roster."""
+
+
+class EnvelopeInvalid(RejectedInput):
+    """A wrapped key does not unwrap, or does not open the update that its receipt committed."""
+
+
+class DocumentInvalid(RejectedInput):
+    """A spec, bundle, CID, CAR or other document is malformed."""
+
+
+class ConfigError(FLError):
+    """An option, file, wallet or network is wrong; the caller can mend it."""
+
+    exit_code = 5
+
+
+class WalletError(ConfigError):
+    """A wallet is missing, empty, or its password is wrong."""
+
+
+class UnknownTask(ConfigError):
+    """No task with that number on this chain."""
+
+
+class TaskClosed(ConfigError):
+    """The task no longer accepts this call."""
+
+
+class NotEnoughTrainers(ConfigError):
+    """The aggregation rule cannot keep its promise with so few updates."""
+
+
+class ChainBusy(ConfigError):
+    """Another process holds the embedded chain's folder."""
+
+
+class ChainError(FLError):
+    """The chain refused a call or a transaction."""
+
+    exit_code = 8
+
+
+class TransactionReverted(ChainError):
+    """A transaction reverted; the message carries the decoded custom error."""
+
+
+class IntegrityError(FLError):
+    """Something that must hold does not; going on would spread it."""
+
+    exit_code = 4
+
+
+class CidMismatch(IntegrityError):
+    """Bytes read from a store do not hash to their CID."""
+
+
+class StoreMissing(IntegrityError):
+    """An object that the chain or a document refers to is not in the store."""
+
+
+class StoreFull(IntegrityError):
+    """The disk is full; nothing half-written was left behind."""
+
+
+class AuditDifference(IntegrityError):
+    """An audit found a recorded value that differs from its recomputation."""

@@ -1,0 +1,70 @@
+"""One byte string per document: JSON with sorted keys, no spaces, no floats.
+
+The digest of these bytes is what chains and receipts commit to, so two programs that agree on the values must agree on
+the bytes. Floats are refused because their decimal form is a matter of taste; integers may be of any size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from fl_platform.errors import DocumentInvalid
+
+Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
+MAX_DOCUMENT_BYTES = 256 * 1024 * 1024  # a bundle of 10,000 trainers is about 30 MB
+
+
+def canonical_json(value: Json) -> bytes:
+    """Return the canonical UTF-8 bytes of `value` (dict, list, str, int, bool, None; trusted, our own).
+
+    Raises TypeError on floats, bytes and non-string keys: those are our own mistakes.
+    """
+    _refuse_inexact(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+
+
+def parse_canonical(data: bytes, *, what: str, max_bytes: int = MAX_DOCUMENT_BYTES) -> Json:
+    """Parse bytes from the network (unverified) and demand that they are the canonical form of their own value.
+
+    Raises DocumentInvalid when too long, not JSON, holding floats or not canonical.
+    """
+    if len(data) > max_bytes:
+        raise DocumentInvalid(f"{what}: {len(data)} bytes, limit {max_bytes}; refuse its sender")
+    try:
+        value: Json = json.loads(data, parse_float=_no_float, parse_constant=_no_float, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise DocumentInvalid(f"{what}: not a JSON document without floats ({error})") from error
+    if canonical_json(value) != data:
+        raise DocumentInvalid(f"{what}: not in canonical form (sorted keys, no spaces); ask its author to write it again")
+    return value
+
+
+def digest(value: Json) -> bytes:
+    """Return sha256 of the canonical bytes (32 bytes)."""
+    return hashlib.sha256(canonical_json(value)).digest()
+
+
+def _no_float(text: str) -> Json:
+    raise ValueError(f"number {text} is not an integer")
+
+
+def _no_duplicates(pairs: list[tuple[str, Json]]) -> Json:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return result
+
+
+def _refuse_inexact(value: object) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"canonical documents have string keys, not {key!r}")
+            _refuse_inexact(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_inexact(inner)
+    elif value is not None and not isinstance(value, bool | int | str):
+        raise TypeError(f"canonical documents hold integers and strings, not {type(value).__name__}: {value!r}")

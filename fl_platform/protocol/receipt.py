@@ -1,0 +1,163 @@
+"""The trainer's signed receipt (step 5): EIP-712 over everything that gives it meaning.
+
+One function builds the digest for signer, verifier and contract (`contracts/libraries/Receipts.sol` is its twin):
+domain (name, version, chain id, RoundLedger address), task, round, trainer, parent model, update, key, leaves,
+commitment, samples, salt. Identity never depends on signature bytes; high-s and v outside 27/28 are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from eth_keys.constants import SECPK1_N
+from eth_keys.datatypes import PrivateKey, Signature
+from eth_keys.exceptions import BadSignature, ValidationError
+
+from fl_platform.errors import DocumentInvalid, ReceiptSignatureInvalid
+from fl_platform.protocol.keccak import keccak256
+
+RECEIPT_TYPE = (
+    b"Receipt(uint256 task,uint64 round,address trainer,bytes32 parent,bytes32 update,uint64 length,"
+    b"bytes32 keyHash,bytes32 leavesRoot,bytes32 commitment,uint64 samples,bytes32 salt)"
+)
+DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+DOMAIN_NAME = b"fl-platform"
+DOMAIN_VERSION = b"1"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Where a signature is valid."""
+
+    chain_id: int
+    ledger: bytes  # 20-byte address of RoundLedger
+
+    def separator(self) -> bytes:
+        """Return the EIP-712 domain separator (32 bytes)."""
+        parts = (keccak256(DOMAIN_TYPE), keccak256(DOMAIN_NAME), keccak256(DOMAIN_VERSION))
+        return keccak256(b"".join(parts) + _word(self.chain_id, 32) + bytes(12) + self.ledger)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a trainer commits to in one round."""
+
+    task: int  # uint256
+    round: int  # uint64
+    trainer: bytes  # 20-byte address
+    parent: bytes  # sha256 of the parent model's bytes
+    update: bytes  # sha256 multihash digest inside the CID of the sealed update
+    length: int  # bytes of the sealed update, uint64
+    key_hash: bytes  # keccak256 of the update's 32-byte key
+    leaves_root: bytes  # Merkle root over the ciphertext leaves
+    commitment: bytes  # keccak256(Pedersen root, salt); zero when the task has no layer P
+    samples: int  # rows trained on, uint64; informative only, never a weight
+    salt: bytes  # 32 random bytes
+
+    def struct_hash(self) -> bytes:
+        """Return the EIP-712 struct hash (32 bytes), which is also the roster leaf's data."""
+        return keccak256(
+            keccak256(RECEIPT_TYPE)
+            + _word(self.task, 32)
+            + _word(self.round, 8)
+            + bytes(12)
+            + _fixed(self.trainer, 20)
+            + _fixed(self.parent, 32)
+            + _fixed(self.update, 32)
+            + _word(self.length, 8)
+            + _fixed(self.key_hash, 32)
+            + _fixed(self.leaves_root, 32)
+            + _fixed(self.commitment, 32)
+            + _word(self.samples, 8)
+            + _fixed(self.salt, 32)
+        )
+
+    def digest(self, domain: Domain) -> bytes:
+        """Return what is signed: keccak(0x1901, domain separator, struct hash)."""
+        return keccak256(b"\x19\x01" + domain.separator() + self.struct_hash())
+
+    def to_json(self) -> dict[str, int | str]:
+        """Return the receipt for a canonical document."""
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {name: value if isinstance(value, int) else "0x" + value.hex() for name, value in values}
+
+    @classmethod
+    def from_json(cls, value: object) -> Receipt:
+        """Read a receipt from a parsed canonical document (unverified). Raises DocumentInvalid."""
+        names = [f.name for f in fields(cls)]
+        if not isinstance(value, dict) or sorted(value) != sorted(names):
+            raise DocumentInvalid(f"receipt: expected exactly the fields {names}")
+        try:
+            receipt = cls(**{f.name: int_of(value[f.name]) if f.type == "int" else hex_of(value[f.name]) for f in fields(cls)})
+            receipt.struct_hash()
+        except (ValueError, TypeError) as error:
+            raise DocumentInvalid(f"receipt: {error}") from error
+        return receipt
+
+
+@dataclass(frozen=True)
+class SignedReceipt:
+    """A receipt with its 65-byte signature r, s, v (v is 27 or 28)."""
+
+    receipt: Receipt
+    signature: bytes
+
+
+def sign_digest(digest: bytes, private_key: bytes) -> bytes:
+    """Sign a 32-byte digest; return r, s, v as 65 bytes with low s and v in {27, 28} (deterministic, RFC 6979)."""
+    signature = PrivateKey(private_key).sign_msg_hash(digest)
+    return signature.to_bytes()[:64] + bytes([27 + signature.v])
+
+
+def recover(digest: bytes, signature: bytes) -> bytes:
+    """Return the 20-byte address that signed `digest`. Peer input; raises ReceiptSignatureInvalid like OZ's ECDSA reverts."""
+    if len(signature) != 65 or signature[64] not in (27, 28):
+        raise ReceiptSignatureInvalid(f"signature has {len(signature)} bytes and v {signature[-1:].hex()}; need 65 and v 1b or 1c")
+    if int.from_bytes(signature[32:64], "big") > SECPK1_N // 2:
+        raise ReceiptSignatureInvalid("signature has a high s (malleable); sign again with low s")
+    try:
+        inner = Signature(signature[:64] + bytes([signature[64] - 27]))
+        return inner.recover_public_key_from_msg_hash(digest).to_canonical_address()
+    except (BadSignature, ValidationError) as error:
+        raise ReceiptSignatureInvalid(f"signature does not recover: {error}") from error
+
+
+def sign_receipt(receipt: Receipt, domain: Domain, private_key: bytes) -> SignedReceipt:
+    """Sign `receipt` for `domain`."""
+    return SignedReceipt(receipt, sign_digest(receipt.digest(domain), private_key))
+
+
+def check_signature(signed: SignedReceipt, domain: Domain) -> None:
+    """Demand that the receipt's own trainer signed it for `domain`. Raises ReceiptSignatureInvalid."""
+    signer = recover(signed.receipt.digest(domain), signed.signature)
+    if signer != signed.receipt.trainer:
+        raise ReceiptSignatureInvalid(f"receipt of 0x{signed.receipt.trainer.hex()} is signed by 0x{signer.hex()}")
+
+
+def hex_of(value: object) -> bytes:
+    """Return the bytes of a lower-case 0x string. Raises ValueError otherwise (one spelling per value)."""
+    if not isinstance(value, str) or not value.startswith("0x"):
+        raise ValueError(f"expected a 0x string, got {value!r}")
+    data = bytes.fromhex(value[2:])
+    if "0x" + data.hex() != value:
+        raise ValueError(f"expected lower-case hex without spaces, got {value!r}")
+    return data
+
+
+def int_of(value: object) -> int:
+    """Return a non-negative integer that is not a bool. Raises ValueError otherwise."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"expected a non-negative integer, got {value!r}")
+    return value
+
+
+def _word(value: int, width: int) -> bytes:
+    if not 0 <= value < 1 << (8 * width):
+        raise ValueError(f"{value} does not fit into {width} bytes")
+    return value.to_bytes(32, "big")
+
+
+def _fixed(value: bytes, width: int) -> bytes:
+    if len(value) != width:
+        raise ValueError(f"0x{value.hex()} has {len(value)} bytes, expected {width}")
+    return value

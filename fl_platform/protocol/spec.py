@@ -1,0 +1,268 @@
+"""The task's frozen rules (step 1). The digest of this document is on chain before anyone works.
+
+All numbers are integers; fractions are numerator/denominator or basis points (1/10,000).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import types
+import typing
+from dataclasses import dataclass
+from functools import cached_property
+
+from fl_platform.errors import DocumentInvalid
+from fl_platform.protocol.canonical import Json, canonical_json, parse_canonical
+from fl_platform.protocol.receipt import hex_of
+
+FORMAT = "fl-platform/task/1"
+BASIS = 10_000
+MAX_PARAMETERS = 2**34
+MAX_SPEC_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One float tensor of the model, in canonical order."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        size = 1
+        for side in self.shape:
+            size *= side
+        return size
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Names and shapes: from these alone the exact length of every update and model file follows."""
+
+    name: str  # which architecture of `learning.models` (informative for a custom one)
+    tensors: tuple[TensorSpec, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of parameters d."""
+        return sum(tensor.size for tensor in self.tensors)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """sha256 of the canonical document (32 bytes)."""
+        return hashlib.sha256(canonical_json(to_json(self))).digest()
+
+
+@dataclass(frozen=True)
+class ScaleSpec:
+    """The codec's step per tensor: mantissa * 2^(exponent + offset_t), exact in float64."""
+
+    mantissa: int  # 128 .. 255
+    exponent: int  # may be negative
+    offsets: tuple[int, ...]  # 0 .. 4, one per tensor
+
+
+@dataclass(frozen=True)
+class CodecRule:
+    """How a delta becomes integers."""
+
+    bits: int  # 4, 8 or 16
+    rounding: str  # "stochastic" or "nearest"
+    initial_scale: ScaleSpec  # of round 0
+
+
+@dataclass(frozen=True)
+class AggregationRule:
+    """Which updates are dropped, and how much one may weigh."""
+
+    name: str  # "fedavg" or "multi-krum"
+    byzantine: int  # f: how many may be hostile (multi-krum refuses n < 2f + 3)
+    clip_bps: int  # an update longer than this many bps of the median norm weighs less
+    reject_bps: int  # an update longer than this many bps of the median norm is refused
+    floor_bps: int  # an update shorter than this many bps of the median norm is refused as no work
+    duplicate_bps: int  # squared cosine above this: near-duplicates, they share one score
+    server_lr_num: int
+    server_lr_den: int
+
+
+@dataclass(frozen=True)
+class WorthRule:
+    """What a trainer's work is worth."""
+
+    kind: str  # "anchored", "leave-one-out" or "equal"
+    alpha_num: int  # share of the public directions taken out of the reference
+    alpha_den: int
+    base_bps: int  # part of each pot that is split by stake, not by score
+    stake_cap_bps: int  # largest share of one trainer's stake in the total
+    validation_root: bytes  # salted Merkle root over validation rows; zero when unused
+    validation_slices: int  # how many slices the rows are cut into (one a round); 0 when unused
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Lengths of a round's intervals, seconds of block time, all half-open."""
+
+    min_round: int
+    roster: int
+    force: int
+    reveal: int
+    seal: int
+    challenge: int
+    takeover: int
+    unbonding: int
+
+
+@dataclass(frozen=True)
+class Party:
+    """Somebody with a wallet and a key to which update keys are wrapped."""
+
+    address: bytes  # 20 bytes
+    wrap_key: bytes  # BN254 G1 point, 64 bytes
+
+
+@dataclass(frozen=True)
+class Money:
+    """Amounts in the token's smallest unit ("wei")."""
+
+    token: bytes  # 20-byte address
+    pot: int  # bounty per round
+    rounds: int
+    stake: int  # least stake of a trainer
+    bond: int  # least bond of an aggregator, >= pot
+    fee_bps: int  # the sealing aggregator's part of each pot
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A whole task. Immutable once its digest is on chain."""
+
+    title: str
+    owner: bytes  # 20 bytes; whoever chooses the reference is trusted for that choice, and this is who
+    model: ModelSpec
+    initial_model: bytes  # sha256 of the initial model's bytes
+    codec: CodecRule
+    aggregation: AggregationRule
+    worth: WorthRule
+    strictness: str  # "standard" or "strict"
+    local_epochs: int
+    batch_size: int
+    learning_rate_ppm: int  # local SGD step size, parts per million
+    windows: Windows
+    money: Money
+    aggregators: tuple[Party, ...]
+    auditors: tuple[Party, ...]
+    reference: Party  # signs row 0 of the Gram matrix; the zero address when worth is not anchored
+    exact: bool  # false when a strategy outside integer arithmetic is wrapped: the audit then compares within a tolerance
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical document that goes to the store."""
+        body = to_json(self)
+        assert isinstance(body, dict)
+        return canonical_json({"format": FORMAT, **body})
+
+    @cached_property
+    def digest(self) -> bytes:
+        """sha256 of the document: what `TaskRegistry.openTask` freezes."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> TaskSpec:
+        """Read a document from the store (hash-checked, but written by a peer). Raises DocumentInvalid."""
+        value = parse_canonical(data, what="task spec", max_bytes=MAX_SPEC_BYTES)
+        if not isinstance(value, dict) or value.get("format") != FORMAT:
+            raise DocumentInvalid(f"task spec: format must be {FORMAT}; was it written by another version?")
+        spec: TaskSpec = from_json(cls, {k: v for k, v in value.items() if k != "format"}, "task spec")
+        check_spec(spec)
+        return spec
+
+
+def check_spec(spec: TaskSpec) -> None:
+    """Refuse rules that cannot work. Raises DocumentInvalid with the value and the limit."""
+    checks = (
+        (spec.codec.bits in (4, 8, 16), f"codec.bits {spec.codec.bits} is not 4, 8 or 16"),
+        (spec.codec.rounding in ("stochastic", "nearest"), f"codec.rounding {spec.codec.rounding!r} is unknown"),
+        (0 < spec.model.size <= MAX_PARAMETERS, f"model has {spec.model.size} parameters, allowed 1 to {MAX_PARAMETERS}"),
+        (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
+        (all(side > 0 for t in spec.model.tensors for side in t.shape), "a tensor has an empty side"),
+        (len(spec.codec.initial_scale.offsets) == len(spec.model.tensors), "one scale offset per tensor is needed"),
+        (128 <= spec.codec.initial_scale.mantissa <= 255, "scale mantissa must be 128 to 255"),
+        (-200 <= spec.codec.initial_scale.exponent <= 200, "scale exponent must be -200 to 200"),
+        (all(0 <= o <= 4 for o in spec.codec.initial_scale.offsets), "scale offsets must be 0 to 4"),
+        (spec.aggregation.name in ("fedavg", "multi-krum"), f"aggregation rule {spec.aggregation.name!r} is unknown"),
+        (spec.aggregation.server_lr_den > 0 and spec.worth.alpha_den > 0, "a denominator is zero"),
+        (0 <= spec.worth.alpha_num <= spec.worth.alpha_den, "alpha must be between 0 and 1"),
+        (spec.worth.kind in ("anchored", "leave-one-out", "equal"), f"worth rule {spec.worth.kind!r} is unknown"),
+        (0 <= spec.worth.base_bps <= BASIS and 0 <= spec.money.fee_bps <= BASIS, "a share is over 10,000 basis points"),
+        (0 < spec.worth.stake_cap_bps <= BASIS, f"stake_cap_bps {spec.worth.stake_cap_bps} must be 1 to {BASIS}"),
+        (spec.strictness in ("standard", "strict"), f"strictness {spec.strictness!r} is unknown"),
+        (0 < spec.money.rounds < 2**16, f"rounds {spec.money.rounds} must be 1 to 65,535"),
+        (0 < spec.money.pot < 2**80 and spec.money.bond >= spec.money.pot, "pot must be positive and bond at least one pot"),
+        (1 <= len(spec.aggregators) <= 8, f"{len(spec.aggregators)} aggregators, allowed 1 to 8"),
+    )
+    for holds, message in checks:
+        if not holds:
+            raise DocumentInvalid(f"task spec: {message}")
+
+
+def to_json(value: object) -> Json:
+    """Turn a frozen dataclass tree of int, str, bool, bytes and tuples into a canonical document."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [to_json(inner) for inner in value]
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def from_json(kind: typing.Any, value: object, where: str) -> typing.Any:
+    """Read a dataclass tree strictly (exact fields, exact types) from a parsed document. Raises DocumentInvalid."""
+    try:
+        return _read(kind, value, where)
+    except (ValueError, TypeError) as error:
+        raise DocumentInvalid(f"{where}: {error}") from error
+
+
+def _read(kind: typing.Any, value: object, where: str) -> typing.Any:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _read_dataclass(kind, value, where)
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        return _read_tuple(typing.get_args(kind), value, where)
+    if origin in (types.UnionType, typing.Union):
+        inner = [k for k in typing.get_args(kind) if k is not type(None)]
+        return None if value is None else _read(inner[0], value, where)
+    if kind is bytes:
+        return hex_of(value)
+    if kind is int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{where} must be an integer, not {value!r}")
+        return value
+    if not isinstance(value, kind):
+        raise ValueError(f"{where} must be {kind.__name__}, not {value!r}")
+    return value
+
+
+def _read_dataclass(kind: type, value: object, where: str) -> object:
+    hints = typing.get_type_hints(kind)
+    names = [f.name for f in dataclasses.fields(kind)]
+    if not isinstance(value, dict) or sorted(value) != sorted(names):
+        found = sorted(value) if isinstance(value, dict) else type(value).__name__
+        raise ValueError(f"{where} must have exactly the fields {sorted(names)}, found {found}")
+    return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in names})
+
+
+def _read_tuple(arguments: tuple[typing.Any, ...], value: object, where: str) -> tuple[object, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"{where} must be a list")
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return tuple(_read(arguments[0], inner, f"{where}[{i}]") for i, inner in enumerate(value))
+    if len(arguments) != len(value):
+        raise ValueError(f"{where} must have {len(arguments)} entries")
+    return tuple(_read(k, inner, f"{where}[{i}]") for i, (k, inner) in enumerate(zip(arguments, value, strict=True)))
+
