@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 
 from eth_keys.constants import SECPK1_N
 from eth_keys.datatypes import PrivateKey, Signature
-from eth_keys.exceptions import BadSignature, ValidationError
+from eth_keys.exceptions import BadSignature
+from eth_utils import ValidationError
 
 from fl_platform.errors import DocumentInvalid, ReceiptSignatureInvalid
 from fl_platform.protocol.keccak import keccak256
@@ -88,7 +89,10 @@ class Receipt:
         if not isinstance(value, dict) or sorted(value) != sorted(names):
             raise DocumentInvalid(f"receipt: expected exactly the fields {names}")
         try:
-            receipt = cls(**{f.name: int_of(value[f.name]) if f.type == "int" else hex_of(value[f.name]) for f in fields(cls)})
+            receipt = cls(
+                **{f.name: int_of(value[f.name]) for f in fields(cls) if f.type == "int"},  # type: ignore[arg-type]
+                **{f.name: hex_of(value[f.name]) for f in fields(cls) if f.type == "bytes"},  # type: ignore[arg-type]
+            )
             receipt.struct_hash()
         except (ValueError, TypeError) as error:
             raise DocumentInvalid(f"receipt: {error}") from error

@@ -1,0 +1,165 @@
+"""The round bundle (step 8): everything the aggregator claims about a round, as one canonical document in the store.
+
+A stranger reads the seal on chain, fetches this document by its digest, and recomputes each field from the fields before
+it. Integers only; rows of the Gram matrix are named, so that no index is guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from fl_platform.errors import DocumentInvalid
+from fl_platform.protocol import merkle_sum
+from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.receipt import Receipt, SignedReceipt
+from fl_platform.protocol.spec import ScaleSpec, from_json, to_json
+
+FORMAT = "fl-platform/round/1"
+
+
+@dataclass(frozen=True)
+class WrappedKey:
+    """An update's key for one recipient (aggregator or auditor). Unverified until unwrapped."""
+
+    recipient: bytes  # 20-byte address
+    ephemeral: bytes  # BN254 G1 point, 64 bytes
+    ciphertext: bytes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One committed update: roster leaf i, in the order of trainer addresses."""
+
+    receipt: Receipt
+    signature: bytes  # 65 bytes
+    stake: int  # wei at roster time; 0 for the owner's reference
+    keys: tuple[WrappedKey, ...]  # empty: never revealed
+    forced: bool  # came by `forceInclude`, not by the roster
+
+    @property
+    def signed(self) -> SignedReceipt:
+        """The receipt with its signature."""
+        return SignedReceipt(self.receipt, self.signature)
+
+    @property
+    def leaf(self) -> merkle_sum.Leaf:
+        """The roster leaf."""
+        return merkle_sum.Leaf(self.receipt.trainer, self.stake, self.receipt.struct_hash())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of entry i."""
+
+    trainer: bytes  # 20 bytes
+    code: str  # "admitted", "reference", or the refusal: name of the error class or of the rule that dropped it
+    evidence: str  # values and limits, in words; recomputable
+    weight: int  # in the sum; 0 unless admitted
+    score: int  # of this round, signed fixed point
+    group: int  # near-duplicates carry the same number; its own row number otherwise
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A trainer's running account: the state that one round hands to the next."""
+
+    trainer: bytes  # 20 bytes
+    score_sum: int  # signed
+    paid_scored: int  # wei earned through scores
+    paid_base: int  # wei earned by stake, and fees of an aggregator
+    reputation: int  # fixed point, 10^6 is 1
+
+    @property
+    def earned(self) -> int:
+        """Cumulative wei: the amount in the claim leaf."""
+        return self.paid_scored + self.paid_base
+
+    @property
+    def leaf(self) -> merkle_sum.Leaf:
+        """The claim leaf."""
+        return merkle_sum.Leaf(self.trainer, self.earned, self.reputation.to_bytes(32, "big"))
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """All that round r needs to know of the rounds before it; recomputable from their bundles."""
+
+    round: int  # the round that starts from this state
+    model: bytes  # sha256 of the parent model's bytes
+    previous_models: tuple[bytes, ...]  # parents before it, newest first: the public directions P
+    scale: ScaleSpec
+    scored_pots: int  # wei that went through the catch-up split so far
+    dust: int  # wei so far
+    standings: tuple[Standing, ...]  # sorted by address
+
+
+@dataclass(frozen=True)
+class RoundBundle:
+    """Everything claimed about one round."""
+
+    chain_id: int
+    ledger: bytes  # 20-byte address of RoundLedger
+    task: int
+    round: int
+    spec: bytes  # digest of the task spec
+    aggregator: bytes  # 20 bytes
+    before: TaskState
+    entries: tuple[Entry, ...]
+    verdicts: tuple[Verdict, ...]  # one per entry, same order
+    rows: tuple[str, ...]  # names of the Gram rows: "reference", trainer addresses (0x..), "direction:k"
+    gram: tuple[int, ...]  # lower triangle by rows: G[0][0], G[1][0], G[1][1], ...
+    validation: tuple[str, ...]  # revealed validation slice as 0x rows, when worth is evaluated
+    divisor: int  # sum of unclipped weights: what the sum is divided by
+    aggregate: bytes  # sha256 of the int64 little-endian sums' CID
+    after: TaskState
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical document."""
+        body = to_json(self)
+        assert isinstance(body, dict)
+        return canonical_json({"format": FORMAT, **body})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> RoundBundle:
+        """Read a document from the store (hash-checked, but written by the aggregator). Raises DocumentInvalid."""
+        value = parse_canonical(data, what="round bundle")
+        if not isinstance(value, dict) or value.get("format") != FORMAT:
+            raise DocumentInvalid(f"round bundle: format must be {FORMAT}")
+        bundle: RoundBundle = from_json(cls, {k: v for k, v in value.items() if k != "format"}, "round bundle")
+        if len(bundle.verdicts) != len(bundle.entries) or len(bundle.gram) != len(bundle.rows) * (len(bundle.rows) + 1) // 2:
+            raise DocumentInvalid("round bundle: verdicts or Gram entries do not match entries and rows in number")
+        return bundle
+
+    @cached_property
+    def roster(self) -> merkle_sum.Node:
+        """Root and total stake of the entries that the aggregator rostered."""
+        return merkle_sum.build(tuple(e.leaf for e in self.entries if not e.forced))
+
+    @cached_property
+    def claims(self) -> merkle_sum.Node:
+        """Root and total of the cumulative claims."""
+        return merkle_sum.build(claim_leaves(self.after))
+
+
+def claim_leaves(state: TaskState) -> tuple[merkle_sum.Leaf, ...]:
+    """Return the claim leaves of a state, in the order of addresses."""
+    return tuple(standing.leaf for standing in state.standings)
+
+
+def parse_roster(data: bytes) -> tuple[Entry, ...]:
+    """Read the roster document that a strict round publishes between its two messages (unverified). Raises DocumentInvalid."""
+    value = parse_canonical(data, what="roster")
+    entries: tuple[Entry, ...] = from_json(tuple[Entry, ...], value, "roster")
+    return entries
+
+
+def roster_bytes(entries: tuple[Entry, ...]) -> bytes:
+    """Return the canonical roster document: entries without their keys."""
+    return canonical_json(to_json(tuple(replace(e, keys=()) for e in entries)))
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the 32-byte digest that chain records and CIDs carry."""
+    return hashlib.sha256(data).digest()
