@@ -1,7 +1,7 @@
 """The round bundle (step 8): everything the aggregator claims about a round, as one canonical document in the store.
 
-A stranger reads the seal on chain, fetches this document by its digest, and recomputes each field from the fields before
-it. Integers only; rows of the Gram matrix are named, so that no index is guessed.
+A stranger reads the seal on chain, fetches this document by its digest, and recomputes each field from
+the fields before it. Integers only; rows of the Gram matrix are named, so that no index is guessed.
 """
 
 from __future__ import annotations
@@ -128,7 +128,10 @@ class RoundBundle:
         if not isinstance(value, dict) or value.get("format") != FORMAT:
             raise DocumentInvalid(f"round bundle: format must be {FORMAT}")
         bundle: RoundBundle = from_json(cls, {k: v for k, v in value.items() if k != "format"}, "round bundle")
-        if len(bundle.verdicts) != len(bundle.entries) or len(bundle.gram) != len(bundle.rows) * (len(bundle.rows) + 1) // 2:
+        if (
+            len(bundle.verdicts) != len(bundle.entries)
+            or len(bundle.gram) != len(bundle.rows) * (len(bundle.rows) + 1) // 2
+        ):
             raise DocumentInvalid("round bundle: verdicts or Gram entries do not match entries and rows in number")
         return bundle
 
@@ -149,7 +152,7 @@ def claim_leaves(state: TaskState) -> tuple[merkle_sum.Leaf, ...]:
 
 
 def parse_roster(data: bytes) -> tuple[Entry, ...]:
-    """Read the roster document that a strict round publishes between its two messages (unverified). Raises DocumentInvalid."""
+    """Read the roster document of a strict round (unverified). Raises DocumentInvalid."""
     value = parse_canonical(data, what="roster")
     entries: tuple[Entry, ...] = from_json(tuple[Entry, ...], value, "roster")
     return entries

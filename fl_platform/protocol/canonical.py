@@ -33,11 +33,15 @@ def parse_canonical(data: bytes, *, what: str, max_bytes: int = MAX_DOCUMENT_BYT
     if len(data) > max_bytes:
         raise DocumentInvalid(f"{what}: {len(data)} bytes, limit {max_bytes}; refuse its sender")
     try:
-        value: Json = json.loads(data, parse_float=_no_float, parse_constant=_no_float, object_pairs_hook=_no_duplicates)
+        value: Json = json.loads(
+            data, parse_float=_no_float, parse_constant=_no_float, object_pairs_hook=_no_duplicates
+        )
     except (ValueError, RecursionError) as error:
         raise DocumentInvalid(f"{what}: not a JSON document without floats ({error})") from error
     if canonical_json(value) != data:
-        raise DocumentInvalid(f"{what}: not in canonical form (sorted keys, no spaces); ask its author to write it again")
+        raise DocumentInvalid(
+            f"{what}: not in canonical form (sorted keys, no spaces); ask its author to write it again"
+        )
     return value
 
 

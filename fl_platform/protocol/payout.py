@@ -1,10 +1,10 @@
 """Who gets how much of a round's pot (step 10), in integers. Every division rounds down; the dust is the owner's.
 
-Catch-up split. Scores are signed and summed over the task; the split that the task would have if it ended now gives each
-trainer an entitlement  E_i = pots so far * max(0, C_i) / sum_j max(0, C_j).  A round's pot goes to the trainers in
+Catch-up split. Scores are signed and summed over the task; the split that the task would have if it ended now gives
+each trainer an entitlement  E_i = pots so far * max(0, C_i) / sum_j max(0, C_j).  A round's pot goes to the trainers in
 proportion to what they still lack, max(0, E_i - paid_i). So earnings never shrink (claims are cumulative), each pot is
-spent whole but for dust, and pay converges to "clamped at zero once, at the end": a trainer that worked once and then rides
-along gains nothing more, and noise that scored by luck in one round is not paid again. Splitting one identity's stake
+spent whole but for dust, and pay converges to "clamped at zero once, at the end": a trainer that worked once and then
+rides along gains nothing more, and noise that scored by luck in one round is not paid again. Splitting one identity's stake
 splits its score and its pay alike (invariant 12), because every step is linear in (score, paid).
 """
 
@@ -26,7 +26,7 @@ class PotSplit:
 
 
 def split_down(pot: int, shares: Sequence[int]) -> tuple[int, ...]:
-    """Split `pot` wei in proportion to non-negative `shares`, each part rounded down; all zero when no share is positive."""
+    """Split `pot` wei in proportion to non-negative `shares`, each rounded down; all zero when no share is positive."""
     total = sum(shares)
     if total == 0:
         return tuple(0 for _ in shares)
@@ -61,8 +61,8 @@ def split_pot(
     """Split one round's pot among the task's trainers (parallel sequences).
 
     `scores` are the signed sums including this round; `stakes` are capped stake shares of those on this round's roster
-    (0 for who is not on it); `admitted` says whose update passed. When worth was not measured, or no sum is positive, the
-    scored part goes by stake to the admitted; when nobody was admitted, by stake to the rostered. A pot of a rostered
+    (0 for who is not on it); `admitted` says whose update passed. When worth was not measured, or no sum is positive,
+    the scored part goes by stake to the admitted; when nobody was admitted, by stake to the rostered. A pot of a rostered
     round never goes back to the owner, but for the dust.
     """
     fee = pot * fee_bps // 10_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from eth_keys.constants import SECPK1_N
 from eth_keys.datatypes import PrivateKey, Signature
 from eth_keys.exceptions import BadSignature
-from eth_utils import ValidationError
+from eth_utils.exceptions import ValidationError
 
 from fl_platform.errors import DocumentInvalid, ReceiptSignatureInvalid
 from fl_platform.protocol.keccak import keccak256
@@ -114,9 +114,11 @@ def sign_digest(digest: bytes, private_key: bytes) -> bytes:
 
 
 def recover(digest: bytes, signature: bytes) -> bytes:
-    """Return the 20-byte address that signed `digest`. Peer input; raises ReceiptSignatureInvalid like OZ's ECDSA reverts."""
+    """Return the 20-byte address that signed `digest`. Raises ReceiptSignatureInvalid where OZ's ECDSA reverts."""
     if len(signature) != 65 or signature[64] not in (27, 28):
-        raise ReceiptSignatureInvalid(f"signature has {len(signature)} bytes and v {signature[-1:].hex()}; need 65 and v 1b or 1c")
+        raise ReceiptSignatureInvalid(
+            f"signature has {len(signature)} bytes and v {signature[-1:].hex()}; need 65 and v 1b or 1c"
+        )
     if int.from_bytes(signature[32:64], "big") > SECPK1_N // 2:
         raise ReceiptSignatureInvalid("signature has a high s (malleable); sign again with low s")
     try:

@@ -155,7 +155,9 @@ class TaskSpec:
     aggregators: tuple[Party, ...]
     auditors: tuple[Party, ...]
     reference: Party  # signs row 0 of the Gram matrix; the zero address when worth is not anchored
-    exact: bool  # false when a strategy outside integer arithmetic is wrapped: the audit then compares within a tolerance
+    exact: (
+        bool  # false when a strategy outside integer arithmetic is wrapped: the audit then compares within a tolerance
+    )
 
     def to_bytes(self) -> bytes:
         """Return the canonical document that goes to the store."""
@@ -184,7 +186,10 @@ def check_spec(spec: TaskSpec) -> None:
     checks = (
         (spec.codec.bits in (4, 8, 16), f"codec.bits {spec.codec.bits} is not 4, 8 or 16"),
         (spec.codec.rounding in ("stochastic", "nearest"), f"codec.rounding {spec.codec.rounding!r} is unknown"),
-        (0 < spec.model.size <= MAX_PARAMETERS, f"model has {spec.model.size} parameters, allowed 1 to {MAX_PARAMETERS}"),
+        (
+            0 < spec.model.size <= MAX_PARAMETERS,
+            f"model has {spec.model.size} parameters, allowed 1 to {MAX_PARAMETERS}",
+        ),
         (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
         (all(side > 0 for t in spec.model.tensors for side in t.shape), "a tensor has an empty side"),
         (len(spec.codec.initial_scale.offsets) == len(spec.model.tensors), "one scale offset per tensor is needed"),
@@ -199,7 +204,10 @@ def check_spec(spec: TaskSpec) -> None:
         (0 < spec.worth.stake_cap_bps <= BASIS, f"stake_cap_bps {spec.worth.stake_cap_bps} must be 1 to {BASIS}"),
         (spec.strictness in ("standard", "strict"), f"strictness {spec.strictness!r} is unknown"),
         (0 < spec.money.rounds < 2**16, f"rounds {spec.money.rounds} must be 1 to 65,535"),
-        (0 < spec.money.pot < 2**80 and spec.money.bond >= spec.money.pot, "pot must be positive and bond at least one pot"),
+        (
+            0 < spec.money.pot < 2**80 and spec.money.bond >= spec.money.pot,
+            "pot must be positive and bond at least one pot",
+        ),
         (1 <= len(spec.aggregators) <= 8, f"{len(spec.aggregators)} aggregators, allowed 1 to 8"),
     )
     for holds, message in checks:
@@ -265,4 +273,3 @@ def _read_tuple(arguments: tuple[typing.Any, ...], value: object, where: str) ->
     if len(arguments) != len(value):
         raise ValueError(f"{where} must have {len(arguments)} entries")
     return tuple(_read(k, inner, f"{where}[{i}]") for i, (k, inner) in enumerate(zip(arguments, value, strict=True)))
-

@@ -1,0 +1,76 @@
+"""What aggregator and trainers say to each other in a round, whatever carries it (Flower, a test, a file).
+
+A standard round is one exchange: RoundOrder -> Submission with keys. A strict round is two: RoundOrder -> Submission
+without keys, then the roster on chain, then RevealOrder -> Reveal. Tensors never travel here, only digests: models and
+updates are in the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fl_platform.errors import DocumentInvalid
+from fl_platform.protocol.bundle import WrappedKey
+from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.receipt import Receipt
+from fl_platform.protocol.spec import ScaleSpec, from_json, to_json
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class RoundOrder:
+    """Aggregator to trainer: train round `round` from this parent. A trainer checks each field against the chain."""
+
+    task: int
+    round: int
+    parent: bytes  # sha256 of the parent model's bytes
+    scale: ScaleSpec  # by the frozen formula of public values of the round before
+    previous_bundle: bytes  # digest of the sealed bundle that fixes parent and scale; zero in round 0
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Trainer to aggregator: one signed receipt; its keys come along in a standard round only."""
+
+    receipt: Receipt
+    signature: bytes  # 65 bytes
+    keys: tuple[WrappedKey, ...]
+
+
+@dataclass(frozen=True)
+class RevealOrder:
+    """Aggregator to trainer, strict rounds: the roster is on chain and in the store; reveal if you are on it."""
+
+    task: int
+    round: int
+    roster: bytes  # digest of the roster document
+
+
+@dataclass(frozen=True)
+class Reveal:
+    """Trainer to aggregator, strict rounds: the wrapped keys of its committed update."""
+
+    task: int
+    round: int
+    trainer: bytes  # 20 bytes
+    keys: tuple[WrappedKey, ...]
+
+
+Message = RoundOrder | Submission | RevealOrder | Reveal
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (RoundOrder, Submission, RevealOrder, Reveal)}
+
+
+def encode_message(message: Message) -> bytes:
+    """Return the canonical bytes of a message."""
+    return canonical_json({"kind": type(message).__name__, "body": to_json(message)})
+
+
+def decode_message(data: bytes, *, expected: type[Message]) -> Message:
+    """Read a message from a peer (unverified) and demand its kind. Raises DocumentInvalid."""
+    value = parse_canonical(data, what="message", max_bytes=MAX_MESSAGE_BYTES)
+    if not isinstance(value, dict) or sorted(value) != ["body", "kind"] or value["kind"] != expected.__name__:
+        kind = value.get("kind") if isinstance(value, dict) else None
+        raise DocumentInvalid(f"message: expected a {expected.__name__}, got {kind!r}")
+    message: Message = from_json(_KINDS[expected.__name__], value["body"], expected.__name__)
+    return message
