@@ -5,9 +5,9 @@
     python scripts/compile.py --sources  no compiler: only hold the committed artifacts against the sources they name
 
 The first two need the npm tools (`npm ci`) and Node 20. Every contract under contracts/ that has bytecode and at least
-one external function becomes NAME.json; those under contracts/mocks/ go to the tests and are never shipped. Settings come
-from foundry.toml, so forge, Brownie and this script build the same bytes. Output is deterministic: sorted keys, no paths
-outside the repository, no metadata hash.
+one external function becomes NAME.json; those under contracts/mocks/ go to the tests and are never shipped. Settings
+come from foundry.toml, so forge, Brownie and this script build the same bytes. Output is deterministic: sorted keys, no
+paths outside the repository, no metadata hash.
 
 An artifact holds: contractName, sourceName, abi, bytecode, deployedBytecode (0x hex), immutableReferences (a list of
 {start, length} in bytes of deployedBytecode), compiler (version and settings) and sources ({path: sha256 of the file};
@@ -122,7 +122,7 @@ def artifact(root: Path, path: str, name: str, unit: Mapping[str, Any]) -> Artif
 
 
 def immutables(unit: Mapping[str, Any]) -> list[dict[str, int]]:
-    """List where immutables are written, by position: solc's own keys are syntax-tree ids, which shift with any edit."""
+    """List where immutables lie, by position: solc's own keys are syntax-tree ids, which shift with any edit."""
     by_id = unit["evm"]["deployedBytecode"]["immutableReferences"]
     return sorted((place for places in by_id.values() for place in places), key=lambda place: int(place["start"]))
 

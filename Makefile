@@ -1,0 +1,75 @@
+# Everything a person types. Needs Python >= 3.11 and make; Node only for `make tools` and what follows from it.
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check bench lock tools compile clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check --quiet
+STAMP  := $(VENV)/.installed
+
+# Flower must not phone home, and nothing here may fetch at run time.
+export FLWR_TELEMETRY_ENABLED := 0
+export FLWR_DISABLE_UPDATE_CHECK := 1
+
+help:
+	@echo "make setup   make .venv and install everything the lock pins (again only when the lock changed)"
+	@echo "make demo    one paid, audited training on real images      DEMO='--trainers 12' adds options"
+	@echo "make test    the tests that need Python only                 PYTEST='-k payout' adds options"
+	@echo "make check   style, types, floors, compiled contracts against their sources"
+	@echo "make bench   the benchmarks by name                         NAME=gas runs one"
+	@echo "make tools   npm tools: compiler, forge, anvil, ganache      (needs Node 20)"
+	@echo "make lock    resolve the dependencies again                  (after an edit of pyproject.toml)"
+
+setup: $(STAMP)
+
+# Three steps, because pip's hash mode is all or nothing: torch's builds share a version, not a hash (requirements/torch.txt).
+$(STAMP): requirements/lock.txt requirements/torch.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no python3 found: install Python 3.11 or newer, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$$("$(PYTHON)" --version) is too old: Python 3.11 or newer is needed; say make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(PY) || "$(PYTHON)" -m venv $(VENV)
+	@echo "setting up $(VENV): a few minutes and about 1 GB the first time"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/lock.txt
+	@$(PIP) install -r requirements/torch.txt -c requirements/torch.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	$(PY) -m fl_platform demo $(DEMO)
+
+test: setup
+	$(PY) -m pytest -q -m "not node and not slow" $(PYTEST)
+
+check: setup
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) scripts/compile.py --sources
+	@if test -d node_modules/solc && command -v node >/dev/null; then \
+		echo "$(PY) scripts/compile.py --check" && $(PY) scripts/compile.py --check; \
+	else echo "compiled contracts were not rebuilt: no npm tools here (make tools)"; fi
+	$(PY) -m pytest -q tests/unit/test_floors.py tests/unit/test_repository.py
+
+bench: setup
+	$(PY) scripts/benchmark.py $(or $(NAME),--list) $(if $(NAME),--json bench-$(NAME).json) $(BENCH)
+
+tools: node_modules/.package-lock.json
+
+node_modules/.package-lock.json: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not installed: install Node 20 or newer" >&2; exit 1; }
+	npm ci
+	@touch $@
+
+compile: setup tools
+	$(PY) scripts/compile.py
+
+# Versions already in a lock stay where they are unless UPGRADE=--upgrade.
+UV_COMPILE = $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate -c requirements/torch.txt --no-emit-package torch $(UPGRADE)
+lock: setup
+	$(UV_COMPILE) --extra dev --extra sim -o requirements/lock.txt
+	$(UV_COMPILE) --extra dev --extra sim --extra ipfs -c requirements/lock.txt -o requirements/ipfs.txt
+	$(UV_COMPILE) --extra brownie -o requirements/brownie.txt
+
+clean:
+	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache forge-out forge-cache
