@@ -10,12 +10,16 @@ FLError
 │   ├── ReceiptSignatureInvalid ReceiptParentMismatch ReceiptReplayed
 │   ├── ReceiptDuplicate       ReceiptForeign
 │   ├── EnvelopeInvalid        a key that does not open its update
-│   └── DocumentInvalid        malformed spec, bundle, CAR, CID ...
+│   ├── ObjectTooLarge         an object over the reader's limit, refused before it is read
+│   ├── PointInvalid           not a usable point of the curve
+│   └── DocumentInvalid        malformed spec, bundle ...
+│       └── CidInvalid   CarInvalid
 ├── ConfigError                wrong option, wallet, network: fix and run again     exit 5
 │   ├── WalletError            wrong password, no such wallet, empty wallet
 │   ├── UnknownTask   TaskClosed
 │   ├── NotEnoughTrainers      the rule cannot work with so few
-│   └── ChainBusy              another process holds the embedded chain
+│   ├── ChainBusy              another process holds the embedded chain
+│   └── StoreReadOnly   DaemonUnsupported
 ├── ChainError                 the chain said no                                    exit 8
 │   └── TransactionReverted
 └── IntegrityError             something that must hold does not: stop              exit 4
@@ -105,6 +109,22 @@ class DocumentInvalid(RejectedInput):
     """A spec, bundle, CID, CAR or other document is malformed."""
 
 
+class CidInvalid(DocumentInvalid):
+    """A content identifier is outside the grammar that the store accepts."""
+
+
+class CarInvalid(DocumentInvalid):
+    """A CAR file or the object inside it is malformed, truncated or over a limit."""
+
+
+class ObjectTooLarge(RejectedInput):
+    """A stored object is larger than its reader allows; refused before it was read."""
+
+
+class PointInvalid(RejectedInput):
+    """Bytes do not encode a point of BN254 G1, or encode one that is not allowed here."""
+
+
 class ConfigError(FLError):
     """An option, file, wallet or network is wrong; the caller can mend it."""
 
@@ -129,6 +149,14 @@ class NotEnoughTrainers(ConfigError):
 
 class ChainBusy(ConfigError):
     """Another process holds the embedded chain's folder."""
+
+
+class StoreReadOnly(ConfigError):
+    """This store back end cannot be written to."""
+
+
+class DaemonUnsupported(ConfigError):
+    """The IPFS daemon is one that the chosen client refuses to talk to."""
 
 
 class ChainError(FLError):
