@@ -1,0 +1,50 @@
+"""Step 4: a float delta is clipped, scaled and rounded into integers once; from here on everything is exact.
+
+`codec` (bytes), `scale` (steps by a frozen formula), `rounding` (seeded), `direction` (public rows of the Gram matrix),
+`model_file` (the global model), `tensors` (floats against their spec).
+"""
+
+from fl_platform.updates.codec import (
+    EncodedUpdate,
+    decode_update,
+    dequantise,
+    encode_update,
+    pack_update,
+    split_tensors,
+    update_length,
+)
+from fl_platform.updates.direction import quantise_direction_nearest
+from fl_platform.updates.model_file import decode_model, encode_model, model_digest, model_length
+from fl_platform.updates.rounding import rounding_seed
+from fl_platform.updates.scale import (
+    check_sum_bound,
+    clip_units,
+    measured_scale,
+    next_scale,
+    norm_bound_squared,
+    step_of,
+)
+from fl_platform.updates.tensors import tensor_slices
+
+__all__ = [
+    "EncodedUpdate",
+    "check_sum_bound",
+    "clip_units",
+    "decode_model",
+    "decode_update",
+    "dequantise",
+    "encode_model",
+    "encode_update",
+    "measured_scale",
+    "model_digest",
+    "model_length",
+    "next_scale",
+    "norm_bound_squared",
+    "pack_update",
+    "quantise_direction_nearest",
+    "rounding_seed",
+    "split_tensors",
+    "step_of",
+    "tensor_slices",
+    "update_length",
+]
