@@ -3,7 +3,8 @@
 FLError
 ├── RetryError                 transport: try again, or another end point          exit 6
 │   ├── StoreUnavailable
-│   └── RpcUnavailable
+│   ├── RpcUnavailable
+│   └── TransactionPending     sent, but not mined in time: run again, nothing is sent twice
 ├── RejectedInput              a peer's bytes or claims: refuse the peer           exit 7
 │   ├── UpdateLengthMismatch   UpdateHashMismatch   UpdateHeaderMismatch
 │   ├── UpdateRangeExceeded    UpdateNormExceeded   UpdateNotFinite
@@ -21,7 +22,7 @@ FLError
 │   ├── ChainBusy              another process holds the embedded chain
 │   └── StoreReadOnly   DaemonUnsupported
 ├── ChainError                 the chain said no                                    exit 8
-│   └── TransactionReverted
+│   └── TransactionReverted   carries the decoded custom error: `error`, `values`
 └── IntegrityError             something that must hold does not: stop              exit 4
     ├── CidMismatch            StoreMissing (asked for, not there)
     ├── StoreFull
@@ -49,6 +50,10 @@ class StoreUnavailable(RetryError):
 
 class RpcUnavailable(RetryError):
     """A chain end point did not answer in time, or refused."""
+
+
+class TransactionPending(RetryError):
+    """A transaction was sent but not mined or not confirmed in time; sending it again is safe and does nothing twice."""
 
 
 class RejectedInput(FLError):
@@ -168,6 +173,11 @@ class ChainError(FLError):
 class TransactionReverted(ChainError):
     """A transaction reverted; the message carries the decoded custom error."""
 
+    def __init__(self, message: str, *, error: str = "", values: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.error = error  # name of the custom error, "Error" or "Panic"; empty when the contract gave none
+        self.values = values  # its arguments: int, bytes (addresses 20), str, bool
+
 
 class IntegrityError(FLError):
     """Something that must hold does not; going on would spread it."""
@@ -185,6 +195,14 @@ class StoreMissing(IntegrityError):
 
 class StoreFull(IntegrityError):
     """The disk is full; nothing half-written was left behind."""
+
+
+class EndPointsDisagree(IntegrityError):
+    """Two chain end points tell different stories about the same block."""
+
+
+class DeploymentMismatch(IntegrityError):
+    """The code at a recorded address is not what this package's artifacts say."""
 
 
 class AuditDifference(IntegrityError):
