@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from fl_platform.errors import DocumentInvalid
 
 Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
+# Python's parser recurses in C: with a raised recursion limit (py-evm raises it) a deep document kills the process.
+MAX_DEPTH = 32
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 MAX_DOCUMENT_BYTES = 256 * 1024 * 1024  # a bundle of 10,000 trainers is about 30 MB
 
 
@@ -32,6 +37,7 @@ def parse_canonical(data: bytes, *, what: str, max_bytes: int = MAX_DOCUMENT_BYT
     """
     if len(data) > max_bytes:
         raise DocumentInvalid(f"{what}: {len(data)} bytes, limit {max_bytes}; refuse its sender")
+    _refuse_depth(data, what)
     try:
         value: Json = json.loads(
             data, parse_float=_no_float, parse_constant=_no_float, object_pairs_hook=_no_duplicates
@@ -48,6 +54,14 @@ def parse_canonical(data: bytes, *, what: str, max_bytes: int = MAX_DOCUMENT_BYT
 def digest(value: Json) -> bytes:
     """Return sha256 of the canonical bytes (32 bytes)."""
     return hashlib.sha256(canonical_json(value)).digest()
+
+
+def _refuse_depth(data: bytes, what: str) -> None:
+    depth = 0
+    for bracket in _STRING.sub(b"", data).translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise DocumentInvalid(f"{what}: nested deeper than {MAX_DEPTH} levels; refuse its sender")
 
 
 def _no_float(text: str) -> Json:

@@ -3,8 +3,8 @@
     leaf = keccak(0x00, index u32, owner address, amount u128, data bytes32)
     node = keccak(0x01, sumL u128, hashL bytes32, sumR u128, hashR bytes32)
 
-Both children's sums stand inside the hash. The weaker node H(hashL, hashR, sumL + sumR) lets a prover move
-value between the children of one node and so prove more than the total; `tests/unit/protocol/test_merkle_sum.py` does it.
+Both children's sums stand inside the hash. The weaker node H(hashL, hashR, sumL + sumR) lets a prover move value
+between the children of one node and so prove more than the total; the unit test of this module does it.
 Depth is fixed by the count, missing leaves are (hash 0, sum 0), and index is inside the leaf: a leaf has one place.
 Used for the roster (owner = trainer, amount = stake, data = receipt digest) and for claims (amount = wei earned so far,
 data = reputation).

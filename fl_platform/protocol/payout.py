@@ -4,8 +4,8 @@ Catch-up split. Scores are signed and summed over the task; the split that the t
 each trainer an entitlement  E_i = pots so far * max(0, C_i) / sum_j max(0, C_j).  A round's pot goes to the trainers in
 proportion to what they still lack, max(0, E_i - paid_i). So earnings never shrink (claims are cumulative), each pot is
 spent whole but for dust, and pay converges to "clamped at zero once, at the end": a trainer that worked once and then
-rides along gains nothing more, and noise that scored by luck in one round is not paid again. Splitting one identity's stake
-splits its score and its pay alike (invariant 12), because every step is linear in (score, paid).
+rides along gains nothing more, and noise that scored by luck in one round is not paid again. Splitting one identity's
+stake splits its score and its pay alike (invariant 12), because every step is linear in (score, paid).
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def split_pot(
 
     `scores` are the signed sums including this round; `stakes` are capped stake shares of those on this round's roster
     (0 for who is not on it); `admitted` says whose update passed. When worth was not measured, or no sum is positive,
-    the scored part goes by stake to the admitted; when nobody was admitted, by stake to the rostered. A pot of a rostered
-    round never goes back to the owner, but for the dust.
+    the scored part goes by stake to the admitted; when nobody was admitted, by stake to the rostered. A pot of a
+    rostered round never goes back to the owner, but for the dust.
     """
     fee = pot * fee_bps // 10_000
     rest = pot - fee

@@ -1,0 +1,58 @@
+"""A small, valid task spec and helpers to change one thing of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from fl_platform.protocol.spec import (
+    AggregationRule,
+    CodecRule,
+    ModelSpec,
+    Money,
+    Party,
+    ScaleSpec,
+    TaskSpec,
+    TensorSpec,
+    Windows,
+    WorthRule,
+)
+
+
+def address(number: int) -> bytes:
+    """Return a 20-byte address that ends in `number`."""
+    return number.to_bytes(20, "big")
+
+
+def small_spec(**changes: Any) -> TaskSpec:
+    """Return a valid spec of a 2-tensor model; keyword arguments replace top-level fields."""
+    model = ModelSpec("tiny", (TensorSpec("weight", (3, 4)), TensorSpec("bias", (3,))))
+    spec = TaskSpec(
+        title="tiny",
+        owner=address(1),
+        model=model,
+        initial_model=bytes(32),
+        codec=CodecRule(8, "stochastic", ScaleSpec(128, -12, (0, 0))),
+        aggregation=AggregationRule(
+            name="multi-krum",
+            byzantine=1,
+            clip_bps=20_000,
+            reject_bps=1_000_000,
+            floor_bps=100,
+            duplicate_bps=9_900,
+            server_lr_num=1,
+            server_lr_den=1,
+        ),
+        worth=WorthRule("anchored", 1, 2, 0, 2_000, bytes(32), 0),
+        strictness="standard",
+        local_epochs=1,
+        batch_size=16,
+        learning_rate_ppm=50_000,
+        windows=Windows(10, 60, 10, 10, 60, 120, 60, 600),
+        money=Money(address(2), 10**18, 5, 10**18, 2 * 10**18, 500),
+        aggregators=(Party(address(3), bytes(64)),),
+        auditors=(),
+        reference=Party(address(1), bytes(64)),
+        exact=True,
+    )
+    return dataclasses.replace(spec, **changes)

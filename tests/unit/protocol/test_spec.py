@@ -1,0 +1,72 @@
+"""The frozen rules: exact reading, exact writing."""
+
+import dataclasses
+import json
+
+import pytest
+
+from fl_platform.errors import DocumentInvalid
+from fl_platform.protocol.canonical import canonical_json
+from fl_platform.protocol.spec import TaskSpec
+from tests.support.specs import small_spec
+
+
+def test_round_trip_and_digest() -> None:
+    spec = small_spec()
+    again = TaskSpec.from_bytes(spec.to_bytes())
+    assert again == spec
+    assert again.digest == spec.digest
+    assert spec.model.size == 15
+
+
+def changed(path: str, value: object) -> bytes:
+    document = json.loads(small_spec().to_bytes())
+    inner = document
+    *parents, last = path.split(".")
+    for name in parents:
+        inner = inner[name]
+    if value is ...:
+        del inner[last]
+    else:
+        inner[last] = value
+    return canonical_json(document)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("format", "fl-platform/task/2"),
+        ("title", ...),
+        ("surprise", 1),
+        ("codec.bits", 7),
+        ("codec.bits", True),
+        ("codec.rounding", "up"),
+        ("codec.initial_scale.mantissa", 127),
+        ("codec.initial_scale.offsets", [0]),
+        ("aggregation.name", "mean"),
+        ("worth.alpha_num", 3),
+        ("worth.alpha_den", 0),
+        ("worth.stake_cap_bps", 0),
+        ("money.bond", 1),
+        ("money.rounds", 0),
+        ("money.fee_bps", 10_001),
+        ("model.tensors", []),
+        ("owner", "0xAB"),
+        ("aggregators", []),
+        ("strictness", "lax"),
+    ],
+)
+def test_rules_that_cannot_work_are_refused(path: str, value: object) -> None:
+    with pytest.raises(DocumentInvalid):
+        TaskSpec.from_bytes(changed(path, value))
+
+
+def test_every_field_changes_the_digest() -> None:
+    spec = small_spec()
+    digests = {spec.digest}
+    for field in dataclasses.fields(TaskSpec):
+        value = getattr(spec, field.name)
+        other = {int: lambda v: v + 1, str: lambda v: v + "x", bytes: lambda v: b"\x07" + v[1:], bool: lambda v: not v}
+        if type(value) in other:
+            digests.add(dataclasses.replace(spec, **{field.name: other[type(value)](value)}).digest)
+    assert len(digests) == 10
