@@ -69,4 +69,4 @@ def test_every_field_changes_the_digest() -> None:
         other = {int: lambda v: v + 1, str: lambda v: v + "x", bytes: lambda v: b"\x07" + v[1:], bool: lambda v: not v}
         if type(value) in other:
             digests.add(dataclasses.replace(spec, **{field.name: other[type(value)](value)}).digest)
-    assert len(digests) == 10
+    assert len(digests) == 9
