@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {ITaskRegistry} from "./ITaskRegistry.sol";
+
+/// @title IRoundLedger
+/// @notice The state machine of a task's rounds. An undisputed round costs two transactions: roster and seal.
+///
+/// One head per task works on one round; every earlier round is sealed. Round r+1 opens at r's seal. All limits are
+/// half-open intervals [from, to) of block time:
+///
+///   what                 who                  from                                   to
+///   rosterRound          current aggregator   opened + minRound                      opened + roster
+///     after a takeover   current aggregator   takeover                               takeover + takeover window
+///   forceInclude         a trainer            rostered                               rostered + forceInclude
+///   sealRound            current aggregator   rostered + forceInclude + reveal       the same + seal
+///     after a takeover   current aggregator   takeover                               takeover + takeover window
+///   markChallenged       disputes             sealed                                 sealed + challenge
+///   claim                anyone               sealed + challenge                     -
+///   advance              anyone               the end of the roster or seal window   -
+///   claimCompensation    anyone               closed                                 closed + unbonding
+///   sweepCompensation    anyone               closed + unbonding                     -
+///
+/// While a dispute is open the task stands still: no roster, seal, advance, force-include or exit, no claim at or past
+/// the disputed round. When it ends without effect, the time it took is added to the head's clock.
+///
+/// States and arrows of a round:
+///
+///   OPEN -> ROSTERED -> SEALED -> FINAL            OPEN -> REFUNDED        (no aggregator is left)
+///   SEALED <-> CHALLENGED                          ROSTERED -> COMPENSATED (no aggregator is left)
+///   CHALLENGED -> ROSTERED or COMPENSATED          (upheld: the successor seals anew, or nobody is left)
+///   OPEN, ROSTERED, SEALED, CHALLENGED -> VOID     (an earlier round's dispute was upheld)
+///   VOID -> OPEN                                   (the chain of rounds came by again)
+///   COMPENSATED, REFUNDED -> VOID                  (an earlier round's dispute was upheld after the end)
+///
+/// Every other arrow is forbidden; FINAL has none.
+///
+/// Money: round r's seal must allot pot * (r + 1) + bonus, all but at most one wei a claim leaf. The bonus is what
+/// aggregators lost by being late or by losing a dispute (less the challenger's share): it goes to the trainers, by
+/// worth, with the next seal, and to the compensation or the owner's refund when there is no next seal. When a task has
+/// ended, `closeTask` gives the owner the dust and the pots of rounds that never had a roster; a pot that ever had one
+/// goes to trainers whatever happens.
+///
+/// The ring keeps one digest a round for W = ceil(challenge / minRound) + 1 rounds; a later call brings the preimage.
+/// Claims are cumulative, so the latest final round pays everything; there is always one in the ring.
+interface IRoundLedger {
+    /// @notice Where the head of a task stands.
+    enum Phase {
+        None,
+        Open,
+        Rostered,
+        Done,
+        Refunded,
+        Compensated
+    }
+
+    /// @notice What `roundState` answers.
+    enum RoundState {
+        None,
+        Open,
+        Rostered,
+        Sealed,
+        Challenged,
+        Final,
+        Void,
+        Compensated,
+        Refunded
+    }
+
+    /// @notice The head slot of a task.
+    /// @param aggregator Who may roster and seal now.
+    /// @param time When the current phase began: opened, rostered or taken over (Unix seconds, less frozen time).
+    /// @param round The round being worked on; equals `rounds` when all are sealed.
+    /// @param rounds How many rounds the task has.
+    /// @param index The current aggregator's place in the list.
+    /// @param phase The phase.
+    /// @param bonded The current aggregator has locked its bond.
+    /// @param takeover The current aggregator took over in this phase: the takeover window counts.
+    /// @param forced Receipts were forced into the current roster.
+    /// @param challenged A dispute is open in the task.
+    /// @param hasBonus Slashed money waits for, or went into, a seal.
+    /// @param closed `closeTask` has run.
+    struct Head {
+        address aggregator;
+        uint40 time;
+        uint16 round;
+        uint16 rounds;
+        uint8 index;
+        Phase phase;
+        bool bonded;
+        bool takeover;
+        bool forced;
+        bool challenged;
+        bool hasBonus;
+        bool closed;
+    }
+
+    /// @notice What the ledger fixed at the opening; windows in seconds, pot and bond in wei, ring in slots.
+    struct Config {
+        uint32 minRound;
+        uint32 roster;
+        uint32 forceInclude;
+        uint32 reveal;
+        uint32 seal;
+        uint32 challenge;
+        uint32 takeover;
+        uint32 unbonding;
+        uint80 pot;
+        uint80 bond;
+        uint8 ring;
+        bytes32 aggregatorsHash;
+    }
+
+    /// @notice What the ring keeps the digest of after a roster: keccak256(abi.encode(task, round, ...these)).
+    /// @param root Merkle-sum root over (trainer, stake, receipt digest), leaves sorted by trainer.
+    /// @param count Leaves.
+    /// @param totalStake The root's sum, in wei.
+    /// @param rosteredAt Unix seconds; the contract's.
+    /// @param aggregator Who rostered; the contract's.
+    struct RosterRecord {
+        bytes32 root;
+        uint32 count;
+        uint128 totalStake;
+        uint40 rosteredAt;
+        address aggregator;
+    }
+
+    /// @notice What an aggregator seals.
+    /// @param bundle SHA-256 digest in the CID of the round bundle.
+    /// @param model SHA-256 of the new global model's file.
+    /// @param trace Root of the trace tree; zero where a task has none (seam for disputes by leaf).
+    /// @param forced The forced list's chain digest as it stands; zero when nobody forced anything.
+    /// @param claimRoot Merkle-sum root over (owner, wei earned so far, reputation).
+    /// @param claimTotal The root's sum, in wei.
+    /// @param claimCount Leaves.
+    struct SealInput {
+        bytes32 bundle;
+        bytes32 model;
+        bytes32 trace;
+        bytes32 forced;
+        bytes32 claimRoot;
+        uint128 claimTotal;
+        uint32 claimCount;
+    }
+
+    /// @notice What the ring keeps the digest of after a seal: keccak256(abi.encode(these)).
+    /// @param rosterDigest The roster record's digest; it binds task and round.
+    /// @param sealedAt Unix seconds; the contract's.
+    /// @param aggregator Who sealed; the contract's.
+    struct SealRecord {
+        bytes32 rosterDigest;
+        bytes32 bundle;
+        bytes32 model;
+        bytes32 trace;
+        bytes32 forced;
+        bytes32 claimRoot;
+        uint128 claimTotal;
+        uint32 claimCount;
+        uint40 sealedAt;
+        address aggregator;
+    }
+
+    /// @notice One leaf of a Merkle-sum tree; its hash is keccak256(0x00, index u32, owner, amount u128, data).
+    struct Leaf {
+        uint32 index;
+        address owner;
+        uint128 amount;
+        bytes32 data;
+    }
+
+    /// @notice A trainer's signed statement of what it hands in (EIP-712, this contract is the verifying contract).
+    /// @param task The task.
+    /// @param round The round.
+    /// @param trainer Who signs.
+    /// @param parent SHA-256 of the model it trained from.
+    /// @param update SHA-256 digest in the CID of the sealed update file.
+    /// @param length Bytes of the sealed update file.
+    /// @param keyHash keccak256 of the update's key.
+    /// @param leavesRoot Merkle root of the ciphertext leaves.
+    /// @param commitment keccak256(commitment root, salt).
+    /// @param samples Self-declared number of samples; no weight is derived from it unchecked.
+    /// @param salt Random.
+    struct Receipt {
+        uint256 task;
+        uint64 round;
+        address trainer;
+        bytes32 parent;
+        bytes32 update;
+        uint64 length;
+        bytes32 keyHash;
+        bytes32 leavesRoot;
+        bytes32 commitment;
+        uint64 samples;
+        bytes32 salt;
+    }
+
+    /// @notice Emitted when a task's ledger is open: round 0 opened at `openedAt`. `aggregators` is the frozen order.
+    event LedgerOpened(uint256 indexed task, uint256 openedAt, address[] aggregators);
+
+    /// @notice Emitted when an aggregator locked its bond.
+    event AggregatorBonded(uint256 indexed task, address indexed aggregator, uint256 bond);
+
+    /// @notice Emitted when an aggregator asked for its bond; it is free at `readyAt`.
+    event AggregatorLeft(uint256 indexed task, address indexed aggregator, uint256 readyAt);
+
+    /// @notice Emitted when a roster is on chain; with the topics it is the whole `RosterRecord`.
+    event RoundRostered(
+        uint256 indexed task,
+        uint256 indexed round,
+        bytes32 root,
+        uint32 count,
+        uint128 totalStake,
+        uint40 rosteredAt,
+        address aggregator
+    );
+
+    /// @notice Emitted when a trainer forced its receipt into the round; `chain` is the list's digest so far:
+    /// keccak256(abi.encode(previous chain, index, trainer, receipt digest)), the first previous one being zero.
+    event ReceiptForced(
+        uint256 indexed task,
+        uint256 indexed round,
+        address indexed trainer,
+        uint256 index,
+        bytes32 chain,
+        Receipt receipt,
+        bytes signature
+    );
+
+    /// @notice Emitted when a round is sealed: everything of the `SealRecord` but its roster digest. The task's claims so
+    /// far must sum to pot * (round + 1) + bonus; `claimTotal` shows it.
+    event RoundSealed(uint256 indexed task, uint256 indexed round, SealInput record, uint40 sealedAt, address aggregator);
+
+    /// @notice Emitted when a deadline passed and the next aggregator took over; `slashed` went into the bonus.
+    event AggregatorReplaced(
+        uint256 indexed task, uint256 indexed round, address indexed from, address to, uint256 slashed
+    );
+
+    /// @notice Emitted when slashed money was added to what the next seal allots; `bonus` is the sum over the task.
+    event BonusRaised(uint256 indexed task, uint256 amount, uint256 bonus);
+
+    /// @notice Emitted when no aggregator is left and `round` has no roster.
+    event RoundRefunded(uint256 indexed task, uint256 indexed round);
+
+    /// @notice Emitted when no aggregator is left and `round` has a roster: its pot goes to those on it.
+    event RoundCompensated(uint256 indexed task, uint256 indexed round);
+
+    /// @notice Emitted when a dispute about a sealed round was opened.
+    event RoundChallenged(uint256 indexed task, uint256 indexed round);
+
+    /// @notice Emitted when a dispute was decided. `voidedTo` is the first round that is not void by it.
+    event ChallengeResolved(uint256 indexed task, uint256 indexed round, bool upheld, uint256 voidedTo, uint256 slashed);
+
+    /// @notice Emitted when a claim was paid into the owner's credit.
+    event RewardClaimed(uint256 indexed task, address indexed owner, uint256 indexed round, uint256 amount);
+
+    /// @notice Emitted when a task's books were closed: what the owner got, and what waits for compensation or seats.
+    event TaskClosed(uint256 indexed task, Phase phase, uint256 toOwner, uint256 toTrainers);
+
+    /// @notice Emitted when a rostered trainer was compensated.
+    event CompensationClaimed(uint256 indexed task, uint256 indexed round, address indexed trainer, uint256 amount);
+
+    /// @notice Emitted when what nobody could claim as compensation was divided among the seats.
+    event CompensationSwept(uint256 indexed task, uint256 amount, uint256 seats, uint256 perSeat);
+
+    /// @notice Emitted when a seat was paid.
+    event SeatClaimed(uint256 indexed task, address indexed trainer, uint256 amount);
+
+    /// @notice Thrown when somebody other than the registry calls.
+    error RoundLedger_NotRegistry(address caller);
+
+    /// @notice Thrown when somebody other than the disputes contract calls.
+    error RoundLedger_NotDisputes(address caller);
+
+    /// @notice Thrown when a window is out of bounds: `name` says which, `value` is it, `minimum` and `maximum` the limits.
+    error RoundLedger_WindowOutOfBounds(bytes32 name, uint256 value, uint256 minimum, uint256 maximum);
+
+    /// @notice Thrown when the aggregator list is empty, too long, or holds zero or the same address twice.
+    error RoundLedger_AggregatorsInvalid(uint256 length, uint256 position);
+
+    /// @notice Thrown when the list in calldata is not the one frozen at the opening.
+    error RoundLedger_AggregatorsMismatch(uint256 task);
+
+    /// @notice Thrown when the caller is not at the place in the list that it names.
+    error RoundLedger_NotListed(uint256 task, address caller);
+
+    /// @notice Thrown when the bond is below the task's.
+    error RoundLedger_BondTooSmall(uint256 task, uint256 bond, uint256 required);
+
+    /// @notice Thrown when the current aggregator of a running task wants its bond back.
+    error RoundLedger_StillCurrent(uint256 task, address aggregator);
+
+    /// @notice Thrown when somebody who is not the current aggregator rosters or seals.
+    error RoundLedger_NotAggregator(uint256 task, address caller, address aggregator);
+
+    /// @notice Thrown when the current aggregator has not locked its bond.
+    error RoundLedger_NotBonded(uint256 task, address aggregator);
+
+    /// @notice Thrown when the head is in another phase than the call needs.
+    error RoundLedger_WrongPhase(uint256 task, Phase phase, Phase needed);
+
+    /// @notice Thrown when the head works on another round than the call names.
+    error RoundLedger_WrongRound(uint256 task, uint256 round, uint256 current);
+
+    /// @notice Thrown when now lies before a window: `from` is its first second.
+    error RoundLedger_TooEarly(uint256 task, uint256 from);
+
+    /// @notice Thrown when now lies after a window: `to` is the first second past it.
+    error RoundLedger_TooLate(uint256 task, uint256 to);
+
+    /// @notice Thrown when a dispute is open and the call would go at or past it.
+    error RoundLedger_TaskChallenged(uint256 task, uint256 round);
+
+    /// @notice Thrown when a roster is empty, or has no stake.
+    error RoundLedger_RosterEmpty(uint256 count, uint256 totalStake);
+
+    /// @notice Thrown when bundle, model or claim root of a seal is zero.
+    error RoundLedger_SealIncomplete(uint256 task, uint256 round);
+
+    /// @notice Thrown when a seal states another forced list than the chain's.
+    error RoundLedger_ForcedMismatch(uint256 task, bytes32 stated, bytes32 expected);
+
+    /// @notice Thrown when a seal's claims do not allot what the rounds so far have to pay.
+    error RoundLedger_AllotmentMismatch(uint256 claimTotal, uint256 claimCount, uint256 allotted);
+
+    /// @notice Thrown when a record in calldata is not the one whose digest the ring keeps.
+    error RoundLedger_RecordMismatch(uint256 task, uint256 round, bytes32 digest, bytes32 expected);
+
+    /// @notice Thrown when a round is not sealed, or not final yet: `finalAt` is the first second at which it would be.
+    error RoundLedger_NotFinal(uint256 task, uint256 round, uint256 finalAt);
+
+    /// @notice Thrown when a receipt is for another task or round.
+    error RoundLedger_ReceiptForeign(uint256 task, uint256 round);
+
+    /// @notice Thrown when a receipt's signature is not its trainer's.
+    error RoundLedger_ReceiptSignatureInvalid(address trainer, address recovered);
+
+    /// @notice Thrown when the account is no trainer of the task.
+    error RoundLedger_NotMember(uint256 task, address account);
+
+    /// @notice Thrown when a trainer forces a second receipt into one round.
+    error RoundLedger_AlreadyForced(uint256 task, uint256 round, address trainer);
+
+    /// @notice Thrown when a round that is being disputed is disputed again, or one that is not is decided.
+    error RoundLedger_ChallengeState(uint256 task, uint256 round, bool challenged);
+
+    /// @notice Thrown when a task was already closed, or is not closed yet.
+    error RoundLedger_ClosedState(uint256 task, bool closed);
+
+    /// @notice Thrown when an account already took its compensation or seat.
+    error RoundLedger_AlreadyPaid(uint256 task, address account);
+
+    /// @notice Thrown when nothing is there to be paid.
+    error RoundLedger_NothingToPay(uint256 task, address account);
+
+    /// @notice Open a task's ledger. Only the registry.
+    /// Requirements: windows within bounds; ring <= 64 slots; 1..8 distinct aggregators.
+    function openLedger(
+        uint256 task,
+        ITaskRegistry.Windows calldata windows,
+        uint256 pot,
+        uint256 bond,
+        uint256 rounds,
+        address[] calldata aggregators
+    ) external;
+
+    /// @notice Lock the caller's bond as aggregator `index` of the list. Successors may bond early or when they take over.
+    /// Requirements: amount >= the task's bond; the escrow is approved; the caller is no trainer and not bonded.
+    function bondAggregator(uint256 task, address[] calldata aggregators, uint256 index, uint256 amount) external;
+
+    /// @notice Ask for the bond. Not possible for the current aggregator of a running task.
+    function unbondAggregator(uint256 task) external;
+
+    /// @notice Put a round's roster on chain.
+    /// @dev Warning: the contract checks neither the leaves nor the stakes; a wrong roster is a matter of disputes.
+    function rosterRound(uint256 task, uint256 round, bytes32 root, uint32 count, uint128 totalStake) external;
+
+    /// @notice Put a signed receipt on chain that the roster may lack. Anyone may send it for the trainer.
+    /// Requirements: inside the window; the receipt names this task and the head's round; its trainer signed it, is a
+    /// member and has not forced one into this round.
+    /// @dev Gas is not given back, also where the aggregator had acknowledged the receipt.
+    function forceInclude(Receipt calldata receipt, bytes calldata signature) external;
+
+    /// @notice Seal a rostered round and open the next one.
+    /// Requirements: inside the window; `forced` as on chain; claimTotal <= allotted <= claimTotal + claimCount; claimCount
+    /// in 1..pot.
+    function sealRound(uint256 task, uint256 round, SealInput calldata record) external;
+
+    /// @notice After a missed deadline: cut the late aggregator's bond by a tenth of the pot (rounded up) and hand over to
+    /// the next one; where none is left, the round is refunded or compensated (the whole bond goes to the trainers).
+    /// @param aggregators The frozen list.
+    function advance(uint256 task, address[] calldata aggregators) external;
+
+    /// @notice Open a dispute about a sealed round. Only disputes.
+    /// Requirements: the record is the ring's; now < sealed + challenge; the round is not disputed yet.
+    function markChallenged(uint256 task, uint256 round, SealRecord calldata record) external;
+
+    /// @notice Decide a dispute. Only disputes. Upheld: the seal is void with all later rounds, the sealer loses its whole
+    /// bond (CHALLENGER_BPS of it to the challenger), the round is ROSTERED again with the successor, or COMPENSATED.
+    /// @param aggregators The frozen list.
+    function resolveChallenge(
+        uint256 task,
+        uint256 round,
+        SealRecord calldata record,
+        bool upheld,
+        address challenger,
+        address[] calldata aggregators
+    ) external;
+
+    /// @notice Take a member's stake after a decided dispute: part to the challenger, the rest into the bonus. Only disputes.
+    /// @return slashed What was taken: min(stake, amount).
+    function slashMember(uint256 task, address account, uint256 amount, address challenger, uint256 shareBps)
+        external
+        returns (uint256 slashed);
+
+    /// @notice Credit what a leaf's owner has earned so far and was not credited yet. Anyone may call for anyone.
+    /// Requirements: the round is final; the leaf is in its claim tree.
+    /// @param siblings The leaf's Merkle-sum path from the bottom: 48 bytes each, sum (u128) then hash.
+    /// @return amount What was credited.
+    function claim(
+        uint256 task,
+        uint256 round,
+        SealRecord calldata record,
+        Leaf calldata leaf,
+        bytes calldata siblings
+    ) external returns (uint256 amount);
+
+    /// @notice Close the books of a task that has ended. Anyone.
+    /// Requirements: phase Done, Refunded or Compensated; the last sealed round is final; no dispute is open.
+    /// @param last The last sealed round's record; ignored when no round is sealed.
+    function closeTask(uint256 task, SealRecord calldata last) external;
+
+    /// @notice Credit a rostered trainer's part of the compensation: total * min(leaf.amount, stake) / totalStake.
+    /// Requirements: the task is closed and Compensated; inside the window; once a trainer; the leaf is in the roster.
+    /// @dev Warning: the part is limited by the stake that is still locked, so claim before exiting.
+    function claimCompensation(
+        uint256 task,
+        uint256 round,
+        RosterRecord calldata record,
+        Leaf calldata leaf,
+        bytes calldata siblings
+    ) external returns (uint256 amount);
+
+    /// @notice Divide what the compensation left (rounding, leaves of nobody) equally among the task's seats; to the owner
+    /// where there is no seat, and the last wei that do not divide.
+    function sweepCompensation(uint256 task) external;
+
+    /// @notice Credit one seat's part of what was swept. Anyone may call for any trainer that has a seat.
+    function claimSeat(uint256 task, address trainer) external returns (uint256 amount);
+
+    /// @notice Return the head of a task.
+    function head(uint256 task) external view returns (Head memory);
+
+    /// @notice Return what a task's ledger fixed.
+    function config(uint256 task) external view returns (Config memory);
+
+    /// @notice Return the digest that the ring keeps where `round` lies; it may be another round's.
+    function ringDigest(uint256 task, uint256 round) external view returns (bytes32);
+
+    /// @notice Return the window of the head's next step: roster in Open, seal in Rostered; zeros otherwise.
+    function window(uint256 task) external view returns (uint256 from, uint256 to);
+
+    /// @notice Return what a seal of `round` would have to allot now, in wei.
+    function allotted(uint256 task, uint256 round) external view returns (uint256);
+
+    /// @notice Return the slashed money that seals have allotted or will allot, in wei.
+    function bonus(uint256 task) external view returns (uint256);
+
+    /// @notice Return whether a dispute is open, and the lowest round that is disputed.
+    function challenged(uint256 task) external view returns (bool open, uint256 lowest);
+
+    /// @notice Return whether this very round is disputed.
+    function isChallenged(uint256 task, uint256 round) external view returns (bool);
+
+    /// @notice Return the forced list of the head's round: its chain digest and its length.
+    function forcedList(uint256 task) external view returns (bytes32 chain, uint256 count);
+
+    /// @notice Return the state of a round. `record` is needed for sealed rounds only; a wrong one reverts.
+    function roundState(uint256 task, uint256 round, SealRecord calldata record) external view returns (RoundState);
+
+    /// @notice Revert unless the record is that of a final round: `RecordMismatch`, `NotFinal` or `TaskChallenged`.
+    function requireFinal(uint256 task, uint256 round, SealRecord calldata record) external view;
+
+    /// @notice Return the compensation or seat money of a closed task.
+    function settlement(uint256 task)
+        external
+        view
+        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perSeat, bool swept);
+
+    /// @notice Return the digest of a roster record.
+    function rosterDigest(uint256 task, uint256 round, RosterRecord calldata record) external pure returns (bytes32);
+
+    /// @notice Return the digest of a seal record.
+    function sealDigest(SealRecord calldata record) external pure returns (bytes32);
+
+    /// @notice Return the EIP-712 digest that a trainer signs.
+    function receiptDigest(Receipt calldata receipt) external view returns (bytes32);
+}
