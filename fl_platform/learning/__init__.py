@@ -1,0 +1,43 @@
+"""Step 3: what runs beside the data. The task interface, data sets, partitions, models and local training.
+
+Floats end here: a `LocalUpdate` goes to `updates.codec` and is integers from then on.
+"""
+
+from fl_platform.learning.datasets import Labelled, Split, fetch_mnist, load_digits_split, load_mnist_split
+from fl_platform.learning.models import build_model, initial_state, model_spec
+from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
+from fl_platform.learning.tasks import Federation, deal, federate, load_split
+from fl_platform.learning.train import (
+    Evaluation,
+    LocalUpdate,
+    TrainPlan,
+    choose_device,
+    correct_rows,
+    evaluate,
+    train_locally,
+)
+
+__all__ = [
+    "DataTask",
+    "Evaluation",
+    "Federation",
+    "Labelled",
+    "LearningTask",
+    "LocalUpdate",
+    "Split",
+    "TrainPlan",
+    "TransformedTask",
+    "build_model",
+    "choose_device",
+    "correct_rows",
+    "deal",
+    "evaluate",
+    "federate",
+    "fetch_mnist",
+    "initial_state",
+    "load_digits_split",
+    "load_mnist_split",
+    "load_split",
+    "model_spec",
+    "train_locally",
+]

@@ -1,0 +1,178 @@
+"""Real images: scikit-learn's bundled digits, and MNIST from its four gzipped idx files.
+
+Nothing is downloaded unless `fetch_mnist` is called. An idx file is checked (magic, declared sizes) before anything of
+the declared size is allocated, and read no further than declared.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_platform.errors import ConfigError, DocumentInvalid
+
+logger = logging.getLogger(__name__)
+
+MNIST_VARIABLE = "FL_PLATFORM_MNIST"
+MNIST_FILES = {
+    "train_images": ("train-images-idx3-ubyte.gz", (60_000, 28, 28)),
+    "train_labels": ("train-labels-idx1-ubyte.gz", (60_000,)),
+    "test_images": ("t10k-images-idx3-ubyte.gz", (10_000, 28, 28)),
+    "test_labels": ("t10k-labels-idx1-ubyte.gz", (10_000,)),
+}
+# Mean and standard deviation of MNIST's training pixels scaled to 0..1: the customary normalisation.
+_MNIST_MEAN, _MNIST_DEVIATION = 0.1307, 0.3081
+_DIGITS_TEST_ROWS = 360  # a fifth of 1,797
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows with a class each. `x`: float32 (n, channels, height, width) or (n, features); `y`: int64 (n,)."""
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise ConfigError(f"{len(self.x)} rows of data have {len(self.y)} labels")
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: npt.NDArray[np.int64] | slice) -> Labelled:
+        """Return a subset by row numbers (a copy) or by a slice (a view)."""
+        return Labelled(self.x[rows], self.y[rows])
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set in two: what is learned from, and what accuracy is measured on."""
+
+    train: Labelled
+    test: Labelled
+
+
+def load_digits_split(seed: int = 0) -> Split:
+    """Return scikit-learn's 1,797 digits, shape (n, 1, 8, 8), values 0 to 1: 1,437 rows to learn from, 360 to test."""
+    from sklearn.datasets import load_digits  # half a second of import that most commands do not need
+
+    bunch = load_digits()
+    x = (bunch.data.astype(np.float32) / np.float32(16)).reshape(-1, 1, 8, 8)
+    whole = Labelled(x, bunch.target.astype(np.int64))
+    order = np.random.Generator(np.random.Philox(seed)).permutation(len(whole))
+    return Split(train=whole.take(order[_DIGITS_TEST_ROWS:]), test=whole.take(order[:_DIGITS_TEST_ROWS]))
+
+
+def load_mnist_split(folder: Path | None = None) -> Split:
+    """Return MNIST, shape (n, 1, 28, 28), normalised float32: 60,000 rows to learn from, 10,000 to test.
+
+    `folder` as `mnist_folder` finds it. Raises ConfigError (files missing), DocumentInvalid (files malformed).
+    """
+    place = mnist_folder(folder)
+    parts = {name: read_idx(place / file, shape) for name, (file, shape) in MNIST_FILES.items()}
+    return Split(
+        train=_labelled(parts["train_images"], parts["train_labels"]),
+        test=_labelled(parts["test_images"], parts["test_labels"]),
+    )
+
+
+def mnist_folder(folder: Path | None = None) -> Path:
+    """Find MNIST's files: the argument, else the environment's FL_PLATFORM_MNIST, else data beside the checkout.
+
+    Raises ConfigError that says what was looked for and where.
+    """
+    beside = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist"
+    named = folder or (Path(os.environ[MNIST_VARIABLE]) if os.environ.get(MNIST_VARIABLE) else None)
+    place = named or beside
+    missing = [file for file, _ in MNIST_FILES.values() if not (place / file).is_file()]
+    if missing:
+        raise ConfigError(
+            f"MNIST: {', '.join(missing)} not found in {place}; give the folder of the four gzipped idx files as an "
+            f"option or in {MNIST_VARIABLE}, or fetch them once with fl_platform.learning.datasets.fetch_mnist(folder)"
+        )
+    return place
+
+
+def read_idx(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Read one gzipped idx file of unsigned bytes whose shape must be exactly `shape`.
+
+    The file is untrusted: magic and sizes are compared before the body is inflated, at most the expected bytes (and one
+    more, to see that there is none) are inflated. Raises DocumentInvalid.
+    """
+    try:
+        with gzip.open(path, "rb") as stream:
+            return _read_idx(cast(BinaryIO, stream), path.name, shape)
+    except (gzip.BadGzipFile, EOFError, OSError) as error:
+        raise DocumentInvalid(f"{path.name}: {error}; fetch the file again") from error
+
+
+def write_idx(path: Path, array: npt.NDArray[np.uint8]) -> None:
+    """Write an array of unsigned bytes as a gzipped idx file (the same bytes for the same array)."""
+    header = bytes((0, 0, 8, array.ndim)) + b"".join(side.to_bytes(4, "big") for side in array.shape)
+    path.write_bytes(gzip.compress(header + array.tobytes(), mtime=0))
+
+
+def fetch_mnist(folder: Path) -> Path:
+    """Download MNIST into `folder` through flwr-datasets or torchvision, whichever is installed; needs a network.
+
+    Writes the four idx files that `load_mnist_split` reads. Raises ConfigError when neither package is there.
+    """
+    for module, fetch in (("flwr_datasets", _fetch_by_flwr_datasets), ("torchvision", _fetch_by_torchvision)):
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            continue
+        arrays = fetch(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in arrays.items():
+            write_idx(folder / MNIST_FILES[name][0], array)
+        logger.info("MNIST fetched with %s", module)
+        return mnist_folder(folder)
+    raise ConfigError("fetching MNIST needs flwr-datasets or torchvision: install one, or copy the four idx files")
+
+
+def _fetch_by_flwr_datasets(folder: Path) -> dict[str, npt.NDArray[np.uint8]]:
+    federated = importlib.import_module("flwr_datasets").FederatedDataset(dataset="ylecun/mnist", partitioners={})
+    arrays = {}
+    for part in ("train", "test"):
+        rows = federated.load_split(part).with_format("numpy")
+        arrays[f"{part}_images"] = np.stack([np.asarray(row["image"], dtype=np.uint8) for row in rows])
+        arrays[f"{part}_labels"] = np.asarray(rows["label"], dtype=np.uint8)
+    return arrays
+
+
+def _fetch_by_torchvision(folder: Path) -> dict[str, npt.NDArray[np.uint8]]:
+    kind = importlib.import_module("torchvision.datasets").MNIST
+    arrays = {}
+    for part in ("train", "test"):
+        loaded = kind(str(folder), train=part == "train", download=True)
+        arrays[f"{part}_images"] = loaded.data.numpy().astype(np.uint8)
+        arrays[f"{part}_labels"] = loaded.targets.numpy().astype(np.uint8)
+    return arrays
+
+
+def _read_idx(stream: BinaryIO, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    wanted = bytes((0, 0, 8, len(shape))) + b"".join(side.to_bytes(4, "big") for side in shape)
+    header = stream.read(len(wanted))
+    if header != wanted:
+        raise DocumentInvalid(f"{name}: header 0x{header.hex()} is not that of unsigned bytes of shape {shape}")
+    size = int(np.prod(shape))
+    body = stream.read(size)
+    if len(body) != size or stream.read(1):
+        raise DocumentInvalid(f"{name}: the body has not exactly the {size} bytes that its header declares")
+    return np.frombuffer(body, dtype=np.uint8).reshape(shape)
+
+
+def _labelled(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Labelled:
+    if int(labels.max()) > 9:
+        raise DocumentInvalid(f"MNIST: label {int(labels.max())} is over 9")
+    x = (images.astype(np.float32) / np.float32(255) - np.float32(_MNIST_MEAN)) / np.float32(_MNIST_DEVIATION)
+    return Labelled(x[:, np.newaxis, :, :], labels.astype(np.int64))
