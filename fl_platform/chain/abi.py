@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_abi import decode as abi_decode
-from eth_abi import encode as abi_encode
+from eth_abi.abi import decode as abi_decode
+from eth_abi.abi import encode as abi_encode
 from eth_abi.exceptions import DecodingError, EncodingError
-from eth_utils import to_canonical_address
+from eth_utils.address import to_canonical_address
 
 from fl_platform.chain.types import Log
 from fl_platform.errors import ChainError, IntegrityError
@@ -97,9 +97,7 @@ class Abi:
         """Return the function called `name` (with `count` inputs, when overloaded)."""
         found = [x for x in self._functions.get(name, ()) if count is None or len(x.inputs) == count]
         if len(found) != 1:
-            raise IntegrityError(
-                f"ABI has {len(found)} functions {name} with {count} inputs; artifacts and code differ"
-            )
+            raise IntegrityError(f"ABI has {len(found)} functions {name} with {count} inputs; reinstall")
         return found[0]
 
     def event_topic(self, name: str) -> bytes:
@@ -145,9 +143,7 @@ class Abi:
     def decode_revert(self, data: bytes, message: str = "") -> Revert:
         """Decode revert data (unverified) as far as possible; never raises."""
         if not data:
-            return Revert(
-                "", (), message or "reverted without data (out of gas, or a call to an address without code?)"
-            )
+            return Revert("", (), message or "reverted without data (out of gas, or no code at the address?)")
         item = self._errors.get(data[:4])
         try:
             if data[:4] == ERROR_STRING:

@@ -83,7 +83,7 @@ class Deployed:
 
 
 class CallReverted(Exception):
-    """A back end's raw report that a call reverted; `client` turns it into `TransactionReverted` with a decoded error."""
+    """A back end's raw report that a call reverted; `client` turns it into `TransactionReverted`, decoded."""
 
     def __init__(self, data: bytes, message: str = "") -> None:
         super().__init__(message or "execution reverted")
