@@ -23,8 +23,18 @@ LOCKS = ("lock", "ipfs", "brownie")
 MACHINE_PATH = re.compile(
     r"(?<![\w./-])/(?:" + "|".join(["wo" + "rk", "ro" + "ot", "opt/py" + "pi", "home/[a-z]+"]) + r")/"
 )
-REGISTRY_HOST = re.compile("|".join(["py" + r"pi\.org", "python" + "hosted", "registry" + r"\.npm", "npm" + r"js\.(?:org|com)",
-                                     "deb" + r"ian\.org", "download\\.py" + "torch"]))  # fmt: skip
+REGISTRY_HOST = re.compile(
+    "|".join(
+        [
+            "py" + r"pi\.org",
+            "python" + "hosted",
+            "registry" + r"\.npm",
+            "npm" + r"js\.(?:org|com)",
+            "deb" + r"ian\.org",
+            "download\\.py" + "torch",
+        ]
+    )
+)
 SECRET = re.compile("-----BEGIN" + r" [A-Z ]*PRIVATE KEY-----")
 
 
@@ -151,8 +161,16 @@ def names_used(path: Path) -> set[str]:
     }
 
 
-SKIPPING = {"pytest.skip", "pytest.importorskip", "pytest.xfail", "pytest.mark.skip", "pytest.mark.skipif", "pytest.mark.xfail",
-            "unittest.skip", "unittest.SkipTest"}  # fmt: skip
+SKIPPING = {
+    "pytest.skip",
+    "pytest.importorskip",
+    "pytest.xfail",
+    "pytest.mark.skip",
+    "pytest.mark.skipif",
+    "pytest.mark.xfail",
+    "unittest.skip",
+    "unittest.SkipTest",
+}
 
 
 def test_no_test_sleeps() -> None:
