@@ -4,6 +4,7 @@ FLError
 ├── RetryError                 transport: try again, or another end point          exit 6
 │   ├── StoreUnavailable
 │   ├── RpcUnavailable
+│   ├── ProcessAbsent          a resident trainer, aggregator or Flower process does not answer
 │   └── TransactionPending     sent, but not mined in time: run again, nothing is sent twice
 ├── RejectedInput              a peer's bytes or claims: refuse the peer           exit 7
 │   ├── UpdateLengthMismatch   UpdateHashMismatch   UpdateHeaderMismatch
@@ -50,6 +51,10 @@ class StoreUnavailable(RetryError):
 
 class RpcUnavailable(RetryError):
     """A chain end point did not answer in time, or refused."""
+
+
+class ProcessAbsent(RetryError):
+    """A resident trainer, a resident aggregator or a Flower process does not answer."""
 
 
 class TransactionPending(RetryError):
