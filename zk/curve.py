@@ -1,19 +1,19 @@
 """BN254 (alt_bn128) G1: points, their 64-byte encoding, addition and multiplication.
 
-y^2 = x^3 + 3 over F_p, prime group order r, cofactor 1: every point of the curve is in the group, so a curve check is a
-subgroup check. The encoding is that of the EVM's precompiles 0x06 and 0x07 (EIP-196): x and y as 32 bytes big endian each,
-infinity as 64 zero bytes. Security is about 100 bits. The arithmetic is py_ecc's and takes time that depends on the scalar:
-do not let a stranger time it on a long-lived secret over a network.
+y^2 = x^3 + 3 over F_p, prime group order r, cofactor 1: every point of the curve is in the group, so a curve check is
+a subgroup check. The encoding is that of the EVM's precompiles 0x06 and 0x07 (EIP-196): x and y as 32 bytes big endian
+each, infinity as 64 zero bytes. Security is about 100 bits. The arithmetic is py_ecc's and takes time that depends on
+the scalar: do not let a stranger time it on a long-lived secret over a network.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from py_ecc.optimized_bn128 import FQ
-from py_ecc.optimized_bn128 import add as _add
-from py_ecc.optimized_bn128 import multiply as _multiply
-from py_ecc.optimized_bn128 import normalize as _normalize
+from py_ecc.fields import optimized_bn128_FQ as FQ
+from py_ecc.optimized_bn128.optimized_curve import add as _add
+from py_ecc.optimized_bn128.optimized_curve import multiply as _multiply
+from py_ecc.optimized_bn128.optimized_curve import normalize as _normalize
 
 from fl_platform.errors import PointInvalid
 
@@ -24,7 +24,10 @@ POINT_BYTES = 64
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An affine point; (0, 0), which is not on the curve, stands for infinity. Check with `validate` what came from outside."""
+    """An affine point; (0, 0), which is not on the curve, stands for infinity.
+
+    Check with `validate` what came from outside.
+    """
 
     x: int  # 0 <= x < p
     y: int  # 0 <= y < p
@@ -40,7 +43,10 @@ GENERATOR = Point(1, 2)
 
 
 def validate(point: Point, *, allow_infinity: bool = False) -> Point:
-    """Return the point if it is in G1. Raises PointInvalid: coordinate >= p, not on the curve, infinity where not allowed."""
+    """Return the point if it is in G1.
+
+    Raises PointInvalid: coordinate >= p, not on the curve, infinity where not allowed.
+    """
     if not (0 <= point.x < FIELD and 0 <= point.y < FIELD):
         raise PointInvalid("a point's coordinate is not below the field's size: ask its sender for the reduced point")
     if point.is_infinity:

@@ -1,8 +1,9 @@
 """CARv1 files, one object each: a header that names the root, then the blocks.
 
-Reading trusts nothing: the header must be the canonical one of a single root, every length is checked against what a block
-of our profile can have before a byte of it is read, and every block is hashed. Formula: https://ipld.io/specs/transport/car/carv1/.
-Blocks are written root first and depth first, the order of trustless gateways; they are read in any order.
+Reading trusts nothing: the header must be the canonical one of a single root, every length is checked against what a
+block of our profile can have before a byte of it is read, and every block is hashed. Formula:
+https://ipld.io/specs/transport/car/carv1/. Blocks are written root first and depth first, the order of trustless
+gateways; they are read in any order.
 """
 
 from __future__ import annotations
@@ -68,9 +69,7 @@ def read_header(source: ByteSource) -> Cid:
     """Read the header and return the root. Raises CarInvalid for anything but CARv1 with one supported root."""
     data = read_exactly(source, HEADER_BYTES)
     if not (data.startswith(_HEADER_START) and data.endswith(_HEADER_END)):
-        raise CarInvalid(
-            f"not a CARv1 file with one root (starts with {data[:8].hex()}): export the object as CAR again"
-        )
+        raise CarInvalid(f"not a CARv1 file with one root (starts with {data[:8].hex()}): export it as CAR again")
     return Cid.from_bytes(data[len(_HEADER_START) : len(_HEADER_START) + CID_BYTES])
 
 
@@ -97,7 +96,7 @@ def read_sections(source: ByteSource) -> Iterator[tuple[Cid, bytes]]:
     while (length := _read_section_length(source)) is not None:
         if not CID_BYTES <= length <= CID_BYTES + MAX_BLOCK_BYTES:
             raise CarInvalid(
-                f"a CAR section claims {length} bytes: a block has at most {MAX_BLOCK_BYTES} and {CID_BYTES} for its CID"
+                f"a CAR section claims {length} bytes: a block has at most {MAX_BLOCK_BYTES}, its CID {CID_BYTES}"
             )
         cid = Cid.from_bytes(read_exactly(source, CID_BYTES))
         yield cid, read_exactly(source, length - CID_BYTES)
@@ -157,7 +156,10 @@ class BlockBuffer:
 
 
 def read_object(source: ByteSource, root: Cid, *, max_bytes: int) -> Iterator[bytes]:
-    """Yield the leaves of the object `root` from a CAR, each verified. Raises as `unixfs.read_leaves` and CarInvalid."""
+    """Yield the leaves of the object `root` from a CAR, each verified.
+
+    Raises as `unixfs.read_leaves` and CarInvalid.
+    """
     found = read_header(source)
     if found != root:
         raise CarInvalid(f"the CAR's root is {found}, not the object asked for, {root}")
@@ -168,7 +170,10 @@ def read_object(source: ByteSource, root: Cid, *, max_bytes: int) -> Iterator[by
 
 
 def object_pieces(tree: Tree, leaves: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """Yield an object as CAR, piece by piece. `leaves` are the tree's leaves in order; they are not hashed again here."""
+    """Yield an object as CAR, piece by piece.
+
+    `leaves` are the tree's leaves in order; they are not hashed again here.
+    """
     yield header(tree.root)
     nodes = dict(tree.nodes)
     remaining = iter(leaves)

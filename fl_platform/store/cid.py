@@ -1,9 +1,9 @@
 """Content identifiers: CIDv1, sha2-256, raw or dag-pb, multibase base32. Nothing else is accepted.
 
-A CID that a peer sends becomes a file name and a URL segment further on, so the grammar is closed: one version, one hash, two codecs,
-one spelling each. A path behind a CID ("bafk.../x"), upper case, another base or a CIDv0 is refused, never repaired.
-Formula: https://github.com/multiformats/cid (version, codec, multihash), multibase prefix "b" = RFC 4648 base32,
-lower case, no padding.
+A CID that a peer sends becomes a file name and a URL segment further on, so the grammar is closed: one version, one
+hash, two codecs, one spelling each. A path behind a CID ("bafk.../x"), upper case, another base or a CIDv0 is refused,
+never repaired. Formula: https://github.com/multiformats/cid (version, codec, multihash), multibase prefix "b" = RFC
+4648 base32, lower case, no padding.
 """
 
 from __future__ import annotations

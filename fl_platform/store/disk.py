@@ -1,8 +1,9 @@
 """The default store: a folder of CAR files on this machine.
 
-`FOLDER/objects/xy/CID.car`, one CARv1 an object, sharded by two characters of the CID (the last but two: the first ones are the same for every CID).
-Objects are written under another name, synced and renamed, so an object is there whole or not at all, whatever is killed when.
-The folder is not trusted on reading: every block is hashed, and any damage, also to the CAR's own framing, is a CidMismatch.
+`FOLDER/objects/xy/CID.car`, one CARv1 an object, sharded by two characters of the CID (the last but two: the first
+ones are the same for every CID). Objects are written under another name, synced and renamed, so an object is there
+whole or not at all, whatever is killed when. The folder is not trusted on reading: every block is hashed, and any
+damage, also to the CAR's own framing, is a CidMismatch.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class DiskStore(VerifyingStore):
             yield from super().open_blocks(cid, max_bytes=max_bytes)
         except (DocumentInvalid, CidMismatch) as error:
             raise CidMismatch(
-                f"object {cid} in {self._folder} is damaged ({error}): delete {self.path_of(cid).name} and fetch it again"
+                f"object {cid} in {self._folder} is damaged ({error}): "
+                f"delete {self.path_of(cid).name} and fetch it again"
             ) from error
 
     @contextmanager
@@ -72,7 +74,8 @@ class DiskStore(VerifyingStore):
             file = self.path_of(cid).open("rb")
         except FileNotFoundError:
             raise StoreMissing(
-                f"object {cid} is not in {self._folder}: fetch it from the store it was published to, or check the folder"
+                f"object {cid} is not in {self._folder}: "
+                "fetch it from the store it was published to, or check the folder"
             ) from None
         except OSError as error:
             raise StoreUnavailable(f"cannot open object {cid} in {self._folder}: {error.strerror}") from error

@@ -24,8 +24,8 @@ def disk_error(error: OSError, path: Path) -> FLError:
     """Turn an operating system's refusal to write into an error that says what to do."""
     if error.errno in _FULL:
         return StoreFull(
-            f"cannot write {path}: {error.strerror}. Nothing half-written was left; free some space (or raise the file-size "
-            "limit) and run the same command again"
+            f"cannot write {path}: {error.strerror}. Nothing half-written was left; free some space (or raise the "
+            "file-size limit) and run the same command again"
         )
     return ConfigError(f"cannot write {path}: {error.strerror}. Give a folder that this user may write to")
 

@@ -1,7 +1,8 @@
 """What a store is: objects go in as bytes, come out verified, and are named by their CID.
 
-Every back end derives from `VerifyingStore`, which does the hashing and the checking once; a back end only says how the bytes
-of one object's CAR are opened, written and looked for. So no back end can forget to verify, and none is trusted.
+Every back end derives from `VerifyingStore`, which does the hashing and the checking once; a back end only says how
+the bytes of one object's CAR are opened, written and looked for. So no back end can forget to verify, and none is
+trusted.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class Store(Protocol):
         """Tell whether the object's root is there; its other blocks are only checked by reading."""
 
     def locate(self, digest: bytes) -> Cid:
-        """Return the CID of the object whose root block has this sha256, as contracts record it. Raises StoreMissing."""
+        """Return the CID of the object whose root block has this sha256, as contracts record it.
+
+        Raises StoreMissing.
+        """
 
     def export_car(self, cid: Cid, path: Path) -> None:
         """Write an object to a CARv1 file, verified on the way; the file appears whole or not at all."""
@@ -103,7 +107,8 @@ class VerifyingStore(ABC):
             if self.has(cid):
                 return cid
         raise StoreMissing(
-            f"no object whose root block has sha256 {digest.hex()} is in this store: fetch it from the store it was published to"
+            f"no object whose root block has sha256 {digest.hex()} is in this store: "
+            "fetch it from the store it was published to"
         )
 
     def export_car(self, cid: Cid, path: Path) -> None:

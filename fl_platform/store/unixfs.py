@@ -1,8 +1,8 @@
 """UnixFS files in profile `unixfs-v1-2025`: 1 MiB raw leaves, width 1024, balanced, CIDv1, sha2-256.
 
-The profile fixes the shape of a file's tree by the file's length alone, so a reader knows, before it reads a second block, how
-many blocks follow and how large each one is; a tree of any other shape is refused. So one content has one CID.
-Formulae: dag-pb (https://ipld.io/specs/codecs/dag-pb/spec/: links before data, fields in order) and UnixFS v1
+The profile fixes the shape of a file's tree by the file's length alone, so a reader knows, before it reads a second
+block, how many blocks follow and how large each one is; a tree of any other shape is refused. So one content has one
+CID. Formulae: dag-pb (https://ipld.io/specs/codecs/dag-pb/spec/: links before data, fields in order) and UnixFS v1
 (https://specs.ipfs.tech/unixfs/: Data{Type=File, filesize, blocksizes}).
 """
 
@@ -86,7 +86,10 @@ class TreeBuilder:
         self._last_was_short = False
 
     def add_leaf(self, leaf: bytes | memoryview) -> Cid:
-        """Hash the next leaf: exactly LEAF_BYTES, but for the last. Raises ValueError on a wrong cut (our own mistake)."""
+        """Hash the next leaf:
+
+        exactly LEAF_BYTES, but for the last. Raises ValueError on a wrong cut (our own mistake).
+        """
         size = len(leaf)
         if size > LEAF_BYTES or self._last_was_short or (size == 0 and self._links):
             raise ValueError("every leaf but the last has LEAF_BYTES bytes")
@@ -157,9 +160,9 @@ class Node:
 def decode_node(block: bytes, height: int | None = None) -> Node:
     """Decode an inner node (bytes already hashed against their CID, author untrusted). Raises CarInvalid.
 
-    `height` is what the parent implies, None for a root, whose length implies it. Only the canonical encoding of a node of
-    this profile is accepted: the decoder reads links and lengths, encodes them again and compares, so no second encoding of one
-    node exists, and a file's length alone decides the shape of its tree.
+    `height` is what the parent implies, None for a root, whose length implies it. Only the canonical encoding of a
+    node of this profile is accepted: the decoder reads links and lengths, encodes them again and compares, so no
+    second encoding of one node exists, and a file's length alone decides the shape of its tree.
     """
     cids, totals, offset = _decode_links(block)
     spans = _decode_block_sizes(block, offset)
@@ -273,5 +276,6 @@ def _checked(cid: Cid, fetch: Callable[[Cid], bytes]) -> bytes:
 def _check_limit(root: Cid, length: int, max_bytes: int) -> None:
     if length > max_bytes:
         raise ObjectTooLarge(
-            f"object {root} has {length} bytes, over this reader's limit of {max_bytes}: raise the limit or refuse the peer"
+            f"object {root} has {length} bytes, over this reader's limit of {max_bytes}: "
+            "raise the limit or refuse the peer"
         )
