@@ -1,11 +1,11 @@
 # Everything a person types. Needs Python >= 3.11 and make; Node only for `make tools` and what follows from it.
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check bench lock tools compile clean
+.PHONY: help setup demo test check bench lock tools compile forge brownie-env brownie clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 PY     := $(VENV)/bin/python
-PIP    := $(PY) -m pip --disable-pip-version-check --quiet
+PIP    := $(PY) -m pip --disable-pip-version-check --quiet --quiet
 STAMP  := $(VENV)/.installed
 
 # Flower must not phone home, and nothing here may fetch at run time.
@@ -19,6 +19,8 @@ help:
 	@echo "make check   style, types, floors, compiled contracts against their sources"
 	@echo "make bench   the benchmarks by name                         NAME=gas runs one"
 	@echo "make tools   npm tools: compiler, forge, anvil, ganache      (needs Node 20)"
+	@echo "make forge   the Solidity tests                             FORGE='--match-test claim' adds options"
+	@echo "make brownie Brownie in its own environment                 ARGS='run deploy_brownie --network fl-sepolia'"
 	@echo "make lock    resolve the dependencies again                  (after an edit of pyproject.toml)"
 
 setup: $(STAMP)
@@ -62,6 +64,29 @@ node_modules/.package-lock.json: package.json package-lock.json
 
 compile: setup tools
 	$(PY) scripts/compile.py
+
+forge: tools
+	node_modules/.bin/forge test $(FORGE)
+
+# Brownie pins 83 packages exactly, so it lives apart; its home and its compilers too, to leave the user's alone.
+BROWNIE_HOME := $(CURDIR)/.venv-brownie/home
+BROWNIE_ENV  := HOME=$(BROWNIE_HOME) SOLCX_BINARY_PATH=$(CURDIR)/.venv-brownie/solcx
+BROWNIE_PIP  := .venv-brownie/bin/python -m pip --disable-pip-version-check --quiet --quiet
+brownie-env: .venv-brownie/.installed
+
+.venv-brownie/.installed: requirements/brownie.txt scripts/node_tools/solc scripts/node_tools/brownie-networks.yaml package.json
+	@test -x .venv-brownie/bin/python || "$(PYTHON)" -m venv .venv-brownie
+	@echo "setting up .venv-brownie"
+	@$(BROWNIE_PIP) install --require-hashes -r requirements/brownie.txt
+	@rm -rf $(BROWNIE_HOME) && mkdir -p $(BROWNIE_HOME) .venv-brownie/solcx
+	@ln -sfn ../../scripts/node_tools/solc .venv-brownie/solcx/solc-v$$(sed -n 's/.*"solc": "\(.*\)".*/\1/p' package.json)
+	@$(BROWNIE_ENV) .venv-brownie/bin/brownie networks import scripts/node_tools/brownie-networks.yaml >/dev/null
+	@$(BROWNIE_ENV) .venv-brownie/bin/brownie networks list | grep -q fl-sepolia  # Brownie exits 0 when an import fails
+	@touch $@
+
+# make brownie ARGS='run deploy_brownie --network fl-sepolia'
+brownie: brownie-env tools
+	$(BROWNIE_ENV) .venv-brownie/bin/brownie $(or $(ARGS),compile)
 
 # Versions already in a lock stay where they are unless UPGRADE=--upgrade.
 UV_COMPILE = $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
