@@ -1,0 +1,180 @@
+"""Is this entry an update at all? (step 7) Each way of being malformed has its own error (ATTACKS A18, A26).
+
+Order: who (foreign, duplicate), when (task and round, parent), what (declared length), signature; then the bytes: real
+length, header, range. Nothing is read of an update whose receipt fails, and nothing parsed beyond the first failed
+check. A peer's fault never stops a round: `admit_entries` turns each into a verdict, the same for aggregator and
+auditor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fl_platform.errors import (
+    CidMismatch,
+    EnvelopeInvalid,
+    ReceiptDuplicate,
+    ReceiptForeign,
+    ReceiptParentMismatch,
+    ReceiptReplayed,
+    RejectedInput,
+    StoreMissing,
+    UpdateLengthMismatch,
+)
+from fl_platform.protocol.bundle import Entry
+from fl_platform.protocol.receipt import Domain, check_signature
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.updates import decode_update, update_length
+from fl_platform.updates.tensors import Integers
+
+# Plaintext bytes of entry i (header and payload), opened by whoever holds a key. Raises RejectedInput, StoreMissing or
+# CidMismatch when it cannot be had. May be called more than once for an entry, and may read from disk each time.
+UpdateSource = Callable[[int], bytes | memoryview]
+
+ADMITTED = "admitted"
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class RoundContext:
+    """Where a round happens: what the chain says, which no peer can change."""
+
+    domain: Domain
+    task: int
+    round: int
+    aggregator: bytes  # 20-byte address of who seals and earns the fee
+    parent: bytes  # sha256 of the parent model's bytes
+    members: Mapping[bytes, int] | None  # address -> stake (wei) when the roster closed; None: stakes of the entries
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an entry was not admitted."""
+
+    code: str  # name of the error class
+    evidence: str  # value and limit; a function of public data alone, so that every auditor writes the same
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What admission found, one item per entry."""
+
+    refusals: tuple[Refusal | None, ...]
+    reference: int | None  # index of row 0's entry, when the task is anchored and it was admitted
+
+    def trainers(self) -> tuple[int, ...]:
+        """Indices of admitted trainers, in the order of entries."""
+        return tuple(i for i, refusal in enumerate(self.refusals) if refusal is None and i != self.reference)
+
+
+def is_reference(entry: Entry, spec: TaskSpec) -> bool:
+    """Say whether an entry comes from the party that the task names for row 0."""
+    return spec.worth.kind == "anchored" and any(spec.reference.address) and (
+        entry.receipt.trainer == spec.reference.address
+    )  # fmt: skip
+
+
+def check_receipt(entry: Entry, *, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]) -> None:
+    """Hold one entry's receipt against task, round and roster. `seen`: trainers whose entry came before this one.
+
+    Raises ReceiptForeign, ReceiptDuplicate, ReceiptReplayed, ReceiptParentMismatch, UpdateLengthMismatch,
+    ReceiptSignatureInvalid, in this order.
+    """
+    receipt = entry.receipt
+    who = f"0x{receipt.trainer.hex()}"
+    _check_membership(entry, spec, context, who)
+    if receipt.trainer in seen:
+        raise ReceiptDuplicate(f"{who} has an entry in this round already; its first one counts")
+    if (receipt.task, receipt.round) != (context.task, context.round):
+        raise ReceiptReplayed(
+            f"receipt is for task {receipt.task} round {receipt.round}, "
+            f"this is task {context.task} round {context.round}"
+        )
+    if receipt.parent != context.parent:
+        raise ReceiptParentMismatch(
+            f"receipt builds on model 0x{receipt.parent.hex()}, this round's parent is 0x{context.parent.hex()}"
+        )
+    expected = update_length(spec.model.size, spec.codec.bits)
+    if receipt.length != expected:
+        raise UpdateLengthMismatch(f"receipt declares {receipt.length} bytes, this task's updates have {expected}")
+    check_signature(entry.signed, context.domain)
+
+
+def _check_membership(entry: Entry, spec: TaskSpec, context: RoundContext, who: str) -> None:
+    if is_reference(entry, spec):
+        if entry.stake:
+            raise ReceiptForeign(f"{who} signs the reference and cannot be a trainer with a stake of {entry.stake} wei")
+        return
+    if entry.stake <= 0:
+        raise ReceiptForeign(f"{who} has no stake in this task")
+    if context.members is not None and context.members.get(entry.receipt.trainer) != entry.stake:
+        on_chain = context.members.get(entry.receipt.trainer)
+        raise ReceiptForeign(f"{who} is entered with a stake of {entry.stake} wei, the chain says {on_chain or 0}")
+
+
+def check_update(data: bytes | memoryview, *, spec: TaskSpec) -> Integers:
+    """Return the integers of an opened update, shape (d,). Raises UpdateLengthMismatch, UpdateHeaderMismatch,
+    UpdateRangeExceeded, in this order, before anything is allocated.
+    """
+    return decode_update(data, model=spec.model, bits=spec.codec.bits)
+
+
+def admit_entry(
+    entry: Entry,
+    opened: Callable[[], bytes | memoryview],
+    *,
+    spec: TaskSpec,
+    context: RoundContext,
+    seen: frozenset[bytes],
+) -> Integers:
+    """Check one entry wholly and return its integers. `opened` is called only when the receipt holds.
+
+    Raises the errors of `check_receipt` and `check_update`, EnvelopeInvalid when no key was revealed, and what `opened`
+    raises.
+    """
+    check_receipt(entry, spec=spec, context=context, seen=seen)
+    if not entry.keys:
+        raise EnvelopeInvalid(f"0x{entry.receipt.trainer.hex()} never revealed a key to its update")
+    return check_update(opened(), spec=spec)
+
+
+def admit_entries(
+    entries: Sequence[Entry], updates: UpdateSource, *, spec: TaskSpec, context: RoundContext
+) -> Admission:
+    """Check every entry of a round; a peer's fault becomes a Refusal. One update is held at a time.
+
+    Raises only what is no peer's fault (RetryError of the store, ...).
+    """
+    refusals: list[Refusal | None] = []
+    seen: set[bytes] = set()
+    reference: int | None = None
+    for index, entry in enumerate(entries):
+        refusal = _refusal(index, entry, updates, spec=spec, context=context, seen=frozenset(seen))
+        refusals.append(refusal)
+        if refusal is None and is_reference(entry, spec):
+            reference = index
+        seen.add(entry.receipt.trainer)
+    return Admission(tuple(refusals), reference)
+
+
+def _refusal(
+    index: int, entry: Entry, updates: UpdateSource, *, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]
+) -> Refusal | None:
+    try:
+        admit_entry(entry, lambda: _open(updates, index), spec=spec, context=context, seen=seen)
+    except (RejectedInput, StoreMissing, CidMismatch) as error:
+        return Refusal(type(error).__name__, str(error))
+    return None
+
+
+def _open(updates: UpdateSource, index: int) -> bytes | memoryview:
+    """Open an update; what the store or envelope says may name paths or recipients, so evidence keeps the kind only."""
+    try:
+        return updates(index)
+    except StoreMissing as error:
+        raise StoreMissing("the committed update is not in the store") from error
+    except CidMismatch as error:
+        raise CidMismatch("the store holds other bytes than those committed") from error
+    except RejectedInput as error:
+        raise type(error)("the committed update does not open with the revealed key") from error

@@ -1,0 +1,236 @@
+"""One pure function decides a round: `judge_round`. The aggregator calls it to seal, the auditor to compare.
+
+Its inputs are the task's frozen rules, what the chain says (`RoundContext`), the state before, the entries and ways to
+read updates and models by digest; its output is everything that the round's bundle claims. No clock, network or
+randomness; integers throughout, but for the model step (IEEE-exact) and a leave-one-out utility (see there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from fl_platform.aggregation import rules
+from fl_platform.aggregation.admit import (
+    ADMITTED,
+    REFERENCE,
+    Admission,
+    RoundContext,
+    UpdateSource,
+    admit_entries,
+    check_update,
+)
+from fl_platform.aggregation.gram import Gram, GramRow, gram_matrix
+from fl_platform.aggregation.server import Model, apply_sums
+from fl_platform.aggregation.sums import Sums, tensor_energies, weighted_sum
+from fl_platform.aggregation.weights import weighted_median
+from fl_platform.contribution.leave_one_out import Utility
+from fl_platform.contribution.settle import Rostered, settle
+from fl_platform.contribution.validation import RevealedRow
+from fl_platform.contribution.worth import Candidates, Evaluation, Worth, measure_worth
+from fl_platform.errors import DocumentInvalid, ReceiptDuplicate, ReceiptForeign
+from fl_platform.protocol.bundle import Entry, TaskState, Verdict
+from fl_platform.protocol.payout import PotSplit
+from fl_platform.protocol.spec import ScaleSpec, TaskSpec
+from fl_platform.updates import encode_model, model_digest, next_scale, norm_bound_squared, quantise_direction_nearest
+from fl_platform.updates.tensors import Integers, Tensors
+
+# A model by the sha256 of its bytes: decoded and verified by the caller. Raises StoreMissing, CidMismatch.
+ModelSource = Callable[[bytes], Tensors]
+
+DIRECTIONS = 1  # public directions (last applied aggregates) in the Gram matrix of an anchored task
+DIRECTION_BITS = 16  # finer than an update: a direction costs nothing to store and its quantisation error is a loophole
+CACHE_BYTES = 512 << 20  # opened updates kept between the passes over them; beyond that they are opened again
+
+NO_GROUP = -1  # a refused entry has no row in the Gram matrix
+OFF_ROSTER = frozenset({ReceiptForeign.__name__, ReceiptDuplicate.__name__})
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All that a round's bundle says about the round, recomputable from its inputs."""
+
+    verdicts: tuple[Verdict, ...]  # one per entry, same order
+    gram: Gram
+    divisor: int
+    sums: Sums  # int64 (d,): sum of weight * integers
+    model: Model  # the new global model
+    model_bytes: bytes
+    measured: bool  # whether worth was measured; if not, the pot went by stake
+    trainers: tuple[bytes, ...]  # addresses that `split` is parallel to
+    split: PotSplit
+    after: TaskState
+
+    @property
+    def aggregate_bytes(self) -> bytes:
+        """The sums as int64 little endian: the document that the bundle's `aggregate` names."""
+        return self.sums.astype("<i8").tobytes()
+
+
+def judge_round(
+    spec: TaskSpec,
+    context: RoundContext,
+    before: TaskState,
+    entries: Sequence[Entry],
+    *,
+    updates: UpdateSource,
+    models: ModelSource,
+    validation: Sequence[RevealedRow] = (),
+    utility: Utility | None = None,
+) -> Judgement:
+    """Judge a round wholly: verdicts, Gram matrix, weights, sum, new model, scores, pot, state after.
+
+    `updates(i)` gives the plaintext of entry i (see UpdateSource), `models(digest)` the parent and the models before
+    it. `validation` is the slice revealed for this round, `utility` reads it (leave-one-out tasks only).
+    A peer's fault becomes a verdict. Raises NotEnoughTrainers (multi-Krum with too few updates: do not seal),
+    DocumentInvalid when context and state do not belong together, and what `models` raises.
+    """
+    if (context.round, context.parent) != (before.round, before.model):
+        raise DocumentInvalid(f"state before round {before.round} does not start round {context.round} of the chain")
+    admission = admit_entries(entries, updates, spec=spec, context=context)
+    parent = models(before.model)
+    rows = _Rows(spec, admission, updates, _directions(spec, before, models))
+    gram = gram_matrix(rows.listed(entries), rows.read, model=spec.model, scale=before.scale)
+    candidates = _candidates(spec, before, entries, admission, gram)
+    decision = candidates.decision
+    sums = weighted_sum(
+        candidates.entries, [i.weight for i in decision.screened], rows.read, size=spec.model.size, bits=spec.codec.bits
+    )
+    new = apply_sums(
+        parent, sums, model=spec.model, scale=before.scale, rule=spec.aggregation, divisor=decision.divisor
+    )
+    worth = measure_worth(spec, before, candidates, gram, Evaluation(rows.read, sums, parent, validation, utility))
+    verdicts = _verdicts(entries, admission, candidates, worth)
+    settled = settle(spec, before, context.aggregator, _rostered(entries, admission, verdicts), measured=worth.measured)
+    data = encode_model(new, spec.model)
+    after = TaskState(
+        round=before.round + 1,
+        model=model_digest(data),
+        previous_models=(before.model, *before.previous_models)[:DIRECTIONS],
+        scale=_scale_after(spec, before, candidates, gram, sums),
+        scored_pots=before.scored_pots + settled.split.scored_pot,
+        dust=before.dust + settled.split.dust,
+        standings=settled.standings,
+    )
+    return Judgement(
+        verdicts, gram, decision.divisor, sums, new, data, worth.measured, settled.trainers, settled.split, after
+    )
+
+
+class _Rows:
+    """The Gram matrix' rows: reference, admitted trainers in entry order, directions; read by number.
+
+    Entries have their own numbers; direction k (0 is newest) has number -1 - k.
+    """
+
+    def __init__(
+        self, spec: TaskSpec, admission: Admission, updates: UpdateSource, directions: Sequence[Integers]
+    ) -> None:
+        self._spec, self._admission, self._updates, self._directions = spec, admission, updates, directions
+        self._kept: dict[int, Integers] = {}
+        self._kept_bytes = 0
+
+    def listed(self, entries: Sequence[Entry]) -> list[GramRow]:
+        """Name the rows in order."""
+        bits = self._spec.codec.bits
+        reference = self._admission.reference
+        rows = [] if reference is None else [GramRow("reference", reference, bits)]
+        rows += [GramRow(address_text(entries[i].receipt.trainer), i, bits) for i in self._admission.trainers()]
+        return rows + [GramRow(f"direction:{k + 1}", -1 - k, DIRECTION_BITS) for k in range(len(self._directions))]
+
+    def read(self, number: int) -> Integers:
+        """Return one row's integers, shape (d,)."""
+        if number < 0:
+            return self._directions[-1 - number]
+        if number not in self._kept:
+            integers = check_update(self._updates(number), spec=self._spec)
+            if self._kept_bytes + integers.nbytes > CACHE_BYTES:
+                return integers
+            self._kept[number] = integers
+            self._kept_bytes += integers.nbytes
+        return self._kept[number]
+
+
+def address_text(address: bytes) -> str:
+    """Return the lower-case 0x form that names a trainer's Gram row."""
+    return "0x" + address.hex()
+
+
+def _directions(spec: TaskSpec, before: TaskState, models: ModelSource) -> list[Integers]:
+    """Public directions, newest first: what the last rounds changed in the model, in this round's steps."""
+    if spec.worth.kind != "anchored":
+        return []
+    chain = [models(digest) for digest in (before.model, *before.previous_models[:DIRECTIONS])]
+    return [
+        quantise_direction_nearest(after, old, model=spec.model, scale=before.scale, bits=DIRECTION_BITS)
+        for after, old in pairwise(chain)
+    ]
+
+
+def _candidates(
+    spec: TaskSpec, before: TaskState, entries: Sequence[Entry], admission: Admission, gram: Gram
+) -> Candidates:
+    """Screen and weigh the admitted trainers."""
+    trainers = admission.trainers()
+    first = 0 if admission.reference is None else 1
+    numbers = tuple(range(first, first + len(trainers)))
+    decision = rules.decide(
+        [
+            rules.Candidate(number, entries[i].receipt.trainer, entries[i].stake)
+            for number, i in zip(numbers, trainers, strict=True)
+        ],
+        gram,
+        rule=spec.aggregation,
+        stake_cap_bps=spec.worth.stake_cap_bps,
+        longest_squared=norm_bound_squared(before.scale, spec.model, spec.codec.bits),
+    )
+    directions = tuple(range(first + len(trainers), len(gram.names)))
+    return Candidates(trainers, numbers, decision, 0 if first else None, directions)
+
+
+def _verdicts(
+    entries: Sequence[Entry], admission: Admission, candidates: Candidates, worth: Worth
+) -> tuple[Verdict, ...]:
+    place = {i: k for k, i in enumerate(candidates.entries)}
+    verdicts = []
+    for index, entry in enumerate(entries):
+        trainer, refusal = entry.receipt.trainer, admission.refusals[index]
+        if refusal is not None:
+            verdicts.append(Verdict(trainer, refusal.code, refusal.evidence, 0, 0, NO_GROUP))
+        elif index == admission.reference:
+            verdicts.append(Verdict(trainer, REFERENCE, "", 0, 0, 0))
+        else:
+            k = place[index]
+            item = candidates.decision.screened[k]
+            verdicts.append(
+                Verdict(trainer, item.code, item.evidence, item.weight, worth.scores[k], worth.groups[k])
+            )
+    return tuple(verdicts)
+
+
+def _rostered(
+    entries: Sequence[Entry], admission: Admission, verdicts: Sequence[Verdict]
+) -> list[Rostered]:
+    """Trainers with a place on the roster: all but the reference, strangers and second entries."""
+    rostered = []
+    for index, (entry, verdict) in enumerate(zip(entries, verdicts, strict=True)):
+        if index == admission.reference or verdict.code in OFF_ROSTER:
+            continue
+        rostered.append(Rostered(verdict.trainer, entry.stake, verdict.code == ADMITTED, verdict.score))
+    return rostered
+
+
+def _scale_after(spec: TaskSpec, before: TaskState, candidates: Candidates, gram: Gram, sums: Sums) -> ScaleSpec:
+    """The frozen formula on this round's public values: lower median of the summed updates' squared lengths."""
+    screened = candidates.decision.screened
+    squares = [
+        gram.at(row, row) for row, item in zip(candidates.rows, screened, strict=True) if item.code == ADMITTED
+    ]
+    return next_scale(
+        before.scale,
+        model=spec.model,
+        bits=spec.codec.bits,
+        median_norm_squared=weighted_median(squares, [1] * len(squares)),
+        aggregate_energies=tensor_energies(sums, spec.model),
+    )

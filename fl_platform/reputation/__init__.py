@@ -1,0 +1,1 @@
+"""Trust over rounds: one fixed-point number per trainer, part of its cumulative claim leaf."""
