@@ -7,9 +7,11 @@ thin ClientApp, load no torch and hold no key. `simulation_transport` is a trans
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import logging
 import os
+import secrets
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -32,6 +34,8 @@ QUIET_ENVIRONMENT = {
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # "No cluster": without it Ray listens on every interface, and whoever reaches its ports runs code here.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024  # Ray's least; orders and answers are kilobytes
 _JOIN_S = 60.0
@@ -81,7 +85,7 @@ def simulation_transport(
 def _engine(desk: OrderDesk, folder: Path, nodes: int, workers: int) -> None:
     """Run the engine until the courier is sent home. A failure closes the desk, so that the aggregator hears of it."""
     try:
-        with _environment(QUIET_ENVIRONMENT):
+        with _environment({**QUIET_ENVIRONMENT, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _ray_token()}):
             # Not at the top: it pulls in much of Flower, and Ray.
             from flwr.simulation import run_simulation
 
@@ -94,6 +98,12 @@ def _engine(desk: OrderDesk, folder: Path, nodes: int, workers: int) -> None:
     except Exception as error:
         logger.exception("Flower's simulation failed")
         desk.close(f"Flower's simulation failed: {error}")
+
+
+@functools.cache
+def _ray_token() -> str:
+    """Return this process's secret for Ray's ports, which any user of the machine can reach; Ray reads it only once."""
+    return secrets.token_hex(32)
 
 
 def _backend_config(workers: int) -> dict[str, Any]:
