@@ -18,7 +18,7 @@ from fl_platform.errors import CidMismatch, DocumentInvalid, FLError, StoreMissi
 from fl_platform.store import car
 from fl_platform.store.cid import Cid
 from fl_platform.store.files import PARTIAL_PREFIX, AtomicFile
-from fl_platform.store.interface import Leaves, VerifyingStore
+from fl_platform.store.interface import CarBackedStore, Leaves
 from fl_platform.store.unixfs import MAX_FILE_BYTES, Tree
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 STALE_SECONDS = 3600
 
 
-class DiskStore(VerifyingStore):
+class DiskStore(CarBackedStore):
     """Objects in a folder. Safe for several processes: writers never touch a published file but to replace it whole."""
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:

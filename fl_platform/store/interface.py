@@ -1,8 +1,7 @@
 """What a store is: objects go in as bytes, come out verified, and are named by their CID.
 
-Every back end derives from `VerifyingStore`, which does the hashing and the checking once; a back end only says how
-the bytes of one object's CAR are opened, written and looked for. So no back end can forget to verify, and none is
-trusted.
+The hashing and checking is written once, in `unixfs.read_leaves`: a back end derives from `CarBackedStore` and only
+says how an object's CAR is opened, written and looked for. So no back end can forget to verify, and none is trusted.
 """
 
 from __future__ import annotations
@@ -67,8 +66,8 @@ class VerifyingStore(ABC):
         """See Store.has."""
 
     @abstractmethod
-    def _open_car(self, cid: Cid) -> AbstractContextManager[car.ByteSource]:
-        """Open the object's CAR, unverified. Raises StoreMissing, StoreUnavailable."""
+    def open_blocks(self, cid: Cid, *, max_bytes: int = MAX_FILE_BYTES) -> Iterator[bytes]:
+        """See Store.open_blocks."""
 
     @abstractmethod
     def _write(self, tree: Tree, leaves: Leaves) -> None:
@@ -94,11 +93,6 @@ class VerifyingStore(ABC):
         """See Store.get."""
         pieces = list(self.open_blocks(cid, max_bytes=max_bytes))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def open_blocks(self, cid: Cid, *, max_bytes: int = MAX_FILE_BYTES) -> Iterator[bytes]:
-        """See Store.open_blocks."""
-        with self._open_car(cid) as source:
-            yield from car.read_object(source, cid, max_bytes=max_bytes)
 
     def locate(self, digest: bytes) -> Cid:
         """See Store.locate."""
@@ -130,6 +124,19 @@ class VerifyingStore(ABC):
                     raise CarInvalid("the CAR goes on behind its object: export the object as a CAR of its own")
 
         return self._put_leaves(leaves)
+
+
+class CarBackedStore(VerifyingStore):
+    """A back end that holds or serves an object as one CAR."""
+
+    @abstractmethod
+    def _open_car(self, cid: Cid) -> AbstractContextManager[car.ByteSource]:
+        """Open the object's CAR, unverified. Raises StoreMissing, StoreUnavailable."""
+
+    def open_blocks(self, cid: Cid, *, max_bytes: int = MAX_FILE_BYTES) -> Iterator[bytes]:
+        """See Store.open_blocks."""
+        with self._open_car(cid) as source:
+            yield from car.read_object(source, cid, max_bytes=max_bytes)
 
 
 def _unchanged(tree: Tree, leaves: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:

@@ -170,8 +170,8 @@ def open_box(
     except EnvelopeInvalid:
         raise EnvelopeInvalid(
             f"the key that trainer 0x{context.trainer.hex()} wrapped for 0x{context.recipient.hex()} in task "
-            f"{context.task}, round {context.round} is not the committed one: it was made for another key pair, round or "
-            "update, or is bad"
+            f"{context.task}, round {context.round} is not the committed one: it was made for another key pair, "
+            "round or update, or is bad"
         ) from None
     return key
 

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from fl_platform.errors import StoreMissing
 from fl_platform.store import car
 from fl_platform.store.cid import Cid
-from fl_platform.store.interface import Leaves, VerifyingStore
+from fl_platform.store.interface import CarBackedStore, Leaves
 from fl_platform.store.unixfs import Tree
 
 
-class MemoryStore(VerifyingStore):
+class MemoryStore(CarBackedStore):
     """Objects as CARs in a dictionary."""
 
     def __init__(self) -> None:
