@@ -65,6 +65,14 @@ def load(name: str) -> Artifact:
     return parse_artifact(text, name)
 
 
+@cache
+def shipped() -> tuple[Artifact, ...]:
+    """Return all artifacts in the package, by name."""
+    folder = files("fl_platform.chain") / "artifacts"
+    names = sorted(f.name.removesuffix(".json") for f in folder.iterdir()) if folder.is_dir() else []
+    return tuple(load(name) for name in names)
+
+
 def load_file(path: Path) -> Artifact:
     """Return an artifact from a file outside the package (test contracts)."""
     return parse_artifact(path.read_text(encoding="utf-8"), path.name)

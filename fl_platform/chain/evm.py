@@ -26,7 +26,7 @@ from eth.vm.spoof import SpoofTransaction
 from eth_utils.exceptions import ValidationError
 from rlp.exceptions import RLPException
 
-from fl_platform.chain.types import BlockRef, Call, CallReverted, Log, TxReceipt, address_of
+from fl_platform.chain.types import BlockRef, Call, CallReverted, Log, TxReceipt, Underpriced, address_of
 from fl_platform.errors import ChainError
 from fl_platform.protocol.keccak import keccak256
 
@@ -174,7 +174,8 @@ class EvmNode:
                 self.chain.apply_transaction(transaction)
             except (ValidationError, VMError, RLPException, ValueError) as error:
                 self.chain.header = before
-                raise ChainError(f"the chain refused the transaction: {error}") from error
+                kind = Underpriced if "base fee" in str(error).lower() else ChainError
+                raise kind(f"the chain refused the transaction: {error}") from error
             return bytes(transaction.hash)
 
     def seal(self) -> BlockRef:

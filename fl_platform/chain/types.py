@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fl_platform.errors import ChainError
+
 ZERO_ADDRESS = bytes(20)
 
 
@@ -89,6 +91,10 @@ class CallReverted(Exception):
         super().__init__(message or "execution reverted")
         self.data = data  # revert data; empty when the node does not give it
         self.message = message
+
+
+class Underpriced(ChainError):
+    """A node wants more per gas than the transaction offers; `sender` raises the offer."""
 
 
 def address_of(private_key: bytes) -> bytes:

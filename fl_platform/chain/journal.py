@@ -1,0 +1,168 @@
+"""What this process has already told the chain, on disk before it is told: so that a second start does nothing twice.
+
+One line per entry: canonical JSON, a space, 64 hex digits sha256(digest before || JSON). An entry is forced to disk
+before the next step; a line cut short by a kill is dropped, any other damage stops with IntegrityError. Signed
+transactions are public; keys and passwords never come here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fl_platform.errors import ChainBusy, ConfigError, IntegrityError
+from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.receipt import hex_of
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "fl-platform/journal/1"
+TASKLESS = -1  # for steps outside any task (deployments) or round (joins)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to be done on chain exactly once."""
+
+    task: int  # task number, TASKLESS outside tasks
+    round: int  # round number, TASKLESS outside rounds
+    name: str  # "roster", "seal", "join" ...
+
+    def key(self, sender: bytes) -> str:
+        """Return the step's name in the journal: what one wallet does once."""
+        return f"0x{sender.hex()}/{self.task}/{self.round}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One signed transaction for a step; several share a nonce when fees were raised."""
+
+    nonce: int
+    transaction: bytes  # hash, 32 bytes
+    raw: bytes  # signed
+
+
+@dataclass
+class Progress:
+    """How far a step has come."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    outcome: str = ""  # "", "done" or "failed"
+    transaction: bytes = b""  # hash of the mined one
+
+
+class Journal:
+    """The steps of one chain, in one file (None: in memory, for reads and throw-away chains)."""
+
+    def __init__(self, path: Path | None, chain: bytes) -> None:
+        """Open or create; `chain` is block 0's hash. Raises ChainBusy, ConfigError (another chain), IntegrityError."""
+        self._path = path
+        self._steps: dict[str, Progress] = {}
+        self._digest = hashlib.sha256(FORMAT.encode() + chain).digest()
+        self._handle = -1
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise ChainBusy(f"{path} is in use by another process of this wallet; wait for it or end it") from error
+        try:
+            self._load(path, chain)
+        except BaseException:
+            self.close()
+            raise
+
+    def progress(self, key: str) -> Progress:
+        """Return how far a step has come."""
+        return self._steps.setdefault(key, Progress())
+
+    def intend(self, key: str, attempt: Attempt) -> None:
+        """Note that `attempt` is about to be sent."""
+        body = {"nonce": attempt.nonce, "transaction": _hex(attempt.transaction), "raw": _hex(attempt.raw)}
+        self._write({"step": key, "state": "intent", **body})
+
+    def finish(self, key: str, transaction: bytes, *, ok: bool) -> None:
+        """Note that a step's transaction is mined: for good when `ok`, reverted (so it may be tried anew) when not."""
+        self._write({"step": key, "state": "done" if ok else "failed", "transaction": _hex(transaction)})
+
+    def forget(self, key: str) -> None:
+        """Note that none of a step's transactions can be mined any more, so that it starts afresh."""
+        self._write({"step": key, "state": "lost"})
+
+    def close(self) -> None:
+        """Let go of the file. Safe to call twice."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        body = canonical_json(entry)
+        digest = hashlib.sha256(self._digest + body).digest()
+        if self._path is not None:
+            self._append(body + b" " + digest.hex().encode() + b"\n")
+        self._digest = digest
+        self._apply(dict(entry))
+
+    def _append(self, line: bytes) -> None:
+        if self._handle < 0:
+            raise ConfigError(f"journal {self._path} is closed")
+        end = os.fstat(self._handle).st_size
+        try:
+            if os.write(self._handle, line) != len(line):
+                raise OSError("short write")
+            os.fsync(self._handle)
+        except OSError as error:
+            os.ftruncate(self._handle, end)
+            raise IntegrityError(f"cannot write {self._path}: {error}; free space and run again") from error
+
+    def _apply(self, entry: dict[str, Any]) -> None:
+        progress = self.progress(entry["step"])
+        state = entry["state"]
+        if state == "intent":
+            progress.outcome = ""
+            progress.attempts.append(Attempt(entry["nonce"], hex_of(entry["transaction"]), hex_of(entry["raw"])))
+        elif state == "done":
+            progress.outcome, progress.transaction = "done", hex_of(entry["transaction"])
+        elif state in ("failed", "lost"):
+            self._steps[entry["step"]] = Progress(outcome=state)
+        else:
+            raise ValueError(f"unknown state {state!r}")
+
+    def _load(self, path: Path, chain: bytes) -> None:
+        data = path.read_bytes()
+        if not data:
+            self._append(canonical_json({"format": FORMAT, "chain": _hex(chain)}) + b"\n")
+            return
+        head, _, rest = data.partition(b"\n")
+        if head != canonical_json({"format": FORMAT, "chain": _hex(chain)}):
+            raise ConfigError(f"{path} belongs to another chain or version; use another working directory")
+        lines = rest.split(b"\n")
+        if lines[-1]:
+            logger.warning("journal: %d bytes of an unfinished entry cut off", len(lines[-1]))
+            os.ftruncate(self._handle, len(data) - len(lines[-1]))
+        for number, line in enumerate(lines[:-1], 2):
+            self._load_line(line, f"{path}:{number}")
+
+    def _load_line(self, line: bytes, where: str) -> None:
+        body, _, stated = line.rpartition(b" ")
+        digest = hashlib.sha256(self._digest + body).digest()
+        if digest.hex().encode() != stated:
+            raise IntegrityError(f"{where} is damaged; restore a copy, or compare with the chain by hand")
+        entry = parse_canonical(body, what=where)
+        if not isinstance(entry, dict):
+            raise IntegrityError(f"{where} is no entry")
+        self._digest = digest
+        self._apply(entry)
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()

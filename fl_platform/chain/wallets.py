@@ -1,0 +1,129 @@
+"""Wallets on disk: web3 secret storage (keystore version 3, scrypt), one file per wallet, readable by its owner only.
+
+The password comes from the caller (a prompt, an environment variable or a file that the command line names); never from
+argv, never into a log or an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fl_platform.chain.signer import Signer
+from fl_platform.chain.types import hex_address
+from fl_platform.errors import StoreFull, WalletError
+
+SCRYPT_ROUNDS = 2**18  # n of scrypt: about a second and 256 MB; the standard's "non-light" value
+SCRYPT_ROUNDS_LIGHT = 2**12  # for throw-away wallets of demos and tests
+MAX_KEYSTORE = 64 * 1024  # bytes
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+PASSWORD_VARIABLE = "FL_PLATFORM_PASSWORD"
+
+
+@dataclass(frozen=True)
+class WalletInfo:
+    """A wallet file that is there; still locked."""
+
+    name: str
+    address: bytes  # 20 bytes, as the file says (unverified until unlocked)
+    path: Path
+
+
+def create(
+    folder: Path, name: str, password: str, *, light: bool = False, private_key: bytes | None = None
+) -> WalletInfo:
+    """Make a wallet (or keep a given key) under a password. Raises WalletError when the name is bad or taken."""
+    if not NAME.fullmatch(name):
+        raise WalletError(f"wallet name {name!r}: use 1 to 64 letters, digits, dots, dashes, underscores")
+    if not password:
+        raise WalletError(f"an empty password protects nothing; set one (prompt, {PASSWORD_VARIABLE} or a file)")
+    from eth_keyfile.keyfile import create_keyfile_json
+
+    key = secrets.token_bytes(32) if private_key is None else private_key
+    address = Signer(key).address
+    rounds = SCRYPT_ROUNDS_LIGHT if light else SCRYPT_ROUNDS
+    document = create_keyfile_json(key, password.encode(), kdf="scrypt", iterations=rounds)
+    path = folder / f"{name}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise WalletError(f"{path} exists; choose another name (a wallet is never overwritten)") from None
+    except OSError as error:
+        raise WalletError(f"cannot write {path}: {error.strerror}") from error
+    _write(handle, path, json.dumps(document).encode())
+    return WalletInfo(name, address, path)
+
+
+def _write(handle: int, path: Path, data: bytes) -> None:
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise StoreFull(f"cannot write wallet {path}: {error.strerror}; free space and run again") from error
+
+
+def unlock(path: Path, password: str) -> Signer:
+    """Open a wallet file. Raises WalletError when it is missing, malformed, or the password is wrong."""
+    document = _read(path)
+    from eth_keyfile.keyfile import decode_keyfile_json
+
+    try:
+        key = bytes(decode_keyfile_json(document, password.encode()))
+    except ValueError as error:
+        if "MAC" in str(error):
+            raise WalletError(f"wrong password for {path}; try again") from None
+        raise WalletError(f"{path} is no keystore version 3 file; restore it from a copy") from None
+    except (KeyError, TypeError, NotImplementedError, MemoryError):
+        raise WalletError(f"{path} is no keystore version 3 file; restore it from a copy") from None
+    signer = Signer(key)
+    stated = str(document.get("address", "")).lower().removeprefix("0x")
+    if stated and stated != signer.address.hex():
+        raise WalletError(f"{path} says address 0x{stated}, its key is {hex_address(signer.address)}; do not use it")
+    return signer
+
+
+def listed(folder: Path) -> tuple[WalletInfo, ...]:
+    """Return the wallets in a folder, by name. Files that are no keystore are passed over."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            address = bytes.fromhex(str(_read(path)["address"]).removeprefix("0x"))
+        except (WalletError, KeyError, ValueError):
+            continue
+        if len(address) == 20:
+            found.append(WalletInfo(path.stem, address, path))
+    return tuple(found)
+
+
+def password_from(environ: Mapping[str, str], file: Path | None = None) -> str | None:
+    """Return the password: a file's first line, else the environment's, else None (then ask). Raises WalletError."""
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WalletError(f"cannot read the password file {file}: {type(error).__name__}") from None
+    return environ.get(PASSWORD_VARIABLE)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_KEYSTORE:
+            raise WalletError(f"{path} has more than {MAX_KEYSTORE} bytes: no keystore file")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WalletError(f"no wallet {path}; make one with `fl-platform wallet new`") from None
+    except (OSError, ValueError) as error:
+        raise WalletError(f"{path} is no keystore file ({type(error).__name__}); restore it from a copy") from None
+    if not isinstance(document, dict) or not isinstance(document.get("crypto", document.get("Crypto")), dict):
+        raise WalletError(f"{path} is no keystore file; restore it from a copy")
+    return document
