@@ -14,6 +14,7 @@ FLError
 │   ├── EnvelopeInvalid        a key that does not open its update
 │   ├── ObjectTooLarge         an object over the reader's limit, refused before it is read
 │   ├── PointInvalid           not a usable point of the curve
+│   ├── CommitmentMismatch     ProofInvalid
 │   └── DocumentInvalid        malformed spec, bundle ...
 │       └── CidInvalid   CarInvalid
 ├── ConfigError                wrong option, wallet, network: fix and run again     exit 5
@@ -135,6 +136,14 @@ class PointInvalid(RejectedInput):
     """Bytes do not encode a point of BN254 G1, or encode one that is not allowed here."""
 
 
+class CommitmentMismatch(RejectedInput):
+    """An opening, a weighted sum or a revealed root does not belong to the commitment it was given for."""
+
+
+class ProofInvalid(RejectedInput):
+    """A proof is malformed, or is not a proof of this statement in this place."""
+
+
 class ConfigError(FLError):
     """An option, file, wallet or network is wrong; the caller can mend it."""
 
@@ -208,6 +217,10 @@ class EndPointsDisagree(IntegrityError):
 
 class DeploymentMismatch(IntegrityError):
     """The code at a recorded address is not what this package's artifacts say."""
+
+
+class CurveEngineBroken(IntegrityError):
+    """The fast curve library disagrees with the reference about a known vector: it must not be used."""
 
 
 class AuditDifference(IntegrityError):
