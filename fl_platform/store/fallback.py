@@ -59,11 +59,11 @@ class FallbackStore:
         """Tell whether any store has the object; one that does not answer counts as not having it."""
         return any(_answers(store, cid) for store in (self._first, *self._others))
 
-    def locate(self, digest: bytes) -> Cid:
+    def locate(self, digest: bytes, *, length: int | None = None) -> Cid:
         """See Store.locate."""
         for store in (self._first, *self._others):
             try:
-                return store.locate(digest)
+                return store.locate(digest, length=length)
             except (StoreMissing, RetryError):
                 continue
         raise StoreMissing(f"no store has an object whose root block has sha256 {digest.hex()}: add one that has")

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from fl_platform.errors import CarInvalid, CidMismatch, StoreMissing
+from fl_platform.errors import CarInvalid, CidMismatch, FLError, ObjectTooLarge, StoreMissing
 from fl_platform.store import car, unixfs
 from fl_platform.store.cid import DAG_PB, RAW, Cid
 from fl_platform.store.files import AtomicFile, file_leaves
@@ -45,10 +45,11 @@ class Store(Protocol):
     def has(self, cid: Cid) -> bool:
         """Tell whether the object's root is there; its other blocks are only checked by reading."""
 
-    def locate(self, digest: bytes) -> Cid:
+    def locate(self, digest: bytes, *, length: int | None = None) -> Cid:
         """Return the CID of the object whose root block has this sha256, as contracts record it.
 
-        Raises StoreMissing.
+        Give the object's `length` in bytes where a receipt or a spec fixes it: it decides the codec. Without it the
+        root block decides: a node of the profile is taken as one. Raises StoreMissing, StoreUnavailable.
         """
 
     def export_car(self, cid: Cid, path: Path) -> None:
@@ -94,16 +95,28 @@ class VerifyingStore(ABC):
         pieces = list(self.open_blocks(cid, max_bytes=max_bytes))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def locate(self, digest: bytes) -> Cid:
+    def locate(self, digest: bytes, *, length: int | None = None) -> Cid:
         """See Store.locate."""
-        for codec in (RAW, DAG_PB):
+        codecs = (DAG_PB, RAW) if length is None else (unixfs.root_codec(length),)
+        for codec in codecs:
             cid = Cid(codec, digest)
-            if self.has(cid):
+            # IPFS daemons look blocks up by hash alone, so "has" says nothing about the codec
+            if self.has(cid) and (codec == RAW or self._is_tree(cid)):
                 return cid
         raise StoreMissing(
             f"no object whose root block has sha256 {digest.hex()} is in this store: "
             "fetch it from the store it was published to"
         )
+
+    def _is_tree(self, cid: Cid) -> bool:
+        """Tell whether the root block decodes as a node; no leaf is fetched."""
+        try:
+            next(self.open_blocks(cid, max_bytes=0), None)
+        except ObjectTooLarge:  # decoded, and stopped at its length
+            return True
+        except FLError:
+            return False
+        return True
 
     def export_car(self, cid: Cid, path: Path) -> None:
         """See Store.export_car."""
