@@ -103,23 +103,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     outer = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     outer.add_argument("name", nargs="?", choices=sorted(names), help="which benchmark")
     outer.add_argument("--list", action="store_true", help="name every benchmark")
-    if arguments and arguments[0] in names:
-        module = load(arguments[0])
-        args = _parser(arguments[0], module).parse_args(arguments[1:])
-    else:
-        # not a name first: --list, --help, `--json F NAME`, or a mistake that argparse words better than we do
-        chosen, rest = outer.parse_known_args(arguments)
-        if chosen.list:
-            for name, line in names.items():
-                print(f"{name:14} {line}")
-            return 0
-        if chosen.name is None:
+    chosen = next((word for word in arguments if word in names), None)
+    if chosen is None:
+        # --list, --help, or a mistake that argparse words better than we do
+        found = outer.parse_args(arguments)
+        if not found.list:
             outer.error("name a benchmark; --list shows them")
-        return main([chosen.name, *rest])
+        for name, line in names.items():
+            print(f"{name:14} {line}")
+        return 0
+    arguments.remove(chosen)
+    module = load(chosen)
+    args = _parser(chosen, module).parse_args(arguments)
     rows: list[Row] = module.run(args)
-    print_table(arguments[0], rows, Console())
+    # a pipe has no width: 80 columns would fold every cell
+    print_table(chosen, rows, Console() if sys.stdout.isatty() else Console(width=140))
     if args.json is not None:
-        write_report(args.json, report(arguments[0], rows))
+        write_report(args.json, report(chosen, rows))
     return 1 if any(row.holds is False for row in rows) else 0
 
 
