@@ -17,6 +17,7 @@ from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
 from fl_platform.errors import ConfigError, NotEnoughTrainers
+from fl_platform.flower.identity import flower_identity
 
 FloatUpdate = dict[str, NDArray[np.float32]]  # tensor name -> float32 array, in the model spec's order
 Run = Any  # flwr.supercore.run.Run is not part of Flower's public surface
@@ -35,20 +36,20 @@ def combine_floats(
     """
     if not updates or len(updates) != len(weights) or min(weights) <= 0:
         raise NotEnoughTrainers(f"{len(updates)} updates with {len(weights)} positive weights cannot be combined")
-    grid = _AdmittedGrid(len(updates))
-    # Strategies with a server optimizer remember the parent here; the messages they make go nowhere.
-    orders = inner.configure_train(server_round, _record(parent), ConfigRecord(), grid)
-    order_of = {order.metadata.dst_node_id: order for order in orders}
-    replies = []
-    for node_id, (update, weight) in enumerate(zip(updates, weights, strict=True), start=1):
-        order = order_of.get(node_id) or Message(RecordDict(), node_id, "train")
-        model = {name: parent[name] + update[name] for name in parent}
-        content = RecordDict({"arrays": _record(model), "metrics": MetricRecord({WEIGHT_KEY: float(weight)})})
-        replies.append(Message(content, reply_to=order))
-    arrays, _ = inner.aggregate_train(server_round, replies)
-    if arrays is None:
+    with flower_identity():
+        # Strategies with a server optimizer remember the parent here; the messages they make go nowhere.
+        orders = list(inner.configure_train(server_round, _record(parent), ConfigRecord(), _AdmittedGrid(len(updates))))
+        order_of = {order.metadata.dst_node_id: order for order in orders}
+        replies = []
+        for node_id, (update, weight) in enumerate(zip(updates, weights, strict=True), start=1):
+            order = order_of.get(node_id) or Message(RecordDict(), node_id, "train")
+            arrays = _record({name: parent[name] + update[name] for name in parent})
+            content = RecordDict({"arrays": arrays, "metrics": MetricRecord({WEIGHT_KEY: float(weight)})})
+            replies.append(Message(content, reply_to=order))
+        model, _ = inner.aggregate_train(server_round, replies)
+    if model is None:
         raise NotEnoughTrainers(f"{type(inner).__name__} made no model of {len(updates)} updates; see its minimum")
-    return _checked(inner, parent, arrays)
+    return _checked(inner, parent, model)
 
 
 def _record(tensors: FloatUpdate) -> ArrayRecord:
