@@ -13,7 +13,7 @@ pragma solidity ^0.8.24;
 /// difference is what somebody sent without a call, and nobody owns it.
 ///
 /// Notes:
-/// - Nobody but the three modules fixed at deployment (registry, ledger, disputes) can move money, and each only along
+/// - Nobody but the modules fixed at deployment (registry, ledger, settlement, disputes) can move money, and each only along
 ///   the arrows above. There is no owner, no upgrade, no pause.
 /// - Amounts are in the token's smallest unit ("wei") and at most `MAX_AMOUNT` per deposit.
 /// - Payouts are pulled. A wallet that cannot receive blocks only itself.
@@ -113,7 +113,7 @@ interface IEscrow {
     /// Requirements: the task is not funded; amount in 1..MAX_AMOUNT; the token moves exactly `amount`.
     function fund(uint256 task, address token, address owner, uint256 amount) external;
 
-    /// @notice Take `amount` from `account` into its stake and set `flags`. Any module; `account` is always the caller
+    /// @notice Take `amount` from `account` into its stake and set `flags`. Registry, ledger and disputes; `account` is always the caller
     /// of that module.
     /// Requirements: none of `excluded` is set on the member; the task is funded; the token moves exactly `amount`.
     function lock(uint256 task, address account, uint256 amount, uint16 flags, uint16 excluded) external;
@@ -141,7 +141,7 @@ interface IEscrow {
         external
         returns (uint256 amount);
 
-    /// @notice Credit `amount` from the pot and set `flags` on the member. Only the ledger.
+    /// @notice Credit `amount` from the pot and set `flags` on the member. Only the settlement.
     /// Requirements: amount <= funded - paid.
     function release(uint256 task, address account, uint256 amount, uint16 flags) external;
 

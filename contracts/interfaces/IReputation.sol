@@ -16,7 +16,7 @@ interface IReputation {
     /// @notice Thrown when the packed list is not `count` entries of 52 bytes.
     error Reputation_LengthMismatch(uint256 length, uint256 expected);
 
-    /// @notice Thrown when the list does not hash to the round's claim root, or does not sum to its total.
+    /// @notice Thrown when the list does not hash to the round's claim root (which binds the total).
     error Reputation_RootMismatch(bytes32 root, bytes32 expected);
 
     /// @notice Thrown when a value of the same or a later round is already written.

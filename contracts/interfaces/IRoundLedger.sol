@@ -18,8 +18,9 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///   markChallenged       disputes             sealed                                 sealed + challenge
 ///   claim                anyone               sealed + challenge                     -
 ///   advance              anyone               the end of the roster or seal window   -
-///   claimCompensation    anyone               closed                                 closed + unbonding
-///   sweepCompensation    anyone               closed + unbonding                     -
+///   closeTask            anyone               the last sealed round is final         -                 (ISettlement)
+///   claimCompensation    anyone               closed                                 closed + unbonding (ISettlement)
+///   sweepCompensation    anyone               closed + unbonding                     -                 (ISettlement)
 ///
 /// While a dispute is open the task stands still: no roster, seal, advance, force-include or exit, no claim at or past
 /// the disputed round. When it ends without effect, the time it took is added to the head's clock.
@@ -35,11 +36,10 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///
 /// Every other arrow is forbidden; FINAL has none.
 ///
-/// Money: round r's seal must allot pot * (r + 1) + bonus, all but at most one wei a claim leaf. The bonus is what
+/// Money: round r's seal must allot pot * (r + 1) + bonus, all but at most two wei a claim leaf and round (dust). The bonus is what
 /// aggregators lost by being late or by losing a dispute (less the challenger's share): it goes to the trainers, by
-/// worth, with the next seal, and to the compensation or the owner's refund when there is no next seal. When a task has
-/// ended, `closeTask` gives the owner the dust and the pots of rounds that never had a roster; a pot that ever had one
-/// goes to trainers whatever happens.
+/// worth, with the next seal, and to the compensation or the owner's refund when there is no next seal. How the books of an
+/// ended task are closed is in `ISettlement`.
 ///
 /// The ring keeps one digest a round for W = ceil(challenge / minRound) + 1 rounds; a later call brings the preimage.
 /// Claims are cumulative, so the latest final round pays everything; there is always one in the ring.
@@ -79,7 +79,7 @@ interface IRoundLedger {
     /// @param forced Receipts were forced into the current roster.
     /// @param challenged A dispute is open in the task.
     /// @param hasBonus Slashed money waits for, or went into, a seal.
-    /// @param closed `closeTask` has run.
+    /// @param closed The books are closed.
     struct Head {
         address aggregator;
         uint40 time;
@@ -143,8 +143,8 @@ interface IRoundLedger {
         uint32 claimCount;
     }
 
-    /// @notice What the ring keeps the digest of after a seal: keccak256(abi.encode(these)).
-    /// @param rosterDigest The roster record's digest; it binds task and round.
+    /// @notice What the ring keeps the digest of after a seal: keccak256(abi.encode(task, round, ...these)).
+    /// @param rosterDigest The roster record's digest.
     /// @param sealedAt Unix seconds; the contract's.
     /// @param aggregator Who sealed; the contract's.
     struct SealRecord {
@@ -215,7 +215,7 @@ interface IRoundLedger {
     );
 
     /// @notice Emitted when a trainer forced its receipt into the round; `chain` is the list's digest so far:
-    /// keccak256(abi.encode(previous chain, index, trainer, receipt digest)), the first previous one being zero.
+    /// keccak256(abi.encode(previous chain, index, trainer, receipt struct hash)), the first previous one being zero.
     event ReceiptForced(
         uint256 indexed task,
         uint256 indexed round,
@@ -253,20 +253,11 @@ interface IRoundLedger {
     /// @notice Emitted when a claim was paid into the owner's credit.
     event RewardClaimed(uint256 indexed task, address indexed owner, uint256 indexed round, uint256 amount);
 
-    /// @notice Emitted when a task's books were closed: what the owner got, and what waits for compensation or seats.
-    event TaskClosed(uint256 indexed task, Phase phase, uint256 toOwner, uint256 toTrainers);
-
-    /// @notice Emitted when a rostered trainer was compensated.
-    event CompensationClaimed(uint256 indexed task, uint256 indexed round, address indexed trainer, uint256 amount);
-
-    /// @notice Emitted when what nobody could claim as compensation was divided among the seats.
-    event CompensationSwept(uint256 indexed task, uint256 amount, uint256 seats, uint256 perSeat);
-
-    /// @notice Emitted when a seat was paid.
-    event SeatClaimed(uint256 indexed task, address indexed trainer, uint256 amount);
-
     /// @notice Thrown when somebody other than the registry calls.
     error RoundLedger_NotRegistry(address caller);
+
+    /// @notice Thrown when somebody other than the settlement contract calls.
+    error RoundLedger_NotSettlement(address caller);
 
     /// @notice Thrown when somebody other than the disputes contract calls.
     error RoundLedger_NotDisputes(address caller);
@@ -343,14 +334,8 @@ interface IRoundLedger {
     /// @notice Thrown when a round that is being disputed is disputed again, or one that is not is decided.
     error RoundLedger_ChallengeState(uint256 task, uint256 round, bool challenged);
 
-    /// @notice Thrown when a task was already closed, or is not closed yet.
-    error RoundLedger_ClosedState(uint256 task, bool closed);
-
-    /// @notice Thrown when an account already took its compensation or seat.
-    error RoundLedger_AlreadyPaid(uint256 task, address account);
-
-    /// @notice Thrown when nothing is there to be paid.
-    error RoundLedger_NothingToPay(uint256 task, address account);
+    /// @notice Thrown when a task was already closed.
+    error RoundLedger_AlreadyClosed(uint256 task);
 
     /// @notice Open a task's ledger. Only the registry.
     /// Requirements: windows within bounds; ring <= 64 slots; 1..8 distinct aggregators.
@@ -381,8 +366,8 @@ interface IRoundLedger {
     function forceInclude(Receipt calldata receipt, bytes calldata signature) external;
 
     /// @notice Seal a rostered round and open the next one.
-    /// Requirements: inside the window; `forced` as on chain; claimTotal <= allotted <= claimTotal + claimCount; claimCount
-    /// in 1..pot.
+    /// Requirements: inside the window; `forced` as on chain; claimTotal <= allotted <= claimTotal + dust, where dust is
+    /// 2 * claimCount * (round + 1) wei and not above the pot; claimCount in 1..2^20.
     function sealRound(uint256 task, uint256 round, SealInput calldata record) external;
 
     /// @notice After a missed deadline: cut the late aggregator's bond by a tenth of the pot (rounded up) and hand over to
@@ -424,28 +409,9 @@ interface IRoundLedger {
         bytes calldata siblings
     ) external returns (uint256 amount);
 
-    /// @notice Close the books of a task that has ended. Anyone.
-    /// Requirements: phase Done, Refunded or Compensated; the last sealed round is final; no dispute is open.
-    /// @param last The last sealed round's record; ignored when no round is sealed.
-    function closeTask(uint256 task, SealRecord calldata last) external;
-
-    /// @notice Credit a rostered trainer's part of the compensation: total * min(leaf.amount, stake) / totalStake.
-    /// Requirements: the task is closed and Compensated; inside the window; once a trainer; the leaf is in the roster.
-    /// @dev Warning: the part is limited by the stake that is still locked, so claim before exiting.
-    function claimCompensation(
-        uint256 task,
-        uint256 round,
-        RosterRecord calldata record,
-        Leaf calldata leaf,
-        bytes calldata siblings
-    ) external returns (uint256 amount);
-
-    /// @notice Divide what the compensation left (rounding, leaves of nobody) equally among the task's seats; to the owner
-    /// where there is no seat, and the last wei that do not divide.
-    function sweepCompensation(uint256 task) external;
-
-    /// @notice Credit one seat's part of what was swept. Anyone may call for any trainer that has a seat.
-    function claimSeat(uint256 task, address trainer) external returns (uint256 amount);
+    /// @notice Note that the books of a task were closed. Only the settlement contract.
+    /// Requirements: phase Done, Refunded or Compensated; not closed yet; no dispute is open.
+    function markClosed(uint256 task) external;
 
     /// @notice Return the head of a task.
     function head(uint256 task) external view returns (Head memory);
@@ -465,6 +431,9 @@ interface IRoundLedger {
     /// @notice Return the slashed money that seals have allotted or will allot, in wei.
     function bonus(uint256 task) external view returns (uint256);
 
+    /// @notice Return how many rounds had a roster at some time, void ones included: their pots stay with the trainers.
+    function everRostered(uint256 task) external view returns (uint256);
+
     /// @notice Return whether a dispute is open, and the lowest round that is disputed.
     function challenged(uint256 task) external view returns (bool open, uint256 lowest);
 
@@ -480,17 +449,14 @@ interface IRoundLedger {
     /// @notice Revert unless the record is that of a final round: `RecordMismatch`, `NotFinal` or `TaskChallenged`.
     function requireFinal(uint256 task, uint256 round, SealRecord calldata record) external view;
 
-    /// @notice Return the compensation or seat money of a closed task.
-    function settlement(uint256 task)
-        external
-        view
-        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perSeat, bool swept);
-
     /// @notice Return the digest of a roster record.
     function rosterDigest(uint256 task, uint256 round, RosterRecord calldata record) external pure returns (bytes32);
 
     /// @notice Return the digest of a seal record.
-    function sealDigest(SealRecord calldata record) external pure returns (bytes32);
+    function sealDigest(uint256 task, uint256 round, SealRecord calldata record) external pure returns (bytes32);
+
+    /// @notice Return a receipt's EIP-712 struct hash: the data of its roster leaf.
+    function receiptHash(Receipt calldata receipt) external pure returns (bytes32);
 
     /// @notice Return the EIP-712 digest that a trainer signs.
     function receiptDigest(Receipt calldata receipt) external view returns (bytes32);

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
+import {IEscrow} from "./interfaces/IEscrow.sol";
+import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
+import {MemberFlags} from "./libraries/MemberFlags.sol";
+
+/// @title Escrow
+/// @notice See {IEscrow}.
+/// @dev Deposits are guarded against reentrancy because they measure balances around a call to a token. Withdrawals are
+/// not: all state is final before the token is called.
+contract Escrow is IEscrow, ReentrancyGuard {
+    using SafeERC20 for IERC20;
+
+    /// @inheritdoc IEscrow
+    /// @dev Below 2^80 with room for one more deposit of the same size, so that stake and credit fit into their fields.
+    uint256 public constant MAX_AMOUNT = 2 ** 79 - 1;
+    uint256 private constant BPS = 10_000;
+
+    address public immutable registry;
+    address public immutable ledger;
+    address public immutable settlement;
+    /// @notice Zero in a deployment without disputes.
+    address public immutable disputes;
+
+    mapping(uint256 task => mapping(address account => Member)) private _members;
+    mapping(uint256 task => Account) private _accounts;
+    mapping(uint256 task => address) public tokenOf;
+    mapping(uint256 task => mapping(address account => uint256)) public readyAt;
+
+    constructor(address registry_, address ledger_, address settlement_, address disputes_) {
+        (registry, ledger, settlement, disputes) = (registry_, ledger_, settlement_, disputes_);
+    }
+
+    modifier onlyLedger() {
+        if (msg.sender != ledger) revert Escrow_NotModule(msg.sender);
+        _;
+    }
+
+    /// @inheritdoc IEscrow
+    function fund(uint256 task, address token, address owner, uint256 amount) external nonReentrant {
+        if (msg.sender != registry) revert Escrow_NotModule(msg.sender);
+        if (tokenOf[task] != address(0)) revert Escrow_AlreadyFunded(task);
+        if (token.code.length == 0) revert Escrow_TokenNotContract(token);
+        _requireAmount(amount);
+        tokenOf[task] = token;
+        _accounts[task].funded = uint128(amount);
+        emit TaskFunded(task, token, owner, amount);
+        _pull(token, owner, amount);
+    }
+
+    /// @inheritdoc IEscrow
+    function lock(uint256 task, address from, uint256 amount, uint16 flags, uint16 excluded) external nonReentrant {
+        if (msg.sender != registry && msg.sender != ledger && msg.sender != disputes) revert Escrow_NotModule(msg.sender);
+        address token = tokenOf[task];
+        if (token == address(0)) revert Escrow_UnknownTask(task);
+        _requireAmount(amount);
+        Member memory m = _members[task][from];
+        if (m.flags & excluded != 0) revert Escrow_RoleConflict(task, from, m.flags);
+        m.stake += uint80(amount);
+        m.flags |= flags;
+        _members[task][from] = m;
+        emit StakeLocked(task, from, amount);
+        _pull(token, from, amount);
+    }
+
+    /// @inheritdoc IEscrow
+    function beginUnbonding(uint256 task, address account_, uint256 readyAt_, uint16 clear) external {
+        if (msg.sender != registry && msg.sender != ledger) revert Escrow_NotModule(msg.sender);
+        Member storage m = _members[task][account_];
+        uint16 flags = m.flags;
+        if (flags & MemberFlags.LEAVING != 0) revert Escrow_AlreadyUnbonding(task, account_);
+        m.flags = (flags & ~clear) | MemberFlags.LEAVING;
+        readyAt[task][account_] = readyAt_;
+        emit UnbondingStarted(task, account_, readyAt_);
+    }
+
+    /// @inheritdoc IEscrow
+    function unlock(uint256 task, address account_, uint256 amount) external returns (uint256 released) {
+        if (msg.sender != disputes) revert Escrow_NotModule(msg.sender);
+        Member memory m = _members[task][account_];
+        released = amount < m.stake ? amount : m.stake;
+        m.stake -= uint80(released);
+        m.credit += uint80(released);
+        _members[task][account_] = m;
+        emit StakeReleased(task, account_, released);
+    }
+
+    /// @inheritdoc IEscrow
+    function slash(uint256 task, address account_, uint256 amount, address beneficiary, uint256 shareBps)
+        external
+        onlyLedger
+        returns (uint256 slashed, uint256 toPot)
+    {
+        uint80 stake = _members[task][account_].stake;
+        slashed = amount < stake ? amount : stake;
+        _members[task][account_].stake = stake - uint80(slashed);
+        uint256 share = beneficiary == address(0) ? 0 : slashed * shareBps / BPS;
+        toPot = slashed - share;
+        _accounts[task].funded += uint128(toPot);
+        if (share != 0) _members[task][beneficiary].credit += uint80(share);
+        emit StakeSlashed(task, account_, slashed, beneficiary, share);
+    }
+
+    /// @inheritdoc IEscrow
+    function creditClaim(uint256 task, address account_, uint256 cumulative, uint256 total)
+        external
+        onlyLedger
+        returns (uint256 amount)
+    {
+        Member memory m = _members[task][account_];
+        if (cumulative <= m.claimed) revert Escrow_NothingToClaim(task, account_, cumulative, m.claimed);
+        // cumulative > claimed was just checked
+        unchecked {
+            amount = cumulative - m.claimed;
+        }
+        Account memory a = _accounts[task];
+        uint256 paid = a.paid + amount;
+        if (paid > total) revert Escrow_ClaimAboveTotal(task, paid, total);
+        if (paid > a.funded) revert Escrow_PotTooSmall(task, amount, a.funded - a.paid);
+        // cumulative <= paid <= funded, which is a sum of deposits; the casts cannot cut because the additions are checked
+        // at 80 bits and claimed <= paid of a task whose bounty is at most MAX_AMOUNT plus slashed stakes
+        m.claimed = _toUint80(cumulative);
+        m.credit += _toUint80(amount);
+        a.paid = uint128(paid);
+        _members[task][account_] = m;
+        _accounts[task] = a;
+        emit ClaimCredited(task, account_, amount, cumulative);
+    }
+
+    /// @inheritdoc IEscrow
+    function release(uint256 task, address account_, uint256 amount, uint16 flags) external {
+        if (msg.sender != settlement) revert Escrow_NotModule(msg.sender);
+        Account memory a = _accounts[task];
+        uint256 available = a.funded - a.paid;
+        if (amount > available) revert Escrow_PotTooSmall(task, amount, available);
+        _accounts[task].funded = a.funded - uint128(amount);
+        Member memory m = _members[task][account_];
+        m.credit += _toUint80(amount);
+        m.flags |= flags;
+        _members[task][account_] = m;
+        emit PotReleased(task, account_, amount);
+    }
+
+    /// @inheritdoc IEscrow
+    function exit(uint256 task) external returns (uint256 amount) {
+        Member memory m = _members[task][msg.sender];
+        if (m.flags & MemberFlags.LEAVING == 0) revert Escrow_NotUnbonding(task, msg.sender);
+        uint256 ready = readyAt[task][msg.sender];
+        if (block.timestamp < ready) revert Escrow_StillUnbonding(task, msg.sender, ready);
+        (bool open,) = IRoundLedger(ledger).challenged(task);
+        if (open) revert Escrow_TaskChallenged(task);
+        amount = m.stake;
+        m.credit += m.stake;
+        m.stake = 0;
+        m.flags &= ~(MemberFlags.LEAVING | MemberFlags.TRAINER);
+        _members[task][msg.sender] = m;
+        emit StakeReleased(task, msg.sender, amount);
+    }
+
+    /// @inheritdoc IEscrow
+    function withdraw(uint256 task, address account_) external returns (uint256 amount) {
+        Member storage m = _members[task][account_];
+        amount = m.credit;
+        if (amount == 0) revert Escrow_NothingToWithdraw(task, account_);
+        m.credit = 0;
+        emit CreditWithdrawn(task, account_, amount);
+        IERC20(tokenOf[task]).safeTransfer(account_, amount);
+    }
+
+    /// @inheritdoc IEscrow
+    function member(uint256 task, address account_) external view returns (Member memory) {
+        return _members[task][account_];
+    }
+
+    /// @inheritdoc IEscrow
+    function account(uint256 task) external view returns (Account memory) {
+        return _accounts[task];
+    }
+
+    function _requireAmount(uint256 amount) private pure {
+        if (amount == 0 || amount > MAX_AMOUNT) revert Escrow_AmountOutOfBounds(amount, MAX_AMOUNT);
+    }
+
+    function _toUint80(uint256 value) private pure returns (uint80) {
+        if (value > type(uint80).max) revert Escrow_AmountOutOfBounds(value, type(uint80).max);
+        return uint80(value);
+    }
+
+    /// @dev Balance difference: a token that keeps a fee, or moves nothing, is refused.
+    function _pull(address token, address from, uint256 amount) private {
+        uint256 before = IERC20(token).balanceOf(address(this));
+        IERC20(token).safeTransferFrom(from, address(this), amount);
+        uint256 received = IERC20(token).balanceOf(address(this)) - before;
+        if (received != amount) revert Escrow_TransferMismatch(token, amount, received);
+    }
+}

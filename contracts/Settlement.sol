@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {IEscrow} from "./interfaces/IEscrow.sol";
+import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
+import {ISettlement} from "./interfaces/ISettlement.sol";
+import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
+import {MemberFlags} from "./libraries/MemberFlags.sol";
+import {MerkleSum} from "./libraries/MerkleSum.sol";
+
+/// @title Settlement
+/// @notice See {ISettlement}. Holds no money.
+contract Settlement is ISettlement {
+    /// @param total Compensation for rostered trainers, in wei.
+    /// @param paid What of it was credited.
+    struct Compensation {
+        uint128 total;
+        uint128 paid;
+    }
+
+    /// @param closedAt When the books were closed, Unix seconds.
+    /// @param swept The seats' part is known.
+    /// @param perSeat What every seat gets, in wei; zero until swept.
+    struct Closing {
+        uint40 closedAt;
+        bool swept;
+        uint128 perSeat;
+    }
+
+    IEscrow public immutable escrow;
+    ITaskRegistry public immutable registry;
+    IRoundLedger public immutable ledger;
+
+    mapping(uint256 task => Compensation) private _compensations;
+    mapping(uint256 task => Closing) private _closings;
+
+    constructor(address escrow_, address registry_, address ledger_) {
+        escrow = IEscrow(escrow_);
+        registry = ITaskRegistry(registry_);
+        ledger = IRoundLedger(ledger_);
+    }
+
+    /// @inheritdoc ISettlement
+    function closeTask(uint256 task, IRoundLedger.SealRecord calldata last) external {
+        ledger.markClosed(task);
+        IRoundLedger.Head memory head = ledger.head(task);
+        uint256 left = escrow.account(task).funded;
+        if (head.round != 0) {
+            ledger.requireFinal(task, head.round - 1, last);
+            // what the last final round allotted is claimed or stays claimable
+            left -= last.claimTotal;
+        }
+        uint256 toTrainers = _trainersPart(task, head, left);
+        _closings[task].closedAt = uint40(block.timestamp);
+        emit TaskClosed(task, head.phase, left - toTrainers, toTrainers);
+        if (left != toTrainers) escrow.release(task, registry.ownerOf(task), left - toTrainers, 0);
+        if (head.phase == IRoundLedger.Phase.Compensated) _compensations[task].total = uint128(toTrainers);
+        else if (toTrainers != 0) _seat(task, toTrainers);
+    }
+
+    /// @inheritdoc ISettlement
+    function claimCompensation(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.RosterRecord calldata record,
+        IRoundLedger.Leaf calldata leaf,
+        bytes calldata siblings
+    ) external returns (uint256 amount) {
+        _requireCompensable(task, round, record);
+        bytes32 hash = MerkleSum.leafHash(leaf.index, leaf.owner, leaf.amount, leaf.data);
+        MerkleSum.requireLeaf(record.root, record.totalStake, record.count, leaf.index, hash, leaf.amount, siblings);
+        IEscrow.Member memory m = escrow.member(task, leaf.owner);
+        if (m.flags & MemberFlags.TRAINER == 0) revert Settlement_NotMember(task, leaf.owner);
+        if (m.flags & MemberFlags.COMPENSATED != 0) revert Settlement_AlreadyPaid(task, leaf.owner);
+        Compensation storage pool = _compensations[task];
+        // an inflated leaf must not weigh more than the stake behind it
+        uint256 weight = leaf.amount < m.stake ? leaf.amount : m.stake;
+        amount = uint256(pool.total) * weight / record.totalStake;
+        if (amount == 0) revert Settlement_NothingToPay(task, leaf.owner);
+        // one leaf a trainer, all of one Merkle-sum tree: the parts add up to at most the total
+        pool.paid += uint128(amount);
+        emit CompensationClaimed(task, round, leaf.owner, amount);
+        escrow.release(task, leaf.owner, amount, MemberFlags.COMPENSATED);
+    }
+
+    /// @inheritdoc ISettlement
+    function sweepCompensation(uint256 task) external {
+        IRoundLedger.Phase phase = ledger.head(task).phase;
+        if (phase != IRoundLedger.Phase.Compensated) {
+            revert Settlement_WrongPhase(task, phase, IRoundLedger.Phase.Compensated);
+        }
+        Closing memory closing = _requireClosed(task);
+        if (closing.swept) revert Settlement_NothingToPay(task, address(0));
+        uint256 from = closing.closedAt + ledger.config(task).unbonding;
+        if (block.timestamp < from) revert Settlement_TooEarly(task, from);
+        Compensation memory pool = _compensations[task];
+        _seat(task, pool.total - pool.paid);
+    }
+
+    /// @inheritdoc ISettlement
+    function claimSeat(uint256 task, address trainer) external returns (uint256 amount) {
+        Closing memory closing = _requireClosed(task);
+        uint16 flags = escrow.member(task, trainer).flags;
+        if (flags & MemberFlags.SEAT == 0) revert Settlement_NotMember(task, trainer);
+        if (flags & MemberFlags.SEAT_PAID != 0) revert Settlement_AlreadyPaid(task, trainer);
+        amount = closing.perSeat;
+        if (amount == 0) revert Settlement_NothingToPay(task, trainer);
+        emit SeatClaimed(task, trainer, amount);
+        escrow.release(task, trainer, amount, MemberFlags.SEAT_PAID);
+    }
+
+    /// @inheritdoc ISettlement
+    function settlement(uint256 task)
+        external
+        view
+        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perSeat, bool swept)
+    {
+        Compensation memory pool = _compensations[task];
+        Closing memory closing = _closings[task];
+        return (pool.total, pool.paid, closing.closedAt, closing.perSeat, closing.swept);
+    }
+
+    /// @dev `left` is everything that final rounds did not allot; see the table in {ISettlement}.
+    function _trainersPart(uint256 task, IRoundLedger.Head memory head, uint256 left) private view returns (uint256) {
+        if (head.phase == IRoundLedger.Phase.Done) return 0;
+        uint256 ever = ledger.everRostered(task);
+        uint256 pot = ledger.config(task).pot;
+        if (head.phase == IRoundLedger.Phase.Refunded) return pot * (ever - head.round);
+        return left - pot * (head.rounds - ever);
+    }
+
+    function _seat(uint256 task, uint256 amount) private {
+        uint256 seats = registry.task(task).members;
+        uint256 perSeat = seats == 0 ? 0 : amount / seats;
+        _closings[task].swept = true;
+        _closings[task].perSeat = uint128(perSeat);
+        emit CompensationSwept(task, amount, seats, perSeat);
+        uint256 rest = amount - perSeat * seats;
+        if (rest != 0) escrow.release(task, registry.ownerOf(task), rest, 0);
+    }
+
+    function _requireClosed(uint256 task) private view returns (Closing memory closing) {
+        closing = _closings[task];
+        if (closing.closedAt == 0) revert Settlement_NotClosed(task);
+    }
+
+    function _requireCompensable(uint256 task, uint256 round, IRoundLedger.RosterRecord calldata record) private view {
+        IRoundLedger.Head memory head = ledger.head(task);
+        if (head.phase != IRoundLedger.Phase.Compensated) {
+            revert Settlement_WrongPhase(task, head.phase, IRoundLedger.Phase.Compensated);
+        }
+        if (head.round != round) revert Settlement_WrongRound(task, round, head.round);
+        uint256 to = _requireClosed(task).closedAt + ledger.config(task).unbonding;
+        if (block.timestamp >= to) revert Settlement_TooLate(task, to);
+        bytes32 digest = ledger.rosterDigest(task, round, record);
+        bytes32 expected = ledger.ringDigest(task, round);
+        if (digest != expected) revert Settlement_RecordMismatch(task, round, digest, expected);
+    }
+}

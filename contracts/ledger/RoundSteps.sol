@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {ITaskRegistry} from "../interfaces/ITaskRegistry.sol";
+import {Heads} from "../libraries/Heads.sol";
+import {MemberFlags} from "../libraries/MemberFlags.sol";
+import {MerkleSum} from "../libraries/MerkleSum.sol";
+import {Receipts} from "../libraries/Receipts.sol";
+import {LedgerState} from "./LedgerState.sol";
+
+/// @title RoundSteps
+/// @notice The forward path of {RoundLedger}: open, bond, roster, force-include, seal, advance.
+abstract contract RoundSteps is LedgerState {
+    using Heads for uint256;
+
+    uint256 public constant MAX_AGGREGATORS = 8;
+    /// @notice What a missed deadline costs an aggregator: basis points of the pot, rounded up, at most its bond.
+    uint256 public constant LATENESS_BPS = 1_000;
+    /// @notice Wei of dust that a seal may leave per claim leaf and round: two divisions round down.
+    uint256 public constant DUST_PER_LEAF = 2;
+
+    mapping(uint256 task => mapping(address trainer => uint256)) private _forcedRound;
+
+    /// @inheritdoc IRoundLedger
+    function openLedger(
+        uint256 task,
+        ITaskRegistry.Windows calldata windows,
+        uint256 pot,
+        uint256 bond,
+        uint256 rounds,
+        address[] calldata aggregators
+    ) external {
+        if (msg.sender != address(registry)) revert RoundLedger_NotRegistry(msg.sender);
+        _requireAggregators(aggregators);
+        _windows[task] = _packWindows(windows, aggregators.length) | (pot << 168);
+        _terms[task] = Terms({bond: uint80(bond), unbonding: windows.unbonding});
+        _aggregators[task] = keccak256(abi.encode(aggregators));
+        _heads[task] = Heads.create(aggregators[0], rounds);
+        emit LedgerOpened(task, block.timestamp, aggregators);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function bondAggregator(uint256 task, address[] calldata aggregators, uint256 index, uint256 amount) external {
+        _requireList(task, aggregators);
+        if (index >= aggregators.length || aggregators[index] != msg.sender) {
+            revert RoundLedger_NotListed(task, msg.sender);
+        }
+        uint256 required = _terms[task].bond;
+        if (amount < required) revert RoundLedger_BondTooSmall(task, amount, required);
+        uint256 h = _heads[task];
+        if (h.aggregator() == msg.sender) _heads[task] = h | Heads.BONDED;
+        emit AggregatorBonded(task, msg.sender, amount);
+        escrow.lock(task, msg.sender, amount, MemberFlags.AGGREGATOR, MemberFlags.BUSY);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function unbondAggregator(uint256 task) external {
+        if (!_isBonded(task, msg.sender)) revert RoundLedger_NotBonded(task, msg.sender);
+        uint256 h = _heads[task];
+        if (h.aggregator() == msg.sender) {
+            Phase phase = h.phase();
+            if (phase == Phase.Open || phase == Phase.Rostered) revert RoundLedger_StillCurrent(task, msg.sender);
+            _heads[task] = h & ~Heads.BONDED;
+        }
+        uint256 readyAt = block.timestamp + _terms[task].unbonding;
+        emit AggregatorLeft(task, msg.sender, readyAt);
+        escrow.beginUnbonding(task, msg.sender, readyAt, MemberFlags.AGGREGATOR);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function rosterRound(uint256 task, uint256 round, bytes32 root, uint32 count, uint128 totalStake) external {
+        uint256 h = _heads[task];
+        _requireStep(task, h, round, Phase.Open);
+        uint256 word = _windows[task];
+        (uint256 from, uint256 to) = h.stepWindow(word);
+        _requireWindow(task, from, to);
+        if (count == 0 || count > MerkleSum.MAX_LEAVES || totalStake == 0 || root == 0) {
+            revert RoundLedger_RosterEmpty(count, totalStake);
+        }
+        _ring[task][round % word.ring()] =
+            keccak256(abi.encode(task, round, root, count, totalStake, block.timestamp, msg.sender));
+        _heads[task] = h.step(Phase.Rostered);
+        emit RoundRostered(task, round, root, count, totalStake, uint40(block.timestamp), msg.sender);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function forceInclude(Receipt calldata receipt, bytes calldata signature) external {
+        (uint256 task, uint256 round, address trainer) = (receipt.task, receipt.round, receipt.trainer);
+        _requireForceable(task, round);
+        address signer = _recover(receiptDigest(receipt), signature);
+        if (signer != trainer) revert RoundLedger_ReceiptSignatureInvalid(trainer, signer);
+        if (escrow.member(task, trainer).flags & MemberFlags.TRAINER == 0) revert RoundLedger_NotMember(task, trainer);
+        if (_forcedRound[task][trainer] == round + 1) revert RoundLedger_AlreadyForced(task, round, trainer);
+        _forcedRound[task][trainer] = round + 1;
+        (uint256 index, bytes32 chain) = _append(task, trainer, Receipts.structHash(receipt));
+        emit ReceiptForced(task, round, trainer, index, chain, receipt, signature);
+    }
+
+    function _requireForceable(uint256 task, uint256 round) private view {
+        uint256 h = _heads[task];
+        _requireCalm(task, h);
+        if (h.phase() != Phase.Rostered) revert RoundLedger_WrongPhase(task, h.phase(), Phase.Rostered);
+        if (h.round() != round) revert RoundLedger_ReceiptForeign(task, round);
+        // after a takeover the list is closed: the window is empty
+        uint256 length = h & Heads.TAKEOVER == 0 ? _windows[task].windowAt(2) : 0;
+        _requireWindow(task, h.time(), h.time() + length);
+    }
+
+    /// @dev The flag in the head says whether chain and count are this round's; a stale list is simply overwritten.
+    function _append(uint256 task, address trainer, bytes32 receipt) private returns (uint256 index, bytes32 chain) {
+        uint256 h = _heads[task];
+        if (h & Heads.FORCED == 0) {
+            _heads[task] = h | Heads.FORCED;
+        } else {
+            index = _forcedCount[task];
+            chain = _forcedChain[task];
+        }
+        chain = keccak256(abi.encode(chain, index, trainer, receipt));
+        _forcedChain[task] = chain;
+        _forcedCount[task] = index + 1;
+    }
+
+    /// @inheritdoc IRoundLedger
+    function sealRound(uint256 task, uint256 round, SealInput calldata record) external {
+        uint256 h = _heads[task];
+        _requireStep(task, h, round, Phase.Rostered);
+        uint256 word = _windows[task];
+        (uint256 from, uint256 to) = h.stepWindow(word);
+        _requireWindow(task, from, to);
+        if (record.bundle == 0 || record.model == 0 || record.claimRoot == 0) {
+            revert RoundLedger_SealIncomplete(task, round);
+        }
+        bytes32 forced = h & Heads.FORCED == 0 ? bytes32(0) : _forcedChain[task];
+        if (record.forced != forced) revert RoundLedger_ForcedMismatch(task, record.forced, forced);
+        _requireAllotment(record.claimTotal, record.claimCount, _allotted(task, round, h, word), round, word.pot());
+        _storeSeal(task, round, record, round % word.ring());
+        uint256 next = round + 1;
+        _heads[task] = h.step(next == h.rounds() ? Phase.Done : Phase.Open).atRound(next);
+        emit RoundSealed(task, round, record, uint40(block.timestamp), msg.sender);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function advance(uint256 task, address[] calldata aggregators) external {
+        _requireList(task, aggregators);
+        uint256 h = _heads[task];
+        _requireCalm(task, h);
+        Phase phase = h.phase();
+        if (phase != Phase.Open && phase != Phase.Rostered) revert RoundLedger_WrongPhase(task, phase, Phase.Open);
+        _requireLate(task, h);
+        uint256 place = h.index() + 1;
+        address next = place == aggregators.length ? address(0) : aggregators[place];
+        uint256 slashed = _fineLate(task, h, next == address(0) && phase == Phase.Rostered);
+        if (next == address(0)) {
+            _heads[task] = h.step(phase == Phase.Open ? Phase.Refunded : Phase.Compensated);
+            _end(task, h.round(), phase == Phase.Open);
+        } else {
+            _heads[task] = h.step(phase).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
+        }
+        emit AggregatorReplaced(task, h.round(), h.aggregator(), next, slashed);
+        _raiseBonus(task, slashed);
+    }
+
+    function _requireLate(uint256 task, uint256 h) private view {
+        (, uint256 to) = h.stepWindow(_windows[task]);
+        if (block.timestamp < to) revert RoundLedger_TooEarly(task, to);
+    }
+
+    /// @dev Rounds up: lateness is never free. Leaving a roster unsealed with nobody to take over costs the whole bond.
+    function _fineLate(uint256 task, uint256 h, bool whole) private returns (uint256 slashed) {
+        if (h & Heads.BONDED == 0) return 0;
+        uint256 fine = whole ? type(uint256).max : (_windows[task].pot() * LATENESS_BPS + 9_999) / 10_000;
+        (slashed,) = escrow.slash(task, h.aggregator(), fine, address(0), 0);
+    }
+
+    function _end(uint256 task, uint256 round, bool refunded) internal {
+        if (refunded) emit RoundRefunded(task, round);
+        else emit RoundCompensated(task, round);
+        registry.endTask(task);
+    }
+
+    function _isBonded(uint256 task, address account) internal view returns (bool) {
+        return escrow.member(task, account).flags & MemberFlags.AGGREGATOR != 0;
+    }
+
+    function _requireStep(uint256 task, uint256 h, uint256 round, Phase needed) private view {
+        if (h.aggregator() != msg.sender) revert RoundLedger_NotAggregator(task, msg.sender, h.aggregator());
+        if (h.phase() != needed) revert RoundLedger_WrongPhase(task, h.phase(), needed);
+        if (h.round() != round) revert RoundLedger_WrongRound(task, round, h.round());
+        if (h & Heads.BONDED == 0) revert RoundLedger_NotBonded(task, msg.sender);
+        _requireCalm(task, h);
+    }
+
+    function _storeSeal(uint256 task, uint256 round, SealInput calldata record, uint256 slot) private {
+        SealRecord memory full = SealRecord({
+            rosterDigest: _ring[task][slot],
+            bundle: record.bundle,
+            model: record.model,
+            trace: record.trace,
+            forced: record.forced,
+            claimRoot: record.claimRoot,
+            claimTotal: record.claimTotal,
+            claimCount: record.claimCount,
+            sealedAt: uint40(block.timestamp),
+            aggregator: msg.sender
+        });
+        _ring[task][slot] = keccak256(abi.encode(task, round, full));
+    }
+
+    /// @dev A dust above the pot could let a later total be smaller than an earlier one.
+    function _requireAllotment(uint256 total, uint256 count, uint256 due, uint256 round, uint256 pot) private pure {
+        if (count == 0 || count > MerkleSum.MAX_LEAVES) revert RoundLedger_AllotmentMismatch(total, count, due);
+        // count <= 2^20, round < 2^16, amounts < 2^129
+        unchecked {
+            uint256 dust = DUST_PER_LEAF * count * (round + 1);
+            if (dust > pot) dust = pot;
+            if (total > due || total + dust < due) revert RoundLedger_AllotmentMismatch(total, count, due);
+        }
+    }
+
+    function _recover(bytes32 digest, bytes calldata signature) private pure returns (address signer) {
+        ECDSA.RecoverError problem;
+        (signer, problem,) = ECDSA.tryRecover(digest, signature);
+        if (problem != ECDSA.RecoverError.NoError) signer = address(0);
+    }
+
+    function _requireAggregators(address[] calldata aggregators) private pure {
+        uint256 length = aggregators.length;
+        if (length == 0 || length > MAX_AGGREGATORS) revert RoundLedger_AggregatorsInvalid(length, 0);
+        // at most 8 * 7 / 2 turns
+        for (uint256 i = 0; i < length; ++i) {
+            if (aggregators[i] == address(0)) revert RoundLedger_AggregatorsInvalid(length, i);
+            for (uint256 j = 0; j < i; ++j) {
+                if (aggregators[i] == aggregators[j]) revert RoundLedger_AggregatorsInvalid(length, i);
+            }
+        }
+    }
+
+    function _packWindows(ITaskRegistry.Windows calldata w, uint256 aggregators) private pure returns (uint256 word) {
+        _requireWindowBounds("minRound", w.minRound, 1, Heads.MAX_WINDOW);
+        _requireWindowBounds("roster", w.roster, uint256(w.minRound) + 1, Heads.MAX_WINDOW);
+        _requireWindowBounds("forceInclude", w.forceInclude, 0, Heads.MAX_WINDOW);
+        _requireWindowBounds("reveal", w.reveal, 0, Heads.MAX_WINDOW);
+        _requireWindowBounds("seal", w.seal, 1, Heads.MAX_WINDOW);
+        // the ring has ceil(challenge / minRound) + 1 slots, at most MAX_RING
+        _requireWindowBounds("challenge", w.challenge, 1, _least(uint256(w.minRound) * (Heads.MAX_RING - 1)));
+        _requireWindowBounds("takeover", w.takeover, 1, Heads.MAX_WINDOW);
+        uint256 all = uint256(w.roster) + w.forceInclude + w.reveal + w.seal + w.challenge + aggregators * w.takeover;
+        _requireWindowBounds("unbonding", w.unbonding, all + 1, type(uint32).max);
+        uint256 ring = (uint256(w.challenge) + w.minRound - 1) / w.minRound + 1;
+        word = w.minRound | (uint256(w.roster) << 24) | (uint256(w.forceInclude) << 48) | (uint256(w.reveal) << 72)
+            | (uint256(w.seal) << 96) | (uint256(w.challenge) << 120) | (uint256(w.takeover) << 144) | (ring << 248);
+    }
+
+    function _least(uint256 limit) private pure returns (uint256) {
+        return limit < Heads.MAX_WINDOW ? limit : Heads.MAX_WINDOW;
+    }
+
+    function _requireWindowBounds(bytes32 name, uint256 value, uint256 minimum, uint256 maximum) private pure {
+        if (value < minimum || value > maximum) {
+            revert RoundLedger_WindowOutOfBounds(name, value, minimum, maximum);
+        }
+    }
+}

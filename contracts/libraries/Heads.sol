@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+
+/// @title Heads
+/// @notice The packed head slot of a task and the packed word of its windows. Everything that a roster or a seal must
+/// know lies in these two, so that a round reads two slots and writes two.
+///
+///   head     aggregator 160 | time 40 | round 16 | rounds 16 | index 8 | phase 8 | flags 8      from the low end
+///   windows  minRound, roster, forceInclude, reveal, seal, challenge, takeover 24 each | pot 80 | ring 8
+library Heads {
+    uint256 internal constant BONDED = 1 << 248;
+    uint256 internal constant TAKEOVER = 1 << 249;
+    uint256 internal constant FORCED = 1 << 250;
+    uint256 internal constant CHALLENGED = 1 << 251;
+    uint256 internal constant HAS_BONUS = 1 << 252;
+    uint256 internal constant CLOSED = 1 << 253;
+
+    uint256 private constant TIME_AT = 160;
+    uint256 private constant ROUND_AT = 200;
+    uint256 private constant ROUNDS_AT = 216;
+    uint256 private constant INDEX_AT = 232;
+    uint256 private constant PHASE_AT = 240;
+    /// @dev What a step rewrites: time, phase, and the flags that belong to one phase.
+    uint256 private constant STEP_MASK = ((2 ** 40 - 1) << TIME_AT) | (0xff << PHASE_AT) | TAKEOVER;
+    uint256 private constant SEAT_MASK = (2 ** 160 - 1) | (0xff << INDEX_AT) | BONDED;
+
+    uint256 internal constant MAX_WINDOW = 2 ** 24 - 1;
+    uint256 internal constant MAX_RING = 64;
+
+    function create(address first, uint256 count) internal view returns (uint256) {
+        return uint256(uint160(first)) | (block.timestamp << TIME_AT) | (count << ROUNDS_AT)
+            | (uint256(IRoundLedger.Phase.Open) << PHASE_AT);
+    }
+
+    function aggregator(uint256 head) internal pure returns (address) {
+        return address(uint160(head));
+    }
+
+    function time(uint256 head) internal pure returns (uint256) {
+        return (head >> TIME_AT) & (2 ** 40 - 1);
+    }
+
+    function round(uint256 head) internal pure returns (uint256) {
+        return (head >> ROUND_AT) & 0xffff;
+    }
+
+    function rounds(uint256 head) internal pure returns (uint256) {
+        return (head >> ROUNDS_AT) & 0xffff;
+    }
+
+    function index(uint256 head) internal pure returns (uint256) {
+        return (head >> INDEX_AT) & 0xff;
+    }
+
+    function phase(uint256 head) internal pure returns (IRoundLedger.Phase) {
+        return IRoundLedger.Phase(uint8(head >> PHASE_AT));
+    }
+
+    /// @notice Return the head in a new phase that begins now; a takeover ends with it.
+    function step(uint256 head, IRoundLedger.Phase next) internal view returns (uint256) {
+        return (head & ~STEP_MASK) | (block.timestamp << TIME_AT) | (uint256(next) << PHASE_AT);
+    }
+
+    /// @notice Return the head at another round, with no forced list.
+    function atRound(uint256 head, uint256 next) internal pure returns (uint256) {
+        return (head & ~((0xffff << ROUND_AT) | FORCED)) | (next << ROUND_AT);
+    }
+
+    /// @notice Return the head with `seconds_` added to its clock.
+    function delay(uint256 head, uint256 seconds_) internal pure returns (uint256) {
+        return head + (seconds_ << TIME_AT);
+    }
+
+    /// @notice Return the head with another aggregator.
+    function handOver(uint256 head, address next, uint256 place, bool bonded) internal pure returns (uint256) {
+        return (head & ~SEAT_MASK) | uint256(uint160(next)) | (place << INDEX_AT) | (bonded ? BONDED : 0);
+    }
+
+    /// @notice Window `place` (0 minRound .. 6 takeover) of a packed word, in seconds.
+    function windowAt(uint256 word, uint256 place) internal pure returns (uint256) {
+        return (word >> (24 * place)) & MAX_WINDOW;
+    }
+
+    function challengeWindow(uint256 word) internal pure returns (uint256) {
+        return (word >> 120) & MAX_WINDOW;
+    }
+
+    function pot(uint256 word) internal pure returns (uint256) {
+        return (word >> 168) & (2 ** 80 - 1);
+    }
+
+    function ring(uint256 word) internal pure returns (uint256) {
+        return word >> 248;
+    }
+
+    /// @notice Return [from, to) of the roster window (Open) or the seal window (Rostered).
+    function stepWindow(uint256 head, uint256 word) internal pure returns (uint256 from, uint256 to) {
+        from = time(head);
+        // sums of a 40-bit time and at most three 24-bit windows
+        unchecked {
+            if (head & TAKEOVER != 0) return (from, from + windowAt(word, 6));
+            if (phase(head) == IRoundLedger.Phase.Open) return (from + windowAt(word, 0), from + windowAt(word, 1));
+            from += windowAt(word, 2) + windowAt(word, 3);
+            to = from + windowAt(word, 4);
+        }
+    }
+
+    /// @notice Return the head as its fields.
+    function unpack(uint256 head) internal pure returns (IRoundLedger.Head memory out) {
+        out.aggregator = aggregator(head);
+        out.time = uint40(time(head));
+        out.round = uint16(round(head));
+        out.rounds = uint16(rounds(head));
+        out.index = uint8(index(head));
+        out.phase = phase(head);
+        out.bonded = head & BONDED != 0;
+        out.takeover = head & TAKEOVER != 0;
+        out.forced = head & FORCED != 0;
+        out.challenged = head & CHALLENGED != 0;
+        out.hasBonus = head & HAS_BONUS != 0;
+        out.closed = head & CLOSED != 0;
+    }
+}

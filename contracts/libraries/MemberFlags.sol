@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+/// @title MemberFlags
+/// @notice The bits of `IEscrow.Member.flags`.
+library MemberFlags {
+    /// @notice The stake is a trainer's. Cleared at exit.
+    uint16 internal constant TRAINER = 1;
+    /// @notice The stake is an aggregator's bond. Cleared when it asks for it.
+    uint16 internal constant AGGREGATOR = 2;
+    /// @notice The account asked for its stake and has not got it yet.
+    uint16 internal constant LEAVING = 4;
+    /// @notice A trainer that did not leave before its task ended (IRoundLedger.claimSeat).
+    uint16 internal constant SEAT = 8;
+    /// @notice The compensation was paid.
+    uint16 internal constant COMPENSATED = 16;
+    /// @notice The seat was paid.
+    uint16 internal constant SEAT_PAID = 32;
+    /// @notice The stake holds a challenge bond.
+    uint16 internal constant CHALLENGER = 64;
+
+    /// @notice Roles that exclude joining or bonding.
+    uint16 internal constant BUSY = TRAINER | AGGREGATOR | LEAVING;
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+/// @title MerkleSum
+/// @notice Merkle-sum trees: one root that fixes n amounts and their total. Twin of `fl_platform/protocol/merkle_sum.py`.
+///
+///   leaf = keccak256(0x00, index u32, owner address, amount u128, data bytes32)
+///   node = keccak256(0x01, sumL u128, hashL bytes32, sumR u128, hashR bytes32)
+///
+/// Both children's sums stand inside the hash; the weaker H(hashL, hashR, sumL + sumR) lets a prover move value between
+/// the children of a node (tests/contracts/test_merkle_sum.py does it). Depth is fixed by the count; missing leaves are
+/// (hash 0, sum 0).
+library MerkleSum {
+    /// @notice Thrown when a tree has no leaves or more than `limit`.
+    error MerkleSum_CountOutOfBounds(uint256 count, uint256 limit);
+
+    /// @notice Thrown when a leaf's index is not below the count.
+    error MerkleSum_IndexOutOfBounds(uint256 index, uint256 count);
+
+    /// @notice Thrown when a path has another length (in bytes) than the tree's depth implies.
+    error MerkleSum_PathLength(uint256 length, uint256 expected);
+
+    /// @notice Thrown when two sums do not fit into 128 bits together.
+    error MerkleSum_SumOverflow(uint256 left, uint256 right);
+
+    /// @notice Thrown when a path leads to another root or total.
+    error MerkleSum_NotInTree(bytes32 root, bytes32 expectedRoot, uint256 total, uint256 expectedTotal);
+
+    uint256 internal constant MAX_LEAVES = 2 ** 20;
+    /// @notice Bytes of one sibling: sum u128, hash.
+    uint256 internal constant SIBLING = 48;
+
+    /// @notice Return ceil(log2(count)). Requirements: 1 <= count <= MAX_LEAVES.
+    function depthOf(uint256 count) internal pure returns (uint256 depth) {
+        if (count == 0 || count > MAX_LEAVES) revert MerkleSum_CountOutOfBounds(count, MAX_LEAVES);
+        // at most 20 turns
+        while ((1 << depth) < count) ++depth;
+    }
+
+    /// @notice Return the hash of a leaf.
+    function leafHash(uint32 index, address owner, uint128 amount, bytes32 data) internal pure returns (bytes32 hash) {
+        // memory-safe: writes [m, m + 73) past the free pointer and moves no pointer. Fields are written from left to
+        // right, each store's tail being overwritten by the next, so these bytes are exactly the packed encoding: tag 1,
+        // index 4, owner 20, amount 16, data 32. The shifts also drop whatever dirt lies above a field's width.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore8(m, 0)
+            mstore(add(m, 1), shl(224, index))
+            mstore(add(m, 5), shl(96, owner))
+            mstore(add(m, 25), shl(128, amount))
+            mstore(add(m, 41), data)
+            hash := keccak256(m, 73)
+        }
+    }
+
+    /// @notice Return the hash of a node over two children.
+    function nodeHash(uint256 leftSum, bytes32 left, uint256 rightSum, bytes32 right) internal pure returns (bytes32 hash) {
+        // memory-safe: writes [m, m + 97) past the free pointer and moves no pointer; the fields' order and widths are
+        // tag 1, sum 16, hash 32, sum 16, hash 32. Callers keep both sums below 2^128, so no bit is shifted out.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore8(m, 1)
+            mstore(add(m, 1), shl(128, leftSum))
+            mstore(add(m, 17), left)
+            mstore(add(m, 49), shl(128, rightSum))
+            mstore(add(m, 65), right)
+            hash := keccak256(m, 97)
+        }
+    }
+
+    /// @notice Return left + right. Requirements: the sum fits into 128 bits.
+    function addSums(uint256 left, uint256 right) internal pure returns (uint256 sum) {
+        // both are below 2^128, so the 256-bit sum cannot wrap
+        unchecked {
+            sum = left + right;
+        }
+        if (sum > type(uint128).max) revert MerkleSum_SumOverflow(left, right);
+    }
+
+    /// @notice Revert unless a leaf stands at `index` of the tree (root, total, count).
+    /// @param siblings The path from the leaf up: sum (u128) and hash, 48 bytes each.
+    function requireLeaf(
+        bytes32 root,
+        uint256 total,
+        uint256 count,
+        uint256 index,
+        bytes32 hash,
+        uint256 sum,
+        bytes calldata siblings
+    ) internal pure {
+        if (index >= count) revert MerkleSum_IndexOutOfBounds(index, count);
+        uint256 expected = depthOf(count) * SIBLING;
+        if (siblings.length != expected) revert MerkleSum_PathLength(siblings.length, expected);
+        for (uint256 offset = 0; offset < expected;) {
+            uint256 otherSum;
+            bytes32 otherHash;
+            // reads inside `siblings`: offset + 48 <= its length. A calldata word past the end would read as zeros, never revert.
+            assembly ("memory-safe") {
+                let position := add(siblings.offset, offset)
+                otherSum := shr(128, calldataload(position))
+                otherHash := calldataload(add(position, 16))
+            }
+            hash = index & 1 == 0 ? nodeHash(sum, hash, otherSum, otherHash) : nodeHash(otherSum, otherHash, sum, hash);
+            sum = addSums(sum, otherSum);
+            index >>= 1;
+            // offset < expected <= 20 * 48
+            unchecked {
+                offset += SIBLING;
+            }
+        }
+        if (hash != root || sum != total) revert MerkleSum_NotInTree(hash, root, sum, total);
+    }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+
+/// @title Receipts
+/// @notice The EIP-712 struct hash of a trainer's receipt. Twin of `fl_platform/protocol/receipt.py`.
+library Receipts {
+    bytes32 internal constant TYPEHASH = keccak256(
+        "Receipt(uint256 task,uint64 round,address trainer,bytes32 parent,bytes32 update,uint64 length,bytes32 keyHash,bytes32 leavesRoot,bytes32 commitment,uint64 samples,bytes32 salt)"
+    );
+
+    /// @notice Return the struct hash.
+    function structHash(IRoundLedger.Receipt calldata receipt) internal pure returns (bytes32) {
+        // every field is one static word, so encoding the struct in place equals encoding its fields
+        return keccak256(abi.encode(TYPEHASH, receipt));
+    }
+}
