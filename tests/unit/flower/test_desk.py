@@ -1,0 +1,213 @@
+"""The aggregator's counter: what a courier may bring, when, and what the aggregator gets."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fl_platform.errors import DocumentInvalid, ProcessAbsent, RejectedInput
+from fl_platform.flower import desk as desk_module
+from fl_platform.flower.desk import ANYONE, Closed, Courier, Job, NodeMember, OrderDesk, RemoteDesk
+from fl_platform.flower.resident import serve
+from fl_platform.flower.wire import COMMIT, REVEAL
+from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, encode_message
+from fl_platform.protocol.spec import ScaleSpec
+
+ORDER = RoundOrder(task=3, round=7, parent=bytes(32), scale=ScaleSpec(128, -10, (0,)), previous_bundle=bytes(32))
+REVEAL_ORDER = RevealOrder(task=3, round=7, roster=bytes(32))
+ALICE, BOB = b"\x01" * 20, b"\x02" * 20
+MEMBERS = (NodeMember(b"\xa1" * 32, ALICE), NodeMember(b"\xb2" * 32, BOB))
+
+Ask = Callable[[], Iterable[bytes]]
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold a courier's question open for a moment only."""
+    monkeypatch.setattr(desk_module, "NEXT_WAIT_S", 0.05)
+
+
+@pytest.fixture
+def desk() -> OrderDesk:
+    """A desk with two members, whose orders take at most two seconds."""
+    return OrderDesk(timeout_s=2, connect_s=0, members=lambda: MEMBERS)
+
+
+@pytest.fixture(params=["same process", "socket"])
+def courier(desk: OrderDesk, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Courier]:
+    """Both kinds of courier."""
+    if request.param == "same process":
+        yield desk
+        return
+    server = serve(tmp_path / "s", desk.handle, lock=contextlib.nullcontext())
+    yield RemoteDesk(tmp_path / "s")
+    server.stop()
+
+
+@pytest.fixture
+def background() -> Iterator[ThreadPoolExecutor]:
+    """Where the aggregator waits while the test plays courier."""
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def fetch(courier: Courier) -> Job:
+    """Fetch the next order."""
+    for _ in range(100):
+        job = courier.next_job()
+        if job is not None:
+            assert isinstance(job, Job)
+            return job
+    raise AssertionError("no order came")
+
+
+def start(background: ThreadPoolExecutor, ask: Callable[[], Iterable[bytes]]) -> Future[list[bytes]]:
+    """Let the aggregator give an order."""
+    return background.submit(lambda: list(ask()))
+
+
+def test_an_order_goes_out_and_its_answers_come_back(
+    desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor
+) -> None:
+    answers = start(background, lambda: desk.exchange(ORDER))
+    job = fetch(courier)
+    assert (job.kind, job.group, job.order, job.members) == (COMMIT, "3/7", encode_message(ORDER), MEMBERS)
+    assert (job.bound, job.nodes, job.timeout_s) == (True, 2, 2)
+    courier.bring(job.number, BOB, b"bob's")
+    courier.bring(job.number, ALICE, b"alice's")
+    courier.done(job.number)
+    assert answers.result(5) == [b"bob's", b"alice's"]
+
+
+def test_an_order_is_fetched_once(desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor) -> None:
+    answers = start(background, lambda: desk.exchange(ORDER))
+    job = fetch(courier)
+    assert courier.next_job() is None
+    courier.done(job.number)
+    assert answers.result(5) == []
+
+
+def test_late_answers_are_dropped(desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor) -> None:
+    first = start(background, lambda: desk.exchange(ORDER))
+    old = fetch(courier)
+    courier.done(old.number)
+    courier.bring(old.number, ALICE, b"late")
+    assert first.result(5) == []
+    second = start(background, lambda: desk.exchange(ORDER))
+    new = fetch(courier)
+    courier.bring(old.number, ALICE, b"of the round before")
+    courier.done(old.number)  # of another order: ignored
+    courier.bring(new.number, ALICE, b"in time")
+    courier.done(new.number)
+    assert second.result(5) == [b"in time"]
+
+
+def test_a_reveal_counts_only_from_its_own_node(
+    desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor
+) -> None:
+    """Reveals are not signed: without this, a hostile node reveals junk in another's name."""
+    answers = start(background, lambda: desk.reveal(REVEAL_ORDER))
+    job = fetch(courier)
+    assert (job.kind, job.order) == (REVEAL, encode_message(REVEAL_ORDER))
+    honest, forged = (encode_message(Reveal(3, 7, trainer, ())) for trainer in (ALICE, BOB))
+    for sender, answer in ((ALICE, forged), (ALICE, b"junk"), (ALICE, honest)):
+        courier.bring(job.number, sender, answer)
+    courier.done(job.number)
+    assert answers.result(5) == [honest]
+
+
+def test_unbound_nodes_reveal_for_whom_they_say(background: ThreadPoolExecutor) -> None:
+    desk = OrderDesk(timeout_s=2, members=None, nodes=3)
+    answers = start(background, lambda: desk.reveal(REVEAL_ORDER))
+    job = fetch(desk)
+    assert (job.bound, job.members, job.nodes) == (False, (), 3)
+    reveal = encode_message(Reveal(3, 7, BOB, ()))
+    desk.bring(job.number, ANYONE, reveal)
+    desk.done(job.number)
+    assert answers.result(5) == [reveal]
+
+
+def test_a_flood_is_cut(background: ThreadPoolExecutor) -> None:
+    desk = OrderDesk(timeout_s=2, members=None, most_answers=3)
+    answers = start(background, lambda: desk.exchange(ORDER))
+    job = fetch(desk)
+    for number in range(10):
+        desk.bring(job.number, ANYONE, b"%d" % number)
+    desk.done(job.number)
+    assert answers.result(5) == [b"0", b"1", b"2"]
+
+
+def test_without_a_courier_the_order_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = OrderDesk(timeout_s=0, connect_s=0, members=None)
+    with pytest.raises(ProcessAbsent, match="no Flower ServerApp fetched the order"):
+        desk.exchange(ORDER)
+
+
+def test_a_courier_that_dies_leaves_what_it_brought(background: ThreadPoolExecutor) -> None:
+    desk = OrderDesk(timeout_s=1, connect_s=0, members=None)
+    answers = start(background, lambda: desk.exchange(ORDER))
+    desk.bring(fetch(desk).number, ANYONE, b"brought")
+    assert answers.result(5) == [b"brought"]
+
+
+def test_a_closed_desk_sends_the_courier_home(desk: OrderDesk, courier: Courier) -> None:
+    desk.close("the task is over")
+    assert courier.next_job() == Closed("the task is over")
+    with pytest.raises(ProcessAbsent, match="the desk is closed"):
+        desk.exchange(ORDER)
+
+
+def test_closing_wakes_a_waiting_courier(desk: OrderDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_module, "NEXT_WAIT_S", 30.0)
+    threading.Timer(0.05, desk.close).start()
+    assert desk.next_job() == Closed("the task is over")
+
+
+def test_closing_ends_a_waiting_order(background: ThreadPoolExecutor) -> None:
+    desk = OrderDesk(timeout_s=60, members=None)
+    answers = start(background, lambda: desk.exchange(ORDER))
+    fetch(desk)
+    desk.close("Flower's simulation failed: no memory")
+    assert answers.result(5) == []
+    again = OrderDesk(timeout_s=60, members=None)
+    answers = start(background, lambda: again.exchange(ORDER))
+    while again._job is None:
+        threading.Event().wait(0.001)
+    again.close("Flower's simulation failed: no memory")
+    with pytest.raises(ProcessAbsent, match="no memory"):
+        answers.result(5)
+
+
+HEADER = struct.Struct(">BQ20s")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"", b"\x01", HEADER.pack(9, 0, ANYONE), HEADER.pack(1, 0, ANYONE) + b"x", HEADER.pack(3, 1, ANYONE) + b"x"],
+)
+def test_malformed_requests_are_refused(desk: OrderDesk, request_bytes: bytes) -> None:
+    with pytest.raises(DocumentInvalid, match="desk request"):
+        desk.handle(request_bytes)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"[]", b'{"kind":"none","more":1}', b'{"body":{},"kind":"Job"}', b'{"body":{},"kind":"Reveal"}']
+)
+def test_a_malformed_order_is_refused(tmp_path: Path, answer: bytes) -> None:
+    server = serve(tmp_path / "s", lambda _: answer)
+    try:
+        with pytest.raises(RejectedInput):
+            RemoteDesk(tmp_path / "s").next_job()
+    finally:
+        server.stop()
+
+
+def test_a_dead_aggregator_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProcessAbsent, match="no aggregator answers at"):
+        RemoteDesk(tmp_path / "s").next_job()
