@@ -2,7 +2,8 @@
 
 Catch-up split. Scores are signed and summed over the task; the split that the task would have if it ended now gives
 each trainer an entitlement  E_i = pots so far * max(0, C_i) / sum_j max(0, C_j).  A round's pot goes to the trainers in
-proportion to what they still lack, max(0, E_i - paid_i). So earnings never shrink (claims are cumulative), each pot is
+proportion to what they still lack, max(0, E_i - paid_i); only to those whose update was admitted in that round, so that
+early work is not paid out of rounds that one stays away from. So earnings never shrink (claims are cumulative), each pot is
 spent whole but for dust, and pay converges to "clamped at zero once, at the end": a trainer that worked once and then
 rides along ends with that round's share of all work, and noise that scored by luck keeps at most its best entitlement
 (clamping each round by itself would pay it every time). Splitting one identity's stake splits its
@@ -39,13 +40,18 @@ def entitlements_down(pots: int, scores: Sequence[int]) -> tuple[int, ...]:
     return split_down(pots, [max(0, score) for score in scores])
 
 
-def catch_up_down(*, pot: int, pots_before: int, scores: Sequence[int], paid: Sequence[int]) -> tuple[int, ...]:
-    """Split `pot` toward the entitlements; all zero when no score sum is positive.
+def catch_up_down(
+    *, pot: int, pots_before: int, scores: Sequence[int], paid: Sequence[int], present: Sequence[bool]
+) -> tuple[int, ...]:
+    """Split `pot` toward the entitlements of those present; all zero when none of them has a positive score sum.
 
-    `pots_before` is what earlier rounds put through this split, `paid` what each trainer got of it (wei).
+    `pots_before` is what earlier rounds put through this split, `paid` what each trainer got of it (wei), `present` whose
+    update was admitted in this round. When all present have what they are entitled to, their entitlements are the shares.
     """
     entitled = entitlements_down(pots_before + pot, scores)
-    return split_down(pot, [max(0, e - p) for e, p in zip(entitled, paid, strict=True)])
+    due = [e if here else 0 for e, here in zip(entitled, present, strict=True)]
+    lacking = [max(0, d - p) for d, p in zip(due, paid, strict=True)]
+    return split_down(pot, lacking if any(lacking) else due)
 
 
 def split_pot(
@@ -72,7 +78,7 @@ def split_pot(
     by_stake = [stake if ok else 0 for stake, ok in zip(stakes, admitted, strict=True)]
     if not any(by_stake):
         by_stake = list(stakes)
-    scored = catch_up_down(pot=rest - base_pot, pots_before=pots_before, scores=scores, paid=paid_scored)
+    scored = catch_up_down(pot=rest - base_pot, pots_before=pots_before, scores=scores, paid=paid_scored, present=admitted)
     scored_pot = rest - base_pot if any(scored) else 0
     base = split_down(rest - scored_pot, by_stake)
     return PotSplit(fee, base, scored, scored_pot, pot - fee - sum(base) - sum(scored))

@@ -55,7 +55,7 @@ def test_nobody_negative_is_paid_and_totals_bracket_the_final_split(rounds: list
     paid, pots = [0] * len(sums), 0
     for scores in rounds:
         sums = [a + b for a, b in zip(sums, scores, strict=True)]
-        pay = catch_up_down(pot=POT, pots_before=pots, scores=sums, paid=paid)
+        pay = catch_up_down(pot=POT, pots_before=pots, scores=sums, paid=paid, present=[True] * len(sums))
         if any(pay):
             entitled = entitlements_down(pots + POT, sums)
             exact_sum = sum(max(0, s) for s in sums)
@@ -67,6 +67,22 @@ def test_nobody_negative_is_paid_and_totals_bracket_the_final_split(rounds: list
                 )  # but for rounding, never beyond what the task as a whole would give
             pots += POT
         paid = [a + b for a, b in zip(paid, pay, strict=True)]
+
+
+def test_early_work_is_not_paid_out_of_rounds_that_one_stays_away_from() -> None:
+    """Trainer 0 does most of the task's work in round 0 and then stays away, or hands in what is refused."""
+    paid = [0, 0]
+    for number, sums in enumerate(([90, 10], [90, 20], [90, 30])):
+        pay = catch_up_down(
+            pot=POT, pots_before=number * POT, scores=sums, paid=paid, present=[number == 0, True]
+        )
+        paid = [a + b for a, b in zip(paid, pay, strict=True)]
+    assert paid == [9 * POT // 10, 2 * POT + POT // 10]
+
+
+def test_when_all_present_have_their_due_the_pot_goes_by_entitlement() -> None:
+    pay = catch_up_down(pot=30, pots_before=30, scores=[10, 10, 10], paid=[30, 30, 0], present=[True, True, False])
+    assert pay == (15, 15, 0)
 
 
 def test_constant_work_is_paid_exactly_in_proportion() -> None:
