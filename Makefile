@@ -85,7 +85,11 @@ brownie-env: .venv-brownie/.installed
 	@touch $@
 
 # make brownie ARGS='run deploy_brownie --network fl-sepolia'
+# Brownie stops at a build whose source file is gone, so an edited contracts/ starts it afresh.
 brownie: brownie-env tools
+	@mkdir -p build
+	@test -z "$$(find contracts -newer build/.brownie 2>/dev/null || echo new)" || rm -rf build/contracts
+	@touch build/.brownie
 	$(BROWNIE_ENV) .venv-brownie/bin/brownie $(or $(ARGS),compile)
 
 # Versions already in a lock stay where they are unless UPGRADE=--upgrade.
