@@ -1,0 +1,304 @@
+"""Accuracy that integer updates cost: int8 and int4 against float32, MNIST, 10 of 100 trainers a round.
+
+One run is one federated training: (model, partition, arm, seed). All arms of a seed share the initial model, the
+clients drawn each round and every local training's seed; they differ only in what happens to the deltas. Equal weights,
+server step 1, scales by the codec's frozen formula. A run's figure is the mean test accuracy after its last three
+rounds; a row's is the mean over seeds of float32's figure minus the arm's, in points, so a positive value is a loss.
+
+`--resume FILE` keeps finished runs, so that the whole can be made in pieces; it is a cache, not a result. The MLP is
+there beside the issue's CNN because at 4 bits the two differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_platform.learning.models import initial_state, model_spec
+from fl_platform.learning.tasks import Federation, federate, load_split
+from fl_platform.learning.train import LocalUpdate, TrainPlan, evaluate, train_locally
+from fl_platform.protocol.spec import ModelSpec, ScaleSpec
+from fl_platform.updates.codec import decode_update, encode_update
+from fl_platform.updates.rounding import rounding_seed
+from fl_platform.updates.scale import SPREAD, measured_scale, next_scale, step_of
+from fl_platform.updates.tensors import Integers, tensor_slices
+from scripts.bench.harness import Row, at_least, at_most, cpu_time
+
+PARTIES, SAMPLED, ROOT_ROWS, LAST = 100, 10, 600, 3
+State = dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What happens to the deltas: `bits` None leaves them in float32."""
+
+    name: str
+    bits: int | None
+    rounding: str = "stochastic"
+    spread: int | None = None  # in place of the codec's frozen one
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One model on one partition."""
+
+    model: str
+    partition: str
+    rounds: int
+    plan: TrainPlan
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} {self.partition}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Test accuracies (percent) after the last rounds, and what the run cost."""
+
+    accuracies: tuple[float, ...]
+    cpu_s: float
+    halvings: int  # updates that were shortened because they saturated
+    clipped: int
+
+    @property
+    def figure(self) -> float:
+        return statistics.fmean(self.accuracies)
+
+
+FLOAT, INT8, INT4 = Arm("float32", None), Arm("int8", 8), Arm("int4", 4)
+INT4_NEAREST = Arm("int4 nearest", 4, "nearest")
+ARMS = (FLOAT, INT8, INT4, INT4_NEAREST)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare this benchmark's options."""
+    parser.add_argument("--rounds", type=int, help="rounds of the CNN (default 10); the MLP gets four times as many")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 1..N")
+    parser.add_argument("--models", default="mnist-cnn,mnist-mlp", help="comma-separated")
+    parser.add_argument("--partitions", default="iid,2-shard", help="comma-separated")
+    parser.add_argument("--mnist", type=Path, help="folder of the four idx files")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="keep finished runs here and reuse them")
+
+
+def run(args: argparse.Namespace) -> list[Row]:
+    """Train every setting in every arm and report losses against float32, and the codec's own speed."""
+    cnn_rounds = args.rounds or (2 if args.quick else 10)
+    seeds = range(1, (1 if args.quick else args.seeds) + 1)
+    models = ["mnist-mlp"] if args.quick else args.models.split(",")
+    split = load_split("mnist", folder=args.mnist)
+    rows: list[Row] = []
+    cache = _read_cache(args.resume)
+    # Seed after seed, so that a run that is cut short has whole seeds of everything.
+    outcomes: dict[tuple[str, str, int], Outcome] = {}
+    settings = [_setting(model, partition, cnn_rounds) for model in models for partition in args.partitions.split(",")]
+    for seed in seeds:
+        for setting in settings:
+            federation: Federation | None = None
+            for arm in ARMS:
+                key = _key(setting, arm, seed)
+                if key not in cache:
+                    federation = federation or federate(
+                        split, model=setting.model, parties=PARTIES, partition=setting.partition,
+                        root_rows=ROOT_ROWS, seed=seed,
+                    )  # fmt: skip
+                    cache[key] = _as_json(train(federation, setting, arm, seed))
+                    _write_cache(args.resume, cache)
+                    print(f"{setting.name} seed {seed} {arm.name}: {cache[key]}", file=sys.stderr, flush=True)
+                outcomes[setting.name, arm.name, seed] = _from_json(cache[key])
+    for setting in settings:
+        rows += _rows(setting, {(a.name, s): outcomes[setting.name, a.name, s] for a in ARMS for s in seeds}, seeds)
+    return rows + _speed_rows(split_model=models[0])
+
+
+def train(federation: Federation, setting: Setting, arm: Arm, seed: int) -> Outcome:
+    """One federated training; returns its accuracies."""
+    started = time.process_time()
+    model = model_spec(federation.factory(), setting.model)
+    state: State = initial_state(federation.factory, seed=seed)
+    scale = _owner_scale(federation, setting, arm, model, state, seed)
+    accuracies: list[float] = []
+    halvings = clipped = 0
+    for number in range(setting.rounds):
+        sampled = np.random.Generator(np.random.Philox([seed, number])).choice(PARTIES, SAMPLED, replace=False)
+        deltas = [
+            train_locally(
+                federation.parties[party], state, plan=setting.plan, seed=_training_seed(seed, number, int(party))
+            ).delta
+            for party in sampled
+        ]
+        if scale is None or arm.bits is None:
+            state = {name: _mean_step(state[name], [delta[name] for delta in deltas]) for name in state}
+        else:
+            encoded = [
+                encode_update(
+                    delta, model=model, scale=scale, bits=arm.bits, rounding=arm.rounding,
+                    seed=rounding_seed(int(party).to_bytes(32, "big"), task=seed, round_number=number),
+                )
+                for delta, party in zip(deltas, sampled, strict=True)
+            ]  # fmt: skip
+            halvings += sum(update.halvings > 0 for update in encoded)
+            clipped += sum(update.clipped for update in encoded)
+            rows = [decode_update(update.data, model=model, bits=arm.bits) for update in encoded]
+            state, scale = _integer_step(state, rows, model, scale, arm)
+        if number >= setting.rounds - LAST:
+            accuracies.append(100 * evaluate(federation.factory(), state, federation.test).accuracy)
+    return Outcome(tuple(accuracies), time.process_time() - started, halvings, clipped)
+
+
+def _owner_scale(
+    federation: Federation, setting: Setting, arm: Arm, model: ModelSpec, state: State, seed: int
+) -> ScaleSpec | None:
+    if arm.bits is None:
+        return None
+    root = type(federation.parties[0])(federation.factory, federation.root, federation.test)
+    update: LocalUpdate = train_locally(root, state, plan=setting.plan, seed=_training_seed(seed, 0, PARTIES))
+    return measured_scale(update.delta, model=model, bits=arm.bits, spread=arm.spread)
+
+
+def _mean_step(parent: npt.NDArray[np.float32], deltas: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    total = np.sum([delta.astype(np.float64) for delta in deltas], axis=0)
+    return np.asarray((parent.astype(np.float64) + total / len(deltas)).astype(np.float32))
+
+
+def _integer_step(
+    state: State, rows: Sequence[Integers], model: ModelSpec, scale: ScaleSpec, arm: Arm
+) -> tuple[State, ScaleSpec]:
+    total = np.sum([row.astype(np.int64) for row in rows], axis=0)
+    after: State = {}
+    energies: list[int] = []
+    norms = [0] * len(rows)
+    for index, (tensor, place) in enumerate(zip(model.tensors, tensor_slices(model), strict=True)):
+        change = total[place].astype(np.float64) * (step_of(scale, index) / len(rows))
+        parent = state[tensor.name].astype(np.float64).reshape(-1)
+        after[tensor.name] = (parent + change).astype(np.float32).reshape(tensor.shape)
+        energies.append(int(np.dot(total[place], total[place])))
+        for i, row in enumerate(rows):
+            part = row[place].astype(np.int64)
+            norms[i] += int(np.dot(part, part)) << (2 * scale.offsets[index])
+    median = sorted(norms)[(len(norms) - 1) // 2]
+    bits = arm.bits or 0
+    return after, next_scale(
+        scale, model=model, bits=bits, median_norm_squared=median, aggregate_energies=energies, spread=arm.spread
+    )
+
+
+def _rows(setting: Setting, outcomes: Mapping[tuple[str, int], Outcome], seeds: Sequence[int]) -> list[Row]:
+    figures = {arm.name: [outcomes[arm.name, seed].figure for seed in seeds] for arm in ARMS}
+    mean = {name: statistics.fmean(values) for name, values in figures.items()}
+    rows = [
+        Row(f"{setting.name}: accuracy {arm.name} (round {setting.rounds}, {len(seeds)} seeds)", mean[arm.name], "%")
+        for arm in ARMS
+    ]
+    # Where nearest loses under 3 points the issue's bar for stochastic int4 has nothing to stand against: no verdict
+    # on nearest then, but the 1 point still counts.
+    for arm, limit in ((INT8, 0.5), (INT4, 1.0)):
+        losses = [f - v for f, v in zip(figures["float32"], figures[arm.name], strict=True)]
+        common: dict[str, Any] = {
+            "unit": "points",
+            "reference": "accuracy float32, %",
+            "reference_value": mean["float32"],
+        }
+        rows.append(at_most(f"{setting.name}: loss {arm.name}", statistics.fmean(losses), limit, **common))
+        rows.append(Row(f"{setting.name}: standard error of loss {arm.name}", _error(losses), "points"))
+    losses = [f - v for f, v in zip(figures["float32"], figures[INT4_NEAREST.name], strict=True)]
+    rows.append(
+        at_least(
+            f"{setting.name}: loss int4 nearest", statistics.fmean(losses), 3.0, **_beside(mean["float32"])
+        )
+    )  # fmt: skip
+    shortened = sum(outcomes[a.name, s].halvings + outcomes[a.name, s].clipped for a in ARMS for s in seeds)
+    rows.append(Row(f"{setting.name}: updates clipped or halved, all arms", shortened, "updates"))
+    return rows
+
+
+def _beside(float_accuracy: float) -> dict[str, Any]:
+    return {"unit": "points", "reference": "accuracy float32, %", "reference_value": float_accuracy}
+
+
+def _speed_rows(*, split_model: str) -> list[Row]:
+    factory = _factory(split_model)
+    model = model_spec(factory(), split_model)
+    rng = np.random.Generator(np.random.Philox(0))
+    delta = {t.name: (rng.standard_normal(t.shape) * 0.01).astype(np.float32) for t in model.tensors}
+    rows = []
+    for bits in (4, 8, 16):
+        scale = measured_scale(delta, model=model, bits=bits)
+        data = encode_update(delta, model=model, scale=scale, bits=bits, seed=bytes(32)).data
+
+        def encode(bits: int = bits, scale: ScaleSpec = scale) -> object:
+            return encode_update(delta, model=model, scale=scale, bits=bits, seed=bytes(32))
+
+        def decode(bits: int = bits, data: bytes = data) -> object:
+            return decode_update(data, model=model, bits=bits)
+
+        for name, function in (("encode", encode), ("decode", decode)):
+            speed = model.size / cpu_time(function) / 1e6
+            rows.append(Row(f"{split_model}: {name} int{bits}", speed, "million parameters per CPU-second"))
+    return rows
+
+
+def _factory(name: str) -> Callable[[], Any]:
+    from functools import partial
+
+    from fl_platform.learning.models import build_model
+
+    return partial(build_model, name)
+
+
+def _error(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+
+
+def _setting(model: str, partition: str, cnn_rounds: int) -> Setting:
+    if model == "mnist-cnn":
+        return Setting(model, partition, cnn_rounds, TrainPlan(epochs=1, batch_size=10, learning_rate=0.05))
+    return Setting(model, partition, 4 * cnn_rounds, TrainPlan(epochs=1, batch_size=10, learning_rate=0.05))
+
+
+def _training_seed(seed: int, number: int, party: int) -> int:
+    return (seed * 10_000 + number) * 1_000 + party
+
+
+def _key(setting: Setting, arm: Arm, seed: int) -> str:
+    spread = (arm.spread or SPREAD[arm.bits]) if arm.bits else 0
+    text = f"{setting} {arm} {seed} spread={spread} {PARTIES} {SAMPLED} {ROOT_ROWS}"
+    return f"{setting.name} {arm.name} {seed} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "accuracies": [round(value, 4) for value in outcome.accuracies],
+        "cpu_s": round(outcome.cpu_s, 1),
+        "halvings": outcome.halvings,
+        "clipped": outcome.clipped,
+    }
+
+
+def _from_json(value: Mapping[str, Any]) -> Outcome:
+    return Outcome(tuple(value["accuracies"]), value["cpu_s"], value["halvings"], value["clipped"])
+
+
+def _read_cache(path: Path | None) -> dict[str, dict[str, Any]]:
+    if path is None or not path.is_file():
+        return {}
+    loaded: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _write_cache(path: Path | None, cache: Mapping[str, Mapping[str, Any]]) -> None:
+    if path is not None:
+        partial_file = path.with_name(path.name + ".partial")
+        partial_file.write_text(json.dumps(cache, indent=1) + "\n", encoding="utf-8")
+        partial_file.replace(path)
