@@ -8,10 +8,12 @@ the scalar: do not let a stranger time it on a long-lived secret over a network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from py_ecc.fields import optimized_bn128_FQ as FQ
 from py_ecc.optimized_bn128.optimized_curve import add as _add
+from py_ecc.optimized_bn128.optimized_curve import double as _double
 from py_ecc.optimized_bn128.optimized_curve import multiply as _multiply
 from py_ecc.optimized_bn128.optimized_curve import normalize as _normalize
 
@@ -94,7 +96,41 @@ def negate(point: Point) -> Point:
     return point if point.is_infinity else Point(point.x, FIELD - point.y)
 
 
+def sum_of_products(points: Sequence[Point], scalars: Sequence[int]) -> Point:
+    """Return sum scalars[i] * points[i] by Pippenger's buckets: slow, and the reference for the fast engine.
+
+    Any integers; they are taken modulo the order to the nearest of zero, so a small negative number stays small.
+    """
+    signed = [((scalar + ORDER // 2) % ORDER) - ORDER // 2 for scalar in scalars]
+    top = max((abs(scalar).bit_length() for scalar in signed), default=0)
+    width = _WINDOW_LARGE if len(signed) > 64 else _WINDOW_SMALL  # more points pay for more buckets
+    total = _IDENTITY
+    for shift in range(-(-top // width) * width - width, -1, -width):
+        for _ in range(width):
+            total = _double(total)
+        buckets: dict[int, _Projective] = {}
+        for point, scalar in zip(points, signed, strict=True):
+            digit = abs(scalar) >> shift & ((1 << width) - 1)
+            if digit:
+                term = _projective(negate(point) if scalar < 0 else point)
+                buckets[digit] = _add(buckets[digit], term) if digit in buckets else term
+        total = _add(total, _bucket_total(buckets, 1 << width))
+    return _affine(total)
+
+
 _Projective = tuple[FQ, FQ, FQ]
+_IDENTITY: _Projective = (FQ.one(), FQ.one(), FQ.zero())
+_WINDOW_SMALL, _WINDOW_LARGE = 4, 8  # bits
+
+
+def _bucket_total(buckets: dict[int, _Projective], end: int) -> _Projective:
+    """Return sum v * buckets[v] by running sums from the top."""
+    running = total = _IDENTITY
+    for value in range(end - 1, 0, -1):
+        if value in buckets:
+            running = _add(running, buckets[value])
+        total = _add(total, running)
+    return total
 
 
 def _projective(point: Point) -> _Projective:

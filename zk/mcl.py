@@ -1,0 +1,156 @@
+"""The one door to libmcl (PyPI mclbn256): sums and multiples of BN254 points at machine speed.
+
+Traps this module keeps the rest of the house out of:
+- the package starts up on another curve: here the library is initialised with curve 4 (SNARK1), which is alt_bn128;
+- a wrong build would answer with wrong points: known vectors are compared with py_ecc before first use;
+- mulVec puts its tables on the stack (2^20 points overflow it): sums are taken 2^16 points at a time;
+- mulVecMT crashes in the shipped build: not bound; ctypes releases the interpreter lock, so threads do as well;
+- the curve is global to the library: nothing else in a process may initialise it differently.
+
+Layout: a point is 12 words (x, y, z; Jacobian), a scalar 4 words, in Montgomery form, little endian (zk/kernels.py).
+Importing mclbn256 costs 0.15 s and about 100 MB for a moment (the library is unpacked from a text), so it is put off.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_platform.errors import CurveEngineBroken, PointInvalid
+from zk import curve, kernels
+from zk.curve import FIELD, ORDER, Point
+
+Words = npt.NDArray[np.uint64]
+
+CURVE_SNARK1 = 4  # mcl's number for alt_bn128
+COMPILED_TIME_VAR = 44  # MCLBN_FP_UNIT_SIZE + 10 * MCLBN_FR_UNIT_SIZE, as the wheel was built; init refuses another
+MAX_TERMS = 1 << 16
+_WORD = 1 << 64
+_CHECKED_TERMS = 40  # enough for mcl's bucket method and not only its small tables
+
+
+class Mcl:
+    """The bound functions. Get it from `load`, which checks it first."""
+
+    def __init__(self, library: Any) -> None:
+        """Bind by address, so that the package's own prototypes stay as they are; initialise the curve."""
+
+        def bind(name: str, result: Any, *arguments: Any) -> Any:
+            address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+            if address is None:
+                raise CurveEngineBroken(f"libmcl has no {name}: install the pinned mclbn256")
+            return ctypes.CFUNCTYPE(result, *arguments)(address)
+
+        pointer = ctypes.c_void_p
+        code = bind("mclBn_init", ctypes.c_int, ctypes.c_int, ctypes.c_int)(CURVE_SNARK1, COMPILED_TIME_VAR)
+        if code != 0:
+            raise CurveEngineBroken(f"libmcl refused curve {CURVE_SNARK1} (code {code}): install the pinned mclbn256")
+        self._mul_vec = bind("mclBnG1_mulVec", None, pointer, pointer, pointer, ctypes.c_size_t)
+        self._mul_constant_time = bind("mclBnG1_mulCT", None, pointer, pointer, pointer)
+        self._add = bind("mclBnG1_add", None, pointer, pointer, pointer)
+        self._normalize = bind("mclBnG1_normalize", None, pointer, pointer)
+
+    def mul_vec(self, points: Words, scalars: Words) -> Words:
+        """Return sum scalars[i] * points[i] as a (12,) point. points: (n, 12); scalars: (n, 4); infinity allowed."""
+        if points.shape[0] != scalars.shape[0]:
+            raise ValueError(f"{points.shape[0]} points for {scalars.shape[0]} scalars")
+        total = np.zeros(12, np.uint64)
+        for start in range(0, points.shape[0], MAX_TERMS):
+            bases = np.ascontiguousarray(points[start : start + MAX_TERMS])
+            factors = np.ascontiguousarray(scalars[start : start + MAX_TERMS])
+            part = np.zeros(12, np.uint64)
+            self._mul_vec(part.ctypes.data, bases.ctypes.data, factors.ctypes.data, bases.shape[0])
+            self._add(total.ctypes.data, total.ctypes.data, part.ctypes.data)
+        return total
+
+    def multiply_secret(self, point: Words, scalar: Words) -> Words:
+        """Return scalar * point by mcl's constant-time multiplication; shapes (12,), (4,)."""
+        point, scalar = np.ascontiguousarray(point), np.ascontiguousarray(scalar)
+        product = np.zeros(12, np.uint64)
+        self._mul_constant_time(product.ctypes.data, point.ctypes.data, scalar.ctypes.data)
+        return product
+
+    def add(self, left: Words, right: Words) -> Words:
+        """Return the sum of two (12,) points."""
+        left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
+        total = np.zeros(12, np.uint64)
+        self._add(total.ctypes.data, left.ctypes.data, right.ctypes.data)
+        return total
+
+    def to_point(self, point: Words) -> Point:
+        """Return a (12,) point as integers."""
+        point = np.ascontiguousarray(point)
+        affine = np.zeros((1, 12), np.uint64)
+        self._normalize(affine.ctypes.data, point.ctypes.data)
+        if not affine[0, 8:].any():
+            return curve.INFINITY
+        words = np.empty((1, 8), np.uint64)
+        kernels.points_to_words(affine, words)
+        raw = words.tobytes()
+        return Point(int.from_bytes(raw[:32], "little"), int.from_bytes(raw[32:], "little"))
+
+
+def points_from_bytes(encoded: bytes) -> Words:
+    """Read n 64-byte points (untrusted) as (n, 12). Raises PointInvalid; infinity is refused."""
+    if len(encoded) % curve.POINT_BYTES:
+        raise PointInvalid(f"{len(encoded)} bytes are no whole number of {curve.POINT_BYTES}-byte points")
+    coordinates = np.frombuffer(encoded, np.uint8).reshape(-1, 2, 32)[:, :, ::-1]
+    words = np.ascontiguousarray(coordinates).view(np.uint64).reshape(-1, 8)
+    points = np.empty((words.shape[0], 12), np.uint64)
+    bad = int(kernels.points_from_words(words, points))
+    if bad >= 0:
+        curve.decode(encoded[64 * bad : 64 * bad + 64])  # says what is wrong with it
+        raise CurveEngineBroken(f"the compiled point check refuses point {bad}, the plain one accepts it")
+    return points
+
+
+def scalars_from_ints(values: list[int]) -> Words:
+    """Return integers of any size and sign, reduced modulo r, as (n, 4) scalars."""
+    plain = b"".join([(value % ORDER).to_bytes(32, "little") for value in values])
+    words = np.frombuffer(plain, np.uint64).reshape(-1, 4)
+    scalars = np.empty_like(words)
+    kernels.scalars_from_words(words, scalars)
+    return scalars
+
+
+def scalars_to_ints(scalars: Words) -> list[int]:
+    """Return (n, 4) scalars as integers in [0, r)."""
+    words = np.empty(scalars.shape, np.uint64)
+    kernels.scalars_to_words(np.ascontiguousarray(scalars), words)
+    raw = words.tobytes()
+    return [int.from_bytes(raw[i : i + 32], "little") for i in range(0, len(raw), 32)]
+
+
+@functools.cache
+def load() -> Mcl:
+    """Load, initialise and check the library, once a process.
+
+    Raises ImportError or OSError where there is no build for this platform, CurveEngineBroken where it answers wrongly.
+    """
+    mcl = Mcl(importlib.import_module("mclbn256.mclbn256").lib)
+    check(mcl)
+    return mcl
+
+
+def check(mcl: Mcl) -> None:
+    """Compare sums of points with py_ecc's, at the extremes of the scalars too. Raises CurveEngineBroken."""
+    expected = [curve.GENERATOR]
+    for _ in range(_CHECKED_TERMS - 1):
+        expected.append(curve.add(expected[-1], curve.GENERATOR))
+    points = points_from_bytes(b"".join(map(curve.encode, expected)))
+    for scalars in (
+        [pow(7, 90 + i, ORDER) for i in range(_CHECKED_TERMS)],
+        [ORDER - 1, 1, 0, -1, 2**16 - 1, -(2**15)] + [FIELD % ORDER] * (_CHECKED_TERMS - 6),
+    ):
+        # the bases are 1G, 2G, ... so the sum has a known logarithm: one reference multiplication is enough
+        logarithm = sum(scalar * (i + 1) for i, scalar in enumerate(scalars))
+        wanted = curve.multiply(curve.GENERATOR, logarithm)
+        total = mcl.to_point(mcl.mul_vec(points, scalars_from_ints(scalars)))
+        alone = mcl.to_point(mcl.multiply_secret(points[0], scalars_from_ints([logarithm])[0]))
+        if not total == alone == wanted:
+            raise CurveEngineBroken(f"libmcl says {total} and {alone}, py_ecc says {wanted}: reinstall mclbn256")
