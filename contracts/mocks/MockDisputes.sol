@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {IDisputes} from "../interfaces/IDisputes.sol";
+import {IEscrow} from "../interfaces/IEscrow.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {MemberFlags} from "../libraries/MemberFlags.sol";
+
+/// @title MockDisputes
+/// @notice Decides as it is told. It exercises the whole seam: bond, mark, resolve, slash, unlock.
+contract MockDisputes is IDisputes {
+    address public immutable ledger;
+    address public immutable escrow;
+
+    constructor(address ledger_, address escrow_) {
+        (ledger, escrow) = (ledger_, escrow_);
+    }
+
+    function challenge(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, uint256 bond) external {
+        if (bond != 0) IEscrow(escrow).lock(task, msg.sender, bond, MemberFlags.CHALLENGER, 0);
+        IRoundLedger(ledger).markChallenged(task, round, record);
+    }
+
+    function judge(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.SealRecord calldata record,
+        bool upheld,
+        address challenger,
+        uint256 bond,
+        address[] calldata aggregators
+    ) external {
+        IRoundLedger(ledger).resolveChallenge(task, round, record, upheld, challenger, aggregators);
+        if (upheld) IEscrow(escrow).unlock(task, challenger, bond);
+        else if (bond != 0) IRoundLedger(ledger).slashMember(task, challenger, bond, record.aggregator, 5_000);
+    }
+
+    function slash(uint256 task, address account, uint256 amount, address challenger, uint256 shareBps) external {
+        IRoundLedger(ledger).slashMember(task, account, amount, challenger, shareBps);
+    }
+}
