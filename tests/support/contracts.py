@@ -1,0 +1,423 @@
+"""The deployed platform, and a driver that walks a task through its rounds; contract tests, invariants and gas use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from fl_platform.protocol import merkle_sum
+from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.merkle_sum import Leaf
+from fl_platform.protocol.receipt import Domain, Receipt, sign_digest
+from tests.support.evm import Account, Contract, Evm, Outcome, account, created_at
+
+TOKENS = 10**18
+CHALLENGER_BPS = 3_000
+LATENESS_BPS = 1_000
+DONE, REFUNDED, COMPENSATED = 3, 4, 5  # IRoundLedger.Phase
+TRAINER, AGGREGATOR, LEAVING, SEAT, PAID, SEAT_PAID, CHALLENGER = 1, 2, 4, 8, 16, 32, 64  # MemberFlags
+
+
+def digest(*words: object) -> bytes:
+    """Return 32 bytes that stand for something in a store."""
+    return keccak256(repr(words).encode())
+
+
+@dataclass(frozen=True)
+class Windows:
+    """ITaskRegistry.Windows, seconds."""
+
+    min_round: int = 60
+    roster: int = 600
+    force: int = 100
+    reveal: int = 50
+    seal: int = 300
+    challenge: int = 120
+    takeover: int = 200
+    unbonding: int = 5_000
+
+
+@dataclass(frozen=True)
+class Params:
+    """ITaskRegistry.TaskParams."""
+
+    token: bytes
+    bounty: int
+    pot: int
+    stake: int
+    bond: int
+    rounds: int
+    admission: int
+    fee_bps: int
+    allow_root: bytes
+    spec: bytes
+    windows: Windows
+    aggregators: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """ITaskRegistry.Ticket; empty for an open task."""
+
+    proof: tuple[bytes, ...] = ()
+    deadline: int = 0
+    signature: bytes = b""
+
+
+@dataclass(frozen=True)
+class RosterRecord:
+    """IRoundLedger.RosterRecord."""
+
+    root: bytes
+    count: int
+    total_stake: int
+    rostered_at: int
+    aggregator: bytes
+
+
+@dataclass(frozen=True)
+class SealInput:
+    """IRoundLedger.SealInput."""
+
+    bundle: bytes
+    model: bytes
+    trace: bytes
+    forced: bytes
+    claim_root: bytes
+    claim_total: int
+    claim_count: int
+
+
+@dataclass(frozen=True)
+class SealRecord:
+    """IRoundLedger.SealRecord."""
+
+    roster_digest: bytes
+    bundle: bytes
+    model: bytes
+    trace: bytes
+    forced: bytes
+    claim_root: bytes
+    claim_total: int
+    claim_count: int
+    sealed_at: int
+    aggregator: bytes
+
+
+@dataclass(frozen=True)
+class ChainLeaf:
+    """IRoundLedger.Leaf."""
+
+    index: int
+    owner: bytes
+    amount: int
+    data: bytes
+
+
+NO_SEAL = SealRecord(*(bytes(32),) * 6, 0, 0, 0, bytes(20))
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A Merkle-sum tree with its leaves."""
+
+    leaves: tuple[Leaf, ...]
+
+    @property
+    def root(self) -> merkle_sum.Node:
+        """Root digest and total."""
+        return merkle_sum.build(self.leaves)
+
+    def leaf(self, index: int) -> ChainLeaf:
+        """Return a leaf as the contracts take it."""
+        found = self.leaves[index]
+        return ChainLeaf(index, found.owner, found.amount, found.data)
+
+    def path(self, index: int) -> bytes:
+        """Return the packed siblings of a leaf."""
+        return path_of(merkle_sum.prove(self.leaves, index))
+
+
+def path_of(proof: merkle_sum.Proof) -> bytes:
+    """Pack a proof's siblings: sum (u128), hash."""
+    return b"".join(s.total.to_bytes(16, "big") + s.digest for s in proof.siblings)
+
+
+def split(total: int, owners: Sequence[bytes], weights: Sequence[int] | None = None) -> Tree:
+    """Return a claim tree that splits `total` wei by weight, rounded down."""
+    shares = list(weights or [1] * len(owners))
+    data = [i.to_bytes(32, "big") for i in range(len(owners))]
+    amounts = [total * share // sum(shares) for share in shares]
+    return Tree(tuple(Leaf(o, a, d) for o, a, d in zip(owners, amounts, data, strict=True)))
+
+
+class World:
+    """All contracts, deployed; every test goes back to this state."""
+
+    def __init__(self, token: str = "FaucetToken") -> None:
+        self.evm = Evm()
+        deployer = account("deployer").address
+        self.owner, self.guardian = account("owner"), account("guardian")
+        self.aggregators = tuple(account(f"aggregator {i}") for i in range(3))
+        at = [created_at(deployer, nonce) for nonce in range(7)]
+        create = lambda *a: self.evm.create(deployer, *a)  # noqa: E731
+        self.token = create(token)
+        self.escrow = create("Escrow", at[2], at[3], at[4], at[6])
+        self.registry = create("TaskRegistry", at[1], at[3], self.guardian.address)
+        self.ledger = create("RoundLedger", at[1], at[2], at[4], at[6])
+        self.settlement = create("Settlement", at[1], at[2], at[3])
+        self.reputation = create("Reputation", at[3])
+        self.disputes = create("MockDisputes", at[3], at[1])
+        for who in (self.owner, *self.aggregators):
+            self.fill(who)
+
+    def fill(self, who: Account | bytes, amount: int = 10**6 * TOKENS) -> None:
+        """Give an account tokens and let the escrow take them."""
+        address = who if isinstance(who, bytes) else who.address
+        self.token.send(address, "mint", address, amount)
+        self.token.send(address, "approve", self.escrow.address, 2**256 - 1)
+
+    @property
+    def domain(self) -> Domain:
+        """EIP-712 domain of receipts."""
+        return Domain(self.evm._vm.chain_context.chain_id, self.ledger.address)
+
+    def wait(self, until: int) -> None:
+        """Set the clock; it never goes back."""
+        assert until >= self.evm.now, "a test tried to turn the clock back"
+        self.evm.now = until
+
+    def params(self, **changes: Any) -> Params:
+        """Return parameters of a task, changed where the test says so; the bounty follows pot and rounds."""
+        listed = tuple(a.address for a in self.aggregators)
+        pot, rounds = changes.get("pot", 10 * TOKENS), changes.get("rounds", 4)
+        base = Params(
+            self.token.address, pot * rounds, pot, 20 * TOKENS, pot, rounds, 0, 500, bytes(32), digest("spec"), Windows(),
+            listed,
+        )  # fmt: skip
+        return replace(base, **changes)
+
+
+@cache
+def shared_world() -> tuple[World, tuple[bytes, int]]:
+    """One deployment for the whole test process, and the mark to go back to."""
+    world = World()
+    return world, world.evm.snapshot()
+
+
+def fresh_world() -> World:
+    """Return the shared deployment in its first state."""
+    world, mark = shared_world()
+    world.evm.restore(mark)
+    return world
+
+
+@dataclass
+class Run:
+    """One task on a world, with the records that its calls need."""
+
+    world: World
+    task: int
+    params: Params
+    trainers: list[Account] = field(default_factory=list)
+    rosters: dict[int, tuple[RosterRecord, Tree]] = field(default_factory=dict)
+    seals: dict[int, tuple[SealRecord, Tree]] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, world: World, *, trainers: int = 3, bonded: int = 1, **changes: Any) -> Run:
+        """Open a task, let trainers join and the first aggregators bond."""
+        params = world.params(**changes)
+        opened = world.registry.send(world.owner, "openTask", params)
+        run = cls(world, opened.output[0], params)
+        for place in range(bonded):
+            run.bond(place)
+        for index in range(trainers):
+            run.join(account(f"trainer {index}"))
+        return run
+
+    # --- reading ---
+
+    @property
+    def head(self) -> Any:
+        """(aggregator, time, round, rounds, index, phase, bonded, takeover, forced, challenged, hasBonus, closed)."""
+        return self.world.ledger.call("head", self.task)
+
+    @property
+    def round(self) -> int:
+        """The head's round."""
+        return int(self.head[2])
+
+    @property
+    def phase(self) -> int:
+        """The head's phase."""
+        return int(self.head[5])
+
+    @property
+    def aggregator(self) -> bytes:
+        """The current aggregator."""
+        return bytes(self.head[0])
+
+    def member(self, who: Account | bytes) -> Any:
+        """(stake, credit, claimed, flags)."""
+        return self.world.escrow.call("member", self.task, who if isinstance(who, bytes) else who.address)
+
+    def window(self) -> tuple[int, int]:
+        """[from, to) of the head's next step."""
+        first, last = self.world.ledger.call("window", self.task)
+        return int(first), int(last)
+
+    # --- steps ---
+
+    def join(self, who: Account, stake: int | None = None, ticket: Ticket | None = None) -> Outcome:
+        """Fund and join a trainer."""
+        self.world.fill(who)
+        amount = self.params.stake if stake is None else stake
+        done = self.world.registry.send(who, "join", self.task, amount, digest("binding", who), ticket or Ticket())
+        self.trainers.append(who)
+        self.trainers.sort(key=lambda a: a.address)
+        return done
+
+    def bond(self, place: int) -> Outcome:
+        """Lock the bond of an aggregator of the list."""
+        who = self.params.aggregators[place]
+        listed = self.params.aggregators
+        return self.world.ledger.send(who, "bondAggregator", self.task, listed, place, self.params.bond)
+
+    def receipt(self, who: Account, **changes: Any) -> Receipt:
+        """Return a trainer's receipt for the head's round."""
+        base = Receipt(
+            self.task, self.round, who.address, digest("parent"), digest("update", who, self.round), 1_000,
+            digest("key", who), digest("leaves", who), digest("commitment", who), 100, digest("salt", who),
+        )  # fmt: skip
+        return replace(base, **changes)
+
+    def sign(self, who: Account, receipt: Receipt) -> bytes:
+        """Sign a receipt."""
+        return sign_digest(receipt.digest(self.world.domain), who.key)
+
+    def roster_tree(self) -> Tree:
+        """Return the honest roster: every trainer with its stake and receipt."""
+        rows = [(t, int(self.member(t)[0])) for t in self.trainers]
+        return Tree(tuple(Leaf(t.address, s, self.receipt(t).struct_hash()) for t, s in rows))
+
+    def roster(self, tree: Tree | None = None, *, at: int | None = None) -> Outcome:
+        """Roster the head's round at the start of its window."""
+        number, wanted = self.round, tree or self.roster_tree()
+        self.world.wait(max(self.world.evm.now, self.window()[0]) if at is None else at)
+        root, sender = wanted.root, self.aggregator
+        done = self.world.ledger.send(
+            sender, "rosterRound", self.task, number, root.digest, len(wanted.leaves), root.total
+        )
+        record = RosterRecord(root.digest, len(wanted.leaves), root.total, self.world.evm.now, sender)
+        self.rosters[number] = record, wanted
+        return done
+
+    def claims(self, total: int, weights: Sequence[int] | None = None) -> Tree:
+        """Return a claim tree over the trainers."""
+        return split(total, [t.address for t in self.trainers], weights)
+
+    def seal_input(self, tree: Tree, **changes: Any) -> SealInput:
+        """Return what the current aggregator would seal."""
+        number, root = self.round, tree.root
+        base = SealInput(
+            digest("bundle", number, self.aggregator), digest("model", number), bytes(32),
+            self.world.ledger.call("forcedList", self.task)[0], root.digest, root.total, len(tree.leaves),
+        )  # fmt: skip
+        return replace(base, **changes)
+
+    def seal(self, tree: Tree | None = None, *, at: int | None = None, **changes: Any) -> Outcome:
+        """Seal the head's round at the start of its window."""
+        number, sender = self.round, self.aggregator
+        wanted = tree or self.claims(self.world.ledger.call("allotted", self.task, number))
+        self.world.wait(max(self.world.evm.now, self.window()[0]) if at is None else at)
+        given = self.seal_input(wanted, **changes)
+        done = self.world.ledger.send(sender, "sealRound", self.task, number, given)
+        roster = self.world.ledger.call("rosterDigest", self.task, number, self.rosters[number][0])
+        fields = (given.bundle, given.model, given.trace, given.forced)
+        claims = (given.claim_root, given.claim_total, given.claim_count)
+        self.seals[number] = SealRecord(roster, *fields, *claims, self.world.evm.now, sender), wanted
+        return done
+
+    def play(self, rounds: int | None = None) -> Run:
+        """Roster and seal so many rounds (None: all that are left)."""
+        for _ in range(self.params.rounds - self.round if rounds is None else rounds):
+            self.roster()
+            self.seal()
+        return self
+
+    def advance(self, *, at: int | None = None) -> Outcome:
+        """Let the current deadline pass and hand over."""
+        self.world.wait(max(self.world.evm.now, self.window()[1]) if at is None else at)
+        return self.world.ledger.send(account("anyone"), "advance", self.task, self.params.aggregators)
+
+    def finalize(self, number: int | None = None) -> int:
+        """Wait until a sealed round (None: the last one) is final; return it."""
+        wanted = max(self.seals) if number is None else number
+        self.world.wait(max(self.world.evm.now, self.seals[wanted][0].sealed_at + self.params.windows.challenge))
+        return wanted
+
+    def claim(self, number: int, index: int, sender: Account | None = None) -> Outcome:
+        """Claim leaf `index` of a round's tree, by anyone."""
+        record, tree = self.seals[number]
+        return self.world.ledger.send(
+            sender or account("anyone"), "claim", self.task, number, record, tree.leaf(index), tree.path(index)
+        )
+
+    def challenge(self, number: int, *, bond: int = 0, who: Account | None = None) -> Outcome:
+        """Open a dispute about a sealed round."""
+        challenger = who or account("challenger")
+        if bond:
+            self.world.fill(challenger)
+        return self.world.disputes.send(challenger, "challenge", self.task, number, self.seals[number][0], bond)
+
+    def judge(self, number: int, upheld: bool, *, bond: int = 0, who: Account | None = None) -> Outcome:
+        """Decide a dispute; an upheld one voids the seal and all later rounds."""
+        challenger = (who or account("challenger")).address
+        done = self.world.disputes.send(
+            account("anyone"), "judge", self.task, number, self.seals[number][0], upheld, challenger, bond,
+            self.params.aggregators,
+        )  # fmt: skip
+        if upheld:
+            self.seals = {r: s for r, s in self.seals.items() if r < number}
+            self.rosters = {r: s for r, s in self.rosters.items() if r <= number}
+        return done
+
+    def close(self) -> Outcome:
+        """Close the books, once the last sealed round is final."""
+        last = self.round - 1
+        if last >= 0:
+            self.finalize(last)
+        record = self.seals[last][0] if last >= 0 else NO_SEAL
+        return self.world.settlement.send(account("anyone"), "closeTask", self.task, record)
+
+    def compensate(self, index: int) -> Outcome:
+        """Claim the compensation of a leaf of the failed round's roster."""
+        number = self.round
+        record, tree = self.rosters[number]
+        return self.world.settlement.send(
+            account("anyone"), "claimCompensation", self.task, number, record, tree.leaf(index), tree.path(index)
+        )
+
+    def withdraw(self, who: Account) -> int:
+        """Withdraw an account's credit; return what arrived."""
+        return int(self.world.escrow.send(account("anyone"), "withdraw", self.task, who.address).output[0])
+
+
+def holdings(world: World, tasks: Sequence[int], people: Callable[[], Sequence[bytes]] | Sequence[bytes]) -> int:
+    """Return what the escrow owes: pots plus stakes plus credits of these people in these tasks, in wei."""
+    names = people() if callable(people) else people
+    owed = 0
+    for task in tasks:
+        funded, paid = world.escrow.call("account", task)
+        owed += funded - paid
+        for who in names:
+            stake, credit, _claimed, _flags = world.escrow.call("member", task, who)
+            owed += stake + credit
+    return owed
+
+
+def escrow_balance(world: World, token: Contract | None = None) -> int:
+    """Return the escrow's token balance, in wei."""
+    return int((token or world.token).call("balanceOf", world.escrow.address))
