@@ -74,3 +74,12 @@ def decode_message(data: bytes, *, expected: type[Message]) -> Message:
         raise DocumentInvalid(f"message: expected a {expected.__name__}, got {kind!r}")
     message: Message = from_json(_KINDS[expected.__name__], value["body"], expected.__name__)
     return message
+
+
+def message_kind(data: bytes) -> str:
+    """Return a message's kind without reading its body (unverified). Raises DocumentInvalid."""
+    value = parse_canonical(data, what="message", max_bytes=MAX_MESSAGE_BYTES)
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise DocumentInvalid(f"message: unknown kind {kind!r}; known are {sorted(_KINDS)}")
+    return kind

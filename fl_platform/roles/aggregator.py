@@ -1,0 +1,281 @@
+"""The aggregator (steps 5 to 8 and 10): collects receipts, rosters, judges, seals. Trusted with nothing it computes.
+
+Each step reads the chain first and writes what it is about to commit to its own folder before it sends, so a process
+killed between any two steps and started again does nothing twice and never signs two different rosters or seals.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from fl_platform.aggregation.admit import is_reference
+from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.types import Phase
+from fl_platform.contribution.judge import Judgement, judge_round
+from fl_platform.errors import (
+    IntegrityError,
+    NotEnoughTrainers,
+    ReceiptDuplicate,
+    ReceiptForeign,
+    ReceiptReplayed,
+    RejectedInput,
+    TaskClosed,
+)
+from fl_platform.protocol.bundle import Entry, RoundBundle, WrappedKey, roster_bytes
+from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, Submission, decode_message
+from fl_platform.protocol.receipt import check_signature
+from fl_platform.protocol.spec import from_json, to_json
+from fl_platform.roles.files import write_once
+from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.reading import TaskReader, roster_root
+from fl_platform.store.keywrap import RevealKey
+
+logger = logging.getLogger(__name__)
+
+
+class Transport(Protocol):
+    """What carries orders to trainers and their answers back: Flower, or the process itself. Answers are unverified."""
+
+    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
+        """Send the round's order to all members; return their encoded Submissions, in any order."""
+
+    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
+        """Strict rounds: send the second message; return encoded Reveals, in any order."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a round stands, for whoever watches."""
+
+    round: int
+    step: str  # "train", "roster", "judge", "seal"
+    detail: str
+
+
+@dataclass(frozen=True)
+class SealedRound:
+    """One round that this aggregator sealed."""
+
+    bundle: RoundBundle
+    digest: bytes  # the bundle's, as sealed on chain
+    judgement: Judgement
+
+
+Watch = Callable[[Progress], None]
+
+
+class Aggregator:
+    """One aggregator in one task."""
+
+    def __init__(
+        self,
+        *,
+        reader: TaskReader,
+        contracts: Contracts,
+        reveal_key: RevealKey,
+        workdir: Path,
+        wait_until: Callable[[int], None],
+        watch: Watch = lambda _: None,
+    ) -> None:
+        """Create an aggregator.
+
+        `wait_until(time)` returns when the chain's clock has reached `time` (Unix seconds): a local chain is moved,
+        a real one waited for.
+        """
+        self._reader, self._contracts, self._workdir = reader, contracts, workdir
+        self._wait_until, self._watch = wait_until, watch
+        self._opener = UpdateOpener(reader.store, domain=reader.domain, recipient=contracts.address, key=reveal_key)
+
+    @property
+    def reader(self) -> TaskReader:
+        """What this aggregator reads of the task."""
+        return self._reader
+
+    def bond(self) -> None:
+        """Lock the bond; does nothing when it is locked already. Raises TransactionReverted when not on the list."""
+        if self._contracts.address not in self._reader.history().bonded:
+            self._contracts.bond_aggregator(self._reader.task, self._reader.spec.money.bond)
+
+    def run(self, transport: Transport, *, rounds: int | None = None) -> list[SealedRound]:
+        """Work until the task is done, or `rounds` more rounds are sealed. Resumes wherever the chain stands."""
+        sealed: list[SealedRound] = []
+        while rounds is None or len(sealed) < rounds:
+            head = self._reader.history().head
+            if head.phase not in (Phase.OPEN, Phase.ROSTERED):
+                break
+            if head.aggregator != self._contracts.address:
+                raise TaskClosed(
+                    f"task {self._reader.task}: 0x{head.aggregator.hex()} is the current aggregator; "
+                    f"0x{self._contracts.address.hex()} can take over only after a missed deadline"
+                )
+            if head.phase is Phase.OPEN:
+                self.roster(self.collect(transport))
+            sealed.append(self.seal(transport))
+        return sealed
+
+    # --- steps -----------------------------------------------------------------------------------------------------
+
+    def order(self) -> RoundOrder:
+        """Return the current round's order, from chain and store."""
+        state = self._reader.current_state()
+        return RoundOrder(self._reader.task, state.round, state.model, state.scale, self._reader.previous_bundle())
+
+    def collect(self, transport: Transport) -> tuple[Entry, ...]:
+        """Ask for updates and return the entries of a roster, sorted by trainer. Journalled: asked once a round.
+
+        Raises NotEnoughTrainers when fewer answered than the rule needs; the round stays open until its deadline.
+        """
+        order = self.order()
+        path = self._path(order.round, "entries")
+        if path.exists():
+            return self._load_entries(order.round)
+        self._watch(Progress(order.round, "train", "waiting for trainers"))
+        entries: dict[bytes, Entry] = {}
+        for answer in transport.exchange(order):
+            try:
+                entry = self._entry(answer, order, entries)
+            except RejectedInput as error:
+                logger.warning("round %d: refused an answer: %s", order.round, error)
+                continue
+            entries[entry.receipt.trainer] = entry
+        chosen = tuple(entries[trainer] for trainer in sorted(entries))
+        self._demand_enough(chosen)
+        self._save_entries(order.round, chosen)
+        return chosen
+
+    def roster(self, entries: tuple[Entry, ...]) -> None:
+        """Put the roster's root on chain, its document in the store."""
+        round_number = self._reader.current_state().round
+        document = self._reader.store.put(roster_bytes(entries))
+        root = roster_root(entries)
+        start, _ = self._contracts.window(self._reader.task)
+        self._wait_until(start)
+        self._contracts.roster_round(self._reader.task, round_number, root.digest, len(entries), root.total)
+        logger.info("round %d: roster of %d in %s", round_number, len(entries), document)
+        self._watch(Progress(round_number, "roster", f"{len(entries)} receipts on chain"))
+
+    def seal(self, transport: Transport) -> SealedRound:
+        """Take reveals (strict), judge the rostered round and seal it."""
+        round_number = self._reader.current_state().round
+        entries = self._rostered_entries(round_number)
+        if self._reader.spec.strictness == "strict":
+            entries = self._with_reveals(round_number, entries, transport)
+        start, _ = self._contracts.window(self._reader.task)
+        self._wait_until(start)
+        entries += self._forced(round_number, entries)
+        self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
+        judged = judge_round(
+            self._reader.spec,
+            self._reader.round_context(round_number, self._contracts.address),
+            self._reader.current_state(),
+            entries,
+            updates=self._opener.source(entries),
+            models=self._reader.model,
+        )
+        sealed = self._store(round_number, entries, judged)
+        self._contracts.seal_round(self._reader.task, round_number, sealed.digest, sealed.bundle)
+        self._watch(Progress(round_number, "seal", "sealed"))
+        return sealed
+
+    # --- parts -----------------------------------------------------------------------------------------------------
+
+    def _entry(self, answer: bytes, order: RoundOrder, known: Mapping[bytes, Entry]) -> Entry:
+        """Turn an answer into a roster entry, or refuse it. A malformed UPDATE is rostered and judged; this is who and what."""
+        submission = decode_message(answer, expected=Submission)
+        assert isinstance(submission, Submission)
+        receipt = submission.receipt
+        if receipt.trainer in known:
+            raise ReceiptDuplicate(f"0x{receipt.trainer.hex()} answered twice; its first receipt counts")
+        if (receipt.task, receipt.round) != (order.task, order.round):
+            raise ReceiptReplayed(f"0x{receipt.trainer.hex()}: receipt of task {receipt.task} round {receipt.round}")
+        entry = Entry(receipt, submission.signature, self._stake(receipt.trainer), submission.keys, forced=False)
+        if entry.stake == 0 and not is_reference(entry, self._reader.spec):
+            raise ReceiptForeign(f"0x{receipt.trainer.hex()} is not a member of task {order.task}")
+        check_signature(entry.signed, self._reader.domain)
+        return entry
+
+    def _stake(self, trainer: bytes) -> int:
+        return 0 if trainer == self._reader.spec.reference.address else self._reader.history().members.get(trainer, 0)
+
+    def _demand_enough(self, entries: tuple[Entry, ...]) -> None:
+        trainers = sum(1 for entry in entries if entry.stake > 0)
+        rule = self._reader.spec.aggregation
+        needed = 2 * rule.byzantine + 3 if rule.name == "multi-krum" else 1
+        if trainers < needed:
+            raise NotEnoughTrainers(
+                f"round {self._reader.current_state().round}: {trainers} trainers answered, {rule.name} with "
+                f"f={rule.byzantine} needs {needed}; the round stays open until its roster deadline"
+            )
+
+    def _with_reveals(self, round_number: int, entries: tuple[Entry, ...], transport: Transport) -> tuple[Entry, ...]:
+        """Send the second message of a strict round and add the keys that came back."""
+        if all(entry.keys for entry in entries):
+            return entries
+        digest = self._reader.store.put(roster_bytes(entries)).digest
+        keys: dict[bytes, tuple[WrappedKey, ...]] = {}
+        for answer in transport.reveal(RevealOrder(self._reader.task, round_number, digest)):
+            try:
+                reveal = decode_message(answer, expected=Reveal)
+            except RejectedInput as error:
+                logger.warning("round %d: refused a reveal: %s", round_number, error)
+                continue
+            assert isinstance(reveal, Reveal)
+            if (reveal.task, reveal.round) == (self._reader.task, round_number):
+                keys.setdefault(reveal.trainer, reveal.keys)
+        revealed = tuple(replace(e, keys=keys.get(e.receipt.trainer, e.keys)) for e in entries)
+        self._save_entries(round_number, revealed)
+        return revealed
+
+    def _forced(self, round_number: int, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """Entries that trainers forced in on chain; their keys come from what they had sent, if anything."""
+        sent = {entry.receipt.struct_hash(): entry.keys for entry in entries}
+        return tuple(
+            Entry(item.receipt, item.signature, self._stake(item.receipt.trainer), sent.get(item.receipt.struct_hash(), ()), True)
+            for item in self._reader.history().rounds[round_number].forced
+        )
+
+    def _store(self, round_number: int, entries: tuple[Entry, ...], judged: Judgement) -> SealedRound:
+        """Put aggregate, model and bundle into the store."""
+        store, state = self._reader.store, self._reader.current_state()
+        model = store.put(judged.model_bytes)
+        if model.digest != judged.after.model:
+            raise IntegrityError(f"round {round_number}: stored model is {model}, judged 0x{judged.after.model.hex()}")
+        bundle = RoundBundle(
+            chain_id=self._reader.domain.chain_id,
+            ledger=self._reader.domain.ledger,
+            task=self._reader.task,
+            round=round_number,
+            spec=self._reader.spec.digest,
+            aggregator=self._contracts.address,
+            before=state,
+            entries=entries,
+            verdicts=judged.verdicts,
+            rows=judged.gram.names,
+            gram=judged.gram.triangle,
+            validation=(),
+            divisor=judged.divisor,
+            aggregate=store.put(judged.aggregate_bytes).digest,
+            after=judged.after,
+        )
+        return SealedRound(bundle, store.put(bundle.to_bytes()).digest, judged)
+
+    def _rostered_entries(self, round_number: int) -> tuple[Entry, ...]:
+        entries = self._load_entries(round_number)
+        self._reader.check_roster(round_number, entries)
+        return entries
+
+    def _path(self, round_number: int, name: str) -> Path:
+        return self._workdir / f"task-{self._reader.task}" / f"round-{round_number}.{name}.json"
+
+    def _save_entries(self, round_number: int, entries: tuple[Entry, ...]) -> None:
+        write_once(self._path(round_number, "entries"), canonical_json(to_json(entries)))
+
+    def _load_entries(self, round_number: int) -> tuple[Entry, ...]:
+        data = self._path(round_number, "entries").read_bytes()
+        entries: tuple[Entry, ...] = from_json(tuple[Entry, ...], parse_canonical(data, what="entries"), "entries")
+        return entries

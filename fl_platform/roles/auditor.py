@@ -1,0 +1,240 @@
+"""Anybody (step 11): recompute a task from chain and store alone and name the first value that differs.
+
+With a recipient's key every update is opened and everything recomputed. Without one the auditor still checks all that
+follows from public values (documents, signatures, roster, verdicts and weights given the Gram matrix, the model given
+the sums, scores, payouts, claims) and lists what it could not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from fl_platform.aggregation.admit import UpdateSource
+from fl_platform.chain.events import RewardClaimed
+from fl_platform.chain.history import RoundHistory
+from fl_platform.contribution.judge import Judgement, judge_round, rejudge_public
+from fl_platform.errors import AuditDifference, FLError, NotEnoughTrainers, RetryError
+from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState
+from fl_platform.protocol.receipt import check_signature
+from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.reading import TaskReader
+from fl_platform.store.unixfs import cid_of
+
+logger = logging.getLogger(__name__)
+
+WITHOUT_KEY = (
+    "that each update opens, has the committed length, header and range (verdicts of malformed updates)",
+    "that the Gram matrix is that of the updates",
+    "that the sums are the weighted sum of the updates",
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first recorded value that is not what it should be."""
+
+    round: int | None  # None: not of one round
+    what: str
+    recorded: str
+    recomputed: str
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        where = "task" if self.round is None else f"round {self.round}"
+        return f"{where}: {self.what}: recorded {self.recorded}, recomputed {self.recomputed}"
+
+
+@dataclass(frozen=True)
+class RoundAudit:
+    """What was checked of one round."""
+
+    round: int
+    updates: int
+    admitted: int
+    checks: int  # values compared
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """The result of an audit."""
+
+    task: int
+    rounds: tuple[RoundAudit, ...]
+    claims: int  # claims on chain held against their leaves
+    first_difference: Difference | None
+    unchecked: tuple[str, ...]  # what this auditor could not check, and why it matters
+
+    @property
+    def ok(self) -> bool:
+        """No difference was found."""
+        return self.first_difference is None
+
+    @property
+    def exit_code(self) -> int:
+        """0: everything checked and equal; 3: equal, but not everything could be checked; 4: a difference."""
+        return 4 if not self.ok else 3 if self.unchecked else 0
+
+
+class _Found(Exception):
+    """Carries the first difference out of nested checks."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(str(difference))
+        self.difference = difference
+
+
+class Auditor:
+    """One audit of one task."""
+
+    def __init__(
+        self, reader: TaskReader, *, opener: UpdateOpener | None, watch: Callable[[int, int], None] = lambda *_: None
+    ) -> None:
+        """Create an auditor; `opener` holds a recipient's key, `watch(done, rounds)` is called after each round."""
+        self._reader, self._opener, self._watch = reader, opener, watch
+        self._round: int | None = None
+        self._checks = 0
+
+    def audit(self) -> AuditReport:
+        """Recompute the whole task. Raises RetryError (store or chain out of reach) and UnknownTask; else reports."""
+        audited: list[RoundAudit] = []
+        claims, difference = 0, None
+        try:
+            sealed = self._sealed_rounds()
+            state = self._reader.initial_state()
+            for number in sealed:
+                self._round, self._checks = number, 0
+                audited.append(self._audit_round(number, state))
+                state = self._reader.bundle(number).after
+                self._watch(len(audited), len(sealed))
+            self._round = None
+            claims = self._audit_claims(sealed)
+        except _Found as found:
+            difference = found.difference
+        except RetryError:
+            raise
+        except FLError as error:  # documents that are missing, malformed or not what their digest says
+            difference = Difference(self._round, type(error).__name__, str(error), "what chain and rules imply")
+        unchecked = WITHOUT_KEY if self._opener is None else ()
+        return AuditReport(self._reader.task, tuple(audited), claims, difference, unchecked)
+
+    # --- one round ---------------------------------------------------------------------------------------------------
+
+    def _sealed_rounds(self) -> list[int]:
+        return [record.number for record in self._reader.history().rounds if record.seal is not None]
+
+    def _audit_round(self, number: int, before: TaskState) -> RoundAudit:
+        record = self._reader.history().rounds[number]
+        bundle = self._reader.bundle(number)
+        self._check_identity(number, bundle, record)
+        self._expect_state("state before", bundle.before, before)
+        self._check_entries(number, bundle, record)
+        judged = self._judge(number, bundle, before)
+        self._compare(bundle, judged)
+        self._check_seal(bundle, record)
+        admitted = sum(verdict.weight > 0 for verdict in bundle.verdicts)
+        logger.info("round %d: %d values recomputed", number, self._checks)
+        return RoundAudit(number, len(bundle.entries), admitted, self._checks)
+
+    def _check_identity(self, number: int, bundle: RoundBundle, record: RoundHistory) -> None:
+        assert record.seal is not None
+        domain = self._reader.domain
+        self._expect("chain id", bundle.chain_id, domain.chain_id)
+        self._expect("ledger", bundle.ledger, domain.ledger)
+        self._expect("task", bundle.task, self._reader.task)
+        self._expect("round", bundle.round, number)
+        self._expect("rules", bundle.spec, self._reader.spec.digest)
+        self._expect("aggregator", bundle.aggregator, record.seal.aggregator)
+
+    def _check_entries(self, number: int, bundle: RoundBundle, record: RoundHistory) -> None:
+        """Roster and forced list are those on chain; every receipt is signed by its trainer for this very round."""
+        self._reader.check_roster(number, bundle.entries)
+        forced = tuple(entry.receipt.struct_hash() for entry in bundle.entries if entry.forced)
+        self._expect("forced receipts", forced, tuple(item.receipt.struct_hash() for item in record.forced))
+        self._expect("forced entries last", [e.forced for e in bundle.entries], sorted(e.forced for e in bundle.entries))
+        for entry in bundle.entries:
+            check_signature(entry.signed, self._reader.domain)
+            self._checks += 1
+
+    def _judge(self, number: int, bundle: RoundBundle, before: TaskState) -> Judgement:
+        context = self._reader.round_context(number, bundle.aggregator)
+        try:
+            if self._opener is None:
+                sums = np.frombuffer(self._reader.object(bundle.aggregate), dtype="<i8")
+                return rejudge_public(self._reader.spec, context, before, bundle, sums=sums, models=self._reader.model)
+            updates: UpdateSource = self._opener.source(bundle.entries)
+            return judge_round(
+                self._reader.spec, context, before, bundle.entries, updates=updates, models=self._reader.model
+            )
+        except NotEnoughTrainers as error:
+            raise _Found(Difference(number, "enough updates for the rule", "sealed", str(error))) from error
+
+    def _compare(self, bundle: RoundBundle, judged: Judgement) -> None:
+        for recorded, recomputed in zip(bundle.verdicts, judged.verdicts, strict=True):
+            for field in fields(recorded):
+                name = f"{field.name} in the verdict of 0x{recorded.trainer.hex()}"
+                self._expect(name, getattr(recorded, field.name), getattr(recomputed, field.name))
+        self._expect("Gram rows", bundle.rows, judged.gram.names)
+        rows = judged.gram.names
+        places = ((i, j) for i in range(len(rows)) for j in range(i + 1))
+        for (i, j), recorded_entry, entry in zip(places, bundle.gram, judged.gram.triangle, strict=True):
+            self._expect(f"Gram entry ({rows[i]}, {rows[j]})", recorded_entry, entry)
+        self._expect("divisor", bundle.divisor, judged.divisor)
+        self._expect("sums", bundle.aggregate, cid_of(judged.aggregate_bytes).digest)
+        self._expect_state("state after", bundle.after, judged.after)
+
+    def _check_seal(self, bundle: RoundBundle, record: RoundHistory) -> None:
+        assert record.seal is not None
+        self._expect("model on chain", record.seal.model, bundle.after.model)
+        self._expect("claim root on chain", record.seal.claim_root, bundle.claims.digest)
+        self._expect("claim total on chain", record.seal.claim_total, bundle.claims.total)
+        self._expect("claim count on chain", record.seal.claim_count, len(bundle.after.standings))
+        self._reader.model(bundle.after.model)  # it is there, and is a model of these rules
+
+    # --- money on chain ----------------------------------------------------------------------------------------------
+
+    def _audit_claims(self, sealed: list[int]) -> int:
+        """Every claim that was paid is what its leaf says."""
+        paid: dict[bytes, int] = {}
+        claims = [event for event in self._reader.history().events if isinstance(event, RewardClaimed)]
+        for claim in claims:
+            self._expect(f"round of a claim by 0x{claim.owner.hex()}", claim.round in sealed, True)
+            standing = _standing(self._reader.bundle(claim.round).after, claim.owner)
+            paid[claim.owner] = paid.get(claim.owner, 0) + claim.amount
+            self._expect(f"wei claimed so far by 0x{claim.owner.hex()}", paid[claim.owner], standing.earned)
+        return len(claims)
+
+    # --- comparing ---------------------------------------------------------------------------------------------------
+
+    def _expect_state(self, what: str, recorded: TaskState, recomputed: TaskState) -> None:
+        for field in fields(TaskState):
+            if field.name != "standings":
+                self._expect(f"{field.name} in the {what}", getattr(recorded, field.name), getattr(recomputed, field.name))
+        self._expect(f"trainers in the {what}", _addresses(recorded), _addresses(recomputed))
+        for old, new in zip(recorded.standings, recomputed.standings, strict=True):
+            for item in fields(Standing):
+                name = f"{item.name} of 0x{old.trainer.hex()} in the {what}"
+                self._expect(name, getattr(old, item.name), getattr(new, item.name))
+
+    def _expect(self, what: str, recorded: object, recomputed: object) -> None:
+        self._checks += 1
+        if recorded != recomputed:
+            raise _Found(Difference(self._round, what, _text(recorded), _text(recomputed)))
+
+
+def _addresses(state: TaskState) -> tuple[str, ...]:
+    return tuple("0x" + standing.trainer.hex() for standing in state.standings)
+
+
+def _standing(state: TaskState, owner: bytes) -> Standing:
+    found = next((standing for standing in state.standings if standing.trainer == owner), None)
+    if found is None:
+        raise AuditDifference(f"0x{owner.hex()} claimed, but has no leaf")
+    return found
+
+
+def _text(value: object) -> str:
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,88 @@
+"""Opening committed updates (step 6) with one party's reveal key: aggregator, successor and auditors do it alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fl_platform.aggregation.admit import UpdateSource
+from fl_platform.errors import EnvelopeInvalid
+from fl_platform.protocol.bundle import Entry, WrappedKey
+from fl_platform.protocol.receipt import Domain, Receipt
+from fl_platform.protocol.spec import Party, TaskSpec
+from fl_platform.store.cid import Cid
+from fl_platform.store.envelope import check_leaves_root, unseal
+from fl_platform.store.interface import Store
+from fl_platform.store.keywrap import RevealKey, WrapContext, derive_ephemeral, unwrap_key, wrap_key
+from fl_platform.store.keywrap import WrappedKey as Box
+from fl_platform.store.unixfs import root_codec
+from zk import curve
+
+KEYED_AGGREGATORS = 2  # receipts wrap their key for the first two in the task's list (DESIGN 3a)
+
+
+def recipients(spec: TaskSpec) -> tuple[Party, ...]:
+    """Return who gets a working key to every update: the first two aggregators and all auditors."""
+    return (*spec.aggregators[:KEYED_AGGREGATORS], *spec.auditors)
+
+
+def wrap_context(receipt: Receipt, domain: Domain, recipient: bytes) -> WrapContext:
+    """Return what a wrapped key is bound to."""
+    return WrapContext(
+        chain_id=domain.chain_id,
+        contract=domain.ledger,
+        task=receipt.task,
+        round=receipt.round,
+        trainer=receipt.trainer,
+        recipient=recipient,
+    )
+
+
+def wrap_for_all(key: bytes, *, secret: bytes, receipt: Receipt, domain: Domain, spec: TaskSpec) -> tuple[WrappedKey, ...]:
+    """Wrap an update's key for every recipient of the task."""
+    wrapped = []
+    for party in recipients(spec):
+        context = wrap_context(receipt, domain, party.address)
+        ephemeral = derive_ephemeral(secret=secret, context=context, key=key)
+        box = wrap_key(key, recipient=curve.decode(party.wrap_key), context=context, ephemeral=ephemeral)
+        wrapped.append(WrappedKey(party.address, curve.encode(box.ephemeral), box.box))
+    return tuple(wrapped)
+
+
+class UpdateOpener:
+    """Opens updates from a store with one recipient's key."""
+
+    def __init__(self, store: Store, *, domain: Domain, recipient: bytes, key: RevealKey) -> None:
+        self._store, self._domain, self._recipient, self._key = store, domain, recipient, key
+
+    def source(self, entries: Sequence[Entry]) -> UpdateSource:
+        """Return the function that judge_round calls to read entry i's plaintext."""
+        return lambda index: self.open(entries[index])
+
+    def open(self, entry: Entry) -> bytes:
+        """Return the plaintext of an entry's update.
+
+        Everything in the entry is unverified but its signature. Raises EnvelopeInvalid, StoreMissing, CidMismatch,
+        RejectedInput (too large), StoreUnavailable.
+        """
+        receipt = entry.receipt
+        wrapped = next((key for key in entry.keys if key.recipient == self._recipient), None)
+        if wrapped is None:
+            raise EnvelopeInvalid(f"0x{receipt.trainer.hex()} wrapped no key for 0x{self._recipient.hex()}")
+        key = unwrap_key(
+            Box.from_bytes(wrapped.ephemeral + wrapped.ciphertext),
+            recipient=self._key,
+            context=wrap_context(receipt, self._domain, self._recipient),
+            expected_key_hash=receipt.key_hash,
+        )
+        cid = Cid(root_codec(receipt.length), receipt.update)
+        data = self._store.get(cid, max_bytes=receipt.length)
+        check_leaves_root(data, receipt.leaves_root)
+        return unseal(data, key=key, expected_key_hash=receipt.key_hash)
+
+
+def withheld(_: int) -> bytes:
+    """Be the update source of somebody without a key."""
+    raise EnvelopeInvalid("no key to this update was given")
+
+
+Opener = Callable[[Sequence[Entry]], UpdateSource]

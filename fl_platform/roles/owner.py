@@ -1,0 +1,118 @@
+"""The task owner (steps 1 and 10): freezes the rules, escrows the bounty, signs the reference row, takes the dust."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fl_platform.chain.contracts import Contracts
+from fl_platform.errors import ConfigError
+from fl_platform.learning.models import initial_state, model_spec
+from fl_platform.learning.task import LearningTask
+from fl_platform.learning.train import TrainPlan, train_locally
+from fl_platform.protocol.spec import (
+    AggregationRule,
+    CodecRule,
+    Money,
+    Party,
+    TaskSpec,
+    Windows,
+    WorthRule,
+    check_spec,
+)
+from fl_platform.store.interface import Store
+from fl_platform.store.unixfs import cid_of
+from fl_platform.updates import encode_model, measured_scale
+from zk import curve
+
+logger = logging.getLogger(__name__)
+
+PPM = 1_000_000
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an owner decides; everything else of the rules follows from its model and root rows."""
+
+    title: str
+    model_name: str
+    bits: int
+    rounding: str
+    aggregation: AggregationRule
+    worth: WorthRule
+    strictness: str
+    epochs: int
+    batch_size: int
+    learning_rate_ppm: int
+    windows: Windows
+    money: Money
+    seed: int  # of the initial model
+
+
+def draft_spec(
+    terms: Terms,
+    learning: LearningTask,
+    *,
+    owner: bytes,
+    aggregators: Sequence[Party],
+    auditors: Sequence[Party],
+    reference: Party,
+) -> tuple[TaskSpec, bytes]:
+    """Return the frozen rules and the initial model's bytes.
+
+    The first round's scale is measured on one delta that the owner trains on its own rows. Raises ConfigError,
+    DocumentInvalid (rules that cannot work), PointInvalid (an unusable wrap key).
+    """
+    for party in (*aggregators, *auditors):
+        curve.decode(party.wrap_key)
+    module = learning.model()
+    model = model_spec(module, terms.model_name)
+    parent = initial_state(learning.model, seed=terms.seed)
+    initial = encode_model(parent, model)
+    plan = TrainPlan(terms.epochs, terms.batch_size, terms.learning_rate_ppm / PPM)
+    measured = train_locally(learning, parent, plan=plan, seed=terms.seed)
+    spec = TaskSpec(
+        title=terms.title,
+        owner=owner,
+        model=model,
+        initial_model=cid_of(initial).digest,
+        codec=CodecRule(terms.bits, terms.rounding, measured_scale(measured.delta, model=model, bits=terms.bits)),
+        aggregation=terms.aggregation,
+        worth=terms.worth,
+        strictness=terms.strictness,
+        local_epochs=terms.epochs,
+        batch_size=terms.batch_size,
+        learning_rate_ppm=terms.learning_rate_ppm,
+        windows=terms.windows,
+        money=terms.money,
+        aggregators=tuple(aggregators),
+        auditors=tuple(auditors),
+        reference=reference,
+        exact=True,
+    )
+    check_spec(spec)
+    return spec, initial
+
+
+class Owner:
+    """A task owner with its wallet."""
+
+    def __init__(self, *, contracts: Contracts, store: Store) -> None:
+        self._contracts, self._store = contracts, store
+
+    def open(self, spec: TaskSpec, initial_model: bytes) -> int:
+        """Publish rules and initial model, escrow the whole bounty and open the task, and return its number.
+
+        Raises ConfigError when the wallet does not hold the bounty, TransactionReverted.
+        """
+        bounty = spec.money.pot * spec.money.rounds
+        balance = self._contracts.token_balance(spec.money.token, self._contracts.address)
+        if balance < bounty:
+            raise ConfigError(f"the bounty is {bounty} wei, the wallet holds {balance}; get tokens or lower pot or rounds")
+        if self._store.put(initial_model).digest != spec.initial_model:
+            raise ConfigError("the initial model is not the one that the rules name")
+        document = self._store.put(spec.to_bytes())
+        task = self._contracts.open_task(spec)
+        logger.info("task %d open, rules %s", task, document)
+        return task

@@ -1,0 +1,156 @@
+"""How every role reads a task: from chain and store alone, checking each document against the digest that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_platform.aggregation.admit import RoundContext
+from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.history import TaskHistory
+from fl_platform.errors import AuditDifference, IntegrityError
+from fl_platform.protocol import merkle_sum
+from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
+from fl_platform.protocol.receipt import Domain
+from fl_platform.protocol.spec import MAX_SPEC_BYTES, TaskSpec
+from fl_platform.store.interface import Store
+from fl_platform.updates import decode_model, model_length
+
+MAX_BUNDLE_BYTES = 256 * 1024 * 1024
+State = Mapping[str, npt.NDArray[np.float32]]
+
+
+class TaskReader:
+    """One task, read. Holds no key and sends nothing."""
+
+    def __init__(self, contracts: Contracts, store: Store, task: int) -> None:
+        self._contracts, self.store, self.task = contracts, store, task
+        self._bundles: dict[bytes, RoundBundle] = {}
+        self._models: dict[bytes, State] = {}
+
+    @cached_property
+    def domain(self) -> Domain:
+        """Where signatures of this platform are valid."""
+        return Domain(self._contracts.chain_id, self._contracts.ledger_address)
+
+    @cached_property
+    def spec(self) -> TaskSpec:
+        """The frozen rules: the document whose digest the chain recorded at the opening, checked against the chain's copy.
+
+        Raises UnknownTask, StoreMissing, CidMismatch, DocumentInvalid, AuditDifference.
+        """
+        opened = self.history().opened
+        spec = TaskSpec.from_bytes(self.object(opened.spec, max_bytes=MAX_SPEC_BYTES))
+        check_spec_on_chain(spec, self.history())
+        return spec
+
+    def history(self) -> TaskHistory:
+        """Everything that the chain says about the task now. Raises UnknownTask."""
+        return self._contracts.history(self.task)
+
+    def object(self, digest: bytes, *, max_bytes: int = MAX_BUNDLE_BYTES) -> bytes:
+        """Return the object whose root block has this sha256, verified. Raises StoreMissing, CidMismatch."""
+        return self.store.get(self.store.locate(digest), max_bytes=max_bytes)
+
+    def bundle(self, round_number: int) -> RoundBundle:
+        """Return the sealed bundle of a round. Raises StoreMissing, CidMismatch, DocumentInvalid, IntegrityError."""
+        seal = self.history().rounds[round_number].seal
+        if seal is None:
+            raise IntegrityError(f"task {self.task}: round {round_number} is not sealed")
+        if seal.bundle not in self._bundles:
+            self._bundles[seal.bundle] = RoundBundle.from_bytes(self.object(seal.bundle))
+        return self._bundles[seal.bundle]
+
+    def model(self, digest: bytes) -> State:
+        """Return a model by its digest, decoded. Raises StoreMissing, CidMismatch, UpdateHeaderMismatch, ..."""
+        if digest not in self._models:
+            data = self.object(digest, max_bytes=model_length(self.spec.model))
+            if len(self._models) > 3:  # the parent, its parents and the new one; models can be large
+                self._models.clear()
+            self._models[digest] = decode_model(data, self.spec.model)
+        return self._models[digest]
+
+    def initial_state(self) -> TaskState:
+        """Return the state that round 0 starts from: a function of the rules alone."""
+        return TaskState(
+            round=0,
+            model=self.spec.initial_model,
+            previous_models=(),
+            scale=self.spec.codec.initial_scale,
+            scored_pots=0,
+            dust=0,
+            standings=(),
+        )
+
+    def state_before(self, round_number: int) -> TaskState:
+        """Return what the sealed round before `round_number` claims as the state after it."""
+        return self.bundle(round_number - 1).after if round_number else self.initial_state()
+
+    def current_state(self) -> TaskState:
+        """Return the state that the round being worked on starts from."""
+        return self.state_before(self.history().head.round)
+
+    def previous_bundle(self) -> bytes:
+        """Return the digest of the last sealed bundle; zero in round 0."""
+        current = self.history().head.round
+        seal = self.history().rounds[current - 1].seal if current else None
+        return seal.bundle if seal else bytes(32)
+
+    def round_context(self, round_number: int, aggregator: bytes) -> RoundContext:
+        """Return what the chain says about a round: domain, parent, stakes when its roster closed, money to allot."""
+        history = self.history()
+        before = self.state_before(round_number)
+        return RoundContext(
+            domain=self.domain,
+            task=self.task,
+            round=round_number,
+            aggregator=aggregator,
+            parent=before.model,
+            members=history.members_at_roster(round_number),
+        )
+
+    def check_roster(self, round_number: int, entries: Sequence[Entry]) -> None:
+        """Demand that entries are exactly the roster on chain. Raises AuditDifference."""
+        record = self.history().rounds[round_number].roster
+        if record is None:
+            raise AuditDifference(f"round {round_number}: no roster is on chain")
+        rostered = tuple(entry for entry in entries if not entry.forced)
+        owners = [entry.receipt.trainer for entry in rostered]
+        if owners != sorted(owners):
+            raise AuditDifference(f"round {round_number}: the roster is not sorted by trainer address")
+        root = roster_root(rostered)
+        if (root.digest, len(rostered), root.total) != (record.root, record.count, record.total_stake):
+            raise AuditDifference(
+                f"round {round_number}: roster of {len(rostered)} with root 0x{root.digest.hex()} and stake {root.total}; "
+                f"the chain has {record.count}, 0x{record.root.hex()}, {record.total_stake}"
+            )
+
+
+def roster_root(entries: Sequence[Entry]) -> merkle_sum.Node:
+    """Return root and total stake of roster entries."""
+    return merkle_sum.build(tuple(entry.leaf for entry in entries))
+
+
+def check_spec_on_chain(spec: TaskSpec, history: TaskHistory) -> None:
+    """Demand that the rules' money, windows, owner and aggregators are those that the contracts enforce.
+
+    Raises AuditDifference: whoever opened the task published other terms than it escrowed.
+    """
+    opened = history.opened
+    pairs = (
+        ("owner", spec.owner, opened.owner),
+        ("token", spec.money.token, opened.token),
+        ("pot", spec.money.pot, opened.pot),
+        ("rounds", spec.money.rounds, opened.rounds),
+        ("stake", spec.money.stake, opened.stake),
+        ("bond", spec.money.bond, opened.bond),
+        ("fee_bps", spec.money.fee_bps, opened.fee_bps),
+        ("windows", spec.windows, opened.windows),
+        ("aggregators", tuple(party.address for party in spec.aggregators), opened.aggregators),
+    )
+    for name, written, enforced in pairs:
+        if written != enforced:
+            raise AuditDifference(f"task {history.task}: the rules say {name} = {written!r}, the contracts enforce {enforced!r}")

@@ -1,0 +1,239 @@
+"""A data owner (steps 2 to 6 and 10): it holds data, model and wallet, and decides what it signs.
+
+Every order is checked against chain and store before a row is read. What was signed once is journalled and handed out
+again byte for byte, so a crash, a retry or a cunning aggregator never gets two receipts for one round.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.signer import Signer
+from fl_platform.errors import DocumentInvalid, ReceiptForeign, ReceiptParentMismatch, ReceiptReplayed
+from fl_platform.learning.task import LearningTask
+from fl_platform.learning.train import LocalUpdate, TrainPlan, choose_device, train_locally
+from fl_platform.protocol.bundle import parse_roster
+from fl_platform.protocol.canonical import canonical_json
+from fl_platform.protocol.messages import (
+    Reveal,
+    RevealOrder,
+    RoundOrder,
+    Submission,
+    decode_message,
+    encode_message,
+    message_kind,
+)
+from fl_platform.protocol.receipt import Domain, Receipt
+from fl_platform.roles.files import write_once
+from fl_platform.roles.opening import wrap_for_all
+from fl_platform.roles.reading import TaskReader
+from fl_platform.store.envelope import derive_update_key, seal
+from fl_platform.updates import encode_update, rounding_seed
+
+logger = logging.getLogger(__name__)
+
+Delta = Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class TrainedRound:
+    """What a trainer is about to encode; attacks replace the delta (tests and demo only)."""
+
+    order: RoundOrder
+    parent: Delta
+    previous: Delta | None  # the model before the parent; None in round 0
+    update: LocalUpdate
+
+
+Forge = Callable[[TrainedRound], Delta]
+
+
+class Trainer:
+    """One data owner in one task."""
+
+    def __init__(
+        self,
+        *,
+        reader: TaskReader,
+        contracts: Contracts,
+        signer: Signer,
+        learning: LearningTask,
+        workdir: Path,
+        device: str = "auto",
+        forge: Forge | None = None,
+    ) -> None:
+        """Create a trainer.
+
+        `contracts` sends with the same `signer`; `workdir` keeps what was signed; `forge` is for attackers.
+        """
+        self._reader, self._contracts, self._learning = reader, contracts, learning
+        self._workdir, self._device, self._forge = workdir, choose_device(device), forge
+        self._signer = signer
+        self._secret = signer.derive(b"trainer")
+
+    @property
+    def address(self) -> bytes:
+        """The wallet's address, 20 bytes."""
+        return self._signer.address
+
+    @property
+    def reader(self) -> TaskReader:
+        """What this trainer reads of the task."""
+        return self._reader
+
+    def join(self, stake: int | None = None, *, binding: bytes | None = None) -> None:
+        """Lock a stake (the task's minimum unless said) and become a member; does nothing when already one."""
+        if self.address in self._reader.history().members:
+            return
+        self._contracts.join(self._reader.task, stake or self._reader.spec.money.stake, binding or self._self_binding())
+
+    def handle(self, message: bytes) -> bytes:
+        """Answer an order (unverified bytes): RoundOrder by a Submission, RevealOrder by a Reveal.
+
+        Raises DocumentInvalid, ReceiptParentMismatch, ReceiptReplayed (the order does not fit the chain),
+        ReceiptForeign (left off the roster).
+        """
+        kind = message_kind(message)
+        if kind == RoundOrder.__name__:
+            order = decode_message(message, expected=RoundOrder)
+            assert isinstance(order, RoundOrder)
+            return self._public_part(self.commit(order))
+        reveal_order = decode_message(message, expected=RevealOrder)
+        assert isinstance(reveal_order, RevealOrder)
+        return encode_message(self.reveal(reveal_order))
+
+    def commit(self, order: RoundOrder) -> Submission:
+        """Train, encode, seal, store and sign for one round; with the keys. Idempotent."""
+        path = self._journal(order.task, order.round)
+        if path.exists():
+            signed = decode_message(path.read_bytes(), expected=Submission)
+            assert isinstance(signed, Submission)
+            if signed.receipt.parent != order.parent:
+                raise ReceiptParentMismatch(
+                    f"round {order.round} was signed on parent 0x{signed.receipt.parent.hex()}, the order says "
+                    f"0x{order.parent.hex()}; a trainer signs a round once"
+                )
+            return signed
+        self._check_order(order)
+        plain, samples = self._train(order)
+        submission = self._sign(order, plain, samples)
+        write_once(path, encode_message(submission))
+        logger.info("task %d round %d: 0x%s committed", order.task, order.round, self.address.hex())
+        return submission
+
+    def reveal(self, order: RevealOrder) -> Reveal:
+        """Hand out the keys of a strict round, once the chain shows this trainer's receipt on the roster."""
+        submission = self._signed(order.task, order.round)
+        if not self._on_roster(order, submission):
+            raise ReceiptForeign(
+                f"task {order.task} round {order.round}: the roster on chain leaves 0x{self.address.hex()} out; "
+                "force the receipt in with `fl-platform trainer force` before the window closes"
+            )
+        return Reveal(order.task, order.round, self.address, submission.keys)
+
+    def force_include(self, round_number: int) -> None:
+        """Put this trainer's receipt on chain itself, because the roster left it out (costs its gas)."""
+        submission = self._signed(self._reader.task, round_number)
+        self._contracts.force_include(submission.receipt, submission.signature)
+
+    def _check_order(self, order: RoundOrder) -> None:
+        if order.task != self._reader.task:
+            raise ReceiptReplayed(f"the order is for task {order.task}, this trainer works on {self._reader.task}")
+        state = self._reader.current_state()
+        if order.round != state.round:
+            raise ReceiptReplayed(f"the order is for round {order.round}, the chain works on round {state.round}")
+        if (order.parent, order.scale) != (state.model, state.scale):
+            raise ReceiptParentMismatch(
+                f"round {order.round}: the order's parent 0x{order.parent.hex()} or scale is not that of the sealed "
+                f"rounds before it (0x{state.model.hex()}); the aggregator is wrong or lying"
+            )
+
+    def _train(self, order: RoundOrder) -> tuple[bytes, int]:
+        spec = self._reader.spec
+        state = self._reader.current_state()
+        parent = self._reader.model(order.parent)
+        context = self._context(order.task, order.round)
+        seed = int.from_bytes(rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"sgd")[:7])
+        update = train_locally(self._learning, parent, plan=TrainPlan.of(spec), seed=seed, device=self._device)
+        delta: Delta = update.delta
+        if self._forge is not None:
+            previous = self._reader.model(state.previous_models[0]) if state.previous_models else None
+            delta = self._forge(TrainedRound(order, parent, previous, update))
+        encoded = encode_update(
+            delta,
+            model=spec.model,
+            scale=order.scale,
+            bits=spec.codec.bits,
+            seed=rounding_seed(self._secret, task=order.task, round_number=order.round, context=context),
+            rounding=spec.codec.rounding,
+        )
+        return encoded.data, update.samples
+
+    def _sign(self, order: RoundOrder, plain: bytes, samples: int) -> Submission:
+        context = self._context(order.task, order.round)
+        key = derive_update_key(secret=self._secret, context=context, plain=plain)
+        sealed = seal(plain, key=key)
+        cid = self._reader.store.put(sealed.data)
+        receipt = Receipt(
+            task=order.task,
+            round=order.round,
+            trainer=self.address,
+            parent=order.parent,
+            update=cid.digest,
+            length=sealed.length,
+            key_hash=sealed.key_hash,
+            leaves_root=sealed.leaves_root,
+            commitment=bytes(32),
+            samples=samples,
+            salt=rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"salt" + context),
+        )
+        signed = self._signer.sign_receipt(receipt, self._domain)
+        keys = wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)
+        return Submission(receipt, signed.signature, keys)
+
+    def _on_roster(self, order: RevealOrder, submission: Submission) -> bool:
+        """Whether the roster document (from the store) is the one on chain and holds this receipt."""
+        entries = parse_roster(self._reader.object(order.roster))
+        self._reader.check_roster(order.round, entries)
+        return any(entry.receipt == submission.receipt for entry in entries)
+
+    def _public_part(self, submission: Submission) -> bytes:
+        keys = () if self._reader.spec.strictness == "strict" else submission.keys
+        return encode_message(Submission(submission.receipt, submission.signature, keys))
+
+    def _signed(self, task: int, round_number: int) -> Submission:
+        path = self._journal(task, round_number)
+        if not path.exists():
+            raise DocumentInvalid(f"task {task} round {round_number}: this trainer has signed nothing")
+        signed = decode_message(path.read_bytes(), expected=Submission)
+        assert isinstance(signed, Submission)
+        return signed
+
+    def _journal(self, task: int, round_number: int) -> Path:
+        return self._workdir / f"task-{task}" / f"round-{round_number}.json"
+
+    @property
+    def _domain(self) -> Domain:
+        return self._reader.domain
+
+    def _context(self, task: int, round_number: int) -> bytes:
+        return canonical_json(
+            {
+                "chain": self._domain.chain_id,
+                "ledger": "0x" + self._domain.ledger.hex(),
+                "task": task,
+                "round": round_number,
+                "trainer": "0x" + self.address.hex(),
+            }
+        )
+
+    def _self_binding(self) -> bytes:
+        """Binding of a trainer without a Flower node of its own (in-process): the digest of its own address."""
+        return self._domain.separator()

@@ -1,0 +1,157 @@
+"""A party's folder: wallets, store, chain connection, deployment, journals. Everything a role needs, opened once.
+
+    DIR/wallets/NAME.json   encrypted keystores          DIR/store/         content-addressed objects
+    DIR/chain/              the embedded chain            DIR/deployments/   where the contracts stand, by network
+    DIR/roles/NAME/         what a role has signed        DIR/journal/       transactions sent, by network
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fl_platform.chain import deploy, wallets
+from fl_platform.chain.client import Chain, connect
+from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.deploy import Deployment
+from fl_platform.chain.signer import Signer
+from fl_platform.config import Network
+from fl_platform.errors import WalletError
+from fl_platform.protocol.spec import Party
+from fl_platform.roles.reading import TaskReader
+from fl_platform.store.disk import DiskStore
+from fl_platform.store.interface import Store
+from fl_platform.store.keywrap import RevealKey
+from zk import curve
+
+COIN_WEI = 10**21  # what a wallet is given on a local chain: enough gas for any rehearsal
+
+
+class Workspace:
+    """One folder on one network. Close it (or use `with`) to let go of the chain."""
+
+    def __init__(
+        self,
+        root: Path,
+        network: Network,
+        *,
+        store: Store | None = None,
+        password: str | None = None,
+        light: bool = False,
+        verify: bool = False,
+    ) -> None:
+        """Open nothing yet; chain and store are opened when first used.
+
+        `password`: of all wallets of this folder; `light`: cheap keystores (rehearsals); `verify`: replay the embedded
+        chain's signed transactions instead of trusting its checked snapshot.
+        """
+        self.root, self.network = root, network
+        self._store, self._password, self._light, self._verify = store, password, light, verify
+        self._signers: dict[str, Signer] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the chain, if it was opened."""
+        if "chain" in self.__dict__:
+            self.chain.close()
+            del self.__dict__["chain"]
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The network's chain. Raises ChainBusy, RpcUnavailable."""
+        folder = self.root / "chain" if self.network.embedded else None
+        journal = self.root / "journal" / self.network.name
+        return connect(self.network, folder=folder, journal=journal, verify=self._verify)
+
+    @cached_property
+    def store(self) -> Store:
+        """The object store: the one given, else this folder's disk."""
+        return self._store if self._store is not None else DiskStore(self.root / "store")
+
+    @property
+    def deployment_file(self) -> Path:
+        """Where this network's deployment is written down."""
+        return self.root / "deployments" / f"{self.network.name}.json"
+
+    def deployment(self) -> Deployment:
+        """Read the deployment and check the code on chain against this package. Raises ConfigError, DeploymentMismatch."""
+        found = Deployment.read(self.deployment_file)
+        deploy.check(self.chain, found)
+        return found
+
+    def deploy(self, signer: Signer, *, with_token: bool) -> Deployment:
+        """Deploy all contracts and write the deployment file."""
+        done = deploy.deploy(self.chain, signer, with_token=with_token)
+        done.write(self.deployment_file)
+        return done
+
+    @cached_property
+    def _contracts(self) -> Contracts:
+        return Contracts(self.chain, self.deployment())
+
+    def contracts(self, signer: Signer | None = None) -> Contracts:
+        """Return the platform's contracts, for a wallet or just to read."""
+        return self._contracts if signer is None else self._contracts.with_signer(signer)
+
+    def reader(self, task: int) -> TaskReader:
+        """Return what chain and store say of a task."""
+        return TaskReader(self.contracts(), self.store, task)
+
+    # --- wallets ---------------------------------------------------------------------------------------------------
+
+    def create_wallet(self, name: str, *, private_key: bytes | None = None) -> Signer:
+        """Make a wallet under this folder's password. Raises WalletError when the name is taken."""
+        wallets.create(
+            self.root / "wallets", name, self._secret(), light=self._light, private_key=private_key
+        )
+        if private_key is not None:
+            self._signers[name] = Signer(private_key)
+        return self.signer(name)
+
+    def signer(self, name: str) -> Signer:
+        """Unlock a wallet. Raises WalletError (missing, wrong password)."""
+        if name not in self._signers:
+            self._signers[name] = wallets.unlock(self.root / "wallets" / f"{name}.json", self._secret())
+        return self._signers[name]
+
+    def fund(self, signer: Signer, *, tokens: int = 0) -> None:
+        """Give a wallet coin and faucet tokens (local networks only)."""
+        if self.chain.balance(signer.address) < COIN_WEI // 10:
+            self.chain.fund(signer.address, COIN_WEI)
+        if tokens:
+            self.contracts(signer).mint(signer.address, tokens)
+
+    def role_folder(self, name: str) -> Path:
+        """Return the folder in which a role keeps what it has signed."""
+        return self.root / "roles" / self.network.name / name
+
+    def _secret(self) -> str:
+        if self._password is None:
+            raise WalletError(f"this step signs: give the wallets' password ({wallets.PASSWORD_VARIABLE} or --password-file)")
+        return self._password
+
+
+def reveal_key(signer: Signer) -> RevealKey:
+    """Return the key pair to which trainers wrap update keys for this wallet."""
+    return RevealKey.derive(signer.derive(b"reveal"))
+
+
+def party(signer: Signer) -> Party:
+    """Return how a task's rules name this wallet."""
+    return Party(signer.address, curve.encode(reveal_key(signer).public))
+
+
+def environment() -> Mapping[str, str]:
+    """Return the process's environment; the one place that reads it."""
+    return os.environ
