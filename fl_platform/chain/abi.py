@@ -69,10 +69,12 @@ class Abi:
         self._events: dict[bytes, Item] = {}
         self._errors: dict[bytes, Item] = {}
         self._constructor: tuple[str, ...] = ()
+        self.constructor_names: tuple[str, ...] = ()
         for entry in entries:
             kind = entry["type"]
             if kind == "constructor":
                 self._constructor = tuple(_type_of(x) for x in entry["inputs"])
+                self.constructor_names = tuple(x["name"] for x in entry["inputs"])
             elif kind in ("function", "event", "error"):
                 self._add(kind, _item(entry))
 
@@ -99,6 +101,14 @@ class Abi:
         if len(found) != 1:
             raise IntegrityError(f"ABI has {len(found)} functions {name} with {count} inputs; reinstall")
         return found[0]
+
+    def functions(self) -> tuple[str, ...]:
+        """Return the names of all functions, sorted."""
+        return tuple(sorted(self._functions))
+
+    def arity(self, name: str) -> int:
+        """Return how many inputs the function called `name` has."""
+        return len(self.function(name).inputs)
 
     def event_topic(self, name: str) -> bytes:
         """Return topic 0 of the event called `name`."""

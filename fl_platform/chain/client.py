@@ -21,7 +21,7 @@ from fl_platform.chain.abi import Abi, Decoded, Revert
 from fl_platform.chain.artifacts import Artifact, shipped
 from fl_platform.chain.backend import Backend
 from fl_platform.chain.gas import GasBook
-from fl_platform.chain.journal import Journal, Step
+from fl_platform.chain.journal import Journal, Progress, Step
 from fl_platform.chain.retry import Retrying
 from fl_platform.chain.sender import Order, Sender
 from fl_platform.chain.signer import Signer
@@ -84,6 +84,11 @@ class Chain:
         )
         return values[0] if len(values) == 1 else values
 
+    def read_nothing(self, contract: Contract, function: str, *arguments: Any, block: int | None = None) -> None:
+        """Call a view that returns nothing and only reverts. Raises TransactionReverted."""
+        call = Call(contract.address, contract.abi.encode(function, *arguments))
+        self._call(f"{contract.name}.{function}", call, block)
+
     def decode_call(self, contract: Contract, function: str, count: int, data: bytes) -> tuple[Any, ...]:
         """Decode a view's output. Raises ChainError naming the address when there is no contract."""
         if not data and contract.abi.function(function, count).outputs:
@@ -105,18 +110,25 @@ class Chain:
         """Return the newest block."""
         return self.backend.head()
 
+    def confirmed_head(self) -> BlockRef:
+        """Return the newest block with the network's number of confirmations: what the next step may build on."""
+        head = self.backend.head()
+        if self.network.confirmations <= 1:
+            return head
+        number = max(0, head.number - self.network.confirmations + 1)
+        found = self.backend.block(number)
+        if found is None:
+            raise RpcUnavailable(f"{self.backend.name}: block {number} vanished; ask again")
+        return found
+
     def final_head(self) -> BlockRef:
-        """Return the newest block that the network's finality rule believes."""
+        """Return the newest block that the network's finality rule believes: what audits and verdicts rest on."""
         if self.network.finality == "latest":
-            return self.backend.head()
+            return self.confirmed_head()
         try:
             return self.backend.head(self.network.finality)
-        except ChainError:  # a node that does not know the tag: go back by confirmations
-            number = max(0, self.backend.head().number - self.network.confirmations + 1)
-            found = self.backend.block(number)
-            if found is None:
-                raise RpcUnavailable(f"{self.backend.name}: block {number} vanished; ask again") from None
-            return found
+        except ChainError:  # a node that does not know the tag
+            return self.confirmed_head()
 
     def now(self) -> int:
         """Return the newest block's time, seconds."""
@@ -134,8 +146,8 @@ class Chain:
         last: int | None = None,
         names: Iterable[str] = (),
     ) -> tuple[Decoded, ...]:
-        """Return decoded events of blocks first..last (None: the final head) in chain order, unknown ones left out."""
-        end = self.final_head().number if last is None else last
+        """Return decoded events of blocks first..last (None: confirmed head) in chain order, unknown ones left out."""
+        end = self.confirmed_head().number if last is None else last
         if end < first or not contracts:
             return ()
         topics = tuple(c.abi.event_topic(name) for name in names for c in contracts if name in c.abi.event_names())
@@ -154,15 +166,18 @@ class Chain:
         signer: Signer,
         step: Step | None = None,
         already: Callable[[], bool] | None = None,
+        repeat: bool = False,
     ) -> TxReceipt | None:
         """Send a call and wait for it. With `step`, exactly once over all restarts; `already` asks the chain itself.
+
+        With `repeat` a step that was done may be done again (withdrawals); only an unfinished one is resumed.
 
         Returns None when `already` says that the step is done. Raises TransactionReverted (nothing was paid when the
         trial run already reverts), TransactionPending, WalletError, RpcUnavailable.
         """
         call = Call(contract.address, contract.abi.encode(function, *arguments), signer.address)
         key = "" if step is None else step.key(signer.address)
-        return self._sender.send(Order(key, function, signer, call, already))
+        return self._sender.send(Order(key, function, signer, call, already, repeat))
 
     def transfer(self, to: bytes, wei: int, *, signer: Signer, step: Step | None = None) -> TxReceipt | None:
         """Send the chain's own coin."""
@@ -176,6 +191,10 @@ class Chain:
         receipt = self._sender.send(Order(key, f"deploy {artifact.name}", signer, call))
         assert receipt is not None
         return receipt
+
+    def progress(self, step: Step, signer: Signer) -> Progress:
+        """Return what the journal knows of a step."""
+        return self._journal.progress(step.key(signer.address))
 
     # --- time, local chains ---
 

@@ -40,6 +40,7 @@ class Order:
     signer: Signer
     call: Call
     already: Callable[[], bool] | None = None  # does the chain show that this step is done, whoever did it?
+    repeat: bool = False  # a step that was done may be done again
 
 
 class Sender:
@@ -75,6 +76,9 @@ class Sender:
         with lock:
             for _ in range(FRESH_STARTS):
                 progress = self._progress(order)
+                if order.repeat and progress.outcome == "done":
+                    self._forget(order, progress)
+                    progress = self._progress(order)
                 if progress.outcome == "done" and (receipt := self._backend.receipt(progress.transaction)) is not None:
                     return receipt
                 if not progress.attempts:

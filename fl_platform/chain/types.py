@@ -3,10 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from fl_platform.errors import ChainError
 
 ZERO_ADDRESS = bytes(20)
+
+
+class Phase(IntEnum):
+    """Where the head of a task stands (IRoundLedger.Phase)."""
+
+    NONE = 0
+    OPEN = 1
+    ROSTERED = 2
+    DONE = 3
+    REFUNDED = 4
+    COMPENSATED = 5
+
+
+class RoundState(IntEnum):
+    """The state of one round (IRoundLedger.RoundState)."""
+
+    NONE = 0
+    OPEN = 1
+    ROSTERED = 2
+    SEALED = 3
+    CHALLENGED = 4
+    FINAL = 5
+    VOID = 6
+    COMPENSATED = 7
+    REFUNDED = 8
+
+
+class Admission(IntEnum):
+    """Who may join a task (ITaskRegistry.Admission)."""
+
+    OPEN = 0
+    ALLOW_LIST = 1
+    CONSENT = 2
 
 
 @dataclass(frozen=True)

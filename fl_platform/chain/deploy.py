@@ -1,0 +1,203 @@
+"""Put the contracts on a chain, remember where, and check that what stands there is what this package holds.
+
+A deployment file (`deployments/NETWORK.json`) names chain, addresses, transactions and artifact digests; it holds no
+secrets. Brownie's deploy script writes the same file from the same artifacts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rlp
+
+from fl_platform.chain.artifacts import Artifact, load
+from fl_platform.chain.client import Chain, Contract
+from fl_platform.chain.journal import TASKLESS, Step
+from fl_platform.chain.signer import Signer
+from fl_platform.chain.types import ZERO_ADDRESS, Deployed, hex_address
+from fl_platform.errors import ChainError, ConfigError, DeploymentMismatch, StoreFull
+from fl_platform.protocol.keccak import keccak256
+
+FORMAT = "fl-platform/deployment/1"
+CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation")  # in this order, nonce by nonce
+TOKEN = "FaucetToken"
+# What a constructor's parameters are called, and which contract each wants.
+WIRES = {
+    "escrow_": "Escrow",
+    "registry_": "TaskRegistry",
+    "ledger_": "RoundLedger",
+    "settlement_": "Settlement",
+}
+# The public getter of each wire.
+GETTERS = {"escrow": "Escrow", "registry": "TaskRegistry", "ledger": "RoundLedger", "settlement": "Settlement"}
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where the platform stands on one chain."""
+
+    network: str
+    chain_id: int
+    genesis: bytes  # hash of block 0, 32 bytes: tells two development chains of one id apart
+    deployer: bytes
+    contracts: Mapping[str, Deployed]
+    digests: Mapping[str, bytes]  # sha256 of each artifact file
+
+    @property
+    def first_block(self) -> int:
+        """The block from which events can exist."""
+        return min(contract.block for contract in self.contracts.values())
+
+    def contract(self, name: str) -> Contract:
+        """Return a contract with its ABI. Raises ConfigError when it is not part of this deployment."""
+        try:
+            return Contract(name, self.contracts[name].address, load(name).abi)
+        except KeyError:
+            raise ConfigError(f"no {name} in the deployment on {self.network}; deploy again") from None
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all. Raises StoreFull."""
+        body = {
+            "format": FORMAT,
+            "network": self.network,
+            "chain_id": self.chain_id,
+            "genesis": _hex(self.genesis),
+            "deployer": hex_address(self.deployer),
+            "contracts": {
+                name: {
+                    "address": hex_address(at.address),
+                    "transaction": _hex(at.transaction),
+                    "block": at.block,
+                    "artifact": _hex(self.digests[name]),
+                }
+                for name, at in self.contracts.items()
+            },
+        }
+        temporary = path.with_suffix(".new")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise StoreFull(f"cannot write {path}: {error.strerror}; free space and run again") from error
+
+    @classmethod
+    def read(cls, path: Path) -> Deployment:
+        """Read a deployment file. Raises ConfigError when it is missing or malformed."""
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            if value["format"] != FORMAT:
+                raise ValueError(f"format {value['format']!r}")
+            contracts = {name: _deployed(name, entry) for name, entry in value["contracts"].items()}
+            missing = set(CONTRACTS) - contracts.keys()
+            if missing:
+                raise ValueError(f"{', '.join(sorted(missing))} missing")
+            return cls(
+                network=str(value["network"]),
+                chain_id=int(value["chain_id"]),
+                genesis=_bytes(value["genesis"], 32),
+                deployer=_bytes(value["deployer"], 20),
+                contracts=contracts,
+                digests={name: _bytes(entry["artifact"], 32) for name, entry in value["contracts"].items()},
+            )
+        except FileNotFoundError:
+            raise ConfigError(f"no deployment file {path}; run `fl-platform deploy` first") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{path} is no deployment file of this version ({error}); deploy again") from error
+
+
+def deploy(chain: Chain, signer: Signer, *, with_token: bool, label: str = "") -> Deployment:
+    """Deploy all contracts (and the faucet token) and return where they are. Restarted, it goes on where it stopped.
+
+    The contracts know each other's addresses from the start, so they take consecutive nonces of `signer`; nothing else
+    may send from it meanwhile. `label` starts a second, independent deployment from the same journal.
+    Raises what `Chain.create` raises, and ChainError when the nonces were disturbed.
+    """
+    names = (*CONTRACTS, TOKEN) if with_token else CONTRACTS
+    base = _base_nonce(chain, signer, label)
+    planned = {name: _address(signer.address, base + number) for number, name in enumerate(names)}
+    wires = {parameter: planned[name] for parameter, name in WIRES.items()}
+    wires |= {"disputes_": ZERO_ADDRESS, "guardian": signer.address, "guardian_": signer.address}
+    done: dict[str, Deployed] = {}
+    for name in names:
+        artifact = load(name)
+        arguments = [wires[parameter] for parameter in artifact.abi.constructor_names]
+        receipt = chain.create(artifact, *arguments, signer=signer, step=_step(name, label))
+        if receipt.contract != planned[name]:
+            raise ChainError(
+                f"{name} landed at another address than planned: something else sent from "
+                f"{hex_address(signer.address)} meanwhile; deploy again under a new label"
+            )
+        done[name] = Deployed(name, planned[name], receipt.transaction, receipt.block)
+    digests = {name: load(name).digest for name in names}
+    return Deployment(chain.network.name, chain.chain_id, chain.genesis, signer.address, done, digests)
+
+
+def check(chain: Chain, deployment: Deployment) -> None:
+    """Demand that the chain is the file's, and that code and wiring at each address are this package's.
+
+    Raises ConfigError (another chain), DeploymentMismatch.
+    """
+    if (chain.chain_id, chain.genesis) != (deployment.chain_id, deployment.genesis):
+        raise ConfigError(
+            f"the deployment file is of chain {deployment.chain_id} (genesis {_hex(deployment.genesis)[:10]}), this is "
+            f"chain {chain.chain_id} (genesis {_hex(chain.genesis)[:10]}); a restarted development chain is a new one: "
+            f"deploy again"
+        )
+    for name, at in deployment.contracts.items():
+        artifact = load(name)
+        code = chain.backend.code(at.address)
+        if not code or artifact.masked(code) != artifact.runtime:
+            state = "no code" if not code else "other code than this package's"
+            raise DeploymentMismatch(f"{name}: {state} at {hex_address(at.address)}; do not send money there")
+        _check_wires(chain, deployment, Contract(name, at.address, artifact.abi))
+
+
+def _check_wires(chain: Chain, deployment: Deployment, contract: Contract) -> None:
+    for getter, name in GETTERS.items():
+        if getter not in contract.abi.functions() or contract.abi.arity(getter) != 0:
+            continue
+        wired = chain.read(contract, getter)
+        if wired != deployment.contracts[name].address:
+            raise DeploymentMismatch(
+                f"{contract.name} trusts {hex_address(wired)} as {name}, the deployment says "
+                f"{hex_address(deployment.contracts[name].address)}; do not send money there"
+            )
+
+
+def _base_nonce(chain: Chain, signer: Signer, label: str) -> int:
+    """Return the nonce of the first contract: the journal's when a deployment was begun, else the wallet's next."""
+    begun = chain.progress(_step(CONTRACTS[0], label), signer).attempts
+    return begun[0].nonce if begun else chain.backend.nonce(signer.address, pending=True)
+
+
+def _step(name: str, label: str) -> Step:
+    return Step(TASKLESS, TASKLESS, f"deploy {name} {label}".strip())
+
+
+def _address(sender: bytes, nonce: int) -> bytes:
+    return keccak256(rlp.encode([sender, nonce]))[12:]
+
+
+def _deployed(name: str, entry: Any) -> Deployed:
+    return Deployed(name, _bytes(entry["address"], 20), _bytes(entry["transaction"], 32), int(entry["block"]))
+
+
+def _bytes(value: str, length: int) -> bytes:
+    data = bytes.fromhex(value.removeprefix("0x"))
+    if len(data) != length:
+        raise ValueError(f"{value} has {len(data)} bytes, expected {length}")
+    return data
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def artifacts(names: tuple[str, ...] = (*CONTRACTS, TOKEN)) -> tuple[Artifact, ...]:
+    """Return the artifacts a deployment needs."""
+    return tuple(load(name) for name in names)

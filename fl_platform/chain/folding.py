@@ -1,0 +1,294 @@
+"""Turn a task's events, in chain order, into its history. Pure: the same events give the same history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import singledispatch
+from types import MappingProxyType
+from typing import TypeVar
+
+from fl_platform.chain import events as ev
+from fl_platform.chain.history import Forced, Opened, Replacement, RoundHistory, TaskHistory
+from fl_platform.chain.records import Head, RosterRecord, SealRecord
+from fl_platform.chain.types import BlockRef
+from fl_platform.errors import IntegrityError
+from fl_platform.protocol.keccak import keccak256
+
+T = TypeVar("T")
+
+
+@dataclass
+class Fold:
+    """A history under construction."""
+
+    opened: Opened | None = None
+    params: ev.TaskOpened | None = None
+    ledger: ev.LedgerOpened | None = None
+    rounds: dict[int, RoundHistory] = field(default_factory=dict)
+    trainers: dict[bytes, bytes] = field(default_factory=dict)  # -> binding
+    stakes: dict[bytes, int] = field(default_factory=dict)
+    leaving: set[bytes] = field(default_factory=set)
+    bonded: set[bytes] = field(default_factory=set)
+    bonus: int = 0
+    voids: int = 0
+    replacements: list[Replacement] = field(default_factory=list)
+    claimed: dict[bytes, int] = field(default_factory=dict)
+    withdrawn: dict[bytes, int] = field(default_factory=dict)
+    released: dict[bytes, int] = field(default_factory=dict)
+    reputation: list[int] = field(default_factory=list)
+    closed: ev.TaskClosed | None = None
+    ended: bool = False
+
+
+def fold(task: int, events: Iterable[ev.Event], head: Head, block: BlockRef) -> TaskHistory | None:
+    """Return the history that `events` (all of the task up to `block`, in order) tell; None when it was never opened.
+
+    Raises IntegrityError when they contradict each other or the head slot.
+    """
+    state, kept = Fold(), tuple(events)
+    for event in kept:
+        _apply(event, state)
+    if state.params is None or state.ledger is None:
+        return None
+    opened = _opened(state.params, state.ledger)
+    rounds = tuple(state.rounds[number] for number in sorted(state.rounds))
+    history = TaskHistory(
+        task=task,
+        block=block,
+        opened=opened,
+        head=head,
+        rounds=rounds,
+        members=_frozen({a: state.stakes.get(a, 0) for a in state.trainers}),
+        bindings=_frozen(state.trainers),
+        leaving=frozenset(state.leaving),
+        bonded=frozenset(state.bonded),
+        stakes=_frozen(state.stakes),
+        bonus=state.bonus,
+        voids=state.voids,
+        replacements=tuple(state.replacements),
+        claimed=_frozen(state.claimed),
+        withdrawn=_frozen(state.withdrawn),
+        released=_frozen(state.released),
+        reputation_rounds=tuple(state.reputation),
+        closed=state.closed,
+        ended=state.ended,
+        events=kept,
+    )
+    _check(history)
+    return history
+
+
+def _frozen(mapping: Mapping[bytes, T]) -> Mapping[bytes, T]:
+    return MappingProxyType(dict(sorted(mapping.items())))
+
+
+def _opened(event: ev.TaskOpened, ledger: ev.LedgerOpened) -> Opened:
+    params = event.params
+    if params.aggregators != ledger.aggregators:
+        raise IntegrityError(f"task {event.task}: registry and ledger opened it with different aggregators")
+    return Opened(
+        owner=event.owner,
+        token=params.token,
+        pot=params.pot,
+        rounds=params.rounds,
+        stake=params.stake,
+        bond=params.bond,
+        fee_bps=params.fee_bps,
+        admission=params.admission,
+        allow_root=params.allow_root,
+        spec=params.spec,
+        windows=params.windows,
+        aggregators=params.aggregators,
+        opened_at=ledger.opened_at,
+        place=event.place,
+    )
+
+
+def _check(history: TaskHistory) -> None:
+    """Hold the events against the head slot: an end point that hides events is noticed here."""
+    head, task = history.head, history.task
+    if head.rounds != history.opened.rounds:
+        raise IntegrityError(f"task {task}: the head has {head.rounds} rounds, the opening {history.opened.rounds}")
+    for number in range(head.round):
+        if number >= len(history.rounds) or history.rounds[number].seal is None:
+            raise IntegrityError(f"task {task}: the head is at round {head.round}, the events show no seal of {number}")
+    current = history.rounds[head.round] if head.round < len(history.rounds) else None
+    rostered = current is not None and current.roster is not None and current.seal is None
+    if head.phase.name in ("ROSTERED", "COMPENSATED") and not rostered:
+        raise IntegrityError(f"task {task}: round {head.round} is {head.phase.name}, the events show no roster of it")
+
+
+@singledispatch
+def _apply(event: ev.Event, state: Fold) -> None:
+    """Let one event change the state; those not registered below change nothing that a history holds."""
+
+
+@_apply.register
+def _(event: ev.TaskOpened, state: Fold) -> None:
+    state.params = event
+
+
+@_apply.register
+def _(event: ev.LedgerOpened, state: Fold) -> None:
+    state.ledger = event
+    state.rounds[0] = RoundHistory(0, opened_at=event.opened_at)
+
+
+@_apply.register
+def _(event: ev.TrainerJoined, state: Fold) -> None:
+    state.trainers[event.trainer] = event.binding
+
+
+@_apply.register
+def _(event: ev.StakeLocked, state: Fold) -> None:
+    state.stakes[event.account] = state.stakes.get(event.account, 0) + event.amount
+
+
+@_apply.register
+def _(event: ev.StakeSlashed, state: Fold) -> None:
+    state.stakes[event.account] = state.stakes.get(event.account, 0) - event.amount
+
+
+@_apply.register
+def _(event: ev.StakeReleased, state: Fold) -> None:
+    left = state.stakes.get(event.account, 0) - event.amount
+    state.stakes[event.account] = left
+    if left <= 0:
+        state.stakes.pop(event.account)
+        state.trainers.pop(event.account, None)
+        state.leaving.discard(event.account)
+
+
+@_apply.register
+def _(event: ev.UnbondingStarted, state: Fold) -> None:
+    state.leaving.add(event.account)
+
+
+@_apply.register
+def _(event: ev.AggregatorBonded, state: Fold) -> None:
+    state.bonded.add(event.aggregator)
+
+
+@_apply.register
+def _(event: ev.AggregatorLeft, state: Fold) -> None:
+    state.bonded.discard(event.aggregator)
+
+
+@_apply.register
+def _(event: ev.RoundRostered, state: Fold) -> None:
+    record = RosterRecord(event.root, event.count, event.total_stake, event.rostered_at, event.aggregator)
+    before = state.rounds.get(event.round, RoundHistory(event.round))
+    stakes = _frozen({a: state.stakes.get(a, 0) for a in state.trainers})
+    state.rounds[event.round] = replace(before, roster=record, seal=None, forced=(), stakes=stakes, void=False)
+
+
+@_apply.register
+def _(event: ev.ReceiptForced, state: Fold) -> None:
+    found = _round(state, event.round, event)
+    number = len(found.forced)
+    words = (number.to_bytes(32, "big"), event.trainer.rjust(32, b"\0"), event.receipt.struct_hash())
+    chain = keccak256(found.forced_chain + b"".join(words))
+    if event.index != number or event.chain != chain:
+        raise IntegrityError(
+            f"round {event.round}: forced receipt {event.index} does not continue the list of {number}"
+        )
+    forced = (*found.forced, Forced(event.receipt, event.signature, event.chain))
+    state.rounds[event.round] = replace(found, forced=forced)
+
+
+@_apply.register
+def _(event: ev.RoundSealed, state: Fold) -> None:
+    found = _round(state, event.round, event)
+    if found.roster is None:
+        raise IntegrityError(f"round {event.round} is sealed without a roster; the end point hides events")
+    given = event.record
+    record = SealRecord(
+        roster_digest=found.roster.digest(event.task, event.round),
+        bundle=given.bundle,
+        model=given.model,
+        trace=given.trace,
+        forced=given.forced,
+        claim_root=given.claim_root,
+        claim_total=given.claim_total,
+        claim_count=given.claim_count,
+        sealed_at=event.sealed_at,
+        aggregator=event.aggregator,
+    )
+    assert state.params is not None
+    allotted = state.params.params.pot * (event.round + 1) + state.bonus
+    state.rounds[event.round] = replace(found, seal=record, sealed_at_place=event.place, allotted=allotted)
+    following = event.round + 1
+    if following < state.params.params.rounds:
+        before = state.rounds.get(following, RoundHistory(following))
+        state.rounds[following] = replace(before, opened_at=event.sealed_at, void=False)
+
+
+@_apply.register
+def _(event: ev.AggregatorReplaced, state: Fold) -> None:
+    state.replacements.append(Replacement(event.round, event.from_, event.to, event.slashed))
+
+
+@_apply.register
+def _(event: ev.BonusRaised, state: Fold) -> None:
+    state.bonus = event.bonus
+
+
+@_apply.register
+def _(event: ev.RoundChallenged, state: Fold) -> None:
+    state.rounds[event.round] = replace(_round(state, event.round, event), challenged=True)
+
+
+@_apply.register
+def _(event: ev.ChallengeResolved, state: Fold) -> None:
+    if not event.upheld:
+        state.rounds[event.round] = replace(_round(state, event.round, event), challenged=False)
+        return
+    state.voids += 1
+    for number in [n for n in state.rounds if n >= event.round]:
+        found = state.rounds[number]
+        overturned = found.overturned if found.seal is None else (*found.overturned, found.seal)
+        kept = replace(found, seal=None, sealed_at_place=None, allotted=None, challenged=False, overturned=overturned)
+        if number > event.round:
+            kept = replace(kept, opened_at=None, void=found.roster is not None)
+        state.rounds[number] = kept
+
+
+@_apply.register
+def _(event: ev.ClaimCredited, state: Fold) -> None:
+    state.claimed[event.account] = event.cumulative
+
+
+@_apply.register
+def _(event: ev.CreditWithdrawn, state: Fold) -> None:
+    state.withdrawn[event.account] = state.withdrawn.get(event.account, 0) + event.amount
+
+
+@_apply.register
+def _(event: ev.PotReleased, state: Fold) -> None:
+    state.released[event.account] = state.released.get(event.account, 0) + event.amount
+
+
+@_apply.register
+def _(event: ev.ReputationRecorded, state: Fold) -> None:
+    state.reputation.append(event.round)
+
+
+@_apply.register
+def _(event: ev.TaskClosed, state: Fold) -> None:
+    state.closed = event
+
+
+@_apply.register
+def _(event: ev.TaskEnded, state: Fold) -> None:
+    state.ended = True
+
+
+def _round(state: Fold, number: int, event: ev.Event) -> RoundHistory:
+    try:
+        return state.rounds[number]
+    except KeyError:
+        raise IntegrityError(
+            f"{type(event).__name__} of round {number} in block {event.place.block} comes out of the blue; "
+            f"the end point hides events"
+        ) from None

@@ -1,0 +1,159 @@
+"""A task's whole life, rebuilt from the events of the surviving chain: what every role and the auditor start from.
+
+Nothing is remembered across a reorganisation: a history is a pure function of the events up to one block, and of the
+head slot at that block. `folding.fold` turns events into it; `contracts.Contracts.history` fetches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fl_platform.chain import events as ev
+from fl_platform.chain.records import Head, RosterRecord, SealRecord
+from fl_platform.chain.types import Admission, BlockRef, RoundState
+from fl_platform.protocol.receipt import Receipt
+from fl_platform.protocol.spec import Windows
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the owner fixed, as the contracts enforce it."""
+
+    owner: bytes
+    token: bytes
+    pot: int  # wei a round
+    rounds: int
+    stake: int  # wei, least of a trainer
+    bond: int  # wei, least of an aggregator
+    fee_bps: int
+    admission: Admission
+    allow_root: bytes
+    spec: bytes  # sha256 of the task spec
+    windows: Windows
+    aggregators: tuple[bytes, ...]
+    opened_at: int  # seconds
+    place: ev.Place
+
+    @property
+    def bounty(self) -> int:
+        """Wei in escrow at the opening."""
+        return self.pot * self.rounds
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A receipt that a trainer put on chain itself."""
+
+    receipt: Receipt
+    signature: bytes
+    chain: bytes  # the list's digest with it
+
+
+@dataclass(frozen=True)
+class RoundHistory:
+    """One round as the chain tells it."""
+
+    number: int
+    opened_at: int | None = None  # seconds; None: not reached (or void and not reached again)
+    roster: RosterRecord | None = None
+    seal: SealRecord | None = None
+    sealed_at_place: ev.Place | None = None
+    forced: tuple[Forced, ...] = ()
+    stakes: Mapping[bytes, int] = field(default_factory=dict)  # of the trainers when the roster closed, wei
+    allotted: int | None = None  # wei that the seal had to allot in all rounds so far; None before the seal
+    challenged: bool = False
+    void: bool = False  # its roster or seal fell with an earlier round's
+    overturned: tuple[SealRecord, ...] = ()  # seals that a dispute or an earlier round's dispute voided, oldest first
+
+    @property
+    def forced_chain(self) -> bytes:
+        """Digest of the forced list, zero when nobody forced anything."""
+        return self.forced[-1].chain if self.forced else bytes(32)
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A missed deadline."""
+
+    round: int
+    late: bytes
+    successor: bytes  # zero: nobody was left
+    slashed: int
+
+
+@dataclass(frozen=True)
+class TaskHistory:
+    """A task up to one block."""
+
+    task: int
+    block: BlockRef
+    opened: Opened
+    head: Head
+    rounds: tuple[RoundHistory, ...]  # every round reached so far, and the head's
+    members: Mapping[bytes, int]  # trainers whose stake is locked, wei
+    bindings: Mapping[bytes, bytes]  # trainer -> digest of its two-sided binding
+    leaving: frozenset[bytes]  # accounts that asked for their stake
+    bonded: frozenset[bytes]  # aggregators with a bond
+    stakes: Mapping[bytes, int]  # everybody's locked wei
+    bonus: int  # slashed wei that seals allot
+    voids: int  # how many disputes were upheld
+    replacements: tuple[Replacement, ...]
+    claimed: Mapping[bytes, int]  # wei credited by claims, cumulative
+    withdrawn: Mapping[bytes, int]  # wei
+    released: Mapping[bytes, int]  # wei from the pot that are no claims: refunds, dust, compensation, seats
+    reputation_rounds: tuple[int, ...]
+    closed: ev.TaskClosed | None
+    ended: bool
+    events: tuple[ev.Event, ...]
+
+    def members_at_roster(self, round_number: int) -> Mapping[bytes, int]:
+        """Return trainers and stakes (wei) when the round's roster closed; those of now while it is open."""
+        if round_number < len(self.rounds) and self.rounds[round_number].roster is not None:
+            return self.rounds[round_number].stakes
+        return self.members
+
+    def allotted(self, round_number: int) -> int:
+        """Return what the seal of a round has to allot in all rounds up to it, wei."""
+        if round_number < len(self.rounds):
+            fixed = self.rounds[round_number].allotted
+            if fixed is not None:
+                return fixed
+        return self.opened.pot * (round_number + 1) + self.bonus
+
+    def final_at(self, round_number: int) -> int | None:
+        """Return when the round's challenge window ends (seconds), None when it is not sealed."""
+        seal = self.rounds[round_number].seal if round_number < len(self.rounds) else None
+        return None if seal is None else seal.sealed_at + self.opened.windows.challenge
+
+    def last_final(self, now: int) -> RoundHistory | None:
+        """Return the latest round that is final at block time `now`: the one to claim from."""
+        blocked = next((r.number for r in self.rounds if r.challenged), len(self.rounds))
+        final = (r for r in self.rounds[:blocked] if r.seal and r.seal.sealed_at + self.opened.windows.challenge <= now)
+        return max(final, key=lambda r: r.number, default=None)
+
+    def state(self, round_number: int, now: int) -> RoundState:
+        """Return a round's state at block time `now`. Twin of RoundLedger.roundState."""
+        if round_number >= self.opened.rounds:
+            return RoundState.NONE
+        if round_number == self.head.round:
+            return _HEAD_STATES[self.head.phase]
+        if round_number >= len(self.rounds):
+            return RoundState.NONE
+        found = self.rounds[round_number]
+        if round_number > self.head.round:
+            return RoundState.VOID if found.void else RoundState.NONE
+        if found.challenged:
+            return RoundState.CHALLENGED
+        last = self.last_final(now)
+        return RoundState.FINAL if last is not None and round_number <= last.number else RoundState.SEALED
+
+
+_HEAD_STATES = (
+    RoundState.NONE,
+    RoundState.OPEN,
+    RoundState.ROSTERED,
+    RoundState.NONE,
+    RoundState.REFUNDED,
+    RoundState.COMPENSATED,
+)

@@ -1,0 +1,225 @@
+"""The contracts' structs as frozen dataclasses, field by field in Solidity's order, and the digests the ring keeps.
+
+Twins of IRoundLedger, ITaskRegistry and IEscrow. Amounts in wei, times in Unix seconds, addresses 20 bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from typing import Any, TypeVar
+
+from eth_abi.abi import encode
+
+from fl_platform.chain.abi import plain
+from fl_platform.chain.types import Admission, Phase
+from fl_platform.errors import IntegrityError
+from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.merkle_sum import Leaf, Proof
+from fl_platform.protocol.spec import Windows
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TaskParams:
+    """Everything that a task fixes at its opening."""
+
+    token: bytes
+    bounty: int  # pot * rounds
+    pot: int
+    stake: int
+    bond: int
+    rounds: int
+    admission: Admission
+    fee_bps: int
+    allow_root: bytes
+    spec: bytes  # sha256
+    windows: Windows
+    aggregators: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What the caller of `join` shows for its admission."""
+
+    proof: tuple[bytes, ...] = ()
+    deadline: int = 0
+    signature: bytes = b""
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """What the registry keeps of a task."""
+
+    owner: bytes
+    stake: int
+    bond: int
+    unbonding: int
+    members: int
+    admission: Admission
+    ended: bool
+    spec: bytes
+    allow_root: bytes
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head slot of a task."""
+
+    aggregator: bytes
+    time: int  # when the current phase began, less frozen time
+    round: int  # being worked on; equals `rounds` when all are sealed
+    rounds: int
+    index: int
+    phase: Phase
+    bonded: bool
+    takeover: bool
+    forced: bool
+    challenged: bool
+    has_bonus: bool
+    closed: bool
+
+
+@dataclass(frozen=True)
+class Member:
+    """One account's place in one task."""
+
+    stake: int
+    credit: int
+    claimed: int
+    flags: int  # see MemberFlags
+
+
+class MemberFlag(IntEnum):
+    """Bits of `Member.flags` (contracts/libraries/MemberFlags.sol)."""
+
+    TRAINER = 1
+    AGGREGATOR = 2
+    LEAVING = 4
+    SEAT = 8
+    COMPENSATED = 16
+    SEAT_PAID = 32
+    CHALLENGER = 64
+
+
+@dataclass(frozen=True)
+class Account:
+    """One task's pot."""
+
+    funded: int
+    paid: int
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Compensation or seat money of a closed task."""
+
+    total: int
+    paid: int
+    closed_at: int
+    per_seat: int
+    swept: bool
+
+
+@dataclass(frozen=True)
+class RosterRecord:
+    """What a roster left on chain."""
+
+    root: bytes
+    count: int
+    total_stake: int
+    rostered_at: int
+    aggregator: bytes
+
+    def digest(self, task: int, round_number: int) -> bytes:
+        """Return what the ring keeps: keccak256(abi.encode(task, round, record))."""
+        kinds = ["uint256", "uint256", "bytes32", "uint32", "uint128", "uint40", "address"]
+        return keccak256(encode(kinds, [task, round_number, *plain(self)]))
+
+
+@dataclass(frozen=True)
+class SealInput:
+    """What an aggregator seals."""
+
+    bundle: bytes  # sha256 in the bundle's CID
+    model: bytes  # sha256 of the new model
+    trace: bytes
+    forced: bytes  # chain digest of the forced list
+    claim_root: bytes
+    claim_total: int
+    claim_count: int
+
+
+@dataclass(frozen=True)
+class SealRecord:
+    """What a seal left on chain."""
+
+    roster_digest: bytes
+    bundle: bytes
+    model: bytes
+    trace: bytes
+    forced: bytes
+    claim_root: bytes
+    claim_total: int
+    claim_count: int
+    sealed_at: int
+    aggregator: bytes
+
+    def digest(self, task: int, round_number: int) -> bytes:
+        """Return what the ring keeps: keccak256(abi.encode(task, round, record))."""
+        kinds = ["uint256", "uint256", *["bytes32"] * 6, "uint128", "uint32", "uint40", "address"]
+        return keccak256(encode(kinds, [task, round_number, *plain(self)]))
+
+
+NO_SEAL = SealRecord(bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), 0, 0, 0, bytes(20))
+
+
+@dataclass(frozen=True)
+class LeafRecord:
+    """One leaf of a Merkle-sum tree, as calls carry it."""
+
+    index: int
+    owner: bytes
+    amount: int
+    data: bytes
+
+    @classmethod
+    def of(cls, index: int, leaf: Leaf) -> LeafRecord:
+        """Return leaf number `index`."""
+        return cls(index, leaf.owner, leaf.amount, leaf.data)
+
+
+def pack_siblings(proof: Proof) -> bytes:
+    """Return a proof's path from the bottom, 48 bytes a sibling: sum (u128), then hash."""
+    return b"".join(node.total.to_bytes(16, "big") + node.digest for node in proof.siblings)
+
+
+def pack_reputation(leaves: tuple[Leaf, ...]) -> bytes:
+    """Return claim leaves in tree order, 52 bytes each: owner, amount (u128), reputation (u128)."""
+    return b"".join(leaf.owner + leaf.amount.to_bytes(16, "big") + leaf.data[16:] for leaf in leaves)
+
+
+def struct(kind: type[T], values: tuple[Any, ...]) -> T:
+    """Build a dataclass from a decoded struct (from the chain). Raises IntegrityError when ABI and class differ."""
+    hints = _hints(typing.cast(Any, kind))
+    if len(hints) != len(values):
+        raise IntegrityError(f"{kind.__name__} has {len(hints)} fields, the chain's has {len(values)}; reinstall")
+    return kind(*(_value(hint, value) for hint, value in zip(hints, values, strict=True)))
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return struct(hint, value)
+    if isinstance(hint, type) and issubclass(hint, IntEnum):
+        return hint(value)
+    return value
+
+
+@cache
+def _hints(kind: Any) -> tuple[Any, ...]:
+    hints = typing.get_type_hints(kind)
+    return tuple(hints[field.name] for field in dataclasses.fields(kind))
