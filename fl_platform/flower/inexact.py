@@ -7,21 +7,19 @@ in the strategy's own order makes the audit of such a task a comparison within a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import time
+from typing import cast
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import DEFAULT_TTL, Array, ArrayRecord, ConfigRecord, Message, Metadata, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
 from fl_platform.errors import ConfigError, NotEnoughTrainers
-from fl_platform.flower.identity import flower_identity
 
 FloatUpdate = dict[str, NDArray[np.float32]]  # tensor name -> float32 array, in the model spec's order
-Run = Any  # flwr.supercore.run.Run is not part of Flower's public surface
-_MOST_QUESTIONS = 4  # a strategy that asks for the nodes again and again is waiting, one second each time, for ever
+_NO_GRID = cast(Grid, None)  # a strategy that samples nobody does not look at it
 WEIGHT_KEY = "num-examples"  # the default of every strategy in flwr.serverapp
 
 
@@ -36,20 +34,53 @@ def combine_floats(
     """
     if not updates or len(updates) != len(weights) or min(weights) <= 0:
         raise NotEnoughTrainers(f"{len(updates)} updates with {len(weights)} positive weights cannot be combined")
-    with flower_identity():
-        # Strategies with a server optimizer remember the parent here; the messages they make go nowhere.
-        orders = list(inner.configure_train(server_round, _record(parent), ConfigRecord(), _AdmittedGrid(len(updates))))
-        order_of = {order.metadata.dst_node_id: order for order in orders}
-        replies = []
-        for node_id, (update, weight) in enumerate(zip(updates, weights, strict=True), start=1):
-            order = order_of.get(node_id) or Message(RecordDict(), node_id, "train")
-            arrays = _record({name: parent[name] + update[name] for name in parent})
-            content = RecordDict({"arrays": arrays, "metrics": MetricRecord({WEIGHT_KEY: float(weight)})})
-            replies.append(Message(content, reply_to=order))
-        model, _ = inner.aggregate_train(server_round, replies)
+    _show_parent(inner, server_round, parent)
+    replies = []
+    for node_id, (update, weight) in enumerate(zip(updates, weights, strict=True), start=1):
+        arrays = _record({name: parent[name] + update[name] for name in parent})
+        content = RecordDict({"arrays": arrays, "metrics": MetricRecord({WEIGHT_KEY: float(weight)})})
+        replies.append(Message(content, reply_to=_order(server_round, node_id)))
+    model, _ = inner.aggregate_train(server_round, replies)
     if model is None:
         raise NotEnoughTrainers(f"{type(inner).__name__} made no model of {len(updates)} updates; see its minimum")
     return _checked(inner, parent, model)
+
+
+def _show_parent(inner: Strategy, server_round: int, parent: FloatUpdate) -> None:
+    """Let strategies with a server optimizer remember the parent model, as they do when they configure a round.
+
+    Nobody is sampled: the nodes have answered already. (Flower also makes messages to nodes only in its own processes,
+    and the aggregator's is not one.)
+    """
+    sampler = inner
+    while isinstance(wrapped := getattr(sampler, "strategy", None), Strategy):
+        sampler = wrapped
+    fraction = getattr(sampler, "fraction_train", None)
+    if fraction is None:
+        raise ConfigError(
+            f"{type(sampler).__name__} has no fraction_train, so it cannot be wrapped: derive it from FedAvg"
+        )
+    try:
+        sampler.fraction_train = 0.0  # type: ignore[attr-defined]
+        inner.configure_train(server_round, _record(parent), ConfigRecord(), _NO_GRID)
+    finally:
+        sampler.fraction_train = fraction  # type: ignore[attr-defined]
+
+
+def _order(server_round: int, node_id: int) -> Message:
+    """Return the order that a reply seems to answer; it was never sent."""
+    metadata = Metadata(
+        run_id=1,
+        message_id=f"{server_round}/{node_id}",
+        src_node_id=1,
+        dst_node_id=node_id,
+        reply_to_message_id="",
+        group_id=str(server_round),
+        created_at=time.time(),
+        ttl=DEFAULT_TTL,
+        message_type="train",
+    )
+    return Message(content=RecordDict(), metadata=metadata)  # type: ignore[call-overload, no-any-return]
 
 
 def _record(tensors: FloatUpdate) -> ArrayRecord:
@@ -63,45 +94,3 @@ def _checked(inner: Strategy, parent: FloatUpdate, arrays: ArrayRecord) -> Float
     if not all(np.isfinite(tensor).all() for tensor in model.values()):
         raise ConfigError(f"{type(inner).__name__} made a model with NaN or infinity")
     return model
-
-
-class _AdmittedGrid(Grid):
-    """A grid of the admitted trainers, which are connected by definition and are sent nothing."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._asked = 0
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Return one node id per update. Raises NotEnoughTrainers when the strategy waits for more than there are."""
-        self._asked += 1
-        if self._asked > _MOST_QUESTIONS:
-            raise NotEnoughTrainers(f"the wrapped strategy waits for more than the {self._count} admitted trainers")
-        return range(1, self._count + 1)
-
-    def set_run(self, run: Run) -> None:
-        """Not part of any run."""
-        raise NotImplementedError
-
-    @property
-    def run(self) -> Run:
-        """Not part of any run."""
-        raise NotImplementedError
-
-    def create_message(
-        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
-    ) -> Message:
-        """Return a message that goes nowhere."""
-        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Send nothing."""
-        return []
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Receive nothing."""
-        return []
-
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        """Send and receive nothing."""
-        return []

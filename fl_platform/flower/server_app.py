@@ -12,21 +12,10 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from fl_platform.errors import ConfigError
-from fl_platform.flower.desk import Courier, RemoteDesk
+from fl_platform.flower.desk import RemoteDesk
 from fl_platform.flower.strategy import ChainStrategy
 
 DESK_KEY = "desk-socket"
-
-
-def make_server_app(courier: Courier) -> ServerApp:
-    """Build the ServerApp of a simulation, whose desk is in the same process."""
-    app = ServerApp()
-
-    @app.main()
-    def main(grid: Grid, context: Context) -> None:
-        ChainStrategy(courier=courier).start(grid, ArrayRecord())
-
-    return app
 
 
 app = ServerApp()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-
-from fl_platform.flower.identity import flower_identity
+from flwr.supercore.task_identity import TaskIdentity
 
 
 @pytest.fixture(autouse=True)
-def identity() -> Iterator[None]:
+def identity(monkeypatch: pytest.MonkeyPatch) -> None:
     """Be somebody for Flower."""
-    with flower_identity():
-        yield
+    for name in ("_task_id", "_run_id", "_node_id"):
+        monkeypatch.setattr(TaskIdentity, name, 1)

@@ -24,7 +24,7 @@ class Trainer:
         if message == b"refuse":
             raise RejectedInput("not my task")
         if message == b"fail":
-            raise ConfigError("/home/alice/wallet.json")
+            raise ConfigError("/srv/alice/wallet.json")
         return b"signed:" + message
 
 

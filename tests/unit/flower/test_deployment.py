@@ -14,21 +14,24 @@ from flwr.app import Context, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
-from fl_platform.errors import ConfigError
-from fl_platform.flower import deployment
-from fl_platform.flower.deployment import APP_PROJECT, flower_environment
+from fl_platform.errors import ConfigError, ProcessAbsent
+from fl_platform.flower.deployment import DEPLOYED_CLIENT, app_project
+from fl_platform.flower.processes import await_port, find_program, flower_environment, free_port, running
 from fl_platform.flower.server_app import DESK_KEY, main
+from fl_platform.flower.simulated_app import SOCKETS_KEY, socket_of_partition
+from fl_platform.flower.simulation import SIMULATED_CLIENT, ray_environment
 
 
-def test_the_apps_components_exist() -> None:
-    components = tomllib.loads(APP_PROJECT)["tool"]["flwr"]["app"]["components"]
+@pytest.mark.parametrize("client", [DEPLOYED_CLIENT, SIMULATED_CLIENT])
+def test_the_apps_components_exist(client: str) -> None:
+    components = tomllib.loads(app_project(client))["tool"]["flwr"]["app"]["components"]
     for name, kind in (("serverapp", ServerApp), ("clientapp", ClientApp)):
         module, _, attribute = components[name].partition(":")
         assert isinstance(getattr(importlib.import_module(module), attribute), kind)
 
 
 def test_the_run_configuration_names_the_desk() -> None:
-    assert tomllib.loads(APP_PROJECT)["tool"]["flwr"]["app"]["config"] == {DESK_KEY: ""}
+    assert tomllib.loads(app_project())["tool"]["flwr"]["app"]["config"] == {DESK_KEY: ""}
 
 
 def test_flowers_processes_are_quiet_and_find_this_package(tmp_path: Path) -> None:
@@ -54,7 +57,7 @@ def test_flowers_processes_are_quiet_and_find_this_package(tmp_path: Path) -> No
 
 def test_a_missing_program_is_named() -> None:
     with pytest.raises(ConfigError, match="flower-nothing is not installed"):
-        deployment._program("flower-nothing")
+        find_program("flower-nothing")
 
 
 @pytest.mark.parametrize("config", [{}, {DESK_KEY: ""}, {DESK_KEY: 3}])
@@ -62,3 +65,54 @@ def test_a_run_without_a_desk_is_refused(config: dict[str, str | int]) -> None:
     context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=dict(config))
     with pytest.raises(ConfigError, match="--run-config"):
         main(None, context)  # type: ignore[arg-type]
+
+
+def test_a_program_ends_with_all_it_started(tmp_path: Path) -> None:
+    """Flower's programs leave SuperExec and apps behind; the whole session goes."""
+    script = (
+        "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+    )
+    script += "print(p.pid, flush=True); time.sleep(60)"
+    log = tmp_path / "log"
+    with running([sys.executable, "-c", script], log=log, environment=os.environ) as process:
+        while not log.read_text().strip():
+            assert process.poll() is None
+        child = int(log.read_text())
+        os.kill(child, 0)
+    assert process.poll() is not None
+    for _ in range(500):
+        state = Path(f"/proc/{child}/stat")
+        if not state.exists() or state.read_text().split()[2] == "Z":
+            break
+        process.poll()
+    else:
+        pytest.fail("the child lives on")
+
+
+def test_a_program_that_dies_at_its_start_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with (
+        running([sys.executable, "-c", "print('no licence')"], log=log, environment=os.environ) as process,
+        pytest.raises(ProcessAbsent, match="no licence"),
+    ):
+        await_port(free_port(), process, log=log)
+
+
+def test_ray_stays_on_this_machine() -> None:
+    environment = ray_environment()
+    assert environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert environment["RAY_AUTH_TOKEN"] != ray_environment()["RAY_AUTH_TOKEN"]
+
+
+def test_a_virtual_node_finds_its_trainer(tmp_path: Path) -> None:
+    context = Context(1, 7, {"partition-id": 3}, RecordDict(), {SOCKETS_KEY: str(tmp_path)})
+    assert socket_of_partition(context) == tmp_path / "3.sock"
+
+
+@pytest.mark.parametrize("node_config", [{}, {"partition-id": "3/../../x"}])
+@pytest.mark.parametrize("run_config", [{}, {SOCKETS_KEY: ""}])
+def test_the_simulated_app_works_in_simulation_only(node_config: dict[str, str], run_config: dict[str, str]) -> None:
+    context = Context(1, 7, dict(node_config), RecordDict(), dict(run_config))
+    with pytest.raises(ConfigError, match="simulation only"):
+        socket_of_partition(context)

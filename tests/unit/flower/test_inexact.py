@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord
+from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.serverapp.strategy import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedMedian, FedTrimmedAvg, Krum, Strategy
+from flwr.supercore.task_identity import TaskIdentity
 
 from fl_platform.errors import ConfigError, NotEnoughTrainers
 from fl_platform.flower.desk import OrderDesk
@@ -79,10 +80,32 @@ def test_updates_and_weights_must_fit(updates: list[FloatUpdate], weights: list[
         combine_floats(FedAvg(), 1, parent=PARENT, updates=updates, weights=weights)
 
 
-def test_a_strategy_that_waits_for_more_trainers_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flwr.serverapp.strategy.strategy_utils.sleep", lambda _: None)
-    with pytest.raises(NotEnoughTrainers, match="waits for more than the 2 admitted"):
-        combine(FedAvg(min_available_nodes=5), UPDATES[:2], [1, 1])
+def test_works_outside_flowers_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The aggregator's process is nobody for Flower, which then refuses to build ordinary messages."""
+    for name in ("_task_id", "_run_id", "_node_id"):
+        monkeypatch.setattr(TaskIdentity, name, None)
+    with pytest.raises(RuntimeError):
+        Message(RecordDict(), 1, "train")
+    assert list(combine(FedAdam())) == list(PARENT)
+
+
+def test_few_trainers_do_not_wait_for_more() -> None:
+    """Flower's sampler waits for ever for `min_available_nodes`; here everybody who will answer has answered."""
+    assert list(combine(FedAvg(min_available_nodes=50, min_train_nodes=50), UPDATES[:1], [1])) == list(PARENT)
+
+
+def test_the_wrapped_strategy_is_left_as_it_was() -> None:
+    inner = FedAvg(fraction_train=0.5)
+    combine(inner)
+    assert inner.fraction_train == 0.5
+
+
+def test_a_strategy_of_another_family_is_refused() -> None:
+    class Own(ChainStrategy):
+        pass
+
+    with pytest.raises(ConfigError, match="Own has no fraction_train"):
+        combine(Own(courier=OrderDesk(timeout_s=1, members=None)))
 
 
 class Broken(FedAvg):
@@ -99,8 +122,6 @@ class Broken(FedAvg):
 
 def record(tensors_of: FloatUpdate) -> ArrayRecord:
     """Tensors as Flower holds them."""
-    from flwr.app import Array
-
     return ArrayRecord({name: Array(tensor) for name, tensor in tensors_of.items()})
 
 

@@ -24,7 +24,7 @@ def echo(request: bytes) -> bytes:
         case b"retry":
             raise StoreUnavailable("gateway http://secret.example/key did not answer")
         case b"fail":
-            raise ConfigError("wallet /home/alice/wallet.json is locked")
+            raise ConfigError("wallet /srv/alice/wallet.json is locked")
         case b"bug":
             raise ZeroDivisionError("a private detail")
         case b"huge":
