@@ -22,6 +22,7 @@ from fl_platform.aggregation.admit import (
     check_update,
 )
 from fl_platform.aggregation.gram import Gram, GramRow, gram_matrix
+from fl_platform.aggregation.projection import independent
 from fl_platform.aggregation.server import Model, apply_sums
 from fl_platform.aggregation.sums import Sums, tensor_energies, weighted_sum
 from fl_platform.aggregation.weights import weighted_median
@@ -39,7 +40,9 @@ from fl_platform.updates.tensors import Integers, Tensors
 # A model by the sha256 of its bytes: decoded and verified by the caller. Raises StoreMissing, CidMismatch.
 ModelSource = Callable[[bytes], Tensors]
 
-DIRECTIONS = 1  # public directions (last applied aggregates) in the Gram matrix of an anchored task
+# Public directions (last applied aggregates) in the Gram matrix of an anchored task. With one, replaying the aggregate
+# before the last earns 17 to 28 % of an honest mean (benchmark `worth`); with four, no public mix earns 6 %.
+DIRECTIONS = 4
 DIRECTION_BITS = 16  # finer than an update: a direction costs nothing to store and its quantisation error is a loophole
 CACHE_BYTES = 512 << 20  # opened updates kept between the passes over them; beyond that they are opened again
 
@@ -175,6 +178,7 @@ def _candidates(
     trainers = admission.trainers()
     first = 0 if admission.reference is None else 1
     numbers = tuple(range(first, first + len(trainers)))
+    directions = independent(range(first + len(trainers), len(gram.names)), gram)
     decision = rules.decide(
         [
             rules.Candidate(number, entries[i].receipt.trainer, entries[i].stake)
@@ -183,9 +187,12 @@ def _candidates(
         gram,
         rule=spec.aggregation,
         stake_cap_bps=spec.worth.stake_cap_bps,
-        longest_squared=norm_bound_squared(before.scale, spec.model, spec.codec.bits),
+        bounds=rules.Bounds(
+            norm_bound_squared(before.scale, spec.model, spec.codec.bits),
+            rules.rounding_energy(spec.model, before.scale, spec.codec.rounding),
+            directions,
+        ),
     )
-    directions = tuple(range(first + len(trainers), len(gram.names)))
     return Candidates(trainers, numbers, decision, 0 if first else None, directions)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fl_platform.aggregation import rules
 from fl_platform.aggregation.gram import Gram
 from fl_platform.aggregation.sums import RowSource, Sums
-from fl_platform.contribution.anchored import Scored, anchored_scores
+from fl_platform.contribution.anchored import Anchor, Scored, anchored_scores
 from fl_platform.contribution.leave_one_out import Contributor, Utility, leave_one_out_scores
 from fl_platform.contribution.validation import RevealedRow, check_revealed
 from fl_platform.errors import DocumentInvalid
@@ -32,7 +32,7 @@ class Candidates:
     rows: tuple[int, ...]  # Gram rows
     decision: rules.Decision
     reference: int | None  # Gram row of the reference
-    directions: tuple[int, ...]  # Gram rows of the public directions, newest first
+    directions: tuple[int, ...]  # independent Gram rows of the public directions, newest first
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ def measure_worth(
     screened = candidates.decision.screened
     live = [k for k, item in enumerate(screened) if item.capped]
     leaders = rules.duplicate_groups(
-        [candidates.rows[k] for k in live], gram, duplicate_bps=spec.aggregation.duplicate_bps
+        [candidates.rows[k] for k in live],
+        [screened[k].energy for k in live],
+        gram,
+        duplicate_bps=spec.aggregation.duplicate_bps,
     )
     groups = dict(zip(live, leaders, strict=True))
     scores: tuple[int, ...] | None = None
@@ -87,13 +90,16 @@ def _anchored(
         return None
     screened = candidates.decision.screened
     return anchored_scores(
-        [Scored(candidates.rows[k], screened[k].capped, screened[k].norm, groups[k]) for k in live],
+        [Scored(candidates.rows[k], screened[k].capped, screened[k].energy, groups[k]) for k in live],
         gram,
-        reference=candidates.reference,
-        directions=candidates.directions,
-        alpha_num=spec.worth.alpha_num,
-        alpha_den=spec.worth.alpha_den,
-        median_norm=candidates.decision.median_norm,
+        Anchor(
+            reference=candidates.reference,
+            directions=candidates.directions,
+            alpha_num=spec.worth.alpha_num,
+            alpha_den=spec.worth.alpha_den,
+            median_norm=candidates.decision.median_norm,
+            size=spec.model.size,
+        ),
     )
 
 

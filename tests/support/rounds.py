@@ -1,0 +1,154 @@
+"""A whole round in memory with real keys and signatures: what admission and the judge are tested on.
+
+`happy_round()` is valid in every respect; tests change one thing of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from eth_keys.datatypes import PrivateKey
+
+from fl_platform.aggregation.admit import RoundContext
+from fl_platform.contribution.judge import Judgement, judge_round
+from fl_platform.errors import RejectedInput, StoreMissing
+from fl_platform.protocol.bundle import Entry, TaskState, WrappedKey
+from fl_platform.protocol.receipt import Domain, Receipt, sign_receipt
+from fl_platform.protocol.spec import Party, TaskSpec
+from fl_platform.updates import encode_model, model_digest, pack_update, update_length
+from fl_platform.updates.tensors import Integers, Tensors
+from tests.support.specs import small_spec
+
+DOMAIN = Domain(chain_id=1337, ledger=bytes(range(20)))
+KEYS = (WrappedKey(bytes(20), bytes(64), bytes(48)),)
+AGGREGATOR = b"\xa0" * 20
+STAKE = 10**18
+
+
+def private_key(number: int) -> bytes:
+    """Return a test key."""
+    return (number + 1).to_bytes(32, "big")
+
+
+def address_of(number: int) -> bytes:
+    """Return the address of `private_key(number)`."""
+    return PrivateKey(private_key(number)).public_key.to_canonical_address()
+
+
+def anchored_spec(**changes: Any) -> TaskSpec:
+    """Return a small anchored FedAvg spec whose reference signs with key 0."""
+    spec = small_spec(reference=Party(address_of(0), bytes(64)))
+    rule = replace(spec.aggregation, name="fedavg")
+    return dataclasses.replace(spec, aggregation=rule, **changes)
+
+
+def ints_like(spec: TaskSpec, seed: int, *, towards: Integers | None = None, share: float = 0.0) -> Integers:
+    """Return random integers of the spec's size, mixed with a common direction."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0, 4, spec.model.size) * (1 - share)
+    if towards is not None:
+        values += share * towards.astype(np.float64)
+    return np.clip(np.rint(values), -127, 127).astype(np.int8)
+
+
+@dataclass
+class Round:
+    """A round under construction."""
+
+    spec: TaskSpec
+    before: TaskState
+    context: RoundContext
+    entries: list[Entry]
+    data: list[bytes | RejectedInput | StoreMissing]  # plaintext per entry, or what opening it raises
+    models: dict[bytes, Tensors]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def updates(self, index: int) -> bytes:
+        """Return the plaintext of an entry, like a store and a key would."""
+        item = self.data[index]
+        if isinstance(item, bytes):
+            return item
+        raise item
+
+    def judge(self) -> Judgement:
+        """Judge the round as it stands."""
+        return judge_round(
+            self.spec, self.context, self.before, self.entries, updates=self.updates,
+            models=self.models.__getitem__, **self.extra,
+        )  # fmt: skip
+
+    def sign(self, index: int, number: int, **changes: Any) -> None:
+        """Change fields of entry `index`'s receipt and sign it again with key `number`."""
+        receipt = replace(self.entries[index].receipt, **changes)
+        signed = sign_receipt(receipt, DOMAIN, private_key(number))
+        self.entries[index] = replace(self.entries[index], receipt=receipt, signature=signed.signature)
+
+    def next_round(self, judgement: Judgement, updates: Sequence[Integers], *, reference: Integers | None) -> Round:
+        """Return the round that follows `judgement` with new updates of the same trainers."""
+        models = {**self.models, judgement.after.model: judgement.model}
+        return build_round(
+            self.spec, updates, reference=reference, before=judgement.after, models=models, members=self.context.members
+        )
+
+
+def zero_model(spec: TaskSpec) -> Tensors:
+    """Return the model of zeros."""
+    return {t.name: np.zeros(t.shape, dtype=np.float32) for t in spec.model.tensors}
+
+
+def first_state(spec: TaskSpec, model: Tensors) -> TaskState:
+    """Return the state before round 0."""
+    digest = model_digest(encode_model(model, spec.model))
+    return TaskState(0, digest, (), spec.codec.initial_scale, 0, 0, ())
+
+
+def make_entry(spec: TaskSpec, state: TaskState, number: int, *, stake: int) -> Entry:
+    """Return a signed entry of key `number`."""
+    receipt = Receipt(
+        task=7, round=state.round, trainer=address_of(number), parent=state.model,
+        update=number.to_bytes(32, "big"), length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32),
+        leaves_root=bytes(32), commitment=bytes(32), samples=10**9, salt=bytes(32),
+    )  # fmt: skip
+    return Entry(receipt, sign_receipt(receipt, DOMAIN, private_key(number)).signature, stake, KEYS, forced=False)
+
+
+def build_round(
+    spec: TaskSpec,
+    updates: Sequence[Integers],
+    *,
+    reference: Integers | None,
+    stakes: Sequence[int] | None = None,
+    before: TaskState | None = None,
+    models: dict[bytes, Tensors] | None = None,
+    members: Mapping[bytes, int] | None = None,
+) -> Round:
+    """Return a round of trainers 1, 2, ... (and the reference as key 0), entries sorted by address."""
+    stakes = stakes or [STAKE] * len(updates)
+    if before is None or models is None:
+        model = zero_model(spec)
+        before = first_state(spec, model)
+        models = {before.model: model}
+    made = [] if reference is None else [(make_entry(spec, before, 0, stake=0), reference)]
+    made += [
+        (make_entry(spec, before, n, stake=stake), update)
+        for n, (stake, update) in enumerate(zip(stakes, updates, strict=True), start=1)
+    ]
+    made.sort(key=lambda item: item[0].receipt.trainer)
+    members = members or {address_of(n): stake for n, stake in enumerate(stakes, start=1)}
+    context = RoundContext(DOMAIN, 7, before.round, AGGREGATOR, before.model, members)
+    data: list[bytes | RejectedInput | StoreMissing] = [
+        pack_update(update, model=spec.model, bits=spec.codec.bits) for _, update in made
+    ]
+    return Round(spec, before, context, [entry for entry, _ in made], data, models)
+
+
+def happy_round(trainers: int = 4, **changes: Any) -> Round:
+    """Return a valid anchored round whose trainers all go roughly the reference's way."""
+    spec = anchored_spec(**changes)
+    reference = ints_like(spec, 0)
+    updates = [ints_like(spec, seed, towards=reference, share=0.7) for seed in range(1, trainers + 1)]
+    return build_round(spec, updates, reference=reference)
