@@ -2,7 +2,8 @@
 
 A trainer process (model, data, GPU, wallet) and an aggregator process (wallet, chain) are started by their owners and
 stay. Flower's processes come and go, hold no secret, and ask through the socket. The file is mode 0600 and the server
-also demands the caller's user id, so only processes of the same user get in.
+also demands the caller's user id, so only processes of the same user get in. A SuperNode executes whatever app a run
+brings along, so it should be another user than the trainer, a guest: named by `Guests`, it can ask and no more.
 
 Request: length u32 BE, bytes. Answer: status u8, length u32 BE, bytes.
 """
@@ -16,6 +17,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +31,17 @@ MAX_CALLERS = 64  # connections served at a time; more wait in the backlog
 _MAX_PATH_BYTES = 107  # of sockaddr_un on Linux; bind() beyond it fails with a message nobody understands
 _OK, _REFUSED, _RETRY, _FAILED = 0, 1, 2, 3
 
+
+@dataclass(frozen=True)
+class Guests:
+    """Other users that may ask."""
+
+    uids: frozenset[int]
+    group: int  # the socket's group, of which they are members (mode 0660 instead of 0600)
+
+
 Handler = Callable[[bytes], bytes]
+Lock = contextlib.AbstractContextManager[object]
 
 
 class Answering(Protocol):
@@ -73,13 +85,14 @@ def ask(path: Path, request: bytes, *, timeout_s: float, who: str) -> bytes:
 class ResidentServer:
     """Serves one handler on one socket from background threads until `stop`. By default its calls do not overlap."""
 
-    def __init__(self, path: Path, handler: Handler, *, lock: contextlib.AbstractContextManager[object] | None) -> None:
+    def __init__(self, path: Path, handler: Handler, *, lock: Lock | None, guests: Guests | None) -> None:
         self._path = path
         self._handler = handler
+        self._uids = frozenset({os.getuid()}) | (guests.uids if guests else frozenset())
         # Several servers of one process may share a lock: torch's global random state is not for two at a time.
         self._lock = threading.Lock() if lock is None else lock
         self._slots = threading.BoundedSemaphore(MAX_CALLERS)
-        self._listener = _listen(path)
+        self._listener = _listen(path, guests)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._accept, name=f"resident:{path.name}", daemon=True)
         self._thread.start()
@@ -108,7 +121,7 @@ class ResidentServer:
         try:
             with connection:
                 connection.settimeout(REQUEST_TIMEOUT_S)
-                if (caller := _caller_uid(connection)) != os.getuid():
+                if (caller := _caller_uid(connection)) not in self._uids:
                     logger.warning("refused a caller with user id %d", caller)
                     return
                 status, body = self._answer(_receive_frame(connection))
@@ -139,33 +152,34 @@ class ResidentServer:
         return _OK, body
 
 
-def serve(
-    path: Path, handler: Handler, *, lock: contextlib.AbstractContextManager[object] | None = None
-) -> ResidentServer:
+def serve(path: Path, handler: Handler, *, lock: Lock | None = None, guests: Guests | None = None) -> ResidentServer:
     """Serve `handler` at `path`. Raises ConfigError when the path is too long or another process serves there."""
-    return ResidentServer(path, handler, lock=lock)
+    return ResidentServer(path, handler, lock=lock, guests=guests)
 
 
 @contextlib.contextmanager
 def serve_trainer(
-    trainer: Answering, path: Path, *, lock: contextlib.AbstractContextManager[object] | None = None
+    trainer: Answering, path: Path, *, lock: Lock | None = None, guests: Guests | None = None
 ) -> Iterator[ResidentServer]:
     """Serve a trainer's `handle` at `path` while the block runs; this is all that a SuperNode's ClientApp can reach."""
-    server = serve(path, trainer.handle, lock=lock)
+    server = serve(path, trainer.handle, lock=lock, guests=guests)
     try:
         yield server
     finally:
         server.stop()
 
 
-def _listen(path: Path) -> socket.socket:
+def _listen(path: Path, guests: Guests | None) -> socket.socket:
     _check_path(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale(path)
         listener.bind(str(path))
-        # Between bind and chmod a stranger can only connect and is then refused by its user id.
+        # Between bind and chmod a stranger can only connect, and is then refused by its user id.
         path.chmod(0o600)
+        if guests is not None:
+            os.chown(path, -1, guests.group)
+            path.chmod(0o660)
         listener.listen(MAX_CALLERS)
     except OSError as error:
         listener.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 import struct
@@ -13,7 +14,7 @@ import pytest
 
 from fl_platform.errors import ConfigError, DocumentInvalid, ProcessAbsent, RejectedInput, RetryError, StoreUnavailable
 from fl_platform.flower import resident
-from fl_platform.flower.resident import MAX_FRAME_BYTES, ResidentServer, ask, serve, serve_trainer
+from fl_platform.flower.resident import MAX_FRAME_BYTES, Guests, ResidentServer, ask, serve, serve_trainer
 
 
 def echo(request: bytes) -> bytes:
@@ -69,6 +70,20 @@ def test_a_caller_of_another_user_is_refused(
     monkeypatch.setattr(resident, "_caller_uid", lambda connection: 4_000_000)
     with pytest.raises(ProcessAbsent, match="no trainer answers"):
         say(path, b"abc")
+
+
+def test_a_guest_may_ask_and_others_may_not(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = 4_000_000
+    monkeypatch.setattr(resident, "_caller_uid", lambda connection: caller)
+    running = serve(path, echo, guests=Guests(frozenset({4_000_000}), group=os.getgid()))
+    try:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        assert say(path, b"abc") == b"cba"
+        caller = 4_000_001
+        with pytest.raises(ProcessAbsent):
+            say(path, b"abc")
+    finally:
+        running.stop()
 
 
 def test_a_refusal_keeps_its_reason(server: ResidentServer, path: Path) -> None:
