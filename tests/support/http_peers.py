@@ -19,7 +19,7 @@ from fl_platform.errors import FLError
 from fl_platform.store import car
 from fl_platform.store.cid import Cid
 from fl_platform.store.interface import CarBackedStore
-from fl_platform.store.unixfs import MAX_FILE_BYTES, build_tree, decode_node
+from fl_platform.store.unixfs import MAX_FILE_BYTES, build_tree, link_cids
 from fl_platform.store.varint import encode_varint
 
 Respond = Callable[[BaseHTTPRequestHandler], None]
@@ -101,7 +101,10 @@ def gateway(store: CarBackedStore, *, damage: Callable[[bytes], bytes] = lambda 
 
 
 class Daemon:
-    """Speaks the part of Kubo's RPC that we use; like js-ipfs it believes what it imports and finds blocks by hash alone."""
+    """Speaks the part of Kubo's RPC that we use.
+
+    Like js-ipfs it believes what it imports and finds blocks by hash alone.
+    """
 
     def __init__(self) -> None:
         self.blocks: dict[bytes, bytes] = {}
@@ -124,7 +127,12 @@ class Daemon:
         elif command == "block/stat":
             self._json(handler, {"Key": argument})
         else:
-            send(handler, 200, self._export(Cid.parse(argument)), content_type="application/vnd.ipld.car")
+            try:
+                data = self._export(Cid.parse(argument))
+            except FLError as error:
+                send(handler, 500, json.dumps({"Message": f"Failed to export DAG: {error}", "Type": "error"}).encode())
+                return
+            send(handler, 200, data, content_type="application/vnd.ipld.car")
 
     def _import(self, data: bytes) -> list[dict[str, Any]]:
         source = io.BytesIO(data)
@@ -143,7 +151,7 @@ class Daemon:
             block = self.blocks[cid.digest]
             out.append(encode_varint(36 + len(block)) + cid.to_bytes() + block)
             if cid.codec == 0x70:
-                queue.extend(link.cid for link in decode_node(block).children)
+                queue.extend(link_cids(block))
         return b"".join(out)
 
     def _json(self, handler: BaseHTTPRequestHandler, *lines: dict[str, Any]) -> None:
