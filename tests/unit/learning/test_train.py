@@ -1,0 +1,188 @@
+"""Local training: same bytes on one and two threads, settings put back, counts exact."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fl_platform.errors import ConfigError, UpdateHeaderMismatch, UpdateNotFinite
+from fl_platform.learning.datasets import Labelled, load_digits_split
+from fl_platform.learning.models import MODELS, initial_state, model_spec
+from fl_platform.learning.task import DataTask
+from fl_platform.learning.train import (
+    TrainPlan,
+    choose_device,
+    correct_rows,
+    deterministic,
+    evaluate,
+    train_locally,
+)
+from fl_platform.protocol.spec import ScaleSpec
+from fl_platform.updates.codec import encode_update
+
+PLAN = TrainPlan(epochs=1, batch_size=16, learning_rate=0.1)
+
+
+def digits(model: str, rows: int = 200) -> DataTask:
+    split = load_digits_split()
+    return DataTask(MODELS[model], split.train.take(slice(0, rows)), split.test)
+
+
+def fingerprint(model: str, seed: int = 3) -> str:
+    task = digits(model)
+    update = train_locally(task, initial_state(task.model, seed=1), plan=PLAN, seed=seed)
+    return hashlib.sha256(b"".join(array.tobytes() for array in update.delta.values())).hexdigest()
+
+
+@pytest.mark.parametrize("model", ["digits-mlp", "digits-cnn"])
+def test_one_and_two_threads_give_the_same_bytes(model: str) -> None:
+    here = Path(__file__)
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:3]; from test_train import fingerprint; print(fingerprint(sys.argv[3]))"
+    )
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(here.parent), str(here.parents[3]), model],
+            env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()
+        for threads in ("1", "2")
+    }  # fmt: skip
+    assert answers == {fingerprint(model)}
+
+
+def test_the_threads_torch_was_given_do_not_matter_and_come_back() -> None:
+    before = torch.get_num_threads()
+    try:
+        seen = set()
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            seen.add(fingerprint("digits-cnn"))
+            assert torch.get_num_threads() == threads
+        assert len(seen) == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_settings_come_back_even_after_an_error() -> None:
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+
+    def work() -> None:
+        with deterministic(1, torch.device("cpu")):
+            assert torch.get_num_threads() == 1
+            assert torch.are_deterministic_algorithms_enabled()
+            torch.rand(3)
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        work()
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_seed_orders_the_rows() -> None:
+    assert fingerprint("digits-mlp", seed=3) != fingerprint("digits-mlp", seed=4)
+
+
+def test_dropout_is_seeded_too() -> None:
+    def factory() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 10))
+
+    task = DataTask(factory, digits("digits-mlp").train, digits("digits-mlp").validation)
+    parent = initial_state(factory, seed=1)
+    first, again = (train_locally(task, parent, plan=PLAN, seed=9) for _ in range(2))
+    assert all(np.array_equal(first.delta[n], again.delta[n]) for n in parent)
+
+
+def test_one_step_is_the_gradient_times_the_learning_rate() -> None:
+    """Slow reference: softmax regression by hand in float64."""
+    data = digits("digits-mlp", rows=20).train
+
+    def factory() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+    parent = initial_state(factory, seed=2)
+    update = train_locally(DataTask(factory, data, data), parent, plan=TrainPlan(1, 20, 0.5), seed=0)
+    x = data.x.reshape(20, 64).astype(np.float64)
+    logits = x @ parent["1.weight"].T.astype(np.float64) + parent["1.bias"]
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    error = odds / odds.sum(axis=1, keepdims=True) - np.eye(10)[data.y]
+    np.testing.assert_allclose(update.delta["1.weight"], -0.5 * error.T @ x / 20, atol=1e-6)
+    np.testing.assert_allclose(update.delta["1.bias"], -0.5 * error.mean(axis=0), atol=1e-6)
+    assert (update.samples, update.steps) == (20, 1)
+    right = -np.log((odds / odds.sum(axis=1, keepdims=True))[np.arange(20), data.y]).mean()
+    assert update.mean_loss == pytest.approx(right, rel=1e-5)
+
+
+def test_batch_norm_statistics_are_part_of_the_delta() -> None:
+    def factory() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 10))
+
+    parent = initial_state(factory, seed=1)
+    update = train_locally(
+        DataTask(factory, digits("digits-mlp").train, digits("digits-mlp").train), parent, plan=PLAN, seed=1
+    )
+    assert list(update.delta) == [tensor.name for tensor in model_spec(factory(), "bn").tensors]
+    assert update.delta["2.running_mean"].any()
+
+
+def test_a_diverged_training_is_refused_by_the_codec_by_name() -> None:
+    task = digits("digits-mlp")
+    parent = initial_state(task.model, seed=1)
+    update = train_locally(task, parent, plan=TrainPlan(2, 10, 1e30), seed=1)
+    model = model_spec(task.model(), "digits-mlp")
+    with pytest.raises(UpdateNotFinite, match=r"1\.weight"):
+        encode_update(update.delta, model=model, scale=ScaleSpec(128, -20, (0,) * 4), bits=8, seed=bytes(32))
+
+
+def test_evaluation_counts_rows() -> None:
+    task = digits("digits-mlp")
+    state = initial_state(task.model, seed=1)
+    whole = evaluate(task.model(), state, task.validation)
+    rows = correct_rows(task.model(), state, task.validation)
+    assert whole.total == 360
+    assert whole.correct == int(rows.sum())
+    assert rows.shape == (360,)
+    parts = [evaluate(task.model(), state, task.validation.take(slice(s, s + 120))).correct for s in (0, 120, 240)]
+    assert sum(parts) == whole.correct
+    empty = evaluate(task.model(), state, task.validation.take(slice(0, 0)))
+    assert (empty.correct, empty.accuracy) == (0, 0.0)
+
+
+def test_ties_go_to_the_lowest_class() -> None:
+    def factory() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+
+    zero = {"1.weight": np.zeros((3, 4), np.float32), "1.bias": np.zeros(3, np.float32)}
+    data = Labelled(np.ones((3, 4), np.float32), np.array([0, 1, 2]))
+    assert correct_rows(factory(), zero, data).tolist() == [True, False, False]
+
+
+def test_impossible_plans_and_foreign_parents_are_refused() -> None:
+    task = digits("digits-mlp")
+    parent = initial_state(task.model, seed=1)
+    with pytest.raises(ConfigError, match="0 rows"):
+        train_locally(DataTask(task.factory, task.train.take(slice(0, 0)), task.train), parent, plan=PLAN, seed=1)
+    with pytest.raises(ConfigError, match="batches of 0"):
+        train_locally(task, parent, plan=TrainPlan(1, 0, 0.1), seed=1)
+    with pytest.raises(UpdateHeaderMismatch):
+        train_locally(task, initial_state(MODELS["digits-cnn"], seed=1), plan=PLAN, seed=1)
+
+
+def test_devices() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ConfigError, match="CUDA devices"):
+        choose_device(f"cuda:{torch.cuda.device_count()}")
+    for wish in ("warp", "meta"):
+        with pytest.raises(ConfigError, match=wish):
+            choose_device(wish)

@@ -1,0 +1,286 @@
+"""The update file: exact length, header, range; one canonical form; same bytes everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fl_platform.errors import (
+    ConfigError,
+    UpdateHeaderMismatch,
+    UpdateLengthMismatch,
+    UpdateNotFinite,
+    UpdateRangeExceeded,
+)
+from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.updates.codec import (
+    HEADER_BYTES,
+    MAX_SATURATED_PPM,
+    check_range,
+    decode_update,
+    dequantise,
+    encode_update,
+    pack_update,
+    payload_length,
+    split_tensors,
+    update_header,
+    update_length,
+)
+from fl_platform.updates.scale import base_step, clip_units, largest_integer, measured_scale, norm_bound_squared
+from tests.support.philox import philox_words
+
+MODEL = ModelSpec("two", (TensorSpec("w", (37, 41)), TensorSpec("b", (43,))))
+SEED = bytes(range(32))
+BITS = (4, 8, 16)
+
+
+def random_delta(seed: int = 0, size: float = 0.01) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        t.name: (rng.standard_normal(t.shape) * size * (k * 3 + 1)).astype(np.float32)
+        for k, t in enumerate(MODEL.tensors)
+    }
+
+
+def encode(delta: dict[str, np.ndarray], bits: int, **other: object) -> bytes:
+    scale = measured_scale(random_delta(), model=MODEL, bits=bits)
+    return encode_update(delta, model=MODEL, scale=scale, bits=bits, seed=SEED, **other).data  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("rounding", ["stochastic", "nearest"])
+def test_an_update_comes_back_within_one_step_of_the_delta(bits: int, rounding: str) -> None:
+    delta, scale = random_delta(), measured_scale(random_delta(), model=MODEL, bits=bits)
+    update = encode_update(delta, model=MODEL, scale=scale, bits=bits, seed=SEED, rounding=rounding)
+    assert len(update.data) == update_length(MODEL.size, bits)
+    assert (update.clipped, update.halvings, update.saturated) == (False, 0, 0)
+    integers = decode_update(update.data, model=MODEL, bits=bits)
+    back = dequantise(integers, model=MODEL, scale=scale)
+    allowed = 1.0 if rounding == "stochastic" else 0.5
+    for index, tensor in enumerate(MODEL.tensors):
+        step = base_step(scale) * 2 ** scale.offsets[index]
+        assert np.abs(back[tensor.name].astype(float) - delta[tensor.name]).max() <= allowed * step * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_decoding_copies_nothing(bits: int) -> None:
+    data = encode(random_delta(), bits)
+    integers = decode_update(data, model=MODEL, bits=bits)
+    assert np.shares_memory(integers, np.frombuffer(data, dtype=np.uint8))
+    assert not integers.flags.writeable
+
+
+def test_the_header_is_as_documented() -> None:
+    data = encode(random_delta(), 8)
+    d = 37 * 41 + 43
+    assert data[:16] == b"FLU1\x01\x08\x00\x00" + d.to_bytes(8, "little")
+    assert data[16:32] == MODEL.digest[:16]
+    assert len(data) == 32 + d
+
+
+def test_int4_puts_the_low_nibble_first() -> None:
+    model = ModelSpec("three", (TensorSpec("w", (3,)),))
+    data = pack_update(np.array([1, -2, 7], dtype=np.int8), model=model, bits=4)
+    assert data[HEADER_BYTES:] == bytes([0xE1, 0x07])
+
+
+@settings(max_examples=60, deadline=None)
+@given(bits=st.sampled_from(BITS), values=st.lists(st.integers(-32767, 32767), min_size=1, max_size=33))
+def test_every_integer_in_range_survives(bits: int, values: list[int]) -> None:
+    limit = largest_integer(bits)
+    wanted = np.clip(np.array(values), -limit, limit).astype(np.int16)
+    model = ModelSpec("m", (TensorSpec("w", (len(values),)),))
+    data = pack_update(wanted, model=model, bits=bits)
+    assert len(data) == HEADER_BYTES + payload_length(len(values), bits)
+    np.testing.assert_array_equal(decode_update(data, model=model, bits=bits), wanted)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("change", [-1, 1, -HEADER_BYTES])
+def test_any_other_length_is_refused_first(bits: int, change: int) -> None:
+    data = encode(random_delta(), bits)
+    other = data[:change] if change < 0 else data + b"\0" * change
+    with pytest.raises(UpdateLengthMismatch, match=str(update_length(MODEL.size, bits))):
+        decode_update(b"XXXX" + other[4:], model=MODEL, bits=bits)  # the header is wrong too: length is reported
+
+
+@pytest.mark.parametrize("index", range(HEADER_BYTES))
+def test_each_flipped_header_byte_is_named(index: int) -> None:
+    data = bytearray(encode(random_delta(), 8))
+    data[index] ^= 0x01
+    data[HEADER_BYTES] = 0x80  # the range is wrong too: the header is reported
+    field = next(
+        n
+        for n, stop in zip(("magic", "version", "bits", "padding", "size", "model"), (4, 5, 6, 8, 16, 32), strict=True)
+        if index < stop
+    )
+    with pytest.raises(UpdateHeaderMismatch, match=field):
+        decode_update(bytes(data), model=MODEL, bits=8)
+
+
+@pytest.mark.parametrize(("bits", "bad"), [(8, b"\x80"), (16, b"\x00\x80"), (4, b"\x08"), (4, b"\x80")])
+def test_the_most_negative_value_is_refused_at_each_end(bits: int, bad: bytes) -> None:
+    model = ModelSpec("even", (TensorSpec("w", (10,)),))
+    good = update_header(model, bits) + bytes(payload_length(10, bits))
+    decode_update(good, model=model, bits=bits)
+    for start in (HEADER_BYTES, len(good) - len(bad)):
+        data = good[:start] + bad + good[start + len(bad) :]
+        with pytest.raises(UpdateRangeExceeded, match=str(-(2 ** (bits - 1)))):
+            decode_update(data, model=model, bits=bits)
+
+
+def test_a_used_padding_nibble_is_refused() -> None:
+    model = ModelSpec("odd", (TensorSpec("w", (3,)),))
+    data = pack_update(np.zeros(3, dtype=np.int8), model=model, bits=4)
+    with pytest.raises(UpdateRangeExceeded, match="nibble"):
+        decode_update(data[:-1] + b"\x10", model=model, bits=4)
+
+
+def test_range_errors_give_the_place_in_the_whole_vector() -> None:
+    with pytest.raises(UpdateRangeExceeded, match="index 1002"):
+        check_range(np.array([0, 5, -128], dtype=np.int8), 8, start=1000)
+
+
+def test_packing_refuses_what_the_range_forbids() -> None:
+    model = ModelSpec("m", (TensorSpec("w", (2,)),))
+    with pytest.raises(UpdateRangeExceeded):
+        pack_update(np.array([0, -128], dtype=np.int16), model=model, bits=8)
+    with pytest.raises(UpdateLengthMismatch):
+        pack_update(np.array([0, 0, 0], dtype=np.int8), model=model, bits=8)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_not_finite_is_refused_with_the_tensors_name(bad: float) -> None:
+    delta = random_delta()
+    delta["b"][17] = bad
+    with pytest.raises(UpdateNotFinite, match=r"'b'.*index 17"):
+        encode(delta, 8)
+
+
+def test_names_shapes_and_dtypes_are_held_against_the_spec() -> None:
+    delta = random_delta()
+    with pytest.raises(UpdateHeaderMismatch, match="'b'"):
+        encode({"w": delta["w"]}, 8)
+    with pytest.raises(UpdateHeaderMismatch, match="shape"):
+        encode({"w": delta["w"].T, "b": delta["b"]}, 8)
+    with pytest.raises(UpdateHeaderMismatch, match="float64"):
+        encode({"w": delta["w"].astype(np.float64), "b": delta["b"]}, 8)
+
+
+def test_unknown_rounding_width_or_seed_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigError, match="rounding"):
+        encode(random_delta(), 8, rounding="up")
+    with pytest.raises(ConfigError, match="bits 7"):
+        update_length(10, 7)
+    scale = measured_scale(random_delta(), model=MODEL, bits=8)
+    with pytest.raises(ConfigError, match="32 bytes"):
+        encode_update(random_delta(), model=MODEL, scale=scale, bits=8, seed=b"short")
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_a_long_delta_is_clipped_and_stays_under_the_admission_bound(bits: int) -> None:
+    scale = measured_scale(random_delta(), model=MODEL, bits=bits)
+    long = {name: array * np.float32(1e6) for name, array in random_delta(3).items()}
+    update = encode_update(long, model=MODEL, scale=scale, bits=bits, seed=SEED)
+    parts = split_tensors(decode_update(update.data, model=MODEL, bits=bits), MODEL)
+    energies = [int((parts[t.name].astype(np.int64) ** 2).sum()) for t in MODEL.tensors]
+    squared = sum(value * 4**o for value, o in zip(energies, scale.offsets, strict=True))
+    assert update.clipped
+    assert clip_units(scale, MODEL, bits) ** 2 * 0.1 < squared < norm_bound_squared(scale, MODEL, bits)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_saturation_is_bounded_by_halving_and_keeps_the_direction(bits: int) -> None:
+    """A delta with few huge coordinates passes the L2 clip and would saturate in each of them."""
+    scale = measured_scale(random_delta(), model=MODEL, bits=bits)
+    spiky = {name: np.zeros_like(array) for name, array in random_delta().items()}
+    spiky["w"].reshape(-1)[:20] = np.float32(1.0) * np.array([1, -1] * 10, dtype=np.float32)
+    update = encode_update(spiky, model=MODEL, scale=scale, bits=bits, seed=SEED)
+    integers = decode_update(update.data, model=MODEL, bits=bits)
+    assert update.saturated <= -(-MODEL.size * MAX_SATURATED_PPM // 1_000_000)
+    assert np.count_nonzero(integers) == 20
+    assert (np.sign(integers[:20]) == np.sign(spiky["w"].reshape(-1)[:20])).all()
+
+
+def test_equal_values_have_equal_bytes() -> None:
+    delta = random_delta()
+    delta["b"][:5] = 0.0
+    negative = {name: array.copy() for name, array in delta.items()}
+    negative["b"][:5] = -0.0
+    tiny = {name: array.copy() for name, array in delta.items()}
+    tiny["b"][:5] = np.float32(1e-45)  # subnormal
+    fortran = {name: np.asfortranarray(array) for name, array in delta.items()}
+    assert encode(delta, 8) == encode(negative, 8) == encode(fortran, 8) == encode(tiny, 8)
+
+
+# Frozen on the first run; a change here breaks the audit of every task that was ever recorded.
+GOLDEN = {
+    4: "c8be29513c475b1b35459f3df66fb63f38c4f716e78a530d43ca8c7713b70539",
+    8: "a847fb225074f21a7e5d976d9c958c9e2966be8824590820c45228de4f947fdd",
+    16: "9f29de16d5717449580ac427e66f1f2eaa14f229e1f71199a3c18d37c99199c9",
+}
+
+
+def golden_delta() -> dict[str, np.ndarray]:
+    """Exact dyadic values, so that the vector needs no random generator."""
+    w = ((np.arange(37 * 41) * 7919) % 2048 - 1024).astype(np.float32) / np.float32(65536)
+    w[5] = 0.5  # saturates at 4 and 8 bits
+    b = ((np.arange(43) * 104729) % 512 - 256).astype(np.float32) / np.float32(4096)
+    return {"w": w.reshape(37, 41), "b": b}
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_golden_bytes(bits: int) -> None:
+    scale = ScaleSpec(mantissa=179, exponent={4: -13, 8: -17, 16: -22}[bits], offsets=(0, 3))
+    update = encode_update(golden_delta(), model=MODEL, scale=scale, bits=bits, seed=SEED)
+    assert hashlib.sha256(update.data).hexdigest() == GOLDEN[bits]
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_a_slow_scalar_encoder_gives_the_same_integers(bits: int) -> None:
+    """Python numbers one by one, Philox by hand: no numpy arithmetic, no blocks."""
+    scale = ScaleSpec(mantissa=179, exponent={4: -13, 8: -17, 16: -22}[bits], offsets=(0, 3))
+    update = encode_update(golden_delta(), model=MODEL, scale=scale, bits=bits, seed=SEED)
+    assert not update.clipped
+    assert update.halvings == 0
+    words = philox_words(SEED)
+    slow: list[int] = []
+    for tensor, offset in zip(MODEL.tensors, scale.offsets, strict=True):
+        values = [float(v) for v in golden_delta()[tensor.name].reshape(-1)]
+        draws = [next(words) for _ in range(len(values) + len(values) % 2)]
+        for value, draw in zip(values, draws, strict=False):
+            scaled = value / (scale.mantissa * 2.0 ** (scale.exponent + offset))
+            whole = math.floor(scaled) + (draw < int((scaled - math.floor(scaled)) * 2**32))
+            slow.append(max(-largest_integer(bits), min(largest_integer(bits), whole)))
+    assert decode_update(update.data, model=MODEL, bits=bits).tolist() == slow
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_bytes_do_not_depend_on_the_number_of_threads(threads: str) -> None:
+    code = (
+        "import sys, hashlib; sys.path[:0] = sys.argv[1:];"
+        "from test_codec import golden_delta, MODEL, SEED, encode_update, measured_scale;"
+        "s = measured_scale(golden_delta(), model=MODEL, bits=8);"
+        "print(hashlib.sha256(encode_update(golden_delta(), model=MODEL, scale=s, bits=8, seed=SEED).data).hexdigest())"
+    )
+    here = Path(__file__)
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(here.parent), str(here.parents[3])],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    scale = measured_scale(golden_delta(), model=MODEL, bits=8)
+    here_bytes = encode_update(golden_delta(), model=MODEL, scale=scale, bits=8, seed=SEED).data
+    assert done.stdout.strip() == hashlib.sha256(here_bytes).hexdigest()
