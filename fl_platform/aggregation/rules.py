@@ -89,11 +89,17 @@ def rounding_energy(model: ModelSpec, scale: ScaleSpec, rounding: str) -> int:
 
 
 def decide(
-    candidates: Sequence[Candidate], gram: Gram, *, rule: AggregationRule, stake_cap_bps: int, bounds: Bounds
+    candidates: Sequence[Candidate],
+    gram: Gram,
+    *,
+    rule: AggregationRule,
+    stake_cap_bps: int,
+    bounds: Bounds,
+    refused: int = 0,
 ) -> Decision:
-    """Screen, select and weigh.
+    """Screen, select and weigh. `refused`: rostered trainers whose updates admission refused.
 
-    Raises NotEnoughTrainers when multi-Krum cannot keep its promise (n < 2f + 3 after screening): never a silent mean.
+    Raises NotEnoughTrainers when multi-Krum cannot keep its promise (see `remaining_byzantine`): never a silent mean.
     """
     energies = [max(0, gram.at(c.row, c.row) - bounds.rounding) for c in candidates]
     norms = [norm_down(energy) for energy in energies]
@@ -106,7 +112,8 @@ def decide(
         for c, energy, norm in zip(candidates, energies, norms, strict=True)
     ]
     kept = [i for i, refusal in enumerate(refusals) if refusal is None]
-    selected = _select(kept, candidates, gram, rule)
+    byzantine = remaining_byzantine(rule, left=len(kept), dropped=refused + len(candidates) - len(kept))
+    selected = _select(kept, candidates, gram, byzantine)
     # The cap is of the stake that counts: shares of those in the sum.
     capped = dict(zip(kept, capped_stakes([candidates[i].stake for i in kept], cap_bps=stake_cap_bps), strict=True))
     shares = [capped[i] for i in selected]
@@ -117,7 +124,7 @@ def decide(
     full = dict(zip(selected, full_weights(shares), strict=True))
     screened = []
     for i, refusal in enumerate(refusals):
-        code, evidence = refusal or (("admitted", "") if i in full else (NOT_SELECTED, _not_selected(rule, len(kept))))
+        code, evidence = refusal or (("admitted", "") if i in full else (NOT_SELECTED, _not_selected(byzantine, len(kept))))
         screened.append(
             Screened(code, evidence, capped.get(i, 0), clipped.get(i, 0), full.get(i, 0), norms[i], energies[i])
         )
@@ -152,17 +159,32 @@ def _screen_replay(
     return REPLAY, f"{share} bps of it are combinations of the last {len(directions)} public updates"
 
 
-def _not_selected(rule: AggregationRule, n: int) -> str:
-    return f"multi-Krum keeps {n - rule.byzantine} of {n}; this one is farther from its neighbours"
+def _not_selected(byzantine: int, n: int) -> str:
+    return f"multi-Krum keeps {n - byzantine} of {n}; this one is farther from its neighbours"
 
 
-def _select(
-    kept: Sequence[int], candidates: Sequence[Candidate], gram: Gram, rule: AggregationRule
-) -> list[int]:
+def remaining_byzantine(rule: AggregationRule, *, left: int, dropped: int) -> int:
+    """Return how many hostile updates multi-Krum must still withstand among the `left`; 0 for other rules.
+
+    As many of the rule's f as n >= 2f + 3 allows, but no fewer than f less the `dropped`, who may all have been the
+    hostile ones: so up to f trainers cannot stop a round by handing in rubbish. Raises NotEnoughTrainers.
+    """
     if rule.name != "multi-krum":
+        return 0
+    able = min(rule.byzantine, (left - 3) // 2)
+    if able < max(0, rule.byzantine - dropped):
+        raise NotEnoughTrainers(
+            f"multi-Krum against {rule.byzantine} hostile: {left} updates are left and {dropped} were dropped, which "
+            f"needs {2 * max(0, rule.byzantine - dropped) + 3}; wait for more trainers or open the task with a smaller f"
+        )
+    return able
+
+
+def _select(kept: Sequence[int], candidates: Sequence[Candidate], gram: Gram, byzantine: int) -> list[int]:
+    if byzantine == 0:
         return list(kept)
     rows = [candidates[i].row for i in kept]
-    chosen = multi_krum(rows, [candidates[i].trainer for i in kept], gram, byzantine=rule.byzantine)
+    chosen = multi_krum(rows, [candidates[i].trainer for i in kept], gram, byzantine=byzantine)
     return [i for i in kept if candidates[i].row in chosen]
 
 

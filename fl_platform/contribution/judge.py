@@ -192,6 +192,7 @@ def _candidates(
             rules.rounding_energy(spec.model, before.scale, spec.codec.rounding),
             directions,
         ),
+        refused=sum(1 for refusal in admission.refusals if refusal is not None and refusal.code not in OFF_ROSTER),
     )
     return Candidates(trainers, numbers, decision, 0 if first else None, directions)
 

@@ -29,6 +29,15 @@ from zk import curve
 logger = logging.getLogger(__name__)
 
 PPM = 1_000_000
+BASIS = 10_000
+
+# Share of the public directions that is taken out of the reference, as a fraction (benchmark `worth`).
+ALPHA = (1, 2)
+
+# Seconds. A ring of ceil(3600 / 600) + 1 = 7 slots.
+HOURLY = Windows(
+    min_round=600, roster=3600, force=300, reveal=300, seal=3600, challenge=3600, takeover=3600, unbonding=36_000
+)
 
 
 @dataclass(frozen=True)
@@ -116,3 +125,37 @@ class Owner:
         task = self._contracts.open_task(spec)
         logger.info("task %d open, rules %s", task, document)
         return task
+
+
+def default_terms(
+    *, title: str, model_name: str, money: Money, trainers: int, byzantine: int, seed: int, plan: TrainPlan
+) -> Terms:
+    """Return terms that suit a small task: int8, multi-Krum, anchored worth, windows of an hour.
+
+    `trainers`: how many are expected; the largest stake may weigh as much as two equal ones. `byzantine`: how many of
+    them the rule withstands; multi-Krum needs 2 * byzantine + 3, and is left out (plain weighted mean) at 0.
+    """
+    return Terms(
+        title=title,
+        model_name=model_name,
+        bits=8,
+        rounding="stochastic",
+        aggregation=AggregationRule(
+            name="multi-krum" if byzantine else "fedavg",
+            byzantine=byzantine,
+            clip_bps=15_000,
+            reject_bps=200_000,
+            floor_bps=500,
+            duplicate_bps=9_000,
+            server_lr_num=1,
+            server_lr_den=1,
+        ),
+        worth=WorthRule("anchored", *ALPHA, 0, min(BASIS, 2 * BASIS // trainers), bytes(32), 0),
+        strictness="standard",
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+        learning_rate_ppm=round(plan.learning_rate * PPM),
+        windows=HOURLY,
+        money=money,
+        seed=seed,
+    )

@@ -7,7 +7,7 @@ again byte for byte, so a crash, a retry or a cunning aggregator never gets two 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,8 @@ from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import wrap_for_all
 from fl_platform.roles.reading import TaskReader
 from fl_platform.store.envelope import derive_update_key, seal
-from fl_platform.updates import encode_update, rounding_seed
+from fl_platform.store.unixfs import cid_of
+from fl_platform.updates import encode_update, rounding_seed, update_length
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +45,24 @@ Delta = Mapping[str, npt.NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class TrainedRound:
-    """What a trainer is about to encode; attacks replace the delta (tests and demo only)."""
+    """What a trainer has learned and is about to encode."""
 
     order: RoundOrder
     parent: Delta
-    previous: Delta | None  # the model before the parent; None in round 0
+    previous: tuple[Delta, ...]  # models before the parent, newest first; empty in round 0
     update: LocalUpdate
 
 
-Forge = Callable[[TrainedRound], Delta]
+class Conduct:
+    """How a trainer behaves between learning and sealing: honestly. Rehearsals of attacks override it."""
+
+    def forge(self, trained: TrainedRound) -> Delta:
+        """Return the float delta to encode."""
+        return trained.update.delta
+
+    def tamper(self, plain: bytes) -> bytes | None:
+        """Return the plaintext to seal; None: store nothing and commit to hashes of nothing."""
+        return plain
 
 
 class Trainer:
@@ -67,14 +77,14 @@ class Trainer:
         learning: LearningTask,
         workdir: Path,
         device: str = "auto",
-        forge: Forge | None = None,
+        conduct: Conduct | None = None,
     ) -> None:
         """Create a trainer.
 
-        `contracts` sends with the same `signer`; `workdir` keeps what was signed; `forge` is for attackers.
+        `contracts` sends with the same `signer`; `workdir` keeps what was signed; `conduct` is for rehearsals of attacks.
         """
         self._reader, self._contracts, self._learning = reader, contracts, learning
-        self._workdir, self._device, self._forge = workdir, choose_device(device), forge
+        self._workdir, self._device, self._conduct = workdir, choose_device(device), conduct or Conduct()
         self._signer = signer
         self._secret = signer.derive(b"trainer")
 
@@ -155,32 +165,30 @@ class Trainer:
                 f"rounds before it (0x{state.model.hex()}); the aggregator is wrong or lying"
             )
 
-    def _train(self, order: RoundOrder) -> tuple[bytes, int]:
+    def _train(self, order: RoundOrder) -> tuple[bytes | None, int]:
         spec = self._reader.spec
         state = self._reader.current_state()
         parent = self._reader.model(order.parent)
         context = self._context(order.task, order.round)
         seed = int.from_bytes(rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"sgd")[:7])
         update = train_locally(self._learning, parent, plan=TrainPlan.of(spec), seed=seed, device=self._device)
-        delta: Delta = update.delta
-        if self._forge is not None:
-            previous = self._reader.model(state.previous_models[0]) if state.previous_models else None
-            delta = self._forge(TrainedRound(order, parent, previous, update))
+        previous = tuple(self._reader.model(digest) for digest in state.previous_models)
         encoded = encode_update(
-            delta,
+            self._conduct.forge(TrainedRound(order, parent, previous, update)),
             model=spec.model,
             scale=order.scale,
             bits=spec.codec.bits,
             seed=rounding_seed(self._secret, task=order.task, round_number=order.round, context=context),
             rounding=spec.codec.rounding,
         )
-        return encoded.data, update.samples
+        return self._conduct.tamper(encoded.data), update.samples
 
-    def _sign(self, order: RoundOrder, plain: bytes, samples: int) -> Submission:
+    def _sign(self, order: RoundOrder, plain: bytes | None, samples: int) -> Submission:
         context = self._context(order.task, order.round)
-        key = derive_update_key(secret=self._secret, context=context, plain=plain)
-        sealed = seal(plain, key=key)
-        cid = self._reader.store.put(sealed.data)
+        body = bytes(update_length(self._reader.spec.model.size, self._reader.spec.codec.bits)) if plain is None else plain
+        key = derive_update_key(secret=self._secret, context=context, plain=body)
+        sealed = seal(body, key=key)
+        cid = cid_of(sealed.data) if plain is None else self._reader.store.put(sealed.data)
         receipt = Receipt(
             task=order.task,
             round=order.round,

@@ -1,0 +1,213 @@
+"""The demo's cast: an owner, an aggregator, an auditor and trainers of whom some cheat, with wallets and data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fl_platform.attacks import Attack, View
+from fl_platform.chain.signer import Signer
+from fl_platform.errors import ConfigError
+from fl_platform.learning.datasets import Labelled
+from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
+from fl_platform.learning.tasks import DEFAULT_MODEL, Federation, federate, load_split
+from fl_platform.learning.train import TrainPlan
+from fl_platform.protocol.spec import Money, TaskSpec
+from fl_platform.roles.aggregator import Aggregator, Watch
+from fl_platform.roles.owner import Owner, default_terms, draft_spec
+from fl_platform.roles.trainer import Conduct, Delta, TrainedRound, Trainer
+from fl_platform.roles.workspace import Workspace, party, reveal_key
+
+TOKEN = 10**18  # wei
+POT = 100 * TOKEN
+STAKE = 50 * TOKEN
+BOND = 200 * TOKEN
+FEE_BPS = 500
+ROOT_ROWS = {"digits": 150, "mnist": 1_000}
+PLANS = {"digits": TrainPlan(5, 16, 0.1), "mnist": TrainPlan(1, 32, 0.05)}
+CLASSES = 10
+HONEST = "honest"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person may choose."""
+
+    data: str
+    trainers: int
+    rounds: int
+    attacks: tuple[Attack, ...]
+    seed: int
+    byzantine: int
+    partition: str
+    mnist: Path | None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work. Raises ConfigError."""
+        if self.data not in PLANS:
+            raise ConfigError(f"data set {self.data!r} is unknown; use digits or mnist")
+        if not 1 <= self.rounds <= 1000:
+            raise ConfigError(f"{self.rounds} rounds; use 1 to 1000")
+        needed = 2 * self.byzantine + 3 if self.byzantine else 1
+        if not max(needed, 2) <= self.trainers <= 500:
+            raise ConfigError(f"{self.trainers} trainers; multi-Krum with f={self.byzantine} needs {needed}, at most 500")
+        if len(self.attacks) >= self.trainers:
+            raise ConfigError(f"{len(self.attacks)} attackers among {self.trainers} trainers; leave somebody honest")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trainer of the demo."""
+
+    name: str
+    kind: str  # "honest" or the attack's name
+    trainer: Trainer
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Everybody, ready to start."""
+
+    task: int
+    spec: TaskSpec
+    federation: Federation
+    members: tuple[Member, ...]
+    reference: Trainer
+    aggregator: Aggregator
+    wallets: dict[str, Signer]
+
+    @property
+    def everybody(self) -> tuple[Trainer, ...]:
+        """All who answer orders: the trainers, and the owner for row 0."""
+        return (*(member.trainer for member in self.members), self.reference)
+
+
+class Rehearsed(Conduct):
+    """An attack of `fl_platform.attacks` as a trainer's conduct."""
+
+    def __init__(self, attack: Attack, *, seed: int, hostile: int) -> None:
+        self._attack, self._hostile = attack, hostile
+        self._rng = np.random.default_rng(seed)
+
+    def forge(self, trained: TrainedRound) -> Delta:
+        return self._attack.forge(
+            View(
+                honest=trained.update.delta,
+                parent=trained.parent,
+                previous=trained.previous,
+                rng=self._rng,
+                round=trained.order.round,
+                hostile=self._hostile,
+            )
+        )
+
+    def tamper(self, plain: bytes) -> bytes | None:
+        return self._attack.tamper(plain)
+
+
+def make_wallets(workspace: Workspace, settings: Settings) -> dict[str, Signer]:
+    """Create everybody's wallet; keys follow from the seed, so that two runs with one seed are equal to the byte."""
+    names = ["owner", "aggregator", "auditor", *(f"trainer-{i}" for i in range(settings.trainers))]
+    return {
+        name: workspace.create_wallet(
+            name, private_key=hashlib.sha256(f"fl-platform demo wallet {settings.seed} {name}".encode()).digest()
+        )
+        for name in names
+    }
+
+
+def gather(workspace: Workspace, settings: Settings, wallets: dict[str, Signer], watch: Watch) -> Cast:
+    """Fund wallets, open the task, let everybody join. The contracts are deployed already."""
+    money_needed = {"owner": POT * settings.rounds, "aggregator": BOND}
+    for name, signer in wallets.items():
+        workspace.fund(signer, tokens=money_needed.get(name, STAKE if name.startswith("trainer") else 0))
+    federation = federate(
+        load_split(settings.data, folder=settings.mnist, seed=settings.seed),
+        model=DEFAULT_MODEL[settings.data],
+        parties=settings.trainers,
+        partition=settings.partition,
+        root_rows=ROOT_ROWS[settings.data],
+        seed=settings.seed,
+    )
+    owner_task = DataTask(federation.factory, federation.root, federation.test)
+    spec, initial = _rules(workspace, settings, wallets, owner_task)
+    task = Owner(contracts=workspace.contracts(wallets["owner"]), store=workspace.store).open(spec, initial)
+    members = _members(workspace, settings, wallets, federation.parties, task)
+    for member in members:
+        member.trainer.join()
+    aggregator = Aggregator(
+        reader=workspace.reader(task),
+        contracts=workspace.contracts(wallets["aggregator"]),
+        reveal_key=reveal_key(wallets["aggregator"]),
+        workdir=workspace.role_folder("aggregator"),
+        wait_until=workspace.chain.wait_until,
+        watch=watch,
+    )
+    aggregator.bond()
+    reference = _trainer(workspace, wallets["owner"], owner_task, task, "owner", Conduct())
+    return Cast(task, spec, federation, members, reference, aggregator, wallets)
+
+
+def _rules(
+    workspace: Workspace, settings: Settings, wallets: dict[str, Signer], owner_task: LearningTask
+) -> tuple[TaskSpec, bytes]:
+    token = workspace.contracts().faucet.address
+    terms = default_terms(
+        title=f"demo: {settings.data}, seed {settings.seed}",
+        model_name=DEFAULT_MODEL[settings.data],
+        money=Money(token, POT, settings.rounds, STAKE, BOND, FEE_BPS),
+        trainers=settings.trainers,
+        byzantine=settings.byzantine,
+        seed=settings.seed,
+        plan=PLANS[settings.data],
+    )
+    return draft_spec(
+        terms,
+        owner_task,
+        owner=wallets["owner"].address,
+        aggregators=[party(wallets["aggregator"])],
+        auditors=[party(wallets["auditor"])],
+        reference=party(wallets["owner"]),
+    )
+
+
+def _members(
+    workspace: Workspace, settings: Settings, wallets: dict[str, Signer], parties: Sequence[LearningTask], task: int
+) -> tuple[Member, ...]:
+    members = []
+    honest = settings.trainers - len(settings.attacks)
+    for i, learning in enumerate(parties):
+        attack = settings.attacks[i - honest] if i >= honest else None
+        name = f"trainer-{i}"
+        conduct: Conduct = Conduct()
+        if attack is not None:
+            learning = TransformedTask(learning, _poisoner(attack))
+            conduct = Rehearsed(attack, seed=settings.seed * 1000 + i, hostile=len(settings.attacks))
+        trainer = _trainer(workspace, wallets[name], learning, task, name, conduct)
+        members.append(Member(name, HONEST if attack is None else attack.name, trainer))
+    return tuple(members)
+
+
+def _poisoner(attack: Attack) -> Callable[[Labelled], Labelled]:
+    def poison(rows: Labelled) -> Labelled:
+        return Labelled(rows.x, attack.poison(rows.y, classes=CLASSES))
+
+    return poison
+
+
+def _trainer(
+    workspace: Workspace, signer: Signer, learning: LearningTask, task: int, name: str, conduct: Conduct
+) -> Trainer:
+    return Trainer(
+        reader=workspace.reader(task),
+        contracts=workspace.contracts(signer),
+        signer=signer,
+        learning=learning,
+        workdir=workspace.role_folder(name),
+        device="cpu",
+        conduct=conduct,
+    )
