@@ -42,21 +42,23 @@ def fingerprint(model: str, seed: int = 3) -> str:
     return hashlib.sha256(b"".join(array.tobytes() for array in update.delta.values())).hexdigest()
 
 
-@pytest.mark.parametrize("model", ["digits-mlp", "digits-cnn"])
-def test_one_and_two_threads_give_the_same_bytes(model: str) -> None:
-    here = Path(__file__)
+def test_one_and_two_threads_give_the_same_bytes() -> None:
+    here, models = Path(__file__), ("digits-mlp", "digits-cnn")
     code = (
-        "import sys; sys.path[:0] = sys.argv[1:3]; from test_train import fingerprint; print(fingerprint(sys.argv[3]))"
+        "import sys; sys.path[:0] = sys.argv[1:3]; from test_train import fingerprint;"
+        "print(*[fingerprint(model) for model in sys.argv[3:]])"
     )
     answers = {
         subprocess.run(
-            [sys.executable, "-c", code, str(here.parent), str(here.parents[3]), model],
+            [sys.executable, "-c", code, str(here.parent), str(here.parents[3]), *models],
             env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
-            capture_output=True, text=True, check=True,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
         for threads in ("1", "2")
-    }  # fmt: skip
-    assert answers == {fingerprint(model)}
+    }
+    assert answers == {" ".join(fingerprint(model) for model in models)}
 
 
 def test_the_threads_torch_was_given_do_not_matter_and_come_back() -> None:
