@@ -1,0 +1,117 @@
+"""BN254 G1 against known values and against affine arithmetic written from the definition."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fl_platform.errors import PointInvalid
+from zk import curve
+from zk.curve import FIELD, GENERATOR, INFINITY, ORDER, Point
+
+# EIP-196: the double of (1, 2)
+TWICE = Point(
+    0x030644E72E131A029B85045B68181585D97816A916871CA8D3C208C16D87CFD3,
+    0x15ED738C0E0A7C92E7845F96B2AE9C0A68A6A449E3538FC7FF3EBF7A5A18A2C4,
+)
+scalars = st.integers(0, ORDER - 1)
+
+
+def slow_add(left: Point, right: Point) -> Point:
+    """Chord and tangent."""
+    if left.is_infinity or right.is_infinity:
+        return right if left.is_infinity else left
+    if left.x == right.x:
+        if (left.y + right.y) % FIELD == 0:
+            return INFINITY
+        slope = 3 * left.x * left.x * pow(2 * left.y, -1, FIELD)
+    else:
+        slope = (right.y - left.y) * pow(right.x - left.x, -1, FIELD)
+    x = (slope * slope - left.x - right.x) % FIELD
+    return Point(x, (slope * (left.x - x) - left.y) % FIELD)
+
+
+def slow_multiply(point: Point, scalar: int) -> Point:
+    """Double and add."""
+    result = INFINITY
+    for bit in bin(scalar)[2:]:
+        result = slow_add(result, result)
+        if bit == "1":
+            result = slow_add(result, point)
+    return result
+
+
+def test_known_points() -> None:
+    assert curve.add(GENERATOR, GENERATOR) == curve.multiply(GENERATOR, 2) == TWICE
+    assert curve.multiply(GENERATOR, ORDER) == INFINITY
+    assert curve.multiply(GENERATOR, ORDER - 1) == curve.negate(GENERATOR)
+
+
+@given(scalars, scalars)
+@settings(max_examples=15, deadline=None)
+def test_arithmetic_is_that_of_the_definition(first: int, second: int) -> None:
+    left, right = curve.multiply(GENERATOR, first), curve.multiply(GENERATOR, second)
+    assert left == slow_multiply(GENERATOR, first)
+    assert curve.add(left, right) == slow_add(left, right) == curve.multiply(GENERATOR, first + second)
+
+
+def test_infinity_is_neutral() -> None:
+    assert curve.add(GENERATOR, INFINITY) == curve.add(INFINITY, GENERATOR) == GENERATOR
+    assert curve.add(GENERATOR, curve.negate(GENERATOR)) == INFINITY
+    assert curve.negate(INFINITY) == INFINITY
+    assert curve.multiply(GENERATOR, 0) == curve.multiply(INFINITY, 5) == INFINITY
+
+
+@given(scalars.filter(bool))
+@settings(max_examples=10, deadline=None)
+def test_encodings_are_read_back(scalar: int) -> None:
+    point = curve.multiply(GENERATOR, scalar)
+    data = curve.encode(point)
+    assert len(data) == 64
+    assert curve.decode(data) == point
+    assert curve.decode_hex("0x" + data.hex()) == curve.decode_hex(data.hex().upper()) == point
+
+
+def test_the_encoding_is_that_of_the_precompiles() -> None:
+    assert curve.encode(GENERATOR) == (1).to_bytes(32, "big") + (2).to_bytes(32, "big")
+    assert curve.encode(INFINITY) == bytes(64)
+    assert curve.decode(bytes(64), allow_infinity=True) == INFINITY
+
+
+def number(value: int) -> bytes:
+    """Return 32 bytes big endian."""
+    return value.to_bytes(32, "big")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "64 bytes"),
+        (bytes(63), "64 bytes"),
+        (bytes(65), "64 bytes"),
+        (bytes(64), "infinity"),
+        (number(1) + number(3), "not on the curve"),
+        (number(0) + number(1), "not on the curve"),
+        (number(FIELD + 1) + number(2), "not below the field"),
+        (number(1) + number(FIELD + 2), "not below the field"),
+        (number(FIELD) + number(FIELD), "not below the field"),
+        (b"\xff" * 64, "not below the field"),
+    ],
+)
+def test_other_bytes_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(PointInvalid, match=message):
+        curve.decode(data)
+
+
+@pytest.mark.parametrize("text", ["", "0x", "0x12", "g" * 128, "0x" + "0" * 129, " " + "0" * 127, "0X" + "0" * 128])
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises(PointInvalid, match="128 hex digits"):
+        curve.decode_hex(text)
+
+
+def test_a_point_made_by_hand_is_judged_by_validate() -> None:
+    assert curve.validate(TWICE) == TWICE
+    for point in (Point(-1, 2), Point(1, -2), Point(1, FIELD)):
+        with pytest.raises(PointInvalid):
+            curve.validate(point)
