@@ -20,6 +20,7 @@ from fl_platform.aggregation.admit import (
     UpdateSource,
     admit_entries,
     check_update,
+    is_reference,
 )
 from fl_platform.aggregation.gram import Gram, GramRow, gram_matrix
 from fl_platform.aggregation.projection import independent
@@ -105,7 +106,7 @@ def judge_round(
     )
     worth = measure_worth(spec, before, candidates, gram, Evaluation(rows.read, sums, parent, validation, utility))
     verdicts = _verdicts(entries, admission, candidates, worth)
-    settled = settle(spec, before, context.aggregator, _rostered(entries, admission, verdicts), measured=worth.measured)
+    settled = settle(spec, before, context.aggregator, _rostered(spec, entries, verdicts), measured=worth.measured)
     data = encode_model(new, spec.model)
     after = TaskState(
         round=before.round + 1,
@@ -191,8 +192,13 @@ def _candidates(
             norm_bound_squared(before.scale, spec.model, spec.codec.bits),
             rules.rounding_energy(spec.model, before.scale, spec.codec.rounding),
             directions,
+            0 if first and gram.at(0, 0) else None,
         ),
-        refused=sum(1 for refusal in admission.refusals if refusal is not None and refusal.code not in OFF_ROSTER),
+        refused=sum(
+            1
+            for entry, refusal in zip(entries, admission.refusals, strict=True)
+            if refusal is not None and refusal.code not in OFF_ROSTER and not is_reference(entry, spec)
+        ),
     )
     return Candidates(trainers, numbers, decision, 0 if first else None, directions)
 
@@ -217,13 +223,11 @@ def _verdicts(
     return tuple(verdicts)
 
 
-def _rostered(
-    entries: Sequence[Entry], admission: Admission, verdicts: Sequence[Verdict]
-) -> list[Rostered]:
+def _rostered(spec: TaskSpec, entries: Sequence[Entry], verdicts: Sequence[Verdict]) -> list[Rostered]:
     """Trainers with a place on the roster: all but the reference, strangers and second entries."""
     rostered = []
-    for index, (entry, verdict) in enumerate(zip(entries, verdicts, strict=True)):
-        if index == admission.reference or verdict.code in OFF_ROSTER:
+    for entry, verdict in zip(entries, verdicts, strict=True):
+        if is_reference(entry, spec) or verdict.code in OFF_ROSTER:
             continue
         rostered.append(Rostered(verdict.trainer, entry.stake, verdict.code == ADMITTED, verdict.score))
     return rostered
