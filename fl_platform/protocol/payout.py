@@ -3,10 +3,10 @@
 Catch-up split. Scores are signed and summed over the task; the split that the task would have if it ended now gives
 each trainer an entitlement  E_i = pots so far * max(0, C_i) / sum_j max(0, C_j).  A round's pot goes to the trainers in
 proportion to what they still lack, max(0, E_i - paid_i); only to those whose update was admitted in that round, so that
-early work is not paid out of rounds that one stays away from. So earnings never shrink (claims are cumulative), each pot is
-spent whole but for dust, and pay converges to "clamped at zero once, at the end": a trainer that worked once and then
-rides along ends with that round's share of all work, and noise that scored by luck keeps at most its best entitlement
-(clamping each round by itself would pay it every time). Splitting one identity's stake splits its
+early work is not paid out of rounds that one stays away from. So earnings never shrink (claims are cumulative), each
+pot is spent whole but for dust, and pay converges to "clamped at zero once, at the end": a trainer that worked once
+and then rides along ends with that round's share of all work, and noise that scored by luck keeps at most its best
+entitlement (clamping each round by itself would pay it every time). Splitting one identity's stake splits its
 score and its pay alike (invariant 12), because every step is linear in (score, paid).
 """
 
@@ -45,8 +45,9 @@ def catch_up_down(
 ) -> tuple[int, ...]:
     """Split `pot` toward the entitlements of those present; all zero when none of them has a positive score sum.
 
-    `pots_before` is what earlier rounds put through this split, `paid` what each trainer got of it (wei), `present` whose
-    update was admitted in this round. When all present have what they are entitled to, their entitlements are the shares.
+    `pots_before` is what earlier rounds put through this split, `paid` what each trainer got of it (wei), `present`
+    whose update was admitted in this round. When all present have what they are entitled to, their entitlements are
+    the shares.
     """
     entitled = entitlements_down(pots_before + pot, scores)
     due = [e if here else 0 for e, here in zip(entitled, present, strict=True)]
