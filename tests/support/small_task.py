@@ -1,0 +1,104 @@
+"""A whole small task on any chain: digits, real roles, real contracts; only what carries the orders is left open."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from fl_platform.chain.binding import bind
+from fl_platform.chain.signer import Signer
+from fl_platform.flower.keys import NodeKeyFiles, create_node_key, load_node_key
+from fl_platform.learning.tasks import federate, load_split
+from fl_platform.learning.train import TrainPlan
+from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.spec import BASIS, Money, TaskSpec, WorthRule
+from fl_platform.roles.aggregator import Aggregator
+from fl_platform.roles.owner import Owner, default_terms, draft_spec
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.trainer import Trainer
+from fl_platform.roles.workspace import party, reveal_key
+from fl_platform.store.disk import DiskStore
+from tests.support.chain import AGGREGATOR, ETHER, OWNER, Stage
+
+ZERO = bytes(20)
+
+
+@dataclass(frozen=True)
+class SmallTask:
+    """An open task, its trainers joined, its aggregator bonded."""
+
+    reader: TaskReader
+    aggregator: Aggregator
+    trainers: tuple[Trainer, ...]
+    node_keys: tuple[NodeKeyFiles, ...]  # of the trainers, bound to their wallets
+
+
+def trainer_key(number: int) -> bytes:
+    """Return the private key of a test trainer."""
+    return keccak256(b"small task trainer %d" % number)
+
+
+def open_small_task(
+    stage: Stage, folder: Path, *, trainers: int, rounds: int = 1, strictness: str = "standard"
+) -> SmallTask:
+    """Open a digits task whose worth is paid equally (so that it needs no reference) and let everybody join."""
+    store = DiskStore(folder / "store")
+    federation = federate(load_split("digits"), model="digits-mlp", parties=trainers, root_rows=100, seed=1)
+    spec, initial = _spec(stage, federation.parties[0], rounds=rounds, strictness=strictness, trainers=trainers)
+    stage.owner.mint(OWNER.address, spec.money.pot * spec.money.rounds)
+    task = Owner(contracts=stage.owner, store=store).open(spec, initial)
+    reader = TaskReader(stage.owner, store, task)
+    joined, keys = [], []
+    for number in range(trainers):
+        signer = Signer(trainer_key(number))
+        contracts = stage.as_(signer)
+        contracts.mint(signer.address, spec.money.stake)
+        trainer = Trainer(
+            reader=TaskReader(contracts, store, task),
+            contracts=contracts,
+            signer=signer,
+            learning=federation.parties[number],
+            workdir=folder / f"trainer-{number}",
+            device="cpu",
+        )
+        key = create_node_key(folder, f"node-{number}")
+        binding = bind(signer, load_node_key(key.private), domain=reader.domain, task=task)
+        store.put(binding.to_bytes())
+        trainer.join(binding=binding.digest)
+        joined.append(trainer)
+        keys.append(key)
+    return SmallTask(reader, _aggregator(stage, folder, store, task), tuple(joined), tuple(keys))
+
+
+def _spec(stage: Stage, learning: object, *, rounds: int, strictness: str, trainers: int) -> tuple[TaskSpec, bytes]:
+    money = Money(stage.owner.faucet.address, pot=ETHER, rounds=rounds, stake=2 * ETHER, bond=2 * ETHER, fee_bps=100)
+    plan = TrainPlan(epochs=1, batch_size=32, learning_rate=0.1)
+    terms = default_terms(
+        title="small", model_name="digits-mlp", money=money, trainers=trainers, byzantine=0, seed=1, plan=plan
+    )
+    equal = WorthRule("equal", 0, 1, 0, BASIS, bytes(32), 0)
+    terms = dataclasses.replace(terms, worth=equal, strictness=strictness)
+    nobody = dataclasses.replace(party(AGGREGATOR), address=ZERO, wrap_key=bytes(64))
+    return draft_spec(
+        terms,
+        learning,  # type: ignore[arg-type]
+        owner=OWNER.address,
+        aggregators=[party(AGGREGATOR)],
+        auditors=[],
+        reference=nobody,
+    )
+
+
+def _aggregator(stage: Stage, folder: Path, store: DiskStore, task: int) -> Aggregator:
+    contracts = stage.as_(AGGREGATOR)
+    aggregator = Aggregator(
+        reader=TaskReader(contracts, store, task),
+        contracts=contracts,
+        reveal_key=reveal_key(AGGREGATOR),
+        workdir=folder / "aggregator",
+        wait_until=stage.chain.wait_until,
+    )
+    contracts.mint(AGGREGATOR.address, aggregator.reader.spec.money.bond)
+    aggregator.bond()
+    return aggregator
