@@ -72,7 +72,7 @@ class Binding:
 
 
 def bind(signer: Signer, node: ec.EllipticCurvePrivateKey, *, domain: Domain, task: int) -> Binding:
-    """Sign the binding of a wallet and a Flower node key for one task. Raises DocumentInvalid for another kind of key."""
+    """Sign the binding of a wallet and a Flower node key for one task. Raises DocumentInvalid when not P-384."""
     public = node.public_key()
     if not isinstance(public.curve, ec.SECP384R1):
         raise DocumentInvalid(f"node key is on {public.curve.name}; Flower wants P-384: ssh-keygen -t ecdsa -b 384")

@@ -110,18 +110,21 @@ class Deployment:
             raise ConfigError(f"{path} is no deployment file of this version ({error}); deploy again") from error
 
 
-def deploy(chain: Chain, signer: Signer, *, with_token: bool, label: str = "") -> Deployment:
+def deploy(
+    chain: Chain, signer: Signer, *, with_token: bool, disputes: bytes = ZERO_ADDRESS, label: str = ""
+) -> Deployment:
     """Deploy all contracts (and the faucet token) and return where they are. Restarted, it goes on where it stopped.
 
     The contracts know each other's addresses from the start, so they take consecutive nonces of `signer`; nothing else
-    may send from it meanwhile. `label` starts a second, independent deployment from the same journal.
+    may send from it meanwhile. `disputes` is the only address that can open disputes (zero: none). `label` starts a
+    second, independent deployment from the same journal.
     Raises what `Chain.create` raises, and ChainError when the nonces were disturbed.
     """
     names = (*CONTRACTS, TOKEN) if with_token else CONTRACTS
     base = _base_nonce(chain, signer, label)
-    planned = {name: _address(signer.address, base + number) for number, name in enumerate(names)}
+    planned = {name: created_address(signer.address, base + number) for number, name in enumerate(names)}
     wires = {parameter: planned[name] for parameter, name in WIRES.items()}
-    wires |= {"disputes_": ZERO_ADDRESS, "guardian": signer.address, "guardian_": signer.address}
+    wires |= {"disputes_": disputes, "guardian": signer.address, "guardian_": signer.address}
     done: dict[str, Deployed] = {}
     for name in names:
         artifact = load(name)
@@ -179,7 +182,8 @@ def _step(name: str, label: str) -> Step:
     return Step(TASKLESS, TASKLESS, f"deploy {name} {label}".strip())
 
 
-def _address(sender: bytes, nonce: int) -> bytes:
+def created_address(sender: bytes, nonce: int) -> bytes:
+    """Return the address of the contract that `sender` creates with its `nonce`-th transaction."""
     return keccak256(rlp.encode([sender, nonce]))[12:]
 
 

@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 @dataclass
 class Fold:
-    """A history under construction."""
+    """A history under construction: feed it events in order, ask it for the history whenever needed."""
 
-    opened: Opened | None = None
+    events: list[ev.Event] = field(default_factory=list)
     params: ev.TaskOpened | None = None
     ledger: ev.LedgerOpened | None = None
     rounds: dict[int, RoundHistory] = field(default_factory=dict)
@@ -40,43 +40,50 @@ class Fold:
     closed: ev.TaskClosed | None = None
     ended: bool = False
 
+    def add(self, event: ev.Event) -> None:
+        """Take the next event. Raises IntegrityError when it contradicts those before."""
+        _apply(event, self)
+        self.events.append(event)
 
-def fold(task: int, events: Iterable[ev.Event], head: Head, block: BlockRef) -> TaskHistory | None:
-    """Return the history that `events` (all of the task up to `block`, in order) tell; None when it was never opened.
+    def history(self, head: Head, block: BlockRef) -> TaskHistory | None:
+        """Return the history up to `block`, where the head slot is `head`; None when the task was never opened.
 
-    Raises IntegrityError when they contradict each other or the head slot.
-    """
-    state, kept = Fold(), tuple(events)
-    for event in kept:
-        _apply(event, state)
-    if state.params is None or state.ledger is None:
-        return None
-    opened = _opened(state.params, state.ledger)
-    rounds = tuple(state.rounds[number] for number in sorted(state.rounds))
-    history = TaskHistory(
-        task=task,
-        block=block,
-        opened=opened,
-        head=head,
-        rounds=rounds,
-        members=_frozen({a: state.stakes.get(a, 0) for a in state.trainers}),
-        bindings=_frozen(state.trainers),
-        leaving=frozenset(state.leaving),
-        bonded=frozenset(state.bonded),
-        stakes=_frozen(state.stakes),
-        bonus=state.bonus,
-        voids=state.voids,
-        replacements=tuple(state.replacements),
-        claimed=_frozen(state.claimed),
-        withdrawn=_frozen(state.withdrawn),
-        released=_frozen(state.released),
-        reputation_rounds=tuple(state.reputation),
-        closed=state.closed,
-        ended=state.ended,
-        events=kept,
-    )
-    _check(history)
-    return history
+        Raises IntegrityError when events and head slot contradict each other.
+        """
+        if self.params is None or self.ledger is None:
+            return None
+        history = TaskHistory(
+            task=self.params.task,
+            block=block,
+            opened=_opened(self.params, self.ledger),
+            head=head,
+            rounds=tuple(self.rounds[number] for number in sorted(self.rounds)),
+            members=_frozen({a: self.stakes.get(a, 0) for a in self.trainers}),
+            bindings=_frozen(self.trainers),
+            leaving=frozenset(self.leaving),
+            bonded=frozenset(self.bonded),
+            stakes=_frozen(self.stakes),
+            bonus=self.bonus,
+            voids=self.voids,
+            replacements=tuple(self.replacements),
+            claimed=_frozen(self.claimed),
+            withdrawn=_frozen(self.withdrawn),
+            released=_frozen(self.released),
+            reputation_rounds=tuple(self.reputation),
+            closed=self.closed,
+            ended=self.ended,
+            events=tuple(self.events),
+        )
+        _check(history)
+        return history
+
+
+def fold(events: Iterable[ev.Event], head: Head, block: BlockRef) -> TaskHistory | None:
+    """Return the history that all events of one task up to `block` tell, in chain order. Raises IntegrityError."""
+    state = Fold()
+    for event in events:
+        state.add(event)
+    return state.history(head, block)
 
 
 def _frozen(mapping: Mapping[bytes, T]) -> Mapping[bytes, T]:

@@ -9,7 +9,7 @@ from typing import Any
 from fl_platform.chain import events as ev
 from fl_platform.chain.client import Chain, Contract
 from fl_platform.chain.deploy import CONTRACTS, TOKEN, Deployment
-from fl_platform.chain.folding import fold
+from fl_platform.chain.folding import Fold
 from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.records import Account, Head, Member, SealRecord, Settlement, TaskRecord, struct
 from fl_platform.chain.types import ZERO_ADDRESS, BlockRef
@@ -21,7 +21,7 @@ class _Cache:
     """Events read so far, and the blocks that vouch for them."""
 
     upto: BlockRef | None = None
-    events: dict[int, list[ev.Event]] = field(default_factory=dict)
+    folds: dict[int, Fold] = field(default_factory=dict)
     histories: dict[int, TaskHistory] = field(default_factory=dict)
 
 
@@ -154,10 +154,8 @@ class Views:
             known = cache.histories.get(task)
             if known is not None and known.block == cache.upto:
                 return known
-            events = cache.events.get(task)
-            if not events:
-                raise self._unknown(task)
-            history = fold(task, events, self.head(task, cache.upto.number), cache.upto)
+            folded = cache.folds.get(task)
+            history = folded.history(self.head(task, cache.upto.number), cache.upto) if folded else None
             if history is None:
                 raise self._unknown(task)
             cache.histories[task] = history
@@ -166,7 +164,7 @@ class Views:
     def histories(self, *, final: bool = False) -> tuple[TaskHistory, ...]:
         """Return all tasks' histories, by number."""
         with self._guard:
-            numbers = sorted(self._refresh(final=final).events)
+            numbers = sorted(self._refresh(final=final).folds)
         return tuple(self.history(number, final=final) for number in numbers)
 
     def _refresh(self, *, final: bool) -> _Cache:
@@ -177,12 +175,13 @@ class Views:
         if cache.upto is not None and not self._continues(cache.upto, head):
             cache = self._caches[final] = _Cache()
         first = self.deployment.first_block if cache.upto is None else cache.upto.number + 1
-        for event in self._events(first, head.number):
-            cache.events.setdefault(event.task, []).append(event)
+        fresh = self._events(first, head.number)
         still = self.chain.backend.block(head.number)
         if still is None or still.hash != head.hash:
             self._caches[final] = _Cache()
             raise RpcUnavailable(f"{self.chain.backend.name}: the chain was reorganised while it was read; ask again")
+        for event in fresh:
+            cache.folds.setdefault(event.task, Fold()).add(event)
         cache.upto = head
         return cache
 

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fl_platform.chain.client import Chain, connect
+from fl_platform.chain.artifacts import load_file
+from fl_platform.chain.client import Chain, Contract, connect
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.deploy import TOKEN, deploy
+from fl_platform.chain.deploy import CONTRACTS, TOKEN, created_address, deploy
 from fl_platform.chain.records import SealInput
 from fl_platform.chain.signer import Signer
+from fl_platform.chain.types import ZERO_ADDRESS
 from fl_platform.config import MINIMAL, NETWORKS, Network, Policy
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.keccak import keccak256
@@ -39,6 +41,7 @@ class Stage:
 
     chain: Chain
     owner: Contracts
+    judge: Contract | None = None
 
     def as_(self, signer: Signer) -> Contracts:
         """Return the contracts for another wallet (funded on first use)."""
@@ -120,10 +123,22 @@ def stage(
     folder: Path | None = None,
     journal: Path | None = None,
     policy: Policy = MINIMAL,
+    with_disputes: bool = False,
 ) -> Iterator[Stage]:
-    """Yield a fresh deployment on `network`."""
+    """Yield a fresh deployment on `network`; `with_disputes` wires the mock that decides as it is told."""
     with connect(network, folder=folder, journal=journal, policy=policy) as chain:
         chain.fund(OWNER.address, 100 * ETHER)
-        deployment = deploy(chain, OWNER, with_token=True)
+        judge = mock_disputes(chain) if with_disputes else None
+        deployment = deploy(chain, OWNER, with_token=True, disputes=judge.address if judge else ZERO_ADDRESS)
         assert TOKEN in deployment.contracts
-        yield Stage(chain, Contracts(chain, deployment, OWNER))
+        yield Stage(chain, Contracts(chain, deployment, OWNER), judge)
+
+
+def mock_disputes(chain: Chain) -> Contract:
+    """Deploy MockDisputes, wired to the ledger and escrow that the owner's next transactions create."""
+    artifact = load_file(Path(__file__).parent / "artifacts" / "MockDisputes.json")
+    base = chain.backend.nonce(OWNER.address) + 1
+    planned = {name: created_address(OWNER.address, base + i) for i, name in enumerate(CONTRACTS)}
+    receipt = chain.create(artifact, planned["RoundLedger"], planned["Escrow"], signer=OWNER)
+    assert receipt.contract is not None
+    return Contract("MockDisputes", receipt.contract, artifact.abi)
