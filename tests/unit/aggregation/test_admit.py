@@ -1,0 +1,185 @@
+"""One thing wrong at a time: each way of being malformed has its own error, and none stops the round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from fl_platform.aggregation.admit import admit_entries, admit_entry
+from fl_platform.errors import (
+    CidMismatch,
+    EnvelopeInvalid,
+    FLError,
+    ReceiptDuplicate,
+    ReceiptForeign,
+    ReceiptParentMismatch,
+    ReceiptReplayed,
+    ReceiptSignatureInvalid,
+    StoreMissing,
+    StoreUnavailable,
+    UpdateHeaderMismatch,
+    UpdateLengthMismatch,
+    UpdateRangeExceeded,
+)
+from fl_platform.protocol.receipt import sign_receipt
+from tests.support.rounds import DOMAIN, Round, address_of, happy_round, private_key
+
+TRAINER = 2  # the key number of the trainer that misbehaves
+
+
+def place(round_: Round, number: int = TRAINER) -> int:
+    return next(i for i, e in enumerate(round_.entries) if e.receipt.trainer == address_of(number))
+
+
+def edit(round_: Round, **changes: object) -> None:
+    round_.sign(place(round_), TRAINER, **changes)
+
+
+def stake(round_: Round, wei: int) -> None:
+    index = place(round_)
+    round_.entries[index] = replace(round_.entries[index], stake=wei)
+
+
+def stranger(round_: Round) -> None:
+    """A trainer that never joined signs a perfect receipt."""
+    index = place(round_)
+    receipt = replace(round_.entries[index].receipt, trainer=address_of(77))
+    signed = sign_receipt(receipt, DOMAIN, private_key(77))
+    round_.entries[index] = replace(round_.entries[index], receipt=receipt, signature=signed.signature)
+
+
+def other_signer(round_: Round) -> None:
+    index = place(round_)
+    signed = sign_receipt(round_.entries[index].receipt, DOMAIN, private_key(3))
+    round_.entries[index] = replace(round_.entries[index], signature=signed.signature)
+
+
+def other_contract(round_: Round) -> None:
+    index = place(round_)
+    domain = replace(DOMAIN, ledger=b"\x99" * 20)
+    signed = sign_receipt(round_.entries[index].receipt, domain, private_key(TRAINER))
+    round_.entries[index] = replace(round_.entries[index], signature=signed.signature)
+
+
+def no_key(round_: Round) -> None:
+    index = place(round_)
+    round_.entries[index] = replace(round_.entries[index], keys=())
+
+
+def bytes_with(change: Callable[[bytes], bytes]) -> Callable[[Round], None]:
+    def apply(round_: Round) -> None:
+        index = place(round_)
+        data = round_.data[index]
+        assert isinstance(data, bytes)
+        round_.data[index] = change(data)
+
+    return apply
+
+
+def raises(error: FLError) -> Callable[[Round], None]:
+    def apply(round_: Round) -> None:
+        round_.data[place(round_)] = error  # type: ignore[assignment]
+
+    return apply
+
+
+CASES: list[tuple[str, Callable[[Round], None], type[FLError]]] = [
+    ("not a member", stranger, ReceiptForeign),
+    ("no stake", lambda r: stake(r, 0), ReceiptForeign),
+    ("another stake than on chain", lambda r: stake(r, 10**18 + 1), ReceiptForeign),
+    ("another task", lambda r: edit(r, task=8), ReceiptReplayed),
+    ("another round", lambda r: edit(r, round=1), ReceiptReplayed),
+    ("another parent", lambda r: edit(r, parent=b"\x01" * 32), ReceiptParentMismatch),
+    ("2 GiB declared", lambda r: edit(r, length=2**31), UpdateLengthMismatch),
+    ("one byte less declared", lambda r: edit(r, length=46), UpdateLengthMismatch),
+    ("signed by somebody else", other_signer, ReceiptSignatureInvalid),
+    ("signed for another contract", other_contract, ReceiptSignatureInvalid),
+    ("never revealed", no_key, EnvelopeInvalid),
+    ("not in the store", raises(StoreMissing("/some/path")), StoreMissing),
+    ("other bytes in the store", raises(CidMismatch("/some/path")), CidMismatch),
+    ("a key that does not open it", raises(EnvelopeInvalid("for recipient 0x12")), EnvelopeInvalid),
+    ("truncated", bytes_with(lambda d: d[:-1]), UpdateLengthMismatch),
+    ("longer", bytes_with(lambda d: d + b"\0"), UpdateLengthMismatch),
+    ("empty", bytes_with(lambda d: b""), UpdateLengthMismatch),
+    ("another magic", bytes_with(lambda d: b"FLU2" + d[4:]), UpdateHeaderMismatch),
+    ("another width", bytes_with(lambda d: d[:5] + b"\x10" + d[6:]), UpdateHeaderMismatch),
+    ("another model", bytes_with(lambda d: d[:31] + bytes([d[31] ^ 1]) + d[32:]), UpdateHeaderMismatch),
+    ("the forbidden integer", bytes_with(lambda d: d[:-1] + b"\x80"), UpdateRangeExceeded),
+]
+
+
+@pytest.mark.parametrize(("change", "error"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_each_fault_has_its_own_error_and_harms_nobody_else(
+    change: Callable[[Round], None], error: type[FLError]
+) -> None:
+    round_ = happy_round()
+    index = place(round_)
+    change(round_)
+    with pytest.raises(error):
+        admit_entry(
+            round_.entries[index], lambda: round_.updates(index), spec=round_.spec, context=round_.context,
+            seen=frozenset(),
+        )  # fmt: skip
+    admission = admit_entries(round_.entries, round_.updates, spec=round_.spec, context=round_.context)
+    refusal = admission.refusals[index]
+    assert refusal is not None
+    assert refusal.code == error.__name__
+    assert sum(r is not None for r in admission.refusals) == 1
+    assert index not in admission.trainers()
+    assert len(admission.trainers()) == 3
+    # What only one party saw (its paths, its recipient) is no evidence that another could recompute.
+    assert "/some/path" not in refusal.evidence
+    assert "0x12" not in refusal.evidence
+
+
+def test_the_happy_round_is_admitted_whole() -> None:
+    round_ = happy_round()
+    admission = admit_entries(round_.entries, round_.updates, spec=round_.spec, context=round_.context)
+    assert admission.refusals == (None,) * 5
+    assert admission.reference == place(round_, 0)
+
+
+def test_a_second_entry_of_a_trainer_is_a_duplicate_and_the_first_counts() -> None:
+    round_ = happy_round()
+    index = place(round_)
+    round_.entries.append(replace(round_.entries[index], forced=True))
+    round_.data.append(round_.data[index])
+    admission = admit_entries(round_.entries, round_.updates, spec=round_.spec, context=round_.context)
+    assert admission.refusals[index] is None
+    assert admission.refusals[-1] is not None
+    assert admission.refusals[-1].code == ReceiptDuplicate.__name__
+
+
+def test_nothing_is_fetched_for_a_receipt_that_fails() -> None:
+    round_ = happy_round()
+    edit(round_, parent=b"\x01" * 32)
+    asked: list[int] = []
+
+    def updates(index: int) -> bytes:
+        asked.append(index)
+        return round_.updates(index)
+
+    admit_entries(round_.entries, updates, spec=round_.spec, context=round_.context)
+    assert place(round_) not in asked
+
+
+def test_a_transport_failure_is_nobodys_fault_and_goes_up() -> None:
+    round_ = happy_round()
+
+    def updates(index: int) -> bytes:
+        raise StoreUnavailable("the daemon did not answer")
+
+    with pytest.raises(StoreUnavailable):
+        admit_entries(round_.entries, updates, spec=round_.spec, context=round_.context)
+
+
+def test_the_references_key_is_no_trainer() -> None:
+    round_ = happy_round()
+    index = place(round_, 0)
+    round_.entries[index] = replace(round_.entries[index], stake=10**18)
+    admission = admit_entries(round_.entries, round_.updates, spec=round_.spec, context=round_.context)
+    assert admission.reference is None
+    assert admission.refusals[index] is not None
+    assert admission.refusals[index].code == ReceiptForeign.__name__  # type: ignore[union-attr]

@@ -1,0 +1,108 @@
+"""The streamed sum against Python integers: every arithmetic it may choose, and the bound it must refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fl_platform.aggregation import sums
+from fl_platform.aggregation.sums import add_batch, reference_sum, tensor_energies, weighted_sum
+from fl_platform.errors import ConfigError
+from fl_platform.protocol.spec import ModelSpec, TensorSpec
+from fl_platform.updates.tensors import Integers
+
+BITS = st.sampled_from([4, 8, 16])
+
+
+def random_updates(count: int, size: int, bits: int, seed: int, *, extreme: bool = False) -> list[Integers]:
+    limit = 2 ** (bits - 1) - 1
+    rng = np.random.default_rng(seed)
+    kind = np.int16 if bits == 16 else np.int8
+    if extreme:
+        return [rng.choice([-limit, limit], size).astype(kind) for _ in range(count)]
+    return [rng.integers(-limit, limit + 1, size).astype(kind) for _ in range(count)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    BITS, st.integers(1, 20), st.integers(1, 70), st.booleans(), st.integers(0, 2**32),
+    st.sampled_from([1, 100, 2**16, 2**40]), st.booleans(),
+)  # fmt: skip
+def test_equals_python_integers(
+    bits: int, count: int, size: int, extreme: bool, seed: int, top: int, equal: bool
+) -> None:
+    updates = random_updates(count, size, bits, seed, extreme=extreme)
+    rng = np.random.default_rng(seed)
+    weights = [top] * count if equal else [int(w) for w in rng.integers(0, top + 1, count)]
+    total = weighted_sum(range(count), weights, updates.__getitem__, size=size, bits=bits)
+    assert total.dtype == np.int64
+    assert total.tolist() == reference_sum(updates, weights)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_strips_meet_at_their_edges(bits: int) -> None:
+    for size in (sums.COLUMNS - 1, sums.COLUMNS, sums.COLUMNS + 1, sums.EQUAL_COLUMNS + 1):
+        updates = random_updates(3, size, bits, size)
+        for weights in ([7, 7, 7], [5, 2**16, 1]):
+            total = weighted_sum(range(3), weights, updates.__getitem__, size=size, bits=bits)
+            exact = sum(w * u.astype(np.int64) for w, u in zip(weights, updates, strict=True))
+            assert np.array_equal(total, exact)
+
+
+def test_the_full_batch_of_extremes_does_not_wrap_the_narrow_sum() -> None:
+    updates = [np.full(5, -127, dtype=np.int8)] * 128
+    total = np.zeros(5, dtype=np.int64)
+    add_batch(total, updates, [3] * 128, bits=8)
+    assert total.tolist() == [-127 * 128 * 3] * 5
+    with pytest.raises(ValueError, match="129"):
+        add_batch(total, [*updates, updates[0]], [3] * 129, bits=8)
+
+
+def test_order_of_updates_does_not_matter() -> None:
+    updates = random_updates(17, 40, 8, 3)
+    weights = [int(w) for w in np.random.default_rng(4).integers(1, 9, 17)]
+    there = weighted_sum(range(17), weights, updates.__getitem__, size=40, bits=8)
+    back = weighted_sum(range(16, -1, -1), weights[::-1], updates.__getitem__, size=40, bits=8)
+    assert np.array_equal(there, back)
+
+
+def test_at_most_one_batch_is_held_and_weightless_rows_are_not_read() -> None:
+    alive: list[int] = []
+
+    class Tracked(np.ndarray):
+        def __del__(self) -> None:
+            if alive:
+                alive.pop()
+
+    most, read = 0, []
+
+    def source(row: int) -> Integers:
+        nonlocal most
+        read.append(row)
+        alive.append(row)
+        most = max(most, len(alive))
+        return np.ones(4, dtype=np.int8).view(Tracked)
+
+    weighted_sum(range(50), [0, *[2] * 49], source, size=4, bits=8)
+    assert 0 not in read
+    assert len(read) == 49
+    assert most <= 2 * sums.BATCH
+
+
+def test_the_bound_is_exclusive() -> None:
+    """n * max|a| * 2^(b-1) < 2^62: at int8, one update may weigh 2^55 - 1 and not 2^55."""
+    update = np.array([-127], dtype=np.int8)
+    total = weighted_sum([0], [2**55 - 1], lambda _: update, size=1, bits=8)
+    assert int(total[0]) == -127 * (2**55 - 1)
+    with pytest.raises(ConfigError, match="2\\^62"):
+        weighted_sum([0], [2**55], lambda _: update, size=1, bits=8)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(-(2**45), 2**45), min_size=6, max_size=6))
+def test_tensor_energies_are_exact(values: list[int]) -> None:
+    model = ModelSpec("m", (TensorSpec("a", (2, 2)), TensorSpec("b", (2,))))
+    energies = tensor_energies(np.array(values, dtype=np.int64), model)
+    assert energies == (sum(v * v for v in values[:4]), sum(v * v for v in values[4:]))
