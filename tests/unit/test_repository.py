@@ -18,10 +18,11 @@ from packaging.utils import canonicalize_name
 from scripts import compile as contracts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+EIP_170_BYTES = 24_576
 LOCKS = ("lock", "ipfs", "brownie")
 # Assembled, so that this file does not hold what it looks for.
 MACHINE_PATH = re.compile(
-    r"(?<![\w./-])/(?:" + "|".join(["wo" + "rk", "ro" + "ot", "opt/py" + "pi", "home/[a-z]+"]) + r")/"
+    r"(?<![\w./-])/(?:" + "|".join(["wo" + "rk", "ro" + "ot", "opt/py" + "pi", "tmp/" + "w"]) + r")/"
 )
 REGISTRY_HOST = re.compile(
     "|".join(
@@ -140,6 +141,16 @@ def test_brownie_compiles_with_the_settings_of_foundry() -> None:
 def test_the_shipped_contracts_match_their_sources() -> None:
     assert contracts.committed(ROOT), "no artifacts are committed: run `python scripts/compile.py`"
     assert contracts.stale_sources(ROOT) == []
+
+
+def test_every_shipped_contract_fits_on_a_public_chain() -> None:
+    sizes = {
+        path.stem: len(json.loads(text)["deployedBytecode"]) // 2 - 1
+        for path, text in contracts.committed(ROOT).items()
+        if path.is_relative_to(contracts.SHIPPED)
+    }
+    too_large = {name: size for name, size in sizes.items() if size > EIP_170_BYTES}
+    assert not too_large
 
 
 def python_tests() -> list[Path]:
