@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def members_of(reader: TaskReader, *, reference: Binding | None = None) -> list[NodeMember]:
-    """Return the nodes of the task's members now, each as wallet and node key have both signed it.
+    """Return the nodes of the members that have not left, each as wallet and node key have both signed it.
 
     reference: the binding of whoever signs the reference update, which is no member and so has none on chain.
     A member whose document is missing, malformed or not signed by both is left out with a warning: its node is not
@@ -22,7 +22,7 @@ def members_of(reader: TaskReader, *, reference: Binding | None = None) -> list[
     """
     history = reader.history()
     found: list[tuple[bytes, Binding]] = []
-    for trainer in sorted(history.members):
+    for trainer in sorted(history.members.keys() - history.leaving):
         try:
             document = reader.object(history.bindings[trainer], max_bytes=MAX_BINDING_BYTES)
             binding = Binding.from_bytes(document)
