@@ -9,17 +9,19 @@ from fl_platform.store.disk import DiskStore
 from fl_platform.store.gateway import GatewayStore
 from fl_platform.store.interface import Store
 from fl_platform.store.ipfsclient import IpfsClientStore
-from fl_platform.store.kubo import KuboStore
+from fl_platform.store.kubo import DEFAULT_URL, KuboStore
 from fl_platform.store.remote import Timeouts
 
 FORMS = (
-    "disk:FOLDER, kubo:http://127.0.0.1:5001, gateway:https://HOST, "
+    "disk:FOLDER, ipfs (a daemon on this machine), kubo:http://127.0.0.1:5001, gateway:https://HOST, "
     "ipfshttpclient:/ip4/127.0.0.1/tcp/5001/http, ipfshttpclient-any:/ip4/..."
 )
 
 
 def open_store(where: str, *, timeouts: Timeouts | None = None) -> Store:
     """Open the store that `where` names (see FORMS). Raises ConfigError and what the back end raises."""
+    if where == "ipfs":
+        where = f"kubo:{DEFAULT_URL}"
     kind, separator, rest = where.partition(":")
     if not separator or not rest:
         raise ConfigError(f"{where!r} does not name a store: give one of {FORMS}")

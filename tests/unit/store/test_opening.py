@@ -15,6 +15,7 @@ from fl_platform.store.opening import open_store
 
 def test_each_form_opens_its_back_end(tmp_path: Path) -> None:
     assert isinstance(open_store(f"disk:{tmp_path}"), DiskStore)
+    assert isinstance(open_store("ipfs"), KuboStore)
     assert isinstance(open_store("kubo:http://127.0.0.1:5001"), KuboStore)
     assert isinstance(open_store("gateway:https://gateway.example"), GatewayStore)
 
