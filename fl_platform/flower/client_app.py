@@ -20,6 +20,7 @@ from fl_platform.flower.wire import pack_body, pack_refusal, unpack_body
 SOCKET_KEY = "trainer-socket"
 TIMEOUT_KEY = "trainer-timeout"  # seconds a round's training may take
 DEFAULT_TIMEOUT_S = 3600.0
+PATIENCE_S = 60.0  # a trainer that is being restarted imports torch and opens its chain first
 
 
 def socket_of_node(context: Context) -> Path:
@@ -34,7 +35,8 @@ def answer(message: Message, context: Context, *, socket_of: Callable[[Context],
     """Return the trainer's answer to `message`, or a refusal with its reason; never an exception's traceback."""
     try:
         timeout_s = float(context.node_config.get(TIMEOUT_KEY, DEFAULT_TIMEOUT_S))
-        reply = pack_body(ask(socket_of(context), unpack_body(message), timeout_s=timeout_s, who="trainer"))
+        body, path = unpack_body(message), socket_of(context)
+        reply = pack_body(ask(path, body, timeout_s=timeout_s, who="trainer", patience_s=PATIENCE_S))
     except RejectedInput as error:
         reply = pack_refusal(str(error))
     except FLError as error:

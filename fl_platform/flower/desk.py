@@ -8,6 +8,7 @@ of the SuperLink, without wallet, chain or key). Answers are unverified bytes he
 from __future__ import annotations
 
 import logging
+import secrets
 import struct
 import threading
 import time
@@ -105,7 +106,8 @@ class OrderDesk:
         self._answers: list[tuple[bytes, bytes]] = []
         self._finished = False
         self._closed: Closed | None = None
-        self._number = 0
+        # Not from zero: a courier that outlives a restart must not answer another order under an old number.
+        self._number = secrets.randbits(48)
 
     # --- the aggregator's side -----------------------------------------------------------------------------------
 
@@ -217,10 +219,11 @@ class OrderDesk:
 
 
 class RemoteDesk:
-    """The courier's side over a local socket."""
+    """The courier's side over a local socket. It finds an aggregator that is started again within `patience_s`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience_s: float = 300.0) -> None:
         self._path = path
+        self._patience_s = patience_s
 
     def next_job(self) -> Job | Closed | None:
         """See Courier. Raises ProcessAbsent when the aggregator's process is gone."""
@@ -236,7 +239,7 @@ class RemoteDesk:
 
     def _ask(self, kind: int, number: int, trainer: bytes, body: bytes) -> bytes:
         request = _HEADER.pack(kind, number, trainer) + body
-        return ask(self._path, request, timeout_s=10 * NEXT_WAIT_S, who="aggregator")
+        return ask(self._path, request, timeout_s=10 * NEXT_WAIT_S, who="aggregator", patience_s=self._patience_s)
 
 
 def _reveals_for(trainer: bytes, answer: bytes) -> bool:

@@ -16,6 +16,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ MAX_FRAME_BYTES = 1024 * 1024 + 64  # one protocol message and a short header of
 REQUEST_TIMEOUT_S = 10.0  # to send a whole request; a caller that drips slower is cut off
 MAX_CALLERS = 64  # connections served at a time; more wait in the backlog
 _MAX_PATH_BYTES = 107  # of sockaddr_un on Linux; bind() beyond it fails with a message nobody understands
+_RETRY_S = 0.5
 _OK, _REFUSED, _RETRY, _FAILED = 0, 1, 2, 3
 
 
@@ -51,27 +53,29 @@ class Answering(Protocol):
         """Answer one order; raises RejectedInput for an order it refuses."""
 
 
-def ask(path: Path, request: bytes, *, timeout_s: float, who: str) -> bytes:
+def ask(path: Path, request: bytes, *, timeout_s: float, who: str, patience_s: float = 0.0) -> bytes:
     """Send `request` (at most MAX_FRAME_BYTES) to the server at `path` and return its answer.
 
-    Raises ProcessAbsent when nobody listens or the answer takes longer than `timeout_s`, RejectedInput when the server
-    refuses, RetryError when it says that a later try may help, ConfigError when the path cannot be a socket or the
-    server failed.
+    timeout_s: how long the answer may take; patience_s: how long to try again while nobody listens or the server
+    dies over it (it is being restarted; whoever is asked keeps a journal, so asking twice is harmless).
+    Raises ProcessAbsent when nobody answers in time, RejectedInput when the server refuses, RetryError when it says
+    that a later try may help, ConfigError when the path cannot be a socket or the server failed.
     """
     _check_path(path)
     if len(request) > MAX_FRAME_BYTES:
         raise DocumentInvalid(f"request to {who} has {len(request)} bytes, allowed {MAX_FRAME_BYTES}")
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(timeout_s)
-            connection.connect(str(path))
-            connection.sendall(struct.pack(">I", len(request)) + request)
-            status = _receive(connection, 1)[0]
-            body = _receive_frame(connection)
-    except TimeoutError as error:
-        raise ProcessAbsent(f"{who} at {path} did not answer within {timeout_s:g} s; is it busy or stopped?") from error
-    except (OSError, EOFError) as error:
-        raise ProcessAbsent(f"no {who} answers at {path} ({error}); start it, or correct the path") from error
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            status, body = _exchange(path, request, timeout_s)
+            break
+        except TimeoutError as error:
+            text = f"{who} at {path} did not answer within {timeout_s:g} s; is it busy or stopped?"
+            raise ProcessAbsent(text) from error
+        except (OSError, EOFError) as error:
+            if time.monotonic() >= deadline:
+                raise ProcessAbsent(f"no {who} answers at {path} ({error}); start it, or correct the path") from error
+            time.sleep(min(_RETRY_S, patience_s))
     if status == _OK:
         return body
     text = body.decode("utf-8", "replace")
@@ -80,6 +84,15 @@ def ask(path: Path, request: bytes, *, timeout_s: float, who: str) -> bytes:
     if status == _RETRY:
         raise RetryError(text)
     raise ConfigError(f"{who} at {path} failed: {text}")
+
+
+def _exchange(path: Path, request: bytes, timeout_s: float) -> tuple[int, bytes]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout_s)
+        connection.connect(str(path))
+        connection.sendall(struct.pack(">I", len(request)) + request)
+        status = _receive(connection, 1)[0]
+        return status, _receive_frame(connection)
 
 
 class ResidentServer:

@@ -12,6 +12,7 @@ import pytest
 from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 
 from fl_platform.errors import ConfigError, DocumentInvalid, RejectedInput
+from fl_platform.flower import client_app
 from fl_platform.flower.client_app import SOCKET_KEY, answer, app, socket_of_node
 from fl_platform.flower.resident import serve_trainer
 from fl_platform.flower.wire import COMMIT, MAX_MESSAGE_BYTES, REVEAL, pack_body, pack_refusal, unpack_body
@@ -68,7 +69,8 @@ def test_no_socket_is_a_refusal_not_a_crash(node_config: dict[str, str | float])
         unpack_body(app(order(b"train"), context(**node_config)))
 
 
-def test_no_trainer_is_a_refusal_not_a_crash(tmp_path: Path) -> None:
+def test_no_trainer_is_a_refusal_not_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_app, "PATIENCE_S", 0.0)
     reply = answer(order(b"train"), context(), socket_of=lambda _: tmp_path / "s")
     with pytest.raises(DocumentInvalid, match="ProcessAbsent"):
         unpack_body(reply)

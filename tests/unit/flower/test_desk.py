@@ -210,4 +210,29 @@ def test_a_malformed_order_is_refused(tmp_path: Path, answer: bytes) -> None:
 
 def test_a_dead_aggregator_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProcessAbsent, match="no aggregator answers at"):
-        RemoteDesk(tmp_path / "s").next_job()
+        RemoteDesk(tmp_path / "s", patience_s=0.0).next_job()
+
+
+def test_an_aggregator_that_is_restarted_gets_no_answers_to_its_old_order(
+    background: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    """The courier outlives it; what it carries still has the old desk's number."""
+    courier = RemoteDesk(tmp_path / "s")
+    old = OrderDesk(timeout_s=60, members=None)
+    server = serve(tmp_path / "s", old.handle, lock=contextlib.nullcontext())
+    start(background, lambda: old.exchange(ORDER))
+    carried = fetch(courier)
+    server.stop()
+    new = OrderDesk(timeout_s=2, connect_s=0, members=None)
+    server = serve(tmp_path / "s", new.handle, lock=contextlib.nullcontext())
+    try:
+        answers = start(background, lambda: new.reveal(REVEAL_ORDER))
+        courier.bring(carried.number, ANYONE, b"a commit")
+        courier.done(carried.number)
+        job = fetch(courier)
+        courier.bring(job.number, ANYONE, b"a reveal")
+        courier.done(job.number)
+        assert answers.result(5) == [b"a reveal"]
+    finally:
+        server.stop()
+        old.close()

@@ -142,6 +142,39 @@ def test_nobody_there(path: Path) -> None:
         say(path, b"abc")
 
 
+def test_a_server_that_is_restarted_is_found_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It dies over the first request; the caller asks its successor."""
+    monkeypatch.setattr(resident, "_RETRY_S", 0.01)
+    servers: list[ResidentServer] = []
+    asked: list[bytes] = []
+
+    def dying(request: bytes) -> bytes:
+        asked.append(request)
+        raise SystemExit
+
+    def restart() -> None:
+        while not asked:
+            threading.Event().wait(0.001)
+        servers[0].stop()
+        servers.append(serve(path, echo))
+
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    servers.append(serve(path, dying))
+    restarting = threading.Thread(target=restart)
+    restarting.start()
+    try:
+        assert ask(path, b"abc", timeout_s=5.0, who="trainer", patience_s=5.0) == b"cba"
+    finally:
+        restarting.join()
+        servers[-1].stop()
+    assert asked[0] == b"abc"
+
+
+def test_patience_ends(path: Path) -> None:
+    with pytest.raises(ProcessAbsent, match="no trainer answers at"):
+        ask(path, b"abc", timeout_s=1.0, who="trainer", patience_s=0.05)
+
+
 def test_no_answer_in_time(path: Path) -> None:
     release = threading.Event()
     running = serve(path, lambda request: request if release.wait(5.0) else b"")
