@@ -3,7 +3,7 @@
     rep' = rep + floor((target - rep) / 8),   target = REPUTATION_ONE for good work, 0 otherwise
 
 rounded so that it stays within [0, REPUTATION_ONE] and a bad round always costs something. It changes with a final
-round only, and only for those on the round's roster. Seven bad rounds undo half of what a long record built.
+round only, and only for those on the round's roster. Six bad rounds undo half of what a long record built.
 """
 
 from __future__ import annotations
