@@ -62,6 +62,10 @@ class DiskStore(CarBackedStore):
         """See Store.open_blocks; damage of any kind is a CidMismatch."""
         try:
             yield from super().open_blocks(cid, max_bytes=max_bytes)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"object {cid} in {self._folder} cannot be read: {error.strerror}. Check the disk"
+            ) from error
         except (DocumentInvalid, CidMismatch) as error:
             raise CidMismatch(
                 f"object {cid} in {self._folder} is damaged ({error}): "

@@ -96,16 +96,23 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def file_leaves(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes in leaves; an empty file yields one empty leaf."""
+@contextlib.contextmanager
+def open_file(path: Path, *, buffering: int = -1) -> Iterator[IO[bytes]]:
+    """Open a file that a person named. Raises ConfigError when it cannot be opened or read."""
     try:
-        with path.open("rb", buffering=0) as file:
-            first = True
-            while (leaf := _read_leaf(file)) or first:
-                first = False
-                yield leaf
+        with path.open("rb", buffering=buffering) as file:
+            yield file
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}. Give a file that exists and may be read") from error
+
+
+def file_leaves(path: Path) -> Iterator[bytes]:
+    """Yield a file's bytes in leaves; an empty file yields one empty leaf. Raises ConfigError."""
+    with open_file(path, buffering=0) as file:
+        first = True
+        while (leaf := _read_leaf(file)) or first:
+            first = False
+            yield leaf
 
 
 def _read_leaf(file: IO[bytes]) -> bytes:

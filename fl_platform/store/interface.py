@@ -15,7 +15,7 @@ from typing import Protocol
 from fl_platform.errors import CarInvalid, CidMismatch, FLError, ObjectTooLarge, StoreMissing
 from fl_platform.store import car, unixfs
 from fl_platform.store.cid import DAG_PB, RAW, Cid
-from fl_platform.store.files import AtomicFile, file_leaves
+from fl_platform.store.files import AtomicFile, file_leaves, open_file
 from fl_platform.store.unixfs import MAX_FILE_BYTES, Tree
 
 Leaves = Callable[[], Iterable[bytes | memoryview]]
@@ -56,7 +56,10 @@ class Store(Protocol):
         """Write an object to a CARv1 file, verified on the way; the file appears whole or not at all."""
 
     def import_car(self, path: Path) -> Cid:
-        """Store the object of a CARv1 file (untrusted) and return its CID. Raises CarInvalid, CidMismatch."""
+        """Store the object of a CARv1 file (untrusted) and return its CID.
+
+        Raises CarInvalid, CidMismatch, ConfigError (no such file).
+        """
 
 
 class VerifyingStore(ABC):
@@ -127,11 +130,11 @@ class VerifyingStore(ABC):
 
     def import_car(self, path: Path) -> Cid:
         """See Store.import_car."""
-        with path.open("rb") as file:
+        with open_file(path) as file:
             root = car.read_header(file)
 
         def leaves() -> Iterator[bytes]:
-            with path.open("rb") as source:
+            with open_file(path) as source:
                 yield from car.read_object(source, root, max_bytes=MAX_FILE_BYTES)
                 if source.read(1):
                     raise CarInvalid("the CAR goes on behind its object: export the object as a CAR of its own")

@@ -201,6 +201,19 @@ def test_an_object_that_is_a_folder_cannot_be_opened(store: DiskStore) -> None:
 def test_a_file_that_is_not_there_cannot_be_put(store: DiskStore, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
         store.put(tmp_path / "nothing")
+    with pytest.raises(ConfigError, match="cannot read"):
+        store.import_car(tmp_path / "nothing.car")
+
+
+def test_a_disk_that_fails_while_reading_is_not_damage(store: DiskStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    cid = store.put(b"hello")
+
+    def failing(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(car_format, "read_exactly", failing)
+    with pytest.raises(StoreUnavailable, match=r"Input/output error\. Check the disk"):
+        store.get(cid, max_bytes=5)
 
 
 def test_a_file_that_changes_while_it_is_stored_is_refused(
