@@ -15,11 +15,11 @@ from fl_platform.chain.client import Chain, Contract
 from fl_platform.chain.deploy import Deployment
 from fl_platform.chain.journal import TASKLESS, Step
 from fl_platform.chain.records import (
-    NO_SEAL,
+    NO_CLAIMS,
+    ClaimRecord,
     LeafRecord,
     MemberFlag,
     SealInput,
-    SealRecord,
     TaskParams,
     Ticket,
     pack_reputation,
@@ -89,7 +89,7 @@ class Contracts(Views):
     def close_task(self, task: int) -> TxReceipt | None:
         """Close the books of a task that has ended: dust and never-rostered pots to the owner. Anyone."""
         history = self.history(task)
-        last = history.rounds[history.head.round - 1].seal if history.head.round else NO_SEAL
+        last = history.claim_record(history.head.round - 1) or NO_CLAIMS
         step = Step(task, TASKLESS, self._name("close", task))
         return self._send(self.settlement, "closeTask", task, last, step=step, already=lambda: self.head(task).closed)
 
@@ -190,7 +190,7 @@ class Contracts(Views):
         """Credit what `owner`'s leaf in a final round's claim tree has earned beyond earlier claims."""
         index = _index(leaves, owner, f"round {round_number}'s claims")
         leaf = leaves[index]
-        seal = self._seal(task, round_number)
+        seal = self._sealed(task, round_number)
         step = Step(task, round_number, self._name(f"claim 0x{owner.hex()}", task))
         path = pack_siblings(merkle_sum.prove(leaves, index))
         return self._send(
@@ -243,7 +243,7 @@ class Contracts(Views):
 
     def record_reputation(self, task: int, round_number: int, leaves: tuple[Leaf, ...]) -> TxReceipt | None:
         """Write the reputation of every claim leaf of a final round."""
-        seal, packed = self._seal(task, round_number), pack_reputation(leaves)
+        seal, packed = self._sealed(task, round_number), pack_reputation(leaves)
         step = Step(task, round_number, self._name("reputation", task))
 
         def already() -> bool:
@@ -289,14 +289,11 @@ class Contracts(Views):
         voids = self.history(task).voids
         return f"{name} after {voids} voids" if voids else name
 
-    def _seal(self, task: int, round_number: int) -> SealRecord:
-        rounds = self.history(task).rounds
-        seal = rounds[round_number].seal if round_number < len(rounds) else None
-        if seal is None:
-            raise TaskClosed(
-                f"task {task}: round {round_number} is not sealed, so there is nothing to claim from it yet"
-            )
-        return seal
+    def _sealed(self, task: int, round_number: int) -> ClaimRecord:
+        record = self.history(task).claim_record(round_number)
+        if record is None:
+            raise TaskClosed(f"task {task}: round {round_number} is not sealed, so nothing can be claimed from it yet")
+        return record
 
     def _send(
         self,

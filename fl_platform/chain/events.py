@@ -113,13 +113,6 @@ class StakeSlashed(_Escrow):
 
 
 @dataclass(frozen=True)
-class ClaimCredited(_Escrow):
-    account: bytes
-    amount: int
-    cumulative: int
-
-
-@dataclass(frozen=True)
 class PotReleased(_Escrow):
     account: bytes
     amount: int
@@ -219,6 +212,7 @@ class RewardClaimed(_Ledger):
     owner: bytes
     round: int
     amount: int
+    cumulative: int
 
 
 @dataclass(frozen=True)

@@ -262,8 +262,8 @@ def _(event: ev.ChallengeResolved, state: Fold) -> None:
 
 
 @_apply.register
-def _(event: ev.ClaimCredited, state: Fold) -> None:
-    state.claimed[event.account] = event.cumulative
+def _(event: ev.RewardClaimed, state: Fold) -> None:
+    state.claimed[event.owner] = event.cumulative
 
 
 @_apply.register

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fl_platform.chain import events as ev
-from fl_platform.chain.records import Head, RosterRecord, SealRecord
+from fl_platform.chain.records import ClaimRecord, Head, RosterRecord, SealRecord
 from fl_platform.chain.types import Admission, BlockRef, RoundState
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.spec import Windows
@@ -120,6 +120,11 @@ class TaskHistory:
             if fixed is not None:
                 return fixed
         return self.opened.pot * (round_number + 1) + self.bonus
+
+    def claim_record(self, round_number: int) -> ClaimRecord | None:
+        """Return what claims from a round bring along, None when it is not sealed."""
+        seal = self.rounds[round_number].seal if 0 <= round_number < len(self.rounds) else None
+        return None if seal is None else seal.claim_record(round_number, self.opened.windows)
 
     def final_at(self, round_number: int) -> int | None:
         """Return when the round's challenge window ends (seconds), None when it is not sealed."""

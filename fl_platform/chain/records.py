@@ -169,13 +169,42 @@ class SealRecord:
     sealed_at: int
     aggregator: bytes
 
+    def claim_record(self, round_number: int, windows: Windows) -> ClaimRecord:
+        """Return what claims need of this seal. Twin of RoundLedger.claimRecord."""
+        content = [self.roster_digest, self.bundle, self.model, self.trace, self.forced, self.aggregator]
+        return ClaimRecord(
+            content=keccak256(encode([*["bytes32"] * 5, "address"], content)),
+            claim_root=self.claim_root,
+            claim_total=self.claim_total,
+            claim_count=self.claim_count,
+            final_at=self.sealed_at + windows.challenge,
+            slot=round_number % ring_size(windows),
+        )
+
+
+@dataclass(frozen=True)
+class ClaimRecord:
+    """What claims must know of a seal, and what the ring keeps the digest of."""
+
+    content: bytes
+    claim_root: bytes
+    claim_total: int
+    claim_count: int
+    final_at: int  # first second at which the round is final
+    slot: int
+
     def digest(self, task: int, round_number: int) -> bytes:
         """Return what the ring keeps: keccak256(abi.encode(task, round, record))."""
-        kinds = ["uint256", "uint256", *["bytes32"] * 6, "uint128", "uint32", "uint40", "address"]
+        kinds = ["uint256", "uint256", "bytes32", "bytes32", "uint128", "uint32", "uint40", "uint8"]
         return keccak256(encode(kinds, [task, round_number, *plain(self)]))
 
 
-NO_SEAL = SealRecord(bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), 0, 0, 0, bytes(20))
+def ring_size(windows: Windows) -> int:
+    """Return how many rounds' digests the ledger keeps: ceil(challenge / minRound) + 1."""
+    return -(-windows.challenge // windows.min_round) + 1
+
+
+NO_CLAIMS = ClaimRecord(bytes(32), bytes(32), 0, 0, 0, 0)  # where no round is sealed
 
 
 @dataclass(frozen=True)

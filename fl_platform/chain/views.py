@@ -11,7 +11,7 @@ from fl_platform.chain.client import Chain, Contract
 from fl_platform.chain.deploy import CONTRACTS, TOKEN, Deployment
 from fl_platform.chain.folding import Fold
 from fl_platform.chain.history import TaskHistory
-from fl_platform.chain.records import Account, Head, Member, SealRecord, Settlement, TaskRecord, struct
+from fl_platform.chain.records import Account, ClaimRecord, Head, Member, Settlement, TaskRecord, struct
 from fl_platform.chain.types import ZERO_ADDRESS, BlockRef
 from fl_platform.errors import RpcUnavailable, UnknownTask
 
@@ -136,7 +136,7 @@ class Views:
         """Return a trainer's reputation."""
         return struct(Reputed, self.chain.read(self.reputation, "reputationOf", task, trainer))
 
-    def require_final(self, task: int, round_number: int, record: SealRecord) -> None:
+    def require_final(self, task: int, round_number: int, record: ClaimRecord) -> None:
         """Raise TransactionReverted unless the record is that of a final round."""
         self.chain.read_nothing(self.ledger, "requireFinal", task, round_number, record)
 

@@ -73,7 +73,12 @@ class BackendSuite:
         fields = {"nonce": chain.backend.nonce(ME.address), "gas": 21_000, "chainId": chain.chain_id}
         offer = {"maxFeePerGas": fees.ceiling, "maxPriorityFeePerGas": fees.priority or 0}
         raw = ME.sign_transaction(Call(OTHER.address, b"", ME.address, 5), **fields, **offer)
-        assert chain.backend.broadcast(raw) == chain.backend.broadcast(raw)
+        first = chain.backend.broadcast(raw)
+        receipt = chain.backend.receipt(first)
+        assert receipt is not None
+        assert receipt.ok
+        assert chain.backend.broadcast(raw) == first
+        assert chain.backend.nonce(ME.address) == fields["nonce"] + 1
         assert chain.balance(OTHER.address) == 5
 
     def test_a_step_is_sent_once(self, chain: Chain, token: Contract) -> None:
