@@ -44,8 +44,9 @@ class RoundContext:
     task: int
     round: int
     aggregator: bytes  # 20-byte address of who seals and earns the fee
-    parent: bytes  # sha256 of the parent model's bytes
+    parent: bytes  # digest in the CID of the parent model's file
     members: Mapping[bytes, int] | None  # address -> stake (wei) when the roster closed; None: stakes of the entries
+    pot: int | None = None  # wei to allot in this round, slashed bonds included; None: the rules' pot
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,11 @@ from fl_platform.errors import DocumentInvalid, ReceiptDuplicate, ReceiptForeign
 from fl_platform.protocol.bundle import Entry, TaskState, Verdict
 from fl_platform.protocol.payout import PotSplit
 from fl_platform.protocol.spec import ScaleSpec, TaskSpec
-from fl_platform.updates import encode_model, model_digest, next_scale, norm_bound_squared, quantise_direction_nearest
+from fl_platform.store.unixfs import cid_of
+from fl_platform.updates import encode_model, next_scale, norm_bound_squared, quantise_direction_nearest
 from fl_platform.updates.tensors import Integers, Tensors
 
-# A model by the sha256 of its bytes: decoded and verified by the caller. Raises StoreMissing, CidMismatch.
+# A model by the digest in its file's CID: decoded and verified by the caller. Raises StoreMissing, CidMismatch.
 ModelSource = Callable[[bytes], Tensors]
 
 # Public directions (last applied aggregates) in the Gram matrix of an anchored task. With one, replaying the aggregate
@@ -93,32 +94,51 @@ def judge_round(
     if (context.round, context.parent) != (before.round, before.model):
         raise DocumentInvalid(f"state before round {before.round} does not start round {context.round} of the chain")
     admission = admit_entries(entries, updates, spec=spec, context=context)
-    parent = models(before.model)
-    rows = _Rows(spec, admission, updates, _directions(spec, before, models))
+    rows = _Rows(spec, admission, updates, public_directions(spec, before, models))
     gram = gram_matrix(rows.listed(entries), rows.read, model=spec.model, scale=before.scale)
-    candidates = _candidates(spec, before, entries, admission, gram)
-    decision = candidates.decision
-    sums = weighted_sum(
-        candidates.entries, [i.weight for i in decision.screened], rows.read, size=spec.model.size, bits=spec.codec.bits
-    )
-    new = apply_sums(
-        parent, sums, model=spec.model, scale=before.scale, rule=spec.aggregation, divisor=decision.divisor
-    )
+    candidates = screen_candidates(spec, before, entries, admission, gram)
+    weights = [item.weight for item in candidates.decision.screened]
+    sums = weighted_sum(candidates.entries, weights, rows.read, size=spec.model.size, bits=spec.codec.bits)
+    parent = models(before.model)
     worth = measure_worth(spec, before, candidates, gram, Evaluation(rows.read, sums, parent, validation, utility))
-    verdicts = _verdicts(entries, admission, candidates, worth)
-    settled = settle(spec, before, context.aggregator, _rostered(spec, entries, verdicts), measured=worth.measured)
+    return conclude(spec, context, before, Facts(entries, admission, gram, candidates, sums, worth), parent)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found out about a round's updates; the rest follows without them."""
+
+    entries: Sequence[Entry]
+    admission: Admission
+    gram: Gram
+    candidates: Candidates
+    sums: Sums
+    worth: Worth
+
+
+def conclude(spec: TaskSpec, context: RoundContext, before: TaskState, facts: Facts, parent: Tensors) -> Judgement:
+    """Return what follows from the facts: new model, verdicts, pot, state after."""
+    divisor = facts.candidates.decision.divisor
+    new = apply_sums(
+        parent, facts.sums, model=spec.model, scale=before.scale, rule=spec.aggregation, divisor=divisor
+    )
+    verdicts = _verdicts(facts.entries, facts.admission, facts.candidates, facts.worth)
+    measured = facts.worth.measured
+    pot = spec.money.pot if context.pot is None else context.pot
+    roster = _rostered(spec, facts.entries, verdicts)
+    settled = settle(spec, before, context.aggregator, roster, measured=measured, pot=pot)
     data = encode_model(new, spec.model)
     after = TaskState(
         round=before.round + 1,
-        model=model_digest(data),
+        model=cid_of(data).digest,
         previous_models=(before.model, *before.previous_models)[:DIRECTIONS],
-        scale=_scale_after(spec, before, candidates, gram, sums),
+        scale=_scale_after(spec, before, facts.candidates, facts.gram, facts.sums),
         scored_pots=before.scored_pots + settled.split.scored_pot,
         dust=before.dust + settled.split.dust,
         standings=settled.standings,
     )
     return Judgement(
-        verdicts, gram, decision.divisor, sums, new, data, worth.measured, settled.trainers, settled.split, after
+        verdicts, facts.gram, divisor, facts.sums, new, data, measured, settled.trainers, settled.split, after
     )
 
 
@@ -161,7 +181,7 @@ def address_text(address: bytes) -> str:
     return "0x" + address.hex()
 
 
-def _directions(spec: TaskSpec, before: TaskState, models: ModelSource) -> list[Integers]:
+def public_directions(spec: TaskSpec, before: TaskState, models: ModelSource) -> list[Integers]:
     """Public directions, newest first: what the last rounds changed in the model, in this round's steps."""
     if spec.worth.kind != "anchored":
         return []
@@ -172,7 +192,7 @@ def _directions(spec: TaskSpec, before: TaskState, models: ModelSource) -> list[
     ]
 
 
-def _candidates(
+def screen_candidates(
     spec: TaskSpec, before: TaskState, entries: Sequence[Entry], admission: Admission, gram: Gram
 ) -> Candidates:
     """Screen and weigh the admitted trainers."""

@@ -36,9 +36,10 @@ class Settlement:
 
 
 def settle(
-    spec: TaskSpec, before: TaskState, aggregator: bytes, roster: Sequence[Rostered], *, measured: bool
+    spec: TaskSpec, before: TaskState, aggregator: bytes, roster: Sequence[Rostered], *, measured: bool, pot: int
 ) -> Settlement:
-    """Split the round's pot and bring every standing forward. `measured`: whether the round's scores mean anything."""
+    """Split the round's pot and bring every standing forward. `pot`: wei; `measured`: whether the scores mean
+    anything."""
     old = {standing.trainer: standing for standing in before.standings}
     on_roster = {item.trainer: item for item in roster}
     addresses = tuple(sorted(old.keys() | on_roster.keys()))
@@ -48,7 +49,7 @@ def settle(
         zip(order, capped_stakes([on_roster[a].stake for a in order], cap_bps=spec.worth.stake_cap_bps), strict=True)
     )
     split = split_pot(
-        pot=spec.money.pot,
+        pot=pot,
         fee_bps=spec.money.fee_bps,
         # A round whose worth was not measured has no scores: all of it goes by stake.
         base_bps=spec.worth.base_bps if measured else 10_000,

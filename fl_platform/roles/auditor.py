@@ -16,7 +16,8 @@ import numpy as np
 from fl_platform.aggregation.admit import UpdateSource
 from fl_platform.chain.events import RewardClaimed
 from fl_platform.chain.history import RoundHistory
-from fl_platform.contribution.judge import Judgement, judge_round, rejudge_public
+from fl_platform.contribution.judge import Judgement, judge_round
+from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.errors import AuditDifference, FLError, NotEnoughTrainers, RetryError
 from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState
 from fl_platform.protocol.receipt import check_signature

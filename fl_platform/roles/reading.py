@@ -103,6 +103,7 @@ class TaskReader:
         """Return what the chain says about a round: domain, parent, stakes when its roster closed, money to allot."""
         history = self.history()
         before = self.state_before(round_number)
+        allotted_before = sum(standing.earned for standing in before.standings) + before.dust
         return RoundContext(
             domain=self.domain,
             task=self.task,
@@ -110,6 +111,7 @@ class TaskReader:
             aggregator=aggregator,
             parent=before.model,
             members=history.members_at_roster(round_number),
+            pot=history.allotted(round_number) - allotted_before,
         )
 
     def check_roster(self, round_number: int, entries: Sequence[Entry]) -> None:

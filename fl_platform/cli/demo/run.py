@@ -1,0 +1,288 @@
+"""The demo from escrow to payout: one paid task, its audit in another process, and the audit of a damaged store."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fl_platform.cli.demo.federation import BOND, HONEST, POT, STAKE, Cast, Settings, gather, make_wallets
+from fl_platform.config import Network
+from fl_platform.errors import IntegrityError, StoreMissing
+from fl_platform.learning.train import Evaluation, evaluate
+from fl_platform.protocol.bundle import Standing, claim_leaves
+from fl_platform.roles.aggregator import Progress, SealedRound, Transport
+from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.workspace import Workspace
+from fl_platform.store.disk import DiskStore
+from fl_platform.store.interface import Store
+from fl_platform.store.opening import open_store
+
+PASSWORD = "demo"  # of throw-away wallets whose keys follow from the seed: never use them for anything else
+PASSWORD_FILE = "demo-password"
+MAX_OBJECT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Payout:
+    """What one address got, and why."""
+
+    address: str
+    role: str
+    amount_wei: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class AuditRun:
+    """One audit by a process of its own."""
+
+    exit_code: int
+    ok: bool
+    first_difference: str | None
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """Everything the demo shows; `to_json` is a format that stays."""
+
+    task: int
+    accuracy: tuple[float, ...]
+    bounty_wei: int
+    dust_wei: int
+    payouts: tuple[Payout, ...]
+    audit: AuditRun
+    tampered_audit: AuditRun
+    gas: Mapping[str, tuple[int, int]]  # call -> (times, gas in all)
+    final_model: str
+    claim_root: str
+    wall_s: float
+    cpu_s: float
+
+    def to_json(self) -> dict[str, object]:
+        """Return the report for `--json`."""
+        return {
+            "task": self.task,
+            "accuracy": list(self.accuracy),
+            "bounty_wei": self.bounty_wei,
+            "dust_wei": self.dust_wei,
+            "payouts": [vars(payout) for payout in self.payouts],
+            "audit": {"ok": self.audit.ok, "exit_code": self.audit.exit_code},
+            "tampered_audit": {
+                "ok": self.tampered_audit.ok,
+                "exit_code": self.tampered_audit.exit_code,
+                "first_difference": self.tampered_audit.first_difference,
+            },
+            "gas": {name: {"calls": calls, "gas": gas} for name, (calls, gas) in sorted(self.gas.items())},
+            "final_model": self.final_model,
+            "claim_root": self.claim_root,
+            "wall_s": round(self.wall_s, 3),
+            "cpu_s": round(self.cpu_s, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the demo tells whoever watches."""
+
+    progress: Callable[[Progress], None]
+    accuracy: Callable[[int, Evaluation], None]
+    note: Callable[[str], None]
+
+
+Carrier = Callable[[Cast], Transport]
+
+
+def carry_locally(cast: Cast) -> Transport:
+    """Call the trainers in this process."""
+    return LocalTransport(cast.everybody)
+
+
+def run_demo(
+    settings: Settings,
+    *,
+    network: Network,
+    workdir: Path,
+    stage: Stage,
+    store: str,
+    carrier: Carrier = carry_locally,
+) -> DemoReport:
+    """Run the whole demo in `workdir` (new or empty). Raises FLError.
+
+    `store` in the words of `store.opening`: this process and the audit's open it each for itself.
+    """
+    wall, cpu = time.perf_counter(), _cpu_seconds()
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / PASSWORD_FILE).write_text(PASSWORD + "\n")
+    with Workspace(workdir, network, store=open_store(store), password=PASSWORD, light=True) as workspace:
+        wallets = make_wallets(workspace, settings)
+        workspace.chain.fund(wallets["owner"].address, 10**21)
+        stage.note("deploying the contracts")
+        workspace.deploy(wallets["owner"], with_token=True)
+        stage.note("escrowing the bounty, locking stakes")
+        cast = gather(workspace, settings, wallets, stage.progress)
+        accuracy, last = _train(cast, carrier(cast), stage)
+        stage.note("waiting out the challenge window, paying claims")
+        dust = _settle(workspace, cast, last, settings)
+        payouts = _payouts(workspace, cast, last)
+        gas = {name: (spent.count, spent.total) for name, spent in workspace.chain.gas.by_call().items()}
+        copy = _damaged_copy(workspace, cast, last)
+    stage.note("auditing in a process of its own")
+    audit = _audit(cast.task, workdir, network, store)
+    stage.note("auditing a copy of the store with one byte changed")
+    if network.embedded:
+        shutil.copytree(workdir / "chain", copy / "chain")
+    tampered = _audit(cast.task, copy, network, f"disk:{copy / 'store'}")
+    return DemoReport(
+        task=cast.task,
+        accuracy=tuple(round(item.accuracy, 6) for item in accuracy),
+        bounty_wei=POT * settings.rounds,
+        dust_wei=dust,
+        payouts=payouts,
+        audit=audit,
+        tampered_audit=tampered,
+        gas=gas,
+        final_model="0x" + last.bundle.after.model.hex(),
+        claim_root="0x" + last.bundle.claims.digest.hex(),
+        wall_s=time.perf_counter() - wall,
+        cpu_s=_cpu_seconds() - cpu,
+    )
+
+
+def _train(cast: Cast, transport: Transport, stage: Stage) -> tuple[list[Evaluation], SealedRound]:
+    accuracy: list[Evaluation] = []
+    sealed: SealedRound | None = None
+    for _ in range(cast.spec.money.rounds):
+        sealed = cast.aggregator.run(transport, rounds=1)[0]
+        found = evaluate(cast.federation.factory(), sealed.judgement.model, cast.federation.test)
+        accuracy.append(found)
+        stage.accuracy(sealed.bundle.round, found)
+    assert sealed is not None
+    return accuracy, sealed
+
+
+def _settle(workspace: Workspace, cast: Cast, last: SealedRound, settings: Settings) -> int:
+    """Claim for everybody, withdraw, record reputations, close the books. Return the dust that went to the owner."""
+    owner = workspace.contracts(cast.wallets["owner"])
+    final = owner.history(cast.task).final_at(last.bundle.round)
+    assert final is not None
+    workspace.chain.wait_until(final)
+    leaves = claim_leaves(last.bundle.after)
+    for standing in last.bundle.after.standings:
+        if standing.earned:
+            owner.claim(cast.task, last.bundle.round, leaves, standing.trainer)
+            owner.withdraw(cast.task, standing.trainer)
+    owner.record_reputation(cast.task, last.bundle.round, leaves)
+    owner.close_task(cast.task)
+    dust = owner.history(cast.task).released.get(cast.wallets["owner"].address, 0)
+    if dust:
+        owner.withdraw(cast.task)
+    paid = sum(standing.earned for standing in last.bundle.after.standings)
+    if paid + dust != POT * settings.rounds:
+        raise IntegrityError(f"payouts {paid} and dust {dust} do not sum to the bounty {POT * settings.rounds}")
+    return dust
+
+
+def _payouts(workspace: Workspace, cast: Cast, last: SealedRound) -> tuple[Payout, ...]:
+    """Who got what, from the token's own books."""
+    standings = {standing.trainer: standing for standing in last.bundle.after.standings}
+    contracts = workspace.contracts()
+    token = cast.spec.money.token
+    rows = []
+    for member in cast.members:
+        address = member.trainer.address
+        paid = contracts.token_balance(token, address)
+        rows.append(Payout("0x" + address.hex(), f"trainer ({member.kind})", paid, _reason(cast, address, standings)))
+    aggregator = cast.wallets["aggregator"].address
+    fee = contracts.token_balance(token, aggregator)
+    rows.append(Payout("0x" + aggregator.hex(), "aggregator", fee, f"{cast.spec.money.fee_bps / 100:g} % of each pot"))
+    return tuple(rows)
+
+
+def _reason(cast: Cast, address: bytes, standings: Mapping[bytes, Standing]) -> str:
+    """One line from the sealed bundles."""
+    reader = cast.aggregator.reader
+    bundles = [reader.bundle(number) for number in range(cast.spec.money.rounds)]
+    verdicts = [v for bundle in bundles for v in bundle.verdicts if v.trainer == address]
+    counted = sum(v.weight > 0 for v in verdicts)
+    refusals: dict[str, int] = {}
+    for verdict in verdicts:
+        if verdict.weight == 0:
+            refusals[verdict.code] = refusals.get(verdict.code, 0) + 1
+    total = sum(max(0, standing.score_sum) for standing in standings.values())
+    share = 100 * max(0, standings[address].score_sum) / total if address in standings and total else 0.0
+    parts = [f"in the sum {counted} of {len(bundles)} rounds", f"{share:.1f} % of the score"]
+    parts += [f"{code} {times}x" for code, times in sorted(refusals.items())]
+    return ", ".join(parts)
+
+
+# --- audits ----------------------------------------------------------------------------------------------------------
+
+
+def _audit(task: int, workdir: Path, network: Network, store: str) -> AuditRun:
+    """Run `fl-platform audit` as a stranger would: another process, nothing shared but chain and store."""
+    out = workdir / "audit.json"
+    out.unlink(missing_ok=True)
+    place = network.url if network.name == "rpc" else network.name
+    command = [
+        sys.executable, "-m", "fl_platform", "--workdir", str(workdir), "--network", place, "--store", store,
+        "--password-file", str(workdir / PASSWORD_FILE), "audit", str(task), "--key", "auditor", "--json", str(out),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not out.exists():
+        raise IntegrityError(f"the audit did not report (exit {done.returncode}): {done.stderr.strip()[-500:]}")
+    report = json.loads(out.read_text())
+    difference = report["first_difference"]
+    return AuditRun(done.returncode, bool(report["ok"]), None if difference is None else difference["text"])
+
+
+def _damaged_copy(workspace: Workspace, cast: Cast, last: SealedRound) -> Path:
+    """Copy everything an auditor needs, with one byte of one admitted update flipped in the store."""
+    copy = workspace.root / "tampered"
+    shutil.rmtree(copy, ignore_errors=True)
+    for name in ("deployments", "wallets"):
+        shutil.copytree(workspace.root / name, copy / name)
+    shutil.copyfile(workspace.root / PASSWORD_FILE, copy / PASSWORD_FILE)
+    store = DiskStore(copy / "store")
+    _copy_objects(cast, workspace.store, store)
+    admitted = {v.trainer for v in last.bundle.verdicts if v.weight > 0}
+    victim = next(e.receipt for e in last.bundle.entries if e.receipt.trainer in admitted)
+    flip_byte(store.path_of(store.locate(victim.update)))
+    return copy
+
+
+def flip_byte(path: Path) -> None:
+    """Change one byte in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+
+def _copy_objects(cast: Cast, source: Store, target: DiskStore) -> None:
+    """Copy every object of the task that is there; whatever daemon served it, the copy is a folder."""
+    reader = cast.aggregator.reader
+    bundles = [reader.bundle(number) for number in range(cast.spec.money.rounds)]
+    seals = [record.seal for record in reader.history().rounds if record.seal is not None]
+    digests = [cast.spec.digest, cast.spec.initial_model, *(seal.bundle for seal in seals)]
+    for bundle in bundles:
+        digests += [bundle.aggregate, bundle.after.model, *(entry.receipt.update for entry in bundle.entries)]
+    for digest in dict.fromkeys(digests):
+        with suppress(StoreMissing):  # what an attacker never stored
+            target.put(source.get(source.locate(digest), max_bytes=MAX_OBJECT_BYTES))
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds of this process and of those it has waited for."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+__all__ = ["BOND", "HONEST", "STAKE", "DemoReport", "Payout", "Stage", "carry_locally", "flip_byte", "run_demo"]
