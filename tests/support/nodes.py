@@ -11,6 +11,7 @@ when the block is left, also by an exception; nothing here looks for processes b
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import socket
@@ -157,7 +158,11 @@ def ganache(*, chain_id: int = 1337, options: Sequence[str] = ()) -> Iterator[No
 
 
 @contextlib.contextmanager
-def sepolia_rehearsal() -> Iterator[Node]:
-    """Run anvil under Sepolia's chain id with one-second blocks: a transaction waits for its block, as out there."""
-    with anvil(chain_id=SEPOLIA_CHAIN_ID, block_time=1) as node:
-        yield node
+def sepolia_rehearsal(*, accounts: int = 10) -> Iterator[Node]:
+    """Run anvil under Sepolia's chain id with one-second blocks: a transaction waits for its block, as out there.
+
+    With `accounts=0` the node holds no key, as a public end point does not.
+    """
+    options = ["--accounts", str(accounts)]
+    with anvil(chain_id=SEPOLIA_CHAIN_ID, block_time=1, options=options) as node:
+        yield dataclasses.replace(node, name="sepolia-rehearsal")

@@ -1,0 +1,94 @@
+"""Deploy the platform's contracts with Brownie: the same artifacts, plan and deployment file as `fl-platform deploy`.
+
+    make brownie ARGS='run deploy_brownie --network fl-anvil'
+    make brownie ARGS='run deploy_brownie main deployments/sepolia.json --network fl-sepolia'
+
+A node that holds unlocked accounts (anvil, ganache) lends its first one, and gets a faucet token as well. Elsewhere
+FL_PLATFORM_WALLET names a keystore file, and FL_PLATFORM_PASSWORD its password (Brownie asks when it is not set). What
+Brownie compiled must be what this package ships, apart from the metadata that Brownie cannot leave out; what is sent is
+the shipped creation code.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from brownie import accounts, network, project, web3
+from brownie.network.account import LocalAccount
+
+from fl_platform.chain import deploy
+from fl_platform.chain.artifacts import Artifact, load
+from fl_platform.chain.types import ZERO_ADDRESS, Deployed
+from fl_platform.errors import ChainError, ConfigError, IntegrityError
+
+WALLET_VARIABLE = "FL_PLATFORM_WALLET"
+PASSWORD_VARIABLE = "FL_PLATFORM_PASSWORD"
+# Ends what solc appends to the code: two bytes of length follow the CBOR map, one INVALID opcode precedes it.
+CBOR_LENGTH_BYTES = 2
+
+
+def main(file: str = "") -> None:
+    """Deploy to the active network and write the deployment file (default deployments/NETWORK.json)."""
+    name = network.show_active().removeprefix("fl-")
+    path = Path(file or f"deployments/{name}.json")
+    local = len(accounts) > 0
+    deployer = accounts[0] if local else _wallet()
+    names = (*deploy.CONTRACTS, deploy.TOKEN) if local else deploy.CONTRACTS
+    for contract in names:
+        _demand_same_code(load(contract))
+    deployed = _create_all(deployer, names)
+    deployment = deploy.Deployment(
+        network=name,
+        chain_id=web3.eth.chain_id,
+        genesis=bytes(web3.eth.get_block(0)["hash"]),
+        deployer=_address(deployer.address),
+        contracts=deployed,
+        digests={contract: load(contract).digest for contract in names},
+    )
+    deployment.write(path)
+    print(f"{len(names)} contracts on {name} (chain {deployment.chain_id}); written to {path}")
+
+
+def _wallet() -> LocalAccount:
+    place = os.environ.get(WALLET_VARIABLE)
+    if not place:
+        raise ConfigError(f"this node holds no unlocked account: set {WALLET_VARIABLE} to a keystore file")
+    return accounts.load(place, password=os.environ.get(PASSWORD_VARIABLE))
+
+
+def _create_all(deployer: LocalAccount, names: tuple[str, ...]) -> dict[str, Deployed]:
+    """Send one creation per contract, nonce by nonce: each is told the others' addresses before they exist."""
+    sender, base = _address(deployer.address), deployer.nonce
+    planned = {name: deploy.created_address(sender, base + number) for number, name in enumerate(names)}
+    wires = {parameter: planned[name] for parameter, name in deploy.WIRES.items()}
+    wires |= {"disputes_": ZERO_ADDRESS, "guardian": sender, "guardian_": sender}
+    done = {}
+    for name in names:
+        artifact = load(name)
+        arguments = artifact.abi.encode_constructor(*(wires[wanted] for wanted in artifact.abi.constructor_names))
+        # By a plain transaction: a container's own `deploy` would send Brownie's bytes, not the shipped ones.
+        sent = deployer.transfer(data="0x" + (artifact.bytecode + arguments).hex())
+        sent.wait(1)
+        address = _address(sent.contract_address)
+        code = bytes(web3.eth.get_code(sent.contract_address))
+        if address != planned[name] or artifact.masked(code) != artifact.runtime:
+            raise ChainError(f"{name} is not where or what was planned: something else sends from {deployer.address}")
+        done[name] = Deployed(name, address, bytes.fromhex(sent.txid.removeprefix("0x")), sent.block_number)
+    return done
+
+
+def _demand_same_code(artifact: Artifact) -> None:
+    """Raise IntegrityError unless Brownie's build of the contract is the shipped one."""
+    build = project.get_loaded_projects()[0]._build.get(artifact.name)
+    compiled = bytes.fromhex(build["deployedBytecode"].removeprefix("0x"))
+    length = int.from_bytes(compiled[-CBOR_LENGTH_BYTES:], "big") + CBOR_LENGTH_BYTES + 1
+    if compiled[:-length] != artifact.runtime:
+        raise IntegrityError(
+            f"{artifact.name}: Brownie compiled {len(compiled)} bytes, not the shipped {len(artifact.runtime)}; "
+            f"run `make compile`, and compare brownie-config.yaml with foundry.toml"
+        )
+
+
+def _address(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
