@@ -1,9 +1,10 @@
-"""Run Flower's programs: found beside this Python, quiet, in a session of their own, ended with all they started."""
+"""Run Flower's programs: found beside this Python, quiet, and ended with everything that they have started."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -18,8 +19,10 @@ from fl_platform.errors import ConfigError, ProcessAbsent
 
 START_S = 60.0
 STOP_S = 15.0
+LINGER_S = 5.0  # what Flower's and Ray's own clean-up may take
 LOG_TAIL_CHARS = 2000
 _POLL_S = 0.2
+_MARK = "FL_PLATFORM_MARK"  # environment variable that every descendant inherits
 
 
 def flower_environment(home: Path) -> dict[str, str]:
@@ -41,20 +44,21 @@ def flower_environment(home: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program in a session of its own while the block runs; end the whole session after it."""
+    """Run a program while the block runs; after it, end the program and everything that it has started."""
+    mark = secrets.token_hex(16)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [find_program(command[0]), *command[1:]],
-            env=dict(environment),
+            env={**environment, _MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that its SuperExec and apps can be ended with it
+            start_new_session=True,
         )
     try:
         yield process
     finally:
-        _stop(process)
+        _stop(process, mark)
 
 
 def await_port(port: int, process: subprocess.Popen[bytes], *, log: Path) -> None:
@@ -84,11 +88,32 @@ def find_program(name: str) -> str:
     return found
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the process by request, then its whole session (our own, by its id) by force."""
+def _stop(process: subprocess.Popen[bytes], mark: str) -> None:
+    """End the process by request and its session by force; then whatever of it moved to sessions of its own.
+
+    Flower's SuperExec and apps do move, and look for their parent only now and then; Ray's processes move as well.
+    """
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_S)
     process.wait()
+    deadline = time.monotonic() + LINGER_S
+    while (left := _marked(mark)) and time.monotonic() < deadline + LINGER_S:
+        if time.monotonic() >= deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(_POLL_S)
+
+
+def _marked(mark: str) -> list[int]:
+    """Return the processes that inherited our mark (Linux; elsewhere none, and Flower's own parent watch must do)."""
+    entry = f"{_MARK}={mark}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # another user's, or gone meanwhile
+            if entry in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found

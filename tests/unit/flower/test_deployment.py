@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
 from fl_platform.errors import ConfigError, ProcessAbsent
+from fl_platform.flower import processes
 from fl_platform.flower.deployment import DEPLOYED_CLIENT, app_project
 from fl_platform.flower.processes import await_port, find_program, flower_environment, free_port, running
 from fl_platform.flower.server_app import DESK_KEY, main
@@ -67,26 +68,26 @@ def test_a_run_without_a_desk_is_refused(config: dict[str, str | int]) -> None:
         main(None, context)  # type: ignore[arg-type]
 
 
-def test_a_program_ends_with_all_it_started(tmp_path: Path) -> None:
-    """Flower's programs leave SuperExec and apps behind; the whole session goes."""
-    script = (
-        "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
-    )
-    script += "print(p.pid, flush=True); time.sleep(60)"
+@pytest.mark.parametrize("own_session", [False, True])
+def test_a_program_ends_with_all_it_started(tmp_path: Path, own_session: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flower's programs leave SuperExec and apps behind, some in sessions of their own."""
+    monkeypatch.setattr(processes, "LINGER_S", 0.5)
+    child = "import time; time.sleep(60)"
+    script = f"""if True:
+        import subprocess, sys, time
+        p = subprocess.Popen([sys.executable, "-c", {child!r}], start_new_session={own_session})
+        print(p.pid, flush=True)
+        time.sleep(60)
+    """
     log = tmp_path / "log"
     with running([sys.executable, "-c", script], log=log, environment=os.environ) as process:
         while not log.read_text().strip():
             assert process.poll() is None
-        child = int(log.read_text())
-        os.kill(child, 0)
+        pid = int(log.read_text())
+        os.kill(pid, 0)
     assert process.poll() is not None
-    for _ in range(500):
-        state = Path(f"/proc/{child}/stat")
-        if not state.exists() or state.read_text().split()[2] == "Z":
-            break
-        process.poll()
-    else:
-        pytest.fail("the child lives on")
+    state = Path(f"/proc/{pid}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"  # dead; its new parent may not have noticed
 
 
 def test_a_program_that_dies_at_its_start_is_named(tmp_path: Path) -> None:
