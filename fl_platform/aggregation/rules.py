@@ -210,18 +210,19 @@ def _not_selected(byzantine: int, n: int) -> str:
 def remaining_byzantine(rule: AggregationRule, *, left: int, dropped: int) -> int:
     """Return how many hostile updates multi-Krum must still withstand among the `left`; 0 for other rules.
 
-    As many of the rule's f as n >= 2f + 3 allows, but no fewer than f less the `dropped`, who may all have been the
-    hostile ones: so up to f trainers cannot stop a round by handing in rubbish. Raises NotEnoughTrainers.
+    The rule's f less the `dropped`, who may all have been the hostile ones: so up to f trainers cannot stop a round by
+    handing in rubbish, and nobody honest is left out in their place. Raises NotEnoughTrainers when n < 2f + 3.
     """
     if rule.name != "multi-krum":
         return 0
-    able = min(rule.byzantine, (left - 3) // 2)
-    if able < max(0, rule.byzantine - dropped):
+    byzantine = max(0, rule.byzantine - dropped)
+    needed = 2 * byzantine + 3 if byzantine else 1
+    if left < needed:
         raise NotEnoughTrainers(
-            f"multi-Krum against {rule.byzantine} hostile: {left} updates are left and {dropped} were dropped, which "
-            f"needs {2 * max(0, rule.byzantine - dropped) + 3}; wait for more trainers or open it with a smaller f"
+            f"multi-Krum against {rule.byzantine} hostile: {left} updates left, {dropped} dropped; it needs {needed}: "
+            f"wait for more trainers or open the task with a smaller f"
         )
-    return able
+    return byzantine
 
 
 def _select(kept: Sequence[int], candidates: Sequence[Candidate], gram: Gram, byzantine: int) -> list[int]:

@@ -8,6 +8,7 @@ are 2^16ths of the stake, an int8 round always fits the first and an int16 round
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,14 @@ from fl_platform.updates.tensors import Integers
 Sums = npt.NDArray[np.int64]
 RowSource = Callable[[int], Integers]
 
-# Updates held at once. More rows per pass save additions into the int64 sum, fewer save memory.
+# Updates held at once where weights differ: more rows per pass save additions into the int64 sum, fewer save memory.
 BATCH = 8
-# Columns per pass: BATCH float32 rows of 32,768 are 1 MiB, which stays in a core's L2 cache.
+# Columns per pass there: BATCH float32 rows of 32,768 are 1 MiB, which stays in a core's L2 cache.
 COLUMNS = 1 << 15
-# Equal weights add as int16 (int32) without a product: a wider strip, as only one integer row is kept in cache.
-EQUAL_COLUMNS = 1 << 17
+# From so many updates of one weight on they are added without products, one by one.
+EQUAL_RUN = 4
+# That many int4 or int8 updates fit into int16 (128 * 127 < 2^15), and int16 updates into int32.
+NARROW = 128
 
 
 def weighted_sum(rows: Sequence[int], weights: Sequence[int], source: RowSource, *, size: int, bits: int) -> Sums:
@@ -36,54 +39,43 @@ def weighted_sum(rows: Sequence[int], weights: Sequence[int], source: RowSource,
     checked by admission, and may read them from disk: at most BATCH rows are held. Raises ConfigError when
     n * max|a| * 2^(b-1) reaches 2^62.
     """
-    # Equal weights come together, so that most batches need no products at all.
-    order = sorted((i for i in range(len(rows)) if weights[i]), key=lambda i: (weights[i], i))
-    used = [weights[i] for i in order]
-    check_sum_bound(updates=max(1, len(used)), largest_weight=max(map(abs, used), default=0), bits=bits)
+    used = {i: weights[i] for i in range(len(rows)) if weights[i]}
+    check_sum_bound(updates=max(1, len(used)), largest_weight=max(map(abs, used.values()), default=0), bits=bits)
     total = np.zeros(size, dtype=np.int64)
-    for start in range(0, len(order), BATCH):
-        batch = order[start : start + BATCH]
-        add_batch(total, [source(rows[i]) for i in batch], [weights[i] for i in batch], bits=bits)
+    alone: list[int] = []
+    # Most trainers have the same stake and are not clipped, so most weights are equal.
+    for weight, run in groupby(sorted(used, key=lambda i: (used[i], i)), key=used.__getitem__):
+        members = list(run)
+        if len(members) < EQUAL_RUN:
+            alone += members
+            continue
+        for start in range(0, len(members), NARROW):
+            part = members[start : start + NARROW]
+            total += _equal_sum((source(rows[i]) for i in part), size=size, bits=bits) * np.int64(weight)
+    for start in range(0, len(alone), BATCH):
+        part = alone[start : start + BATCH]
+        add_batch(total, [source(rows[i]) for i in part], [used[i] for i in part], bits=bits)
+    return total
+
+
+def _equal_sum(updates: Iterable[Integers], *, size: int, bits: int) -> npt.NDArray[np.signedinteger[Any]]:
+    """Sum at most NARROW updates without weights, in the narrowest integers that cannot wrap."""
+    total: npt.NDArray[np.signedinteger[Any]] = np.zeros(size, dtype=np.int32 if bits == 16 else np.int16)
+    for update in updates:
+        np.add(total, update, out=total)
     return total
 
 
 def add_batch(total: Sums, updates: Sequence[Integers], weights: Sequence[int], *, bits: int) -> None:
-    """Add sum_i weights[i] * updates[i] to `total` in place, exactly; at most 2^7 updates of one batch."""
-    if len(updates) > 128:  # 129 * 127 * 2 > 2^15: the narrow accumulator below would wrap
-        raise ValueError(f"a batch of {len(updates)} updates, at most 128")
-    limit = largest_integer(bits)
-    if len(set(weights)) == 1:
-        _add_equal(total, updates, weights[0], bits=bits)
-    elif sum(map(abs, weights)) * limit < 2**24:
+    """Add sum_i weights[i] * updates[i] to `total` in place, exactly; a batch fits into memory as floats by strips."""
+    largest = sum(map(abs, weights)) * largest_integer(bits)
+    if largest < 2**24:
         _add_products(total, updates, weights, np.float32)
-    elif sum(map(abs, weights)) * limit < 2**53:
+    elif largest < 2**53:
         _add_products(total, updates, weights, np.float64)
     else:
         for update, weight in zip(updates, weights, strict=True):
             total += update.astype(np.int64) * np.int64(weight)
-
-
-def _add_equal(total: Sums, updates: Sequence[Integers], weight: int, *, bits: int) -> None:
-    """128 * 127 < 2^15 for int4 and int8, 128 * 32767 < 2^31 for int16: the narrow sum cannot wrap."""
-    kind: type[np.signedinteger[Any]] = np.int32 if bits == 16 else np.int16
-    width = min(EQUAL_COLUMNS, total.size)
-    wide = np.empty(width, dtype=kind)
-    part = np.empty(width, dtype=kind)
-    for start in range(0, total.size, width):
-        stop = min(start + width, total.size)
-        added, one = part[: stop - start], wide[: stop - start]
-        added[:] = updates[0][start:stop]
-        for update in updates[1:]:
-            # Convert, then add: numpy has a fast loop for each, but none for a mixed addition.
-            one[:] = update[start:stop]
-            added += one
-        _accumulate(total[start:stop], added, weight)
-
-
-def _accumulate(total: Sums, added: npt.NDArray[np.signedinteger[Any]], weight: int) -> None:
-    wide = added.astype(np.int64)
-    wide *= weight
-    total += wide
 
 
 def _add_products(

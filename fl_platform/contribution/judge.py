@@ -119,9 +119,7 @@ class Facts:
 def conclude(spec: TaskSpec, context: RoundContext, before: TaskState, facts: Facts, parent: Tensors) -> Judgement:
     """Return what follows from the facts: new model, verdicts, pot, state after."""
     divisor = facts.candidates.decision.divisor
-    new = apply_sums(
-        parent, facts.sums, model=spec.model, scale=before.scale, rule=spec.aggregation, divisor=divisor
-    )
+    new = apply_sums(parent, facts.sums, model=spec.model, scale=before.scale, rule=spec.aggregation, divisor=divisor)
     verdicts = _verdicts(facts.entries, facts.admission, facts.candidates, facts.worth)
     measured = facts.worth.measured
     pot = spec.money.pot if context.pot is None else context.pot
@@ -237,9 +235,7 @@ def _verdicts(
         else:
             k = place[index]
             item = candidates.decision.screened[k]
-            verdicts.append(
-                Verdict(trainer, item.code, item.evidence, item.weight, worth.scores[k], worth.groups[k])
-            )
+            verdicts.append(Verdict(trainer, item.code, item.evidence, item.weight, worth.scores[k], worth.groups[k]))
     return tuple(verdicts)
 
 
@@ -249,16 +245,15 @@ def _rostered(spec: TaskSpec, entries: Sequence[Entry], verdicts: Sequence[Verdi
     for entry, verdict in zip(entries, verdicts, strict=True):
         if is_reference(entry, spec) or verdict.code in OFF_ROSTER:
             continue
-        rostered.append(Rostered(verdict.trainer, entry.stake, verdict.code == ADMITTED, verdict.score))
+        screened = verdict.code in (ADMITTED, rules.NOT_SELECTED)
+        rostered.append(Rostered(verdict.trainer, entry.stake, verdict.code == ADMITTED, screened, verdict.score))
     return rostered
 
 
 def _scale_after(spec: TaskSpec, before: TaskState, candidates: Candidates, gram: Gram, sums: Sums) -> ScaleSpec:
     """The frozen formula on this round's public values: lower median of the summed updates' squared lengths."""
     screened = candidates.decision.screened
-    squares = [
-        gram.at(row, row) for row, item in zip(candidates.rows, screened, strict=True) if item.code == ADMITTED
-    ]
+    squares = [gram.at(row, row) for row, item in zip(candidates.rows, screened, strict=True) if item.code == ADMITTED]
     return next_scale(
         before.scale,
         model=spec.model,

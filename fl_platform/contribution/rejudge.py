@@ -1,8 +1,8 @@
 """Judging a round again without any key: everything that follows from public values.
 
 Taken from the bundle as claimed: which well-formed updates there were and why others were refused after their receipts
-held, the Gram matrix, and the sums. Everything else is recomputed as `judge_round` does: receipts, screening, selection,
-weights, divisor, scores, model, pot, standings, the next scale. Gram entries between public directions are recomputed.
+held, the Gram matrix, and the sums. Everything else is recomputed as `judge_round` does: receipts, screening,
+selection, weights, divisor, scores, model, pot, standings, the next scale. Gram entries between public directions are recomputed.
 """
 
 from __future__ import annotations

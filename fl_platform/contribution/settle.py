@@ -23,6 +23,7 @@ class Rostered:
     trainer: bytes  # 20 bytes
     stake: int  # wei
     admitted: bool  # its update is in the sum
+    screened: bool  # it passed the screen: in the sum, or only farther from its neighbours than multi-Krum keeps
     score: int  # of this round, signed fixed point
 
 
@@ -58,6 +59,7 @@ def settle(
         paid_scored=[standing.paid_scored for standing in start],
         stakes=[capped.get(a, 0) for a in addresses],
         admitted=[a in on_roster and on_roster[a].admitted for a in addresses],
+        present=[a in on_roster and on_roster[a].screened for a in addresses],
     )
     standings = [
         _paid(standing, split.scored[k], split.base[k], on_roster.get(standing.trainer), measured=measured)
@@ -73,7 +75,7 @@ def _scored(standing: Standing, item: Rostered | None) -> Standing:
 def _paid(standing: Standing, scored: int, base: int, item: Rostered | None, *, measured: bool) -> Standing:
     reputation = standing.reputation
     if item:
-        reputation = next_reputation(reputation, good=item.admitted and (item.score > 0 or not measured))
+        reputation = next_reputation(reputation, good=item.score > 0 if measured else item.admitted)
     return replace(
         standing,
         paid_scored=standing.paid_scored + scored,

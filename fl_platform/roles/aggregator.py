@@ -185,7 +185,7 @@ class Aggregator:
     # --- parts -----------------------------------------------------------------------------------------------------
 
     def _entry(self, answer: bytes, order: RoundOrder, known: Mapping[bytes, Entry]) -> Entry:
-        """Turn an answer into a roster entry, or refuse it. A malformed UPDATE is rostered and judged; this is who and what."""
+        """Turn an answer into a roster entry, or refuse it: who and what. A malformed update is rostered and judged."""
         submission = decode_message(answer, expected=Submission)
         assert isinstance(submission, Submission)
         receipt = submission.receipt
@@ -235,7 +235,13 @@ class Aggregator:
         """Entries that trainers forced in on chain; their keys come from what they had sent, if anything."""
         sent = {entry.receipt.struct_hash(): entry.keys for entry in entries}
         return tuple(
-            Entry(item.receipt, item.signature, self._stake(item.receipt.trainer), sent.get(item.receipt.struct_hash(), ()), True)
+            Entry(
+                item.receipt,
+                item.signature,
+                self._stake(item.receipt.trainer),
+                sent.get(item.receipt.struct_hash(), ()),
+                True,
+            )
             for item in self._reader.history().rounds[round_number].forced
         )
 

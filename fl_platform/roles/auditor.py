@@ -16,7 +16,7 @@ import numpy as np
 from fl_platform.aggregation.admit import UpdateSource
 from fl_platform.chain.events import RewardClaimed
 from fl_platform.chain.history import RoundHistory
-from fl_platform.contribution.judge import Judgement, judge_round
+from fl_platform.contribution.judge import NO_GROUP, Judgement, judge_round
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.errors import AuditDifference, FLError, NotEnoughTrainers, RetryError
 from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState
@@ -155,7 +155,9 @@ class Auditor:
         self._reader.check_roster(number, bundle.entries)
         forced = tuple(entry.receipt.struct_hash() for entry in bundle.entries if entry.forced)
         self._expect("forced receipts", forced, tuple(item.receipt.struct_hash() for item in record.forced))
-        self._expect("forced entries last", [e.forced for e in bundle.entries], sorted(e.forced for e in bundle.entries))
+        self._expect(
+            "forced entries last", [e.forced for e in bundle.entries], sorted(e.forced for e in bundle.entries)
+        )
         for entry in bundle.entries:
             check_signature(entry.signed, self._reader.domain)
             self._checks += 1
@@ -174,6 +176,10 @@ class Auditor:
             raise _Found(Difference(number, "enough updates for the rule", "sealed", str(error))) from error
 
     def _compare(self, bundle: RoundBundle, judged: Judgement) -> None:
+        for recorded, recomputed in zip(bundle.verdicts, judged.verdicts, strict=True):
+            if recomputed.group == NO_GROUP:  # an update that does not open is the cause of whatever else differs
+                found = f"{recomputed.code}: {recomputed.evidence}"
+                self._expect(f"update of 0x{recorded.trainer.hex()}", f"{recorded.code}: {recorded.evidence}", found)
         for recorded, recomputed in zip(bundle.verdicts, judged.verdicts, strict=True):
             for field in fields(recorded):
                 name = f"{field.name} in the verdict of 0x{recorded.trainer.hex()}"
@@ -213,7 +219,9 @@ class Auditor:
     def _expect_state(self, what: str, recorded: TaskState, recomputed: TaskState) -> None:
         for field in fields(TaskState):
             if field.name != "standings":
-                self._expect(f"{field.name} in the {what}", getattr(recorded, field.name), getattr(recomputed, field.name))
+                self._expect(
+                    f"{field.name} in the {what}", getattr(recorded, field.name), getattr(recomputed, field.name)
+                )
         self._expect(f"trainers in the {what}", _addresses(recorded), _addresses(recomputed))
         for old, new in zip(recorded.standings, recomputed.standings, strict=True):
             for item in fields(Standing):

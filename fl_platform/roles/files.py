@@ -27,5 +27,7 @@ def write_once(path: Path, data: bytes) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise StoreFull(f"no room for {path.name} ({len(data)} bytes); nothing was lost: free space, run again") from error
+            raise StoreFull(
+                f"no room for {path.name} ({len(data)} bytes); nothing was lost: free space, run again"
+            ) from error
         raise

@@ -37,7 +37,9 @@ def wrap_context(receipt: Receipt, domain: Domain, recipient: bytes) -> WrapCont
     )
 
 
-def wrap_for_all(key: bytes, *, secret: bytes, receipt: Receipt, domain: Domain, spec: TaskSpec) -> tuple[WrappedKey, ...]:
+def wrap_for_all(
+    key: bytes, *, secret: bytes, receipt: Receipt, domain: Domain, spec: TaskSpec
+) -> tuple[WrappedKey, ...]:
     """Wrap an update's key for every recipient of the task."""
     wrapped = []
     for party in recipients(spec):

@@ -118,7 +118,9 @@ class Owner:
         bounty = spec.money.pot * spec.money.rounds
         balance = self._contracts.token_balance(spec.money.token, self._contracts.address)
         if balance < bounty:
-            raise ConfigError(f"the bounty is {bounty} wei, the wallet holds {balance}; get tokens or lower pot or rounds")
+            raise ConfigError(
+                f"the bounty is {bounty} wei, the wallet holds {balance}; get tokens or lower pot or rounds"
+            )
         if self._store.put(initial_model).digest != spec.initial_model:
             raise ConfigError("the initial model is not the one that the rules name")
         document = self._store.put(spec.to_bytes())

@@ -38,7 +38,7 @@ class TaskReader:
 
     @cached_property
     def spec(self) -> TaskSpec:
-        """The frozen rules: the document whose digest the chain recorded at the opening, checked against the chain's copy.
+        """The frozen rules: the document whose digest the chain recorded at the opening, held against the chain.
 
         Raises UnknownTask, StoreMissing, CidMismatch, DocumentInvalid, AuditDifference.
         """
@@ -126,7 +126,7 @@ class TaskReader:
         root = roster_root(rostered)
         if (root.digest, len(rostered), root.total) != (record.root, record.count, record.total_stake):
             raise AuditDifference(
-                f"round {round_number}: roster of {len(rostered)} with root 0x{root.digest.hex()} and stake {root.total}; "
+                f"round {round_number}: roster of {len(rostered)} with root 0x{root.digest.hex()}, stake {root.total}; "
                 f"the chain has {record.count}, 0x{record.root.hex()}, {record.total_stake}"
             )
 
@@ -155,4 +155,6 @@ def check_spec_on_chain(spec: TaskSpec, history: TaskHistory) -> None:
     )
     for name, written, enforced in pairs:
         if written != enforced:
-            raise AuditDifference(f"task {history.task}: the rules say {name} = {written!r}, the contracts enforce {enforced!r}")
+            raise AuditDifference(
+                f"task {history.task}: the rules say {name} = {written!r}, the contracts enforce {enforced!r}"
+            )

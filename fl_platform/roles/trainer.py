@@ -81,7 +81,8 @@ class Trainer:
     ) -> None:
         """Create a trainer.
 
-        `contracts` sends with the same `signer`; `workdir` keeps what was signed; `conduct` is for rehearsals of attacks.
+        `contracts` sends with the same `signer`; `workdir` keeps what was signed; `conduct` is for
+        rehearsals of attacks.
         """
         self._reader, self._contracts, self._learning = reader, contracts, learning
         self._workdir, self._device, self._conduct = workdir, choose_device(device), conduct or Conduct()
@@ -170,7 +171,9 @@ class Trainer:
         state = self._reader.current_state()
         parent = self._reader.model(order.parent)
         context = self._context(order.task, order.round)
-        seed = int.from_bytes(rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"sgd")[:7])
+        seed = int.from_bytes(
+            rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"sgd")[:7]
+        )
         update = train_locally(self._learning, parent, plan=TrainPlan.of(spec), seed=seed, device=self._device)
         previous = tuple(self._reader.model(digest) for digest in state.previous_models)
         encoded = encode_update(
@@ -185,7 +188,9 @@ class Trainer:
 
     def _sign(self, order: RoundOrder, plain: bytes | None, samples: int) -> Submission:
         context = self._context(order.task, order.round)
-        body = bytes(update_length(self._reader.spec.model.size, self._reader.spec.codec.bits)) if plain is None else plain
+        body = (
+            bytes(update_length(self._reader.spec.model.size, self._reader.spec.codec.bits)) if plain is None else plain
+        )
         key = derive_update_key(secret=self._secret, context=context, plain=body)
         sealed = seal(body, key=key)
         cid = cid_of(sealed.data) if plain is None else self._reader.store.put(sealed.data)

@@ -1,8 +1,8 @@
 """A party's folder: wallets, store, chain connection, deployment, journals. Everything a role needs, opened once.
 
-    DIR/wallets/NAME.json   encrypted keystores          DIR/store/         content-addressed objects
-    DIR/chain/              the embedded chain            DIR/deployments/   where the contracts stand, by network
-    DIR/roles/NAME/         what a role has signed        DIR/journal/       transactions sent, by network
+DIR/wallets/NAME.json   encrypted keystores          DIR/store/         content-addressed objects
+DIR/chain/              the embedded chain            DIR/deployments/   where the contracts stand, by network
+DIR/roles/NAME/         what a role has signed        DIR/journal/       transactions sent, by network
 """
 
 from __future__ import annotations
@@ -85,7 +85,10 @@ class Workspace:
         return self.root / "deployments" / f"{self.network.name}.json"
 
     def deployment(self) -> Deployment:
-        """Read the deployment and check the code on chain against this package. Raises ConfigError, DeploymentMismatch."""
+        """Read the deployment and check the code on chain against this package.
+
+        Raises ConfigError, DeploymentMismatch.
+        """
         found = Deployment.read(self.deployment_file)
         deploy.check(self.chain, found)
         return found
@@ -112,9 +115,7 @@ class Workspace:
 
     def create_wallet(self, name: str, *, private_key: bytes | None = None) -> Signer:
         """Make a wallet under this folder's password. Raises WalletError when the name is taken."""
-        wallets.create(
-            self.root / "wallets", name, self._secret(), light=self._light, private_key=private_key
-        )
+        wallets.create(self.root / "wallets", name, self._secret(), light=self._light, private_key=private_key)
         if private_key is not None:
             self._signers[name] = Signer(private_key)
         return self.signer(name)
@@ -138,7 +139,9 @@ class Workspace:
 
     def _secret(self) -> str:
         if self._password is None:
-            raise WalletError(f"this step signs: give the wallets' password ({wallets.PASSWORD_VARIABLE} or --password-file)")
+            raise WalletError(
+                f"this step signs: give the wallets' password ({wallets.PASSWORD_VARIABLE} or --password-file)"
+            )
         return self._password
 
 

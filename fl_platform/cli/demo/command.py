@@ -27,7 +27,9 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 @click.command()
 @click.option("--data", type=click.Choice(["digits", "mnist"]), default="digits", show_default=True)
-@click.option("--trainers", type=click.IntRange(2, 500), default=8, show_default=True, help="How many, cheats included.")
+@click.option(
+    "--trainers", type=click.IntRange(2, 500), default=8, show_default=True, help="How many, cheats included."
+)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option(
     "--attack", "attacks", multiple=True, metavar="NAME=COUNT",
@@ -35,10 +37,20 @@ BARS = " ▁▂▃▄▅▆▇█"
 )  # fmt: skip
 @click.option("--byzantine", type=click.IntRange(0, 100), default=2, show_default=True, help="f of multi-Krum.")
 @click.option("--partition", default="iid", show_default=True, help="iid, 2-shard or dirichlet:ALPHA.")
-@click.option("--network", "network_name", default="embedded", show_default=True, help="embedded, anvil, ganache or a URL.")
-@click.option("--store", "store_name", default="disk", show_default=True, help=f"disk (in the workdir), or one of {FORMS}.")
-@click.option("--workdir", type=click.Path(path_type=Path, file_okay=False), help="Keep everything here (else a temporary folder).")
-@click.option("--mnist", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of MNIST's idx files.")
+@click.option(
+    "--network", "network_name", default="embedded", show_default=True, help="embedded, anvil, ganache or a URL."
+)
+@click.option(
+    "--store", "store_name", default="disk", show_default=True, help=f"disk (in the workdir), or one of {FORMS}."
+)
+@click.option(
+    "--workdir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep everything here (else a temporary folder).",
+)
+@click.option(
+    "--mnist", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of MNIST's idx files."
+)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True)
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report here.")
 def demo(
@@ -60,12 +72,10 @@ def demo(
             raise ConfigError(f"{folder} holds a workspace already; name a new folder or remove it")
         argument = f"disk:{folder / 'store'}" if store_name == "disk" else store_name
         with Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} rounds"),
-            TimeElapsedColumn(), console=console, transient=True,
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(),
+            TextColumn("{task.completed}/{task.total} rounds"), TimeElapsedColumn(), console=console, transient=True,
         ) as bar:  # fmt: skip
-            report = run_demo(
-                settings, network=network, workdir=folder, stage=_stage(bar, rounds), store=argument
-            )
+            report = run_demo(settings, network=network, workdir=folder, stage=_stage(bar, rounds), store=argument)
     show(console, report)
     if json_file is not None:
         json_file.write_text(json.dumps(report.to_json(), indent=1, sort_keys=True) + "\n")
@@ -81,7 +91,9 @@ def _stage(bar: Progress, rounds: int) -> Stage:
 
     def accuracy(number: int, found: Evaluation) -> None:
         bar.update(line, completed=number + 1)
-        bar.console.print(f"round {number + 1}: accuracy {found.accuracy:.3f} ({found.correct} of {found.total} test images)")
+        bar.console.print(
+            f"round {number + 1}: accuracy {found.accuracy:.3f} ({found.correct} of {found.total} test images)"
+        )
 
     return Stage(progress, accuracy, lambda text: bar.update(line, description=text))
 

@@ -28,7 +28,7 @@ STAKE = 50 * TOKEN
 BOND = 200 * TOKEN
 FEE_BPS = 500
 ROOT_ROWS = {"digits": 150, "mnist": 1_000}
-PLANS = {"digits": TrainPlan(5, 16, 0.1), "mnist": TrainPlan(1, 32, 0.05)}
+PLANS = {"digits": TrainPlan(10, 16, 0.2), "mnist": TrainPlan(1, 32, 0.05)}
 CLASSES = 10
 HONEST = "honest"
 
@@ -54,7 +54,9 @@ class Settings:
             raise ConfigError(f"{self.rounds} rounds; use 1 to 1000")
         needed = 2 * self.byzantine + 3 if self.byzantine else 1
         if not max(needed, 2) <= self.trainers <= 500:
-            raise ConfigError(f"{self.trainers} trainers; multi-Krum with f={self.byzantine} needs {needed}, at most 500")
+            raise ConfigError(
+                f"{self.trainers} trainers; multi-Krum with f={self.byzantine} needs {needed}, at most 500"
+            )
         if len(self.attacks) >= self.trainers:
             raise ConfigError(f"{len(self.attacks)} attackers among {self.trainers} trainers; leave somebody honest")
 

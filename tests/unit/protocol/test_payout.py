@@ -30,6 +30,7 @@ def play(
             paid_scored=paid,
             stakes=[1] * n,
             admitted=[True] * n,
+            present=[True] * n,
         )
         paid = [a + b for a, b in zip(paid, split.scored, strict=True)]
         base = [a + b for a, b in zip(base, split.base, strict=True)]
@@ -73,9 +74,7 @@ def test_early_work_is_not_paid_out_of_rounds_that_one_stays_away_from() -> None
     """Trainer 0 does most of the task's work in round 0 and then stays away, or hands in what is refused."""
     paid = [0, 0]
     for number, sums in enumerate(([90, 10], [90, 20], [90, 30])):
-        pay = catch_up_down(
-            pot=POT, pots_before=number * POT, scores=sums, paid=paid, present=[number == 0, True]
-        )
+        pay = catch_up_down(pot=POT, pots_before=number * POT, scores=sums, paid=paid, present=[number == 0, True])
         paid = [a + b for a, b in zip(paid, pay, strict=True)]
     assert paid == [9 * POT // 10, 2 * POT + POT // 10]
 
@@ -102,9 +101,9 @@ def test_lucky_noise_is_never_paid_beyond_its_best_entitlement() -> None:
 
 def test_no_positive_score_goes_by_stake_to_the_admitted_else_to_the_rostered() -> None:
     common = {"pot": 100, "fee_bps": 0, "base_bps": 0, "pots_before": 0, "paid_scored": [0, 0, 0], "stakes": [1, 1, 2]}
-    split = split_pot(scores=[0, -1, 0], admitted=[True, True, False], **common)  # type: ignore[arg-type]
+    split = split_pot(scores=[0, -1, 0], admitted=[True, True, False], present=[True] * 3, **common)  # type: ignore[arg-type]
     assert (split.base, split.scored, split.scored_pot) == ((50, 50, 0), (0, 0, 0), 0)
-    split = split_pot(scores=[0, -1, 0], admitted=[False] * 3, **common)  # type: ignore[arg-type]
+    split = split_pot(scores=[0, -1, 0], admitted=[False] * 3, present=[False] * 3, **common)  # type: ignore[arg-type]
     assert split.base == (25, 25, 50)
 
 
