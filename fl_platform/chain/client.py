@@ -52,6 +52,7 @@ class Chain:
         policy: Policy = DEFAULT,
         journal: Path | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Check the chain id against the network's. Raises ConfigError, RpcUnavailable, ChainBusy (journal in use)."""
         self.backend: Backend = Retrying(backend, policy, sleep)
@@ -69,9 +70,18 @@ class Chain:
         self._abi = Abi(())
         for artifact in shipped():
             self._abi = self._abi.merged(artifact.abi)
+        # Nothing may fail after this line: an open journal is locked until it is closed.
         self._journal = Journal(journal, self.genesis)
         self._sender = Sender(
-            self.backend, network, policy, journal=self._journal, gas=self.gas, decode=self._decode, sleep=sleep
+            self.backend,
+            network,
+            policy,
+            chain_id=self.chain_id,
+            journal=self._journal,
+            gas=self.gas,
+            decode=self._decode,
+            sleep=sleep,
+            clock=clock,
         )
 
     # --- reading ---
@@ -216,6 +226,10 @@ class Chain:
     def fund(self, address: bytes, wei: int) -> None:
         """Give an account coin on a local chain. Raises ConfigError elsewhere."""
         self.backend.fund(address, wei)
+
+    def release_journal(self) -> None:
+        """Let go of the journal only: the back end serves others on."""
+        self._journal.close()
 
     def close(self) -> None:
         """Let go of journal and back end."""

@@ -21,7 +21,7 @@ from eth_utils.exceptions import ValidationError
 from fl_platform.chain import chainlog
 from fl_platform.chain.backend import Backend
 from fl_platform.chain.chainlog import BLOCK, REVERT, ChainLog, Entry, Lock, Record
-from fl_platform.chain.evm import FAUCET_KEY, EvmNode, Genesis
+from fl_platform.chain.evm import FAUCET_KEY, EvmNode, Genesis, Mark
 from fl_platform.chain.types import BlockRef, Call, FeeQuote, Log, LogFilter, TxReceipt, address_of
 from fl_platform.errors import ChainError, ConfigError, IntegrityError
 from fl_platform.protocol.keccak import keccak256
@@ -51,7 +51,7 @@ class EmbeddedBackend(Backend):
         self._folder = folder
         self._lock: Lock | None = None
         self._log: ChainLog | None = None
-        self._marks: dict[str, tuple[int, dict[bytes, bytes]]] = {}
+        self._marks: dict[str, Mark] = {}
         self._unsaved = 0
         genesis = Genesis(int(time.time()) if wall_clock else GENESIS_TIME)
         self._clock: Callable[[], int] = _now if wall_clock else _still
@@ -217,22 +217,18 @@ class EmbeddedBackend(Backend):
 
     def snapshot(self) -> str:
         with self.node.lock:
-            head = self.node.head()
-            mark = f"0x{head.hash.hex()}"
-            self._marks[mark] = (head.number, dict(self.node.store))
-            return mark
+            mark = self.node.mark()
+            self._marks[f"0x{mark.head.hash.hex()}"] = mark
+            return f"0x{mark.head.hash.hex()}"
 
     def revert(self, snapshot: str) -> None:
         with self.node.lock:
-            try:
-                number, store = self._marks[snapshot]
-            except KeyError as error:
-                raise ConfigError(f"snapshot {snapshot} was not taken in this process") from error
-            node = EvmNode(self.node.genesis, dict(store))
+            mark = self._marks.get(snapshot)
+            if mark is None:
+                raise ConfigError(f"snapshot {snapshot} was not taken in this process")
             if self._log is not None:
-                head = node.head()
-                self._log.append(Record(REVERT, head.timestamp, number, head.hash, ()))
-            self.node.reset(node)
+                self._log.append(Record(REVERT, mark.head.timestamp, mark.head.number, mark.head.hash, ()))
+            self.node.reset(mark)
             self._unsaved += 1
 
     def web3(self) -> Web3:

@@ -47,6 +47,16 @@ class Genesis:
     gas_limit: int = GAS_LIMIT
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A node's whole memory at one moment."""
+
+    head: BlockRef
+    store: dict[bytes, bytes]
+    receipts: dict[bytes, TxReceipt]
+    blocks: tuple[tuple[bytes, ...], ...]
+
+
 class _Chain(MiningChain):
     """py-evm's Shanghai rules without proof of work, under a constant gas limit."""
 
@@ -153,11 +163,17 @@ class EvmNode:
 
     # --- writing ---
 
-    def reset(self, other: EvmNode) -> None:
-        """Become `other`: what a deep reorganisation does."""
+    def mark(self) -> Mark:
+        """Remember everything as it is now."""
         with self.lock:
-            self.store, self.chain = other.store, other.chain
-            self._receipts, self._blocks = other._receipts, other._blocks
+            return Mark(self.head(), dict(self.store), dict(self._receipts), tuple(self._blocks))
+
+    def reset(self, mark: Mark) -> None:
+        """Go back to `mark` (which stays valid): what a deep reorganisation does."""
+        with self.lock:
+            self.store = dict(mark.store)
+            self.chain = type(self.chain)(AtomicDB(MemoryDB(self.store)))
+            self._receipts, self._blocks = dict(mark.receipts), list(mark.blocks)
 
     def begin(self, timestamp: int) -> None:
         """Set the time of the block being built: at least one second after its parent."""

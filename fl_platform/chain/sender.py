@@ -52,6 +52,7 @@ class Sender:
         network: Network,
         policy: Policy,
         *,
+        chain_id: int,
         journal: Journal,
         gas: GasBook,
         decode: Callable[[bytes, str], Revert],
@@ -61,7 +62,7 @@ class Sender:
         self._backend, self._network, self._policy = backend, network, policy
         self._journal, self._gas, self._decode = journal, gas, decode
         self._sleep, self._clock = sleep, clock
-        self._chain_id = backend.chain_id()
+        self._chain_id = chain_id
         self._locks: dict[bytes, threading.Lock] = {}
         self._guard = threading.Lock()
         self._last: dict[bytes, Attempt] = {}
@@ -239,7 +240,7 @@ class Sender:
         """Replace the last attempt under its nonce, with fees that the chain asks now and well above those before."""
         last = progress.attempts[-1]
         quote = self._quote()
-        gas, before = _offer(last.raw)
+        gas, before = offer_of(last.raw)
         raised = (before.priority or 0) * BUMP_PERCENT // 100 + 1
         priority = None if before.priority is None else max(quote.priority or 0, raised)
         fees = self._capped(FeeQuote(max(quote.ceiling, before.ceiling * BUMP_PERCENT // 100 + 1), priority))
@@ -255,7 +256,7 @@ class Sender:
             logger.warning("%s: replacement not taken yet (%s)", order.label, error)
 
 
-def _offer(raw: bytes) -> tuple[int, FeeQuote]:
+def offer_of(raw: bytes) -> tuple[int, FeeQuote]:
     """Return gas limit and fees of a signed transaction of ours: type 2, or legacy."""
     import rlp
 
