@@ -96,8 +96,8 @@ brownie: brownie-env tools
 UV_COMPILE = $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate -c requirements/torch.txt --no-emit-package torch $(UPGRADE)
 lock: setup
-	$(UV_COMPILE) --extra dev --extra sim -o requirements/lock.txt
-	$(UV_COMPILE) --extra dev --extra sim --extra ipfs -c requirements/lock.txt -o requirements/ipfs.txt
+	$(UV_COMPILE) --extra dev --extra fast --extra sim -o requirements/lock.txt
+	$(UV_COMPILE) --extra dev --extra fast --extra sim --extra ipfs -c requirements/lock.txt -o requirements/ipfs.txt
 	$(UV_COMPILE) --extra brownie -o requirements/brownie.txt
 
 clean:

@@ -92,7 +92,7 @@ def run_solc(root: Path, sources: Mapping[str, str], settings: Mapping[str, Any]
 def concerns_us(report: Mapping[str, Any]) -> bool:
     """Say whether a compiler report is an error, or a warning about our own code (libraries are pinned as they are)."""
     place = (report.get("sourceLocation") or {}).get("file", "")
-    return report["severity"] == "error" or (report["severity"] == "warning" and place.startswith(f"{CONTRACTS}/"))
+    return report["severity"] == "error" or (report["severity"] == "warning" and str(place).startswith(f"{CONTRACTS}/"))
 
 
 def source_file(root: Path, unit: str) -> Path:
