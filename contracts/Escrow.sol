@@ -7,6 +7,7 @@ import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
+import {Words} from "./libraries/Words.sol";
 
 /// @title Escrow
 /// @notice See {IEscrow}.
@@ -111,24 +112,27 @@ contract Escrow is IEscrow, ReentrancyGuard {
         onlyLedger
         returns (uint256 amount)
     {
-        Member memory m = _members[task][account_];
-        if (cumulative <= m.claimed) revert Escrow_NothingToClaim(task, account_, cumulative, m.claimed);
+        Member storage m = _members[task][account_];
+        Account storage a = _accounts[task];
+        uint256 word = Words.load(m);
+        uint256 claimed = (word >> 160) & type(uint80).max;
+        if (cumulative <= claimed) revert Escrow_NothingToClaim(task, account_, cumulative, claimed);
         // cumulative > claimed was just checked
         unchecked {
-            amount = cumulative - m.claimed;
+            amount = cumulative - claimed;
         }
-        Account memory a = _accounts[task];
-        uint256 paid = a.paid + amount;
+        uint256 pot = Words.load(a);
+        uint256 paid = (pot >> 128) + amount;
         if (paid > total) revert Escrow_ClaimAboveTotal(task, paid, total);
-        if (paid > a.funded) revert Escrow_PotTooSmall(task, amount, a.funded - a.paid);
-        // cumulative <= paid <= funded, which is a sum of deposits; the casts cannot cut because the additions are checked
-        // at 80 bits and claimed <= paid of a task whose bounty is at most MAX_AMOUNT plus slashed stakes
-        m.claimed = _toUint80(cumulative);
-        m.credit += _toUint80(amount);
-        a.paid = uint128(paid);
-        _members[task][account_] = m;
-        _accounts[task] = a;
-        emit ClaimCredited(task, account_, amount, cumulative);
+        uint256 funded = pot & type(uint128).max;
+        if (paid > funded) revert Escrow_PotTooSmall(task, amount, funded - (pot >> 128));
+        uint256 credit = ((word >> 80) & type(uint80).max) + amount;
+        if (cumulative > type(uint80).max || credit > type(uint80).max) {
+            revert Escrow_AmountOutOfBounds(credit, type(uint80).max);
+        }
+        // paid <= funded < 2^128, credit and cumulative < 2^80: every part stays in its field
+        Words.store(a, (paid << 128) | funded);
+        Words.store(m, (word & Words.STAKE_AND_FLAGS) | (credit << 80) | (cumulative << 160));
     }
 
     /// @inheritdoc IEscrow
@@ -162,13 +166,13 @@ contract Escrow is IEscrow, ReentrancyGuard {
     }
 
     /// @inheritdoc IEscrow
+    function withdraw(uint256 task) external returns (uint256 amount) {
+        return _withdraw(task, msg.sender);
+    }
+
+    /// @inheritdoc IEscrow
     function withdraw(uint256 task, address account_) external returns (uint256 amount) {
-        Member storage m = _members[task][account_];
-        amount = m.credit;
-        if (amount == 0) revert Escrow_NothingToWithdraw(task, account_);
-        m.credit = 0;
-        emit CreditWithdrawn(task, account_, amount);
-        IERC20(tokenOf[task]).safeTransfer(account_, amount);
+        return _withdraw(task, account_);
     }
 
     /// @inheritdoc IEscrow
@@ -179,6 +183,16 @@ contract Escrow is IEscrow, ReentrancyGuard {
     /// @inheritdoc IEscrow
     function account(uint256 task) external view returns (Account memory) {
         return _accounts[task];
+    }
+
+    function _withdraw(uint256 task, address account_) private returns (uint256 amount) {
+        Member storage m = _members[task][account_];
+        uint256 word = Words.load(m);
+        amount = (word >> 80) & type(uint80).max;
+        if (amount == 0) revert Escrow_NothingToWithdraw(task, account_);
+        Words.store(m, word & ~Words.CREDIT);
+        emit CreditWithdrawn(task, account_, amount);
+        IERC20(tokenOf[task]).safeTransfer(account_, amount);
     }
 
     function _requireAmount(uint256 amount) private pure {

@@ -21,7 +21,7 @@ contract Reputation is IReputation {
     }
 
     /// @inheritdoc IReputation
-    function record(uint256 task, uint256 round, IRoundLedger.SealRecord calldata seal, bytes calldata leaves) external {
+    function record(uint256 task, uint256 round, IRoundLedger.ClaimRecord calldata seal, bytes calldata leaves) external {
         ledger.requireFinal(task, round, seal);
         uint256 count = seal.claimCount;
         if (leaves.length != count * ENTRY) revert Reputation_LengthMismatch(leaves.length, count * ENTRY);
@@ -80,7 +80,7 @@ contract Reputation is IReputation {
         bytes32[] memory hashes,
         uint256[] memory sums,
         uint256 width,
-        IRoundLedger.SealRecord calldata seal
+        IRoundLedger.ClaimRecord calldata seal
     ) private pure {
         for (; width > 1; width >>= 1) {
             for (uint256 i = 0; i < width; i += 2) {

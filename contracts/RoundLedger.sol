@@ -20,7 +20,7 @@ contract RoundLedger is DisputeSeam {
     function claim(
         uint256 task,
         uint256 round,
-        SealRecord calldata record,
+        ClaimRecord calldata record,
         Leaf calldata leaf,
         bytes calldata siblings
     ) external returns (uint256 amount) {
@@ -30,19 +30,19 @@ contract RoundLedger is DisputeSeam {
             record.claimRoot, record.claimTotal, record.claimCount, leaf.index, hash, leaf.amount, siblings
         );
         amount = escrow.creditClaim(task, leaf.owner, leaf.amount, record.claimTotal);
-        emit RewardClaimed(task, leaf.owner, round, amount);
+        emit RewardClaimed(task, leaf.owner, round, amount, leaf.amount);
     }
 
     /// @inheritdoc IRoundLedger
     function markClosed(uint256 task) external {
         if (msg.sender != settlement) revert RoundLedger_NotSettlement(msg.sender);
-        uint256 h = _heads[task];
+        uint256 h = _tasks[task].head;
         Phase phase = h.phase();
         if (phase == Phase.None || phase == Phase.Open || phase == Phase.Rostered) {
             revert RoundLedger_WrongPhase(task, phase, Phase.Done);
         }
         if (h & Heads.CLOSED != 0) revert RoundLedger_AlreadyClosed(task);
         _requireCalm(task, h);
-        _heads[task] = h | Heads.CLOSED;
+        _tasks[task].head = h | Heads.CLOSED;
     }
 }

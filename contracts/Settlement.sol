@@ -41,7 +41,7 @@ contract Settlement is ISettlement {
     }
 
     /// @inheritdoc ISettlement
-    function closeTask(uint256 task, IRoundLedger.SealRecord calldata last) external {
+    function closeTask(uint256 task, IRoundLedger.ClaimRecord calldata last) external {
         ledger.markClosed(task);
         IRoundLedger.Head memory head = ledger.head(task);
         uint256 left = escrow.account(task).funded;

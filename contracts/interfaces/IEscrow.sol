@@ -55,14 +55,11 @@ interface IEscrow {
         uint256 indexed task, address indexed account, uint256 amount, address indexed beneficiary, uint256 share
     );
 
-    /// @notice Emitted when a pot paid a claim: `cumulative` is what the account was credited by claims so far.
-    event ClaimCredited(uint256 indexed task, address indexed account, uint256 amount, uint256 cumulative);
-
     /// @notice Emitted when a pot paid something that is not a claim: refund, dust, compensation, seat.
     event PotReleased(uint256 indexed task, address indexed account, uint256 amount);
 
     /// @notice Emitted when credit left for the wallet.
-    event CreditWithdrawn(uint256 indexed task, address indexed account, uint256 amount);
+    event CreditWithdrawn(uint256 task, address account, uint256 amount);
 
     /// @notice Thrown when somebody other than a module that may make this call makes it.
     error Escrow_NotModule(address caller);
@@ -134,7 +131,7 @@ interface IEscrow {
         external
         returns (uint256 slashed, uint256 toPot);
 
-    /// @notice Credit `cumulative - claimed` to an account. Only the ledger.
+    /// @notice Credit `cumulative - claimed` to an account. Only the ledger, whose `RewardClaimed` tells.
     /// Requirements: cumulative > claimed; all claims of the task together <= total.
     /// @return amount What was credited.
     function creditClaim(uint256 task, address account, uint256 cumulative, uint256 total)
@@ -149,6 +146,11 @@ interface IEscrow {
     /// Requirements: `beginUnbonding` ran; now >= readyAt; no dispute is open in the task.
     /// @return amount What became credit.
     function exit(uint256 task) external returns (uint256 amount);
+
+    /// @notice Pay the caller's credit to the caller.
+    /// Requirements: credit > 0.
+    /// @return amount What was paid.
+    function withdraw(uint256 task) external returns (uint256 amount);
 
     /// @notice Pay an account's credit to that account's wallet. Anyone may call for anyone: the money has one way to go.
     /// Requirements: credit > 0.

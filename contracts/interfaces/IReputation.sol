@@ -25,7 +25,7 @@ interface IReputation {
     /// @notice Write the reputation of every claim leaf of a final round. Anyone.
     /// Requirements: the round is final; it is later than the last one written; the list is the whole claim tree.
     /// @param leaves The claim leaves in tree order, packed: owner (20 bytes), amount (u128), reputation (u128).
-    function record(uint256 task, uint256 round, IRoundLedger.SealRecord calldata seal, bytes calldata leaves) external;
+    function record(uint256 task, uint256 round, IRoundLedger.ClaimRecord calldata seal, bytes calldata leaves) external;
 
     /// @notice Return a trainer's value and the round it is of; (0, 0, false) when none was written.
     function reputationOf(uint256 task, address trainer)

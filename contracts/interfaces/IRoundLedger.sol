@@ -143,7 +143,7 @@ interface IRoundLedger {
         uint32 claimCount;
     }
 
-    /// @notice What the ring keeps the digest of after a seal: keccak256(abi.encode(task, round, ...these)).
+    /// @notice What a seal leaves, whole. The ring keeps the digest of its `ClaimRecord`.
     /// @param rosterDigest The roster record's digest.
     /// @param sealedAt Unix seconds; the contract's.
     /// @param aggregator Who sealed; the contract's.
@@ -158,6 +158,22 @@ interface IRoundLedger {
         uint32 claimCount;
         uint40 sealedAt;
         address aggregator;
+    }
+
+    /// @notice What claims must know of a seal. The ring keeps keccak256(abi.encode(task, round, ...these)).
+    /// @param content keccak256(abi.encode(rosterDigest, bundle, model, trace, forced, aggregator)) of the seal record.
+    /// @param claimRoot As sealed.
+    /// @param claimTotal As sealed, in wei.
+    /// @param claimCount As sealed.
+    /// @param finalAt sealedAt + challenge window: the first second at which the round is final, if nobody disputes it.
+    /// @param slot round % ring: where the digest lies.
+    struct ClaimRecord {
+        bytes32 content;
+        bytes32 claimRoot;
+        uint128 claimTotal;
+        uint32 claimCount;
+        uint40 finalAt;
+        uint8 slot;
     }
 
     /// @notice One leaf of a Merkle-sum tree; its hash is keccak256(0x00, index u32, owner, amount u128, data).
@@ -203,10 +219,10 @@ interface IRoundLedger {
     /// @notice Emitted when an aggregator asked for its bond; it is free at `readyAt`.
     event AggregatorLeft(uint256 indexed task, address indexed aggregator, uint256 readyAt);
 
-    /// @notice Emitted when a roster is on chain; with the topics it is the whole `RosterRecord`.
+    /// @notice Emitted when a roster is on chain; it holds the whole `RosterRecord`.
     event RoundRostered(
         uint256 indexed task,
-        uint256 indexed round,
+        uint256 round,
         bytes32 root,
         uint32 count,
         uint128 totalStake,
@@ -228,7 +244,7 @@ interface IRoundLedger {
 
     /// @notice Emitted when a round is sealed: everything of the `SealRecord` but its roster digest. The task's claims so
     /// far must sum to pot * (round + 1) + bonus; `claimTotal` shows it.
-    event RoundSealed(uint256 indexed task, uint256 indexed round, SealInput record, uint40 sealedAt, address aggregator);
+    event RoundSealed(uint256 indexed task, uint256 round, SealInput record, uint40 sealedAt, address aggregator);
 
     /// @notice Emitted when a deadline passed and the next aggregator took over; `slashed` went into the bonus.
     event AggregatorReplaced(
@@ -251,7 +267,10 @@ interface IRoundLedger {
     event ChallengeResolved(uint256 indexed task, uint256 indexed round, bool upheld, uint256 voidedTo, uint256 slashed);
 
     /// @notice Emitted when a claim was paid into the owner's credit.
-    event RewardClaimed(uint256 indexed task, address indexed owner, uint256 indexed round, uint256 amount);
+    /// `cumulative` is all that claims have credited to the owner so far.
+    event RewardClaimed(
+        uint256 indexed task, address indexed owner, uint256 indexed round, uint256 amount, uint256 cumulative
+    );
 
     /// @notice Thrown when somebody other than the registry calls.
     error RoundLedger_NotRegistry(address caller);
@@ -316,7 +335,7 @@ interface IRoundLedger {
     /// @notice Thrown when a record in calldata is not the one whose digest the ring keeps.
     error RoundLedger_RecordMismatch(uint256 task, uint256 round, bytes32 digest, bytes32 expected);
 
-    /// @notice Thrown when a round is not sealed, or not final yet: `finalAt` is the first second at which it would be.
+    /// @notice Thrown when a round is not final yet: `finalAt` is the first second at which it would be.
     error RoundLedger_NotFinal(uint256 task, uint256 round, uint256 finalAt);
 
     /// @notice Thrown when a receipt is for another task or round.
@@ -404,7 +423,7 @@ interface IRoundLedger {
     function claim(
         uint256 task,
         uint256 round,
-        SealRecord calldata record,
+        ClaimRecord calldata record,
         Leaf calldata leaf,
         bytes calldata siblings
     ) external returns (uint256 amount);
@@ -419,7 +438,8 @@ interface IRoundLedger {
     /// @notice Return what a task's ledger fixed.
     function config(uint256 task) external view returns (Config memory);
 
-    /// @notice Return the digest that the ring keeps where `round` lies; it may be another round's.
+    /// @notice Return the digest that the ring keeps where `round` lies; it may be another round's. (In storage the digests
+    /// of rounds that a dispute blocks are complemented, so that no claim finds them; this returns them as they were.)
     function ringDigest(uint256 task, uint256 round) external view returns (bytes32);
 
     /// @notice Return the window of the head's next step: roster in Open, seal in Rostered; zeros otherwise.
@@ -447,16 +467,16 @@ interface IRoundLedger {
     function roundState(uint256 task, uint256 round, SealRecord calldata record) external view returns (RoundState);
 
     /// @notice Revert unless the record is that of a final round: `RecordMismatch`, `NotFinal` or `TaskChallenged`.
-    function requireFinal(uint256 task, uint256 round, SealRecord calldata record) external view;
+    function requireFinal(uint256 task, uint256 round, ClaimRecord calldata record) external view;
 
     /// @notice Return the digest of a roster record.
     function rosterDigest(uint256 task, uint256 round, RosterRecord calldata record) external pure returns (bytes32);
 
-    /// @notice Return the digest of a seal record.
-    function sealDigest(uint256 task, uint256 round, SealRecord calldata record) external pure returns (bytes32);
-
-    /// @notice Return a receipt's EIP-712 struct hash: the data of its roster leaf.
-    function receiptHash(Receipt calldata receipt) external pure returns (bytes32);
+    /// @notice Return what claims need of a seal record of this task and round.
+    function claimRecord(uint256 task, uint256 round, SealRecord calldata record)
+        external
+        view
+        returns (ClaimRecord memory);
 
     /// @notice Return the EIP-712 digest that a trainer signs.
     function receiptDigest(Receipt calldata receipt) external view returns (bytes32);

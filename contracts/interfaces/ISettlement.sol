@@ -65,7 +65,7 @@ interface ISettlement {
     /// @notice Close the books of a task that has ended. Anyone.
     /// Requirements: phase Done, Refunded or Compensated; the last sealed round is final; no dispute is open.
     /// @param last The last sealed round's record; ignored when no round is sealed.
-    function closeTask(uint256 task, IRoundLedger.SealRecord calldata last) external;
+    function closeTask(uint256 task, IRoundLedger.ClaimRecord calldata last) external;
 
     /// @notice Credit a rostered trainer's part of the compensation: total * min(leaf.amount, stake) / totalStake.
     /// Requirements: the task is closed and Compensated; inside the window; once a trainer; the leaf is in the roster.

@@ -11,7 +11,7 @@ abstract contract DisputeSeam is RoundSteps {
     using Heads for uint256;
 
     /// @notice The challenger's part of a bond lost in a dispute; below one half, so that accusing oneself never pays.
-    uint256 public constant CHALLENGER_BPS = 3_000;
+    uint256 internal constant CHALLENGER_BPS = 3_000;
 
     modifier onlyDisputes() {
         if (msg.sender != disputes) revert RoundLedger_NotDisputes(msg.sender);
@@ -20,24 +20,25 @@ abstract contract DisputeSeam is RoundSteps {
 
     /// @inheritdoc IRoundLedger
     function markChallenged(uint256 task, uint256 round, SealRecord calldata record) external onlyDisputes {
-        uint256 h = _heads[task];
+        uint256 h = _tasks[task].head;
         if (round >= h.round()) revert RoundLedger_WrongRound(task, round, h.round());
-        _requireRecord(task, round, record);
-        uint256 word = _windows[task];
-        uint256 to = record.sealedAt + word.challengeWindow();
+        uint256 to = _requireRecord(task, round, record);
         if (block.timestamp >= to) revert RoundLedger_TooLate(task, to);
-        Side memory side = _sides[task];
-        uint64 bit = _bit(round, word.ring());
+        Side memory side = _tasks[task].side;
+        uint256 size = _tasks[task].windows.ring();
+        uint64 bit = _bit(round, size);
         if (side.mask & bit != 0) revert RoundLedger_ChallengeState(task, round, true);
         if (side.mask == 0) {
             side.frozenSince = uint40(block.timestamp);
+            _tasks[task].head = h | Heads.CHALLENGED;
+            _complement(task, round, h.round(), size);
             side.lowest = uint16(round);
-            _heads[task] = h | Heads.CHALLENGED;
         } else if (round < side.lowest) {
+            _complement(task, round, side.lowest, size);
             side.lowest = uint16(round);
         }
         side.mask |= bit;
-        _sides[task] = side;
+        _tasks[task].side = side;
         emit RoundChallenged(task, round);
     }
 
@@ -58,11 +59,10 @@ abstract contract DisputeSeam is RoundSteps {
             emit ChallengeResolved(task, round, false, round, 0);
             return;
         }
-        uint256 voidedTo = _everRostered(task, _heads[task]);
+        uint256 voidedTo = _everRostered(task, _tasks[task].head);
         (uint256 slashed, uint256 toPot) =
             escrow.slash(task, record.aggregator, type(uint256).max, challenger, CHALLENGER_BPS);
-        _rewind(task, round, voidedTo, record.forced);
-        _ring[task][round % _windows[task].ring()] = record.rosterDigest;
+        _rewind(task, round, voidedTo, record);
         _succeed(task, round, record.aggregator, aggregators);
         _raiseBonus(task, toPot);
         emit ChallengeResolved(task, round, true, voidedTo, slashed);
@@ -74,62 +74,75 @@ abstract contract DisputeSeam is RoundSteps {
         onlyDisputes
         returns (uint256 slashed)
     {
-        if (_heads[task] & Heads.CLOSED != 0) revert RoundLedger_AlreadyClosed(task);
+        if (_tasks[task].head & Heads.CLOSED != 0) revert RoundLedger_AlreadyClosed(task);
         uint256 toPot;
         (slashed, toPot) = escrow.slash(task, account, amount, challenger, shareBps);
         _raiseBonus(task, toPot);
     }
 
+    /// @dev Block, or unblock, the seals of rounds [from, to) for claims. At most ring <= 64 turns: all lie in the ring.
+    function _complement(uint256 task, uint256 from, uint256 to, uint256 size) private {
+        for (uint256 i = from; i < to; ++i) {
+            _tasks[task].ring[i % size] = ~_tasks[task].ring[i % size];
+        }
+    }
+
     function _reject(uint256 task, uint256 round) private {
-        Side memory side = _sides[task];
-        uint256 size = _windows[task].ring();
+        Side memory side = _tasks[task].side;
+        uint256 size = _tasks[task].windows.ring();
+        uint256 h = _tasks[task].head;
         side.mask &= ~_bit(round, size);
         if (side.mask == 0) {
+            _complement(task, side.lowest, h.round(), size);
             // the dispute's time belongs to nobody's deadline
-            _heads[task] = (_heads[task] & ~Heads.CHALLENGED).delay(block.timestamp - side.frozenSince);
+            _tasks[task].head = (h & ~Heads.CHALLENGED).delay(block.timestamp - side.frozenSince);
         } else if (round == side.lowest) {
             // at most ring <= 64 turns: the mask is not empty
             uint256 next = round + 1;
             while (side.mask & _bit(next, size) == 0) ++next;
+            _complement(task, side.lowest, next, size);
             side.lowest = uint16(next);
         }
-        _sides[task] = side;
+        _tasks[task].side = side;
     }
 
-    /// @dev Take the head back to `round`: later rounds are void, and so are their disputes.
-    function _rewind(uint256 task, uint256 round, uint256 ever, bytes32 forced) private {
-        Side memory side = _sides[task];
-        uint256 size = _windows[task].ring();
-        uint256 h = _heads[task];
+    /// @dev Take the head back to `round`: later rounds are void, and so are their disputes. Their ring slots get a value
+    /// that is no digest; they stay non-zero, because the rounds come again.
+    function _rewind(uint256 task, uint256 round, uint256 ever, SealRecord calldata record) private {
+        Side memory side = _tasks[task].side;
+        uint256 size = _tasks[task].windows.ring();
+        uint256 h = _tasks[task].head;
         // at most ring <= 64 turns: disputed rounds lie within one ring below the head
         for (uint256 i = round; i < h.round(); ++i) {
             side.mask &= ~_bit(i, size);
+            _tasks[task].ring[i % size] = bytes32(uint256(1));
         }
+        _tasks[task].ring[round % size] = record.rosterDigest;
         side.everRostered = uint16(ever);
         side.frozenSince = uint40(block.timestamp);
         if (side.mask == 0) h &= ~Heads.CHALLENGED;
         h = h.atRound(round);
-        if (forced != 0) {
+        if (record.forced != 0) {
             h |= Heads.FORCED;
-            _forcedChain[task] = forced;
+            _forcedChain[task] = record.forced;
         }
-        _sides[task] = side;
-        _heads[task] = h;
+        _tasks[task].side = side;
+        _tasks[task].head = h;
     }
 
     /// @dev Give the reopened round to whoever is next: the current aggregator if it took over from the sealer before,
     /// else the next in the list; compensate when nobody is left.
     function _succeed(uint256 task, uint256 round, address sealer, address[] calldata aggregators) private {
-        uint256 h = _heads[task];
+        uint256 h = _tasks[task].head;
         Phase phase = h.phase();
         bool ended = phase == Phase.Refunded || phase == Phase.Compensated;
         uint256 place = h.aggregator() == sealer ? h.index() + 1 : h.index();
         if (ended || place == aggregators.length) {
-            _heads[task] = h.step(Phase.Compensated);
+            _tasks[task].head = h.step(Phase.Compensated);
             _end(task, round, false);
             return;
         }
         address next = aggregators[place];
-        _heads[task] = h.step(Phase.Rostered).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
+        _tasks[task].head = h.step(Phase.Rostered).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
     }
 }

@@ -27,6 +27,17 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         uint80 bonus;
     }
 
+    /// @param head See {Heads}.
+    /// @param windows See {Heads}.
+    /// @param side What only disputes, slashes and endings touch.
+    /// @param ring Digests of the last rounds; only the first `windows.ring()` are used.
+    struct TaskState {
+        uint256 head;
+        uint256 windows;
+        Side side;
+        bytes32[64] ring;
+    }
+
     struct Terms {
         uint80 bond;
         uint32 unbonding;
@@ -39,10 +50,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     /// @notice The only address that can open and decide disputes; zero in a deployment without.
     address public immutable disputes;
 
-    mapping(uint256 task => uint256) internal _heads;
-    mapping(uint256 task => uint256) internal _windows;
-    mapping(uint256 task => mapping(uint256 slot => bytes32)) internal _ring;
-    mapping(uint256 task => Side) internal _sides;
+    mapping(uint256 task => TaskState) internal _tasks;
     mapping(uint256 task => Terms) internal _terms;
     mapping(uint256 task => bytes32) internal _aggregators;
     mapping(uint256 task => bytes32) internal _forcedChain;
@@ -57,12 +65,12 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
 
     /// @inheritdoc IRoundLedger
     function head(uint256 task) external view returns (Head memory) {
-        return _heads[task].unpack();
+        return _tasks[task].head.unpack();
     }
 
     /// @inheritdoc IRoundLedger
     function config(uint256 task) external view returns (Config memory out) {
-        uint256 word = _windows[task];
+        uint256 word = _tasks[task].windows;
         out.minRound = uint32(word.windowAt(0));
         out.roster = uint32(word.windowAt(1));
         out.forceInclude = uint32(word.windowAt(2));
@@ -79,61 +87,66 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
 
     /// @inheritdoc IRoundLedger
     function ringDigest(uint256 task, uint256 round) external view returns (bytes32) {
-        uint256 size = _windows[task].ring();
-        return size == 0 ? bytes32(0) : _ring[task][round % size];
+        uint256 size = _tasks[task].windows.ring();
+        if (size == 0) return 0;
+        bytes32 kept = _tasks[task].ring[round % size];
+        uint256 h = _tasks[task].head;
+        bool blocked = h & Heads.CHALLENGED != 0 && round >= _tasks[task].side.lowest && round < h.round();
+        return blocked ? ~kept : kept;
     }
 
     /// @inheritdoc IRoundLedger
     function window(uint256 task) external view returns (uint256 from, uint256 to) {
-        uint256 h = _heads[task];
+        uint256 h = _tasks[task].head;
         Phase phase = h.phase();
-        if (phase == Phase.Open || phase == Phase.Rostered) return h.stepWindow(_windows[task]);
+        if (phase == Phase.Open || phase == Phase.Rostered) return h.stepWindow(_tasks[task].windows);
     }
 
     /// @inheritdoc IRoundLedger
     function allotted(uint256 task, uint256 round) external view returns (uint256) {
-        return _allotted(task, round, _heads[task], _windows[task]);
+        if (round > type(uint16).max) revert RoundLedger_WrongRound(task, round, _tasks[task].head.round());
+        return _allotted(task, round, _tasks[task].head, _tasks[task].windows);
     }
 
     /// @inheritdoc IRoundLedger
     function bonus(uint256 task) external view returns (uint256) {
-        return _sides[task].bonus;
+        return _tasks[task].side.bonus;
     }
 
     /// @inheritdoc IRoundLedger
     function everRostered(uint256 task) external view returns (uint256) {
-        return _everRostered(task, _heads[task]);
+        return _everRostered(task, _tasks[task].head);
     }
 
     /// @inheritdoc IRoundLedger
     function challenged(uint256 task) external view returns (bool open, uint256 lowest) {
-        if (_heads[task] & Heads.CHALLENGED == 0) return (false, 0);
-        return (true, _sides[task].lowest);
+        if (_tasks[task].head & Heads.CHALLENGED == 0) return (false, 0);
+        return (true, _tasks[task].side.lowest);
     }
 
     /// @inheritdoc IRoundLedger
     function isChallenged(uint256 task, uint256 round) public view returns (bool) {
-        uint256 h = _heads[task];
+        uint256 h = _tasks[task].head;
         if (h & Heads.CHALLENGED == 0 || round >= h.round()) return false;
-        uint256 size = _windows[task].ring();
+        uint256 size = _tasks[task].windows.ring();
         // a disputed round's slot is never reused while the task stands still, so residues are unique among these
-        return round + size > h.round() && _sides[task].mask & _bit(round, size) != 0;
+        return round + size > h.round() && _tasks[task].side.mask & _bit(round, size) != 0;
     }
 
     /// @inheritdoc IRoundLedger
     function forcedList(uint256 task) external view returns (bytes32 chain, uint256 count) {
-        if (_heads[task] & Heads.FORCED == 0) return (0, 0);
+        if (_tasks[task].head & Heads.FORCED == 0) return (0, 0);
         return (_forcedChain[task], _forcedCount[task]);
     }
 
     /// @inheritdoc IRoundLedger
-    function requireFinal(uint256 task, uint256 round, SealRecord calldata record) external view {
+    function requireFinal(uint256 task, uint256 round, ClaimRecord calldata record) external view {
         _requireFinal(task, round, record);
     }
 
     /// @inheritdoc IRoundLedger
     function roundState(uint256 task, uint256 round, SealRecord calldata record) external view returns (RoundState) {
-        uint256 h = _heads[task];
+        uint256 h = _tasks[task].head;
         Phase phase = h.phase();
         uint256 current = h.round();
         if (phase == Phase.None || round >= h.rounds()) return RoundState.None;
@@ -143,11 +156,10 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
             return phase == Phase.Refunded ? RoundState.Refunded : RoundState.Compensated;
         }
         if (round > current) return round < _everRostered(task, h) ? RoundState.Void : RoundState.None;
-        _requireRecord(task, round, record);
+        uint256 finalAt = _requireRecord(task, round, record);
         if (isChallenged(task, round)) return RoundState.Challenged;
-        bool blocked = h & Heads.CHALLENGED != 0 && round >= _sides[task].lowest;
-        bool over = block.timestamp >= record.sealedAt + _windows[task].challengeWindow();
-        return over && !blocked ? RoundState.Final : RoundState.Sealed;
+        bool blocked = h & Heads.CHALLENGED != 0 && round >= _tasks[task].side.lowest;
+        return block.timestamp >= finalAt && !blocked ? RoundState.Final : RoundState.Sealed;
     }
 
     /// @inheritdoc IRoundLedger
@@ -156,13 +168,12 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     }
 
     /// @inheritdoc IRoundLedger
-    function sealDigest(uint256 task, uint256 round, SealRecord calldata record) public pure returns (bytes32) {
-        return keccak256(abi.encode(task, round, record));
-    }
-
-    /// @inheritdoc IRoundLedger
-    function receiptHash(Receipt calldata receipt) external pure returns (bytes32) {
-        return Receipts.structHash(receipt);
+    function claimRecord(uint256 task, uint256 round, SealRecord calldata record)
+        external
+        view
+        returns (ClaimRecord memory)
+    {
+        return _claimRecord(round, record, _tasks[task].windows);
     }
 
     /// @inheritdoc IRoundLedger
@@ -176,8 +187,11 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     }
 
     function _allotted(uint256 task, uint256 round, uint256 h, uint256 word) internal view returns (uint256 total) {
-        total = word.pot() * (round + 1);
-        if (h & Heads.HAS_BONUS != 0) total += _sides[task].bonus;
+        // an 80-bit pot, a round number, an 80-bit bonus
+        unchecked {
+            total = word.pot() * (round + 1);
+            if (h & Heads.HAS_BONUS != 0) total += _tasks[task].side.bonus;
+        }
     }
 
     /// @dev How many rounds had a roster at some time. Voided rounds count: their pots never return to the owner.
@@ -185,12 +199,12 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         Phase phase = h.phase();
         count = h.round();
         if (phase == Phase.Rostered || phase == Phase.Compensated) ++count;
-        uint256 before = _sides[task].everRostered;
+        uint256 before = _tasks[task].side.everRostered;
         if (before > count) count = before;
     }
 
     function _requireCalm(uint256 task, uint256 h) internal view {
-        if (h & Heads.CHALLENGED != 0) revert RoundLedger_TaskChallenged(task, _sides[task].lowest);
+        if (h & Heads.CHALLENGED != 0) revert RoundLedger_TaskChallenged(task, _tasks[task].side.lowest);
     }
 
     function _requireWindow(uint256 task, uint256 from, uint256 to) internal view {
@@ -202,36 +216,59 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         if (keccak256(abi.encode(aggregators)) != _aggregators[task]) revert RoundLedger_AggregatorsMismatch(task);
     }
 
-    function _requireRecord(uint256 task, uint256 round, SealRecord calldata record) internal view {
-        _requireDigest(task, round, sealDigest(task, round, record), _windows[task].ring());
+    function _claimRecord(uint256 round, SealRecord memory record, uint256 word)
+        internal
+        pure
+        returns (ClaimRecord memory)
+    {
+        return ClaimRecord({
+            content: keccak256(
+                abi.encode(
+                    record.rosterDigest, record.bundle, record.model, record.trace, record.forced, record.aggregator
+                )
+            ),
+            claimRoot: record.claimRoot,
+            claimTotal: record.claimTotal,
+            claimCount: record.claimCount,
+            finalAt: uint40(record.sealedAt + word.challengeWindow()),
+            slot: uint8(round % word.ring())
+        });
     }
 
-    function _requireDigest(uint256 task, uint256 round, bytes32 digest, uint256 size) internal view {
-        // size is zero only for a task that does not exist, and its head was refused before
-        bytes32 expected = _ring[task][round % size];
+    /// @dev For sealed rounds, blocked by a dispute or not.
+    function _requireRecord(uint256 task, uint256 round, SealRecord calldata record)
+        internal
+        view
+        returns (uint256 finalAt)
+    {
+        ClaimRecord memory claims = _claimRecord(round, record, _tasks[task].windows);
+        bytes32 digest = keccak256(abi.encode(task, round, claims));
+        bytes32 expected = _tasks[task].ring[claims.slot];
+        if (_tasks[task].head & Heads.CHALLENGED != 0 && round >= _tasks[task].side.lowest) expected = ~expected;
         if (digest != expected) revert RoundLedger_RecordMismatch(task, round, digest, expected);
+        return claims.finalAt;
     }
 
-    function _requireFinal(uint256 task, uint256 round, SealRecord calldata record) internal view {
-        uint256 h = _heads[task];
-        if (round >= h.round()) revert RoundLedger_NotFinal(task, round, 0);
-        uint256 word = _windows[task];
-        _requireDigest(task, round, sealDigest(task, round, record), word.ring());
-        if (h & Heads.CHALLENGED != 0) {
-            uint256 lowest = _sides[task].lowest;
-            if (round >= lowest) revert RoundLedger_TaskChallenged(task, lowest);
+    /// @dev One slot tells it all: a seal's digest is in the ring as it is while no dispute blocks the round, complemented
+    /// while one does, and overwritten when the round is void. The slot comes with the record and is bound by its digest.
+    function _requireFinal(uint256 task, uint256 round, ClaimRecord calldata record) internal view {
+        bytes32 digest = Heads.digestOf(task, round, record);
+        // a slot past the ring reverts, one inside it holds either this record's digest or not
+        bytes32 expected = _tasks[task].ring[record.slot];
+        if (digest != expected) {
+            if (digest == ~expected) revert RoundLedger_TaskChallenged(task, _tasks[task].side.lowest);
+            revert RoundLedger_RecordMismatch(task, round, digest, expected);
         }
-        uint256 finalAt = record.sealedAt + word.challengeWindow();
-        if (block.timestamp < finalAt) revert RoundLedger_NotFinal(task, round, finalAt);
+        if (block.timestamp < record.finalAt) revert RoundLedger_NotFinal(task, round, record.finalAt);
     }
 
     function _raiseBonus(uint256 task, uint256 amount) internal {
         if (amount == 0) return;
-        uint256 total = _sides[task].bonus + amount;
+        uint256 total = _tasks[task].side.bonus + amount;
         // slashed stakes of one task; deposits are below 2^79 each, and the escrow's own 80-bit fields stop earlier
         if (total > type(uint80).max) total = type(uint80).max;
-        _sides[task].bonus = uint80(total);
-        _heads[task] |= Heads.HAS_BONUS;
+        _tasks[task].side.bonus = uint80(total);
+        _tasks[task].head |= Heads.HAS_BONUS;
         emit BonusRaised(task, amount, total);
     }
 }

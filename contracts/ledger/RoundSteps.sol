@@ -15,11 +15,11 @@ import {LedgerState} from "./LedgerState.sol";
 abstract contract RoundSteps is LedgerState {
     using Heads for uint256;
 
-    uint256 public constant MAX_AGGREGATORS = 8;
+    uint256 internal constant MAX_AGGREGATORS = 8;
     /// @notice What a missed deadline costs an aggregator: basis points of the pot, rounded up, at most its bond.
-    uint256 public constant LATENESS_BPS = 1_000;
+    uint256 internal constant LATENESS_BPS = 1_000;
     /// @notice Wei of dust that a seal may leave per claim leaf and round: two divisions round down.
-    uint256 public constant DUST_PER_LEAF = 2;
+    uint256 internal constant DUST_PER_LEAF = 2;
 
     mapping(uint256 task => mapping(address trainer => uint256)) private _forcedRound;
 
@@ -34,10 +34,10 @@ abstract contract RoundSteps is LedgerState {
     ) external {
         if (msg.sender != address(registry)) revert RoundLedger_NotRegistry(msg.sender);
         _requireAggregators(aggregators);
-        _windows[task] = _packWindows(windows, aggregators.length) | (pot << 168);
+        _tasks[task].windows = _packWindows(windows, aggregators.length) | (pot << 168);
         _terms[task] = Terms({bond: uint80(bond), unbonding: windows.unbonding});
         _aggregators[task] = keccak256(abi.encode(aggregators));
-        _heads[task] = Heads.create(aggregators[0], rounds);
+        _tasks[task].head = Heads.create(aggregators[0], rounds);
         emit LedgerOpened(task, block.timestamp, aggregators);
     }
 
@@ -49,8 +49,8 @@ abstract contract RoundSteps is LedgerState {
         }
         uint256 required = _terms[task].bond;
         if (amount < required) revert RoundLedger_BondTooSmall(task, amount, required);
-        uint256 h = _heads[task];
-        if (h.aggregator() == msg.sender) _heads[task] = h | Heads.BONDED;
+        uint256 h = _tasks[task].head;
+        if (h.aggregator() == msg.sender) _tasks[task].head = h | Heads.BONDED;
         emit AggregatorBonded(task, msg.sender, amount);
         escrow.lock(task, msg.sender, amount, MemberFlags.AGGREGATOR, MemberFlags.BUSY);
     }
@@ -58,11 +58,11 @@ abstract contract RoundSteps is LedgerState {
     /// @inheritdoc IRoundLedger
     function unbondAggregator(uint256 task) external {
         if (!_isBonded(task, msg.sender)) revert RoundLedger_NotBonded(task, msg.sender);
-        uint256 h = _heads[task];
+        uint256 h = _tasks[task].head;
         if (h.aggregator() == msg.sender) {
             Phase phase = h.phase();
             if (phase == Phase.Open || phase == Phase.Rostered) revert RoundLedger_StillCurrent(task, msg.sender);
-            _heads[task] = h & ~Heads.BONDED;
+            _tasks[task].head = h & ~Heads.BONDED;
         }
         uint256 readyAt = block.timestamp + _terms[task].unbonding;
         emit AggregatorLeft(task, msg.sender, readyAt);
@@ -71,18 +71,30 @@ abstract contract RoundSteps is LedgerState {
 
     /// @inheritdoc IRoundLedger
     function rosterRound(uint256 task, uint256 round, bytes32 root, uint32 count, uint128 totalStake) external {
-        uint256 h = _heads[task];
-        _requireStep(task, h, round, Phase.Open);
-        uint256 word = _windows[task];
+        TaskState storage t = _tasks[task];
+        uint256 h = t.head;
+        if (!h.permits(msg.sender, round, Phase.Open)) _explain(task, h, round, Phase.Open);
+        uint256 word = t.windows;
         (uint256 from, uint256 to) = h.stepWindow(word);
         _requireWindow(task, from, to);
         if (count == 0 || count > MerkleSum.MAX_LEAVES || totalStake == 0 || root == 0) {
             revert RoundLedger_RosterEmpty(count, totalStake);
         }
-        _ring[task][round % word.ring()] =
-            keccak256(abi.encode(task, round, root, count, totalStake, block.timestamp, msg.sender));
-        _heads[task] = h.step(Phase.Rostered);
-        emit RoundRostered(task, round, root, count, totalStake, uint40(block.timestamp), msg.sender);
+        t.head = h.step(Phase.Rostered);
+        bytes32 digest;
+        bytes32 topic = RoundRostered.selector;
+        // The five arguments are static words at calldata 4..164 and were range-checked by the reads above and the compiler's
+        // decoder. memory-safe: writes [m, m + 224) past the free pointer. The buffer is abi.encode(task, round, root, count,
+        // totalStake, now, sender); the event's data are its last six words.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            calldatacopy(m, 4, 160)
+            mstore(add(m, 160), timestamp())
+            mstore(add(m, 192), caller())
+            digest := keccak256(m, 224)
+            log2(add(m, 32), 192, topic, task)
+        }
+        _keep(t, round % word.ring(), digest);
     }
 
     /// @inheritdoc IRoundLedger
@@ -99,20 +111,20 @@ abstract contract RoundSteps is LedgerState {
     }
 
     function _requireForceable(uint256 task, uint256 round) private view {
-        uint256 h = _heads[task];
+        uint256 h = _tasks[task].head;
         _requireCalm(task, h);
         if (h.phase() != Phase.Rostered) revert RoundLedger_WrongPhase(task, h.phase(), Phase.Rostered);
         if (h.round() != round) revert RoundLedger_ReceiptForeign(task, round);
         // after a takeover the list is closed: the window is empty
-        uint256 length = h & Heads.TAKEOVER == 0 ? _windows[task].windowAt(2) : 0;
+        uint256 length = h & Heads.TAKEOVER == 0 ? _tasks[task].windows.windowAt(2) : 0;
         _requireWindow(task, h.time(), h.time() + length);
     }
 
     /// @dev The flag in the head says whether chain and count are this round's; a stale list is simply overwritten.
     function _append(uint256 task, address trainer, bytes32 receipt) private returns (uint256 index, bytes32 chain) {
-        uint256 h = _heads[task];
+        uint256 h = _tasks[task].head;
         if (h & Heads.FORCED == 0) {
-            _heads[task] = h | Heads.FORCED;
+            _tasks[task].head = h | Heads.FORCED;
         } else {
             index = _forcedCount[task];
             chain = _forcedChain[task];
@@ -124,27 +136,25 @@ abstract contract RoundSteps is LedgerState {
 
     /// @inheritdoc IRoundLedger
     function sealRound(uint256 task, uint256 round, SealInput calldata record) external {
-        uint256 h = _heads[task];
-        _requireStep(task, h, round, Phase.Rostered);
-        uint256 word = _windows[task];
+        TaskState storage t = _tasks[task];
+        uint256 h = t.head;
+        if (!h.permits(msg.sender, round, Phase.Rostered)) _explain(task, h, round, Phase.Rostered);
+        uint256 word = t.windows;
         (uint256 from, uint256 to) = h.stepWindow(word);
         _requireWindow(task, from, to);
-        if (record.bundle == 0 || record.model == 0 || record.claimRoot == 0) {
-            revert RoundLedger_SealIncomplete(task, round);
-        }
-        bytes32 forced = h & Heads.FORCED == 0 ? bytes32(0) : _forcedChain[task];
-        if (record.forced != forced) revert RoundLedger_ForcedMismatch(task, record.forced, forced);
+        _requireSeal(task, round, h, record);
         _requireAllotment(record.claimTotal, record.claimCount, _allotted(task, round, h, word), round, word.pot());
-        _storeSeal(task, round, record, round % word.ring());
-        uint256 next = round + 1;
-        _heads[task] = h.step(next == h.rounds() ? Phase.Done : Phase.Open).atRound(next);
-        emit RoundSealed(task, round, record, uint40(block.timestamp), msg.sender);
+        // a block time and a 24-bit window; a 16-bit round
+        unchecked {
+            t.head = h.sealed_(round + 1, round + 1 == h.rounds() ? Phase.Done : Phase.Open);
+            _keepSeal(t, task, round, record, block.timestamp + word.challengeWindow(), round % word.ring());
+        }
     }
 
     /// @inheritdoc IRoundLedger
     function advance(uint256 task, address[] calldata aggregators) external {
         _requireList(task, aggregators);
-        uint256 h = _heads[task];
+        uint256 h = _tasks[task].head;
         _requireCalm(task, h);
         Phase phase = h.phase();
         if (phase != Phase.Open && phase != Phase.Rostered) revert RoundLedger_WrongPhase(task, phase, Phase.Open);
@@ -153,24 +163,24 @@ abstract contract RoundSteps is LedgerState {
         address next = place == aggregators.length ? address(0) : aggregators[place];
         uint256 slashed = _fineLate(task, h, next == address(0) && phase == Phase.Rostered);
         if (next == address(0)) {
-            _heads[task] = h.step(phase == Phase.Open ? Phase.Refunded : Phase.Compensated);
+            _tasks[task].head = h.step(phase == Phase.Open ? Phase.Refunded : Phase.Compensated);
             _end(task, h.round(), phase == Phase.Open);
         } else {
-            _heads[task] = h.step(phase).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
+            _tasks[task].head = h.step(phase).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
         }
         emit AggregatorReplaced(task, h.round(), h.aggregator(), next, slashed);
         _raiseBonus(task, slashed);
     }
 
     function _requireLate(uint256 task, uint256 h) private view {
-        (, uint256 to) = h.stepWindow(_windows[task]);
+        (, uint256 to) = h.stepWindow(_tasks[task].windows);
         if (block.timestamp < to) revert RoundLedger_TooEarly(task, to);
     }
 
     /// @dev Rounds up: lateness is never free. Leaving a roster unsealed with nobody to take over costs the whole bond.
     function _fineLate(uint256 task, uint256 h, bool whole) private returns (uint256 slashed) {
         if (h & Heads.BONDED == 0) return 0;
-        uint256 fine = whole ? type(uint256).max : (_windows[task].pot() * LATENESS_BPS + 9_999) / 10_000;
+        uint256 fine = whole ? type(uint256).max : (_tasks[task].windows.pot() * LATENESS_BPS + 9_999) / 10_000;
         (slashed,) = escrow.slash(task, h.aggregator(), fine, address(0), 0);
     }
 
@@ -184,7 +194,8 @@ abstract contract RoundSteps is LedgerState {
         return escrow.member(task, account).flags & MemberFlags.AGGREGATOR != 0;
     }
 
-    function _requireStep(uint256 task, uint256 h, uint256 round, Phase needed) private view {
+    /// @dev Says which part of `Heads.permits` failed.
+    function _explain(uint256 task, uint256 h, uint256 round, Phase needed) private view {
         if (h.aggregator() != msg.sender) revert RoundLedger_NotAggregator(task, msg.sender, h.aggregator());
         if (h.phase() != needed) revert RoundLedger_WrongPhase(task, h.phase(), needed);
         if (h.round() != round) revert RoundLedger_WrongRound(task, round, h.round());
@@ -192,20 +203,63 @@ abstract contract RoundSteps is LedgerState {
         _requireCalm(task, h);
     }
 
-    function _storeSeal(uint256 task, uint256 round, SealInput calldata record, uint256 slot) private {
-        SealRecord memory full = SealRecord({
-            rosterDigest: _ring[task][slot],
-            bundle: record.bundle,
-            model: record.model,
-            trace: record.trace,
-            forced: record.forced,
-            claimRoot: record.claimRoot,
-            claimTotal: record.claimTotal,
-            claimCount: record.claimCount,
-            sealedAt: uint40(block.timestamp),
-            aggregator: msg.sender
-        });
-        _ring[task][slot] = keccak256(abi.encode(task, round, full));
+    /// @dev Emits `RoundSealed` and puts the digest of the round's claim record in the place of its roster's.
+    function _keepSeal(
+        TaskState storage t,
+        uint256 task,
+        uint256 round,
+        SealInput calldata record,
+        uint256 finalAt,
+        uint256 slot
+    ) private {
+        bytes32[64] storage ring = t.ring;
+        bytes32 roster;
+        bytes32 digest;
+        // one whole slot; see `_keep`
+        assembly ("memory-safe") {
+            roster := sload(add(ring.slot, slot))
+        }
+        bytes32 topic = RoundSealed.selector;
+        // `record` is seven static words: bundle, model, trace, forced, claimRoot, claimTotal, claimCount; the caller has read
+        // the two narrow ones through the compiler's range checks. memory-safe: writes [m, m + 320) past the free pointer.
+        // First the event's data: round, the seven words, now, sender. Then abi.encode(roster, bundle, model, trace, forced, sender),
+        // whose hash is the content. Then abi.encode(task, round, content, claimRoot, claimTotal, claimCount, finalAt, slot).
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore(m, round)
+            calldatacopy(add(m, 32), record, 224)
+            mstore(add(m, 256), timestamp())
+            mstore(add(m, 288), caller())
+            log2(m, 320, topic, task)
+            mstore(m, roster)
+            calldatacopy(add(m, 32), record, 128)
+            mstore(add(m, 160), caller())
+            mstore(add(m, 64), keccak256(m, 192))
+            mstore(m, task)
+            mstore(add(m, 32), round)
+            calldatacopy(add(m, 96), add(record, 128), 96)
+            mstore(add(m, 192), finalAt)
+            mstore(add(m, 224), slot)
+            digest := keccak256(m, 256)
+        }
+        _keep(t, slot, digest);
+    }
+
+    /// @dev `slot` is a remainder by the ring's size, which `openLedger` keeps at or below 64, so it lies in the array; an
+    /// element is one whole slot. (The compiler would read it first, to keep neighbours that a bytes32 does not have.)
+    function _keep(TaskState storage t, uint256 slot, bytes32 digest) private {
+        bytes32[64] storage ring = t.ring;
+        assembly ("memory-safe") {
+            sstore(add(ring.slot, slot), digest)
+        }
+    }
+
+    function _requireSeal(uint256 task, uint256 round, uint256 h, SealInput calldata record) private view {
+        if (record.bundle == 0 || record.model == 0 || record.claimRoot == 0) {
+            revert RoundLedger_SealIncomplete(task, round);
+        }
+        bytes32 forced = h & Heads.FORCED == 0 ? bytes32(0) : _forcedChain[task];
+        if (record.forced != forced) revert RoundLedger_ForcedMismatch(task, record.forced, forced);
     }
 
     /// @dev A dust above the pot could let a later total be smaller than an earlier one.
@@ -213,6 +267,7 @@ abstract contract RoundSteps is LedgerState {
         if (count == 0 || count > MerkleSum.MAX_LEAVES) revert RoundLedger_AllotmentMismatch(total, count, due);
         // count <= 2^20, round < 2^16, amounts < 2^129
         unchecked {
+            if (total == due) return;
             uint256 dust = DUST_PER_LEAF * count * (round + 1);
             if (dust > pot) dust = pot;
             if (total > due || total + dust < due) revert RoundLedger_AllotmentMismatch(total, count, due);

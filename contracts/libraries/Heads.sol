@@ -26,6 +26,9 @@ library Heads {
     uint256 private constant STEP_MASK = ((2 ** 40 - 1) << TIME_AT) | (0xff << PHASE_AT) | TAKEOVER;
     uint256 private constant SEAT_MASK = (2 ** 160 - 1) | (0xff << INDEX_AT) | BONDED;
 
+    uint256 private constant PERMIT_MASK =
+        (2 ** 160 - 1) | (0xffff << ROUND_AT) | (0xff << PHASE_AT) | BONDED | CHALLENGED;
+
     uint256 internal constant MAX_WINDOW = 2 ** 24 - 1;
     uint256 internal constant MAX_RING = 64;
 
@@ -56,6 +59,25 @@ library Heads {
 
     function phase(uint256 head) internal pure returns (IRoundLedger.Phase) {
         return IRoundLedger.Phase(uint8(head >> PHASE_AT));
+    }
+
+    /// @notice Whether `caller` is the bonded current aggregator, the head works on `number` in phase `needed`, and no
+    /// dispute is open: all of it in one comparison.
+    function permits(uint256 head, address caller, uint256 number, IRoundLedger.Phase needed)
+        internal
+        pure
+        returns (bool)
+    {
+        uint256 wanted =
+            uint256(uint160(caller)) | (number << ROUND_AT) | (uint256(needed) << PHASE_AT) | BONDED;
+        // number <= 0xffff keeps it inside its field
+        return number <= 0xffff && head & PERMIT_MASK == wanted;
+    }
+
+    /// @notice Return the head after a seal of its round: the next round opens now, or all are done.
+    function sealed_(uint256 head, uint256 next, IRoundLedger.Phase phase_) internal view returns (uint256) {
+        return (head & ~(STEP_MASK | (0xffff << ROUND_AT) | FORCED)) | (block.timestamp << TIME_AT)
+            | (next << ROUND_AT) | (uint256(phase_) << PHASE_AT);
     }
 
     /// @notice Return the head in a new phase that begins now; a takeover ends with it.
@@ -101,7 +123,7 @@ library Heads {
         // sums of a 40-bit time and at most three 24-bit windows
         unchecked {
             if (head & TAKEOVER != 0) return (from, from + windowAt(word, 6));
-            if (phase(head) == IRoundLedger.Phase.Open) return (from + windowAt(word, 0), from + windowAt(word, 1));
+            if ((head >> PHASE_AT) & 0xff == uint256(IRoundLedger.Phase.Open)) return (from + windowAt(word, 0), from + windowAt(word, 1));
             from += windowAt(word, 2) + windowAt(word, 3);
             to = from + windowAt(word, 4);
         }
@@ -121,5 +143,22 @@ library Heads {
         out.challenged = head & CHALLENGED != 0;
         out.hasBonus = head & HAS_BONUS != 0;
         out.closed = head & CLOSED != 0;
+    }
+
+    /// @notice keccak256(abi.encode(task, round, record)).
+    function digestOf(uint256 task, uint256 round_, IRoundLedger.ClaimRecord calldata record)
+        internal
+        pure
+        returns (bytes32 digest)
+    {
+        // memory-safe: writes [m, m + 256) past the free pointer. The record is six static words, copied as they came; dirt
+        // above a field's width makes another digest, which no ring holds, because `sealRound` encodes clean fields.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore(m, task)
+            mstore(add(m, 32), round_)
+            calldatacopy(add(m, 64), record, 192)
+            digest := keccak256(m, 256)
+        }
     }
 }

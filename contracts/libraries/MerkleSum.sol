@@ -91,23 +91,57 @@ library MerkleSum {
         if (index >= count) revert MerkleSum_IndexOutOfBounds(index, count);
         uint256 expected = depthOf(count) * SIBLING;
         if (siblings.length != expected) revert MerkleSum_PathLength(siblings.length, expected);
-        for (uint256 offset = 0; offset < expected;) {
-            uint256 otherSum;
-            bytes32 otherHash;
-            // reads inside `siblings`: offset + 48 <= its length. A calldata word past the end would read as zeros, never revert.
-            assembly ("memory-safe") {
-                let position := add(siblings.offset, offset)
+        (hash, sum) = _climb(index, hash, sum, siblings);
+        if (hash != root || sum != total) revert MerkleSum_NotInTree(hash, root, sum, total);
+    }
+
+    /// @dev Folds a path in one buffer. Proof of the assembly:
+    /// - memory-safe: it writes only [m, m + 97), past the free pointer, and moves no pointer;
+    /// - calldata: position runs over siblings in steps of 48 while position < end, and the caller has checked that the
+    ///   length is a multiple of 48, so every sibling read lies inside the path (the load of its sum reads 16 bytes of its
+    ///   hash, which the shift drops);
+    /// - the buffer is tag 1 | left sum 16 | left hash 32 | right sum 16 | right hash 32, written from left to right as in
+    ///   `nodeHash`, so no byte of [m, m + 97) is stale;
+    /// - sums: both are below 2^128 before the addition (the leaf's by its type, a sibling's by the shift, the running one
+    ///   by the check), so it cannot wrap; a sum of 2^128 or more leaves the loop with `overflow` set and reverts.
+    function _climb(uint256 index, bytes32 hash, uint256 sum, bytes calldata siblings)
+        private
+        pure
+        returns (bytes32, uint256)
+    {
+        bool overflow;
+        uint256 otherSum;
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore8(m, 1)
+            let position := siblings.offset
+            let end := add(position, siblings.length)
+            for {} lt(position, end) { position := add(position, 48) } {
                 otherSum := shr(128, calldataload(position))
-                otherHash := calldataload(add(position, 16))
-            }
-            hash = index & 1 == 0 ? nodeHash(sum, hash, otherSum, otherHash) : nodeHash(otherSum, otherHash, sum, hash);
-            sum = addSums(sum, otherSum);
-            index >>= 1;
-            // offset < expected <= 20 * 48
-            unchecked {
-                offset += SIBLING;
+                let otherHash := calldataload(add(position, 16))
+                switch and(index, 1)
+                case 0 {
+                    mstore(add(m, 1), shl(128, sum))
+                    mstore(add(m, 17), hash)
+                    mstore(add(m, 49), shl(128, otherSum))
+                    mstore(add(m, 65), otherHash)
+                }
+                default {
+                    mstore(add(m, 1), shl(128, otherSum))
+                    mstore(add(m, 17), otherHash)
+                    mstore(add(m, 49), shl(128, sum))
+                    mstore(add(m, 65), hash)
+                }
+                hash := keccak256(m, 97)
+                sum := add(sum, otherSum)
+                if shr(128, sum) {
+                    overflow := 1
+                    break
+                }
+                index := shr(1, index)
             }
         }
-        if (hash != root || sum != total) revert MerkleSum_NotInTree(hash, root, sum, total);
+        if (overflow) revert MerkleSum_SumOverflow(sum - otherSum, otherSum);
+        return (hash, sum);
     }
 }

@@ -107,6 +107,18 @@ class SealRecord:
 
 
 @dataclass(frozen=True)
+class ClaimRecord:
+    """IRoundLedger.ClaimRecord."""
+
+    content: bytes
+    claim_root: bytes
+    claim_total: int
+    claim_count: int
+    final_at: int
+    slot: int
+
+
+@dataclass(frozen=True)
 class ChainLeaf:
     """IRoundLedger.Leaf."""
 
@@ -116,7 +128,7 @@ class ChainLeaf:
     data: bytes
 
 
-NO_SEAL = SealRecord(*(bytes(32),) * 6, 0, 0, 0, bytes(20))
+NO_CLAIMS = ClaimRecord(bytes(32), bytes(32), 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -360,10 +372,20 @@ class Run:
 
     def claim(self, number: int, index: int, sender: Account | None = None) -> Outcome:
         """Claim leaf `index` of a round's tree, by anyone."""
-        record, tree = self.seals[number]
+        tree = self.seals[number][1]
         return self.world.ledger.send(
-            sender or account("anyone"), "claim", self.task, number, record, tree.leaf(index), tree.path(index)
-        )
+            sender or account("anyone"), "claim", self.task, number, self.claim_record(number), tree.leaf(index),
+            tree.path(index),
+        )  # fmt: skip
+
+    def claim_record(self, number: int) -> ClaimRecord:
+        """Return what claims need of a sealed round (computed here, not asked of the contract)."""
+        seal, windows = self.seals[number][0], self.params.windows
+        parts = (seal.roster_digest, seal.bundle, seal.model, seal.trace, seal.forced, seal.aggregator.rjust(32, b"\0"))
+        ring = -(-windows.challenge // windows.min_round) + 1
+        final_at = seal.sealed_at + windows.challenge
+        claims = (seal.claim_root, seal.claim_total, seal.claim_count)
+        return ClaimRecord(keccak256(b"".join(parts)), *claims, final_at, number % ring)
 
     def challenge(self, number: int, *, bond: int = 0, who: Account | None = None) -> Outcome:
         """Open a dispute about a sealed round."""
@@ -389,7 +411,7 @@ class Run:
         last = self.round - 1
         if last >= 0:
             self.finalize(last)
-        record = self.seals[last][0] if last >= 0 else NO_SEAL
+        record = self.claim_record(last) if last >= 0 else NO_CLAIMS
         return self.world.settlement.send(account("anyone"), "closeTask", self.task, record)
 
     def compensate(self, index: int) -> Outcome:
