@@ -41,7 +41,7 @@ def weighted_sum(rows: Sequence[int], weights: Sequence[int], source: RowSource,
     """
     used = {i: weights[i] for i in range(len(rows)) if weights[i]}
     check_sum_bound(updates=max(1, len(used)), largest_weight=max(map(abs, used.values()), default=0), bits=bits)
-    total = np.zeros(size, dtype=np.int64)
+    total = _zeros(size, np.int64)
     alone: list[int] = []
     # Most trainers have the same stake and are not clipped, so most weights are equal.
     for weight, run in groupby(sorted(used, key=lambda i: (used[i], i)), key=used.__getitem__):
@@ -51,7 +51,7 @@ def weighted_sum(rows: Sequence[int], weights: Sequence[int], source: RowSource,
             continue
         for start in range(0, len(members), NARROW):
             part = members[start : start + NARROW]
-            total += _equal_sum((source(rows[i]) for i in part), size=size, bits=bits) * np.int64(weight)
+            _add_scaled(total, _equal_sum((source(rows[i]) for i in part), size=size, bits=bits), weight)
     for start in range(0, len(alone), BATCH):
         part = alone[start : start + BATCH]
         add_batch(total, [source(rows[i]) for i in part], [used[i] for i in part], bits=bits)
@@ -60,10 +60,26 @@ def weighted_sum(rows: Sequence[int], weights: Sequence[int], source: RowSource,
 
 def _equal_sum(updates: Iterable[Integers], *, size: int, bits: int) -> npt.NDArray[np.signedinteger[Any]]:
     """Sum at most NARROW updates without weights, in the narrowest integers that cannot wrap."""
-    total: npt.NDArray[np.signedinteger[Any]] = np.zeros(size, dtype=np.int32 if bits == 16 else np.int16)
+    total = _zeros(size, np.int32 if bits == 16 else np.int16)
     for update in updates:
         np.add(total, update, out=total)
     return total
+
+
+def _add_scaled(total: Sums, added: npt.NDArray[np.signedinteger[Any]], weight: int) -> None:
+    """Add weight * added in strips: a whole int64 product would cost more in fresh pages than in arithmetic."""
+    for start in range(0, total.size, COLUMNS):
+        total[start : start + COLUMNS] += np.multiply(added[start : start + COLUMNS], np.int64(weight))
+
+
+def _zeros(size: int, kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
+    """Return zeros on huge pages where the system has them: numpy asks for them in `empty` from 4 MiB on, not in
+    `zeros`, and thousands of small page faults cost as much as the sum of ten updates.
+    """
+    items = max(size, (4 << 20) // np.dtype(kind).itemsize)
+    room = np.empty(items, dtype=kind)[:size]
+    room[:] = 0
+    return room
 
 
 def add_batch(total: Sums, updates: Sequence[Integers], weights: Sequence[int], *, bits: int) -> None:

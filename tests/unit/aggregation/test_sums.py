@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_platform.aggregation import sums
-from fl_platform.aggregation.sums import add_batch, reference_sum, tensor_energies, weighted_sum
+from fl_platform.aggregation.sums import reference_sum, tensor_energies, weighted_sum
 from fl_platform.errors import ConfigError
 from fl_platform.protocol.spec import ModelSpec, TensorSpec
 from fl_platform.updates.tensors import Integers
@@ -43,7 +43,7 @@ def test_equals_python_integers(
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_strips_meet_at_their_edges(bits: int) -> None:
-    for size in (sums.COLUMNS - 1, sums.COLUMNS, sums.COLUMNS + 1, sums.EQUAL_COLUMNS + 1):
+    for size in (sums.COLUMNS // 2 + 1, sums.COLUMNS - 1, sums.COLUMNS, sums.COLUMNS + 1):
         updates = random_updates(3, size, bits, size)
         for weights in ([7, 7, 7], [5, 2**16, 1]):
             total = weighted_sum(range(3), weights, updates.__getitem__, size=size, bits=bits)
@@ -51,13 +51,12 @@ def test_strips_meet_at_their_edges(bits: int) -> None:
             assert np.array_equal(total, exact)
 
 
-def test_the_full_batch_of_extremes_does_not_wrap_the_narrow_sum() -> None:
-    updates = [np.full(5, -127, dtype=np.int8)] * 128
-    total = np.zeros(5, dtype=np.int64)
-    add_batch(total, updates, [3] * 128, bits=8)
-    assert total.tolist() == [-127 * 128 * 3] * 5
-    with pytest.raises(ValueError, match="129"):
-        add_batch(total, [*updates, updates[0]], [3] * 129, bits=8)
+@pytest.mark.parametrize(("bits", "count"), [(8, sums.NARROW), (8, sums.NARROW + 1), (8, 300), (16, 131), (4, 130)])
+def test_equal_weights_do_not_wrap_the_narrow_sum(bits: int, count: int) -> None:
+    limit = 2 ** (bits - 1) - 1
+    update = np.array([-limit, limit, 1], dtype=np.int16 if bits == 16 else np.int8)
+    total = weighted_sum(range(count), [3] * count, lambda _: update, size=3, bits=bits)
+    assert total.tolist() == [-limit * count * 3, limit * count * 3, count * 3]
 
 
 def test_order_of_updates_does_not_matter() -> None:
@@ -85,7 +84,7 @@ def test_at_most_one_batch_is_held_and_weightless_rows_are_not_read() -> None:
         most = max(most, len(alive))
         return np.ones(4, dtype=np.int8).view(Tracked)
 
-    weighted_sum(range(50), [0, *[2] * 49], source, size=4, bits=8)
+    weighted_sum(range(50), [0, *[2] * 24, *range(3, 28)], source, size=4, bits=8)
     assert 0 not in read
     assert len(read) == 49
     assert most <= 2 * sums.BATCH
