@@ -5,13 +5,12 @@ clients drawn each round and every local training's seed; they differ only in wh
 server step 1, scales by the codec's frozen formula. A run's figure is the mean test accuracy after its last three
 rounds; a row's is the mean over seeds of float32's figure minus the arm's, in points, so a positive value is a loss.
 
-What rounding to nearest costs at 4 bits depends on the steps. With the codec's own (the largest integer stands for 16
-standard deviations of a tensor, a step of 2.3) it is little; with steps four times as coarse it is much, and stochastic
-rounding still costs little. So the bar on nearest stands on the coarse steps (arms "coarse", MLP, IID); its loss on the
-codec's own steps is reported without a bar.
+The issue expects rounding to nearest to lose at least 3 points at 4 bits; that bar stands on the CNN, as it was set,
+and holds or does not. The MLP's and the "coarse" rows (steps four times the codec's own) have no such bar: they are
+there to show on what the loss depends.
 
-`--resume FILE` keeps finished runs, so that the whole can be made in pieces; it is a cache, not a result. The MLP is
-there beside the issue's CNN because at 4 bits the two differ.
+`--resume FILE` keeps finished runs, so that the whole can be made in pieces; `--finished` trains nothing and reports
+each setting over the seeds that are whole there (a row says how many).
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", default="mnist-cnn,mnist-mlp", help="comma-separated")
     parser.add_argument("--partitions", default="iid,2-shard", help="comma-separated")
     parser.add_argument("--mnist", type=Path, help="folder of the four idx files")
+    parser.add_argument("--finished", action="store_true", help="report what --resume holds, train nothing")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="keep finished runs here and reuse them")
 
 
@@ -110,30 +111,36 @@ def run(args: argparse.Namespace) -> list[Row]:
     cnn_rounds = args.rounds or (2 if args.quick else 10)
     seeds = range(1, (1 if args.quick else args.seeds) + 1)
     models = ["mnist-mlp"] if args.quick else args.models.split(",")
-    split = load_split("mnist", folder=args.mnist)
-    rows: list[Row] = []
-    cache = _read_cache(args.resume)
-    # Seed after seed, so that a run that is cut short has whole seeds of everything.
-    outcomes: dict[tuple[str, str, int], Outcome] = {}
     settings = [_setting(model, partition, cnn_rounds) for model in models for partition in args.partitions.split(",")]
-    for seed in seeds:
-        for setting in settings:
-            federation: Federation | None = None
-            for arm in setting.arms:
-                key = _key(setting, arm, seed)
-                if key not in cache:
-                    federation = federation or federate(
-                        split, model=setting.model, parties=PARTIES, partition=setting.partition,
-                        root_rows=ROOT_ROWS, seed=seed,
-                    )  # fmt: skip
-                    cache[key] = _as_json(train(federation, setting, arm, seed))
-                    _write_cache(args.resume, cache)
-                    print(f"{setting.name} seed {seed} {arm.name}: {cache[key]}", file=sys.stderr, flush=True)
-                outcomes[setting.name, arm.name, seed] = _from_json(cache[key])
+    cache = _read_cache(args.resume)
+    if not args.finished:
+        _train_missing(args, settings, seeds, cache)
+    rows: list[Row] = []
     for setting in settings:
-        own = {(a.name, s): outcomes[setting.name, a.name, s] for a in setting.arms for s in seeds}
-        rows += _rows(setting, own, seeds)
+        whole = [seed for seed in seeds if all(_key(setting, arm, seed) in cache for arm in setting.arms)]
+        own = {(arm.name, seed): _from_json(cache[_key(setting, arm, seed)]) for arm in setting.arms for seed in whole}
+        rows += _rows(setting, own, whole) if whole else []
     return rows + _speed_rows(split_model=models[0])
+
+
+def _train_missing(
+    args: argparse.Namespace, settings: Sequence[Setting], seeds: Sequence[int], cache: dict[str, dict[str, Any]]
+) -> None:
+    """Fill the cache, seed after seed, so that a run that is cut short has whole seeds of everything."""
+    split = load_split("mnist", folder=args.mnist)
+    for seed, setting in product(seeds, settings):
+        federation: Federation | None = None
+        for arm in setting.arms:
+            key = _key(setting, arm, seed)
+            if key in cache:
+                continue
+            federation = federation or federate(
+                split, model=setting.model, parties=PARTIES, partition=setting.partition,
+                root_rows=ROOT_ROWS, seed=seed,
+            )  # fmt: skip
+            cache[key] = _as_json(train(federation, setting, arm, seed))
+            _write_cache(args.resume, cache)
+            print(f"{setting.name} seed {seed} {arm.name}: {cache[key]}", file=sys.stderr, flush=True)
 
 
 def train(federation: Federation, setting: Setting, arm: Arm, seed: int) -> Outcome:
@@ -211,12 +218,12 @@ def _integer_step(
 def _rows(setting: Setting, outcomes: Mapping[tuple[str, int], Outcome], seeds: Sequence[int]) -> list[Row]:
     figures = {arm.name: [outcomes[arm.name, seed].figure for seed in seeds] for arm in setting.arms}
     reference = statistics.fmean(figures["float32"])
-    after = f"round {setting.rounds}, {len(seeds)} seeds"
+    after = f"round {setting.rounds}, seeds: {len(seeds)}"
     rows = [Row(f"{setting.name}: accuracy float32 ({after})", reference, "%")]
     for arm in setting.arms[1:]:
         losses = [exact - value for exact, value in zip(figures["float32"], figures[arm.name], strict=True)]
         rows += [
-            _loss_row(f"{setting.name}: loss {arm.name}", statistics.fmean(losses), arm, reference),
+            _loss_row(setting, arm, statistics.fmean(losses), reference),
             Row(f"{setting.name}: standard error of loss {arm.name}", _error(losses), "points"),
         ]
     shortened = sum(outcome.halvings + outcome.clipped for outcome in outcomes.values())
@@ -224,13 +231,15 @@ def _rows(setting: Setting, outcomes: Mapping[tuple[str, int], Outcome], seeds: 
     return rows
 
 
-def _loss_row(case: str, loss: float, arm: Arm, reference: float) -> Row:
-    beside = _beside(reference)
-    if arm is COARSE_NEAREST:
+def _loss_row(setting: Setting, arm: Arm, loss: float, reference: float) -> Row:
+    case, beside = f"{setting.name}: loss {arm.name}", _beside(reference)
+    if arm is INT8:
+        return at_most(case, loss, 0.5, **beside)
+    if arm is INT4:
+        return at_most(case, loss, 1.0, **beside)
+    if arm is INT4_NEAREST and setting.model == "mnist-cnn":
         return at_least(case, loss, 3.0, **beside)
-    if arm is INT4_NEAREST:
-        return Row(case=case, value=loss, **beside)
-    return at_most(case, loss, 0.5 if arm is INT8 else 1.0, **beside)
+    return Row(case=case, value=loss, **beside)
 
 
 def _beside(float_accuracy: float) -> dict[str, Any]:
