@@ -64,6 +64,7 @@ class Journal:
         """Open or create; `chain` is block 0's hash. Raises ChainBusy, ConfigError (another chain), IntegrityError."""
         self._path = path
         self._steps: dict[str, Progress] = {}
+        self._signed: dict[tuple[str, int], bytes] = {}  # (sender, nonce) -> the newest signed transaction
         self._digest = hashlib.sha256(FORMAT.encode() + chain).digest()
         self._handle = -1
         if path is None:
@@ -84,6 +85,10 @@ class Journal:
     def progress(self, key: str) -> Progress:
         """Return how far a step has come."""
         return self._steps.setdefault(key, Progress())
+
+    def signed(self, sender: bytes, nonce: int) -> bytes | None:
+        """Return the last transaction that a wallet signed under a nonce here, None when there is none."""
+        return self._signed.get((f"0x{sender.hex()}", nonce))
 
     def intend(self, key: str, attempt: Attempt) -> None:
         """Note that `attempt` is about to be sent."""
@@ -129,7 +134,9 @@ class Journal:
         state = entry["state"]
         if state == "intent":
             progress.outcome = ""
-            progress.attempts.append(Attempt(entry["nonce"], hex_of(entry["transaction"]), hex_of(entry["raw"])))
+            attempt = Attempt(entry["nonce"], hex_of(entry["transaction"]), hex_of(entry["raw"]))
+            progress.attempts.append(attempt)
+            self._signed[(entry["step"].partition("/")[0], attempt.nonce)] = attempt.raw
         elif state == "done":
             progress.outcome, progress.transaction = "done", hex_of(entry["transaction"])
         elif state in ("failed", "lost"):

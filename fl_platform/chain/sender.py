@@ -109,6 +109,7 @@ class Sender:
         if order.key:
             self._journal.intend(order.key, attempt)  # appends to `progress`, too
         else:
+            self._journal.intend(f"{hex_address(order.signer.address)}/send {attempt.nonce}", attempt)
             progress.attempts.append(attempt)
         self._last[order.signer.address] = attempt
 
@@ -231,10 +232,26 @@ class Sender:
         attempt = progress.attempts[-1]
         if self._backend.nonce(order.signer.address) > attempt.nonce:
             return  # `_settle` finds out whose it was
+        self._fill_gap(order, attempt.nonce)
         try:
             self._backend.broadcast(attempt.raw)
         except Underpriced:
             self._bump(order, progress)
+
+    def _fill_gap(self, order: Order, nonce: int) -> None:
+        """Hand in again what a reorganisation dropped before `nonce`: without it our transaction is never mined.
+
+        Starting afresh under a lower nonce instead could run a step twice, once the dropped one comes back.
+        """
+        for missing in range(self._backend.nonce(order.signer.address, pending=True), nonce):
+            raw = self._journal.signed(order.signer.address, missing)
+            if raw is None:
+                raise TransactionPending(
+                    f"{order.label} waits for transaction {missing} of {hex_address(order.signer.address)}, which was "
+                    f"dropped and is not in this journal; send it again from the program that made it"
+                )
+            logger.warning("%s: handing in transaction %d again, which was dropped", order.signer, missing)
+            self._backend.broadcast(raw)
 
     def _bump(self, order: Order, progress: Progress) -> None:
         """Replace the last attempt under its nonce, with fees that the chain asks now and well above those before."""
