@@ -1,0 +1,140 @@
+"""Gas of every call of the contracts, with 4 to 256 trainers, against the bars.
+
+The shipped bytecode runs in py-evm under Shanghai's rules, the engine of the embedded chain and of eth-tester; a figure is
+what a mined transaction is charged, intrinsic gas and refunds included. `round n=N` is all transactions of an
+undisputed round, in steady state; in the first lap of the ring a roster also pays for a slot that was never written.
+scripts/bench/gas_snapshot.py keeps the same figures in git.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from scripts.bench.harness import Row, at_most
+from tests.support.contracts import TOKENS, Run, Tree, Windows, fresh_world
+from tests.support.evm import account
+
+TRAINERS = (4, 16, 64, 256)
+BARS = {
+    "roster n=": 40_000,
+    "seal n=": 42_000,
+    "round n=": 95_000,
+    "claim depth=": 55_000,
+    "withdraw": 46_000,
+    "join": 85_000,
+    "join, very first": 95_000,
+    "reputation a trainer n=20": 8_000,
+}
+FLAT = 1.02  # a round's gas may vary by so much over the number of trainers
+
+
+def measure() -> dict[str, int]:
+    """Return gas by case; the same figures on every machine."""
+    found: dict[str, int] = {}
+    for count in TRAINERS:
+        found.update(_rounds(count))
+    found.update(_members())
+    found["reputation a trainer n=20"] = _reputation(20)
+    found.update(_other())
+    return found
+
+
+def _rounds(count: int) -> dict[str, int]:
+    run = Run.start(fresh_world(), trainers=count, rounds=8)
+    steps = [(run.roster().gas, run.seal().gas) for _ in range(5)]
+    (first_roster, first_seal), (roster, seal) = steps[0], steps[-1]
+    last = run.finalize()
+    depth = (count - 1).bit_length()
+    run.claim(last, 1)  # the first claim of a task writes into a fresh half of the pot's slot
+    claim = run.claim(last, 2).gas
+    return {
+        f"roster n={count}": roster,
+        f"seal n={count}": seal,
+        f"round n={count}": roster + seal,
+        f"round n={count}, first lap of the ring": first_roster + first_seal,
+        f"claim depth={depth}": claim,
+    }
+
+
+def _members() -> dict[str, int]:
+    world = fresh_world()
+    run = Run.start(world, trainers=0, rounds=2)
+    first = run.join(account("trainer 0")).gas
+    joins = [run.join(account(f"trainer {i}")).gas for i in range(1, 5)]
+    run.play()
+    last = run.finalize()
+    for index in range(5):
+        run.claim(last, index)
+    run.withdraw(run.trainers[0])
+    own = world.escrow.send(run.trainers[1], "withdraw", run.task).gas
+    other = world.escrow.send(account("anyone"), "withdraw", run.task, run.trainers[2].address).gas
+    leave = world.registry.send(run.trainers[3], "leaveTask", run.task).gas
+    world.wait(world.evm.now + run.params.windows.unbonding)
+    left = world.escrow.send(run.trainers[3], "exit", run.task).gas
+    return {
+        "join": max(joins), "join, very first": first, "withdraw": own, "withdraw for another": other,
+        "leaveTask": leave, "exit": left,
+    }  # fmt: skip
+
+
+def pack_leaves(tree: Tree) -> bytes:
+    """Return a claim tree as IReputation.record takes it."""
+    return b"".join(leaf.owner + leaf.amount.to_bytes(16, "big") + leaf.data[16:] for leaf in tree.leaves)
+
+
+def _reputation(count: int) -> int:
+    world = fresh_world()
+    run = Run.start(world, trainers=count, rounds=3)
+    gas = 0
+    for _ in range(2):  # the second time the slots are there
+        run.play(1)
+        last = run.finalize()
+        leaves = pack_leaves(run.seals[last][1])
+        gas = world.reputation.send(account("anyone"), "record", run.task, last, run.claim_record(last), leaves).gas
+    return -(-gas // count)
+
+
+def _other() -> dict[str, int]:
+    world = fresh_world()
+    found = {"openTask": world.registry.send(world.owner, "openTask", world.params()).gas}
+    run = Run.start(world, trainers=5, rounds=4, bonded=0, windows=Windows(unbonding=9_000))
+    found["bondAggregator"] = run.bond(0).gas
+    run.bond(1)
+    run.roster()
+    trainer = run.trainers[0]
+    receipt = run.receipt(trainer)
+    found["forceInclude"] = world.ledger.send(trainer, "forceInclude", receipt, run.sign(trainer, receipt)).gas
+    found["advance"] = run.advance().gas
+    found["seal after a takeover"] = run.seal().gas
+    run.play(1)
+    found["markChallenged (mock disputes)"] = run.challenge(1, bond=TOKENS).gas
+    found["resolveChallenge, rejected (mock disputes)"] = run.judge(1, False, bond=TOKENS).gas
+    found["markChallenged again (mock disputes)"] = run.challenge(1, bond=TOKENS).gas
+    found["resolveChallenge, upheld (mock disputes)"] = run.judge(1, True, bond=TOKENS).gas
+    run.advance()
+    found["closeTask, compensated"] = run.close().gas
+    found["claimCompensation"] = run.compensate(1).gas
+    finished = Run.start(world, trainers=3, rounds=2).play()
+    found["closeTask, done"] = finished.close().gas
+    return found
+
+
+def _row(case: str, gas: int) -> Row:
+    fits = [name for name in BARS if case == name or (name.endswith("=") and case.startswith(name))]
+    if not fits or "first lap" in case:
+        return Row(case=case, value=gas, unit="gas")
+    return at_most(case, gas, BARS[fits[0]], unit="gas")
+
+
+def run(args: argparse.Namespace) -> list[Row]:
+    """Measure everything; the last row says how flat a round is in the number of trainers."""
+    del args
+    gas = measure()
+    rounds = [gas[f"round n={count}"] for count in TRAINERS]
+    flat = Row(
+        case="round, most over least", value=max(rounds), unit="gas", reference="least over n",
+        reference_value=min(rounds), ratio=max(rounds) / min(rounds), bar=f"<= {FLAT}",
+        holds=max(rounds) <= FLAT * min(rounds),
+    )  # fmt: skip
+    return [*(_row(case, value) for case, value in gas.items()), flat]
+
