@@ -247,28 +247,33 @@ class Aggregator:
 
     def _store(self, round_number: int, entries: tuple[Entry, ...], judged: Judgement) -> SealedRound:
         """Put aggregate, model and bundle into the store."""
-        store, state = self._reader.store, self._reader.current_state()
+        store = self._reader.store
         model = store.put(judged.model_bytes)
         if model.digest != judged.after.model:
             raise IntegrityError(f"round {round_number}: stored model is {model}, judged 0x{judged.after.model.hex()}")
-        bundle = RoundBundle(
+        bundle = self._bundle(round_number, entries, judged, store.put(judged.aggregate_bytes).digest)
+        return SealedRound(bundle, store.put(bundle.to_bytes()).digest, judged)
+
+    def _bundle(
+        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, aggregate: bytes
+    ) -> RoundBundle:
+        return RoundBundle(
             chain_id=self._reader.domain.chain_id,
             ledger=self._reader.domain.ledger,
             task=self._reader.task,
             round=round_number,
             spec=self._reader.spec.digest,
             aggregator=self._contracts.address,
-            before=state,
+            before=self._reader.current_state(),
             entries=entries,
             verdicts=judged.verdicts,
             rows=judged.gram.names,
             gram=judged.gram.triangle,
             validation=(),
             divisor=judged.divisor,
-            aggregate=store.put(judged.aggregate_bytes).digest,
+            aggregate=aggregate,
             after=judged.after,
         )
-        return SealedRound(bundle, store.put(bundle.to_bytes()).digest, judged)
 
     def _rostered_entries(self, round_number: int) -> tuple[Entry, ...]:
         entries = self._load_entries(round_number)

@@ -2,7 +2,7 @@
 
 DIR/wallets/NAME.json   encrypted keystores          DIR/store/         content-addressed objects
 DIR/chain/              the embedded chain            DIR/deployments/   where the contracts stand, by network
-DIR/roles/NAME/         what a role has signed        DIR/journal/       transactions sent, by network
+DIR/roles/NAME/         what a role has signed        DIR/journal/       transactions sent, by network and wallet
 """
 
 from __future__ import annotations
@@ -43,14 +43,17 @@ class Workspace:
         password: str | None = None,
         light: bool = False,
         verify: bool = False,
+        journal: str | None = "",
     ) -> None:
         """Open nothing yet; chain and store are opened when first used.
 
         `password`: of all wallets of this folder; `light`: cheap keystores (rehearsals); `verify`: replay the embedded
-        chain's signed transactions instead of trusting its checked snapshot.
+        chain's signed transactions instead of trusting its checked snapshot. `journal`: one process at a time holds a
+        journal, so processes of several wallets that share a folder name the wallet here; None: this one only reads.
         """
         self.root, self.network = root, network
         self._store, self._password, self._light, self._verify = store, password, light, verify
+        self._journal_name = journal
         self._signers: dict[str, Signer] = {}
 
     def __enter__(self) -> Self:
@@ -71,8 +74,13 @@ class Workspace:
     def chain(self) -> Chain:
         """The network's chain. Raises ChainBusy, RpcUnavailable."""
         folder = self.root / "chain" if self.network.embedded else None
-        journal = self.root / "journal" / self.network.name
-        return connect(self.network, folder=folder, journal=journal, verify=self._verify)
+        return connect(self.network, folder=folder, journal=self._journal_file(), verify=self._verify)
+
+    def _journal_file(self) -> Path | None:
+        if self._journal_name is None:
+            return None
+        name = f"{self.network.name}.{self._journal_name}" if self._journal_name else self.network.name
+        return self.root / "journal" / name
 
     @cached_property
     def store(self) -> Store:
@@ -91,6 +99,13 @@ class Workspace:
         """
         found = Deployment.read(self.deployment_file)
         deploy.check(self.chain, found)
+        return found
+
+    def adopt(self, path: Path) -> Deployment:
+        """Keep another party's deployment file as this network's, once the code on chain is this package's."""
+        found = Deployment.read(path)
+        deploy.check(self.chain, found)
+        found.write(self.deployment_file)
         return found
 
     def deploy(self, signer: Signer, *, with_token: bool) -> Deployment:

@@ -1,0 +1,71 @@
+"""A small whole task in a temporary folder: real chain, store, training and roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fl_platform.attacks import parse_attacks
+from fl_platform.cli.demo import federation
+from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
+from fl_platform.config import resolve
+from fl_platform.learning.train import TrainPlan
+from fl_platform.roles.auditor import Auditor, AuditReport
+from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.workspace import Workspace, reveal_key
+
+QUICK = TrainPlan(1, 32, 0.1)
+
+
+def small_settings(**changes: object) -> Settings:
+    """Return five trainers on digits, one of whom flips labels."""
+    values: dict[str, object] = {
+        "data": "digits",
+        "trainers": 5,
+        "rounds": 2,
+        "attacks": parse_attacks(["label-flip=1"]),
+        "seed": 7,
+        "byzantine": 1,
+        "partition": "iid",
+        "mnist": None,
+    }
+    return Settings(**(values | changes))  # type: ignore[arg-type]
+
+
+@contextmanager
+def rehearsal(
+    folder: Path, settings: Settings | None = None, *, plan: TrainPlan = QUICK
+) -> Iterator[tuple[Workspace, Cast]]:
+    """Yield a workspace and a cast that has opened a task, joined and bonded."""
+    chosen = settings or small_settings()
+    before = federation.PLANS["digits"]
+    federation.PLANS["digits"] = plan
+    try:
+        with Workspace(folder, resolve("embedded", {}), password="test", light=True) as workspace:
+            wallets = make_wallets(workspace, chosen)
+            workspace.chain.fund(wallets["owner"].address, 10**21)
+            workspace.deploy(wallets["owner"], with_token=True)
+            yield workspace, gather(workspace, chosen, wallets, lambda _: None)
+    finally:
+        federation.PLANS["digits"] = before
+
+
+def opener_for(workspace: Workspace, cast: Cast, reader: TaskReader, key: str | None) -> UpdateOpener | None:
+    """Return what opens updates for a wallet by name; None for a stranger."""
+    if key is None:
+        return None
+    signer = cast.wallets[key]
+    return UpdateOpener(workspace.store, domain=reader.domain, recipient=signer.address, key=reveal_key(signer))
+
+
+def audit(workspace: Workspace, cast: Cast, *, key: str | None = "auditor") -> AuditReport:
+    """Audit with a reader of its own; `key` names the wallet, None is a stranger."""
+    reader = workspace.reader(cast.task)
+    return Auditor(reader, opener=opener_for(workspace, cast, reader, key)).audit()
+
+
+def addresses(cast: Cast, kinds: Sequence[str]) -> set[bytes]:
+    """Return the addresses of members of some kinds."""
+    return {member.trainer.address for member in cast.members if member.kind in kinds}

@@ -1,0 +1,202 @@
+"""A whole task by its roles: sealed, paid, audited; the same bytes twice; and every single lie of a seal is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fl_platform.chain.history import TaskHistory
+from fl_platform.cli.demo.federation import POT, Cast
+from fl_platform.protocol.bundle import RoundBundle, Standing, claim_leaves
+from fl_platform.roles.aggregator import SealedRound
+from fl_platform.roles.auditor import Auditor, AuditReport
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.workspace import Workspace
+from tests.support.rehearsal import addresses, audit, opener_for, rehearsal, small_settings
+
+
+@dataclass(frozen=True)
+class Played:
+    """A task of two rounds, sealed honestly and final."""
+
+    workspace: Workspace
+    cast: Cast
+    sealed: SealedRound  # round 1
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    with rehearsal(tmp_path_factory.mktemp("task")) as (workspace, cast):
+        sealed = cast.aggregator.run(LocalTransport(cast.everybody))
+        yield Played(workspace, cast, sealed[-1])
+
+
+class DoctoredReader(TaskReader):
+    """Reads a chain on which round 1 was sealed with another bundle."""
+
+    def __init__(self, played: Played, bundle: RoundBundle) -> None:
+        super().__init__(played.workspace.contracts(), played.workspace.store, played.cast.task)
+        honest = super().history()
+        seal = honest.rounds[1].seal
+        assert seal is not None
+        seal = replace(
+            seal,
+            bundle=played.workspace.store.put(bundle.to_bytes()).digest,
+            model=bundle.after.model,
+            claim_root=bundle.claims.digest,
+            claim_total=bundle.claims.total,
+            claim_count=len(bundle.after.standings),
+        )
+        self._doctored = replace(honest, rounds=(honest.rounds[0], replace(honest.rounds[1], seal=seal)))
+
+    def history(self) -> TaskHistory:
+        return self._doctored
+
+
+def audit_lie(played: Played, name: str, *, key: str | None) -> AuditReport:
+    reader = DoctoredReader(played, LIES[name][0](played.sealed.bundle))
+    return Auditor(reader, opener=opener_for(played.workspace, played.cast, reader, key)).audit()
+
+
+def change_verdict(bundle: RoundBundle, **changes: object) -> RoundBundle:
+    index = next(i for i, v in enumerate(bundle.verdicts) if v.weight > 0)
+    verdict = bundle.verdicts[index]
+    values = {name: change(getattr(verdict, name)) for name, change in changes.items()}  # type: ignore[operator]
+    verdicts = (*bundle.verdicts[:index], replace(verdict, **values), *bundle.verdicts[index + 1 :])
+    return replace(bundle, verdicts=verdicts)
+
+
+def change_gram(bundle: RoundBundle, row: int, by: int) -> RoundBundle:
+    place = row * (row + 1) // 2
+    return replace(bundle, gram=(*bundle.gram[:place], bundle.gram[place] + by, *bundle.gram[place + 1 :]))
+
+
+def change_after(bundle: RoundBundle, **changes: object) -> RoundBundle:
+    return replace(bundle, after=replace(bundle.after, **changes))  # type: ignore[arg-type]
+
+
+def move_pay(bundle: RoundBundle, wei: int) -> RoundBundle:
+    """Take from one earner and give to another: the total stays what the contract demands."""
+    standings = list(bundle.after.standings)
+    rich = [i for i, s in enumerate(standings) if s.paid_scored > wei]
+    first, second = rich[0], rich[1]
+    standings[first] = replace(standings[first], paid_scored=standings[first].paid_scored - wei)
+    standings[second] = replace(standings[second], paid_scored=standings[second].paid_scored + wei)
+    return change_after(bundle, standings=tuple(standings))
+
+
+def change_standing(bundle: RoundBundle, **changes: object) -> RoundBundle:
+    first, *rest = bundle.after.standings
+    values = {name: change(getattr(first, name)) for name, change in changes.items()}  # type: ignore[operator]
+    return change_after(bundle, standings=(replace(first, **values), *rest))
+
+
+def other_sums(bundle: RoundBundle) -> RoundBundle:
+    return replace(bundle, aggregate=bundle.before.model)
+
+
+LIES: dict[str, tuple[Callable[[RoundBundle], RoundBundle], str]] = {
+    "score + 1": (lambda b: change_verdict(b, score=lambda s: s + 1), "score in the verdict"),
+    "score + 1 %": (lambda b: change_verdict(b, score=lambda s: s + max(1, abs(s) // 100)), "score in the verdict"),
+    "score of all": (lambda b: change_verdict(b, score=lambda s: s + 2**62), "score in the verdict"),
+    "weight + 1": (lambda b: change_verdict(b, weight=lambda w: w + 1), "weight in the verdict"),
+    "verdict": (lambda b: change_verdict(b, code=lambda _: "NoWork", weight=lambda _: 0), "verdict"),
+    "evidence": (lambda b: change_verdict(b, evidence=lambda _: "because"), "evidence in the verdict"),
+    "Gram entry": (lambda b: change_gram(b, 1, 1), "Gram entry"),
+    "Gram entry of the reference": (lambda b: change_gram(b, 0, -1), "Gram entry (reference, reference)"),
+    "divisor": (lambda b: replace(b, divisor=b.divisor + 1), "divisor"),
+    "sums": (other_sums, "sums"),
+    "model": (lambda b: change_after(b, model=b.before.model), "model in the state after"),
+    "scale": (lambda b: change_after(b, scale=replace(b.after.scale, exponent=b.after.scale.exponent + 1)), "scale"),
+    "one wei of pay": (lambda b: move_pay(b, 1), "paid_scored of"),
+    "half of the pay": (lambda b: move_pay(b, POT // 20), "paid_scored of"),
+    "score sum": (lambda b: change_standing(b, score_sum=lambda s: s + 1), "score_sum of"),
+    "reputation": (lambda b: change_standing(b, reputation=lambda r: r + 1), "reputation of"),
+    "dust": (lambda b: change_after(b, dust=b.after.dust + 1), "dust in the state after"),
+    "state before": (lambda b: replace(b, before=replace(b.before, scored_pots=0)), "scored_pots in the state before"),
+    "an entry's keys": (
+        lambda b: replace(b, entries=(replace(b.entries[0], keys=()), *b.entries[1:])),
+        "update of",
+    ),
+    "a forced entry": (
+        lambda b: replace(
+            b,
+            entries=(*b.entries, replace(b.entries[0], forced=True)),
+            verdicts=(*b.verdicts, b.verdicts[0]),
+        ),
+        "forced receipts",
+    ),
+    "round": (lambda b: replace(b, round=b.round + 1), "round"),
+    "rules": (lambda b: replace(b, spec=bytes(32)), "rules"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_each_lie_of_a_seal_is_named(played: Played, name: str) -> None:
+    report = audit_lie(played, name, key="auditor")
+    assert report.exit_code == 4
+    assert report.first_difference is not None
+    assert report.first_difference.round == 1
+    assert LIES[name][1] in report.first_difference.what + str(report.first_difference)
+
+
+PUBLIC_LIES = [n for n in LIES if n not in ("Gram entry", "Gram entry of the reference", "sums", "verdict", "evidence")]
+
+
+@pytest.mark.parametrize("name", PUBLIC_LIES)
+def test_a_stranger_without_keys_catches_what_follows_from_public_values(played: Played, name: str) -> None:
+    assert audit_lie(played, name, key=None).exit_code == 4
+
+
+def test_the_honest_twin_passes_is_paid_and_conserved(played: Played) -> None:
+    workspace, cast, sealed = played.workspace, played.cast, played.sealed
+    report = audit(workspace, cast)
+    assert (report.exit_code, report.first_difference, len(report.rounds)) == (0, None, 2)
+    stranger = audit(workspace, cast, key=None)
+    assert stranger.exit_code == 3
+    assert stranger.unchecked
+    owner = workspace.contracts(cast.wallets["owner"])
+    final = owner.history(cast.task).final_at(1)
+    assert final is not None
+    workspace.chain.wait_until(final)
+    leaves = claim_leaves(sealed.bundle.after)
+    for standing in sealed.bundle.after.standings:
+        if standing.earned:
+            owner.claim(cast.task, 1, leaves, standing.trainer)
+            owner.withdraw(cast.task, standing.trainer)
+    owner.record_reputation(cast.task, 1, leaves)
+    owner.close_task(cast.task)
+    history = owner.history(cast.task)
+    paid = sum(history.withdrawn.values())
+    dust = history.released.get(cast.wallets["owner"].address, 0)
+    assert paid + dust == 2 * POT
+    assert audit(workspace, cast).claims == sum(1 for s in sealed.bundle.after.standings if s.earned)
+    flippers = addresses(cast, ["label-flip"])
+    assert all(s.paid_scored == 0 for s in sealed.bundle.after.standings if s.trainer in flippers)
+
+
+def test_one_seed_gives_the_same_bytes_on_one_and_two_threads(tmp_path: Path) -> None:
+    def run(folder: Path, threads: int) -> tuple[list[bytes], tuple[Standing, ...]]:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            with rehearsal(folder, small_settings(rounds=2)) as (_, cast):
+                sealed = cast.aggregator.run(LocalTransport(cast.everybody))
+                return [item.digest for item in sealed], sealed[-1].bundle.after.standings
+        finally:
+            torch.set_num_threads(before)
+
+    assert run(tmp_path / "one", 1) == run(tmp_path / "two", 2)
+
+
+def test_another_seed_gives_other_bytes(tmp_path: Path, played: Played) -> None:
+    cast = played.cast
+    with rehearsal(tmp_path, small_settings(seed=8)) as (_, other):
+        assert other.spec.digest != cast.spec.digest
+        assert not np.array_equal(list(other.federation.parties[0].train.y), list(cast.federation.parties[0].train.y))
