@@ -217,16 +217,18 @@ class Aggregator:
         if all(entry.keys for entry in entries):
             return entries
         digest = self._reader.store.put(roster_bytes(entries)).digest
+        receipts = {entry.receipt.trainer: entry.receipt for entry in entries}
         keys: dict[bytes, tuple[WrappedKey, ...]] = {}
         for answer in transport.reveal(RevealOrder(self._reader.task, round_number, digest)):
             try:
                 reveal = decode_message(answer, expected=Reveal)
+                assert isinstance(reveal, Reveal)
+                # A reveal is not signed: only one that opens what its trainer committed may count, whoever came first.
+                if reveal.trainer in receipts and (reveal.task, reveal.round) == (self._reader.task, round_number):
+                    self._opener.unwrap(receipts[reveal.trainer], reveal.keys)
+                    keys.setdefault(reveal.trainer, reveal.keys)
             except RejectedInput as error:
                 logger.warning("round %d: refused a reveal: %s", round_number, error)
-                continue
-            assert isinstance(reveal, Reveal)
-            if (reveal.task, reveal.round) == (self._reader.task, round_number):
-                keys.setdefault(reveal.trainer, reveal.keys)
         revealed = tuple(replace(e, keys=keys.get(e.receipt.trainer, e.keys)) for e in entries)
         self._save_entries(round_number, revealed)
         return revealed

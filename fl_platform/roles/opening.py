@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from fl_platform.aggregation.admit import UpdateSource
 from fl_platform.errors import EnvelopeInvalid
@@ -60,6 +60,18 @@ class UpdateOpener:
         """Return the function that judge_round calls to read entry i's plaintext."""
         return lambda index: self.open(entries[index])
 
+    def unwrap(self, receipt: Receipt, keys: Sequence[WrappedKey]) -> bytes:
+        """Return the update's key that was wrapped for this recipient. Raises EnvelopeInvalid."""
+        wrapped = next((key for key in keys if key.recipient == self._recipient), None)
+        if wrapped is None:
+            raise EnvelopeInvalid(f"0x{receipt.trainer.hex()} wrapped no key for 0x{self._recipient.hex()}")
+        return unwrap_key(
+            Box.from_bytes(wrapped.ephemeral + wrapped.ciphertext),
+            recipient=self._key,
+            context=wrap_context(receipt, self._domain, self._recipient),
+            expected_key_hash=receipt.key_hash,
+        )
+
     def open(self, entry: Entry) -> bytes:
         """Return the plaintext of an entry's update.
 
@@ -67,24 +79,8 @@ class UpdateOpener:
         RejectedInput (too large), StoreUnavailable.
         """
         receipt = entry.receipt
-        wrapped = next((key for key in entry.keys if key.recipient == self._recipient), None)
-        if wrapped is None:
-            raise EnvelopeInvalid(f"0x{receipt.trainer.hex()} wrapped no key for 0x{self._recipient.hex()}")
-        key = unwrap_key(
-            Box.from_bytes(wrapped.ephemeral + wrapped.ciphertext),
-            recipient=self._key,
-            context=wrap_context(receipt, self._domain, self._recipient),
-            expected_key_hash=receipt.key_hash,
-        )
+        key = self.unwrap(receipt, entry.keys)
         cid = Cid(root_codec(receipt.length), receipt.update)
         data = self._store.get(cid, max_bytes=receipt.length)
         check_leaves_root(data, receipt.leaves_root)
         return unseal(data, key=key, expected_key_hash=receipt.key_hash)
-
-
-def withheld(_: int) -> bytes:
-    """Be the update source of somebody without a key."""
-    raise EnvelopeInvalid("no key to this update was given")
-
-
-Opener = Callable[[Sequence[Entry]], UpdateSource]

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fl_platform.attacks import ATTACKS, parse_attacks
 from fl_platform.cli.demo.federation import TOKEN, Settings
-from fl_platform.cli.demo.run import DemoReport, Stage, run_demo
+from fl_platform.cli.demo.run import CARRIERS, DemoReport, Stage, run_demo
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
 from fl_platform.learning.train import Evaluation
@@ -40,6 +40,10 @@ BARS = " ▁▂▃▄▅▆▇█"
 @click.option(
     "--network", "network_name", default="embedded", show_default=True, help="embedded, anvil, ganache or a URL."
 )
+@click.option("--strict", is_flag=True, help="Rounds of two messages: keys only after the roster is on chain.")
+@click.option(
+    "--flower", type=click.Choice(["simulation"]), help="Carry orders through Flower (extra `sim`) instead of calls."
+)
 @click.option(
     "--store", "store_name", default="disk", show_default=True, help=f"disk (in the workdir), or one of {FORMS}."
 )
@@ -55,13 +59,21 @@ BARS = " ▁▂▃▄▅▆▇█"
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report here.")
 def demo(
     data: str, trainers: int, rounds: int, attacks: tuple[str, ...], byzantine: int, partition: str, network_name: str,
-    store_name: str, workdir: Path | None, mnist: Path | None, seed: int, json_file: Path | None,
+    flower: str | None, strict: bool, store_name: str, workdir: Path | None, mnist: Path | None, seed: int, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Run a whole paid, audited training: escrow, rounds with cheats among the trainers, payouts, two audits."""
     console = Console()
     chosen = attacks or DEFAULT_ATTACKS
     settings = Settings(
-        data, trainers, rounds, parse_attacks([a for a in chosen if a != "none"]), seed, byzantine, partition, mnist
+        data,
+        trainers,
+        rounds,
+        parse_attacks([a for a in chosen if a != "none"]),
+        seed,
+        byzantine,
+        partition,
+        mnist,
+        strict,
     )
     network = resolve(network_name, environment())
     if not network.embedded and network.name == "sepolia":
@@ -75,7 +87,10 @@ def demo(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(),
             TextColumn("{task.completed}/{task.total} rounds"), TimeElapsedColumn(), console=console, transient=True,
         ) as bar:  # fmt: skip
-            report = run_demo(settings, network=network, workdir=folder, stage=_stage(bar, rounds), store=argument)
+            report = run_demo(
+                settings, network=network, workdir=folder, stage=_stage(bar, rounds), store=argument,
+                carrier=CARRIERS[flower or ""],
+            )  # fmt: skip
     show(console, report)
     if json_file is not None:
         json_file.write_text(json.dumps(report.to_json(), indent=1, sort_keys=True) + "\n")

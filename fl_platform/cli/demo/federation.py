@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,7 @@ class Settings:
     byzantine: int
     partition: str
     mnist: Path | None
+    strict: bool = False  # rounds of two messages
 
     def __post_init__(self) -> None:
         """Refuse what cannot work. Raises ConfigError."""
@@ -168,7 +169,7 @@ def _rules(
         plan=PLANS[settings.data],
     )
     return draft_spec(
-        terms,
+        replace(terms, strictness="strict") if settings.strict else terms,
         owner_task,
         owner=wallets["owner"].address,
         aggregators=[party(wallets["aggregator"])],

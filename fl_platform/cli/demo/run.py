@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fl_platform.cli.demo.federation import BOND, HONEST, POT, STAKE, Cast, Settings, gather, make_wallets
+from fl_platform.cli.demo.federation import POT, Cast, Settings, gather, make_wallets
 from fl_platform.config import Network
 from fl_platform.errors import IntegrityError, StoreMissing
 from fl_platform.learning.train import Evaluation, evaluate
@@ -97,12 +97,25 @@ class Stage:
     note: Callable[[str], None]
 
 
-Carrier = Callable[[Cast], Transport]
+Carrier = Callable[[Cast], AbstractContextManager[Transport]]
 
 
-def carry_locally(cast: Cast) -> Transport:
+@contextmanager
+def carry_locally(cast: Cast) -> Iterator[Transport]:
     """Call the trainers in this process."""
-    return LocalTransport(cast.everybody)
+    yield LocalTransport(cast.everybody)
+
+
+@contextmanager
+def carry_by_simulation(cast: Cast) -> Iterator[Transport]:
+    """Carry orders and answers through Flower's simulation engine. Raises ConfigError without the extra `sim`."""
+    from fl_platform.flower.simulation import simulation_transport
+
+    with simulation_transport(cast.everybody) as transport:
+        yield transport
+
+
+CARRIERS: Mapping[str, Carrier] = {"": carry_locally, "simulation": carry_by_simulation}
 
 
 def run_demo(
@@ -128,7 +141,8 @@ def run_demo(
         workspace.deploy(wallets["owner"], with_token=True)
         stage.note("escrowing the bounty, locking stakes")
         cast = gather(workspace, settings, wallets, stage.progress)
-        accuracy, last = _train(cast, carrier(cast), stage)
+        with carrier(cast) as transport:
+            accuracy, last = _train(cast, transport, stage)
         stage.note("waiting out the challenge window, paying claims")
         dust = _settle(workspace, cast, last, settings)
         payouts = _payouts(workspace, cast, last)
@@ -283,6 +297,3 @@ def _cpu_seconds() -> float:
     """CPU seconds of this process and of those it has waited for."""
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-
-__all__ = ["BOND", "HONEST", "STAKE", "DemoReport", "Payout", "Stage", "carry_locally", "flip_byte", "run_demo"]
