@@ -76,7 +76,7 @@ def verify_sum(claim: SumClaim, commitments: Sequence[Commitment], generators: G
     """
     chunks = _check_shapes(claim, commitments, generators)
     check_aggregate(claim.aggregate, check_weights(claim.weights, claim.bits))
-    factors = powers(_batch_challenge(claim, commitments, generators), chunks)
+    factors = powers(batch_challenge(claim, commitments, generators, digest_of(claim.aggregate)), chunks)
     if committed_side(claim.weights, commitments, factors, generators) != opened_side(claim, factors, generators):
         raise CommitmentMismatch("the aggregate is not the weighted sum of the committed updates: dispute the round")
 
@@ -160,13 +160,21 @@ def _check_shapes(claim: SumClaim, commitments: Sequence[Commitment], generators
     return chunks
 
 
-def _batch_challenge(claim: SumClaim, commitments: Sequence[Commitment], generators: Generators) -> int:
+def digest_of(aggregate: Row) -> bytes:
+    """Return the SHA-256 of a vector as little-endian int64."""
+    return hashlib.sha256(np.ascontiguousarray(aggregate, "<i8").data).digest()
+
+
+def batch_challenge(
+    claim: SumClaim, commitments: Sequence[Commitment], generators: Generators, aggregate_digest: bytes
+) -> int:
+    """Return the challenge whose powers add up the chunks: it depends on everything that the equations contain."""
     transcript = Transcript(_PROTOCOL, claim.binding)
     transcript.absorb("generators", generators.digest)
     transcript.absorb_int("chunk", generators.count)
     for commitment, weight in zip(commitments, claim.weights, strict=True):
         transcript.absorb("commitment", commitment.points)
         transcript.absorb_int("weight", weight)
-    transcript.absorb("aggregate", hashlib.sha256(np.ascontiguousarray(claim.aggregate, "<i8").data).digest())
+    transcript.absorb("aggregate", aggregate_digest)
     transcript.absorb("blindings", b"".join([rho.to_bytes(32, "big") for rho in claim.blindings]))
     return transcript.challenge("batch")

@@ -106,7 +106,7 @@ def _pinned(string: str, count: int) -> bytes | None:
 def _read(path: Path, *, string: str, count: int) -> bytes | None:
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except OSError:  # absent or unreadable: nothing is lost but time
         return None
     encoded, checksum = data[:-32], data[-32:]
     expected = _pinned(string, count) or checksum

@@ -1,7 +1,7 @@
 """Proof that a commitment's maker knows an opening, without showing it: standard rounds' defence against rogue ones.
 
-Who sees the others' commitments first can set C_e = (C(w*) - sum a_j C_j) / a_e and make any w* pass the sum's check; it
-knows no opening of C_e. The proof:
+Who sees the others' commitments first can set C_e = (C(w*) - sum a_j C_j) / a_e and make any w* pass the sum's check;
+it knows no opening of C_e. The proof:
 1. The chunks are folded with powers of a challenge y: C = sum y^k C_k opens to c = sum y^k q_k, rho = sum y^k rho_k.
 2. A uniform mask m: A = <m, G> + mu H. Challenge e. z = m + e c and zeta = mu + e rho are uniform, so nothing below
    tells anything of c (perfect honest-verifier zero knowledge); Z = A + e C - zeta H = <z, G>.
