@@ -146,12 +146,14 @@ class Journal:
 
     def _load(self, path: Path, chain: bytes) -> None:
         data = path.read_bytes()
-        if not data:
-            self._append(canonical_json({"format": FORMAT, "chain": _hex(chain)}) + b"\n")
+        first = canonical_json({"format": FORMAT, "chain": _hex(chain)}) + b"\n"
+        if len(data) < len(first) and first.startswith(data):  # new, or killed while its first line was written
+            os.ftruncate(self._handle, 0)
+            self._append(first)
             return
-        head, _, rest = data.partition(b"\n")
-        if head != canonical_json({"format": FORMAT, "chain": _hex(chain)}):
+        if not data.startswith(first):
             raise ConfigError(f"{path} belongs to another chain or version; use another working directory")
+        rest = data[len(first) :]
         lines = rest.split(b"\n")
         if lines[-1]:
             logger.warning("journal: %d bytes of an unfinished entry cut off", len(lines[-1]))

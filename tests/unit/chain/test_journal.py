@@ -1,0 +1,100 @@
+"""The journal: what survives, what is cut off, what stops."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from fl_platform.chain.journal import TASKLESS, Attempt, Journal, Progress, Step
+from fl_platform.errors import ChainBusy, ConfigError, IntegrityError
+
+CHAIN = b"\x01" * 32
+KEY = Step(1, 2, "seal").key(b"\x02" * 20)
+ATTEMPT = Attempt(7, b"\x03" * 32, b"\x04" * 100)
+
+
+def written(path: Path) -> Journal:
+    journal = Journal(path, CHAIN)
+    journal.intend(KEY, ATTEMPT)
+    journal.finish(KEY, ATTEMPT.transaction, ok=True)
+    journal.close()
+    return journal
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    written(tmp_path / "j")
+    again = Journal(tmp_path / "j", CHAIN)
+    assert again.progress(KEY) == Progress([ATTEMPT], "done", ATTEMPT.transaction)
+    assert again.signed(b"\x02" * 20, 7) == ATTEMPT.raw
+    assert again.signed(b"\x02" * 20, 8) is None
+    again.close()
+
+
+def test_a_failed_or_lost_step_starts_over(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", CHAIN)
+    for end in (lambda: journal.finish(KEY, ATTEMPT.transaction, ok=False), lambda: journal.forget(KEY)):
+        journal.intend(KEY, ATTEMPT)
+        assert journal.progress(KEY).attempts == [ATTEMPT]
+        end()
+        assert journal.progress(KEY).attempts == []
+    journal.close()
+
+
+def test_steps_of_wallets_tasks_and_rounds_are_apart() -> None:
+    keys = {
+        Step(task, number, name).key(sender)
+        for task in (TASKLESS, 1, 11)
+        for number in (TASKLESS, 1)
+        for name in ("a", "b")
+        for sender in (b"\x01" * 20, b"\x02" * 20)
+    }
+    assert len(keys) == 24
+
+
+def test_without_a_file_it_is_in_memory() -> None:
+    journal = Journal(None, CHAIN)
+    journal.intend(KEY, ATTEMPT)
+    journal.close()
+    assert Journal(None, CHAIN).progress(KEY).attempts == []
+
+
+def test_another_chain_is_refused(tmp_path: Path) -> None:
+    written(tmp_path / "j")
+    with pytest.raises(ConfigError, match="another chain"):
+        Journal(tmp_path / "j", bytes(32))
+
+
+def test_two_processes_cannot_share_one(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "j", CHAIN)
+    with pytest.raises(ChainBusy, match="another process of this wallet"):
+        Journal(tmp_path / "j", CHAIN)
+    first.close()
+    Journal(tmp_path / "j", CHAIN).close()
+
+
+def test_every_flipped_byte_stops_and_every_cut_is_survived(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    written(tmp_path / "j")
+    data = (tmp_path / "j").read_bytes()
+    lines = data.splitlines(keepends=True)
+    for at in range(0, len(data), 7):
+        (tmp_path / "x").write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        with pytest.raises((IntegrityError, ConfigError)):
+            Journal(tmp_path / "x", CHAIN)
+    for at in (*range(0, len(data), 5), len(data) - 1):
+        (tmp_path / "x").write_bytes(data[:at])
+        journal = Journal(tmp_path / "x", CHAIN)
+        whole = sum(1 for i in range(1, 3) if at >= sum(map(len, lines[: i + 1])))
+        assert journal.progress(KEY).outcome == ("done" if whole == 2 else "")
+        assert len(journal.progress(KEY).attempts) == min(whole, 1)
+        journal.finish(KEY, ATTEMPT.transaction, ok=True)
+        journal.close()
+        Journal(tmp_path / "x", CHAIN).close()
+
+
+def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
+    journal = written(tmp_path / "j")
+    with pytest.raises(ConfigError, match="closed"):
+        journal.forget(KEY)
