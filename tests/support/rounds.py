@@ -95,6 +95,11 @@ class Round:
         )
 
 
+def place_of(round_: Round, number: int) -> int:
+    """Return the entry index of key `number`'s first entry."""
+    return next(i for i, e in enumerate(round_.entries) if e.receipt.trainer == address_of(number))
+
+
 def zero_model(spec: TaskSpec) -> Tensors:
     """Return the model of zeros."""
     return {t.name: np.zeros(t.shape, dtype=np.float32) for t in spec.model.tensors}
