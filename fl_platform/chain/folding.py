@@ -50,8 +50,12 @@ class Fold:
 
         Raises IntegrityError when events and head slot contradict each other.
         """
-        if self.params is None or self.ledger is None:
+        if self.params is None and self.ledger is None:
             return None
+        if self.params is None or self.ledger is None:
+            raise IntegrityError(
+                "a task's opening shows in one contract and not in the other; the end point hides events"
+            )
         history = TaskHistory(
             task=self.params.task,
             block=block,
@@ -227,8 +231,8 @@ def _(event: ev.RoundSealed, state: Fold) -> None:
     state.rounds[event.round] = replace(found, seal=record, sealed_at_place=event.place, allotted=allotted)
     following = event.round + 1
     if following < state.params.params.rounds:
-        before = state.rounds.get(following, RoundHistory(following))
-        state.rounds[following] = replace(before, opened_at=event.sealed_at, void=False)
+        overturned = state.rounds[following].overturned if following in state.rounds else ()
+        state.rounds[following] = RoundHistory(following, opened_at=event.sealed_at, overturned=overturned)
 
 
 @_apply.register

@@ -204,6 +204,7 @@ def ring_size(windows: Windows) -> int:
     return -(-windows.challenge // windows.min_round) + 1
 
 
+NO_SEAL = SealRecord(bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), 0, 0, 0, bytes(20))
 NO_CLAIMS = ClaimRecord(bytes(32), bytes(32), 0, 0, 0, 0)  # where no round is sealed
 
 
