@@ -33,6 +33,7 @@ from fl_platform.protocol.spec import from_json, to_json
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader, roster_root
+from fl_platform.roles.validating import RevealSlice, no_slice, slice_texts, utility_of
 from fl_platform.store.keywrap import RevealKey
 
 logger = logging.getLogger(__name__)
@@ -81,14 +82,16 @@ class Aggregator:
         workdir: Path,
         wait_until: Callable[[int], None],
         watch: Watch = lambda _: None,
+        reveal_slice: RevealSlice = no_slice,
     ) -> None:
         """Create an aggregator.
 
         `wait_until(time)` returns when the chain's clock has reached `time` (Unix seconds): a local chain is moved,
-        a real one waited for.
+        a real one waited for. `reveal_slice(round)` asks the owner for its validation rows once the roster is on
+        chain (evaluated worth).
         """
         self._reader, self._contracts, self._workdir = reader, contracts, workdir
-        self._wait_until, self._watch = wait_until, watch
+        self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
         self._opener = UpdateOpener(reader.store, domain=reader.domain, recipient=contracts.address, key=reveal_key)
 
     @property
@@ -169,6 +172,7 @@ class Aggregator:
         self._wait_until(start)
         entries += self._forced(round_number, entries)
         self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
+        revealed = self._reveal_slice(round_number)
         judged = judge_round(
             self._reader.spec,
             self._reader.round_context(round_number, self._contracts.address),
@@ -176,8 +180,10 @@ class Aggregator:
             entries,
             updates=self._opener.source(entries),
             models=self._reader.model,
+            validation=revealed,
+            utility=utility_of(self._reader.spec),
         )
-        sealed = self._store(round_number, entries, judged)
+        sealed = self._store(round_number, entries, judged, slice_texts(revealed))
         self._contracts.seal_round(self._reader.task, round_number, sealed.digest, sealed.bundle)
         self._watch(Progress(round_number, "seal", "sealed"))
         return sealed
@@ -247,17 +253,24 @@ class Aggregator:
             for item in self._reader.history().rounds[round_number].forced
         )
 
-    def _store(self, round_number: int, entries: tuple[Entry, ...], judged: Judgement) -> SealedRound:
+    def _store(
+        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
+    ) -> SealedRound:
         """Put aggregate, model and bundle into the store."""
         store = self._reader.store
         model = store.put(judged.model_bytes)
         if model.digest != judged.after.model:
             raise IntegrityError(f"round {round_number}: stored model is {model}, judged 0x{judged.after.model.hex()}")
-        bundle = self._bundle(round_number, entries, judged, store.put(judged.aggregate_bytes).digest)
+        bundle = self._bundle(round_number, entries, judged, store.put(judged.aggregate_bytes).digest, validation)
         return SealedRound(bundle, store.put(bundle.to_bytes()).digest, judged)
 
     def _bundle(
-        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, aggregate: bytes
+        self,
+        round_number: int,
+        entries: tuple[Entry, ...],
+        judged: Judgement,
+        aggregate: bytes,
+        validation: tuple[str, ...],
     ) -> RoundBundle:
         return RoundBundle(
             chain_id=self._reader.domain.chain_id,
@@ -271,7 +284,7 @@ class Aggregator:
             verdicts=judged.verdicts,
             rows=judged.gram.names,
             gram=judged.gram.triangle,
-            validation=(),
+            validation=validation,
             divisor=judged.divisor,
             aggregate=aggregate,
             after=judged.after,

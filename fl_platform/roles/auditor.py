@@ -23,6 +23,7 @@ from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState
 from fl_platform.protocol.receipt import check_signature
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.validating import parse_slice, utility_of
 from fl_platform.store.unixfs import cid_of
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,9 @@ class Auditor:
             raise
         except FLError as error:  # documents that are missing, malformed or not what their digest says
             difference = Difference(self._round, type(error).__name__, str(error), "what chain and rules imply")
-        unchecked = WITHOUT_KEY if self._opener is None else ()
+        unchecked: tuple[str, ...] = WITHOUT_KEY if self._opener is None else ()
+        if unchecked and difference is None and self._reader.spec.worth.kind == "leave-one-out":
+            unchecked += ("that the leave-one-out scores are those of the updates",)
         return AuditReport(self._reader.task, tuple(audited), claims, difference, unchecked)
 
     # --- one round ---------------------------------------------------------------------------------------------------
@@ -170,7 +173,14 @@ class Auditor:
                 return rejudge_public(self._reader.spec, context, before, bundle, sums=sums, models=self._reader.model)
             updates: UpdateSource = self._opener.source(bundle.entries)
             return judge_round(
-                self._reader.spec, context, before, bundle.entries, updates=updates, models=self._reader.model
+                self._reader.spec,
+                context,
+                before,
+                bundle.entries,
+                updates=updates,
+                models=self._reader.model,
+                validation=parse_slice(bundle.validation),
+                utility=utility_of(self._reader.spec),
             )
         except NotEnoughTrainers as error:
             raise _Found(Difference(number, "enough updates for the rule", "sealed", str(error))) from error

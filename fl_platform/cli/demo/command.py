@@ -40,6 +40,7 @@ BARS = " ▁▂▃▄▅▆▇█"
 @click.option(
     "--network", "network_name", default="embedded", show_default=True, help="embedded, anvil, ganache or a URL."
 )
+@click.option("--worth", type=click.Choice(["anchored", "leave-one-out"]), default="anchored", show_default=True)
 @click.option("--strict", is_flag=True, help="Rounds of two messages: keys only after the roster is on chain.")
 @click.option(
     "--flower", type=click.Choice(["simulation"]), help="Carry orders through Flower (extra `sim`) instead of calls."
@@ -59,22 +60,16 @@ BARS = " ▁▂▃▄▅▆▇█"
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report here.")
 def demo(
     data: str, trainers: int, rounds: int, attacks: tuple[str, ...], byzantine: int, partition: str, network_name: str,
-    flower: str | None, strict: bool, store_name: str, workdir: Path | None, mnist: Path | None, seed: int, json_file: Path | None,
+    flower: str | None, strict: bool, worth: str,
+    store_name: str, workdir: Path | None, mnist: Path | None, seed: int, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Run a whole paid, audited training: escrow, rounds with cheats among the trainers, payouts, two audits."""
     console = Console()
     chosen = attacks or DEFAULT_ATTACKS
     settings = Settings(
-        data,
-        trainers,
-        rounds,
-        parse_attacks([a for a in chosen if a != "none"]),
-        seed,
-        byzantine,
-        partition,
-        mnist,
-        strict,
-    )
+        data=data, trainers=trainers, rounds=rounds, attacks=parse_attacks([a for a in chosen if a != "none"]),
+        seed=seed, byzantine=byzantine, partition=partition, mnist=mnist, strict=strict, worth=worth,
+    )  # fmt: skip
     network = resolve(network_name, environment())
     if not network.embedded and network.name == "sepolia":
         raise ConfigError("the demo's wallets have public keys and its clock is moved: use embedded, anvil or ganache")

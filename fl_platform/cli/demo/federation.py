@@ -20,6 +20,7 @@ from fl_platform.protocol.spec import Money, TaskSpec
 from fl_platform.roles.aggregator import Aggregator, Watch
 from fl_platform.roles.owner import Owner, default_terms, draft_spec
 from fl_platform.roles.trainer import Conduct, Delta, TrainedRound, Trainer
+from fl_platform.roles.validating import ValidationBook, no_slice
 from fl_platform.roles.workspace import Workspace, party, reveal_key
 
 TOKEN = 10**18  # wei
@@ -31,6 +32,7 @@ ROOT_ROWS = {"digits": 150, "mnist": 1_000}
 PLANS = {"digits": TrainPlan(10, 16, 0.2), "mnist": TrainPlan(1, 32, 0.05)}
 CLASSES = 10
 HONEST = "honest"
+LEAVE_ONE_OUT = "leave-one-out"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Settings:
     partition: str
     mnist: Path | None
     strict: bool = False  # rounds of two messages
+    worth: str = "anchored"  # or "leave-one-out" on the owner's root rows
 
     def __post_init__(self) -> None:
         """Refuse what cannot work. Raises ConfigError."""
@@ -85,8 +88,9 @@ class Cast:
 
     @property
     def everybody(self) -> tuple[Trainer, ...]:
-        """All who answer orders: the trainers, and the owner for row 0."""
-        return (*(member.trainer for member in self.members), self.reference)
+        """All who answer orders: the trainers, and the owner where worth has a row 0."""
+        everybody = tuple(member.trainer for member in self.members)
+        return (*everybody, self.reference) if self.spec.worth.kind == "anchored" else everybody
 
 
 class Rehearsed(Conduct):
@@ -149,6 +153,7 @@ def gather(workspace: Workspace, settings: Settings, wallets: dict[str, Signer],
         workdir=workspace.role_folder("aggregator"),
         wait_until=workspace.chain.wait_until,
         watch=watch,
+        reveal_slice=_book(settings, wallets, federation.root).reveal if settings.worth == LEAVE_ONE_OUT else no_slice,
     )
     aggregator.bond()
     reference = _trainer(workspace, wallets["owner"], owner_task, task, "owner", Conduct())
@@ -168,14 +173,27 @@ def _rules(
         seed=settings.seed,
         plan=PLANS[settings.data],
     )
+    if settings.strict:
+        terms = replace(terms, strictness="strict")
+    if settings.worth == LEAVE_ONE_OUT:
+        root = _book(settings, wallets, owner_task.train_data()).root
+        terms = replace(
+            terms,
+            worth=replace(terms.worth, kind=LEAVE_ONE_OUT, validation_root=root, validation_slices=settings.rounds),
+        )
     return draft_spec(
-        replace(terms, strictness="strict") if settings.strict else terms,
+        terms,
         owner_task,
         owner=wallets["owner"].address,
         aggregators=[party(wallets["aggregator"])],
         auditors=[party(wallets["auditor"])],
         reference=party(wallets["owner"]),
     )
+
+
+def _book(settings: Settings, wallets: dict[str, Signer], rows: Labelled) -> ValidationBook:
+    """The owner's validation rows: its root rows, which nobody trains on when worth is evaluated."""
+    return ValidationBook(rows, secret=wallets["owner"].derive(b"validation"), slices=settings.rounds)
 
 
 def _members(
