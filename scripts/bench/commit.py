@@ -16,8 +16,8 @@ import numpy as np
 from scripts.bench.harness import Row, at_most, cpu_time, peak_memory_bytes
 from zk import aggregate_proof, curve, fast_engine, generators, knowledge, mcl, pedersen
 from zk.aggregate_proof import SumClaim
-from zk.engine import SlowEngine
 from zk.bounds import check_aggregate, check_weights
+from zk.engine import SlowEngine
 from zk.generators import CHUNK, Generators
 from zk.pedersen import Commitment
 from zk.transcript import Binding
