@@ -255,7 +255,17 @@ def _disk_memory(model: ModelSpec, bits: int, count: int) -> int:
             lambda i: decode_update(store.get(cids[i], max_bytes=length), model=model, bits=bits),
             size=model.size, bits=bits,
         )  # fmt: skip
-        return peak_memory_bytes()
+        return _own_peak_bytes()
+
+
+def _own_peak_bytes() -> int:
+    """Peak resident memory of this program alone: Linux' ru_maxrss keeps the parent's figure across fork and exec."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return peak_memory_bytes()
 
 
 
