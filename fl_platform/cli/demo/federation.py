@@ -132,7 +132,32 @@ def gather(workspace: Workspace, settings: Settings, wallets: dict[str, Signer],
     money_needed = {"owner": POT * settings.rounds, "aggregator": BOND}
     for name, signer in wallets.items():
         workspace.fund(signer, tokens=money_needed.get(name, STAKE if name.startswith("trainer") else 0))
-    federation = federate(
+    federation = _deal(settings)
+    owner_task = DataTask(federation.factory, federation.root, federation.test)
+    spec, initial = _rules(workspace, settings, wallets, owner_task)
+    task = Owner(contracts=workspace.contracts(wallets["owner"]), store=workspace.store).open(spec, initial)
+    cast = _seat(workspace, settings, wallets, federation, task=task, spec=spec, watch=watch)
+    for member in cast.members:
+        member.trainer.join()
+    cast.aggregator.bond()
+    return cast
+
+
+def reopen(workspace: Workspace, settings: Settings, earlier: Cast) -> Cast:
+    """Seat everybody again in a folder that is open anew: what processes do that are started again."""
+    return _seat(
+        workspace,
+        settings,
+        earlier.wallets,
+        earlier.federation,
+        task=earlier.task,
+        spec=earlier.spec,
+        watch=lambda _: None,
+    )
+
+
+def _deal(settings: Settings) -> Federation:
+    return federate(
         load_split(settings.data, folder=settings.mnist, seed=settings.seed),
         model=DEFAULT_MODEL[settings.data],
         parties=settings.trainers,
@@ -140,12 +165,19 @@ def gather(workspace: Workspace, settings: Settings, wallets: dict[str, Signer],
         root_rows=ROOT_ROWS[settings.data],
         seed=settings.seed,
     )
-    owner_task = DataTask(federation.factory, federation.root, federation.test)
-    spec, initial = _rules(workspace, settings, wallets, owner_task)
-    task = Owner(contracts=workspace.contracts(wallets["owner"]), store=workspace.store).open(spec, initial)
-    members = _members(workspace, settings, wallets, federation.parties, task)
-    for member in members:
-        member.trainer.join()
+
+
+def _seat(
+    workspace: Workspace,
+    settings: Settings,
+    wallets: dict[str, Signer],
+    federation: Federation,
+    *,
+    task: int,
+    spec: TaskSpec,
+    watch: Watch,
+) -> Cast:
+    book = _book(settings, wallets, federation.root)
     aggregator = Aggregator(
         reader=workspace.reader(task),
         contracts=workspace.contracts(wallets["aggregator"]),
@@ -153,9 +185,10 @@ def gather(workspace: Workspace, settings: Settings, wallets: dict[str, Signer],
         workdir=workspace.role_folder("aggregator"),
         wait_until=workspace.chain.wait_until,
         watch=watch,
-        reveal_slice=_book(settings, wallets, federation.root).reveal if settings.worth == LEAVE_ONE_OUT else no_slice,
+        reveal_slice=book.reveal if settings.worth == LEAVE_ONE_OUT else no_slice,
     )
-    aggregator.bond()
+    members = _members(workspace, settings, wallets, federation.parties, task)
+    owner_task = DataTask(federation.factory, federation.root, federation.test)
     reference = _trainer(workspace, wallets["owner"], owner_task, task, "owner", Conduct())
     return Cast(task, spec, federation, members, reference, aggregator, wallets)
 
