@@ -1,31 +1,61 @@
-"""`fl-platform`: global options, the list of commands, and how errors reach a person."""
+"""`fl-platform`: global options, the list of commands, and how errors reach a person and the calling program."""
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
+import os
+import signal
 import sys
+import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
+from fl_platform.cli.common import Options
 from fl_platform.errors import FLError
-
-COMMANDS = {
-    "demo": "fl_platform.cli.demo.command:demo",
-    "audit": "fl_platform.cli.audit:audit",
-}
 
 
 @dataclass(frozen=True)
-class Options:
-    """What every command is given."""
+class Lazy:
+    """A command by where it is written; its module is imported when it is run."""
 
-    workdir: Path
-    network: str
-    store: str  # "" is the workdir's own folder
-    password_file: Path | None
+    where: str  # module:attribute
+    about: str  # first line of its help, repeated here so that the list needs no import
+
+
+COMMANDS = {
+    "demo": Lazy("fl_platform.cli.demo.command:demo", "Run a whole paid, audited training on this machine."),
+    "deploy": Lazy("fl_platform.cli.deploy:deploy", "Put the contracts on a chain, or take over a deployment file."),
+    "wallet": Lazy("fl_platform.cli.wallet:wallet", "Make, list, show and fund wallets."),
+    "task": Lazy("fl_platform.cli.task:task", "Open, list, show and close paid tasks."),
+    "trainer": Lazy("fl_platform.cli.trainer:trainer", "Join a task with a stake, train, and leave."),
+    "aggregator": Lazy("fl_platform.cli.aggregator:aggregator", "Collect, judge and seal rounds for a fee."),
+    "rewards": Lazy("fl_platform.cli.rewards:rewards", "Show, claim and withdraw what was earned."),
+    "reputation": Lazy("fl_platform.cli.reputation:reputation", "Show and record trainers' reputations."),
+    "audit": Lazy("fl_platform.cli.audit:audit", "Recompute a task from chain and store alone."),
+    "why": Lazy("fl_platform.cli.why:why", "Explain in words what became of somebody's work and money."),
+}
+
+# Documented in --help and docs/CLI.md; a test holds every error class against it.
+EXIT_CODES = {
+    0: "done; an audit found everything equal",
+    1: "a bug in this program: please report it (-v shows where)",
+    2: "usage: the command line is wrong",
+    3: "an audit found everything equal, but could not check all of it",
+    4: "integrity: an audit found a difference, or something is missing, damaged or full",
+    5: "configuration: a wrong option, file, wallet, password, task or network",
+    6: "transport: a chain, store or process does not answer; run again",
+    7: "a peer's input was refused",
+    8: "the chain refused the call",
+    130: "interrupted (Ctrl-C or SIGTERM); run again, nothing is done twice",
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
 
 
 class LazyGroup(click.Group):
@@ -37,28 +67,97 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
+        module, _, name = COMMANDS[cmd_name].where.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.about) for name, lazy in COMMANDS.items()])
 
-@click.group(cls=LazyGroup)
-@click.option("--workdir", type=click.Path(path_type=Path, file_okay=False), default=Path("fl-workspace"))
-@click.option("--network", default="embedded", show_default=True)
-@click.option("--store", default="", help="Default: the workdir's own folder.")
-@click.option("--password-file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("-v", "--verbose", count=True)
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}; the commands are {', '.join(COMMANDS)}.")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"max_content_width": 110})
+@click.option(
+    "--workdir", type=click.Path(path_type=Path, file_okay=False), default=Path("fl-workspace"), show_default=True,
+    envvar="FL_PLATFORM_WORKDIR", help="Folder of wallets, store, chain and journals.",
+)  # fmt: skip
+@click.option(
+    "--network", default="embedded", show_default=True, envvar="FL_PLATFORM_NETWORK", metavar="NAME|URL",
+    help="embedded, anvil, ganache, sepolia, or the URL of an RPC end point.",
+)  # fmt: skip
+@click.option(
+    "--store", default="disk", show_default=True, envvar="FL_PLATFORM_STORE", metavar="WHERE",
+    help="disk (in the workdir), disk:FOLDER, ipfs, kubo:URL or gateway:URL.",
+)  # fmt: skip
+@click.option(
+    "--password-file", type=click.Path(path_type=Path, dir_okay=False), envvar="FL_PLATFORM_PASSWORD_FILE",
+    help="File whose first line is the wallets' password; else FL_PLATFORM_PASSWORD, else a prompt.",
+)  # fmt: skip
+@click.option("-v", "--verbose", count=True, help="Log what is done; twice for details. Errors show where they arose.")
+@click.version_option(package_name="fl-platform", prog_name="fl-platform")
 @click.pass_context
 def cli(ctx: click.Context, workdir: Path, network: str, store: str, password_file: Path | None, verbose: int) -> None:
-    """Federated learning among parties who do not trust each other."""
-    logging.basicConfig(level=logging.WARNING - 10 * min(verbose, 2))
-    ctx.obj = Options(workdir, network, store, password_file)
+    """Federated learning among parties who do not trust each other: paid, audited, recomputable."""
+    _log(verbose)
+    ctx.obj = Options(workdir, network, "" if store == "disk" else store, password_file, verbose)
 
 
 def main() -> None:
-    """Run the command line; print our own errors in one line and leave with their exit code."""
+    """Run the command line of this process and leave with its exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors are printed in one line on standard error."""
     try:
-        cli(standalone_mode=True)
-    except FLError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        result: Any = cli.main(list(arguments), prog_name="fl-platform", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; run the same command again, nothing is done twice", err=True)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone; nothing to tell it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        text, code = explain(error)
+        if logging.getLogger("fl_platform").isEnabledFor(logging.INFO):
+            traceback.print_exc()
+        click.echo(f"error: {text}", err=True)
+        return code
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return what to tell a person about an error, and the exit code."""
+    if isinstance(error, FLError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return f"no room left for {error.filename or 'a file'}; nothing was lost: free space and run again", 4
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot use {error.filename}: {error.strerror}; mend the path or its permissions", 5
+    return f"this is a bug: {type(error).__name__}: {error}; run again with -v and report what it prints", 1
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _log(verbose: int) -> None:
+    """Log to standard error: our own lines from INFO with -v, from DEBUG with -vv; others' from WARNING."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("fl_platform").setLevel(max(logging.DEBUG, logging.WARNING - 10 * verbose))
+
+
+__all__ = ["COMMANDS", "EXIT_CODES", "Options", "cli", "explain", "main", "run"]

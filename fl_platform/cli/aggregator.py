@@ -1,0 +1,240 @@
+"""`fl-platform aggregator`: lock a bond, work through a task's rounds, take over from somebody late, and leave."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fl_platform.cli.common import (
+    Options,
+    Session,
+    forward_option,
+    hexed,
+    json_option,
+    signing,
+    task_argument,
+    tokens,
+    wallet_option,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fl_platform.cli.show import Bar
+    from fl_platform.roles.aggregator import Aggregator, SealedRound, Transport, Watch
+
+_SOCKET = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group()
+def aggregator() -> None:
+    """Collect, judge and seal rounds for a fee."""
+
+
+@aggregator.command()
+@task_argument
+@wallet_option
+@json_option
+@click.pass_obj
+def bond(options: Options, task: int, wallet: str | None, json_file: Path | None) -> None:
+    """Lock the bond that this aggregator loses when it is late or wrong."""
+    from fl_platform.cli.show import console
+    from fl_platform.roles import membership
+
+    with signing(options, wallet) as own:
+        done = membership.bond(own.workspace.reader(task), own.contracts)
+        locked = own.contracts.member(task, own.signer.address).stake
+    how = "is bonded now" if done else "was bonded before"
+    console(json_file).print(f"{own.name} {how} in task {task} with {tokens(locked)} tokens")
+    write_json(
+        json_file, {"task": task, "aggregator": hexed(own.signer.address), "bond_wei": locked, "bonded_now": done}
+    )
+
+
+@aggregator.command()
+@task_argument
+@wallet_option
+@click.option(
+    "--rounds", type=click.IntRange(1), help="Stop after so many sealed rounds. Default: when the task is done."
+)
+@click.option(
+    "--trainers-sockets", type=_FOLDER, help="Folder of resident trainers' sockets on this machine. The default way."
+)
+@click.option(
+    "--local", is_flag=True, help="Run the trainers of all wallets of this folder in this process (rehearsals)."
+)
+@click.option(
+    "--flower", "desk", type=_SOCKET, help="Serve a desk at this socket for the ServerApp of a Flower SuperLink."
+)
+@click.option(
+    "--reference-binding", metavar="CID", help="With --flower: the owner's binding, from `trainer join --reference`."
+)
+@click.option(
+    "--timeout", type=click.FloatRange(1.0), default=3600.0, show_default=True, help="Seconds a trainer may take."
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(0.0),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for trainers to appear.",
+)
+@click.option("--data-seed", default=0, show_default=True, help="With --local: how the public data set is dealt.")
+@click.option(
+    "--mnist",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="With --local: folder of MNIST's idx files.",
+)
+@json_option
+@click.pass_obj
+def run(
+    options: Options, /, task: int, wallet: str | None, rounds: int | None, json_file: Path | None, **ways: Any
+) -> None:
+    """Work through a task's rounds: ask for updates, put the roster on chain, judge, seal.
+
+    Killed at any point and started again, it does nothing twice. Trainers are reached through their sockets, or over
+    Flower with --flower, or run in this process with --local.
+    """
+    from fl_platform.cli.show import bar, console
+
+    out = console(json_file)
+    if sum(map(bool, (ways["trainers_sockets"], ways["local"], ways["desk"]))) > 1:
+        raise click.UsageError("choose one of --trainers-sockets, --local and --flower")
+    with signing(options, wallet) as own, contextlib.ExitStack() as stack:
+        reader = own.workspace.reader(task)
+        left = reader.spec.money.rounds - reader.history().head.round
+        transport = stack.enter_context(_transport(options, own, task, ways, out))
+        progress = stack.enter_context(bar("starting", min(left, rounds or left)))
+        working = make_aggregator(own, task, watch=_watch(progress))
+        sealed: list[SealedRound] = []
+        while rounds is None or len(sealed) < rounds:
+            done = working.run(transport, rounds=1)
+            if not done:
+                break
+            sealed += done
+            progress.at(len(sealed))
+            progress.say(_line(done[0]))
+        state = reader.history().head.phase.name.lower()
+    out.print(f"task {task}: {len(sealed)} rounds sealed, the task is {state}")
+    write_json(json_file, {"task": task, "state": state, "sealed": [_sealed(item) for item in sealed]})
+
+
+def make_aggregator(own: Session, task: int, *, watch: Watch) -> Aggregator:
+    """Return the aggregator of the session's wallet. Raises ConfigError without a bond."""
+    from fl_platform.errors import ConfigError
+    from fl_platform.roles.aggregator import Aggregator
+    from fl_platform.roles.workspace import reveal_key
+
+    workspace = own.workspace
+    reader = workspace.reader(task)
+    if own.signer.address not in reader.history().bonded:
+        raise ConfigError(f"{own.name} has no bond in task {task}: `fl-platform aggregator bond {task}` first")
+    return Aggregator(
+        reader=reader,
+        contracts=own.contracts,
+        reveal_key=reveal_key(own.signer),
+        workdir=workspace.role_folder(own.name),
+        wait_until=workspace.chain.wait_until,
+        watch=watch,
+    )
+
+
+@contextlib.contextmanager
+def _transport(options: Options, own: Session, task: int, ways: dict[str, Any], out: Console) -> Iterator[Transport]:
+    """Open the chosen way to the trainers."""
+    reader = own.workspace.reader(task)
+    if ways["local"]:
+        from fl_platform.chain import wallets
+        from fl_platform.roles.crew import local_crew
+        from fl_platform.roles.lessons import Lesson
+        from fl_platform.roles.transport import LocalTransport
+
+        names = {info.name: info.address for info in wallets.listed(options.workdir / "wallets")}
+        lesson = Lesson("", seed=ways["data_seed"], folder=ways["mnist"])
+        yield LocalTransport(local_crew(own.workspace, names, task, lesson))
+    elif ways["desk"]:
+        from fl_platform.flower.counter import open_counter
+
+        with open_counter(
+            reader, ways["desk"], reference=ways["reference_binding"], timeout_s=int(ways["timeout"])
+        ) as counter:
+            out.print(
+                f"the desk is at {counter.socket}; start the courier on your SuperLink:\n  {counter.command}",
+                markup=False,
+            )
+            yield counter.desk
+    else:
+        from fl_platform.flower.direct import SocketTransport
+        from fl_platform.roles.crew import socket_folder
+
+        folder = ways["trainers_sockets"] or socket_folder(own.workspace, task)
+        anchored = 1 if any(reader.spec.reference.address) else 0
+        yield SocketTransport(
+            folder,
+            expected=lambda: len(reader.history().members) + anchored,
+            timeout_s=ways["timeout"],
+            patience_s=ways["patience"],
+        )
+
+
+def _watch(progress: Bar) -> Callable[[Any], None]:
+    return lambda step: progress.at_text(f"round {step.round}: {step.step} ({step.detail})")
+
+
+def _line(sealed: SealedRound) -> str:
+    verdicts = [verdict.code for verdict in sealed.bundle.verdicts]
+    others = sorted({code for code in verdicts if code not in ("admitted", "reference")})
+    rest = "; ".join(f"{verdicts.count(code)} {code}" for code in others)
+    return f"round {sealed.bundle.round} sealed: {verdicts.count('admitted')} in the sum{'; ' + rest if rest else ''}"
+
+
+def _sealed(item: SealedRound) -> dict[str, Any]:
+    return {
+        "round": item.bundle.round,
+        "bundle": hexed(item.digest),
+        "model": hexed(item.bundle.after.model),
+        "verdicts": {hexed(verdict.trainer): verdict.code for verdict in item.bundle.verdicts},
+    }
+
+
+@aggregator.command()
+@task_argument
+@wallet_option
+@forward_option
+@json_option
+@click.pass_obj
+def advance(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
+    """After a missed deadline: cut the late one's bond and hand over to the next, or end the task. Anyone may."""
+    from fl_platform.cli.show import console
+
+    with signing(options, wallet) as own:
+        if fast_forward and own.workspace.chain.local:
+            own.workspace.chain.wait_until(own.contracts.window(task)[1])
+        own.contracts.advance(task)
+        head = own.contracts.head(task)
+    console(json_file).print(
+        f"task {task}, round {head.round}: {head.phase.name.lower()}, aggregator {hexed(head.aggregator)}"
+    )
+    write_json(json_file, {
+        "task": task, "round": head.round, "state": head.phase.name.lower(), "aggregator": hexed(head.aggregator),
+    })  # fmt: skip
+
+
+@aggregator.command()
+@task_argument
+@wallet_option
+@forward_option
+@json_option
+@click.pass_obj
+def leave(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
+    """Ask for the bond; when unbonding is over, the same command pays it out."""
+    from fl_platform.cli.trainer import depart
+
+    with signing(options, wallet) as own:
+        depart(own, task, forward=fast_forward, json_file=json_file)

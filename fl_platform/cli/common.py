@@ -1,0 +1,217 @@
+"""What commands share: the global options, how a folder is opened, and the words that become values.
+
+Imports nothing heavy: `fl-platform --help` and every group's `--help` must start without torch, web3 or Flower.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from fl_platform.roles.amounts import TOKEN, tokens
+
+if TYPE_CHECKING:
+    from fl_platform.chain.contracts import Contracts
+    from fl_platform.chain.signer import Signer
+    from fl_platform.roles.workspace import Workspace
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every command is given."""
+
+    workdir: Path
+    network: str
+    store: str  # "" is the workdir's own folder
+    password_file: Path | None
+    verbose: int = 0
+
+
+@dataclass(frozen=True)
+class Session:
+    """A folder opened with one wallet unlocked."""
+
+    workspace: Workspace
+    name: str  # of the wallet
+    signer: Signer
+
+    @property
+    def contracts(self) -> Contracts:
+        """The platform's contracts for this wallet."""
+        return self.workspace.contracts(self.signer)
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def reading(options: Options, *, verify: bool = False) -> Iterator[Workspace]:
+    """Open the folder to read: no wallet, no journal."""
+    with _workspace(options, password=None, journal=None, verify=verify) as workspace:
+        yield workspace
+
+
+@contextlib.contextmanager
+def signing(options: Options, wallet: str | None, *, sends: bool = True) -> Iterator[Session]:
+    """Open the folder with one wallet unlocked; if it `sends` transactions, its journal is held meanwhile."""
+    name = pick_wallet(options, wallet)
+    journal = name if sends else None
+    with _workspace(options, password=password(options), journal=journal, verify=False) as workspace:
+        yield Session(workspace, name, workspace.signer(name))
+
+
+def _workspace(options: Options, *, password: str | None, journal: str | None, verify: bool) -> Workspace:
+    from fl_platform.config import resolve
+    from fl_platform.roles.workspace import Workspace, environment
+    from fl_platform.store.opening import open_store
+
+    network = resolve(options.network, environment())
+    store = None if options.store in ("", "disk") else open_store(options.store)
+    return Workspace(options.workdir, network, store=store, password=password, journal=journal, verify=verify)
+
+
+def pick_wallet(options: Options, name: str | None) -> str:
+    """Return the wallet to use: the one named, else the only one there is. Raises WalletError."""
+    from fl_platform.chain import wallets
+    from fl_platform.errors import WalletError
+
+    if name is not None:
+        if not wallets.NAME.fullmatch(name):
+            raise WalletError(f"{name!r} is no wallet's name; `fl-platform wallet list` shows those there are")
+        return name
+    found = [info.name for info in wallets.listed(options.workdir / "wallets")]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise WalletError(f"there is no wallet in {options.workdir}; make one with `fl-platform wallet new NAME`")
+    raise WalletError(f"{options.workdir} has several wallets; say which one with --wallet: {', '.join(found)}")
+
+
+def password(options: Options, *, new: bool = False) -> str:
+    """Return the wallets' password from file, environment or prompt. Raises WalletError where nobody can be asked."""
+    from fl_platform.chain import wallets
+    from fl_platform.errors import WalletError
+    from fl_platform.roles.workspace import environment
+
+    found = wallets.password_from(environment(), options.password_file)
+    if found is None:
+        if not sys.stdin.isatty():
+            raise WalletError(
+                f"no password: give --password-file, set {wallets.PASSWORD_VARIABLE}, or run this in a terminal"
+            )
+        found = str(click.prompt("Password of the wallets", hide_input=True, confirmation_prompt=new, err=True))
+    return found
+
+
+def address_of(options: Options, text: str) -> bytes:
+    """Return the address that a person wrote: 0x and 40 digits, or the name of a wallet here. Raises WalletError."""
+    from fl_platform.chain import wallets
+    from fl_platform.errors import WalletError
+
+    if re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
+        return bytes.fromhex(text[2:])
+    for info in wallets.listed(options.workdir / "wallets"):
+        if info.name == text:
+            return info.address
+    raise WalletError(
+        f"{text!r} is neither an address (0x and 40 hexadecimal digits) nor a wallet in {options.workdir}"
+    )
+
+
+def wait_to_stop(finished: Callable[[], bool], *, every_s: float = 2.0) -> None:
+    """Return when `finished()` says so; asked every few seconds. Ctrl-C and SIGTERM end the wait, too."""
+    pause = threading.Event()
+    while not finished():
+        pause.wait(every_s)
+
+
+# --- words to values --------------------------------------------------------------------------------------------------
+
+
+def wei_of(value: Any) -> int:
+    """Return wei from tokens with at most 18 decimals ("12.5") or exact wei ("12500wei"). Raises BadParameter."""
+    if isinstance(value, int):
+        return value
+    text = str(value).strip()
+    try:
+        wei = Decimal(text[:-3]) if text.endswith("wei") else Decimal(text) * TOKEN
+    except InvalidOperation as error:
+        raise click.BadParameter(f"{text!r} is no amount; write tokens, as in 12.5, or wei, as in 12500wei") from error
+    if not wei.is_finite() or not 0 <= wei < 2**80 or wei != int(wei):
+        raise click.BadParameter(f"{text!r}: at most 18 decimals, from 0 to {(2**80 - 1) // TOKEN:,} tokens")
+    return int(wei)
+
+
+def part_of(value: Any) -> tuple[int, int]:
+    """Return (index from 0, parts) from "3/8", the third hand of eight. Raises BadParameter."""
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", str(value))
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise click.BadParameter(f"{value!r} is no part; write 3/8 for the third of eight")
+    return int(found[1]) - 1, int(found[2])
+
+
+_JSON = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+json_option = click.option(
+    "--json", "json_file", type=_JSON, metavar="FILE", help="Write the report here, too; - is stdout."
+)
+wallet_option = click.option(
+    "--wallet", metavar="NAME", help="Which wallet signs; needed where the folder has several."
+)
+task_argument = click.argument("task", type=click.IntRange(1))
+forward_option = click.option(
+    "--fast-forward", is_flag=True, help="Local chains: move the clock on instead of waiting."
+)
+
+
+# --- reporting --------------------------------------------------------------------------------------------------------
+
+
+def write_json(file: Path | None, value: object) -> None:
+    """Write a report as JSON to a file (whole or not at all) or to standard output; None: nowhere."""
+    if file is None:
+        return
+    text = json.dumps(value, indent=1, sort_keys=True) + "\n"
+    if str(file) == "-":
+        click.echo(text, nl=False)
+        return
+    from fl_platform.roles.files import write_once
+
+    write_once(file, text.encode())
+    file.chmod(0o666 & ~_umask())
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def hexed(data: bytes) -> str:
+    """Show bytes as 0x..."""
+    return "0x" + data.hex()
+
+
+def moment(seconds: int | None) -> str:
+    """Show a block time in UTC."""
+    return "-" if not seconds else time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+__all__ = [
+    "TOKEN", "Options", "Session", "address_of", "forward_option", "hexed", "json_option", "moment", "part_of",
+    "password", "pick_wallet", "reading", "signing", "task_argument", "tokens", "wait_to_stop", "wallet_option", "wei_of",
+    "write_json",
+]  # fmt: skip

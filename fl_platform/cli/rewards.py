@@ -1,0 +1,124 @@
+"""`fl-platform rewards`: show, claim and withdraw what was earned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fl_platform.cli.common import (
+    Options,
+    Session,
+    address_of,
+    forward_option,
+    hexed,
+    json_option,
+    reading,
+    signing,
+    task_argument,
+    tokens,
+    wallet_option,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from fl_platform.roles.rewards import Paid
+
+
+@click.group()
+def rewards() -> None:
+    """Show, claim and withdraw what was earned."""
+
+
+@rewards.command()
+@task_argument
+@json_option
+@click.pass_obj
+def show(options: Options, task: int, json_file: Path | None) -> None:
+    """Show everybody's earnings in a task: sealed, final, claimed, withdrawn."""
+    from fl_platform.cli.show import console, table
+    from fl_platform.roles.rewards import rewards as read_rewards
+
+    with reading(options) as workspace:
+        found = read_rewards(workspace.reader(task), workspace.contracts(), now=workspace.chain.now())
+    out = console(json_file)
+    rows = [
+        (hexed(r.account), tokens(r.earned), tokens(r.claimable), tokens(r.claimed), tokens(r.credit),
+         tokens(r.withdrawn), tokens(r.stake))
+        for r in found
+    ]  # fmt: skip
+    headings = ("account", "earned", "claimable", "claimed", "credit", "withdrawn", "stake")
+    table(out, f"task {task}, tokens", headings, rows, right="|".join(headings[1:]))
+    if not any(r.claimable or r.credit for r in found):
+        out.print(
+            "nothing can be claimed or withdrawn now; claims open when a sealed round is past its challenge window"
+        )
+    write_json(json_file, [
+        {"account": hexed(r.account), "earned_wei": r.earned, "final_wei": r.final, "claimable_wei": r.claimable,
+         "claimed_wei": r.claimed, "credit_wei": r.credit, "withdrawn_wei": r.withdrawn, "stake_wei": r.stake,
+         "score": r.score}
+        for r in found
+    ])  # fmt: skip
+
+
+@rewards.command()
+@task_argument
+@wallet_option
+@click.option(
+    "--for",
+    "accounts",
+    multiple=True,
+    metavar="ADDRESS|NAME",
+    help="For whom; anyone may claim for anyone. Default: your wallet.",
+)
+@click.option("--all", "everybody", is_flag=True, help="For everybody who has earned something.")
+@click.option("--withdraw", is_flag=True, help="Pay it out to the wallets, too.")
+@click.option("--roster", metavar="CID", help="Of the roster document, to claim a compensated round's pot.")
+@forward_option
+@json_option
+@click.pass_obj
+def claim(
+    options: Options, task: int, wallet: str | None, accounts: tuple[str, ...], everybody: bool, withdraw: bool,
+    roster: str | None, fast_forward: bool, json_file: Path | None,
+) -> None:  # fmt: skip
+    """Claim what final rounds have earned, and withdraw it."""
+    from fl_platform.cli.show import console, table, working
+
+    chosen = [address_of(options, text) for text in accounts]
+    with signing(options, wallet) as own, working("claiming"):
+        paid = _claim(own, task, chosen, everybody=everybody, withdraw=withdraw, roster=roster, forward=fast_forward)
+    out = console(json_file)
+    rows = [(hexed(item.account), tokens(item.claimed), tokens(item.withdrawn)) for item in paid]
+    table(
+        out, f"task {task}, tokens", ("account", "claimed now", "paid out now"), rows, right="claimed now|paid out now"
+    )
+    write_json(json_file, [
+        {"account": hexed(item.account), "claimed_wei": item.claimed, "withdrawn_wei": item.withdrawn} for item in paid
+    ])  # fmt: skip
+
+
+def _claim(
+    own: Session,
+    task: int,
+    accounts: list[bytes],
+    *,
+    everybody: bool,
+    withdraw: bool,
+    roster: str | None,
+    forward: bool,
+) -> tuple[Paid, ...]:
+    from fl_platform.roles import rewards as logic
+
+    chain, reader = own.workspace.chain, own.workspace.reader(task)
+    if roster is not None:
+        document = logic.roster_document(reader, roster)
+        return logic.compensate(
+            reader, own.contracts, accounts or [own.signer.address], roster=document, withdraw=withdraw
+        )
+    if forward and chain.local:
+        chain.wait_until(logic.all_final_at(reader))
+    now = chain.now()
+    if everybody:
+        accounts = [leaf.trainer for leaf in logic.final_bundle(reader, now=now).after.standings if leaf.earned]
+    return logic.claim(reader, own.contracts, accounts or [own.signer.address], now=now, withdraw=withdraw)

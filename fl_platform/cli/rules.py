@@ -1,0 +1,66 @@
+"""A task as it is shown: its frozen rules, and where it stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fl_platform.cli.common import hexed, tokens
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fl_platform.chain.history import TaskHistory
+    from fl_platform.protocol.spec import TaskSpec
+
+
+def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
+    """Print a task's frozen rules."""
+    from fl_platform.cli.show import pairs
+
+    money, rule, worth, windows = spec.money, spec.aggregation, spec.worth, spec.windows
+    robust = f"{rule.name}, withstands {rule.byzantine} hostile" if rule.byzantine else rule.name
+    alpha = f", alpha {worth.alpha_num}/{worth.alpha_den}" if worth.kind == "anchored" else ""
+    pairs(out, f"task {number}: {spec.title}", [
+        ("rules", hexed(spec.digest)),
+        ("owner", hexed(spec.owner)),
+        ("model", f"{spec.model.name}, {spec.model.size:,} parameters"),
+        ("training", f"{spec.local_epochs} epochs, batches of {spec.batch_size}, "
+                     f"step {spec.learning_rate_ppm / 1e6:g}"),
+        ("codec", f"int{spec.codec.bits}, {spec.codec.rounding} rounding"),
+        ("sum", robust),
+        ("worth", f"{worth.kind}{alpha}, {worth.base_bps / 100:g} % by stake"),
+        ("reveal", spec.strictness),
+        ("money", f"{money.rounds} rounds of {tokens(money.pot)} = {tokens(money.pot * money.rounds)} tokens, "
+                  f"fee {money.fee_bps / 100:g} %"),
+        ("locked by", f"trainers {tokens(money.stake)}, aggregators {tokens(money.bond)} tokens"),
+        ("windows", f"roster {windows.min_round}-{windows.roster} s, force {windows.force} s, "
+                    f"reveal {windows.reveal} s, seal {windows.seal} s, challenge {windows.challenge} s, unbonding {windows.unbonding} s"),
+        ("aggregators", "\n".join(hexed(party.address) for party in spec.aggregators)),
+        ("auditors", "\n".join(hexed(party.address) for party in spec.auditors) or "none named"),
+    ])  # fmt: skip
+
+
+def rules(spec: TaskSpec) -> dict[str, Any]:
+    """Return the frozen rules for `--json`."""
+    from fl_platform.protocol.spec import to_json
+
+    return {"digest": hexed(spec.digest), "bounty_wei": spec.money.pot * spec.money.rounds, "rules": to_json(spec)}
+
+
+def phase(history: TaskHistory) -> str:
+    """Say in a word where a task stands."""
+    return "closed" if history.head.closed else history.head.phase.name.lower()
+
+
+def summary(history: TaskHistory) -> dict[str, Any]:
+    """Return where a task stands for `--json`."""
+    return {
+        "task": history.task,
+        "state": phase(history),
+        "round": history.head.round,
+        "rounds": history.opened.rounds,
+        "pot_wei": history.opened.pot,
+        "owner": hexed(history.opened.owner),
+        "aggregator": hexed(history.head.aggregator),
+        "members": {hexed(address): stake for address, stake in history.members.items()},
+    }

@@ -1,0 +1,97 @@
+"""How reports look on a terminal: tables and progress by rich, on standard error when standard output is for JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+WIDE = 200  # columns
+FULL_ADDRESSES = 130  # columns from which tables show addresses whole; `--json` always does
+ADDRESS = re.compile(r"\b0x([0-9a-f]{6})[0-9a-f]{30}([0-9a-f]{4})\b")
+
+
+def console(json_file: Path | None = None) -> Console:
+    """Return where a person reads: standard output, or standard error when JSON goes to standard output."""
+    to_stdout = json_file is not None and str(json_file) == "-"
+    out = Console(stderr=to_stdout, highlight=False, soft_wrap=True)
+    if not out.is_terminal:
+        out.width = WIDE  # a file or a pipe: nothing is cut
+    return out
+
+
+def table(out: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "") -> None:
+    """Print a table; `right` names the headings of numbers, separated by |."""
+    numbers = set(right.split("|"))
+    narrow = out.width < FULL_ADDRESSES
+    made = Table(title=escape(title) or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        if heading in numbers:
+            made.add_column(heading, justify="right", no_wrap=True)
+        else:
+            made.add_column(heading, overflow="fold")
+    for row in rows:
+        made.add_row(*(escape(ADDRESS.sub(r"0x\1…\2", cell) if narrow else cell) for cell in row))
+    out.print(made, soft_wrap=False)
+
+
+def pairs(out: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, a line each and never wrapped: values are there to be copied."""
+    if title:
+        out.print(title, style="italic", markup=False)
+    width = max((len(name) for name, _ in rows), default=0) + 2
+    for name, value in rows:
+        first, *more = value.split("\n")
+        out.print(f"[bold]{name:<{width}}[/bold]{escape(first)}")
+        for line in more:
+            out.print(" " * width + line, markup=False)
+
+
+@contextlib.contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show that something takes a while."""
+    with Console(stderr=True).status(text):
+        yield
+
+
+class Bar:
+    """A bar on standard error that counts steps."""
+
+    def __init__(self, progress: Progress, text: str, total: int | None) -> None:
+        self._progress, self._line = progress, progress.add_task(text, total=total)
+
+    def at(self, done: int) -> None:
+        """Set how far it is."""
+        self._progress.update(self._line, completed=done)
+
+    def of(self, total: int) -> None:
+        """Set how many steps there are."""
+        self._progress.update(self._line, total=total)
+
+    def at_text(self, text: str) -> None:
+        """Say what is being done."""
+        self._progress.update(self._line, description=escape(text))
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._progress.console.print(text, highlight=False, markup=False)
+
+
+@contextlib.contextmanager
+def bar(text: str, total: int | None) -> Iterator[Bar]:
+    """Show a progress bar while the block runs."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Bar(progress, text, total)

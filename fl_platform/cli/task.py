@@ -1,0 +1,242 @@
+"""`fl-platform task`: open, list, show and close paid tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fl_platform.cli.common import (
+    Options,
+    forward_option,
+    hexed,
+    json_option,
+    moment,
+    reading,
+    signing,
+    task_argument,
+    tokens,
+    wallet_option,
+    wei_of,
+    write_json,
+)
+from fl_platform.cli.rules import phase, rules, show_rules, summary
+
+if TYPE_CHECKING:
+    from fl_platform.cli.common import Session
+    from fl_platform.protocol.spec import Party
+    from fl_platform.roles.lessons import Lesson
+    from fl_platform.roles.offer import Offer
+
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@click.group()
+def task() -> None:
+    """Open, list, show and close paid tasks."""
+
+
+@task.command(name="open")
+@wallet_option
+@click.option("--title", default="", help="Shown to trainers. Default: the data set's name.")
+@click.option(
+    "--data", default="digits", show_default=True, help="digits, mnist, or module:NAME of your own LearningTask."
+)
+@click.option("--model", default="", help="Of a public data set, as in mnist-mlp. Default: its usual one.")
+@click.option("--data-seed", default=0, show_default=True, help="How the public data set is dealt; tell the trainers.")
+@click.option("--mnist", type=_FOLDER, help="Folder of MNIST's idx files.")
+@click.option(
+    "--trainers", type=click.IntRange(1, 100_000), default=8, show_default=True, help="How many are expected."
+)
+@click.option("--rounds", type=click.IntRange(1, 65_535), default=5, show_default=True)
+@click.option("--pot", type=wei_of, metavar="TOKENS", default="100", show_default=True, help="Bounty of one round.")
+@click.option("--stake", type=wei_of, metavar="TOKENS", help="Least stake of a trainer. Default: half a pot.")
+@click.option("--bond", type=wei_of, metavar="TOKENS", help="Least bond of an aggregator. Default: two pots.")
+@click.option(
+    "--fee-bps", type=click.IntRange(0, 10_000), default=500, show_default=True, help="Aggregator's part of each pot."
+)
+@click.option(
+    "--base-bps", type=click.IntRange(0, 10_000), default=0, show_default=True, help="Part of each pot paid by stake."
+)
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Local epochs. Default: what suits the data.")
+@click.option("--batch-size", type=click.IntRange(1, 65_536), help="Default: what suits the data.")
+@click.option(
+    "--learning-rate", type=click.FloatRange(0.0, 1_000.0, min_open=True), help="Default: what suits the data."
+)
+@click.option(
+    "--bits", type=click.Choice(["4", "8", "16"]), default="8", show_default=True, help="Of one number of an update."
+)
+@click.option(
+    "--byzantine", type=click.IntRange(0, 1_000), help="Hostile trainers to withstand; 0: plain mean. Default: up to 2."
+)
+@click.option("--strict", is_flag=True, help="Keys are revealed only after the roster is on chain.")
+@click.option("--worth", type=click.Choice(["anchored", "equal"]), default="anchored", show_default=True)
+@click.option(
+    "--alpha", metavar="FRACTION", help="Part of earlier rounds' directions taken out of the reference, as in 1/2."
+)
+@click.option(
+    "--aggregator", "aggregators", multiple=True, required=True, metavar="NAME|PARTY", help="In order of succession."
+)
+@click.option("--auditor", "auditors", multiple=True, metavar="NAME|PARTY", help="Gets a key to every update.")
+@click.option(
+    "--windows", type=click.Choice(["hourly", "minutes", "seconds"]), default="hourly", show_default=True,
+    help="Lengths of a round's intervals; seconds is for rehearsals.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Of the initial model.")
+@json_option
+@click.pass_obj
+def open_(options: Options, /, wallet: str | None, json_file: Path | None, **choices: Any) -> None:
+    """Freeze the rules, escrow the whole bounty and open a task, in one transaction.
+
+    A NAME is a wallet of this folder; a PARTY is what `fl-platform wallet show` prints on somebody else's machine.
+    """
+    from fl_platform.cli.show import console, working
+    from fl_platform.roles.lessons import Lesson, reference_rows
+    from fl_platform.roles.owner import Owner
+    from fl_platform.roles.workspace import party
+
+    out = console(json_file)
+    with signing(options, wallet) as own:
+        lesson = Lesson(
+            choices["data"], choices["model"], "iid", choices["trainers"], choices["data_seed"], choices["mnist"]
+        )
+        offer = _offer(own, lesson, choices)
+        with working("training once on the owner's rows, to measure the first round's scale"):
+            spec, initial = offer.draft(
+                reference_rows(lesson),
+                owner=party(own.signer),
+                aggregators=_parties(own, choices["aggregators"]),
+                auditors=_parties(own, choices["auditors"]),
+            )
+        with working("escrowing the bounty"):
+            number = Owner(contracts=own.contracts, store=own.workspace.store).open(spec, initial)
+        show_rules(out, number, spec)
+        out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next")
+        write_json(json_file, {"task": number, **rules(spec)})
+
+
+def _offer(own: Session, lesson: Lesson, choices: dict[str, Any]) -> Offer:
+    from fl_platform.learning.train import TrainPlan
+    from fl_platform.protocol.spec import Money
+    from fl_platform.roles.offer import Offer, alpha_of
+
+    pot, usual = choices["pot"], lesson.plan
+    return Offer(
+        title=choices["title"] or f"{lesson.data}, {choices['trainers']} trainers",
+        model_name=lesson.model_name,
+        money=Money(
+            token=own.contracts.faucet.address,
+            pot=pot,
+            rounds=choices["rounds"],
+            stake=(pot + 1) // 2 if choices["stake"] is None else choices["stake"],
+            bond=2 * pot if choices["bond"] is None else choices["bond"],
+            fee_bps=choices["fee_bps"],
+        ),
+        trainers=choices["trainers"],
+        plan=TrainPlan(
+            choices["epochs"] or usual.epochs,
+            choices["batch_size"] or usual.batch_size,
+            choices["learning_rate"] or usual.learning_rate,
+        ),
+        seed=choices["seed"],
+        byzantine=choices["byzantine"],
+        bits=int(choices["bits"]),
+        strict=choices["strict"],
+        worth=choices["worth"],
+        alpha=None if choices["alpha"] is None else alpha_of(choices["alpha"]),
+        base_bps=choices["base_bps"],
+        windows=choices["windows"],
+    )
+
+
+def _parties(own: Session, names: tuple[str, ...]) -> tuple[Party, ...]:
+    """Return parties from wallet names of this folder and from lines of `wallet show`."""
+    from fl_platform.roles.parties import parse_party
+    from fl_platform.roles.workspace import party
+
+    return tuple(parse_party(name) if ":" in name else party(own.workspace.signer(name)) for name in names)
+
+
+@task.command(name="list")
+@json_option
+@click.pass_obj
+def list_(options: Options, json_file: Path | None) -> None:
+    """List the tasks on the network."""
+    from fl_platform.cli.show import console, table
+
+    with reading(options) as workspace:
+        found = workspace.contracts().histories()
+    out = console(json_file)
+    rows = [
+        (str(h.task), phase(h), f"{h.head.round}/{h.opened.rounds}", str(len(h.members)), tokens(h.opened.pot),
+         hexed(h.opened.owner))
+        for h in found
+    ]  # fmt: skip
+    if rows:
+        table(out, "", ("task", "state", "rounds", "trainers", "pot", "owner"), rows, right="task|rounds|trainers|pot")
+    else:
+        out.print(f"no tasks on {options.network}; open one with `fl-platform task open`")
+    write_json(json_file, [summary(h) for h in found])
+
+
+@task.command()
+@task_argument
+@json_option
+@click.pass_obj
+def show(options: Options, task: int, json_file: Path | None) -> None:
+    """Show a task's frozen rules and where its rounds stand."""
+    from fl_platform.cli.show import console, table
+
+    out = console(json_file)
+    with reading(options) as workspace:
+        reader = workspace.reader(task)
+        history, spec, now = reader.history(), reader.spec, workspace.chain.now()
+        window = workspace.contracts().window(task)
+    show_rules(out, task, spec)
+    rounds: list[dict[str, Any]] = [
+        {
+            "round": record.number,
+            "state": history.state(record.number, now).name.lower(),
+            "receipts": record.roster.count if record.roster else None,
+            "forced": len(record.forced),
+            "sealed_at": record.seal.sealed_at if record.seal else None,
+            "final_at": history.final_at(record.number),
+            "bundle": hexed(record.seal.bundle) if record.seal else None,
+        }
+        for record in history.rounds
+    ]
+    out.print()
+    shown = [
+        (str(r["round"]), str(r["state"]), "-" if r["receipts"] is None else str(r["receipts"]),
+         moment(r["sealed_at"]), moment(r["final_at"]))
+        for r in rounds
+    ]  # fmt: skip
+    table(out, phase(history), ("round", "state", "receipts", "sealed", "final"), shown, right="round|receipts")
+    if window[1]:
+        out.print(f"next step: from {moment(window[0])} to {moment(window[1])}; block time is {moment(now)}")
+    whole = {**summary(history), **rules(spec), "now": now, "next_step": list(window), "rounds_so_far": rounds}
+    write_json(json_file, whole)
+
+
+@task.command()
+@task_argument
+@wallet_option
+@forward_option
+@json_option
+@click.pass_obj
+def close(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
+    """Close the books of a task that has ended: dust and unused pots go back to the owner. Anyone may."""
+    from fl_platform.cli.show import console
+    from fl_platform.roles.closing import close as close_books
+
+    with signing(options, wallet) as own:
+        reader = own.workspace.reader(task)
+        forward = own.workspace.chain.wait_until if fast_forward else None
+        closed = close_books(reader, own.contracts, now=own.workspace.chain.now(), forward=forward)
+    out = console(json_file)
+    out.print(
+        f"task {task} is closed; {tokens(closed.released)} tokens released to its owner, "
+        f"{tokens(closed.withdrawn)} paid out"
+    )
+    write_json(json_file, {"task": task, "released_wei": closed.released, "withdrawn_wei": closed.withdrawn})

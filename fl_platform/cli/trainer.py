@@ -1,0 +1,250 @@
+"""`fl-platform trainer`: join a task with a stake, train as a resident process, look after oneself, and leave."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fl_platform.cli.common import (
+    Options,
+    Session,
+    address_of,
+    forward_option,
+    hexed,
+    json_option,
+    moment,
+    part_of,
+    pick_wallet,
+    reading,
+    signing,
+    task_argument,
+    tokens,
+    wait_to_stop,
+    wallet_option,
+    wei_of,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from fl_platform.chain.binding import Binding
+    from fl_platform.roles.reading import TaskReader
+
+logger = logging.getLogger(__name__)
+_KEY = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@click.group()
+def trainer() -> None:
+    """Join a task with a stake, train, and leave."""
+
+
+@trainer.command()
+@task_argument
+@wallet_option
+@click.option(
+    "--stake", type=wei_of, metavar="TOKENS", help="At least the task's; more weighs more. Default: the least."
+)
+@click.option("--node-key", type=_KEY, help="Private key of your Flower SuperNode; made in the workdir if absent.")
+@click.option("--reference", is_flag=True, help="The owner's reference: locks nothing, only binds its node's key.")
+@json_option
+@click.pass_obj
+def join(
+    options: Options, task: int, wallet: str | None, stake: int | None, node_key: Path | None, reference: bool,
+    json_file: Path | None,
+) -> None:  # fmt: skip
+    """Lock a stake and become a trainer; wallet and Flower node key sign that they belong together."""
+    from fl_platform.cli.show import console
+    from fl_platform.roles import membership
+
+    out = console(json_file)
+    with signing(options, wallet) as own:
+        reader = own.workspace.reader(task)
+        binding = _binding(own, reader, node_key)
+        document = reader.store.put(binding.to_bytes())
+        joined = False if reference else membership.join(reader, own.contracts, stake=stake, binding=binding)
+        locked = own.contracts.member(task, own.signer.address).stake
+    if reference:
+        out.print(f"binding {document} is in the store: give it to `aggregator run --flower` as --reference-binding")
+    else:
+        how = "joined" if joined else "had joined before"
+        out.print(
+            f"{own.name} {how} task {task} with {tokens(locked)} tokens at stake; "
+            f"`fl-platform trainer run {task}` is next"
+        )
+    write_json(json_file, {
+        "task": task, "trainer": hexed(own.signer.address), "stake_wei": locked, "joined_now": joined,
+        "binding": str(document),
+    })  # fmt: skip
+
+
+def _binding(own: Session, reader: TaskReader, node_key: Path | None) -> Binding:
+    """Return the two-sided binding, with the node key that is there or a new one."""
+    from fl_platform.chain.binding import bind
+    from fl_platform.flower.keys import create_node_key, load_node_key
+
+    if node_key is None or not node_key.exists():
+        place = node_key or own.workspace.role_folder(own.name) / "node-key"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        node_key = create_node_key(place.parent, place.name).private
+    return bind(own.signer, load_node_key(node_key), domain=reader.domain, task=reader.task)
+
+
+@trainer.command()
+@task_argument
+@wallet_option
+@click.option(
+    "--data", default="", help="digits, mnist, or module:NAME of your own LearningTask. Default: by the task's model."
+)
+@click.option(
+    "--part", type=part_of, default="1/1", show_default=True, metavar="I/N", help="Your hand of a public data set."
+)
+@click.option("--partition", default="iid", show_default=True, help="How it is dealt: iid, 2-shard or dirichlet:ALPHA.")
+@click.option("--data-seed", default=0, show_default=True, help="Of the deal; the owner's.")
+@click.option("--mnist", type=_FOLDER, help="Folder of MNIST's idx files.")
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU if there is one."
+)
+@click.option("--socket", type=_KEY, help="Where orders come in; for your SuperNode. Default: in the workdir.")
+@click.option(
+    "--reference", is_flag=True, help="As the owner: compute the reference update that others are measured against."
+)
+@click.pass_obj
+def run(
+    options: Options, task: int, wallet: str | None, data: str, part: tuple[int, int], partition: str, data_seed: int,
+    mnist: Path | None, device: str, socket: Path | None, reference: bool,
+) -> None:  # fmt: skip
+    """Stay and train: answer the aggregator's orders until the task is over.
+
+    Orders come in through a Unix socket, from the ClientApp of your Flower SuperNode (start it with
+    --node-config 'trainer-socket="PATH"') or from an aggregator on the same machine. Wallet, rows and model stay in
+    this process.
+    """
+    from fl_platform.cli.show import console
+    from fl_platform.flower.direct import SUFFIX
+    from fl_platform.flower.resident import serve_trainer
+    from fl_platform.roles.crew import one_trainer, socket_folder
+    from fl_platform.roles.lessons import Lesson
+
+    with signing(options, wallet, sends=False) as own:
+        lesson = Lesson(data, "", partition, part[1], data_seed, mnist)
+        working = one_trainer(
+            own.workspace, own.name, task, lesson, index=None if reference else part[0], device=device
+        )
+        name = f"{own.name}.reference" if reference else own.name
+        path = socket or socket_folder(own.workspace, task) / f"{name}{SUFFIX}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with serve_trainer(working, path):
+            console().print(f"{name} answers orders for task {task} at {path}")
+            wait_to_stop(lambda: _over(own, task))
+        console().print(
+            f"task {task} is over: `fl-platform rewards claim {task} --withdraw` when its last round is final"
+        )
+
+
+def _over(own: Session, task: int) -> bool:
+    from fl_platform.errors import RetryError
+    from fl_platform.roles.membership import WORKING
+
+    try:
+        return own.contracts.head(task).phase not in WORKING
+    except RetryError as error:  # a resident process outlives a node's restart
+        logger.warning("%s", error)
+        return False
+
+
+@trainer.command()
+@task_argument
+@wallet_option
+@json_option
+@click.pass_obj
+def status(options: Options, task: int, wallet: str | None, json_file: Path | None) -> None:
+    """Show a trainer's place in a task, round by round."""
+    from fl_platform.cli.show import console, table
+    from fl_platform.roles.explain import explain
+    from fl_platform.roles.membership import signed_file
+
+    out = console(json_file)
+    name = pick_wallet(options, wallet)
+    with reading(options) as workspace:
+        found = explain(
+            workspace.reader(task), workspace.contracts(), address_of(options, name), now=workspace.chain.now()
+        )
+        signed = {s.round: signed_file(workspace.role_folder(name), task, s.round) for s in found.rounds}
+    rows = [
+        (str(story.round), story.state, "yes" if signed[story.round].exists() else "no",
+         "yes" if story.update else "no", story.verdict or "-", tokens(story.earned_by_score + story.earned_otherwise))
+        for story in found.rounds
+    ]  # fmt: skip
+    title = f"{name} in task {task}: {', '.join(found.parts) or 'no part in it'}"
+    table(out, title, ("round", "state", "signed", "on roster", "verdict", "earned"), rows, right="round|earned")
+    out.print(f"stake {tokens(found.stake)}, earned {tokens(found.earned)}, claimed {tokens(found.claimed)}, "
+              f"to withdraw {tokens(found.credit)} tokens")  # fmt: skip
+    for row, story in zip(rows, found.rounds, strict=True):
+        if row[2] == "yes" and not story.update and story.state == "rostered":
+            out.print(
+                f"the roster of round {story.round} leaves you out: "
+                f"`fl-platform trainer force {task} {story.round}` now"
+            )
+    write_json(json_file, {
+        "task": task, "trainer": hexed(found.account), "stake_wei": found.stake, "earned_wei": found.earned,
+        "claimed_wei": found.claimed, "credit_wei": found.credit,
+        "rounds": [
+            {"round": s.round, "state": s.state, "signed": signed[s.round].exists(), "rostered": bool(s.update),
+             "verdict": s.verdict, "earned_wei": s.earned_by_score + s.earned_otherwise}
+            for s in found.rounds
+        ],
+    })  # fmt: skip
+
+
+@trainer.command()
+@task_argument
+@click.argument("round_number", metavar="ROUND", type=click.IntRange(0))
+@wallet_option
+@click.pass_obj
+def force(options: Options, task: int, round_number: int, wallet: str | None) -> None:
+    """Put your own receipt of ROUND on chain, because the roster left it out (before the force window closes)."""
+    from fl_platform.cli.show import console
+    from fl_platform.roles.membership import force_include
+
+    with signing(options, wallet) as own:
+        force_include(own.contracts, own.workspace.role_folder(own.name), task, round_number)
+    console().print(f"the receipt of round {round_number} is on chain: the seal must give it a verdict")
+
+
+@trainer.command()
+@task_argument
+@wallet_option
+@forward_option
+@json_option
+@click.pass_obj
+def leave(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
+    """Ask for the stake; when unbonding is over, the same command pays it out."""
+    with signing(options, wallet) as own:
+        depart(own, task, forward=fast_forward, json_file=json_file)
+
+
+def depart(own: Session, task: int, *, forward: bool, json_file: Path | None) -> None:
+    """Leave a task as trainer or aggregator, and say how far it is."""
+    from fl_platform.cli.show import console
+    from fl_platform.roles.membership import leave as leave_task
+
+    chain, reader = own.workspace.chain, own.workspace.reader(task)
+    gone = leave_task(reader, own.contracts, now=chain.now())
+    if not gone.done and forward and chain.local:
+        chain.wait_until(gone.ready_at)
+        gone = leave_task(reader, own.contracts, now=chain.now())
+    out = console(json_file)
+    if gone.done:
+        out.print(f"{own.name} has nothing left in task {task}; {tokens(gone.returned)} tokens were paid to its wallet")
+    else:
+        out.print(
+            f"{tokens(gone.locked)} tokens are free at {moment(gone.ready_at)} (block time): run the same command then"
+        )
+    write_json(json_file, {
+        "task": task, "account": hexed(own.signer.address), "done": gone.done, "ready_at": gone.ready_at,
+        "returned_wei": gone.returned, "locked_wei": gone.locked,
+    })  # fmt: skip

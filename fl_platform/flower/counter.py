@@ -1,0 +1,56 @@
+"""The aggregator's desk opened for a SuperLink that somebody runs: its socket, its members, and the courier's app."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fl_platform.chain.binding import MAX_BINDING_BYTES, Binding
+from fl_platform.errors import ConfigError
+from fl_platform.flower.deployment import app_project
+from fl_platform.flower.desk import OrderDesk
+from fl_platform.flower.members import members_of
+from fl_platform.flower.resident import serve
+from fl_platform.flower.server_app import DESK_KEY
+from fl_platform.roles.reading import TaskReader
+from fl_platform.store.cid import Cid
+
+
+@dataclass(frozen=True)
+class Counter:
+    """An open desk."""
+
+    desk: OrderDesk  # a transport for `Aggregator.run`
+    socket: Path
+    command: str  # starts the courier's run on a SuperLink
+
+
+@contextlib.contextmanager
+def open_counter(reader: TaskReader, socket: Path, *, reference: str | None, timeout_s: int) -> Iterator[Counter]:
+    """Serve a desk at `socket` while the block runs; the courier's app is written beside it.
+
+    reference: CID of the binding of whoever signs row 0; an anchored task needs it.
+    Raises ConfigError (no reference, unusable path), CidInvalid, StoreMissing, DocumentInvalid.
+    """
+    if reference is None and any(reader.spec.reference.address):
+        raise ConfigError(
+            f"task {reader.task} is anchored: name its owner's binding with --reference-binding (the owner gets it "
+            f"from `fl-platform trainer join {reader.task} --reference`)"
+        )
+    bound = None
+    if reference is not None:
+        bound = Binding.from_bytes(reader.store.get(Cid.parse(reference), max_bytes=MAX_BINDING_BYTES))
+    desk = OrderDesk(timeout_s=timeout_s, members=lambda: members_of(reader, reference=bound))
+    path = socket.absolute()
+    app = path.parent / "courier"
+    app.mkdir(parents=True, exist_ok=True)
+    (app / "pyproject.toml").write_text(app_project(), encoding="utf-8")
+    server = serve(path, desk.handle, lock=contextlib.nullcontext())
+    try:
+        yield Counter(desk, path, f"flwr run {app} SUPERLINK --run-config '{DESK_KEY}={json.dumps(str(path))}'")
+    finally:
+        desk.close()
+        server.stop()

@@ -1,0 +1,81 @@
+"""The trainers of one folder: built from a wallet and rows, resident in their own processes or all in this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from fl_platform.chain.signer import Signer
+from fl_platform.errors import ConfigError
+from fl_platform.learning.task import LearningTask
+from fl_platform.roles.lessons import Lesson, data_of_model, hands, part, reference_rows
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.trainer import Trainer
+from fl_platform.roles.workspace import Workspace
+
+
+def lesson_for(reader: TaskReader, lesson: Lesson) -> Lesson:
+    """Fill in what the task's rules say: the model, and its data set where none was named."""
+    model = reader.spec.model.name
+    data = lesson.data or data_of_model(model)
+    return replace(lesson, data=data, model=model if data in ("digits", "mnist") else "")
+
+
+def one_trainer(
+    workspace: Workspace, name: str, task: int, lesson: Lesson, *, index: int | None, device: str = "auto"
+) -> Trainer:
+    """Return the trainer of wallet `name`; `index`: its hand of a public data set, None: the owner's reference rows.
+
+    Raises ConfigError when the wallet has no part in the task, and what reading the rows raises.
+    """
+    reader, signer = workspace.reader(task), workspace.signer(name)
+    if index is None and signer.address != reader.spec.reference.address:
+        raise ConfigError(f"0x{signer.address.hex()} does not sign the reference of task {task}: leave --reference out")
+    if index is not None and signer.address not in reader.history().members:
+        raise ConfigError(
+            f"0x{signer.address.hex()} is no trainer of task {task}: `fl-platform trainer join {task}` first"
+        )
+    full = lesson_for(reader, lesson)
+    rows = reference_rows(full) if index is None else part(full, index)
+    return _trainer(workspace, signer, rows, task, name, device)
+
+
+def local_crew(
+    workspace: Workspace, names: Mapping[str, bytes], task: int, lesson: Lesson, *, device: str = "auto"
+) -> tuple[Trainer, ...]:
+    """Return trainers for all wallets of this folder that are members, and the owner's reference if its wallet is here.
+
+    names: wallet -> address. Member i in the order of names gets hand i of the lesson, dealt to as many as there are.
+    Raises ConfigError when nobody of the task is here.
+    """
+    reader = workspace.reader(task)
+    members, reference = reader.history().members, reader.spec.reference.address
+    here = [name for name, address in sorted(names.items()) if address in members]
+    if not here:
+        raise ConfigError(f"no wallet of {workspace.root} is a trainer of task {task}; let them join first")
+    full = replace(lesson_for(reader, lesson), parts=max(len(here), lesson.parts))
+    rows = hands(full)
+    crew = [_trainer(workspace, workspace.signer(name), rows[i], task, name, device) for i, name in enumerate(here)]
+    for name, address in names.items():
+        if address == reference:
+            crew.append(
+                _trainer(workspace, workspace.signer(name), reference_rows(full), task, f"{name}.reference", device)
+            )
+    return tuple(crew)
+
+
+def socket_folder(workspace: Workspace, task: int) -> Path:
+    """Return where this folder's resident trainers of a task listen."""
+    return workspace.root / "sockets" / f"{workspace.network.name}-{task}"
+
+
+def _trainer(workspace: Workspace, signer: Signer, rows: LearningTask, task: int, name: str, device: str) -> Trainer:
+    return Trainer(
+        reader=workspace.reader(task),
+        contracts=workspace.contracts(signer),
+        signer=signer,
+        learning=rows,
+        workdir=workspace.role_folder(name),
+        device=device,
+    )

@@ -1,0 +1,106 @@
+"""From the words of a command line to a party's rows and model: a part of a public data set, or the owner's own code.
+
+digits, mnist           part I of N of the data set, without the rows that the task owner keeps for row 0
+package.module:NAME     a LearningTask of the data owner's own: a class, a function that returns one, or an instance
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from fl_platform.errors import ConfigError
+from fl_platform.learning.task import DataTask, LearningTask
+from fl_platform.learning.tasks import DEFAULT_MODEL, Federation, federate, load_split
+from fl_platform.learning.train import TrainPlan
+
+PUBLIC = ("digits", "mnist")
+ROOT_ROWS = {"digits": 150, "mnist": 1_000}  # rows that the owner keeps for its reference update
+PLANS = {"digits": TrainPlan(10, 16, 0.2), "mnist": TrainPlan(1, 32, 0.05)}  # benchmark `worth`
+CUSTOM_PLAN = TrainPlan(1, 32, 0.05)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Which rows a process learns from."""
+
+    data: str  # "digits", "mnist" or "module:NAME"
+    model: str = ""  # of a public data set; empty: its usual one
+    partition: str = "iid"  # "iid", "2-shard" or "dirichlet:ALPHA"
+    parts: int = 1  # hands that the data set is dealt to
+    seed: int = 0  # of the deal; everybody's must be equal, or the hands overlap
+    folder: Path | None = None  # of MNIST's files
+
+    @property
+    def public(self) -> bool:
+        """Whether the rows come from a public data set."""
+        return self.data in PUBLIC
+
+    @property
+    def plan(self) -> TrainPlan:
+        """Local training that suits the data set."""
+        return PLANS.get(self.data, CUSTOM_PLAN)
+
+    @property
+    def model_name(self) -> str:
+        """How the task's rules name the model."""
+        return self.model or DEFAULT_MODEL.get(self.data, self.data)
+
+
+def data_of_model(model: str) -> str:
+    """Return the public data set that a standard model is for. Raises ConfigError for any other model."""
+    data = model.partition("-")[0]
+    if data not in PUBLIC:
+        raise ConfigError(f"the task's model is {model!r}: say what to learn from with --data module:NAME")
+    return data
+
+
+def reference_rows(lesson: Lesson) -> LearningTask:
+    """Return the owner's side: the rows kept back for the reference update. Raises ConfigError, DocumentInvalid."""
+    if not lesson.public:
+        return own_task(lesson.data)
+    federation = _federation(lesson)
+    return DataTask(federation.factory, federation.root, federation.test)
+
+
+def part(lesson: Lesson, index: int) -> LearningTask:
+    """Return one trainer's side: hand `index` (from 0) of `lesson.parts`. Raises ConfigError, DocumentInvalid."""
+    return hands(lesson)[index] if lesson.public else own_task(lesson.data)
+
+
+def hands(lesson: Lesson) -> tuple[LearningTask, ...]:
+    """Return all trainers' sides of a public data set."""
+    if not lesson.public:
+        raise ConfigError(f"{lesson.data} is one party's own data: run each trainer as its own process")
+    return _federation(lesson).parties
+
+
+def own_task(words: str) -> LearningTask:
+    """Import the data owner's own LearningTask, `module:NAME`, also from the current folder. Raises ConfigError."""
+    module, separator, name = words.partition(":")
+    if not separator or not module or not name:
+        raise ConfigError(f"data {words!r} is unknown; use {', '.join(PUBLIC)} or module:NAME of a LearningTask")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), name)
+        task = found if isinstance(found, LearningTask) else found()
+    except Exception as error:  # whatever the data owner's code raises
+        raise ConfigError(f"cannot make a LearningTask of {words}: {type(error).__name__}: {error}") from error
+    if not isinstance(task, LearningTask):
+        raise ConfigError(f"{words} gives a {type(task).__name__}; it must be a fl_platform.learning.task.LearningTask")
+    return task
+
+
+def _federation(lesson: Lesson) -> Federation:
+    return federate(
+        load_split(lesson.data, folder=lesson.folder, seed=lesson.seed),
+        model=lesson.model_name,
+        parties=lesson.parts,
+        partition=lesson.partition,
+        root_rows=ROOT_ROWS[lesson.data],
+        seed=lesson.seed,
+    )

@@ -1,0 +1,26 @@
+"""How one party names another across machines: ADDRESS:WRAPKEY, both public, printed by `wallet show`."""
+
+from __future__ import annotations
+
+import re
+
+from fl_platform.errors import ConfigError
+from fl_platform.protocol.spec import Party
+from zk import curve
+
+_PARTY = re.compile(r"0x([0-9a-fA-F]{40}):0x([0-9a-fA-F]{128})")
+
+
+def party_text(party: Party) -> str:
+    """Return what to hand to a task owner."""
+    return f"0x{party.address.hex()}:0x{party.wrap_key.hex()}"
+
+
+def parse_party(text: str) -> Party:
+    """Read a party that somebody else wrote (unverified). Raises ConfigError, PointInvalid (an unusable key)."""
+    found = _PARTY.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"{text!r} names no party; ask it for the line `party` of `fl-platform wallet show NAME`")
+    party = Party(bytes.fromhex(found[1]), bytes.fromhex(found[2]))
+    curve.decode(party.wrap_key)
+    return party
