@@ -16,6 +16,8 @@ from fl_platform.chain.types import Log
 from fl_platform.errors import ChainError, IntegrityError
 from fl_platform.protocol.keccak import keccak256
 
+TWO = {"type": "address[2]", "name": ""}
+BAD = [{"type": "uint256", "name": "got"}, {"type": "address", "name": "who"}]
 PAIR = {
     "type": "tuple",
     "name": "p",
