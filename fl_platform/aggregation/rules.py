@@ -100,6 +100,15 @@ def rounding_energy(model: ModelSpec, scale: ScaleSpec, rounding: str) -> int:
     return steps // ROUNDING_SHARE
 
 
+def clean_energy(squared: int, rounding: int) -> int:
+    """Return a squared length without the energy that rounding adds on average.
+
+    At least an eighth of it stays: where a step is so coarse that most parameters round to 0 or one step, rounding adds
+    less than usual, and an honest round must not vanish for it.
+    """
+    return max(squared - rounding, squared // 8)
+
+
 def decide(
     candidates: Sequence[Candidate],
     gram: Gram,
@@ -113,7 +122,7 @@ def decide(
 
     Raises NotEnoughTrainers when multi-Krum cannot keep its promise (see `remaining_byzantine`): never a silent mean.
     """
-    energies = [max(0, gram.at(c.row, c.row) - bounds.rounding) for c in candidates]
+    energies = [clean_energy(gram.at(c.row, c.row), bounds.rounding) for c in candidates]
     norms = [norm_down(energy) for energy in energies]
     stakes = capped_stakes([c.stake for c in candidates], cap_bps=stake_cap_bps)
     median = weighted_median(norms, stakes)

@@ -1,7 +1,7 @@
 """Step 10: from a round's verdicts to wei, standings and reputations. Integers; a twin test pays by fractions.
 
-Every trainer that ever stood on a roster keeps its standing; who is not on this round's roster gets no part by stake,
-but may still catch up on what its earlier scores entitle it to (`protocol.payout`).
+Every trainer that ever stood on a roster keeps its standing; who is not on this round's roster, or did not pass its
+screen, gets nothing of this round's pot, and catches up when it is back (`protocol.payout`).
 """
 
 from __future__ import annotations
