@@ -1,0 +1,505 @@
+"""RoundLedger, the forward path: bond, roster, force-include, seal, advance, claim.
+
+Each call reverts when, changing one thing only from the happy path:
+rosterRound   the caller is not the current aggregator, the phase or round is another, the bond is missing, a dispute is
+              open, the clock is before or past the window, the roster is empty
+sealRound     the same, and the seal is incomplete, its forced list is another, its claims do not allot what is due
+forceInclude  there is no roster, the receipt is for another round, the window is over, the signature is not the
+              trainer's, the trainer is no member or has forced one already
+advance       the list is another, the deadline has not passed, the task has ended, a dispute is open
+claim         the record is another, the round is not final, the leaf is not in the tree, nothing is left to claim
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fl_platform.protocol.keccak import keccak256
+from tests.contracts.conftest import Reverts
+from tests.support.contracts import (
+    AGGREGATOR,
+    COMPENSATED,
+    DONE,
+    LEAVING,
+    REFUNDED,
+    TOKENS,
+    RosterRecord,
+    Run,
+    SealRecord,
+    Tree,
+    Windows,
+    World,
+    digest,
+    escrow_balance,
+    holdings,
+    split,
+)
+from tests.support.evm import account
+
+OPEN, ROSTERED = 1, 2
+WINDOWS = Windows()
+
+
+def roster_call(run: Run, sender: Any = None, number: int | None = None, **changes: Any) -> Any:
+    """Roster with one thing changed."""
+    root = run.roster_tree().root
+    fields = {"root": root.digest, "count": len(run.trainers), "total": root.total, **changes}
+    who = run.aggregator if sender is None else sender
+    return run.world.ledger.send(who, "rosterRound", run.task, run.round if number is None else number, *fields.values())
+
+
+def seal_call(run: Run, sender: Any = None, number: int | None = None, tree: Tree | None = None, **changes: Any) -> Any:
+    """Seal with one thing changed."""
+    given = run.seal_input(tree or run.claims(run.world.ledger.call("allotted", run.task, run.round)), **changes)
+    who = run.aggregator if sender is None else sender
+    return run.world.ledger.send(who, "sealRound", run.task, run.round if number is None else number, given)
+
+
+# --- the happy path ---
+
+
+def test_a_task_from_open_to_closed(world: World) -> None:
+    run = Run.start(world, trainers=3, rounds=3).play()
+    assert run.phase == DONE and run.round == 3
+    last = run.finalize()
+    for index in range(3):
+        paid = run.claim(last, index).event("RewardClaimed")
+        assert paid["amount"] == paid["cumulative"] == run.seals[last][1].leaves[index].amount
+    run.close()
+    for trainer in run.trainers:
+        assert run.withdraw(trainer) == 10 * TOKENS
+    everyone = [world.owner.address, *(a.address for a in (*world.aggregators, *run.trainers))]
+    assert holdings(world, [run.task], everyone) == escrow_balance(world) == run.params.bond + 3 * run.params.stake
+
+
+def test_roster_and_seal_leave_what_their_events_say(world: World) -> None:
+    run = Run.start(world, trainers=3)
+    rostered = run.roster().event("RoundRostered")
+    record = run.rosters[0][0]
+    assert RosterRecord(*(rostered[k] for k in ("root", "count", "totalStake", "rosteredAt", "aggregator"))) == record
+    assert (rostered["task"], rostered["round"]) == (run.task, 0)
+    assert world.ledger.call("ringDigest", run.task, 0) == world.ledger.call("rosterDigest", run.task, 0, record)
+    sealed = run.seal().event("RoundSealed")
+    seal, _ = run.seals[0]
+    words = (seal.bundle, seal.model, seal.trace, seal.forced, seal.claim_root, seal.claim_total, seal.claim_count)
+    assert sealed["record"] == words
+    assert (sealed["task"], sealed["round"]) == (run.task, 0)
+    assert (sealed["sealedAt"], sealed["aggregator"]) == (seal.sealed_at, seal.aggregator)
+    claims = run.claim_record(0)
+    fields = (claims.content, claims.claim_root, claims.claim_total, claims.claim_count, claims.final_at, claims.slot)
+    assert world.ledger.call("claimRecord", run.task, 0, seal) == fields
+    packed = (run.task, 0, claims.content, claims.claim_root, *fields[2:])
+    expected = keccak256(b"".join(w if isinstance(w, bytes) else w.to_bytes(32, "big") for w in packed))
+    assert world.ledger.call("ringDigest", run.task, 0) == expected
+
+
+def test_the_ring_is_reused_and_always_holds_a_final_round(world: World) -> None:
+    run = Run.start(world, trainers=2, rounds=9, pot=9 * TOKENS)
+    for number in range(9):
+        run.roster()
+        run.seal()
+        older = number - 2
+        if older >= 0:
+            run.claim(older, number % 2)  # two windows of minRound later the round is final, without waiting
+    assert run.world.ledger.call("config", run.task)[10] == 3
+
+
+# --- roster ---
+
+
+def test_roster_window_is_half_open(world: World, reverts: Reverts) -> None:
+    run = Run.start(world)
+    opened, first, last = world.evm.now, *run.window()
+    assert (first, last) == (opened + WINDOWS.min_round, opened + WINDOWS.roster)
+    mark = world.evm.snapshot()
+    for at, error in ((first - 1, ("RoundLedger_TooEarly", run.task, first)), (last, ("RoundLedger_TooLate", run.task, last))):
+        world.wait(at)
+        with reverts(*error):
+            roster_call(run)
+    for at in (first, last - 1):
+        world.evm.restore(mark)
+        world.wait(at)
+        roster_call(run)
+
+
+def test_roster_refuses(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=0)
+    other, first = world.aggregators[1].address, world.aggregators[0].address
+    world.wait(run.window()[0])
+    with reverts("RoundLedger_NotBonded", run.task, first):
+        roster_call(run)
+    run.bond(0)
+    run.bond(1)
+    with reverts("RoundLedger_NotAggregator", run.task, other, first):
+        roster_call(run, other)
+    with reverts("RoundLedger_NotAggregator", run.task, world.owner.address, first):
+        roster_call(run, world.owner)
+    with reverts("RoundLedger_WrongRound", run.task, 1, 0):
+        roster_call(run, number=1)
+    with reverts("RoundLedger_WrongRound", run.task, 2**56, 0):  # shifted by 200 bits this would look like round 0
+        roster_call(run, number=2**56)
+    for changes in ({"count": 0}, {"total": 0}, {"root": bytes(32)}, {"count": 2**20 + 1}):
+        fields = {"count": 3, "total": run.roster_tree().root.total, **changes}
+        with reverts("RoundLedger_RosterEmpty", fields["count"], fields["total"]):
+            roster_call(run, **changes)
+    roster_call(run)
+    with reverts("RoundLedger_WrongPhase", run.task, ROSTERED, OPEN):
+        roster_call(run)
+    with reverts("RoundLedger_NotAggregator", 99, first, bytes(20)):
+        world.ledger.send(first, "rosterRound", 99, 0, digest(1), 1, 1)
+
+
+# --- seal ---
+
+
+def test_seal_window_is_half_open(world: World, reverts: Reverts) -> None:
+    run = Run.start(world)
+    run.roster()
+    rostered, first, last = world.evm.now, *run.window()
+    assert (first, last) == (rostered + WINDOWS.force + WINDOWS.reveal, rostered + 450)
+    mark = world.evm.snapshot()
+    for at, error in ((first - 1, ("RoundLedger_TooEarly", run.task, first)), (last, ("RoundLedger_TooLate", run.task, last))):
+        world.wait(at)
+        with reverts(*error):
+            seal_call(run)
+    for at in (first, last - 1):
+        world.evm.restore(mark)
+        world.wait(at)
+        seal_call(run)
+
+
+def test_seal_refuses(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=2)
+    first, other = (a.address for a in world.aggregators[:2])
+    with reverts("RoundLedger_WrongPhase", run.task, OPEN, ROSTERED):
+        seal_call(run)
+    run.roster()
+    world.wait(run.window()[0])
+    with reverts("RoundLedger_NotAggregator", run.task, other, first):
+        seal_call(run, other)
+    with reverts("RoundLedger_WrongRound", run.task, 1, 0):
+        seal_call(run, number=1)
+    for field in ("bundle", "model", "claim_root"):
+        with reverts("RoundLedger_SealIncomplete", run.task, 0):
+            seal_call(run, **{field: bytes(32)})
+    with reverts("RoundLedger_ForcedMismatch", run.task, digest(1), bytes(32)):
+        seal_call(run, forced=digest(1))
+
+
+@pytest.mark.parametrize("round_number", [0, 2])
+def test_seal_must_allot_the_pots_but_for_the_dust(world: World, reverts: Reverts, round_number: int) -> None:
+    run = Run.start(world).play(round_number)
+    run.roster()
+    world.wait(run.window()[0])
+    due = (round_number + 1) * run.params.pot
+    dust = 2 * 3 * (round_number + 1)
+    assert world.ledger.call("allotted", run.task, round_number) == due
+    mark = world.evm.snapshot()
+    for total in (due + 1, due - dust - 1, 0):
+        with reverts("RoundLedger_AllotmentMismatch", total, 3, due):
+            seal_call(run, claim_total=total)
+    for count in (0, 2**20 + 1):
+        with reverts("RoundLedger_AllotmentMismatch", due, count, due):
+            seal_call(run, claim_total=due, claim_count=count)
+    for total in (due, due - 1, due - dust):
+        world.evm.restore(mark)
+        seal_call(run, claim_total=total)
+
+
+def test_dust_never_exceeds_a_pot(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, pot=3, bond=3, trainers=2)
+    run.roster()
+    world.wait(run.window()[0])
+    run.seal(split(0, [t.address for t in run.trainers]))  # 2 * 2 * 1 > 3: all of it may be dust here, and no more
+    run.roster()
+    world.wait(run.window()[0])
+    with reverts("RoundLedger_AllotmentMismatch", 2, 2, 6):
+        seal_call(run, claim_total=2)
+    seal_call(run, claim_total=3)
+
+
+# --- force-include ---
+
+
+def force(run: Run, who: Any, sender: Any = None, **changes: Any) -> Any:
+    receipt = run.receipt(who, **changes)
+    return run.world.ledger.send(sender or account("anyone"), "forceInclude", receipt, run.sign(who, receipt))
+
+
+def test_a_seal_that_ignores_a_forced_receipt_reverts(world: World, reverts: Reverts) -> None:
+    run = Run.start(world)
+    run.roster(Tree(run.roster_tree().leaves[1:]))
+    chain = bytes(32)
+    for index, who in enumerate(run.trainers[:2]):
+        done = force(run, who).event("ReceiptForced")
+        words = (index.to_bytes(32, "big"), who.address.rjust(32, b"\0"), run.receipt(who).struct_hash())
+        chain = keccak256(chain + b"".join(words))
+        assert (done["index"], done["chain"], done["trainer"], done["round"]) == (index, chain, who.address, 0)
+        assert world.ledger.call("forcedList", run.task) == (chain, index + 1)
+    world.wait(run.window()[0])
+    for wrong in (bytes(32), digest(1)):
+        with reverts("RoundLedger_ForcedMismatch", run.task, wrong, chain):
+            seal_call(run, forced=wrong)
+    run.seal()
+    assert run.seals[0][0].forced == chain
+    assert world.ledger.call("forcedList", run.task) == (bytes(32), 0)
+    run.roster()
+    assert force(run, run.trainers[0]).event("ReceiptForced")["index"] == 0  # a new round, a new list
+
+
+def test_force_include_window_is_half_open(world: World, reverts: Reverts) -> None:
+    run = Run.start(world)
+    with reverts("RoundLedger_WrongPhase", run.task, OPEN, ROSTERED):
+        force(run, run.trainers[0])
+    run.roster()
+    rostered = world.evm.now
+    force(run, run.trainers[0])
+    world.wait(rostered + WINDOWS.force - 1)
+    force(run, run.trainers[1])
+    world.wait(rostered + WINDOWS.force)
+    with reverts("RoundLedger_TooLate", run.task, rostered + WINDOWS.force):
+        force(run, run.trainers[2])
+
+
+def test_force_include_refuses(world: World, reverts: Reverts) -> None:
+    run = Run.start(world)
+    run.roster()
+    who, stranger = run.trainers[0], account("stranger")
+    with reverts("RoundLedger_ReceiptForeign", run.task, 1):
+        force(run, who, round=1)
+    with reverts("RoundLedger_WrongPhase", run.task + 1, 0, ROSTERED):
+        force(run, who, task=run.task + 1)
+    with reverts("RoundLedger_NotMember", run.task, stranger.address):
+        force(run, stranger)
+    with reverts("RoundLedger_NotMember", run.task, world.aggregators[0].address):
+        force(run, world.aggregators[0])
+    receipt = run.receipt(who)
+    with reverts("RoundLedger_ReceiptSignatureInvalid", who.address, stranger.address):
+        world.ledger.send(who, "forceInclude", receipt, run.sign(stranger, receipt))
+    with reverts("RoundLedger_ReceiptSignatureInvalid", who.address, bytes(20)):
+        world.ledger.send(who, "forceInclude", receipt, run.sign(who, receipt)[:64])
+    force(run, who)
+    with reverts("RoundLedger_AlreadyForced", run.task, 0, who.address):
+        force(run, who, salt=digest("another"))
+
+
+def test_no_receipt_is_forced_after_a_takeover(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=2)
+    run.roster()
+    force(run, run.trainers[0])
+    run.advance()
+    with reverts("RoundLedger_TooLate", run.task, world.evm.now):
+        force(run, run.trainers[1])
+    world.wait(run.window()[0])
+    run.seal()  # the successor answers the same list
+    assert run.seals[0][0].forced != bytes(32)
+
+
+# --- bonds ---
+
+
+def test_bond_refuses(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=0, trainers=1)
+    first, second = world.aggregators[:2]
+    listed, bond = run.params.aggregators, run.params.bond
+    with reverts("RoundLedger_AggregatorsMismatch", run.task):
+        world.ledger.send(first, "bondAggregator", run.task, listed[:2], 0, bond)
+    for place in (1, 3):
+        with reverts("RoundLedger_NotListed", run.task, first.address):
+            world.ledger.send(first, "bondAggregator", run.task, listed, place, bond)
+    with reverts("RoundLedger_BondTooSmall", run.task, bond - 1, bond):
+        world.ledger.send(first, "bondAggregator", run.task, listed, 0, bond - 1)
+    assert not run.head[6]
+    run.bond(0)
+    assert run.head[6]
+    with reverts("Escrow_RoleConflict", run.task, first.address, AGGREGATOR):
+        run.bond(0)
+    run.bond(1)
+    assert run.member(second) == (bond, 0, 0, AGGREGATOR)
+
+
+def test_a_trainer_cannot_aggregate(world: World, reverts: Reverts) -> None:
+    who = account("trainer 0")
+    run = Run.start(world, bonded=0, trainers=1, aggregators=(who.address,))
+    with reverts("Escrow_RoleConflict", run.task, who.address, 9):
+        run.bond(0)
+
+
+def test_the_current_aggregator_of_a_running_task_cannot_leave(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=2, rounds=1)
+    first, second = world.aggregators[:2]
+    with reverts("RoundLedger_StillCurrent", run.task, first.address):
+        world.ledger.send(first, "unbondAggregator", run.task)
+    with reverts("RoundLedger_NotBonded", run.task, account("x").address):
+        world.ledger.send(account("x"), "unbondAggregator", run.task)
+    left = world.ledger.send(second, "unbondAggregator", run.task).event("AggregatorLeft")
+    assert left["readyAt"] == world.evm.now + WINDOWS.unbonding
+    assert run.member(second)[3] == LEAVING
+    run.play()
+    world.ledger.send(first, "unbondAggregator", run.task)
+    assert not run.head[6]
+    world.wait(world.evm.now + WINDOWS.unbonding)
+    for who in (first, second):
+        assert world.escrow.send(who, "exit", run.task).output == (run.params.bond,)
+
+
+# --- takeover ---
+
+
+def test_a_late_aggregator_pays_and_the_next_takes_over(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=2, pot=10 * TOKENS + 1)
+    first, second, third = run.params.aggregators
+    deadline = run.window()[1]
+    world.wait(deadline - 1)
+    with reverts("RoundLedger_TooEarly", run.task, deadline):
+        world.ledger.send(account("x"), "advance", run.task, run.params.aggregators)
+    with reverts("RoundLedger_AggregatorsMismatch", run.task):
+        world.ledger.send(account("x"), "advance", run.task, run.params.aggregators[:1])
+    done = run.advance()
+    fine = TOKENS + 1  # a tenth, rounded up
+    assert done.event("AggregatorReplaced") == {
+        "task": run.task, "round": 0, "from": first, "to": second, "slashed": fine,
+    }  # fmt: skip
+    assert run.aggregator == second and run.window() == (world.evm.now, world.evm.now + WINDOWS.takeover)
+    assert world.ledger.call("bonus", run.task) == fine
+    with reverts("RoundLedger_NotAggregator", run.task, first, second):
+        roster_call(run, first)
+    run.roster()
+    assert world.ledger.call("allotted", run.task, 0) == run.params.pot + fine
+    done = run.advance()
+    assert done.event("AggregatorReplaced")["to"] == third
+    with reverts("RoundLedger_NotBonded", run.task, third):
+        seal_call(run)
+    run.bond(2)
+    run.seal()
+    assert run.seals[0][1].root.total in range(run.params.pot + 2 * fine - 2, run.params.pot + 2 * fine + 1)
+    assert run.window()[0] == world.evm.now + WINDOWS.min_round  # a takeover ends with its phase
+
+
+def test_an_unbonded_aggregator_loses_only_its_turn(world: World) -> None:
+    run = Run.start(world, bonded=0)
+    assert run.advance().event("AggregatorReplaced")["slashed"] == 0
+    assert world.ledger.call("bonus", run.task) == 0
+
+
+def test_the_last_one_late_without_a_roster_refunds(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=1, aggregators=world.params().aggregators[:1]).play(1)
+    done = run.advance()
+    assert done.event("RoundRefunded") == {"task": run.task, "round": 1}
+    assert run.phase == REFUNDED and world.registry.call("task", run.task)[6]
+    with reverts("RoundLedger_WrongPhase", run.task, REFUNDED, OPEN):
+        run.advance()
+
+
+def test_the_last_one_late_with_a_roster_compensates_with_the_whole_bond(world: World) -> None:
+    run = Run.start(world, bonded=1, aggregators=world.params().aggregators[:1])
+    run.roster()
+    done = run.advance()
+    assert done.event("RoundCompensated") == {"task": run.task, "round": 0}
+    assert done.event("AggregatorReplaced")["slashed"] == run.params.bond
+    assert run.phase == COMPENSATED
+
+
+# --- claim ---
+
+
+def test_claims_are_cumulative(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, rounds=3).play(1)
+    run.claim(run.finalize(), 0)
+    run.play(2)
+    last = run.finalize()
+    again = run.claim(last, 0).event("RewardClaimed")
+    each = run.seals[last][1].leaves[0].amount
+    assert again["cumulative"] == each and again["amount"] == each - run.params.pot // 3
+    who = run.trainers[0].address
+    with reverts("Escrow_NothingToClaim", run.task, who, each, each):
+        run.claim(last, 0)
+    assert run.member(who)[1:3] == (each, each)
+    run.claim(last, 1)
+    run.claim(last, 2)
+    assert world.escrow.call("account", run.task)[1] == sum(x.amount for x in run.seals[last][1].leaves)
+
+
+def test_finality_is_half_open(world: World, reverts: Reverts) -> None:
+    run = Run.start(world).play(1)
+    final_at = run.seals[0][0].sealed_at + WINDOWS.challenge
+    world.wait(final_at - 1)
+    with reverts("RoundLedger_NotFinal", run.task, 0, final_at):
+        run.claim(0, 0)
+    assert world.ledger.call("roundState", run.task, 0, run.seals[0][0]) == 3
+    world.wait(final_at)
+    run.claim(0, 0)
+    assert world.ledger.call("roundState", run.task, 0, run.seals[0][0]) == 5
+
+
+@pytest.mark.parametrize("field", ["content", "claim_root", "claim_total", "claim_count", "final_at", "slot"])
+def test_a_claim_needs_the_sealed_record(world: World, field: str) -> None:
+    run = Run.start(world).play(1)
+    run.finalize()
+    good, tree = run.claim_record(0), run.seals[0][1]
+    old = getattr(good, field)
+    changed = replace(good, **{field: digest("other") if isinstance(old, bytes) else old + 1})
+    with pytest.raises(Exception, match="RoundLedger_RecordMismatch"):
+        world.ledger.send(run.trainers[0], "claim", run.task, 0, changed, tree.leaf(0), tree.path(0))
+    with pytest.raises(Exception, match="RoundLedger_RecordMismatch"):
+        world.ledger.send(run.trainers[0], "claim", run.task, 3, good, tree.leaf(0), tree.path(0))
+    with pytest.raises(Exception, match="RoundLedger_RecordMismatch"):
+        world.ledger.send(run.trainers[0], "claim", run.task + 1, 0, good, tree.leaf(0), tree.path(0))
+
+
+def test_a_slot_outside_the_ring_holds_nothing(world: World, reverts: Reverts) -> None:
+    run = Run.start(world).play(1)
+    run.finalize()
+    tree = run.seals[0][1]
+    for slot in (64, 255):
+        with reverts("Panic", 0x32):
+            record = replace(run.claim_record(0), slot=slot)
+            world.ledger.send(run.trainers[0], "claim", run.task, 0, record, tree.leaf(0), tree.path(0))
+
+
+def test_claims_beyond_the_sealed_total_are_refused_across_trees(world: World, reverts: Reverts) -> None:
+    """A dishonest aggregator moves money between rounds; the pot is never overdrawn."""
+    run = Run.start(world, rounds=2, trainers=2)
+    run.roster()
+    run.seal(run.claims(run.params.pot, [1, 0]))
+    run.roster()
+    run.seal(run.claims(2 * run.params.pot, [0, 1]))
+    run.finalize(0)
+    run.claim(0, 0)
+    run.finalize(1)
+    with reverts("Escrow_ClaimAboveTotal", run.task, 3 * run.params.pot, 2 * run.params.pot):
+        run.claim(1, 1)
+
+
+def test_round_states(world: World) -> None:
+    run = Run.start(world, rounds=2)
+    empty = no_seal()
+
+    def state(number: int) -> int:
+        return int(world.ledger.call("roundState", run.task, number, run.seals[number][0] if number in run.seals else empty))
+
+    assert [state(0), state(1), state(2)] == [1, 0, 0]
+    run.roster()
+    assert state(0) == 2
+    run.seal()
+    assert [state(0), state(1)] == [3, 1]
+    run.challenge(0)
+    assert state(0) == 4
+    run.judge(0, False)
+    run.finalize()
+    assert state(0) == 5
+    run.play(1)
+    run.challenge(1)
+    run.judge(1, True)
+    assert state(1) == 2
+    run.advance()
+    run.advance()
+    assert state(1) == 7
+
+
+def no_seal() -> SealRecord:
+    """A record that no ring holds."""
+    return SealRecord(*(bytes(32),) * 6, 0, 0, 0, bytes(20))
