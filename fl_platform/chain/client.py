@@ -25,7 +25,7 @@ from fl_platform.chain.journal import Journal, Progress, Step
 from fl_platform.chain.retry import Retrying
 from fl_platform.chain.sender import Order, Sender
 from fl_platform.chain.signer import Signer
-from fl_platform.chain.types import ZERO_ADDRESS, BlockRef, Call, CallReverted, LogFilter, TxReceipt, hex_address
+from fl_platform.chain.types import BlockRef, Call, CallReverted, LogFilter, TxReceipt, hex_address
 from fl_platform.config import DEFAULT, Network, Policy
 from fl_platform.errors import ChainError, ConfigError, RpcUnavailable
 
@@ -89,17 +89,12 @@ class Chain:
     def read(self, contract: Contract, function: str, *arguments: Any, block: int | None = None) -> Any:
         """Call a view; return its one value, or a tuple of several. Raises TransactionReverted, ChainError."""
         call = Call(contract.address, contract.abi.encode(function, *arguments))
-        values = self.decode_call(
+        values = self._decode_output(
             contract, function, len(arguments), self._call(f"{contract.name}.{function}", call, block)
         )
         return values[0] if len(values) == 1 else values
 
-    def read_nothing(self, contract: Contract, function: str, *arguments: Any, block: int | None = None) -> None:
-        """Call a view that returns nothing and only reverts. Raises TransactionReverted."""
-        call = Call(contract.address, contract.abi.encode(function, *arguments))
-        self._call(f"{contract.name}.{function}", call, block)
-
-    def decode_call(self, contract: Contract, function: str, count: int, data: bytes) -> tuple[Any, ...]:
+    def _decode_output(self, contract: Contract, function: str, count: int, data: bytes) -> tuple[Any, ...]:
         """Decode a view's output. Raises ChainError naming the address when there is no contract."""
         if not data and contract.abi.function(function, count).outputs:
             raise ChainError(
@@ -107,14 +102,6 @@ class Chain:
                 f"is the deployment file of this chain? (`fl-platform deploy` writes a new one)"
             )
         return contract.abi.decode_output(function, count, data)
-
-    def simulate(
-        self, contract: Contract, function: str, *arguments: Any, sender: bytes = ZERO_ADDRESS
-    ) -> tuple[Any, ...]:
-        """Run a state-changing call without sending it. Raises TransactionReverted with the decoded error."""
-        call = Call(contract.address, contract.abi.encode(function, *arguments), sender)
-        data = self._call(f"{contract.name}.{function}", call, None)
-        return contract.abi.decode_output(function, len(arguments), data)
 
     def head(self) -> BlockRef:
         """Return the newest block."""

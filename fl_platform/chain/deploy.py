@@ -14,7 +14,7 @@ from typing import Any
 
 import rlp
 
-from fl_platform.chain.artifacts import Artifact, load
+from fl_platform.chain.artifacts import load
 from fl_platform.chain.client import Chain, Contract
 from fl_platform.chain.journal import TASKLESS, Step
 from fl_platform.chain.signer import Signer
@@ -200,8 +200,3 @@ def _bytes(value: str, length: int) -> bytes:
 
 def _hex(data: bytes) -> str:
     return "0x" + data.hex()
-
-
-def artifacts(names: tuple[str, ...] = (*CONTRACTS, TOKEN)) -> tuple[Artifact, ...]:
-    """Return the artifacts a deployment needs."""
-    return tuple(load(name) for name in names)

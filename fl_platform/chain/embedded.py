@@ -161,7 +161,7 @@ class EmbeddedBackend(Backend):
         return bytes(self.node.execute(call, block).output)
 
     def estimate(self, call: Call) -> int:
-        computation = self.node.execute(call)
+        computation = self.node.execute(call, ahead=self._clock())
         used = self.node.genesis.gas_limit - computation.get_gas_remaining()
         return min(self.node.genesis.gas_limit, used * 5 // 4 + 20_000)  # every inner call keeps back 1/64
 

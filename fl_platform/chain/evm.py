@@ -105,10 +105,17 @@ class EvmNode:
                 raise ChainError(f"block {number} does not exist; the newest is {len(self._blocks) - 1}")
             return self.chain.get_vm(self.chain.get_canonical_block_header_by_number(number)).state
 
-    def execute(self, call: Call, block: int | None = None) -> ComputationAPI:
-        """Run a message without keeping its effects. Raises CallReverted with the revert data."""
+    def execute(self, call: Call, block: int | None = None, *, ahead: int | None = None) -> ComputationAPI:
+        """Run a message without keeping its effects. Raises CallReverted with the revert data.
+
+        It runs after `block` and at that block's time; with `ahead`, in the block to come, no earlier than that time.
+        """
         with self.lock:
-            vm: Any = self.chain.get_vm(self.chain.get_canonical_head() if block is None else self._header(block))
+            if ahead is not None:
+                header = self.chain.header.copy(timestamp=max(self.head().timestamp + 1, ahead))
+            else:
+                header = self.chain.get_canonical_head() if block is None else self._header(block)
+            vm: Any = self.chain.get_vm(header)
             unsigned = vm.get_transaction_builder().create_unsigned_transaction(
                 nonce=vm.state.get_nonce(call.sender),
                 gas_price=0,

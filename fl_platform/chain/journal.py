@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,7 @@ class Journal:
         self._steps: dict[str, Progress] = {}
         self._signed: dict[tuple[str, int], bytes] = {}  # (sender, nonce) -> the newest signed transaction
         self._digest = hashlib.sha256(FORMAT.encode() + chain).digest()
+        self._lock = threading.Lock()  # several wallets may send at once
         self._handle = -1
         if path is None:
             return
@@ -111,11 +113,12 @@ class Journal:
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         body = canonical_json(entry)
-        digest = hashlib.sha256(self._digest + body).digest()
-        if self._path is not None:
-            self._append(body + b" " + digest.hex().encode() + b"\n")
-        self._digest = digest
-        self._apply(dict(entry))
+        with self._lock:
+            digest = hashlib.sha256(self._digest + body).digest()
+            if self._path is not None:
+                self._append(body + b" " + digest.hex().encode() + b"\n")
+            self._digest = digest
+            self._apply(dict(entry))
 
     def _append(self, line: bytes) -> None:
         if self._handle < 0:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any
 
 from fl_platform.chain import events as ev
 from fl_platform.chain.client import Chain, Contract
 from fl_platform.chain.deploy import CONTRACTS, TOKEN, Deployment
 from fl_platform.chain.folding import Fold
 from fl_platform.chain.history import TaskHistory
-from fl_platform.chain.records import Account, ClaimRecord, Head, Member, Settlement, TaskRecord, struct
+from fl_platform.chain.records import Account, Head, Member, Settlement, TaskRecord, struct
 from fl_platform.chain.types import ZERO_ADDRESS, BlockRef
 from fl_platform.errors import RpcUnavailable, UnknownTask
 
@@ -136,10 +135,6 @@ class Views:
         """Return a trainer's reputation."""
         return struct(Reputed, self.chain.read(self.reputation, "reputationOf", task, trainer))
 
-    def require_final(self, task: int, round_number: int, record: ClaimRecord) -> None:
-        """Raise TransactionReverted unless the record is that of a final round."""
-        self.chain.read_nothing(self.ledger, "requireFinal", task, round_number, record)
-
     # --- histories ---
 
     def history(self, task: int, *, final: bool = False) -> TaskHistory:
@@ -201,9 +196,3 @@ class Views:
         return UnknownTask(
             f"there is no task {task} on {self.chain.network.name}; `fl-platform task list` shows those there are"
         )
-
-    def explain(self, value: Any) -> str:
-        """Return an explorer link for an address or transaction, or its hex where there is no explorer."""
-        kind = "address" if len(value) == 20 else "tx"
-        explorer = self.chain.network.explorer
-        return f"{explorer}/{kind}/0x{value.hex()}" if explorer else f"0x{value.hex()}"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from eth_utils.address import to_checksum_address
 from fl_platform.chain.client import Chain, connect
 from fl_platform.chain.embedded import EmbeddedBackend
 from fl_platform.chain.evm import EvmNode, Genesis
+from fl_platform.chain.journal import Step
+from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import BlockRef, Call
 from fl_platform.config import MINIMAL
-from fl_platform.errors import ChainBusy, ChainError, ConfigError, IntegrityError
+from fl_platform.errors import ChainBusy, ChainError, ConfigError, IntegrityError, TransactionReverted
 from tests.support.backends import ME, OTHER, BackendSuite
 from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, roster, seal, stage, wallet
 
@@ -288,3 +291,37 @@ def test_a_hundred_rounds_open_within_five_seconds(tmp_path: Path) -> None:
     with EmbeddedBackend(tmp_path) as chain:
         assert chain.head() == head
     assert time.process_time() - began < 5.0
+
+
+def test_a_trial_run_sees_the_block_to_come() -> None:
+    """The last second of a window: a call that passes now but not in the next block is refused before it costs gas."""
+    trainers = [wallet(10)]
+    with stage() as s:
+        task = s.open(s.spec(rounds=1))
+        s.join(task, trainers[0])
+        own = s.bond(task, AGGREGATOR)
+        s.chain.wait_until(own.window(task)[1] - 1)
+        before = s.chain.backend.nonce(AGGREGATOR.address)
+        with pytest.raises(TransactionReverted, match="RoundLedger_TooLate"):
+            roster(own, task, 0, trainers)
+        assert s.chain.backend.nonce(AGGREGATOR.address) == before
+
+
+def test_several_wallets_send_at_once(tmp_path: Path) -> None:
+    senders = [wallet(number) for number in range(4)]
+    with connect(EMBEDDED, folder=tmp_path / "chain", journal=tmp_path / "journal", policy=MINIMAL) as chain:
+        for sender in senders:
+            chain.fund(sender.address, ETHER)
+
+        def pay(sender: Signer) -> None:
+            for number in range(5):
+                chain.transfer(OTHER.address, 1, signer=sender, step=Step(1, number, "pay"))
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(pay, senders))
+        assert chain.balance(OTHER.address) == 20
+        head = chain.head()
+    with connect(
+        EMBEDDED, folder=tmp_path / "chain", journal=tmp_path / "journal", policy=MINIMAL, verify=True
+    ) as chain:
+        assert chain.head() == head
