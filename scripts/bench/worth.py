@@ -218,7 +218,7 @@ def _pays(
         scores = [a + b for a, b in zip(scores, gained, strict=True)]
         split = split_pot(
             pot=POT, fee_bps=0, base_bps=0, pots_before=pots, scores=scores, paid_scored=paid,
-            stakes=[STAKE] * count, admitted=present,
+            stakes=[STAKE] * count, admitted=present, present=present,
         )  # fmt: skip
         pots += split.scored_pot
         paid = [a + b for a, b in zip(paid, split.scored, strict=True)]
