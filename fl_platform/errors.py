@@ -28,6 +28,8 @@ FLError
 └── IntegrityError             something that must hold does not: stop              exit 4
     ├── CidMismatch            StoreMissing (asked for, not there)
     ├── StoreFull
+    ├── EndPointsDisagree      two chain end points tell different stories
+    ├── DeploymentMismatch     foreign code or wiring at a recorded address
     └── AuditDifference
 """
 
