@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,30 @@ def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
     journal = written(tmp_path / "j")
     with pytest.raises(ConfigError, match="closed"):
         journal.forget(KEY)
+
+
+def test_a_full_disk_stops_before_anything_is_sent(tmp_path: Path) -> None:
+    """Under RLIMIT_FSIZE in a process of its own: the kernel refuses to let the journal grow."""
+    written(tmp_path / "j")
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from fl_platform.chain.journal import Attempt, Journal
+from fl_platform.errors import IntegrityError
+path = Path(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+size = path.stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 60, size + 60))
+try:
+    Journal(path, b"\\x01" * 32).intend("key", Attempt(1, bytes(32), bytes(100)))
+except IntegrityError as error:
+    print("free space" in str(error))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "j")], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "True\n", done.stderr
+    again = Journal(tmp_path / "j", CHAIN)
+    assert again.progress(KEY).outcome == "done"
+    assert again.progress("key") == Progress()
+    again.close()
