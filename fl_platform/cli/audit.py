@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fl_platform.roles.auditor import AuditReport
     from fl_platform.roles.opening import UpdateOpener
-    from fl_platform.roles.workspace import Workspace
+    from fl_platform.roles.reading import TaskReader
 
 
 @click.command()
@@ -42,26 +42,26 @@ def audit(options: Options, task: int, key: str | None, public: bool, verify: bo
         raise click.UsageError("--key and --public exclude each other")
     out = console(json_file)
     with reading(options, verify=verify) as workspace, bar("auditing", None) as progress:
-        opener = None if key is None else _opener(options, workspace, task, key)
+        reader = workspace.reader(task)
+        reader.history()  # an unknown task is the caller's mistake, not a difference
+        opener = None if key is None else _opener(options, reader, key)
 
         def watch(done: int, rounds: int) -> None:
             progress.of(rounds)
             progress.at(done)
 
-        report = Auditor(workspace.reader(task), opener=opener, watch=watch).audit()
+        report = Auditor(reader, opener=opener, watch=watch).audit()
     _show(out, report)
     write_json(json_file, as_json(report))
     raise click.exceptions.Exit(report.exit_code)
 
 
-def _opener(options: Options, workspace: Workspace, task: int, key: str) -> UpdateOpener:
+def _opener(options: Options, reader: TaskReader, key: str) -> UpdateOpener:
     from fl_platform.chain import wallets
-    from fl_platform.roles.opening import UpdateOpener
-    from fl_platform.roles.workspace import reveal_key
+    from fl_platform.roles.keyholder import opener_of
 
     signer = wallets.unlock(options.workdir / "wallets" / f"{key}.json", password(options))
-    reader = workspace.reader(task)
-    return UpdateOpener(reader.store, domain=reader.domain, recipient=signer.address, key=reveal_key(signer))
+    return opener_of(reader, signer)
 
 
 def _show(out: Console, report: AuditReport) -> None:

@@ -212,6 +212,6 @@ def moment(seconds: int | None) -> str:
 
 __all__ = [
     "TOKEN", "Options", "Session", "address_of", "forward_option", "hexed", "json_option", "moment", "part_of",
-    "password", "pick_wallet", "reading", "signing", "task_argument", "tokens", "wait_to_stop", "wallet_option", "wei_of",
-    "write_json",
+    "password", "pick_wallet", "reading", "signing", "task_argument", "tokens", "wait_to_stop", "wallet_option",
+    "wei_of", "write_json",
 ]  # fmt: skip

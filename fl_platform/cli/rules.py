@@ -34,7 +34,8 @@ def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
                   f"fee {money.fee_bps / 100:g} %"),
         ("locked by", f"trainers {tokens(money.stake)}, aggregators {tokens(money.bond)} tokens"),
         ("windows", f"roster {windows.min_round}-{windows.roster} s, force {windows.force} s, "
-                    f"reveal {windows.reveal} s, seal {windows.seal} s, challenge {windows.challenge} s, unbonding {windows.unbonding} s"),
+                    f"reveal {windows.reveal} s, seal {windows.seal} s, "
+                    f"challenge {windows.challenge} s, unbonding {windows.unbonding} s"),
         ("aggregators", "\n".join(hexed(party.address) for party in spec.aggregators)),
         ("auditors", "\n".join(hexed(party.address) for party in spec.auditors) or "none named"),
     ])  # fmt: skip

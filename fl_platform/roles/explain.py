@@ -145,11 +145,12 @@ class Explanation:
             lines.append(f"Over all rounds it has {percent(self.score_share)} of the positive score.")
         waiting = self.final - self.claimed
         claim = f"; {_money(waiting)} can be claimed now (`fl-platform rewards claim`)" if waiting > 0 else ""
-        late = f"; {_money(self.earned - self.final)} wait for their challenge window" if self.earned > self.final else ""
+        coming = self.earned - self.final
+        late = f"; {_money(coming)} wait for their challenge window" if coming > 0 else ""
         lines.append(f"Earned {_money(self.earned)} so far, claimed {_money(self.claimed)}{claim}{late}.")
         lines.append(f"Withdrawn {_money(self.withdrawn)}, waiting to be withdrawn {_money(self.credit)}.")
         if self.released:
-            lines.append(f"Released from the pot without a claim (dust, refund, compensation): {_money(self.released)}.")
+            lines.append(f"Released from the pot without a claim (refund, dust, seats): {_money(self.released)}.")
         leaving = f", to be taken from block time {self.leaving_at}" if self.leaving_at else ""
         lines.append(f"Locked {_money(self.stake)}{leaving}; lost by missed deadlines {_money(self.slashed)}.")
         if self._trains:

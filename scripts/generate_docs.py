@@ -1,0 +1,89 @@
+"""Write the documents that repeat the code, or (`--check`) fail when one is not what the code says.
+
+    python scripts/generate_docs.py            writes docs/CLI.md
+    python scripts/generate_docs.py --check    changes nothing; exit 1 and the name of each stale file
+
+docs/CLI.md: every command of `fl-platform` as its `--help` prints it, and the exit codes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from fl_platform.cli.main import EXIT_CODES, cli
+
+ROOT = Path(__file__).resolve().parent.parent
+WIDTH = 110
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command below a group with its words, groups before what they hold."""
+    context = click.Context(group, info_name="fl-platform")
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+def help_of(command: click.Command, words: tuple[str, ...]) -> str:
+    """Return a command's help as a terminal of 110 columns shows it."""
+    context = click.Context(
+        command, info_name=" ".join(("fl-platform", *words)), terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    lines = command.get_help(context).splitlines()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def command_line() -> str:
+    """Return docs/CLI.md."""
+    parts = [
+        "# Command line",
+        "Written by `python scripts/generate_docs.py` from the commands themselves; do not edit. `python -m fl_platform` "
+        "is the same as `fl-platform`.",
+        "Every command that reports takes `--json FILE` (`-` is standard output, and the tables then go to standard "
+        "error): amounts are exact integers of wei there, fields that end in `_wei`; tables show tokens.",
+        "## Exit codes",
+        "| code | meaning |\n|---|---|\n" + "\n".join(f"| {code} | {text} |" for code, text in EXIT_CODES.items()),
+        "An error is one line on standard error that says what to do; `-v` adds where it arose.",
+        "## fl-platform",
+        f"```text\n{help_of(cli, ())}\n```",
+    ]
+    for words, command in commands(cli):
+        parts.append(f"{'#' * (len(words) + 1)} fl-platform {' '.join(words)}")
+        parts.append(f"```text\n{help_of(command, words)}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+DOCUMENTS: Mapping[Path, Callable[[], str]] = {ROOT / "docs" / "CLI.md": command_line}
+
+
+def main() -> int:
+    """Write or compare every document."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare only")
+    check = parser.parse_args().check
+    stale = []
+    for path, make in DOCUMENTS.items():
+        text = make()
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        if check:
+            stale.append(path.relative_to(ROOT))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+    for name in stale:
+        print(f"{name} is not what the code says: run `python scripts/generate_docs.py`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

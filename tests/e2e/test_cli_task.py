@@ -1,0 +1,114 @@
+"""One whole paid task by command line only: deploy, wallets, open, join, train, seal, claim, withdraw, audit, leave.
+
+On anvil and ganache every trainer, the owner's reference and the aggregator is a process of its own; on the embedded
+chain, which one process holds at a time, the trainers run in the aggregator's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import nodes
+from tests.support.cli import Cli, CliInside
+
+TRAINERS = 4
+ROUNDS = 2
+POT = 100 * 10**18
+STAKE = 50 * 10**18
+NAMES = [f"trainer-{number}" for number in range(TRAINERS)]
+
+Train = Callable[[Cli], Any]
+
+
+def prepare(cli: Cli) -> None:
+    """Everything before the first round."""
+    cli("wallet", "new", "--light", "owner", "aggregator", "auditor", *NAMES)
+    cli("deploy", "--wallet", "owner")
+    cli("wallet", "fund", "owner", "aggregator", *NAMES, "--tokens", "200")
+    opened = cli.report(
+        "task", "open", "--wallet", "owner", "--trainers", str(TRAINERS), "--rounds", str(ROUNDS), "--pot", "100",
+        "--epochs", "2", "--aggregator", "aggregator", "--auditor", "auditor", "--windows", "minutes",
+    )  # fmt: skip
+    assert (opened["task"], opened["bounty_wei"]) == (1, ROUNDS * POT)
+    for name in NAMES:
+        cli("trainer", "join", "1", "--wallet", name)
+    cli("aggregator", "bond", "1", "--wallet", "aggregator")
+    assert len(cli.report("task", "list")[0]["members"]) == TRAINERS
+
+
+def train_here(cli: Cli) -> Any:
+    """Run all trainers in the aggregator's process."""
+    return cli.report("aggregator", "run", "1", "--wallet", "aggregator", "--local")
+
+
+def train_apart(cli: Cli) -> Any:
+    """Run each trainer and the reference as a process of its own."""
+    with contextlib.ExitStack() as stack:
+        crew = [
+            stack.enter_context(cli.staying("trainer", "run", "1", "--wallet", name, "--part", f"{i}/{TRAINERS}"))
+            for i, name in enumerate(NAMES, 1)
+        ]
+        crew.append(stack.enter_context(cli.staying("trainer", "run", "1", "--wallet", "owner", "--reference")))
+        done = cli.report("aggregator", "run", "1", "--wallet", "aggregator", "--patience", "240")
+        assert [process.wait(60) for process in crew] == [0] * (TRAINERS + 1)  # they go home when the task is over
+    return done
+
+
+def settle(cli: Cli) -> None:
+    """Everything after the last round."""
+    refused = cli("rewards", "claim", "1", "--wallet", "trainer-0", code=5)
+    assert "--fast-forward" in refused.stderr
+    mine = cli.report("rewards", "claim", "1", "--wallet", "trainer-0", "--withdraw", "--fast-forward")
+    others = cli.report("rewards", "claim", "1", "--wallet", "owner", "--all", "--withdraw")
+    paid = {item["account"]: item["withdrawn_wei"] for item in mine}
+    for item in others:
+        paid[item["account"]] = paid.get(item["account"], 0) + item["withdrawn_wei"]
+    dust = cli.report("task", "close", "1", "--wallet", "owner")["released_wei"]
+    assert sum(paid.values()) + dust == ROUNDS * POT
+    assert sum(wei > 0 for wei in paid.values()) == TRAINERS + 1
+    wallet = cli.report("wallet", "show", "trainer-0", "--balance")
+    assert wallet["token_wei"] == 200 * 10**18 - STAKE + paid[wallet["address"]]
+    assert cli.report("reputation", "record", "1", "--wallet", "owner")["trainers"] == TRAINERS + 1
+
+
+def look_back(cli: Cli) -> None:
+    """What auditors and trainers are told."""
+    assert cli.report("audit", "1", "--key", "auditor")["ok"]
+    public = cli.report("audit", "1", "--public", code=3)
+    assert public["ok"]
+    assert public["unchecked"]
+    told = cli("why", "trainer-1").stdout
+    assert "Verdict admitted" in told
+    assert "of the round's positive scores" in told
+    assert "waiting to be withdrawn 0 tokens" in told
+    left = cli.report("trainer", "leave", "1", "--wallet", "trainer-1", "--fast-forward")
+    assert left["done"]
+    assert left["returned_wei"] == STAKE
+
+
+def whole_task(cli: Cli, train: Train) -> None:
+    """The story."""
+    prepare(cli)
+    done = train(cli)
+    assert done["state"] == "done"
+    assert [set(item["verdicts"].values()) for item in done["sealed"]] == [{"admitted", "reference"}] * ROUNDS
+    settle(cli)
+    look_back(cli)
+
+
+def test_a_task_on_the_embedded_chain(tmp_path: Path) -> None:
+    whole_task(CliInside(tmp_path), train_here)
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("start", [nodes.anvil, nodes.ganache], ids=["anvil", "ganache"])
+def test_a_task_of_many_processes(tmp_path: Path, start: Callable[[], AbstractContextManager[nodes.Node]]) -> None:
+    with start() as node:
+        variable = f"FL_PLATFORM_{node.name.upper()}_URL"
+        whole_task(Cli(tmp_path, node.name, {variable: node.url}), train_apart)
