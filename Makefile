@@ -82,7 +82,7 @@ brownie-env: .venv-brownie/.installed
 	@rm -rf $(BROWNIE_HOME) && mkdir -p $(BROWNIE_HOME) .venv-brownie/solcx
 	@ln -sfn ../../scripts/node_tools/solc .venv-brownie/solcx/solc-v$$(sed -n 's/.*"solc": "\(.*\)".*/\1/p' package.json)
 	@$(BROWNIE_ENV) .venv-brownie/bin/brownie networks import scripts/node_tools/brownie-networks.yaml >/dev/null
-	@$(BROWNIE_ENV) .venv-brownie/bin/brownie networks list | grep -q fl-sepolia  # Brownie exits 0 when an import fails
+	@$(BROWNIE_ENV) .venv-brownie/bin/brownie networks list | grep fl-sepolia >/dev/null  # Brownie exits 0 when an import fails
 	@touch $@
 
 # make brownie ARGS='run deploy_brownie --network fl-sepolia'

@@ -94,7 +94,8 @@ def wanted(*extras: str) -> list[Requirement]:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extras"), [("lock", ("dev", "fast", "sim")), ("ipfs", ("dev", "fast", "sim", "ipfs")), ("brownie", ("brownie",))]
+    ("lock", "extras"),
+    [("lock", ("dev", "fast", "sim")), ("ipfs", ("dev", "fast", "sim", "ipfs")), ("brownie", ("brownie",))],
 )
 def test_a_lock_answers_the_project_s_dependencies(lock: str, extras: tuple[str, ...]) -> None:
     pins = entries(lock)
