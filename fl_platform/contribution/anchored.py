@@ -60,9 +60,7 @@ class _Measure:
     """Terms that all trainers of a round share; `scale` is the common denominator alpha_den * det(G_PP) > 0."""
 
     scale: int
-    determinant: int
     rest: int  # |r_perp|^2 * alpha_den^2 * det(G_PP)
-    length: int  # |r| in 2^-16 base units
 
 
 def anchored_scores(trainers: Sequence[Scored], gram: Gram, anchor: Anchor) -> tuple[int, ...]:
@@ -74,15 +72,20 @@ def anchored_scores(trainers: Sequence[Scored], gram: Gram, anchor: Anchor) -> t
     total = sum(trainer.capped for trainer in trainers)
     if not squared or not total:
         return tuple(0 for _ in trainers)
+    measured = qualities(trainers, gram, anchor)
+    length = norm_down(squared)
+    return tuple(_share(index, trainers, measured, length=length, total=total) for index in range(len(trainers)))
+
+
+def qualities(trainers: Sequence[Scored], gram: Gram, anchor: Anchor) -> tuple[int, ...]:
+    """Return <u_i, r_perp> / max(|u_i|, tau/8) of each trainer, fixed point of SCORE_ONE, rounded down."""
+    squared = gram.at(anchor.reference, anchor.reference)
     inner = projection(anchor.reference, anchor.reference, anchor.directions, gram)
     # |r - alpha Pr|^2 = |r|^2 - (2 alpha - alpha^2) |Pr|^2
     num, den = anchor.alpha_num, anchor.alpha_den
     rest = squared * den * den * inner.denominator - (2 * num * den - num * num) * inner.numerator
-    measure = _Measure(den * inner.denominator, inner.denominator, rest, norm_down(squared))
-    qualities = [_quality(trainer, gram, anchor, measure) for trainer in trainers]
-    return tuple(
-        _share(index, trainers, qualities, length=measure.length, total=total) for index in range(len(trainers))
-    )
+    measure = _Measure(den * inner.denominator, rest)
+    return tuple(_quality(trainer, gram, anchor, measure) for trainer in trainers)
 
 
 def _quality(trainer: Scored, gram: Gram, anchor: Anchor, measure: _Measure) -> int:
