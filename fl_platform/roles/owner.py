@@ -32,7 +32,7 @@ PPM = 1_000_000
 BASIS = 10_000
 
 # Share of the public directions that is taken out of the reference, as a fraction (benchmark `worth`).
-ALPHA = (1, 2)
+ALPHA = (1, 1)
 
 # Seconds. A ring of ceil(3600 / 600) + 1 = 7 slots.
 HOURLY = Windows(
@@ -147,8 +147,8 @@ def default_terms(
             byzantine=byzantine,
             clip_bps=15_000,
             reject_bps=200_000,
-            floor_bps=500,
-            duplicate_bps=9_000,
+            floor_bps=1_000,
+            duplicate_bps=9_800,
             server_lr_num=1,
             server_lr_den=1,
         ),
