@@ -1,0 +1,172 @@
+"""RoundLedger's rules in plain Python, written from the table in IRoundLedger and not from the code.
+
+It predicts for every call whether it is allowed, and what state and money it leads to. Times in seconds, money in wei.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.support.contracts import CHALLENGER_BPS, COMPENSATED, DONE, LATENESS_BPS, REFUNDED, Params
+
+OPEN, ROSTERED = 1, 2
+
+
+@dataclass
+class Seal:
+    """A sealed round."""
+
+    at: int
+    by: int  # place in the list
+    total: int
+    disputed: bool = False
+
+
+@dataclass
+class Twin:
+    """One task."""
+
+    params: Params
+    opened: int
+    phase: int = OPEN
+    round: int = 0
+    place: int = 0
+    takeover: bool = False
+    frozen_since: int = 0
+    bonus: int = 0
+    ever: int = 0  # rounds that had a roster at some time
+    closed: bool = False
+    time: int = 0
+    seals: dict[int, Seal] = field(default_factory=dict)
+    bonds: dict[int, int] = field(default_factory=dict)  # place -> stake left
+    bonded: set[int] = field(default_factory=set)  # places that may work
+
+    def __post_init__(self) -> None:
+        self.time = self.opened
+
+    @property
+    def ring(self) -> int:
+        """Slots."""
+        windows = self.params.windows
+        return -(-windows.challenge // windows.min_round) + 1
+
+    @property
+    def running(self) -> bool:
+        """Somebody has to act."""
+        return self.phase in (OPEN, ROSTERED)
+
+    @property
+    def frozen(self) -> bool:
+        """A dispute is open."""
+        return any(seal.disputed for seal in self.seals.values())
+
+    @property
+    def lowest(self) -> int:
+        """The lowest disputed round."""
+        return min(number for number, seal in self.seals.items() if seal.disputed)
+
+    def window(self) -> tuple[int, int]:
+        """[from, to) of the next step."""
+        w = self.params.windows
+        if self.takeover:
+            return self.time, self.time + w.takeover
+        if self.phase == OPEN:
+            return self.time + w.min_round, self.time + w.roster
+        start = self.time + w.force + w.reveal
+        return start, start + w.seal
+
+    def may_step(self, now: int, phase: int) -> bool:
+        """Whether the current aggregator can roster (OPEN) or seal (ROSTERED)."""
+        first, last = self.window()
+        return self.phase == phase and self.place in self.bonded and not self.frozen and first <= now < last
+
+    def roster(self, now: int) -> None:
+        """A roster is on chain."""
+        self.phase, self.time, self.takeover = ROSTERED, now, False
+        self.ever = max(self.ever, self.round + 1)
+
+    def allotted(self) -> int:
+        """What a seal of the head's round must allot."""
+        return self.params.pot * (self.round + 1) + self.bonus
+
+    def seal(self, now: int, total: int) -> None:
+        """The head's round is sealed."""
+        self.seals[self.round] = Seal(now, self.place, total)
+        self.round += 1
+        self.phase, self.time, self.takeover = (DONE if self.round == self.params.rounds else OPEN), now, False
+
+    def may_advance(self, now: int) -> bool:
+        """Whether the current aggregator is late."""
+        return self.running and not self.frozen and now >= self.window()[1]
+
+    def advance(self, now: int) -> None:
+        """Hand over, or end."""
+        last = self.place + 1 == len(self.params.aggregators)
+        if self.place in self.bonded:
+            fine = -(-self.params.pot * LATENESS_BPS // 10_000)
+            if last and self.phase == ROSTERED:
+                fine = self.bonds[self.place]
+            fine = min(fine, self.bonds[self.place])
+            self.bonds[self.place] -= fine
+            self.bonus += fine
+        self.time = now
+        if last:
+            self.phase, self.takeover = (REFUNDED if self.phase == OPEN else COMPENSATED), False
+        else:
+            self.place, self.takeover = self.place + 1, True
+
+    def may_challenge(self, number: int, now: int) -> bool:
+        """Whether a sealed round can still be disputed."""
+        seal = self.seals.get(number)
+        return seal is not None and not seal.disputed and now < seal.at + self.params.windows.challenge
+
+    def challenge(self, number: int, now: int) -> None:
+        """A dispute is open."""
+        if not self.frozen:
+            self.frozen_since = now
+        self.seals[number].disputed = True
+
+    def reject(self, number: int, now: int) -> None:
+        """A dispute ended without effect."""
+        self.seals[number].disputed = False
+        if not self.frozen:
+            self.time += now - self.frozen_since
+
+    def uphold(self, number: int, now: int) -> None:
+        """A dispute voids a round and all later ones."""
+        seal = self.seals[number]
+        lost = self.bonds[seal.by]
+        self.bonds[seal.by] = 0
+        self.bonus += lost - lost * CHALLENGER_BPS // 10_000
+        self.seals = {n: s for n, s in self.seals.items() if n < number}
+        self.frozen_since = self.time = now
+        self.round = number
+        place = self.place + 1 if seal.by == self.place else self.place
+        if self.phase in (REFUNDED, COMPENSATED) or place == len(self.params.aggregators):
+            self.phase, self.takeover = COMPENSATED, False
+        else:
+            self.place, self.phase, self.takeover = place, ROSTERED, True
+
+    def is_final(self, number: int, now: int) -> bool:
+        """Whether claims can come from a round that the ring still holds."""
+        seal = self.seals.get(number)
+        if seal is None or (self.frozen and number >= self.lowest):
+            return False
+        head = self.round + (1 if self.phase in (ROSTERED, COMPENSATED) else 0)
+        return now >= seal.at + self.params.windows.challenge and number >= head - self.ring
+
+    def may_close(self, now: int) -> bool:
+        """Whether the books can be closed."""
+        if self.running or self.closed or self.frozen:
+            return False
+        return self.round == 0 or self.is_final(self.round - 1, now)
+
+    def to_owner(self) -> int:
+        """What closing gives the owner."""
+        allotted = self.seals[self.round - 1].total if self.round else 0
+        left = self.params.bounty + self.bonus - allotted
+        if self.phase == DONE:
+            return left
+        if self.phase == REFUNDED:
+            return left - self.params.pot * (self.ever - self.round)
+        return self.params.pot * (self.params.rounds - self.ever)
