@@ -1,7 +1,7 @@
 """Gas of every call of the contracts, with 4 to 256 trainers, against the bars.
 
-The shipped bytecode runs in py-evm under Shanghai's rules, the engine of the embedded chain and of eth-tester; a figure is
-what a mined transaction is charged, intrinsic gas and refunds included. `round n=N` is all transactions of an
+The shipped bytecode runs in py-evm under Shanghai's rules, the engine of the embedded chain and of eth-tester; a figure
+is what a mined transaction is charged, intrinsic gas and refunds included. `round n=N` is all transactions of an
 undisputed round, in steady state; in the first lap of the ring a roster also pays for a slot that was never written.
 scripts/bench/gas_snapshot.py keeps the same figures in git.
 """
@@ -137,4 +137,3 @@ def run(args: argparse.Namespace) -> list[Row]:
         holds=max(rounds) <= FLAT * min(rounds),
     )  # fmt: skip
     return [*(_row(case, value) for case, value in gas.items()), flat]
-

@@ -1,7 +1,7 @@
 """Keep the gas of every call in git: gas-snapshot.json.
 
-    python scripts/bench/gas_snapshot.py --check    measure and compare; exit 1 when any figure moved, either way
-    python scripts/bench/gas_snapshot.py --write    measure and rewrite the file; commit it with the change that moved it
+python scripts/bench/gas_snapshot.py --check    measure and compare; exit 1 when any figure moved, either way
+python scripts/bench/gas_snapshot.py --write    measure and rewrite the file; commit it with the change that moved it
 """
 
 from __future__ import annotations

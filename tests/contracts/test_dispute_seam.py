@@ -246,7 +246,8 @@ def test_the_successor_that_already_took_over_keeps_its_turn(world: World) -> No
     world.wait(run.seals[0][0].sealed_at + WINDOWS.challenge - 1)
     run.challenge(0)
     run.judge(0, True)
-    assert run.aggregator == run.params.aggregators[2] and not run.head[6]
+    assert run.aggregator == run.params.aggregators[2]
+    assert not run.head[6]
 
 
 def test_with_nobody_left_an_upheld_dispute_compensates(world: World) -> None:
@@ -254,7 +255,8 @@ def test_with_nobody_left_an_upheld_dispute_compensates(world: World) -> None:
     run.challenge(1)
     done = run.judge(1, True)
     assert done.event("RoundCompensated") == {"task": run.task, "round": 1}
-    assert run.phase == COMPENSATED and world.registry.call("task", run.task)[6]
+    assert run.phase == COMPENSATED
+    assert world.registry.call("task", run.task)[6]
 
 
 def test_an_ended_task_can_still_lose_a_sealed_round(world: World) -> None:

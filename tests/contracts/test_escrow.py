@@ -76,7 +76,8 @@ def test_packed_words_are_the_structs(world: World) -> None:
     assert run.withdraw(who) == 10
     assert run.member(who) == (stake, 0, 10, TRAINER | SEAT)
     world.escrow.send(ledger, "slash", run.task, who.address, 4, A, 5_000)
-    assert run.member(who) == (stake - 4, 0, 10, TRAINER | SEAT) and run.member(A) == (0, 2, 0, 0)
+    assert run.member(who) == (stake - 4, 0, 10, TRAINER | SEAT)
+    assert run.member(A) == (0, 2, 0, 0)
     assert world.escrow.call("account", run.task) == (run.params.bounty + 2, 10)
 
 

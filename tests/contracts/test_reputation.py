@@ -53,7 +53,7 @@ def test_refuses_other_lists(world: World, reverts: Reverts) -> None:
     for position in range(0, 156, 13):
         bad = bytearray(good)
         bad[position] ^= 1
-        with pytest.raises(Exception, match="Reputation_RootMismatch|SumOverflow"):
+        with pytest.raises(Exception, match=r"Reputation_RootMismatch|SumOverflow"):
             record(run, 0, bytes(bad))
     assert world.reputation.call("reputationOf", run.task, run.trainers[0].address) == (0, 0, False)
     record(run, 0)
@@ -77,7 +77,9 @@ def test_sums_beyond_128_bits_revert(world: World, reverts: Reverts) -> None:
     run = Run.start(world, trainers=2, rounds=1).play()
     run.finalize()
     top = 2**128 - 1
-    leaves = b"".join(t.address + amount.to_bytes(16, "big") + bytes(16) for t, amount in zip(run.trainers, (top, 1), strict=True))
+    leaves = b"".join(
+        t.address + amount.to_bytes(16, "big") + bytes(16) for t, amount in zip(run.trainers, (top, 1), strict=True)
+    )
     with reverts("MerkleSum_SumOverflow", top, 1):
         record(run, 0, leaves)
 

@@ -48,7 +48,9 @@ def roster_call(run: Run, sender: Any = None, number: int | None = None, **chang
     root = run.roster_tree().root
     fields = {"root": root.digest, "count": len(run.trainers), "total": root.total, **changes}
     who = run.aggregator if sender is None else sender
-    return run.world.ledger.send(who, "rosterRound", run.task, run.round if number is None else number, *fields.values())
+    return run.world.ledger.send(
+        who, "rosterRound", run.task, run.round if number is None else number, *fields.values()
+    )
 
 
 def seal_call(run: Run, sender: Any = None, number: int | None = None, tree: Tree | None = None, **changes: Any) -> Any:
@@ -63,7 +65,8 @@ def seal_call(run: Run, sender: Any = None, number: int | None = None, tree: Tre
 
 def test_a_task_from_open_to_closed(world: World) -> None:
     run = Run.start(world, trainers=3, rounds=3).play()
-    assert run.phase == DONE and run.round == 3
+    assert run.phase == DONE
+    assert run.round == 3
     last = run.finalize()
     for index in range(3):
         paid = run.claim(last, index).event("RewardClaimed")
@@ -115,7 +118,10 @@ def test_roster_window_is_half_open(world: World, reverts: Reverts) -> None:
     opened, first, last = world.evm.now, *run.window()
     assert (first, last) == (opened + WINDOWS.min_round, opened + WINDOWS.roster)
     mark = world.evm.snapshot()
-    for at, error in ((first - 1, ("RoundLedger_TooEarly", run.task, first)), (last, ("RoundLedger_TooLate", run.task, last))):
+    for at, error in (
+        (first - 1, ("RoundLedger_TooEarly", run.task, first)),
+        (last, ("RoundLedger_TooLate", run.task, last)),
+    ):
         world.wait(at)
         with reverts(*error):
             roster_call(run)
@@ -161,7 +167,10 @@ def test_seal_window_is_half_open(world: World, reverts: Reverts) -> None:
     rostered, first, last = world.evm.now, *run.window()
     assert (first, last) == (rostered + WINDOWS.force + WINDOWS.reveal, rostered + 450)
     mark = world.evm.snapshot()
-    for at, error in ((first - 1, ("RoundLedger_TooEarly", run.task, first)), (last, ("RoundLedger_TooLate", run.task, last))):
+    for at, error in (
+        (first - 1, ("RoundLedger_TooEarly", run.task, first)),
+        (last, ("RoundLedger_TooLate", run.task, last)),
+    ):
         world.wait(at)
         with reverts(*error):
             seal_call(run)
@@ -363,7 +372,8 @@ def test_a_late_aggregator_pays_and_the_next_takes_over(world: World, reverts: R
     assert done.event("AggregatorReplaced") == {
         "task": run.task, "round": 0, "from": first, "to": second, "slashed": fine,
     }  # fmt: skip
-    assert run.aggregator == second and run.window() == (world.evm.now, world.evm.now + WINDOWS.takeover)
+    assert run.aggregator == second
+    assert run.window() == (world.evm.now, world.evm.now + WINDOWS.takeover)
     assert world.ledger.call("bonus", run.task) == fine
     with reverts("RoundLedger_NotAggregator", run.task, first, second):
         roster_call(run, first)
@@ -389,7 +399,8 @@ def test_the_last_one_late_without_a_roster_refunds(world: World, reverts: Rever
     run = Run.start(world, bonded=1, aggregators=world.params().aggregators[:1]).play(1)
     done = run.advance()
     assert done.event("RoundRefunded") == {"task": run.task, "round": 1}
-    assert run.phase == REFUNDED and world.registry.call("task", run.task)[6]
+    assert run.phase == REFUNDED
+    assert world.registry.call("task", run.task)[6]
     with reverts("RoundLedger_WrongPhase", run.task, REFUNDED, OPEN):
         run.advance()
 
@@ -413,7 +424,8 @@ def test_claims_are_cumulative(world: World, reverts: Reverts) -> None:
     last = run.finalize()
     again = run.claim(last, 0).event("RewardClaimed")
     each = run.seals[last][1].leaves[0].amount
-    assert again["cumulative"] == each and again["amount"] == each - run.params.pot // 3
+    assert again["cumulative"] == each
+    assert again["amount"] == each - run.params.pot // 3
     who = run.trainers[0].address
     with reverts("Escrow_NothingToClaim", run.task, who, each, each):
         run.claim(last, 0)
@@ -479,7 +491,9 @@ def test_round_states(world: World) -> None:
     empty = no_seal()
 
     def state(number: int) -> int:
-        return int(world.ledger.call("roundState", run.task, number, run.seals[number][0] if number in run.seals else empty))
+        return int(
+            world.ledger.call("roundState", run.task, number, run.seals[number][0] if number in run.seals else empty)
+        )
 
     assert [state(0), state(1), state(2)] == [1, 0, 0]
     run.roster()

@@ -108,7 +108,8 @@ def test_a_pot_that_had_a_roster_never_returns_to_the_owner(world: World, revert
     run.judge(0, True)
     run.seal()
     run.advance()
-    assert run.phase == REFUNDED and world.ledger.call("everRostered", run.task) == 2
+    assert run.phase == REFUNDED
+    assert world.ledger.call("everRostered", run.task) == 2
     closed = run.close().event("TaskClosed")
     assert closed["toTrainers"] == run.params.pot
     per_seat = run.params.pot // 3
@@ -192,7 +193,8 @@ def test_a_roster_of_random_hashes_strands_nothing(world: World, reverts: Revert
     with reverts("Settlement_TooLate", run.task, end):
         run.compensate(0)
     swept = world.settlement.send(account("x"), "sweepCompensation", run.task).event("CompensationSwept")
-    assert swept["seats"] == 3 and swept["perSeat"] == swept["amount"] // 3
+    assert swept["seats"] == 3
+    assert swept["perSeat"] == swept["amount"] // 3
     with reverts("Settlement_NothingToPay", run.task, bytes(20)):
         world.settlement.send(account("x"), "sweepCompensation", run.task)
     for trainer in run.trainers:

@@ -241,7 +241,9 @@ def test_leaving_keeps_the_stake_slashable_until_unbonding_is_over(world: World,
     world.wait(ready - 1)
     with reverts("Escrow_StillUnbonding", run.task, who.address, ready):
         world.escrow.send(who, "exit", run.task)
-    assert world.disputes.send(who, "slash", run.task, who.address, 1, bytes(20), 0).event("StakeSlashed")["amount"] == 1
+    assert (
+        world.disputes.send(who, "slash", run.task, who.address, 1, bytes(20), 0).event("StakeSlashed")["amount"] == 1
+    )
     world.wait(ready)
     assert world.escrow.send(who, "exit", run.task).output == (run.params.stake - 1,)
     assert run.member(who) == (0, run.params.stake - 1, 0, 0)

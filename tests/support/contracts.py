@@ -1,4 +1,4 @@
-"""The deployed platform, and a driver that walks a task through its rounds; contract tests, invariants and gas use it."""
+"""The deployed platform, and a driver that walks a task through its rounds; tests and benchmarks use it."""
 
 from __future__ import annotations
 
@@ -206,8 +206,8 @@ class World:
         listed = tuple(a.address for a in self.aggregators)
         pot, rounds = changes.get("pot", 10 * TOKENS), changes.get("rounds", 4)
         base = Params(
-            self.token.address, pot * rounds, pot, 20 * TOKENS, pot, rounds, 0, 500, bytes(32), digest("spec"), Windows(),
-            listed,
+            self.token.address, pot * rounds, pot, 20 * TOKENS, pot, rounds, 0, 500, bytes(32), digest("spec"),
+            Windows(), listed,
         )  # fmt: skip
         return replace(base, **changes)
 
