@@ -91,8 +91,9 @@ def _exchange(path: Path, request: bytes, timeout_s: float) -> tuple[int, bytes]
         connection.settimeout(timeout_s)
         connection.connect(str(path))
         connection.sendall(struct.pack(">I", len(request)) + request)
-        status = _receive(connection, 1)[0]
-        return status, _receive_frame(connection)
+        deadline = time.monotonic() + timeout_s
+        status = _receive(connection, 1, deadline)[0]
+        return status, _receive_frame(connection, deadline)
 
 
 class ResidentServer:
@@ -137,7 +138,8 @@ class ResidentServer:
                 if (caller := _caller_uid(connection)) not in self._uids:
                     logger.warning("refused a caller with user id %d", caller)
                     return
-                status, body = self._answer(_receive_frame(connection))
+                status, body = self._answer(_receive_frame(connection, time.monotonic() + REQUEST_TIMEOUT_S))
+                connection.settimeout(REQUEST_TIMEOUT_S)
                 connection.sendall(struct.pack(">BI", status, len(body)) + body)
         except (OSError, EOFError, DocumentInvalid) as error:
             logger.info("a caller went away or broke the frame: %s", error)  # the work is journalled; it may ask again
@@ -234,16 +236,21 @@ def _caller_uid(connection: socket.socket) -> int:
     return int(uid)
 
 
-def _receive_frame(connection: socket.socket) -> bytes:
-    (length,) = struct.unpack(">I", _receive(connection, 4))
+def _receive_frame(connection: socket.socket, deadline: float) -> bytes:
+    (length,) = struct.unpack(">I", _receive(connection, 4, deadline))
     if length > MAX_FRAME_BYTES:  # before any allocation
         raise DocumentInvalid(f"frame claims {length} bytes, allowed {MAX_FRAME_BYTES}")
-    return _receive(connection, length)
+    return _receive(connection, length, deadline)
 
 
-def _receive(connection: socket.socket, length: int) -> bytes:
+def _receive(connection: socket.socket, length: int, deadline: float) -> bytes:
+    """Read `length` bytes until `deadline` (monotonic): a time-out per piece would never end for who drips."""
     parts = bytearray()
     while len(parts) < length:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the message did not come whole in time")
+        connection.settimeout(left)
         part = connection.recv(min(length - len(parts), 65536))
         if not part:
             raise EOFError("the connection closed in mid-message")

@@ -14,9 +14,10 @@ from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
-from fl_platform.protocol.spec import ScaleSpec, from_json, to_json
+from fl_platform.protocol.spec import ScaleSpec, check_scale, from_json, to_json
 
 FORMAT = "fl-platform/round/1"
+MAX_NUMBER = 2**127  # over any weight, score or inner product: 2^34 parameters of 16 bits reach 2^73
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ class RoundBundle:
             or len(bundle.gram) != len(bundle.rows) * (len(bundle.rows) + 1) // 2
         ):
             raise DocumentInvalid("round bundle: verdicts or Gram entries do not match entries and rows in number")
+        check_ranges(bundle)
         return bundle
 
     @cached_property
@@ -144,6 +146,28 @@ class RoundBundle:
     def claims(self) -> merkle_sum.Node:
         """Root and total of the cumulative claims."""
         return merkle_sum.build(claim_leaves(self.after))
+
+
+def check_ranges(bundle: RoundBundle) -> None:
+    """Refuse numbers that no round can have, before anybody computes with them (its author is not trusted).
+
+    A scale out of bounds alone would make its reader shift by it and ask for any amount of memory. Raises
+    DocumentInvalid with the value and the limit.
+    """
+    for state in (bundle.before, bundle.after):
+        check_scale(state.scale, what="round bundle: scale")
+        for standing in state.standings:
+            sums = (standing.paid_scored, standing.paid_base, standing.reputation)
+            if not all(0 <= value < MAX_NUMBER for value in sums) or abs(standing.score_sum) >= MAX_NUMBER:
+                raise DocumentInvalid(f"round bundle: standing of 0x{standing.trainer.hex()} is outside 128 bits")
+    place = 0
+    for row in range(len(bundle.rows)):
+        place += row
+        if bundle.gram[place + row] < 0:
+            raise DocumentInvalid(f"round bundle: row {bundle.rows[row]!r} has a negative squared length")
+    numbers = (bundle.divisor, *bundle.gram, *(n for v in bundle.verdicts for n in (v.weight, v.score, v.group)))
+    if any(abs(number) >= MAX_NUMBER for number in numbers):
+        raise DocumentInvalid("round bundle: a weight, score, group, divisor or Gram entry is outside 128 bits")
 
 
 def claim_leaves(state: TaskState) -> tuple[merkle_sum.Leaf, ...]:

@@ -16,7 +16,9 @@ from fl_platform.errors import DocumentInvalid
 Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 # Python's parser recurses in C: with a raised recursion limit (py-evm raises it) a deep document kills the process.
 MAX_DEPTH = 32
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+# A string that is never closed runs to the end: were it passed over, each of its escaped quotes would start another
+# search, and a peer's megabyte would take hours.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 MAX_DOCUMENT_BYTES = 256 * 1024 * 1024  # a bundle of 10,000 trainers is about 30 MB
 

@@ -24,6 +24,11 @@ RECEIPT_TYPE = (
 DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 DOMAIN_NAME = b"fl-platform"
 DOMAIN_VERSION = b"1"
+_WORDS = (("task", 32), ("round", 8), ("length", 8), ("samples", 8))  # unsigned integers and their bytes
+_FIXED = tuple(
+    (name, 20 if name == "trainer" else 32)
+    for name in ("trainer", "parent", "update", "key_hash", "leaves_root", "commitment", "salt")
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,13 @@ class Receipt:
     commitment: bytes  # keccak256(Pedersen root, salt); zero when the task has no layer P
     samples: int  # rows trained on, uint64; informative only, never a weight
     salt: bytes  # 32 random bytes
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not fit their field with ValueError: what a peer sends fails where it is read."""
+        for name, width in _WORDS:
+            _word(getattr(self, name), width)
+        for name, width in _FIXED:
+            _fixed(getattr(self, name), width)
 
     def struct_hash(self) -> bytes:
         """Return the EIP-712 struct hash (32 bytes), which is also the roster leaf's data."""

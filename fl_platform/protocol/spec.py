@@ -20,6 +20,7 @@ FORMAT = "fl-platform/task/1"
 BASIS = 10_000
 MAX_PARAMETERS = 2**34
 MAX_SPEC_BYTES = 1024 * 1024
+MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
 
 
 @dataclass(frozen=True)
@@ -193,9 +194,6 @@ def check_spec(spec: TaskSpec) -> None:
         (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
         (all(side > 0 for t in spec.model.tensors for side in t.shape), "a tensor has an empty side"),
         (len(spec.codec.initial_scale.offsets) == len(spec.model.tensors), "one scale offset per tensor is needed"),
-        (128 <= spec.codec.initial_scale.mantissa <= 255, "scale mantissa must be 128 to 255"),
-        (-200 <= spec.codec.initial_scale.exponent <= 200, "scale exponent must be -200 to 200"),
-        (all(0 <= o <= 4 for o in spec.codec.initial_scale.offsets), "scale offsets must be 0 to 4"),
         (spec.aggregation.name in ("fedavg", "multi-krum"), f"aggregation rule {spec.aggregation.name!r} is unknown"),
         (spec.aggregation.server_lr_den > 0 and spec.worth.alpha_den > 0, "a denominator is zero"),
         (0 <= spec.worth.alpha_num <= spec.worth.alpha_den, "alpha must be between 0 and 1"),
@@ -209,10 +207,53 @@ def check_spec(spec: TaskSpec) -> None:
             "pot must be positive and bond at least one pot",
         ),
         (1 <= len(spec.aggregators) <= 8, f"{len(spec.aggregators)} aggregators, allowed 1 to 8"),
+        (len(spec.auditors) <= MAX_AUDITORS, f"{len(spec.auditors)} auditors, allowed {MAX_AUDITORS}"),
+        (
+            all(
+                len(party.address) == 20 and len(party.wrap_key) == 64
+                for party in (*spec.aggregators, *spec.auditors, spec.reference)
+            ),
+            "a party has no address of 20 bytes and key of 64",
+        ),
+        *(
+            (low <= value <= high, f"{name} {value} must be {low} to {high}")
+            for name, value, low, high in _bounded(spec)
+        ),
     )
     for holds, message in checks:
         if not holds:
             raise DocumentInvalid(f"task spec: {message}")
+    check_scale(spec.codec.initial_scale, what="task spec: scale")
+
+
+def _bounded(spec: TaskSpec) -> tuple[tuple[str, int, int, int], ...]:
+    """Numbers that trainers and aggregators compute with: (name, value, least, largest)."""
+    rule, worth = spec.aggregation, spec.worth
+    return (
+        ("byzantine", rule.byzantine, 0, 2**20),
+        ("clip_bps", rule.clip_bps, 0, 2**31),
+        ("reject_bps", rule.reject_bps, 0, 2**31),
+        ("floor_bps", rule.floor_bps, 0, 2**31),
+        ("duplicate_bps", rule.duplicate_bps, 0, 2**31),
+        ("server_lr_num", rule.server_lr_num, 0, 2**53),
+        ("server_lr_den", rule.server_lr_den, 1, 2**53),
+        ("alpha_den", worth.alpha_den, 1, 2**31),
+        ("validation_slices", worth.validation_slices, 0, 2**16),
+        ("local_epochs", spec.local_epochs, 1, 2**20),
+        ("batch_size", spec.batch_size, 1, 2**31),
+        ("learning_rate_ppm", spec.learning_rate_ppm, 1, 10**9),
+    )
+
+
+def check_scale(scale: ScaleSpec, *, what: str) -> None:
+    """Refuse a scale that the codec cannot have. Raises DocumentInvalid."""
+    for name, values, low, high in (
+        ("mantissa", (scale.mantissa,), 128, 255),
+        ("exponent", (scale.exponent,), -200, 200),
+        ("offsets", scale.offsets, 0, 4),
+    ):
+        if not all(low <= value <= high for value in values):
+            raise DocumentInvalid(f"{what} {name} must be {low} to {high}")
 
 
 def to_json(value: object) -> Json:

@@ -8,18 +8,18 @@ the sums, scores, payouts, claims) and lists what it could not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from fl_platform.aggregation.admit import UpdateSource
+from fl_platform.aggregation.admit import UpdateSource, is_reference
 from fl_platform.chain.events import RewardClaimed
 from fl_platform.chain.history import RoundHistory
 from fl_platform.contribution.judge import NO_GROUP, Judgement, judge_round
 from fl_platform.contribution.rejudge import rejudge_public
-from fl_platform.errors import AuditDifference, FLError, NotEnoughTrainers, RetryError
-from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState
+from fl_platform.errors import AuditDifference, DocumentInvalid, FLError, NotEnoughTrainers, RetryError
+from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, TaskState
 from fl_platform.protocol.receipt import check_signature
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
@@ -161,15 +161,32 @@ class Auditor:
         self._expect(
             "forced entries last", [e.forced for e in bundle.entries], sorted(e.forced for e in bundle.entries)
         )
+        members = self._reader.history().members_at_roster(number)
         for entry in bundle.entries:
             check_signature(entry.signed, self._reader.domain)
+            self._check_place(number, entry, bundle.before, members)
             self._checks += 1
+
+    def _check_place(self, number: int, entry: Entry, before: TaskState, members: Mapping[bytes, int]) -> None:
+        """No honest aggregator rosters another round's receipt or another stake: judged, each would shut a trainer out.
+
+        What a trainer forced in is on chain in its own words; it was never said to be well-formed.
+        """
+        who, receipt = f"0x{entry.receipt.trainer.hex()}", entry.receipt
+        if not entry.forced:
+            self._expect(f"task of the receipt of {who}", receipt.task, self._reader.task)
+            self._expect(f"round of the receipt of {who}", receipt.round, number)
+            self._expect(f"parent of the receipt of {who}", receipt.parent, before.model)
+        if is_reference(entry, self._reader.spec):
+            self._expect(f"stake of the reference {who}", entry.stake, 0)
+        elif receipt.trainer in members:
+            self._expect(f"stake of {who}", entry.stake, members[receipt.trainer])
 
     def _judge(self, number: int, bundle: RoundBundle, before: TaskState) -> Judgement:
         context = self._reader.round_context(number, bundle.aggregator)
         try:
             if self._opener is None:
-                sums = np.frombuffer(self._reader.object(bundle.aggregate), dtype="<i8")
+                sums = np.frombuffer(self._sums(bundle), dtype="<i8")
                 return rejudge_public(self._reader.spec, context, before, bundle, sums=sums, models=self._reader.model)
             updates: UpdateSource = self._opener.source(bundle.entries)
             return judge_round(
@@ -210,6 +227,15 @@ class Auditor:
         self._expect("claim total on chain", record.seal.claim_total, bundle.claims.total)
         self._expect("claim count on chain", record.seal.claim_count, len(bundle.after.standings))
         self._reader.model(bundle.after.model)  # it is there, and is a model of these rules
+        self._sums(bundle)  # they are there for those without a key
+
+    def _sums(self, bundle: RoundBundle) -> bytes:
+        """Return the stored sums, of their exact length. Raises StoreMissing, CidMismatch, RejectedInput."""
+        length = 8 * self._reader.spec.model.size
+        data = self._reader.object(bundle.aggregate, max_bytes=length)
+        if len(data) != length:
+            raise DocumentInvalid(f"the sums have {len(data)} bytes, the model's have {length}")
+        return data
 
     # --- money on chain ----------------------------------------------------------------------------------------------
 
