@@ -1,0 +1,91 @@
+"""The demo command as a person runs it: in process, over a real IPFS daemon, on anvil and ganache, through Flower."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.ipfs_daemon import ipfs_daemon
+from tests.support.nodes import anvil, ganache
+
+SMALL = (
+    "--trainers",
+    "6",
+    "--rounds",
+    "2",
+    "--byzantine",
+    "1",
+    "--attack",
+    "label-flip=1",
+    "--attack",
+    "replay-last=1",
+)
+
+
+def demo(folder: Path, *options: str) -> dict[str, Any]:
+    """Run the command and return its report; its exit code must be 0."""
+    out = folder / "demo.json"
+    command = [sys.executable, "-m", "fl_platform", "demo", *SMALL, *options, "--json", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "160"})
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    report: dict[str, Any] = json.loads(out.read_text())
+    return report
+
+
+def check_report(report: dict[str, Any]) -> None:
+    """Demand what the demo promises."""
+    fields = {"accuracy", "bounty_wei", "dust_wei", "payouts", "audit", "tampered_audit", "gas", "wall_s", "cpu_s"}
+    assert fields <= report.keys()
+    assert len(report["accuracy"]) == 2
+    assert sum(p["amount_wei"] for p in report["payouts"]) + report["dust_wei"] == report["bounty_wei"]
+    assert all(p["amount_wei"] == 0 for p in report["payouts"] if "label-flip" in p["role"] or "replay" in p["role"])
+    assert all(p["amount_wei"] > 0 and p["reason"] for p in report["payouts"] if "honest" in p["role"])
+    assert report["audit"]["ok"]
+    assert not report["tampered_audit"]["ok"]
+    assert "CidMismatch" in report["tampered_audit"]["first_difference"]
+
+
+def test_in_process_twice_gives_the_same_model_and_claims(tmp_path: Path) -> None:
+    reports = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        reports.append(demo(tmp_path / name, "--seed=3"))
+        check_report(reports[-1])
+    for field in ("final_model", "claim_root", "payouts", "accuracy", "dust_wei"):
+        assert reports[0][field] == reports[1][field]
+
+
+@pytest.mark.slow
+def test_strict_rounds_by_leave_one_out(tmp_path: Path) -> None:
+    out = demo(tmp_path, "--strict", "--worth", "leave-one-out")
+    assert out["audit"]["ok"]
+    assert not out["tampered_audit"]["ok"]
+
+
+@pytest.mark.node
+def test_over_a_real_ipfs_daemon(tmp_path: Path) -> None:
+    with ipfs_daemon() as daemon:
+        check_report(demo(tmp_path, "--store", f"kubo:{daemon.rpc}"))
+
+
+@pytest.mark.node
+def test_on_anvil(tmp_path: Path) -> None:
+    with anvil() as node:
+        check_report(demo(tmp_path, "--network", node.url))
+
+
+@pytest.mark.node
+def test_on_ganache(tmp_path: Path) -> None:
+    with ganache() as node:
+        check_report(demo(tmp_path, "--network", node.url))
+
+
+@pytest.mark.node
+def test_through_flowers_simulation(tmp_path: Path) -> None:
+    check_report(demo(tmp_path, "--flower", "simulation"))
