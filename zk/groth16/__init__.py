@@ -1,0 +1,1 @@
+"""Groth16 over BN254 without Node: files, witness, prover, verifier and development keys."""

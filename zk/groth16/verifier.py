@@ -1,0 +1,182 @@
+"""The reference verifier: Groth16 by py_ecc's pairing, about half a second a proof.
+
+    e(A, B) = e(alpha, beta) e(IC_0 + sum x_i IC_i, gamma) e(C, delta)
+
+Refused before any pairing: a public input not below r (the same statement would have many encodings), a coordinate not
+below p, a point off its curve or, in G2, outside the subgroup, and infinity anywhere: keys with infinity accept
+anything, and a proof needs none. Proofs can be re-randomised: a proof is never an identifier.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from py_ecc.fields import optimized_bn128_FQ as FQ
+from py_ecc.fields import optimized_bn128_FQ2 as FQ2
+from py_ecc.fields import optimized_bn128_FQ12 as FQ12
+from py_ecc.optimized_bn128 import optimized_curve as oc
+from py_ecc.optimized_bn128.optimized_pairing import final_exponentiate, pairing
+
+from fl_platform.errors import DocumentInvalid, PointInvalid
+from zk.curve import FIELD, ORDER, Point, validate
+
+
+@dataclass(frozen=True)
+class Point2:
+    """A point of G2: coordinates a + b u as pairs (a, b)."""
+
+    x: tuple[int, int]
+    y: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A proof as its sender wrote it; `verify` checks it."""
+
+    a: Point
+    b: Point2
+    c: Point
+
+    def words(self) -> tuple[int, ...]:
+        """Return 8 words in the order of the EVM's pairing: in G2 the part with u comes first."""
+        return (self.a.x, self.a.y, self.b.x[1], self.b.x[0], self.b.y[1], self.b.y[0], self.c.x, self.c.y)
+
+    def to_json(self) -> dict[str, object]:
+        """Return snarkjs' form of a proof."""
+        return {
+            "pi_a": _decimal(self.a.x, self.a.y, 1),
+            "pi_b": [_decimal(*self.b.x), _decimal(*self.b.y), _decimal(1, 0)],
+            "pi_c": _decimal(self.c.x, self.c.y, 1),
+            "protocol": "groth16",
+            "curve": "bn128",
+        }
+
+
+@dataclass(frozen=True)
+class VerifyingKey:
+    """What a verifier holds. `stamp` is "dev" where the key's secrets are known."""
+
+    alpha: Point
+    beta: Point2
+    gamma: Point2
+    delta: Point2
+    ic: tuple[Point, ...]
+    stamp: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return snarkjs' form, with the stamp."""
+        def two(point: Point2) -> list[list[str]]:
+            return [_decimal(*point.x), _decimal(*point.y), _decimal(1, 0)]
+
+        return {
+            "protocol": "groth16", "curve": "bn128", "nPublic": len(self.ic) - 1, "stamp": self.stamp,
+            "vk_alpha_1": _decimal(self.alpha.x, self.alpha.y, 1), "vk_beta_2": two(self.beta),
+            "vk_gamma_2": two(self.gamma), "vk_delta_2": two(self.delta),
+            "IC": [_decimal(p.x, p.y, 1) for p in self.ic],
+        }  # fmt: skip
+
+
+def _decimal(*values: int) -> list[str]:
+    return [str(value) for value in values]
+
+
+def parse_proof(text: str) -> Proof:
+    """Read snarkjs' form (untrusted). Raises DocumentInvalid."""
+    try:
+        body = json.loads(text)
+        return Proof(_one(body["pi_a"]), _two(body["pi_b"]), _one(body["pi_c"]))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DocumentInvalid(f"this is no Groth16 proof: {error!r}; ask its prover for the proof.json") from error
+
+
+def parse_key(text: str) -> VerifyingKey:
+    """Read snarkjs' form of a verifying key and check it. Raises DocumentInvalid, PointInvalid."""
+    try:
+        body = json.loads(text)
+        key = VerifyingKey(
+            _one(body["vk_alpha_1"]), _two(body["vk_beta_2"]), _two(body["vk_gamma_2"]), _two(body["vk_delta_2"]),
+            tuple(_one(p) for p in body["IC"]), str(body.get("stamp", "")),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DocumentInvalid(f"this is no Groth16 verifying key: {error!r}") from error
+    check_key(key)
+    return key
+
+
+def _one(value: Sequence[str]) -> Point:
+    x, y, z = (int(v) for v in value)
+    if z != 1:
+        raise ValueError("infinity, or not affine")
+    return Point(x, y)
+
+
+def _two(value: Sequence[Sequence[str]]) -> Point2:
+    x, y, z = ((int(a), int(b)) for a, b in value)
+    if z != (1, 0):
+        raise ValueError("infinity, or not affine")
+    return Point2(x, y)
+
+
+def check_key(key: VerifyingKey) -> None:
+    """Refuse a key that would accept anything: points at infinity, off the curve. Raises PointInvalid."""
+    for point in (key.alpha, *key.ic):
+        validate(point)
+    for second in (key.beta, key.gamma, key.delta):
+        _validate2(second)
+
+
+def refuse_development_key(key: VerifyingKey, *, chain_id: int) -> None:
+    """Raise DocumentInvalid if the key's secrets are known and the network is not a local one."""
+    if key.stamp == "dev" and chain_id not in LOCAL_CHAINS:
+        raise DocumentInvalid(
+            f"this key is stamped dev: anyone can forge proofs for it, so it is refused on chain {chain_id}; "
+            "make keys from a public ceremony (zk/README.md, Keys)"
+        )
+
+
+LOCAL_CHAINS = frozenset({1337, 31337, 131277322940537})  # ganache, anvil and hardhat, eth-tester
+
+
+def verify(key: VerifyingKey, public: Sequence[int], proof: Proof) -> bool:
+    """Tell whether the proof holds for these public inputs.
+
+    Raises PointInvalid for points that are none, DocumentInvalid for inputs that are not below r or too few.
+    """
+    check_key(key)
+    if len(public) != len(key.ic) - 1:
+        raise DocumentInvalid(f"this circuit has {len(key.ic) - 1} public inputs, not {len(public)}")
+    for value in public:
+        if not 0 <= value < ORDER:
+            raise DocumentInvalid(f"public input {value} is not below r: the same statement with another name")
+    validate(proof.a)
+    validate(proof.c)
+    _validate2(proof.b)
+    inputs = _lift(key.ic[0])
+    for value, base in zip(public, key.ic[1:], strict=True):
+        inputs = oc.add(inputs, oc.multiply(_lift(base), value))
+    product = FQ12.one()
+    for left, right in (
+        (oc.neg(_lift(proof.a)), proof.b), (_lift(key.alpha), key.beta), (inputs, key.gamma), (_lift(proof.c), key.delta)
+    ):  # fmt: skip
+        product *= pairing(_lift2(right), left, final_exponentiate=False)
+    return bool(final_exponentiate(product) == FQ12.one())
+
+
+def _lift(point: Point) -> tuple[FQ, FQ, FQ]:
+    return FQ(point.x), FQ(point.y), FQ.one()
+
+
+def _lift2(point: Point2) -> tuple[FQ2, FQ2, FQ2]:
+    return FQ2(point.x), FQ2(point.y), FQ2.one()
+
+
+def _validate2(point: Point2) -> None:
+    if any(not 0 <= value < FIELD for value in (*point.x, *point.y)):
+        raise PointInvalid("a G2 coordinate is not below the field's size: ask its sender for the reduced point")
+    lifted = _lift2(point)
+    if not any((*point.x, *point.y)) or not oc.is_on_curve(lifted, oc.b2):
+        raise PointInvalid("this point is not on the second curve (or infinity): ask its sender for a real proof")
+    if not oc.is_inf(oc.multiply(lifted, ORDER)):
+        raise PointInvalid("this point is on the second curve but not in its group of order r")
