@@ -45,8 +45,8 @@ def command_line() -> str:
     """Return docs/CLI.md."""
     parts = [
         "# Command line",
-        "Written by `python scripts/generate_docs.py` from the commands themselves; do not edit. `python -m fl_platform` "
-        "is the same as `fl-platform`.",
+        "Written by `python scripts/generate_docs.py` from the commands themselves; do not edit. `python -m "
+        "fl_platform` is the same as `fl-platform`.",
         "Every command that reports takes `--json FILE` (`-` is standard output, and the tables then go to standard "
         "error): amounts are exact integers of wei there, fields that end in `_wei`; tables show tokens.",
         "## Exit codes",

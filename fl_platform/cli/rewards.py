@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from fl_platform.cli.common import (
     Options,
-    Session,
     address_of,
     forward_option,
     hexed,
@@ -21,9 +19,6 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
-
-if TYPE_CHECKING:
-    from fl_platform.roles.rewards import Paid
 
 
 @click.group()
@@ -74,7 +69,7 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
 )
 @click.option("--all", "everybody", is_flag=True, help="For everybody who has earned something.")
 @click.option("--withdraw", is_flag=True, help="Pay it out to the wallets, too.")
-@click.option("--roster", metavar="CID", help="Of the roster document, to claim a compensated round's pot.")
+@click.option("--roster", metavar="CID", help="Of the roster document, for a compensated round's pot.")
 @forward_option
 @json_option
 @click.pass_obj
@@ -82,43 +77,27 @@ def claim(
     options: Options, task: int, wallet: str | None, accounts: tuple[str, ...], everybody: bool, withdraw: bool,
     roster: str | None, fast_forward: bool, json_file: Path | None,
 ) -> None:  # fmt: skip
-    """Claim what final rounds have earned, and withdraw it."""
+    """Claim what final rounds have earned, and withdraw it.
+
+    A task that ended with a rostered round which nobody sealed pays that round's pot to its roster by stake: close its
+    books first (`task close`), then claim.
+    """
     from fl_platform.cli.show import console, table, working
+    from fl_platform.roles import rewards as logic
 
     chosen = [address_of(options, text) for text in accounts]
     with signing(options, wallet) as own, working("claiming"):
-        paid = _claim(own, task, chosen, everybody=everybody, withdraw=withdraw, roster=roster, forward=fast_forward)
+        chain, reader = own.workspace.chain, own.workspace.reader(task)
+        if fast_forward and chain.local:
+            chain.wait_until(logic.all_final_at(reader))
+        everyone = logic.earners(reader, now=chain.now()) if everybody else ()
+        wish = logic.Wish(everyone or chosen or [own.signer.address], withdraw, roster)
+        paid = logic.collect(reader, own.contracts, wish, now=chain.now())
     out = console(json_file)
-    rows = [(hexed(item.account), tokens(item.claimed), tokens(item.withdrawn)) for item in paid]
+    rows = [(hexed(item.account), tokens(item.credited), tokens(item.withdrawn)) for item in paid]
     table(
         out, f"task {task}, tokens", ("account", "claimed now", "paid out now"), rows, right="claimed now|paid out now"
     )
     write_json(json_file, [
-        {"account": hexed(item.account), "claimed_wei": item.claimed, "withdrawn_wei": item.withdrawn} for item in paid
+        {"account": hexed(item.account), "claimed_wei": item.credited, "withdrawn_wei": item.withdrawn} for item in paid
     ])  # fmt: skip
-
-
-def _claim(
-    own: Session,
-    task: int,
-    accounts: list[bytes],
-    *,
-    everybody: bool,
-    withdraw: bool,
-    roster: str | None,
-    forward: bool,
-) -> tuple[Paid, ...]:
-    from fl_platform.roles import rewards as logic
-
-    chain, reader = own.workspace.chain, own.workspace.reader(task)
-    if roster is not None:
-        document = logic.roster_document(reader, roster)
-        return logic.compensate(
-            reader, own.contracts, accounts or [own.signer.address], roster=document, withdraw=withdraw
-        )
-    if forward and chain.local:
-        chain.wait_until(logic.all_final_at(reader))
-    now = chain.now()
-    if everybody:
-        accounts = [leaf.trainer for leaf in logic.final_bundle(reader, now=now).after.standings if leaf.earned]
-    return logic.claim(reader, own.contracts, accounts or [own.signer.address], now=now, withdraw=withdraw)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.types import Phase
-from fl_platform.errors import TaskClosed, WalletError
+from fl_platform.errors import ConfigError, FLError, TaskClosed, WalletError
 from fl_platform.protocol.bundle import RoundBundle, Standing, claim_leaves, parse_roster
 from fl_platform.roles.reading import MAX_BUNDLE_BYTES, TaskReader
 from fl_platform.store.cid import Cid
+from fl_platform.store.disk import DiskStore
+
+MAX_ROSTER_BYTES = 16 * 1024 * 1024  # searched for; 10,000 trainers are about 10 MB
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,26 @@ class Reward:
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What is to be claimed."""
+
+    accounts: Sequence[bytes]  # anyone may claim for anyone
+    withdraw: bool = False  # pay out, too
+    roster: str | None = None  # CID of the roster document of a compensated round; None: it is in this store
+
+
+@dataclass(frozen=True)
 class Paid:
     """What a claim did for one account, wei."""
 
     account: bytes
-    claimed: int
+    credited: int
     withdrawn: int
+
+
+def is_compensated(reader: TaskReader) -> bool:
+    """Whether the task ended with a round that nobody sealed, whose pot goes to its roster."""
+    return reader.history().head.phase is Phase.COMPENSATED
 
 
 def last_sealed(reader: TaskReader) -> int | None:
@@ -101,55 +119,63 @@ def final_bundle(reader: TaskReader, *, now: int) -> RoundBundle:
     )
 
 
-def claim(
-    reader: TaskReader, contracts: Contracts, accounts: Sequence[bytes], *, now: int, withdraw: bool
-) -> tuple[Paid, ...]:
-    """Claim for accounts (anyone may, for anyone) from the newest final round; pay out when `withdraw`.
+def collect(reader: TaskReader, contracts: Contracts, wish: Wish, *, now: int) -> tuple[Paid, ...]:
+    """Claim what final rounds earned, and the pot of a round that was compensated; pay out when wished.
 
-    Raises TaskClosed (nothing final), WalletError (an account has no leaf), TransactionReverted.
+    Raises TaskClosed (nothing final; books not closed), WalletError (an account has nothing here), ConfigError (no
+    roster document), TransactionReverted.
     """
+    before = {account: contracts.member(reader.task, account) for account in wish.accounts}
+    if is_compensated(reader):
+        _compensate(reader, contracts, wish)
+    if not is_compensated(reader) or reader.history().last_final(now) is not None:
+        _claim(reader, contracts, wish, now=now)
+    paid = []
+    for account, old in before.items():
+        member = contracts.member(reader.task, account)
+        if wish.withdraw:
+            contracts.withdraw(reader.task, account)
+        paid.append(Paid(account, member.credit - old.credit, member.credit if wish.withdraw else 0))
+    return tuple(paid)
+
+
+def earners(reader: TaskReader, *, now: int) -> tuple[bytes, ...]:
+    """Return everybody for whom `collect` could do something: those with a final leaf, and a compensated roster."""
+    found = set(reader.history().rounds[reader.history().head.round].stakes) if is_compensated(reader) else set()
+    if not found or reader.history().last_final(now) is not None:
+        found |= {s.trainer for s in final_bundle(reader, now=now).after.standings if s.earned}
+    return tuple(sorted(found))
+
+
+def _claim(reader: TaskReader, contracts: Contracts, wish: Wish, *, now: int) -> None:
     bundle = final_bundle(reader, now=now)
     leaves = claim_leaves(bundle.after)
     known = {leaf.owner: leaf.amount for leaf in leaves}
-    paid = []
-    for account in accounts:
-        if account not in known:
+    for account in wish.accounts:
+        if account not in known and not is_compensated(reader):
             raise WalletError(
                 f"0x{account.hex()} has earned nothing in task {reader.task} up to round {bundle.round}; "
                 f"`fl-platform why 0x{account.hex()}` says what became of it"
             )
-        before = contracts.member(reader.task, account).claimed
-        if known[account] > before:
+        if known.get(account, 0) > contracts.member(reader.task, account).claimed:
             contracts.claim(reader.task, bundle.round, leaves, account)
-        after = contracts.member(reader.task, account)
-        if withdraw:
-            contracts.withdraw(reader.task, account)
-        paid.append(Paid(account, after.claimed - before, after.credit if withdraw else 0))
-    return tuple(paid)
 
 
-def compensate(
-    reader: TaskReader, contracts: Contracts, accounts: Sequence[bytes], *, roster: bytes, withdraw: bool
-) -> tuple[Paid, ...]:
-    """Claim a COMPENSATED round's pot by the roster document (bytes from the store, checked against the chain).
-
-    Raises TaskClosed (the round was not compensated), AuditDifference (another roster), TransactionReverted.
-    """
+def _compensate(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
+    """Claim a compensated round's pot by its roster document, which is checked against the chain."""
     head = reader.history().head
-    if head.phase is not Phase.COMPENSATED:
-        raise TaskClosed(f"task {reader.task} is {head.phase.name.lower()}: there is no compensation to claim")
-    entries = parse_roster(roster)
+    if not head.closed:
+        raise TaskClosed(
+            f"task {reader.task} ended without a seal of round {head.round}: close its books first, "
+            f"`fl-platform task close {reader.task}`, then its roster can claim"
+        )
+    entries = parse_roster(roster_document(reader, wish.roster))
     reader.check_roster(head.round, entries)
     leaves = tuple(entry.leaf for entry in entries)
-    paid = []
-    for account in accounts:
-        before = contracts.member(reader.task, account).credit
-        contracts.claim_compensation(reader.task, leaves, account)
-        credit = contracts.member(reader.task, account).credit
-        if withdraw:
-            contracts.withdraw(reader.task, account)
-        paid.append(Paid(account, credit - before, credit if withdraw else 0))
-    return tuple(paid)
+    rostered = {leaf.owner for leaf in leaves if leaf.amount}
+    for account in wish.accounts:
+        if account in rostered:
+            contracts.claim_compensation(reader.task, leaves, account)
 
 
 def all_final_at(reader: TaskReader) -> int:
@@ -158,6 +184,21 @@ def all_final_at(reader: TaskReader) -> int:
     return (reader.history().final_at(sealed) or 0) if sealed is not None else 0
 
 
-def roster_document(reader: TaskReader, cid: str) -> bytes:
-    """Return a roster document by its CID. Raises CidInvalid, StoreMissing, CidMismatch."""
-    return reader.store.get(Cid.parse(cid), max_bytes=MAX_BUNDLE_BYTES)
+def roster_document(reader: TaskReader, cid: str | None) -> bytes:
+    """Return a roster document by its CID; None: look for the current round's in this machine's own store.
+
+    Raises CidInvalid, StoreMissing, CidMismatch, and ConfigError when it must be named.
+    """
+    if cid is not None:
+        return reader.store.get(Cid.parse(cid), max_bytes=MAX_BUNDLE_BYTES)
+    if isinstance(reader.store, DiskStore):
+        for known in reader.store.cids():
+            with suppress(FLError):  # most objects are something else
+                data = reader.store.get(known, max_bytes=MAX_ROSTER_BYTES)
+                if data.startswith(b"[{"):
+                    reader.check_roster(reader.history().head.round, parse_roster(data))
+                    return data
+    raise ConfigError(
+        f"the roster document of task {reader.task} is not in this store; ask the aggregator (its log names it) or "
+        "another trainer for its CID and give it with --roster"
+    )

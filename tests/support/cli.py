@@ -45,7 +45,8 @@ class Cli:
     @contextlib.contextmanager
     def staying(self, *words: str) -> Iterator[subprocess.Popen[str]]:
         """Run a command that stays while the block runs; afterwards it is asked to end."""
-        with (self.folder / f"{'-'.join(words).replace('/', '_')}.log").open("w") as log:
+        name = "-".join(words[:5]).replace("/", "_")
+        with (self.folder / f"{name}.log").open("w") as log:
             process = subprocess.Popen(
                 self._command(words), env=self._environment(), cwd=self.folder, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT, text=True,

@@ -1,0 +1,111 @@
+"""When somebody fails: by command line, a left-out trainer forces its work in, a late aggregator is replaced, and an
+abandoned roster is paid by stake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fl_platform.cli.aggregator import make_aggregator
+from fl_platform.cli.common import Options, Session, signing
+from fl_platform.protocol.messages import RevealOrder, RoundOrder
+from fl_platform.roles.crew import local_crew
+from fl_platform.roles.lessons import Lesson
+from fl_platform.roles.transport import LocalTransport
+from tests.support.cli import CliInside
+
+POT = 10 * 10**18
+BOND = 20 * 10**18
+TRAINERS = ("one", "two", "three")
+
+
+class Forgetful:
+    """A transport that asks everybody and loses what the last trainer says."""
+
+    def __init__(self, inner: LocalTransport) -> None:
+        self._inner = inner
+
+    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
+        return list(self._inner.exchange(order))[:-1]
+
+    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
+        return self._inner.reveal(order)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CliInside:
+    """An open task of one round that pays by stake; two aggregators, three trainers."""
+    made = CliInside(tmp_path)
+    made("wallet", "new", "--light", "owner", "first", "second", *TRAINERS)
+    made("deploy", "--wallet", "owner")
+    made("wallet", "fund", "owner", "first", "second", *TRAINERS, "--tokens", "100")
+    made(
+        "task", "open", "--wallet", "owner", "--trainers", "3", "--rounds", "1", "--pot", "10", "--epochs", "1",
+        "--worth", "equal", "--aggregator", "first", "--aggregator", "second", "--windows", "minutes",
+    )  # fmt: skip
+    for name in TRAINERS:
+        made("trainer", "join", "1", "--wallet", name)
+    made("aggregator", "bond", "1", "--wallet", "first")
+    return made
+
+
+def crew(cli: CliInside, own: Session) -> LocalTransport:
+    """Return the trainers of the folder."""
+    addresses = {name: own.workspace.signer(name).address for name in TRAINERS}
+    return LocalTransport(local_crew(own.workspace, addresses, 1, Lesson("")))
+
+
+def begun(cli: CliInside, *, forgetful: bool) -> Iterator[str]:
+    """Collect and roster as the first aggregator; return the name of the trainer that was left out, if one was."""
+    options = Options(cli.folder / "w", "embedded", "", cli.folder / "password")
+    with signing(options, "first") as own:
+        working = make_aggregator(own, 1, watch=lambda _: None)
+        transport = crew(cli, own)
+        entries = working.collect(Forgetful(transport) if forgetful else transport)
+        working.roster(entries)
+        rostered = {entry.receipt.trainer for entry in entries}
+        yield from (name for name in TRAINERS if own.workspace.signer(name).address not in rostered)
+
+
+def test_a_trainer_that_was_left_out_forces_its_work_in(cli: CliInside) -> None:
+    (left_out,) = begun(cli, forgetful=True)
+    status = cli("trainer", "status", "1", "--wallet", left_out).stdout
+    assert "fl-platform trainer force 1 0" in status
+    cli("trainer", "force", "1", "0", "--wallet", left_out)
+    cli("trainer", "force", "1", "0", "--wallet", left_out)  # again: nothing happens twice
+    assert cli.report("aggregator", "run", "1", "--wallet", "first", "--local")["state"] == "done"
+    told = cli("why", left_out).stdout
+    assert "forced in on chain by the trainer" in told
+
+
+def test_a_late_aggregator_is_replaced_and_pays(cli: CliInside) -> None:
+    early = cli("aggregator", "advance", "1", "--wallet", "one", code=8)
+    assert "TooEarly" in early.stderr
+    cli("aggregator", "bond", "1", "--wallet", "second")
+    cli("aggregator", "advance", "1", "--wallet", "one", "--fast-forward")
+    late = cli("aggregator", "run", "1", "--wallet", "first", "--local", code=5)
+    assert "current aggregator" in late.stderr
+    assert cli.report("aggregator", "run", "1", "--wallet", "second", "--local")["state"] == "done"
+    (told,) = cli.report("why", "first")
+    assert 0 < told["slashed_wei"] <= BOND
+    paid = cli.report("rewards", "claim", "1", "--wallet", "one", "--all", "--withdraw", "--fast-forward")
+    assert sum(item["withdrawn_wei"] for item in paid) >= POT  # the pot and what the late one lost
+    gone = cli.report("aggregator", "leave", "1", "--wallet", "second", "--fast-forward")
+    assert (gone["done"], gone["returned_wei"]) == (True, BOND)
+
+
+def test_an_abandoned_roster_is_paid_by_stake(cli: CliInside) -> None:
+    assert list(begun(cli, forgetful=False)) == []
+    cli("aggregator", "advance", "1", "--wallet", "one", "--fast-forward")
+    cli("aggregator", "advance", "1", "--wallet", "one", "--fast-forward")
+    assert cli.report("task", "show", "1")["state"] == "compensated"
+    early = cli("rewards", "claim", "1", "--wallet", "one", code=5)
+    assert "task close" in early.stderr
+    cli("task", "close", "1", "--wallet", "one")
+    paid = cli.report("rewards", "claim", "1", "--wallet", "one", "--all", "--withdraw")
+    assert len({item["withdrawn_wei"] for item in paid}) == 1
+    assert sum(item["withdrawn_wei"] for item in paid) > POT - 3  # equal stakes, rounded down; and the late one's bond
+    assert "compensated" in cli("why", "one").stdout

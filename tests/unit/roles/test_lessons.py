@@ -1,0 +1,70 @@
+"""Words become rows: hands of a public data set that do not overlap, or the data owner's own code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fl_platform.errors import ConfigError
+from fl_platform.roles.lessons import ROOT_ROWS, Lesson, data_of_model, hands, own_task, part, reference_rows
+
+OWN = """
+from fl_platform.learning.datasets import load_digits_split
+from fl_platform.learning.models import digits_mlp
+from fl_platform.learning.task import LearningTask
+
+class MyDigits(LearningTask):
+    def model(self):
+        return digits_mlp()
+    def train_data(self):
+        return load_digits_split().train
+    def validation_data(self):
+        return load_digits_split().test
+
+def broken():
+    raise RuntimeError("no rows today")
+
+instance = MyDigits()
+"""
+
+
+def test_hands_and_root_rows_share_nothing_and_miss_nothing() -> None:
+    lesson = Lesson("digits", parts=3, seed=4)
+    rows = [one.train_data().x for one in (*hands(lesson), reference_rows(lesson))]
+    flat = np.concatenate(rows).reshape(sum(map(len, rows)), -1)
+    assert len(rows[-1]) == ROOT_ROWS["digits"]
+    assert len(flat) == 1437
+    same = part(lesson, 1).train_data()
+    assert np.array_equal(same.x, rows[1])
+
+
+def test_a_model_s_name_says_its_data() -> None:
+    assert data_of_model("mnist-cnn") == "mnist"
+    with pytest.raises(ConfigError, match="--data module:NAME"):
+        data_of_model("llama")
+
+
+@pytest.mark.parametrize("name", ["MyDigits", "instance"])
+def test_a_data_owner_s_own_code_is_imported_from_the_current_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"own_{name}.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", ["", *__import__("sys").path])
+    task = own_task(f"own_{name}:{name}")
+    assert len(task.train_data()) == 1437
+    assert part(Lesson(f"own_{name}:{name}"), 0).validation_data()
+    with pytest.raises(ConfigError, match="RuntimeError: no rows today"):
+        own_task(f"own_{name}:broken")
+    with pytest.raises(ConfigError, match="one party's own data"):
+        hands(Lesson(f"own_{name}:{name}"))
+
+
+@pytest.mark.parametrize(
+    "words", ["cats", "os:", ":x", "nowhere_at_all:X", "json:loads", "json:absent", "builtins:dict"]
+)
+def test_anything_else_is_refused(words: str) -> None:
+    with pytest.raises(ConfigError):
+        own_task(words)
