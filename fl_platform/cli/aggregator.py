@@ -23,8 +23,6 @@ from fl_platform.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from fl_platform.cli.show import Bar
     from fl_platform.roles.aggregator import Aggregator, SealedRound, Transport, Watch
 
@@ -109,8 +107,8 @@ def run(
     with signing(options, wallet) as own, contextlib.ExitStack() as stack:
         reader = own.workspace.reader(task)
         left = reader.spec.money.rounds - reader.history().head.round
-        transport = stack.enter_context(_transport(options, own, task, ways, out))
         progress = stack.enter_context(bar("starting", min(left, rounds or left)))
+        transport = stack.enter_context(_transport(options, own, task, ways, progress))
         working = make_aggregator(own, task, watch=_watch(progress))
         sealed: list[SealedRound] = []
         while rounds is None or len(sealed) < rounds:
@@ -146,9 +144,13 @@ def make_aggregator(own: Session, task: int, *, watch: Watch) -> Aggregator:
 
 
 @contextlib.contextmanager
-def _transport(options: Options, own: Session, task: int, ways: dict[str, Any], out: Console) -> Iterator[Transport]:
+def _transport(options: Options, own: Session, task: int, ways: dict[str, Any], progress: Bar) -> Iterator[Transport]:
     """Open the chosen way to the trainers."""
     reader = own.workspace.reader(task)
+
+    def watch(done: int, asked: int) -> None:
+        progress.at_text(f"{done} of {asked} trainers have answered")
+
     if ways["local"]:
         from fl_platform.chain import wallets
         from fl_platform.roles.crew import local_crew
@@ -157,17 +159,14 @@ def _transport(options: Options, own: Session, task: int, ways: dict[str, Any], 
 
         names = {info.name: info.address for info in wallets.listed(options.workdir / "wallets")}
         lesson = Lesson("", seed=ways["data_seed"], folder=ways["mnist"])
-        yield LocalTransport(local_crew(own.workspace, names, task, lesson))
+        yield LocalTransport(local_crew(own.workspace, names, task, lesson), watch)
     elif ways["desk"]:
         from fl_platform.flower.counter import open_counter
 
         with open_counter(
             reader, ways["desk"], reference=ways["reference_binding"], timeout_s=int(ways["timeout"])
         ) as counter:
-            out.print(
-                f"the desk is at {counter.socket}; start the courier on your SuperLink:\n  {counter.command}",
-                markup=False,
-            )
+            progress.say(f"the desk is at {counter.socket}; start the courier on your SuperLink:\n  {counter.command}")
             yield counter.desk
     else:
         from fl_platform.flower.direct import SocketTransport
@@ -177,9 +176,10 @@ def _transport(options: Options, own: Session, task: int, ways: dict[str, Any], 
         anchored = 1 if any(reader.spec.reference.address) else 0
         yield SocketTransport(
             folder,
-            expected=lambda: len(reader.history().members) + anchored,
+            expected=lambda: len(reader.history().members.keys() - reader.history().leaving) + anchored,
             timeout_s=ways["timeout"],
             patience_s=ways["patience"],
+            watch=watch,
         )
 
 

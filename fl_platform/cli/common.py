@@ -188,6 +188,10 @@ def write_json(file: Path | None, value: object) -> None:
     if str(file) == "-":
         click.echo(text, nl=False)
         return
+    if file.exists() and not file.is_file():  # a device or a pipe is written to, never replaced
+        with file.open("w") as stream:
+            stream.write(text)
+        return
     from fl_platform.roles.files import write_once
 
     write_once(file, text.encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 WIDE = 200  # columns
-FULL_ADDRESSES = 130  # columns from which tables show addresses whole; `--json` always does
 ADDRESS = re.compile(r"\b0x([0-9a-f]{6})[0-9a-f]{30}([0-9a-f]{4})\b")
 
 
@@ -26,19 +25,26 @@ def console(json_file: Path | None = None) -> Console:
     return out
 
 
-def table(out: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "") -> None:
-    """Print a table; `right` names the headings of numbers, separated by |."""
+Row = Sequence[str]
+
+
+def table(out: Console, title: str, headings: Row, rows: Sequence[Row], *, right: str = "") -> None:
+    """Print a table; `right` names the headings of numbers, by |. Addresses are cut only where they must be."""
+    made = _table(title, headings, rows, right)
+    if out.measure(made).maximum > out.width:
+        made = _table(title, headings, [[ADDRESS.sub(r"0x\1…\2", cell) for cell in row] for row in rows], right)
+    out.print(made, soft_wrap=False)
+
+
+def _table(title: str, headings: Row, rows: Sequence[Row], right: str) -> Table:
     numbers = set(right.split("|"))
-    narrow = out.width < FULL_ADDRESSES
     made = Table(title=escape(title) or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        if heading in numbers:
-            made.add_column(heading, justify="right", no_wrap=True)
-        else:
-            made.add_column(heading, overflow="fold")
+        number = heading in numbers
+        made.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in rows:
-        made.add_row(*(escape(ADDRESS.sub(r"0x\1…\2", cell) if narrow else cell) for cell in row))
-    out.print(made, soft_wrap=False)
+        made.add_row(*(escape(cell) for cell in row))
+    return made
 
 
 def pairs(out: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:

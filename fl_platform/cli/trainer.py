@@ -126,7 +126,7 @@ def run(
     from fl_platform.cli.show import console
     from fl_platform.flower.direct import SUFFIX
     from fl_platform.flower.resident import serve_trainer
-    from fl_platform.roles.crew import one_trainer, socket_folder
+    from fl_platform.roles.crew import Told, one_trainer, socket_folder
     from fl_platform.roles.lessons import Lesson
 
     with signing(options, wallet, sends=False) as own:
@@ -137,12 +137,13 @@ def run(
         name = f"{own.name}.reference" if reference else own.name
         path = socket or socket_folder(own.workspace, task) / f"{name}{SUFFIX}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with serve_trainer(working, path):
-            console().print(f"{name} answers orders for task {task} at {path}")
+        out = console()
+        told = Told(working, lambda text: out.print(text, markup=False))
+        with serve_trainer(told, path):
+            out.print(f"{name} answers orders for task {task} at {path}", markup=False)
             wait_to_stop(lambda: _over(own, task))
-        console().print(
-            f"task {task} is over: `fl-platform rewards claim {task} --withdraw` when its last round is final"
-        )
+        claim = "" if reference else f": `fl-platform rewards claim {task} --withdraw` when its last round is final"
+        out.print(f"task {task} is over{claim}")
 
 
 def _over(own: Session, task: int) -> bool:

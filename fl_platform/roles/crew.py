@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from fl_platform.chain.signer import Signer
-from fl_platform.errors import ConfigError
+from fl_platform.errors import ConfigError, FLError
 from fl_platform.learning.task import LearningTask
+from fl_platform.protocol.messages import RoundOrder, decode_message, message_kind
 from fl_platform.roles.lessons import Lesson, data_of_model, hands, part, reference_rows
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.trainer import Trainer
@@ -63,6 +64,28 @@ def local_crew(
                 _trainer(workspace, workspace.signer(name), reference_rows(full), task, f"{name}.reference", device)
             )
     return tuple(crew)
+
+
+class Told:
+    """A trainer that says what it is asked and whether it answered, for whoever watches a resident process."""
+
+    def __init__(self, trainer: Trainer, say: Callable[[str], None]) -> None:
+        self._trainer, self._say = trainer, say
+
+    def handle(self, message: bytes) -> bytes:
+        """See Trainer.handle."""
+        try:
+            answer = self._trainer.handle(message)
+        except FLError as error:
+            self._say(f"refused an order: {error}")
+            raise
+        if message_kind(message) == RoundOrder.__name__:
+            order = decode_message(message, expected=RoundOrder)
+            assert isinstance(order, RoundOrder)
+            self._say(f"round {order.round}: trained, stored and signed")
+        else:
+            self._say("the key of the rostered update is handed out")
+        return answer
 
 
 def socket_folder(workspace: Workspace, task: int) -> Path:

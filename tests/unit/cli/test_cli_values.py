@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -75,6 +76,19 @@ def test_a_report_goes_to_a_file_whole_and_readable(tmp_path: Path) -> None:
     assert json.loads(file.read_text()) == {"a": None, "b_wei": 2**80}
     assert stat.S_IMODE(file.stat().st_mode) & 0o600 == 0o600
     assert [path.name for path in file.parent.iterdir()] == ["report.json"]
+
+
+def test_a_pipe_or_device_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_json(pipe, [1])
+        assert json.loads(os.read(reader, 100)) == [1]
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_a_report_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
