@@ -7,7 +7,7 @@ killed between any two steps and started again does nothing twice and never sign
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,7 @@ from fl_platform.errors import (
     NotEnoughTrainers,
     ReceiptDuplicate,
     ReceiptForeign,
+    ReceiptParentMismatch,
     ReceiptReplayed,
     RejectedInput,
     TaskClosed,
@@ -28,7 +29,7 @@ from fl_platform.errors import (
 from fl_platform.protocol.bundle import Entry, RoundBundle, WrappedKey, roster_bytes
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, Submission, decode_message
-from fl_platform.protocol.receipt import check_signature
+from fl_platform.protocol.receipt import Receipt, check_signature
 from fl_platform.protocol.spec import from_json, to_json
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener
@@ -134,19 +135,14 @@ class Aggregator:
         Raises NotEnoughTrainers when fewer answered than the rule needs; the round stays open until its deadline.
         """
         order = self.order()
-        path = self._path(order.round, "entries")
-        if path.exists():
-            return self._load_entries(order.round)
+        if self._path(order.round, "entries").exists():
+            kept = self._load_entries(order.round)
+            # A dispute may have voided the round that they were made for: then they build on a model that is no more.
+            if all(entry.receipt.parent == order.parent for entry in kept):
+                return kept
         self._watch(Progress(order.round, "train", "waiting for trainers"))
-        entries: dict[bytes, Entry] = {}
-        for answer in transport.exchange(order):
-            try:
-                entry = self._entry(answer, order, entries)
-            except RejectedInput as error:
-                logger.warning("round %d: refused an answer: %s", order.round, error)
-                continue
-            entries[entry.receipt.trainer] = entry
-        chosen = tuple(entries[trainer] for trainer in sorted(entries))
+        entries = self._answers(transport, order)
+        chosen = tuple(replace(entries[who], stake=self._stake(who)) for who in sorted(entries))
         self._demand_enough(chosen)
         self._save_entries(order.round, chosen)
         return chosen
@@ -165,12 +161,12 @@ class Aggregator:
     def seal(self, transport: Transport) -> SealedRound:
         """Take reveals (strict), judge the rostered round and seal it."""
         round_number = self._reader.current_state().round
-        entries = self._rostered_entries(round_number)
+        entries = self._rostered_entries(round_number, transport)
         if self._reader.spec.strictness == "strict":
             entries = self._with_reveals(round_number, entries, transport)
         start, _ = self._contracts.window(self._reader.task)
         self._wait_until(start)
-        entries += self._forced(round_number, entries)
+        entries += self._forced(round_number, transport)
         self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
         revealed = self._reveal_slice(round_number)
         judged = judge_round(
@@ -190,6 +186,18 @@ class Aggregator:
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
+    def _answers(self, transport: Transport, order: RoundOrder) -> dict[bytes, Entry]:
+        """Send a round's order and return who answered with a receipt for it, by trainer."""
+        entries: dict[bytes, Entry] = {}
+        for answer in transport.exchange(order):
+            try:
+                entry = self._entry(answer, order, entries)
+            except RejectedInput as error:
+                logger.warning("round %d: refused an answer: %s", order.round, error)
+                continue
+            entries[entry.receipt.trainer] = entry
+        return entries
+
     def _entry(self, answer: bytes, order: RoundOrder, known: Mapping[bytes, Entry]) -> Entry:
         """Turn an answer into a roster entry, or refuse it: who and what. A malformed update is rostered and judged."""
         submission = decode_message(answer, expected=Submission)
@@ -199,6 +207,8 @@ class Aggregator:
             raise ReceiptDuplicate(f"0x{receipt.trainer.hex()} answered twice; its first receipt counts")
         if (receipt.task, receipt.round) != (order.task, order.round):
             raise ReceiptReplayed(f"0x{receipt.trainer.hex()}: receipt of task {receipt.task} round {receipt.round}")
+        if receipt.parent != order.parent:
+            raise ReceiptParentMismatch(f"0x{receipt.trainer.hex()}: receipt for model 0x{receipt.parent.hex()}")
         entry = Entry(receipt, submission.signature, self._stake(receipt.trainer), submission.keys, forced=False)
         if entry.stake == 0 and not is_reference(entry, self._reader.spec):
             raise ReceiptForeign(f"0x{receipt.trainer.hex()} is not a member of task {order.task}")
@@ -206,7 +216,10 @@ class Aggregator:
         return entry
 
     def _stake(self, trainer: bytes) -> int:
-        return 0 if trainer == self._reader.spec.reference.address else self._reader.history().members.get(trainer, 0)
+        return self._stake_among(self._reader.history().members, trainer)
+
+    def _stake_among(self, stakes: Mapping[bytes, int], trainer: bytes) -> int:
+        return 0 if trainer == self._reader.spec.reference.address else stakes.get(trainer, 0)
 
     def _demand_enough(self, entries: tuple[Entry, ...]) -> None:
         trainers = sum(1 for entry in entries if entry.stake > 0)
@@ -222,8 +235,17 @@ class Aggregator:
         """Send the second message of a strict round and add the keys that came back."""
         if all(entry.keys for entry in entries):
             return entries
-        digest = self._reader.store.put(roster_bytes(entries)).digest
-        receipts = {entry.receipt.trainer: entry.receipt for entry in entries}
+        keys = self._revealed_keys(round_number, entries, [entry.receipt for entry in entries], transport)
+        revealed = tuple(replace(e, keys=keys.get(e.receipt.trainer, e.keys)) for e in entries)
+        self._save_entries(round_number, revealed)
+        return revealed
+
+    def _revealed_keys(
+        self, round_number: int, rostered: tuple[Entry, ...], wanted: Sequence[Receipt], transport: Transport
+    ) -> dict[bytes, tuple[WrappedKey, ...]]:
+        """Ask for the keys of a strict round's receipts; return those that open them, by trainer."""
+        digest = self._reader.store.put(roster_bytes(rostered)).digest
+        receipts = {receipt.trainer: receipt for receipt in wanted}
         keys: dict[bytes, tuple[WrappedKey, ...]] = {}
         for answer in transport.reveal(RevealOrder(self._reader.task, round_number, digest)):
             try:
@@ -235,23 +257,40 @@ class Aggregator:
                     keys.setdefault(reveal.trainer, reveal.keys)
             except RejectedInput as error:
                 logger.warning("round %d: refused a reveal: %s", round_number, error)
-        revealed = tuple(replace(e, keys=keys.get(e.receipt.trainer, e.keys)) for e in entries)
-        self._save_entries(round_number, revealed)
-        return revealed
+        return keys
 
-    def _forced(self, round_number: int, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        """Entries that trainers forced in on chain; their keys come from what they had sent, if anything."""
-        sent = {entry.receipt.struct_hash(): entry.keys for entry in entries}
+    def _forced(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
+        """Entries that trainers forced in on chain. Only receipts are there: the trainers are asked for the keys."""
+        history = self._reader.history()
+        forced = history.rounds[round_number].forced
+        if not forced:
+            return ()
+        receipts = [item.receipt for item in forced]
+        if self._reader.spec.strictness == "strict":
+            keys = self._revealed_keys(round_number, self._load_entries(round_number), receipts, transport)
+        else:
+            keys = self._resent_keys(receipts, transport)
+        stakes = history.members_at_roster(round_number)
         return tuple(
-            Entry(
-                item.receipt,
-                item.signature,
-                self._stake(item.receipt.trainer),
-                sent.get(item.receipt.struct_hash(), ()),
-                True,
-            )
-            for item in self._reader.history().rounds[round_number].forced
+            Entry(item.receipt, item.signature, self._stake_among(stakes, who), keys.get(who, ()), True)
+            for item, who in ((item, item.receipt.trainer) for item in forced)
         )
+
+    def _resent_keys(self, wanted: Sequence[Receipt], transport: Transport) -> dict[bytes, tuple[WrappedKey, ...]]:
+        """Ask all trainers of a standard round again: each hands out what it has signed before. Keys by trainer."""
+        receipts = {receipt.trainer: receipt for receipt in wanted}
+        keys: dict[bytes, tuple[WrappedKey, ...]] = {}
+        for answer in transport.exchange(self.order()):
+            try:
+                sent = decode_message(answer, expected=Submission)
+                assert isinstance(sent, Submission)
+                if receipts.get(sent.receipt.trainer) == sent.receipt:
+                    # The receipt is public by now: whoever repeats it with other keys must not come first.
+                    self._opener.unwrap(sent.receipt, sent.keys)
+                    keys.setdefault(sent.receipt.trainer, sent.keys)
+            except RejectedInput as error:
+                logger.warning("refused an answer about a forced receipt: %s", error)
+        return keys
 
     def _store(
         self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
@@ -290,10 +329,50 @@ class Aggregator:
             after=judged.after,
         )
 
-    def _rostered_entries(self, round_number: int) -> tuple[Entry, ...]:
-        entries = self._load_entries(round_number)
+    def _rostered_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
+        """Return the entries of the roster on chain: one's own, or a predecessor's, put together again.
+
+        Raises AuditDifference when they are not those on chain: not all who are on the roster answered.
+        """
+        roster = self._reader.history().rounds[round_number].roster
+        own = roster is not None and roster.aggregator == self._contracts.address
+        kept, taken = self._path(round_number, "entries"), self._path(round_number, "taken")
+        if kept.exists() and (own or taken.exists()):
+            entries = self._load_entries(round_number)
+            self._reader.check_roster(round_number, entries)
+            return entries
+        entries = self._predecessors_entries(round_number, transport)
         self._reader.check_roster(round_number, entries)
+        self._save_entries(round_number, entries)
+        write_once(taken, b"{}")
         return entries
+
+    def _predecessors_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
+        """Ask the trainers for what they handed in. Who was on the roster, a seal that fell tells where there is one;
+        of its keys only those that open count, for who lost a dispute may have garbled them.
+        """
+        history = self._reader.history()
+        record, stakes = history.rounds[round_number], history.members_at_roster(round_number)
+        forced = {item.receipt.trainer for item in record.forced}
+        answers = self._answers(transport, self.order())
+        if record.overturned:
+            listed = RoundBundle.from_bytes(self._reader.object(record.overturned[-1].bundle)).entries
+            entries = [self._resent(old, answers.get(old.receipt.trainer)) for old in listed if not old.forced]
+        else:
+            entries = [
+                replace(answers[who], stake=self._stake_among(stakes, who)) for who in sorted(answers.keys() - forced)
+            ]
+        return tuple(entries)
+
+    def _resent(self, old: Entry, answer: Entry | None) -> Entry:
+        """An entry of a seal that fell, with keys that open it: those sent again, else those that were there."""
+        if answer is not None and answer.receipt == old.receipt and answer.keys:
+            return replace(old, keys=answer.keys)
+        try:
+            self._opener.unwrap(old.receipt, old.keys)
+        except RejectedInput:
+            return replace(old, keys=())
+        return old
 
     def _path(self, round_number: int, name: str) -> Path:
         return self._workdir / f"task-{self._reader.task}" / f"round-{round_number}.{name}.json"

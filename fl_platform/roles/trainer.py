@@ -126,13 +126,14 @@ class Trainer:
         if path.exists():
             signed = decode_message(path.read_bytes(), expected=Submission)
             assert isinstance(signed, Submission)
-            if signed.receipt.parent != order.parent:
-                raise ReceiptParentMismatch(
-                    f"round {order.round} was signed on parent 0x{signed.receipt.parent.hex()}, the order says "
-                    f"0x{order.parent.hex()}; a trainer signs a round once"
-                )
-            return signed
-        self._check_order(order)
+            if signed.receipt.parent == order.parent:
+                return signed
+            # Only where the chain itself goes on from another model (a dispute voided what was signed for before) does
+            # a round get a second receipt; the first stays on file and is worth nothing: its parent is not the round's.
+            self._check_order(order)
+            path.replace(path.with_name(f"round-{order.round}.void-{signed.receipt.parent.hex()[:16]}.json"))
+        else:
+            self._check_order(order)
         plain, samples = self._train(order)
         submission = self._sign(order, plain, samples)
         write_once(path, encode_message(submission))
@@ -141,8 +142,10 @@ class Trainer:
 
     def reveal(self, order: RevealOrder) -> Reveal:
         """Hand out the keys of a strict round, once the chain shows this trainer's receipt on the roster."""
+        if order.task != self._reader.task:
+            raise ReceiptReplayed(f"the order is for task {order.task}, this trainer works on {self._reader.task}")
         submission = self._signed(order.task, order.round)
-        if not self._on_roster(order, submission):
+        if not self._forced_in(order, submission) and not self._on_roster(order, submission):
             raise ReceiptForeign(
                 f"task {order.task} round {order.round}: the roster on chain leaves 0x{self.address.hex()} out; "
                 "force the receipt in with `fl-platform trainer force` before the window closes"
@@ -210,6 +213,12 @@ class Trainer:
         signed = self._signer.sign_receipt(receipt, self._domain)
         keys = wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)
         return Submission(receipt, signed.signature, keys)
+
+    def _forced_in(self, order: RevealOrder, submission: Submission) -> bool:
+        """Whether this receipt stands on chain because its trainer put it there."""
+        rounds = self._reader.history().rounds
+        found = rounds[order.round].forced if order.round < len(rounds) else ()
+        return any(item.receipt == submission.receipt for item in found)
 
     def _on_roster(self, order: RevealOrder, submission: Submission) -> bool:
         """Whether the roster document (from the store) is the one on chain and holds this receipt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +41,20 @@ def trainer_key(number: int) -> bytes:
 
 
 def open_small_task(
-    stage: Stage, folder: Path, *, trainers: int, rounds: int = 1, strictness: str = "standard"
+    stage: Stage,
+    folder: Path,
+    *,
+    trainers: int,
+    rounds: int = 1,
+    strictness: str = "standard",
+    aggregators: Sequence[Signer] = (AGGREGATOR,),
 ) -> SmallTask:
     """Open a digits task whose worth is paid equally (so that it needs no reference) and let everybody join."""
     store = DiskStore(folder / "store")
     federation = federate(load_split("digits"), model="digits-mlp", parties=trainers, root_rows=100, seed=1)
-    spec, initial = _spec(stage, federation.parties[0], rounds=rounds, strictness=strictness, trainers=trainers)
+    spec, initial = _spec(
+        stage, federation.parties[0], rounds=rounds, strictness=strictness, trainers=trainers, aggregators=aggregators
+    )
     stage.owner.mint(OWNER.address, spec.money.pot * spec.money.rounds)
     task = Owner(contracts=stage.owner, store=store).open(spec, initial)
     reader = TaskReader(stage.owner, store, task)
@@ -71,7 +80,9 @@ def open_small_task(
     return SmallTask(reader, _aggregator(stage, folder, store, task), tuple(joined), tuple(keys))
 
 
-def _spec(stage: Stage, learning: object, *, rounds: int, strictness: str, trainers: int) -> tuple[TaskSpec, bytes]:
+def _spec(
+    stage: Stage, learning: object, *, rounds: int, strictness: str, trainers: int, aggregators: Sequence[Signer]
+) -> tuple[TaskSpec, bytes]:
     money = Money(stage.owner.faucet.address, pot=ETHER, rounds=rounds, stake=2 * ETHER, bond=2 * ETHER, fee_bps=100)
     plan = TrainPlan(epochs=1, batch_size=32, learning_rate=0.1)
     terms = default_terms(
@@ -84,7 +95,7 @@ def _spec(stage: Stage, learning: object, *, rounds: int, strictness: str, train
         terms,
         learning,  # type: ignore[arg-type]
         owner=OWNER.address,
-        aggregators=[party(AGGREGATOR)],
+        aggregators=[party(signer) for signer in aggregators],
         auditors=[],
         reference=nobody,
     )
