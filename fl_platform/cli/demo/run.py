@@ -19,6 +19,7 @@ from fl_platform.errors import IntegrityError, StoreMissing
 from fl_platform.learning.train import Evaluation, evaluate
 from fl_platform.protocol.bundle import Standing, claim_leaves
 from fl_platform.roles.aggregator import Progress, SealedRound, Transport
+from fl_platform.roles.explain import MEANINGS
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
 from fl_platform.store.disk import DiskStore
@@ -233,8 +234,10 @@ def _reason(cast: Cast, address: bytes, standings: Mapping[bytes, Standing]) -> 
     total = sum(max(0, standing.score_sum) for standing in standings.values())
     share = 100 * max(0, standings[address].score_sum) / total if address in standings and total else 0.0
     parts = [f"in the sum {counted} of {len(bundles)} rounds", f"{share:.1f} % of the score"]
-    parts += [f"{code} {times}x" for code, times in sorted(refusals.items())]
-    return ", ".join(parts)
+    parts += [
+        f"{code} {times}x: {MEANINGS.get(code, 'refused as malformed')}" for code, times in sorted(refusals.items())
+    ]
+    return "; ".join(parts)
 
 
 # --- audits ----------------------------------------------------------------------------------------------------------
