@@ -174,14 +174,13 @@ class World:
         self.owner, self.guardian = account("owner"), account("guardian")
         self.aggregators = tuple(account(f"aggregator {i}") for i in range(3))
         at = [created_at(deployer, nonce) for nonce in range(7)]
-        create = lambda *a: self.evm.create(deployer, *a)  # noqa: E731
-        self.token = create(token)
-        self.escrow = create("Escrow", at[2], at[3], at[4], at[6])
-        self.registry = create("TaskRegistry", at[1], at[3], self.guardian.address)
-        self.ledger = create("RoundLedger", at[1], at[2], at[4], at[6])
-        self.settlement = create("Settlement", at[1], at[2], at[3])
-        self.reputation = create("Reputation", at[3])
-        self.disputes = create("MockDisputes", at[3], at[1])
+        self.token = self.evm.create(deployer, token)
+        self.escrow = self.evm.create(deployer, "Escrow", at[2], at[3], at[4], at[6])
+        self.registry = self.evm.create(deployer, "TaskRegistry", at[1], at[3], self.guardian.address)
+        self.ledger = self.evm.create(deployer, "RoundLedger", at[1], at[2], at[4], at[6])
+        self.settlement = self.evm.create(deployer, "Settlement", at[1], at[2], at[3])
+        self.reputation = self.evm.create(deployer, "Reputation", at[3])
+        self.disputes = self.evm.create(deployer, "MockDisputes", at[3], at[1])
         for who in (self.owner, *self.aggregators):
             self.fill(who)
 
