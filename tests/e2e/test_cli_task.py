@@ -112,3 +112,18 @@ def test_a_task_of_many_processes(tmp_path: Path, start: Callable[[], AbstractCo
     with start() as node:
         variable = f"FL_PLATFORM_{node.name.upper()}_URL"
         whole_task(Cli(tmp_path, node.name, {variable: node.url}), train_apart)
+
+
+@pytest.mark.node
+def test_a_task_opens_on_a_rehearsal_of_sepolia(tmp_path: Path) -> None:
+    """Sepolia's settings (chain id, two confirmations, safe head) against one-second blocks."""
+    with nodes.sepolia_rehearsal(accounts=0) as node:
+        cli = Cli(tmp_path, "sepolia", {"FL_PLATFORM_SEPOLIA_URL": node.url})
+        cli("wallet", "new", "--light", "owner", "aggregator")
+        assert cli.report("deploy", "--wallet", "owner")["chain_id"] == nodes.SEPOLIA_CHAIN_ID
+        cli("wallet", "fund", "owner", "--tokens", "10")
+        opened = cli.report(
+            "task", "open", "--wallet", "owner", "--trainers", "2", "--rounds", "1", "--pot", "10", "--epochs", "1",
+            "--aggregator", "aggregator",
+        )  # fmt: skip
+        assert [task["task"] for task in cli.report("task", "list")] == [opened["task"]]
