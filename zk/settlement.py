@@ -328,7 +328,7 @@ def check_round(round_: Round) -> None:
     _demand("rounding energy has 49 bits", [rule.rounding], lambda v: 0 <= v < 1 << GRAM_BITS)
     _demand("a reputation is at most 10^6", [s.reputation for s in slots], lambda v: 0 <= v <= REPUTATION_ONE)
     _demand("the aggregator has a slot", [rule.aggregator], lambda v: 0 <= v < len(slots))
-    _demand("f is at most the number of slots", [rule.byzantine], lambda v: 0 <= v <= len(slots))
+    _demand("f is at most 100", [rule.byzantine], lambda v: 0 <= v <= 100)
     _demand("the stake cap is not zero", [rule.stake_cap_bps], lambda v: v > 0)
     consistent = (
         addresses == sorted(set(addresses)) and all(a < 1 << 160 for a in addresses)

@@ -1,0 +1,114 @@
+"""Where settlement keys come from: the verifying key ships with the package, the proving key is rebuilt and cached.
+
+zk/keys/manifest.json names every file by sha256. A proving key is taken from the cache (FL_PLATFORM_ZK, else
+~/.cache/fl-platform/zk) or from build/zk of a checkout if its hash is the manifest's; a development key whose constraints
+ship is otherwise rebuilt from them (6 seconds for 4 slots) and put into the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import lzma
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from fl_platform.errors import DocumentInvalid, StoreMissing
+from zk.groth16 import development, files
+from zk.groth16.files import ProvingKey
+from zk.groth16.verifier import VerifyingKey, parse_key
+
+logger = logging.getLogger(__name__)
+SHIPPED = Path(__file__).resolve().parent.parent / "keys"
+BUILT = SHIPPED.parent.parent / "build" / "zk"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One circuit in the manifest; hashes are sha256 in hex."""
+
+    name: str
+    slots: int
+    constraints: int
+    stamp: str
+    r1cs: str
+    wasm: str
+    zkey: str
+
+
+def entry(slots: int) -> Entry:
+    """Return the manifest's entry of a circuit. Raises DocumentInvalid when there is none."""
+    manifest = json.loads((SHIPPED / "manifest.json").read_text())
+    name = f"settle{slots}"
+    if name not in manifest:
+        raise DocumentInvalid(f"there is no settlement circuit with {slots} slots")
+    return Entry(name, **manifest[name])
+
+
+def verifying_key(slots: int) -> VerifyingKey:
+    """Return the checked verifying key of a circuit."""
+    return parse_key((SHIPPED / f"settle{slots}.vkey.json").read_text())
+
+
+def program(slots: int) -> bytes:
+    """Return the WebAssembly that calculates a circuit's witness. Raises StoreMissing, DocumentInvalid."""
+    found = entry(slots)
+    return _file(f"{found.name}.wasm", found.wasm)
+
+
+def proving_key(slots: int) -> ProvingKey:
+    """Return a circuit's proving key. Raises StoreMissing where it neither lies anywhere nor can be rebuilt."""
+    found = entry(slots)
+    name = f"{found.name}.zkey"
+    try:
+        data = _file(name, found.zkey)
+    except StoreMissing:
+        if found.stamp != "dev":
+            raise
+        data = _rebuilt(found)
+        _keep(name, data)
+    return files.read_zkey(data)
+
+
+def _rebuilt(found: Entry) -> bytes:
+    logger.info("rebuilding the development key of %s: seconds, once", found.name)
+    constraints = files.read_r1cs(_file(f"{found.name}.r1cs", found.r1cs))
+    data = files.write_zkey(development.development_key(constraints, bytes.fromhex(found.r1cs)))
+    return _checked(f"{found.name}.zkey", data, found.zkey)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("FL_PLATFORM_ZK") or Path.home() / ".cache" / "fl-platform" / "zk")
+
+
+def _file(name: str, digest: str) -> bytes:
+    packed = SHIPPED / f"{name}.xz"
+    if packed.is_file():
+        return _checked(name, lzma.decompress(packed.read_bytes()), digest)
+    for folder in (_cache(), BUILT):
+        if (folder / name).is_file():
+            data = (folder / name).read_bytes()
+            if hashlib.sha256(data).hexdigest() == digest:
+                return data
+            logger.warning("%s in %s is not the one of the manifest", name, folder)
+    raise StoreMissing(f"{name} is neither shipped nor cached: run `python scripts/build_circuits.py`")
+
+
+def _checked(name: str, data: bytes, digest: str) -> bytes:
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise DocumentInvalid(f"{name} is not the file that the manifest names: run `python scripts/build_circuits.py`")
+    return data
+
+
+def _keep(name: str, data: bytes) -> None:
+    """Put a file into the cache, whole or not at all; a full disk only costs the next start."""
+    try:
+        _cache().mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=_cache(), delete=False) as partial:
+            partial.write(data)
+        Path(partial.name).replace(_cache() / name)
+    except OSError as error:
+        logger.warning("the key could not be cached: %s", error)
