@@ -34,7 +34,7 @@ from fl_platform.protocol.spec import from_json, to_json
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader, roster_root
-from fl_platform.roles.validating import RevealSlice, no_slice, slice_texts, utility_of
+from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
 from fl_platform.store.keywrap import RevealKey
 
 logger = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ class Aggregator:
         self._wait_until(start)
         entries += self._forced(round_number, transport)
         self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
-        revealed = self._reveal_slice(round_number)
+        revealed = readable_slice(self._reader.spec, self._reveal_slice(round_number))
         judged = judge_round(
             self._reader.spec,
             self._reader.round_context(round_number, self._contracts.address),

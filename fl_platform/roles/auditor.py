@@ -23,7 +23,7 @@ from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, TaskState
 from fl_platform.protocol.receipt import check_signature
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.validating import parse_slice, utility_of
+from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
 from fl_platform.store.unixfs import cid_of
 
 logger = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ class Auditor:
                 bundle.entries,
                 updates=updates,
                 models=self._reader.model,
-                validation=parse_slice(bundle.validation),
+                validation=readable_slice(self._reader.spec, parse_slice(bundle.validation)),
                 utility=utility_of(self._reader.spec),
             )
         except NotEnoughTrainers as error:

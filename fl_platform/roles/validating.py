@@ -6,6 +6,7 @@ with exact lengths). Its bytes: number of dimensions u8, each dimension u32 BE, 
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 from collections.abc import Callable, Sequence
@@ -14,13 +15,15 @@ import numpy as np
 
 from fl_platform.contribution.leave_one_out import Utility
 from fl_platform.contribution.validation import RevealedRow, ValidationRow, commit_rows, reveal_slice
-from fl_platform.errors import DocumentInvalid
+from fl_platform.errors import ConfigError, DocumentInvalid, RejectedInput
 from fl_platform.learning.datasets import Labelled
-from fl_platform.learning.models import build_model
+from fl_platform.learning.models import build_model, state_arrays
 from fl_platform.learning.train import correct_rows
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates.rounding import rounding_seed
 from fl_platform.updates.tensors import Tensors
+
+logger = logging.getLogger(__name__)
 
 MAX_FEATURES = 1 << 24
 MAX_DIMENSIONS = 4
@@ -93,14 +96,35 @@ def slice_texts(revealed: Sequence[RevealedRow]) -> tuple[str, ...]:
     return tuple("0x" + item.to_bytes().hex() for item in revealed)
 
 
+def readable_slice(spec: TaskSpec, revealed: tuple[RevealedRow, ...]) -> tuple[RevealedRow, ...]:
+    """Return the slice if the task's model can read it, else none: the round's worth is not measured then.
+
+    An owner may have committed rows that no model reads. Were that an error, no aggregator could seal a rostered round,
+    and each would lose its bond to the trainers, who may be the owner's.
+    """
+    if spec.worth.kind != "leave-one-out" or not revealed:
+        return revealed
+    try:
+        data = _labelled(revealed)
+        module = build_model(spec.model.name)
+        correct_rows(module, state_arrays(module), data)
+    except (RejectedInput, ConfigError, ValueError, RuntimeError) as error:
+        logger.warning("the revealed validation rows cannot be read: %s", error)
+        return ()
+    return revealed
+
+
+def _labelled(revealed: Sequence[RevealedRow]) -> Labelled:
+    rows = [decode_row(item.row.data) for item in revealed]
+    return Labelled(np.stack([x for x, _ in rows]), np.array([y for _, y in rows], dtype=np.int64))
+
+
 def utility_of(spec: TaskSpec) -> Utility | None:
     """Return how a task's revealed rows are counted: right rows in float64 on the CPU; None when worth needs none."""
     if spec.worth.kind != "leave-one-out":
         return None
 
     def count_right(state: Tensors, revealed: Sequence[RevealedRow]) -> int:
-        rows = [decode_row(item.row.data) for item in revealed]
-        data = Labelled(np.stack([x for x, _ in rows]), np.array([y for _, y in rows], dtype=np.int64))
-        return int(correct_rows(build_model(spec.model.name), state, data).sum())
+        return int(correct_rows(build_model(spec.model.name), state, _labelled(revealed)).sum())
 
     return count_right
