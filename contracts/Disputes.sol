@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {IDisputes} from "./interfaces/IDisputes.sol";
+import {IEscrow} from "./interfaces/IEscrow.sol";
+import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
+import {ITraceDisputes} from "./interfaces/ITraceDisputes.sol";
+import {ITraceJudge} from "./interfaces/ITraceJudge.sol";
+import {MemberFlags} from "./libraries/MemberFlags.sol";
+import {MerkleSum} from "./libraries/MerkleSum.sol";
+import {Receipts} from "./libraries/Receipts.sol";
+import {Traces} from "./libraries/Traces.sol";
+
+/// @title Disputes
+/// @notice See {ITraceDisputes}. Holds no money: bonds lie in the escrow. No owner, no upgrade.
+contract Disputes is ITraceDisputes {
+    /// @notice What a demand costs: basis points of the pot, rounded up. It pays the answerer's gas many times over.
+    uint256 public constant DEMAND_BPS = 500;
+    /// @notice The challenger's part of a trainer's stake, in basis points; below one half, so that accusing oneself never
+    /// pays.
+    uint256 public constant CHALLENGER_BPS = 3_000;
+    uint256 private constant BASIS = 10_000;
+
+    /// @inheritdoc IDisputes
+    address public immutable ledger;
+    address public immutable escrow;
+    ITraceJudge public immutable moneyJudge;
+    ITraceJudge public immutable entryJudge;
+    ITraceJudge public immutable screenJudge;
+    ITraceJudge public immutable worthJudge;
+
+    /// @notice How many demands were ever made: the last one's number.
+    uint256 public demandCount;
+
+    mapping(uint256 id => Demand) private _demands;
+    /// @dev Open demands about a seal: the first one marks, the last one resolves.
+    mapping(bytes32 seal => uint256) private _open;
+    /// @dev The rounds of a task's upheld disputes, in order. Each uses up an aggregator, so there are at most eight.
+    mapping(uint256 task => uint256[]) private _upheld;
+
+    constructor(
+        address ledger_,
+        address escrow_,
+        address moneyJudge_,
+        address entryJudge_,
+        address screenJudge_,
+        address worthJudge_
+    ) {
+        (ledger, escrow) = (ledger_, escrow_);
+        moneyJudge = ITraceJudge(moneyJudge_);
+        entryJudge = ITraceJudge(entryJudge_);
+        screenJudge = ITraceJudge(screenJudge_);
+        worthJudge = ITraceJudge(worthJudge_);
+    }
+
+    /// @inheritdoc ITraceDisputes
+    function challenge(
+        ITraceJudge.Case calldata case_,
+        ITraceJudge.Evidence calldata evidence,
+        address[] calldata aggregators
+    ) external {
+        (uint256 task, uint256 round) = (case_.task, case_.round);
+        Question question = Question(case_.question);
+        if (case_.record.trace == 0 && question != Question.Foreign) revert Disputes_NoTrace(task, round);
+        if (!_judge(question).refutes(case_, evidence)) revert Disputes_NotRefuted(task, round, question);
+        emit SealRefuted(task, round, msg.sender, case_.record.aggregator, question);
+        // a demand may have marked the round before
+        if (_open[_sealKey(task, round, case_.record)] == 0) {
+            IRoundLedger(ledger).markChallenged(task, round, case_.record);
+        }
+        _uphold(task, round, case_.record, msg.sender, aggregators);
+    }
+
+    /// @inheritdoc ITraceDisputes
+    function demand(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.SealRecord calldata record,
+        Subject subject,
+        uint8 kind,
+        uint32 index
+    ) external returns (uint256 id) {
+        if (subject == Subject.Leaf && record.trace == 0) revert Disputes_NoTrace(task, round);
+        bytes32 seal = _sealKey(task, round, record);
+        if (_open[seal] == 0) IRoundLedger(ledger).markChallenged(task, round, record);
+        ++_open[seal];
+        id = ++demandCount;
+        Demand memory made = Demand({
+            challenger: msg.sender,
+            deadline: _deadline(task),
+            round: uint16(round),
+            subject: subject,
+            kind: kind,
+            answered: false,
+            index: index,
+            bond: uint80(bondOf(task)),
+            upheldBefore: uint8(_upheld[task].length),
+            task: task,
+            seal: seal
+        });
+        _demands[id] = made;
+        emit Demanded(task, round, id, made);
+        IEscrow(escrow).lock(task, msg.sender, made.bond, MemberFlags.CHALLENGER, 0);
+    }
+
+    /// @inheritdoc ITraceDisputes
+    function answerLeaf(
+        uint256 id,
+        IRoundLedger.SealRecord calldata record,
+        uint32[5] calldata counts,
+        bytes32[5] calldata roots,
+        ITraceJudge.Opening calldata opening
+    ) external {
+        Demand memory d = _requireAnswerable(id, Subject.Leaf, record);
+        bytes32 given = Traces.rootOf(counts, roots);
+        if (given != record.trace) revert Traces.Traces_HeaderMismatch(given, record.trace);
+        bytes memory content;
+        if (d.kind < 5 && d.index < counts[d.kind]) {
+            if (opening.index != d.index) revert Disputes_WrongAnswer(id);
+            (bytes calldata words,) = Traces.openIn(counts, roots, opening, d.kind, 0);
+            content = words;
+        }
+        emit Answered(d.task, d.round, id, msg.sender, abi.encode(counts, roots, content));
+        _satisfy(id, d);
+    }
+
+    /// @inheritdoc ITraceDisputes
+    function answerReceipt(
+        uint256 id,
+        IRoundLedger.SealRecord calldata record,
+        IRoundLedger.RosterRecord calldata roster,
+        IRoundLedger.Receipt calldata receipt,
+        bytes calldata signature,
+        uint128 stake,
+        bytes calldata siblings
+    ) external {
+        Demand memory d = _requireAnswerable(id, Subject.Receipt, record);
+        bytes32 digest = keccak256(abi.encode(d.task, uint256(d.round), roster));
+        if (digest != record.rosterDigest) {
+            revert IRoundLedger.RoundLedger_RecordMismatch(d.task, d.round, digest, record.rosterDigest);
+        }
+        emit Answered(d.task, d.round, id, msg.sender, abi.encode(receipt, signature));
+        // an index past the roster is answered by the roster's count
+        if (d.index < roster.count) {
+            bytes32 leaf = MerkleSum.leafHash(d.index, receipt.trainer, stake, Receipts.structHash(receipt));
+            MerkleSum.requireLeaf(roster.root, roster.totalStake, roster.count, d.index, leaf, stake, siblings);
+            _requireSigned(receipt, signature);
+        }
+        _satisfy(id, d);
+    }
+
+    /// @inheritdoc ITraceDisputes
+    function expire(uint256 id, IRoundLedger.SealRecord calldata record, address[] calldata aggregators) external {
+        Demand memory d = _requireDemand(id);
+        bool gone = _isVoid(d);
+        bool early = block.timestamp < d.deadline && !(d.answered && msg.sender == d.challenger);
+        if (!gone && early) revert Disputes_Deadline(id, d.deadline);
+        delete _demands[id];
+        --_open[d.seal];
+        emit DemandEnded(d.task, d.round, id, !gone && !d.answered);
+        if (!d.answered) IEscrow(escrow).unlock(d.task, d.challenger, d.bond);
+        if (gone) return;
+        if (!d.answered) {
+            _uphold(d.task, d.round, record, d.challenger, aggregators);
+        } else if (_open[d.seal] == 0) {
+            IRoundLedger(ledger).resolveChallenge(d.task, d.round, record, false, address(0), aggregators);
+        }
+    }
+
+    /// @inheritdoc ITraceDisputes
+    function equivocation(
+        IRoundLedger.Receipt calldata first,
+        bytes calldata firstSignature,
+        IRoundLedger.Receipt calldata second,
+        bytes calldata secondSignature
+    ) external {
+        (uint256 task, address trainer) = (first.task, first.trainer);
+        bool same = task == second.task && first.round == second.round && trainer == second.trainer
+            && first.parent == second.parent;
+        bool differ = Receipts.structHash(first) != Receipts.structHash(second);
+        if (!same || !differ || _upheld[task].length != 0) revert Disputes_NoEquivocation(task, trainer);
+        _requireSigned(first, firstSignature);
+        _requireSigned(second, secondSignature);
+        uint256 stake = IEscrow(escrow).member(task, trainer).stake;
+        if (stake == 0) revert Disputes_NoEquivocation(task, trainer);
+        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, stake, msg.sender, CHALLENGER_BPS);
+        emit EquivocationProved(task, first.round, trainer, msg.sender, slashed);
+    }
+
+    /// @inheritdoc ITraceDisputes
+    function bondOf(uint256 task) public view returns (uint256) {
+        return (uint256(IRoundLedger(ledger).config(task).pot) * DEMAND_BPS + BASIS - 1) / BASIS;
+    }
+
+    /// @inheritdoc ITraceDisputes
+    function demandOf(uint256 id) external view returns (Demand memory) {
+        return _demands[id];
+    }
+
+    function _judge(Question question) private view returns (ITraceJudge) {
+        if (question <= Question.Dropped) return moneyJudge;
+        if (question <= Question.Rules || question == Question.Foreign) return entryJudge;
+        if (question <= Question.Entries) return screenJudge;
+        return worthJudge;
+    }
+
+    function _requireSigned(IRoundLedger.Receipt calldata receipt, bytes calldata signature) private view {
+        bytes32 digest = IRoundLedger(ledger).receiptDigest(receipt);
+        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(digest, signature);
+        if (problem != ECDSA.RecoverError.NoError || signer != receipt.trainer) {
+            revert IRoundLedger.RoundLedger_ReceiptSignatureInvalid(receipt.trainer, signer);
+        }
+    }
+
+    function _requireDemand(uint256 id) private view returns (Demand memory d) {
+        d = _demands[id];
+        if (d.challenger == address(0)) revert Disputes_UnknownDemand(id);
+    }
+
+    function _requireAnswerable(uint256 id, Subject subject, IRoundLedger.SealRecord calldata record)
+        private
+        view
+        returns (Demand memory d)
+    {
+        d = _requireDemand(id);
+        if (d.subject != subject || d.answered || _sealKey(d.task, d.round, record) != d.seal || _isVoid(d)) {
+            revert Disputes_WrongAnswer(id);
+        }
+        if (block.timestamp >= d.deadline) revert Disputes_Deadline(id, d.deadline);
+    }
+
+    /// @dev Whether a dispute that was upheld since took the round away.
+    function _isVoid(Demand memory d) private view returns (bool) {
+        uint256[] storage list = _upheld[d.task];
+        // at most eight turns
+        for (uint256 i = d.upheldBefore; i < list.length; ++i) {
+            if (list[i] <= d.round) return true;
+        }
+        return false;
+    }
+
+    /// @dev The bond, until now the challenger's stake, goes to who answered. The round stays disputed until the new deadline,
+    /// so that what was shown can be challenged.
+    function _satisfy(uint256 id, Demand memory d) private {
+        _demands[id].answered = true;
+        _demands[id].deadline = _deadline(d.task);
+        IRoundLedger(ledger).slashMember(d.task, d.challenger, d.bond, msg.sender, BASIS);
+    }
+
+    function _uphold(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.SealRecord calldata record,
+        address challenger,
+        address[] calldata aggregators
+    ) private {
+        _upheld[task].push(round);
+        IRoundLedger(ledger).resolveChallenge(task, round, record, true, challenger, aggregators);
+    }
+
+    function _deadline(uint256 task) private view returns (uint40) {
+        return uint40(block.timestamp + IRoundLedger(ledger).config(task).takeover);
+    }
+
+    function _sealKey(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record)
+        private
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(task, round, record));
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+/// @title Documents
+/// @notice Reading numbers out of a task's specification: canonical JSON (sorted keys, no spaces) whose SHA-256 is on chain.
+///
+/// A caller says where a key stands; the contract only looks whether it does. A quote inside a JSON string is written \",
+/// so the bytes {"key": or ,"key": cannot lie inside one, and each key read here occurs once in a specification.
+library Documents {
+    /// @notice Thrown when a document is not the one whose digest is on chain.
+    error Documents_DigestMismatch(bytes32 digest, bytes32 expected);
+
+    /// @notice Thrown when a key is not where the caller says.
+    error Documents_KeyNotThere(uint256 place);
+
+    /// @notice Revert unless `document` has this SHA-256.
+    function requireDigest(bytes memory document, bytes32 expected) internal pure {
+        bytes32 digest = sha256(document);
+        if (digest != expected) revert Documents_DigestMismatch(digest, expected);
+    }
+
+    /// @notice Return whether `text` stands at `place` behind an opening quote that begins a key.
+    function follows(bytes memory document, uint256 place, bytes memory text) internal pure returns (bool) {
+        if (place == 0 || place + text.length >= document.length) return false;
+        if (document[place - 1] != "{" && document[place - 1] != ",") return false;
+        if (document[place] != '"') return false;
+        // as many turns as the text has bytes
+        for (uint256 i = 0; i < text.length; ++i) {
+            if (document[place + 1 + i] != text[i]) return false;
+        }
+        return true;
+    }
+
+    /// @notice Return the non-negative number of `key`, whose opening quote stands at `place`.
+    function number(bytes memory document, uint256 place, bytes memory key) internal pure returns (uint256 value) {
+        if (!follows(document, place, bytes.concat(key, '":'))) revert Documents_KeyNotThere(place);
+        uint256 i = place + key.length + 3;
+        // at most the document's length; canonical integers have no sign, point or leading zero here
+        while (i < document.length && uint8(document[i]) >= 48 && uint8(document[i]) <= 57) {
+            value = value * 10 + (uint8(document[i]) - 48);
+            ++i;
+        }
+    }
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {ITraceJudge} from "../interfaces/ITraceJudge.sol";
+
+/// @title Traces
+/// @notice Trace trees: layouts of the leaves, and their proofs. Twin of `fl_platform/protocol/trace.py`, where every field
+/// is explained.
+///
+///   leaf  = keccak256(0x00, kind u8, index u32, words)
+///   node  = keccak256(0x01, left, right)
+///   trace = keccak256(0x02, count u32 of every kind, root of every kind)
+library Traces {
+    /// @notice Thrown when counts and roots are not the preimage of the sealed trace.
+    error Traces_HeaderMismatch(bytes32 given, bytes32 expected);
+
+    /// @notice Thrown when a leaf is not in the tree of its kind.
+    error Traces_LeafMismatch(uint256 kind, uint256 index);
+
+    /// @notice Thrown when a question needs another number of leaves or words.
+    error Traces_EvidenceShape(uint256 kind, uint256 given, uint256 expected);
+
+    uint256 internal constant RULES = 0;
+    uint256 internal constant ROUND = 1;
+    uint256 internal constant ENTRY = 2;
+    uint256 internal constant GRAM = 3;
+    uint256 internal constant STANDING = 4;
+
+    uint256 internal constant RULES_BYTES = 13 * 32;
+    uint256 internal constant ROUND_BYTES = 37 * 32;
+    uint256 internal constant ENTRY_BYTES = 21 * 32;
+    uint256 internal constant STANDING_BYTES = 13 * 32;
+
+    uint256 internal constant ADMITTED = 0;
+    uint256 internal constant REFERENCE = 1;
+    uint256 internal constant NO_WORK = 2;
+    uint256 internal constant TOO_LONG = 3;
+    uint256 internal constant NOT_SELECTED = 4;
+    uint256 internal constant REPLAY = 5;
+    uint256 internal constant OFF_REFERENCE = 6;
+    uint256 internal constant REFUSED = 7;
+    uint256 internal constant OFF_ROSTER = 8;
+
+    struct RulesLeaf {
+        uint256 stakeCapBps;
+        uint256 clipBps;
+        uint256 rejectBps;
+        uint256 floorBps;
+        uint256 duplicateBps;
+        uint256 byzantine;
+        uint256 multiKrum;
+        uint256 feeBps;
+        uint256 baseBps;
+        uint256 alphaNum;
+        uint256 alphaDen;
+        uint256 worth;
+        uint256 size;
+    }
+
+    struct RoundLeaf {
+        uint256 measured;
+        uint256 reference_;
+        uint256 candidates;
+        uint256 rounding;
+        uint256 longest;
+        uint256 candidateStake;
+        uint256 cappedTotal;
+        uint256 median;
+        uint256 keptStake;
+        uint256 liveTotal;
+        uint256 selectedTotal;
+        uint256 byzantine;
+        int256 cosineMedian;
+        uint256 divisor;
+        uint256 rosterStake;
+        uint256 pot;
+        uint256 fee;
+        uint256 basePot;
+        uint256 potsBefore;
+        uint256 positiveScores;
+        uint256 dueTotal;
+        uint256 lackingTotal;
+        uint256 scoredPot;
+        uint256 basePool;
+        uint256 byAdmitted;
+        uint256 shareTotal;
+        uint256 potsAfter;
+        int256 determinant;
+        int256[4] solution;
+        uint256[4] direction;
+        uint256 referenceLength;
+    }
+
+    struct EntryLeaf {
+        uint256 trainer;
+        uint256 stake;
+        bytes32 receipt;
+        uint256 forced;
+        uint256 code;
+        uint256 row;
+        uint256 firstCap;
+        uint256 energy;
+        uint256 norm;
+        int256 cosine;
+        uint256 krum;
+        uint256 capped;
+        uint256 full;
+        uint256 weight;
+        int256 quality;
+        uint256 group;
+        uint256 groupStake;
+        int256 groupQuality;
+        uint256 groupLargest;
+        int256 score;
+        uint256 rosterCap;
+    }
+
+    struct StandingLeaf {
+        uint256 trainer;
+        uint256 entry;
+        uint256 previous;
+        int256 scoreBefore;
+        uint256 scoredBefore;
+        uint256 baseBefore;
+        uint256 reputationBefore;
+        uint256 due;
+        uint256 lacking;
+        int256 scoreAfter;
+        uint256 scoredAfter;
+        uint256 baseAfter;
+        uint256 reputationAfter;
+    }
+
+    /// @notice Return the trace root that counts and roots stand for.
+    function rootOf(uint32[5] calldata counts, bytes32[5] calldata roots) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encodePacked(
+                uint8(2), counts[0], counts[1], counts[2], counts[3], counts[4], roots[0], roots[1], roots[2], roots[3],
+                roots[4]
+            )
+        );
+    }
+
+    /// @notice Revert unless the evidence's header is that of `trace`.
+    function requireHeader(ITraceJudge.Evidence calldata evidence, bytes32 trace) internal pure {
+        bytes32 given = rootOf(evidence.counts, evidence.roots);
+        if (given != trace) revert Traces_HeaderMismatch(given, trace);
+    }
+
+    /// @notice Return the hash of a leaf.
+    function leafHash(uint256 kind, uint256 index, bytes calldata words) internal pure returns (bytes32 hash) {
+        // memory-safe: writes [m, m + 6 + length) past the free pointer and moves no pointer. Fields go in from left to
+        // right: tag 1, kind 1, index 4, words; the shift drops whatever lies above the index's 32 bits.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore8(m, 0)
+            mstore8(add(m, 1), kind)
+            mstore(add(m, 2), shl(224, index))
+            calldatacopy(add(m, 6), words.offset, words.length)
+            hash := keccak256(m, add(6, words.length))
+        }
+    }
+
+    /// @notice Return the hash of a node.
+    function nodeHash(bytes32 left, bytes32 right) internal pure returns (bytes32 hash) {
+        // memory-safe: writes [m, m + 65) past the free pointer and moves no pointer.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore8(m, 1)
+            mstore(add(m, 1), left)
+            mstore(add(m, 33), right)
+            hash := keccak256(m, 65)
+        }
+    }
+
+    /// @notice Return ceil(log2(count)); 0 for none or one.
+    function depthOf(uint256 count) internal pure returns (uint256 depth) {
+        // counts are 32 bits wide: at most 32 turns
+        while ((1 << depth) < count) ++depth;
+    }
+
+    /// @notice Return the words of opening `place`, which must be a leaf of `kind` with `length` bytes (0: any).
+    function open(ITraceJudge.Evidence calldata evidence, uint256 place, uint256 kind, uint256 length)
+        internal
+        pure
+        returns (bytes calldata words, uint256 index)
+    {
+        return openIn(evidence.counts, evidence.roots, evidence.openings[place], kind, length);
+    }
+
+    /// @notice The same for a leaf under any header.
+    function openIn(
+        uint32[5] calldata counts,
+        bytes32[5] calldata roots,
+        ITraceJudge.Opening calldata opening,
+        uint256 kind,
+        uint256 length
+    ) internal pure returns (bytes calldata words, uint256 index) {
+        words = opening.words;
+        index = opening.index;
+        uint256 count = counts[kind];
+        if (length != 0 && words.length != length) revert Traces_EvidenceShape(kind, words.length, length);
+        if (index >= count || opening.siblings.length != depthOf(count)) revert Traces_LeafMismatch(kind, index);
+        bytes32 hash = leafHash(kind, index, words);
+        uint256 position = index;
+        // as many turns as the tree is deep
+        for (uint256 i = 0; i < opening.siblings.length; ++i) {
+            bytes32 other = opening.siblings[i];
+            hash = position & 1 == 0 ? nodeHash(hash, other) : nodeHash(other, hash);
+            position >>= 1;
+        }
+        if (hash != roots[kind]) revert Traces_LeafMismatch(kind, index);
+    }
+
+    /// @notice Demand that `evidence.all` is every leaf of `kind`, `length` bytes each; return how many.
+    function requireAll(ITraceJudge.Evidence calldata evidence, uint256 kind, uint256 length)
+        internal
+        pure
+        returns (uint256 count)
+    {
+        count = evidence.counts[kind];
+        bytes calldata words = evidence.all;
+        if (words.length != count * length) revert Traces_EvidenceShape(kind, words.length, count * length);
+        uint256 width = 1 << depthOf(count);
+        bytes32[] memory level = new bytes32[](width);
+        // one turn a leaf, then width - 1 nodes
+        for (uint256 i = 0; i < count; ++i) {
+            level[i] = leafHash(kind, i, words[i * length:(i + 1) * length]);
+        }
+        for (; width > 1; width >>= 1) {
+            for (uint256 i = 0; i < width; i += 2) {
+                level[i >> 1] = nodeHash(level[i], level[i + 1]);
+            }
+        }
+        if (level[0] != evidence.roots[kind]) revert Traces_LeafMismatch(kind, count);
+    }
+
+    // Layouts are static words in calldata, so a leaf is read in place. Every caller has checked the length.
+
+    function rules(bytes calldata words) internal pure returns (RulesLeaf calldata leaf) {
+        assembly ("memory-safe") {
+            leaf := words.offset
+        }
+    }
+
+    function round(bytes calldata words) internal pure returns (RoundLeaf calldata leaf) {
+        assembly ("memory-safe") {
+            leaf := words.offset
+        }
+    }
+
+    function entry(bytes calldata words) internal pure returns (EntryLeaf calldata leaf) {
+        assembly ("memory-safe") {
+            leaf := words.offset
+        }
+    }
+
+    function standing(bytes calldata words) internal pure returns (StandingLeaf calldata leaf) {
+        assembly ("memory-safe") {
+            leaf := words.offset
+        }
+    }
+
+    function entryAt(bytes calldata all, uint256 index) internal pure returns (EntryLeaf calldata leaf) {
+        return entry(all[index * ENTRY_BYTES:(index + 1) * ENTRY_BYTES]);
+    }
+
+    function standingAt(bytes calldata all, uint256 index) internal pure returns (StandingLeaf calldata leaf) {
+        return standing(all[index * STANDING_BYTES:(index + 1) * STANDING_BYTES]);
+    }
+
+    /// @notice Return word `place` of a Gram row. Requirements: the row has so many.
+    function wordAt(bytes calldata row, uint256 place) internal pure returns (int256) {
+        return int256(uint256(bytes32(row[place * 32:place * 32 + 32])));
+    }
+}
