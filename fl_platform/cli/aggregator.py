@@ -25,6 +25,7 @@ from fl_platform.cli.common import (
 if TYPE_CHECKING:
     from fl_platform.cli.show import Bar
     from fl_platform.roles.aggregator import Aggregator, SealedRound, Transport, Watch
+    from fl_platform.roles.validating import RevealSlice
 
 _SOCKET = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -83,6 +84,7 @@ def bond(options: Options, task: int, wallet: str | None, json_file: Path | None
     show_default=True,
     help="Seconds to wait for trainers to appear.",
 )
+@click.option("--slices", type=_FOLDER, help="Folder of the owner's opened validation rows (leave-one-out tasks).")
 @click.option("--data-seed", default=0, show_default=True, help="With --local: how the public data set is dealt.")
 @click.option(
     "--mnist",
@@ -109,7 +111,7 @@ def run(
         left = reader.spec.money.rounds - reader.history().head.round
         progress = stack.enter_context(bar("starting", min(left, rounds or left)))
         transport = stack.enter_context(_transport(options, own, task, ways, progress))
-        working = make_aggregator(own, task, watch=_watch(progress))
+        working = make_aggregator(own, task, watch=_watch(progress), reveal_slice=_slices(options, own, task, ways))
         sealed: list[SealedRound] = []
         while rounds is None or len(sealed) < rounds:
             done = working.run(transport, rounds=1)
@@ -123,10 +125,11 @@ def run(
     write_json(json_file, {"task": task, "state": state, "sealed": [_sealed(item) for item in sealed]})
 
 
-def make_aggregator(own: Session, task: int, *, watch: Watch) -> Aggregator:
+def make_aggregator(own: Session, task: int, *, watch: Watch, reveal_slice: RevealSlice | None = None) -> Aggregator:
     """Return the aggregator of the session's wallet. Raises ConfigError without a bond."""
     from fl_platform.errors import ConfigError
     from fl_platform.roles.aggregator import Aggregator
+    from fl_platform.roles.validating import no_slice
     from fl_platform.roles.workspace import reveal_key
 
     workspace = own.workspace
@@ -140,6 +143,7 @@ def make_aggregator(own: Session, task: int, *, watch: Watch) -> Aggregator:
         workdir=workspace.role_folder(own.name),
         wait_until=workspace.chain.wait_until,
         watch=watch,
+        reveal_slice=reveal_slice or no_slice,
     )
 
 
@@ -181,6 +185,25 @@ def _transport(options: Options, own: Session, task: int, ways: dict[str, Any], 
             patience_s=ways["patience"],
             watch=watch,
         )
+
+
+def _slices(options: Options, own: Session, task: int, ways: dict[str, Any]) -> RevealSlice | None:
+    """Return where a leave-one-out task's validation rows come from: the owner's files, or its wallet if it is here."""
+    from fl_platform.chain import wallets
+    from fl_platform.roles import slices
+    from fl_platform.roles.crew import lesson_for
+    from fl_platform.roles.lessons import Lesson, reference_rows
+
+    reader = own.workspace.reader(task)
+    if reader.spec.worth.kind != slices.LEAVE_ONE_OUT:
+        return None
+    if not ways["local"]:
+        folder = ways["slices"] or own.workspace.root / "slices" / f"{own.workspace.network.name}-{task}"
+        return slices.slices_in(folder, patience_s=ways["patience"])
+    names = {info.address: info.name for info in wallets.listed(options.workdir / "wallets")}
+    owner = own.workspace.signer(names.get(reader.spec.owner, own.name))
+    rows = reference_rows(lesson_for(reader, Lesson("", seed=ways["data_seed"], folder=ways["mnist"]))).train_data()
+    return slices.own_book(reader, owner, rows).reveal
 
 
 def _watch(progress: Bar) -> Callable[[Any], None]:

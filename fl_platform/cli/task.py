@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,9 @@ def task() -> None:
     "--byzantine", type=click.IntRange(0, 1_000), help="Hostile trainers to withstand; 0: plain mean. Default: up to 2."
 )
 @click.option("--strict", is_flag=True, help="Keys are revealed only after the roster is on chain.")
-@click.option("--worth", type=click.Choice(["anchored", "equal"]), default="anchored", show_default=True)
+@click.option(
+    "--worth", type=click.Choice(["anchored", "leave-one-out", "equal"]), default="anchored", show_default=True
+)
 @click.option(
     "--alpha", metavar="FRACTION", help="Part of earlier rounds' directions taken out of the reference, as in 1/2."
 )
@@ -94,6 +97,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
     from fl_platform.cli.show import console, working
     from fl_platform.roles.lessons import Lesson, reference_rows
     from fl_platform.roles.owner import Owner
+    from fl_platform.roles.slices import LEAVE_ONE_OUT, book_of
     from fl_platform.roles.workspace import party
 
     out = console(json_file)
@@ -101,10 +105,13 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
         lesson = Lesson(
             choices["data"], choices["model"], "iid", choices["trainers"], choices["data_seed"], choices["mnist"]
         )
-        offer = _offer(own, lesson, choices)
+        offer, rows = _offer(own, lesson, choices), reference_rows(lesson)
+        if offer.worth == LEAVE_ONE_OUT:
+            root = book_of(own.signer, rows.train_data(), offer.money.rounds).root
+            offer = replace(offer, validation_root=root)
         with working("training once on the owner's rows, to measure the first round's scale"):
             spec, initial = offer.draft(
-                reference_rows(lesson),
+                rows,
                 owner=party(own.signer),
                 aggregators=_parties(own, choices["aggregators"]),
                 auditors=_parties(own, choices["auditors"]),
@@ -217,6 +224,38 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
         out.print(f"next step: from {moment(window[0])} to {moment(window[1])}; block time is {moment(now)}")
     whole = {**summary(history), **rules(spec), "now": now, "next_step": list(window), "rounds_so_far": rounds}
     write_json(json_file, whole)
+
+
+@task.command()
+@task_argument
+@click.argument("round_number", metavar="ROUND", type=click.IntRange(0))
+@wallet_option
+@click.option("--data", default="digits", show_default=True, help="As at `task open`.")
+@click.option("--model", default="", help="As at `task open`.")
+@click.option("--data-seed", default=0, show_default=True, help="As at `task open`.")
+@click.option("--mnist", type=_FOLDER, help="Folder of MNIST's idx files.")
+@click.option(
+    "--slices", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to. Default: in the workdir."
+)
+@click.pass_obj
+def reveal(
+    options: Options, task: int, round_number: int, wallet: str | None, data: str, model: str, data_seed: int,
+    mnist: Path | None, slices: Path | None,
+) -> None:  # fmt: skip
+    """As the owner of a leave-one-out task: open the validation rows of ROUND, once its roster is on chain.
+
+    The file is for the aggregator (`aggregator run --slices`); without it in time the round is paid by stake.
+    """
+    from fl_platform.cli.show import console
+    from fl_platform.roles.lessons import Lesson, reference_rows
+    from fl_platform.roles.slices import own_book, write_slice
+
+    with signing(options, wallet, sends=False) as own:
+        reader = own.workspace.reader(task)
+        rows = reference_rows(Lesson(data, model, seed=data_seed, folder=mnist)).train_data()
+        folder = slices or own.workspace.root / "slices" / f"{own.workspace.network.name}-{task}"
+        path = write_slice(reader, own_book(reader, own.signer, rows), round_number, folder)
+    console().print(f"the rows of round {round_number} are open in {path}", markup=False)
 
 
 @task.command()

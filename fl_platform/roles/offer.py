@@ -11,6 +11,7 @@ from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import TrainPlan
 from fl_platform.protocol.spec import BASIS, Money, Party, TaskSpec, Windows, WorthRule
 from fl_platform.roles.owner import HOURLY, Terms, default_terms, draft_spec
+from fl_platform.roles.slices import LEAVE_ONE_OUT
 
 NOBODY = Party(ZERO_ADDRESS, bytes(64))
 MOST_BYZANTINE = 2  # what a task withstands unless it says otherwise, where it has trainers enough
@@ -40,17 +41,18 @@ class Offer:
     byzantine: int | None = None  # hostile trainers to withstand; 0: plain weighted mean
     bits: int = 8
     strict: bool = False
-    worth: str = "anchored"  # or "equal": by stake, worth is not measured
+    worth: str = "anchored"  # "leave-one-out" on committed rows, or "equal": by stake, worth is not measured
     alpha: tuple[int, int] | None = None  # part of the public directions taken out of the reference
     base_bps: int = 0  # part of each pot that goes by stake
     windows: str = "hourly"
+    validation_root: bytes = bytes(32)  # over the owner's rows: leave-one-out
 
     def terms(self) -> Terms:
         """Return the owner's terms. Raises ConfigError when they cannot work."""
         if self.windows not in WINDOWS:
             raise ConfigError(f"windows {self.windows!r} are unknown; use one of {', '.join(WINDOWS)}")
-        if self.worth not in ("anchored", "equal"):
-            raise ConfigError(f"worth {self.worth!r} is unknown here; use anchored or equal")
+        if self.worth not in ("anchored", LEAVE_ONE_OUT, "equal"):
+            raise ConfigError(f"worth {self.worth!r} is unknown; use anchored, {LEAVE_ONE_OUT} or equal")
         terms = default_terms(
             title=self.title,
             model_name=self.model_name,
@@ -63,6 +65,9 @@ class Offer:
         worth = replace(terms.worth, base_bps=self.base_bps)
         if self.worth == "equal":
             worth = WorthRule("equal", 0, 1, self.base_bps, BASIS, bytes(32), 0)
+        elif self.worth == LEAVE_ONE_OUT:
+            slices = self.money.rounds
+            worth = replace(worth, kind=LEAVE_ONE_OUT, validation_root=self.validation_root, validation_slices=slices)
         elif self.alpha is not None:
             worth = replace(worth, alpha_num=self.alpha[0], alpha_den=self.alpha[1])
         strictness = "strict" if self.strict else "standard"
@@ -83,9 +88,9 @@ class Offer:
     ) -> tuple[TaskSpec, bytes]:
         """Return the frozen rules and the initial model; trains once on the owner's rows to measure the first scale.
 
-        The owner signs the reference row of an anchored task. Raises what `owner.draft_spec` raises.
+        The owner signs the reference row, unless worth is equal. Raises what `owner.draft_spec` raises.
         """
-        reference = owner if self.worth == "anchored" else NOBODY
+        reference = NOBODY if self.worth == "equal" else owner
         return draft_spec(
             self.terms(), learning, owner=owner.address, aggregators=aggregators, auditors=auditors, reference=reference
         )

@@ -14,6 +14,7 @@ from fl_platform.cli.common import Options, Session, signing
 from fl_platform.protocol.messages import RevealOrder, RoundOrder
 from fl_platform.roles.crew import local_crew
 from fl_platform.roles.lessons import Lesson
+from fl_platform.roles.slices import slices_in
 from fl_platform.roles.transport import LocalTransport
 from tests.support.cli import CliInside
 
@@ -109,3 +110,23 @@ def test_an_abandoned_roster_is_paid_by_stake(cli: CliInside) -> None:
     assert len({item["withdrawn_wei"] for item in paid}) == 1
     assert sum(item["withdrawn_wei"] for item in paid) > POT - 3  # equal stakes, rounded down; and the late one's bond
     assert "compensated" in cli("why", "one").stdout
+
+
+def test_worth_is_evaluated_on_rows_that_the_owner_opens_after_the_roster(cli: CliInside) -> None:
+    rules = (
+        "task", "open", "--wallet", "owner", "--trainers", "2", "--rounds", "1", "--pot", "10", "--epochs", "3",
+        "--worth", "leave-one-out", "--aggregator", "first", "--auditor", "second", "--windows", "minutes",
+    )  # fmt: skip
+    cli(*rules)
+    for name in TRAINERS[:2]:
+        cli("trainer", "join", "2", "--wallet", name)
+    cli("aggregator", "bond", "2", "--wallet", "first")
+    early = cli("task", "reveal", "2", "0", "--wallet", "owner", code=5)
+    assert "no roster yet" in early.stderr
+    assert "has no validation rows" in cli("task", "reveal", "1", "0", "--wallet", "owner", code=5).stderr
+    assert cli.report("aggregator", "run", "2", "--wallet", "first", "--local")["state"] == "done"
+    assert "froze" in cli("task", "reveal", "2", "0", "--wallet", "one", code=5).stderr
+    cli("task", "reveal", "2", "0", "--wallet", "owner")
+    assert slices_in(cli.folder / "w" / "slices" / "embedded-2", patience_s=0.0)(0)
+    assert slices_in(cli.folder / "nowhere", patience_s=0.0)(0) == ()
+    assert cli.report("audit", "2", "--key", "second")["ok"]

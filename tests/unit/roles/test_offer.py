@@ -58,7 +58,7 @@ def test_equal_worth_measures_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [({"windows": "daily"}, "hourly, minutes, seconds"), ({"worth": "vibes"}, "anchored or equal"),
+    [({"windows": "daily"}, "hourly, minutes, seconds"), ({"worth": "vibes"}, "leave-one-out or equal"),
      ({"trainers": 6, "byzantine": 2}, "needs 7")],
 )  # fmt: skip
 def test_what_cannot_work_is_refused(change: dict[str, Any], says: str) -> None:
