@@ -16,6 +16,7 @@ import numpy as np
 from fl_platform.aggregation.admit import UpdateSource, is_reference
 from fl_platform.chain.events import RewardClaimed
 from fl_platform.chain.history import RoundHistory
+from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import NO_GROUP, Judgement, judge_round
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.errors import AuditDifference, DocumentInvalid, FLError, NotEnoughTrainers, RetryError
@@ -123,6 +124,7 @@ class Auditor:
         unchecked: tuple[str, ...] = WITHOUT_KEY if self._opener is None else ()
         if unchecked and difference is None and self._reader.spec.worth.kind == "leave-one-out":
             unchecked += ("that the leave-one-out scores are those of the updates",)
+        unchecked += self._unsealed_pots() if difference is None else ()
         return AuditReport(self._reader.task, tuple(audited), claims, difference, unchecked)
 
     # --- one round ---------------------------------------------------------------------------------------------------
@@ -249,6 +251,15 @@ class Auditor:
             paid[claim.owner] = paid.get(claim.owner, 0) + claim.amount
             self._expect(f"wei claimed so far by 0x{claim.owner.hex()}", paid[claim.owner], standing.earned)
         return len(claims)
+
+    def _unsealed_pots(self) -> tuple[str, ...]:
+        """A compensated round has no bundle: only its roster's root is known, and who wrote that is not trusted."""
+        head = self._reader.history().head
+        if head.phase is not Phase.COMPENSATED:
+            return ()
+        return (
+            f"that those on the roster of round {head.round} handed in work: it was never sealed, they share its pot",
+        )
 
     # --- comparing ---------------------------------------------------------------------------------------------------
 

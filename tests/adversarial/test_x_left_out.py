@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fl_platform.errors import ReceiptParentMismatch, ReceiptReplayed
+from fl_platform.chain.signer import Signer
+from fl_platform.errors import ConfigError, ReceiptParentMismatch, ReceiptReplayed
 from fl_platform.protocol.bundle import RoundBundle, WrappedKey
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, decode_message, encode_message
 from fl_platform.roles.aggregator import Aggregator
@@ -158,3 +159,28 @@ def test_a_trainer_reveals_nothing_to_an_order_of_another_task(embedded: Stage, 
     task.trainers[0].commit(task.aggregator.order())
     with pytest.raises(ReceiptReplayed):
         task.trainers[0].reveal(RevealOrder(task.reader.task + 1, 0, bytes(32)))
+
+
+def test_an_aggregator_to_whom_no_key_is_wrapped_does_not_bond(embedded: Stage, tmp_path: Path) -> None:
+    third = Signer(bytes([7]) * 32)
+    task = open_small_task(embedded, tmp_path, trainers=1, aggregators=(AGGREGATOR, SUCCESSOR, third))
+    contracts = embedded.as_(third)
+    aggregator = Aggregator(
+        reader=TaskReader(contracts, task.reader.store, task.reader.task),
+        contracts=contracts,
+        reveal_key=reveal_key(third),
+        workdir=tmp_path / "third",
+        wait_until=embedded.chain.wait_until,
+    )
+    with pytest.raises(ConfigError, match="no key"):
+        aggregator.bond()
+
+
+def test_an_audit_says_that_it_cannot_check_who_shares_the_pot_of_a_round_that_was_never_sealed(
+    embedded: Stage, tmp_path: Path
+) -> None:
+    task = open_small_task(embedded, tmp_path, trainers=2)
+    task.aggregator.roster(task.aggregator.collect(LocalTransport(task.trainers[:1])))
+    embedded.chain.wait_until(embedded.owner.window(task.reader.task)[1])
+    embedded.owner.advance(task.reader.task)
+    assert audited(task) == (3, "None")
