@@ -474,4 +474,4 @@ class TestLedger(Ledger.TestCase):  # type: ignore[misc,name-defined]
 class TestLedgerLong(Ledger.TestCase):  # type: ignore[misc,name-defined]
     """On every merge."""
 
-    settings = settings(max_examples=200, stateful_step_count=60, deadline=None, suppress_health_check=_QUIET)
+    settings = settings(max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=_QUIET)
