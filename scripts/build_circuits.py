@@ -26,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from zk.curve import Point  # noqa: E402
 from zk.groth16 import development, files, prover, verifier  # noqa: E402
 from zk.poseidon import constants  # noqa: E402
 from zk.settlement_inputs import SIZES  # noqa: E402
@@ -58,7 +59,8 @@ def constants_source() -> str:
         body = ",\n".join(f"        {value}" for row in rows for value in row)
         return f"function {name}() {{\n    return [\n{body}\n    ];\n}}\n"
 
-    return "pragma circom 2.1.6;\n" + function("round_constants", fixed.rounds) + function("mixing_matrix", fixed.matrix)
+    rounds, matrix = function("round_constants", fixed.rounds), function("mixing_matrix", fixed.matrix)
+    return "pragma circom 2.1.6;\n" + rounds + matrix
 
 
 def main_source(size: int) -> str:
@@ -105,7 +107,10 @@ def outputs(built: Built) -> dict[Path, bytes]:
         KEYS / f"{name}.vkey.json": (json.dumps(built.key.to_json(), indent=1) + "\n").encode(),
         CONTRACTS / f"SettlementVerifier{built.size}.sol": contract_source(built.size, built.key).encode(),
     }
-    packed = {KEYS / f"{name}.{kind}.xz": lzma.compress(data, preset=9) for kind, data in (("r1cs", built.r1cs), ("wasm", built.wasm))}
+    packed = {
+        KEYS / f"{name}.{kind}.xz": lzma.compress(data, preset=9)
+        for kind, data in (("r1cs", built.r1cs), ("wasm", built.wasm))
+    }
     if sum(map(len, packed.values())) <= PACKED_LIMIT:
         found |= packed
     return found
@@ -127,11 +132,14 @@ def contract_source(size: int, key: verifier.VerifyingKey) -> str:
         words = (point.x[1], point.x[0], point.y[1], point.y[0])
         return [f"    uint256 private constant {name}_{i} = {word};" for i, word in enumerate(words)]
 
-    lines = [f"    uint256 private constant ALPHA_{axis} = {value};" for axis, value in (("X", key.alpha.x), ("Y", key.alpha.y))]
-    lines += two("BETA", key.beta) + two("GAMMA", key.gamma) + two("DELTA", key.delta)
+    def one(name: str, point: Point) -> list[str]:
+        return [f"    uint256 private constant {name}_{axis} = {v};" for axis, v in (("X", point.x), ("Y", point.y))]
+
+    lines = one("ALPHA", key.alpha) + two("BETA", key.beta) + two("GAMMA", key.gamma) + two("DELTA", key.delta)
     for i, point in enumerate(key.ic):
-        lines += [f"    uint256 private constant IC{i}_X = {point.x};", f"    uint256 private constant IC{i}_Y = {point.y};"]
-    replacements = {"SIZE": str(size), "STAMP": "true" if key.stamp == "dev" else "false", "CONSTANTS": "\n".join(lines)}
+        lines += one(f"IC{i}", point)
+    stamp = "true" if key.stamp == "dev" else "false"
+    replacements = {"SIZE": str(size), "STAMP": stamp, "CONSTANTS": "\n".join(lines)}
     source = (ROOT / "scripts" / "node_tools" / "zk" / "verifier.sol.in").read_text()
     for name, value in replacements.items():
         source = source.replace(f"@{name}@", value)

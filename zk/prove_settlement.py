@@ -37,8 +37,8 @@ def verify_settlement(claimed: SettlementProof, context: Context) -> bool:
     """Tell whether a list follows from a commitment, for this context; all three untrusted.
 
     It does not tell what the commitment holds: compare it with `commitment(round)` of the round's bundle
-    (`matches_round`). Raises DocumentInvalid for a development key off local networks, an element that is not below r or
-    a list of no circuit's length; PointInvalid for points that are none.
+    (`matches_round`). Raises DocumentInvalid for a development key off local networks, an element that is not below r
+    or a list of no circuit's length; PointInvalid for points that are none.
     """
     slots, odd = divmod(len(claimed.values), 2)
     key = keys.verifying_key(slots) if odd else None

@@ -1,10 +1,10 @@
 """From a round to the circuit's inputs, and the list that a contract reads: commitment, list, rho (ZK.md 6).
 
-The circuit commits to a round by a Poseidon chain (`commitment`): whoever has the round's bundle recomputes it. What the
-round gives everyone is a list of 2 n + 1 numbers below r (`payload`); it travels in calldata. The contract takes
-rho = keccak(context, commitment, list) and the list's polynomial at rho; the proof says that the list which follows from
-the commitment has the same value there. It was fixed before rho, so another list passes with probability (2 n + 1) / r.
-Context binds chain, contract, task, round and claimant: under another context rho is another number and so is the value.
+The circuit commits to a round by a Poseidon chain (`commitment`): whoever has the round's bundle recomputes it. What
+the round gives everyone is a list of 2 n + 1 numbers below r (`payload`); it travels in calldata. The contract takes
+rho = keccak(context, commitment, list) and the list's polynomial at rho; the proof says that the list which follows
+from the commitment has the same value there. It was fixed before rho, so another list passes with probability
+(2 n + 1) / r. Context binds chain, contract, task, round and claimant: under another context rho is another number.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.evm import START, Contract, Evm, Reverted, account
-from tests.support.settlement_vectors import CLAIMANT, ROUND, TASK, context, deploy, vector
 
 from fl_platform.chain.evm import EvmNode, Genesis
 from fl_platform.errors import DocumentInvalid, PointInvalid
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.merkle_sum import Leaf, build
+from tests.support.evm import START, Contract, Evm, Reverted, account
+from tests.support.settlement_vectors import CLAIMANT, ROUND, TASK, context, deploy, vector
 from zk.curve import FIELD, ORDER
 from zk.groth16 import keys, verifier
 from zk.groth16.verifier import Point2, Proof
@@ -57,7 +57,8 @@ def both(gate: Contract, slots: int, proof: Proof, public: Sequence[int]) -> boo
     """Ask py_ecc and the generated contract; they must agree (a typed refusal counts as no)."""
     size_of_list = 2 * slots + 1
     address = gate.call("verifierOf", size_of_list)
-    on_chain = Contract(gate.evm, f"SettlementVerifier{slots}", address).call("verify", list(proof.words()), list(public))
+    contract = Contract(gate.evm, f"SettlementVerifier{slots}", address)
+    on_chain = contract.call("verify", list(proof.words()), list(public))
     try:
         off_chain = verifier.verify(keys.verifying_key(slots), public, proof)
     except (DocumentInvalid, PointInvalid):

@@ -18,6 +18,7 @@ from zk.groth16 import arithmetic, points
 from zk.groth16.files import Entries, ProvingKey, R1cs, Words
 from zk.groth16.prover import root_of_unity
 
+_LABEL = b"fl-platform development key, not secret:"
 _GENERATOR_2 = (
     (0x1800DEEF121F1E76426A00665E5C4479674322D4F75EDADD46DEBD5CD992F6ED,
      0x198E9393920D483A7260BFB731FB5D25F1AA493335A9E71297E485B7AEF312C2),
@@ -29,7 +30,7 @@ _GENERATOR_2 = (
 def development_key(r1cs: R1cs, digest: bytes) -> ProvingKey:
     """Return the development key of constraints whose file has this sha256."""
     tau, alpha, beta, delta = (
-        int.from_bytes(hashlib.sha512(b"fl-platform development key, not secret:" + name + digest).digest(), "big") % ORDER
+        int.from_bytes(hashlib.sha512(_LABEL + name + digest).digest(), "big") % ORDER
         for name in (b"tau", b"alpha", b"beta", b"delta")
     )
     inverse_delta = pow(delta, -1, ORDER)

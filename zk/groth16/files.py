@@ -1,8 +1,8 @@
 """The two binary files of circom and snarkjs: constraints (.r1cs) and proving keys (.zkey), as numpy arrays.
 
 A file is 4 bytes of type, a version, and sections of (type u32, size u64, bytes). A .zkey's points and coefficients are
-in Montgomery form, which is also libmcl's, so they are used as they lie. Files may come from strangers: sizes are checked
-before anything is read; that a key belongs to a circuit only its hash says (zk/keys/manifest.json).
+in Montgomery form, which is also libmcl's, so they are used as they lie. Files may come from strangers: sizes are
+checked before anything is read; that a key belongs to a circuit only its hash says (zk/keys/manifest.json).
 """
 
 from __future__ import annotations
@@ -143,13 +143,17 @@ def read_zkey(data: bytes | memoryview) -> ProvingKey:
         raise DocumentInvalid("the key's coefficients end too early: fetch it again")
     table = np.frombuffer(raw[4:], np.uint32).reshape(-1, 11)
     value = np.ascontiguousarray(table[:, 3:]).view(np.uint64)
-    entries = Entries(*(np.ascontiguousarray(table[:, k]) for k in range(3)), value)
+    matrix, constraint, signal = (np.ascontiguousarray(table[:, k]) for k in range(3))
+    entries = Entries(matrix, constraint, signal, value)
     if total and (int(entries.constraint.max()) >= domain or int(entries.signal.max()) >= signals):
         raise DocumentInvalid("the key's coefficients point outside its domain: fetch it again")
-    lists = [_points(_section(found, number, size), words) for number, size, words in (
-        (3, 64 * (public + 1), 8), (5, 64 * signals, 8), (6, 64 * signals, 8), (7, 128 * signals, 16),
-        (8, 64 * (signals - public - 1), 8), (9, 64 * domain, 8),
-    )]  # fmt: skip
+    lists = [
+        _points(_section(found, number, size), words)
+        for number, size, words in (
+            (3, 64 * (public + 1), 8), (5, 64 * signals, 8), (6, 64 * signals, 8), (7, 128 * signals, 16),
+            (8, 64 * (signals - public - 1), 8), (9, 64 * domain, 8),
+        )
+    ]  # fmt: skip
     ic, a, b1, b2, c, h = lists
     return ProvingKey(
         signals, public, domain, alpha1, beta1, beta2, gamma2, delta1, delta2, ic, entries, a, b1, b2, c, h
@@ -174,3 +178,10 @@ def write_zkey(key: ProvingKey) -> bytes:
     }  # fmt: skip
     body = b"".join(struct.pack("<IQ", number, len(part)) + part for number, part in parts.items())
     return b"zkey" + struct.pack("<II", 1, len(parts)) + body
+
+
+def write_wtns(witness: Words) -> bytes:
+    """Return plain scalars (n, 4) as the .wtns file that snarkjs reads."""
+    head = struct.pack("<I", 32) + ORDER.to_bytes(32, "little") + struct.pack("<I", len(witness))
+    body = b"".join(struct.pack("<IQ", k + 1, len(part)) + part for k, part in enumerate((head, witness.tobytes())))
+    return b"wtns" + struct.pack("<II", 2, 2) + body

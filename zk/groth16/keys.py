@@ -1,8 +1,8 @@
 """Where settlement keys come from: the verifying key ships with the package, the proving key is rebuilt and cached.
 
 zk/keys/manifest.json names every file by sha256. A proving key is taken from the cache (FL_PLATFORM_ZK, else
-~/.cache/fl-platform/zk) or from build/zk of a checkout if its hash is the manifest's; a development key whose constraints
-ship is otherwise rebuilt from them (6 seconds for 4 slots) and put into the cache.
+~/.cache/fl-platform/zk) or from build/zk of a checkout if its hash is the manifest's; a development key is otherwise
+rebuilt from the constraints that ship (6 seconds for 4 slots) and put into the cache.
 """
 
 from __future__ import annotations
@@ -61,16 +61,21 @@ def program(slots: int) -> bytes:
 
 def proving_key(slots: int) -> ProvingKey:
     """Return a circuit's proving key. Raises StoreMissing where it neither lies anywhere nor can be rebuilt."""
+    return files.read_zkey(zkey_bytes(slots))
+
+
+def zkey_bytes(slots: int) -> bytes:
+    """Return the bytes of a circuit's .zkey. Raises as `proving_key`."""
     found = entry(slots)
     name = f"{found.name}.zkey"
     try:
-        data = _file(name, found.zkey)
+        return _file(name, found.zkey)
     except StoreMissing:
         if found.stamp != "dev":
             raise
-        data = _rebuilt(found)
-        _keep(name, data)
-    return files.read_zkey(data)
+    data = _rebuilt(found)
+    _keep(name, data)
+    return data
 
 
 def _rebuilt(found: Entry) -> bytes:

@@ -158,7 +158,8 @@ def verify(key: VerifyingKey, public: Sequence[int], proof: Proof) -> bool:
         inputs = oc.add(inputs, oc.multiply(_lift(base), value))
     product = FQ12.one()
     for left, right in (
-        (oc.neg(_lift(proof.a)), proof.b), (_lift(key.alpha), key.beta), (inputs, key.gamma), (_lift(proof.c), key.delta)
+        (oc.neg(_lift(proof.a)), proof.b), (_lift(key.alpha), key.beta),
+        (inputs, key.gamma), (_lift(proof.c), key.delta),
     ):  # fmt: skip
         product *= pairing(_lift2(right), left, final_exponentiate=False)
     return bool(final_exponentiate(product) == FQ12.one())
