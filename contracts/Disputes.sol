@@ -62,7 +62,8 @@ contract Disputes is ITraceDisputes {
     ) external {
         (uint256 task, uint256 round) = (case_.task, case_.round);
         Question question = Question(case_.question);
-        if (case_.record.trace == 0 && question != Question.Foreign) revert Disputes_NoTrace(task, round);
+        bool traceless = question == Question.Foreign || question == Question.Untraced;
+        if (case_.record.trace == 0 && !traceless) revert Disputes_NoTrace(task, round);
         if (!_judge(question).refutes(case_, evidence)) revert Disputes_NotRefuted(task, round, question);
         emit SealRefuted(task, round, msg.sender, case_.record.aggregator, question);
         // a demand may have marked the round before
@@ -200,7 +201,7 @@ contract Disputes is ITraceDisputes {
 
     function _judge(Question question) private view returns (ITraceJudge) {
         if (question <= Question.Dropped) return moneyJudge;
-        if (question <= Question.Rules || question == Question.Foreign) return entryJudge;
+        if (question <= Question.Rules || question == Question.Foreign || question == Question.Untraced) return entryJudge;
         if (question <= Question.Entries) return screenJudge;
         return worthJudge;
     }

@@ -47,6 +47,7 @@ contract EntryJudge is JudgeBase {
     /// @inheritdoc ITraceJudge
     function refutes(Case calldata c, Evidence calldata e) external view returns (bool) {
         if (c.question == uint8(ITraceDisputes.Question.Foreign)) return _foreign(c, e);
+        if (c.question == uint8(ITraceDisputes.Question.Untraced)) return _untraced(c, e);
         e.requireHeader(c.record.trace);
         if (c.question == uint8(ITraceDisputes.Question.Roster)) return _roster(c, e);
         if (c.question == uint8(ITraceDisputes.Question.Forced)) return _forced(c, e);
@@ -130,6 +131,13 @@ contract EntryJudge is JudgeBase {
         Traces.EntryLeaf calldata a = Traces.entry(w);
         Traces.EntryLeaf calldata b = Traces.entry(v);
         return a.trainer == b.trainer && _rostered(a) && _rostered(b);
+    }
+
+    /// @dev extra: (the specification's bytes, where "exact" stands in it). Only tasks outside integer arithmetic have no trace.
+    function _untraced(Case calldata c, Evidence calldata e) private view returns (bool) {
+        (bytes memory document, uint256 place) = abi.decode(e.extra, (bytes, uint256));
+        Documents.requireDigest(document, registry.task(c.task).spec);
+        return c.record.trace == 0 && Documents.follows(document, place, 'exact":true,');
     }
 
     /// @dev openings: the rules leaf. extra: (the specification's bytes, where each number stands in it).

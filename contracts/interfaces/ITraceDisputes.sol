@@ -43,6 +43,7 @@ interface ITraceDisputes is IDisputes {
     ///   Duplicates  two near-duplicates in different groups            rules, entry, entry, Gram row  -          -
     ///   Krum        one update's distances and its selection           round, entry, Gram row         entries    -
     ///   Replay      whether an update is made of public directions     rules .. row, directions       -          -
+    ///   Untraced    a seal without a trace, in an exact task            -                              -          document
     enum Question {
         Claim,
         Standing,
@@ -63,7 +64,8 @@ interface ITraceDisputes is IDisputes {
         Score,
         Duplicates,
         Krum,
-        Replay
+        Replay,
+        Untraced
     }
 
     /// @notice What a sealer can be asked to show.

@@ -149,12 +149,14 @@ class Contracts(Views):
         arguments = (task, round_number, root, count, total_stake)
         return self._send(self.ledger, "rosterRound", *arguments, step=step, already=already)
 
-    def seal_round(self, task: int, round_number: int, bundle_digest: bytes, bundle: RoundBundle) -> TxReceipt | None:
-        """Seal a rostered round with its bundle."""
+    def seal_round(
+        self, task: int, round_number: int, bundle_digest: bytes, bundle: RoundBundle, *, trace: bytes = bytes(32)
+    ) -> TxReceipt | None:
+        """Seal a rostered round with its bundle and the root of its trace (zero: none)."""
         given = SealInput(
             bundle=bundle_digest,
             model=bundle.after.model,
-            trace=bytes(32),
+            trace=trace,
             forced=self.forced_chain(task),
             claim_root=bundle.claims.digest,
             claim_total=bundle.claims.total,

@@ -92,8 +92,16 @@ class Stage:
         placed = replace(made, context=context)
         return placed, placed.judge(), pot
 
-    def seal(self, made: Round, *, bundle: Callable[[RoundBundle], RoundBundle] = lambda b: b,
-             trace: Lie = lambda t: t, roster: contracts.Tree | None = None, forced: int = 0) -> Judgement:  # fmt: skip
+    def seal(
+        self,
+        made: Round,
+        *,
+        bundle: Callable[[RoundBundle], RoundBundle] = lambda b: b,
+        trace: Lie = lambda t: t,
+        roster: contracts.Tree | None = None,
+        forced: int = 0,
+        untraced: bool = False,
+    ) -> Judgement:
         """Roster and seal the head's round; `bundle` and `trace` may lie."""
         number = self.run.round
         placed, judged, pot = self.judge(made)
@@ -104,7 +112,7 @@ class Stage:
         sealed = bundle(bundle_of(placed, judged, number))
         told = trace(trace_of(placed.spec, sealed, pot=pot))
         self.rounds[number], self.bundles[number], self.traces[number] = placed, sealed, told
-        self.run.seal(contracts.Tree(claim_leaves(sealed.after)), trace=told.root)
+        self.run.seal(contracts.Tree(claim_leaves(sealed.after)), trace=bytes(32) if untraced else told.root)
         return judged
 
     def record(self, number: int) -> SealRecord:
@@ -173,7 +181,7 @@ class Stage:
 
 def judge_of(question: Question) -> int:
     """Return which of the judges answers a question."""
-    if question is Question.FOREIGN:
+    if question in (Question.FOREIGN, Question.UNTRACED):
         return 1
     return sum(question > last for last in (Question.DROPPED, Question.RULES, Question.ENTRIES))
 

@@ -1,0 +1,49 @@
+"""An aggregator that judges honestly and seals something else (A08): what it changes in the round's bundle.
+
+Each lie keeps the claims' total, which the ledger checks, and publishes a bundle and a trace that fit each other, as a
+liar that hides nothing does. `roles.watcher` finds the leaf that does not follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from fl_platform.protocol.bundle import RoundBundle, Standing
+
+def pay_itself(bundle: RoundBundle) -> RoundBundle:
+    """Move half of everybody's pay to the aggregator's own account."""
+    nobody = Standing(bundle.aggregator, 0, 0, 0, 0)
+    own = next((s for s in bundle.after.standings if s.trainer == bundle.aggregator), nobody)
+    cut = [replace(s, paid_scored=s.paid_scored // 2) for s in bundle.after.standings if s.trainer != own.trainer]
+    total = sum(s.earned for s in bundle.after.standings)
+    gained = total - sum(s.earned for s in cut) - own.earned
+    standings = [*cut, replace(own, paid_base=own.paid_base + gained)]
+    ordered = tuple(sorted(standings, key=lambda s: s.trainer))
+    return replace(bundle, after=replace(bundle.after, standings=ordered))
+
+
+def raise_score(bundle: RoundBundle) -> RoundBundle:
+    """Raise the score of one friend among the admitted, and its account's sum with it; pay stays as it is."""
+    index = next(i for i, verdict in enumerate(bundle.verdicts) if verdict.weight > 0)
+    friend, gain = bundle.verdicts[index], max(1, abs(bundle.verdicts[index].score) // 100)
+    told = replace(friend, score=friend.score + gain)
+    verdicts = (*bundle.verdicts[:index], told, *bundle.verdicts[index + 1 :])
+    standings = tuple(
+        replace(s, score_sum=s.score_sum + gain) if s.trainer == friend.trainer else s for s in bundle.after.standings
+    )
+    return replace(bundle, verdicts=verdicts, after=replace(bundle.after, standings=standings))
+
+
+def drop_one(bundle: RoundBundle) -> RoundBundle:
+    """Give an admitted update the verdict of no work."""
+    index = next(i for i, verdict in enumerate(bundle.verdicts) if verdict.weight > 0)
+    told = replace(bundle.verdicts[index], code="NoWork", evidence="length 0", weight=0, score=0)
+    return replace(bundle, verdicts=(*bundle.verdicts[:index], told, *bundle.verdicts[index + 1 :]))
+
+
+LIES: Mapping[str, Callable[[RoundBundle], RoundBundle]] = {
+    "pay-itself": pay_itself,
+    "raise-score": raise_score,
+    "drop-one": drop_one,
+}

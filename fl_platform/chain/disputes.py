@@ -1,0 +1,179 @@
+"""The disputes contract with a wallet: ask a judge for nothing, challenge a seal, demand what a sealer hides.
+
+See contracts/interfaces/ITraceDisputes.sol. Amounts in wei, times in seconds of block time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.evidence import Case, Evidence, Opened, Question
+from fl_platform.chain.journal import Step
+from fl_platform.chain.records import RosterRecord, SealRecord, struct
+from fl_platform.chain.signer import Signer
+from fl_platform.chain.types import TxReceipt
+from fl_platform.errors import TaskClosed, TransactionReverted
+from fl_platform.protocol.receipt import SignedReceipt
+from fl_platform.protocol.trace import Header
+
+CONTRACT = "Disputes"
+_MONEY, _ENTRY, _SCREEN, _WORTH = "MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge"
+
+
+class Subject(IntEnum):
+    """What a sealer can be asked to show."""
+
+    LEAF = 0
+    RECEIPT = 1
+
+
+@dataclass(frozen=True)
+class Demand:
+    """ITraceDisputes.Demand."""
+
+    challenger: bytes
+    deadline: int
+    round: int
+    subject: int
+    kind: int
+    answered: bool
+    index: int
+    bond: int
+    upheld_before: int
+    task: int
+    seal: bytes
+
+
+def judge_of(question: Question) -> str:
+    """Return the contract that answers a question."""
+    if question in (Question.FOREIGN, Question.UNTRACED):
+        return _ENTRY
+    if question <= Question.DROPPED:
+        return _MONEY
+    if question <= Question.RULES:
+        return _ENTRY
+    return _SCREEN if question <= Question.ENTRIES else _WORTH
+
+
+class Disputes:
+    """Disputes as one wallet uses them; without a signer only `refutes` and reads work."""
+
+    def __init__(self, contracts: Contracts, signer: Signer | None = None) -> None:
+        """Raises ConfigError where the deployment has no disputes."""
+        self._contracts, self._signer = contracts, signer
+        self._contract = contracts.deployment.contract(CONTRACT)
+
+    def case(self, task: int, round_number: int, question: Question) -> Case:
+        """Return a question about the round's seal on chain. Raises TaskClosed when it is not sealed."""
+        return Case(task, round_number, self._seal(task, round_number), int(question))
+
+    def refutes(self, task: int, round_number: int, question: Question, shown: Evidence) -> bool:
+        """Ask the judge whether the evidence shows a lie; what it cannot read shows none. Costs nothing."""
+        judge = self._contracts.deployment.contract(judge_of(question))
+        case = self.case(task, round_number, question)
+        try:
+            return bool(self._contracts.chain.read(judge, "refutes", case, shown))
+        except TransactionReverted:
+            return False
+
+    def challenge(self, task: int, round_number: int, question: Question, shown: Evidence) -> TxReceipt | None:
+        """Send a challenge. Raises TransactionReverted (trial run, nothing paid) when it shows no lie."""
+        case = self.case(task, round_number, question)
+        step = self._step(task, round_number, case.record, f"challenge {question.name}")
+        return self._contracts.chain.send(
+            self._contract, "challenge", case, shown, self._aggregators(task), signer=self._wallet(), step=step,
+            already=lambda: self._fell(task, round_number, case.record),
+        )  # fmt: skip
+
+    def bond(self, task: int) -> int:
+        """Return what a demand costs, wei."""
+        return int(self._contracts.chain.read(self._contract, "bondOf", task))
+
+    def demand(self, task: int, round_number: int, subject: Subject, *, kind: int = 0, index: int) -> int:
+        """Ask the sealer to show a leaf or a receipt; locks the bond. Returns the demand's number."""
+        record, chain = self._seal(task, round_number), self._contracts.chain
+        token = self._contracts.token(self._contracts.token_of(task))
+        step = self._step(task, round_number, record, f"demand {subject.name} {kind} {index}")
+        approve = Step(step.task, step.round, f"approve {step.name}")
+        chain.send(
+            token, "approve", self._contracts.escrow.address, self.bond(task), signer=self._wallet(), step=approve
+        )
+        chain.send(
+            self._contract, "demand", task, round_number, record, int(subject), kind, index, signer=self._wallet(),
+            step=step,
+        )  # fmt: skip
+        return int(chain.read(self._contract, "demandCount"))
+
+    def open_demand(self, number: int) -> Demand | None:
+        """Return a demand; None when it has ended."""
+        found = struct(Demand, self._contracts.chain.read(self._contract, "demandOf", number))
+        return found if any(found.challenger) else None
+
+    def answer_leaf(self, number: int, header: Header, leaf: Opened) -> TxReceipt | None:
+        """Show a leaf of the trace and take the demand's bond."""
+        made = self._demand(number)
+        record = self._seal(made.task, made.round)
+        return self._contracts.chain.send(
+            self._contract, "answerLeaf", number, record, header.counts, header.roots, leaf, signer=self._wallet(),
+            step=Step(made.task, made.round, f"answer {number}"),
+        )  # fmt: skip
+
+    def answer_receipt(
+        self, number: int, signed: SignedReceipt, *, roster: RosterRecord, stake: int, siblings: bytes
+    ) -> TxReceipt | None:
+        """Show a roster entry's signed receipt and take the demand's bond."""
+        made = self._demand(number)
+        record = self._seal(made.task, made.round)
+        return self._contracts.chain.send(
+            self._contract, "answerReceipt", number, record, roster, signed.receipt, signed.signature, stake, siblings,
+            signer=self._wallet(), step=Step(made.task, made.round, f"answer {number}"),
+        )  # fmt: skip
+
+    def expire(self, number: int) -> TxReceipt | None:
+        """End a demand: unanswered past its deadline the seal falls, answered the task goes on."""
+        made = self._demand(number)
+        record = self._seal(made.task, made.round)
+        return self._contracts.chain.send(
+            self._contract, "expire", number, record, self._aggregators(made.task), signer=self._wallet(),
+            step=Step(made.task, made.round, f"expire {number}"), already=lambda: self.open_demand(number) is None,
+        )  # fmt: skip
+
+    def equivocation(self, first: SignedReceipt, second: SignedReceipt) -> TxReceipt | None:
+        """Show two receipts that one trainer signed for one round; its stake is taken."""
+        receipt = first.receipt
+        step = Step(receipt.task, receipt.round, f"equivocation 0x{receipt.trainer.hex()}")
+        return self._contracts.chain.send(
+            self._contract, "equivocation", receipt, first.signature, second.receipt, second.signature,
+            signer=self._wallet(), step=step,
+            already=lambda: self._contracts.member(receipt.task, receipt.trainer).stake == 0,
+        )  # fmt: skip
+
+    def _wallet(self) -> Signer:
+        if self._signer is None:
+            raise TaskClosed("a dispute is a transaction; name a wallet (`--wallet`)")
+        return self._signer
+
+    def _demand(self, number: int) -> Demand:
+        found = self.open_demand(number)
+        if found is None:
+            raise TaskClosed(f"demand {number} has ended or never was")
+        return found
+
+    def _aggregators(self, task: int) -> tuple[bytes, ...]:
+        return self._contracts.history(task).opened.aggregators
+
+    def _seal(self, task: int, round_number: int) -> SealRecord:
+        rounds = self._contracts.history(task).rounds
+        seal = rounds[round_number].seal if round_number < len(rounds) else None
+        if seal is None:
+            raise TaskClosed(f"task {task}: round {round_number} is not sealed, so nothing can be disputed")
+        return seal
+
+    def _fell(self, task: int, round_number: int, record: SealRecord) -> bool:
+        rounds = self._contracts.history(task).rounds
+        return round_number >= len(rounds) or rounds[round_number].seal != record
+
+    def _step(self, task: int, round_number: int, record: SealRecord, name: str) -> Step:
+        return Step(task, round_number, f"{name} 0x{record.trace.hex()[:16]} at {record.sealed_at}")
