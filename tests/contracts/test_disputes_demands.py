@@ -1,0 +1,184 @@
+"""What a sealer hides, leaves out or invents: demands with deadlines, forced receipts, strangers (A06, A07)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fl_platform.chain import evidence
+from fl_platform.chain.evidence import Question
+from fl_platform.protocol import merkle_sum
+from fl_platform.protocol.merkle_sum import Leaf
+from fl_platform.protocol.receipt import Receipt
+from fl_platform.protocol.trace import Kind
+from tests.support.contracts import Run, Tree, digest, path_of
+from tests.support.disputes import Stage, disputed_world
+from tests.support.evm import Outcome, Reverted, account
+from tests.support.rounds import happy_round
+
+LEAF, RECEIPT = 0, 1
+CHALLENGER = account("challenger")
+
+
+def sealed(**lies: Any) -> Stage:
+    stage = Stage.start(happy_round(3))
+    stage.seal(happy_round(3), **lies)
+    return stage
+
+
+def demand(stage: Stage, subject: int, kind: int, index: int) -> int:
+    done = stage.world.disputes.send(
+        CHALLENGER, "demand", stage.run.task, 0, stage.record(0), subject, kind, index
+    )  # fmt: skip
+    return int(done.output[0])
+
+
+def answer(stage: Stage, number: int, kind: Kind, index: int) -> Outcome:
+    header = stage.traces[0].header
+    leaf = evidence.opened(stage.traces[0], kind, index)
+    return stage.world.disputes.send(
+        account("anyone"), "answerLeaf", number, stage.record(0), header.counts, header.roots, leaf
+    )
+
+
+def expire(stage: Stage, number: int, who: str = "anyone") -> Outcome:
+    listed = stage.run.params.aggregators
+    return stage.world.disputes.send(account(who), "expire", number, stage.record(0), listed)
+
+
+def deadline(stage: Stage, number: int) -> int:
+    return int(stage.world.disputes.call("demandOf", number)[1])
+
+
+def test_an_answered_demand_pays_who_answered_and_the_task_goes_on() -> None:
+    stage = sealed()
+    number = demand(stage, LEAF, Kind.ENTRY, 1)
+    bond = stage.world.disputes.call("bondOf", stage.run.task)
+    assert bond == -(-stage.run.params.pot * 500 // 10_000)
+    assert stage.world.ledger.call("isChallenged", stage.run.task, 0)
+    answer(stage, number, Kind.ENTRY, 1)
+    assert stage.run.member(CHALLENGER)[:2] == (0, 0)
+    assert stage.run.member(account("anyone"))[1] == bond
+    with pytest.raises(Reverted, match="Disputes_Deadline"):
+        expire(stage, number)
+    with pytest.raises(Reverted, match="Disputes_WrongAnswer"):
+        answer(stage, number, Kind.ENTRY, 1)
+    expire(stage, number, "challenger")
+    assert not stage.world.ledger.call("isChallenged", stage.run.task, 0)
+    with pytest.raises(Reverted, match="Disputes_UnknownDemand"):
+        expire(stage, number)
+
+
+def test_a_demand_without_an_answer_takes_the_seal_and_the_bond() -> None:
+    stage = sealed()
+    number = demand(stage, LEAF, Kind.ROUND, 0)
+    with pytest.raises(Reverted, match="Disputes_Deadline"):
+        expire(stage, number)
+    stage.world.wait(deadline(stage, number))
+    with pytest.raises(Reverted, match="Disputes_Deadline"):
+        answer(stage, number, Kind.ROUND, 0)
+    expire(stage, number)
+    bond = stage.world.disputes.call("bondOf", stage.run.task)
+    assert stage.run.member(CHALLENGER)[1] == stage.run.params.bond * 3_000 // 10_000 + bond
+    assert stage.run.member(stage.run.params.aggregators[0])[0] == 0
+    assert stage.run.phase == 2
+
+
+def test_what_an_answer_shows_can_be_challenged_after_the_window() -> None:
+    stage = sealed(trace=lambda t: replace(t, entries=(replace(t.entries[0], score=t.entries[0].score + 1),
+                                                       *t.entries[1:])))  # fmt: skip
+    first, second = demand(stage, LEAF, Kind.ENTRY, 0), demand(stage, LEAF, Kind.ROUND, 0)
+    stage.world.wait(deadline(stage, first) - 1)
+    answer(stage, first, Kind.ENTRY, 0)
+    answer(stage, second, Kind.ROUND, 0)
+    question = Question.SCORE if stage.traces[0].entries[0].row > 1 else Question.ENTRY
+    shown = evidence.score(stage.traces[0], 0) if question is Question.SCORE else evidence.entry(stage.traces[0], 0)
+    kept = stage.record(0)
+    stage.challenge(0, question, shown)
+    for number in (first, second):  # their round is void: the bond was the answerer's already
+        stage.world.disputes.send(account("anyone"), "expire", number, kept, stage.run.params.aggregators)
+    assert stage.run.phase == 2
+
+
+def test_a_demand_on_a_void_round_gives_the_bond_back() -> None:
+    stage = sealed(trace=lambda t: replace(t, round=replace(t.round, fee=t.round.fee + 1)))
+    number, kept = demand(stage, LEAF, Kind.GRAM, 0), stage.record(0)
+    stage.challenge(0, Question.TOTALS, evidence.totals(stage.traces[0]))
+    before = stage.run.member(CHALLENGER)
+    stage.world.disputes.send(account("anyone"), "expire", number, kept, stage.run.params.aggregators)
+    after = stage.run.member(CHALLENGER)
+    assert (before[0] - after[0], after[1] - before[1]) == (before[0], before[0])
+
+
+def real_stage(trainers: int = 3) -> tuple[Run, list[Receipt], Tree]:
+    """A task with members, rostered on their signed receipts."""
+    run = Run.start(disputed_world(), trainers=trainers, bonded=2)
+    tree = run.roster_tree()
+    receipts = [run.receipt(who) for who in run.trainers]
+    return run, receipts, tree
+
+
+def test_a_sealer_must_show_the_signed_receipt_of_every_roster_entry() -> None:
+    run, receipts, tree = real_stage()
+    stranger = replace(receipts[1], salt=digest("another salt"))
+    leaves = (tree.leaves[0], replace(tree.leaves[1], data=stranger.struct_hash()), tree.leaves[2])
+    run.roster(Tree(leaves))
+    run.seal()
+    record, roster = run.seals[0][0], run.rosters[0][0]
+    ids = [
+        int(run.world.disputes.send(CHALLENGER, "demand", run.task, 0, record, RECEIPT, 0, i).output[0]) for i in (0, 1)
+    ]
+
+    def show(number: int, index: int, receipt: Receipt, signature: bytes) -> None:
+        path = path_of(merkle_sum.prove(leaves, index))
+        stake = leaves[index].amount
+        run.world.disputes.send(
+            account("anyone"), "answerReceipt", number, record, roster, receipt, signature, stake, path
+        )
+
+    show(ids[0], 0, receipts[0], run.sign(run.trainers[0], receipts[0]))
+    with pytest.raises(Reverted, match="MerkleSum_NotInTree"):
+        show(ids[1], 1, receipts[1], run.sign(run.trainers[1], receipts[1]))
+    with pytest.raises(Reverted, match="RoundLedger_ReceiptSignatureInvalid"):
+        show(ids[1], 1, stranger, run.sign(run.trainers[0], stranger))
+    run.world.wait(int(run.world.disputes.call("demandOf", ids[1])[1]))
+    run.world.disputes.send(CHALLENGER, "expire", ids[1], record, run.params.aggregators)
+    assert run.member(run.params.aggregators[0])[0] == 0
+
+
+def test_a_stranger_on_the_roster_is_foreign_and_a_member_is_not() -> None:
+    run, _, tree = real_stage()
+    stranger = Leaf(account("stranger").address, run.params.stake, digest("no receipt"))
+    leaves = tuple(sorted((*tree.leaves, stranger), key=lambda leaf: leaf.owner))
+    run.roster(Tree(leaves))
+    run.seal()
+    stage = Stage(run.world, run)  # type: ignore[arg-type]
+    place = leaves.index(stranger)
+    for index in range(len(leaves)):
+        shown = evidence.roster(None, index, stage.roster_record(0), leaves)
+        assert stage.refuted(0, Question.FOREIGN, shown) is (index == place)
+    stage.challenge(0, Question.FOREIGN, evidence.roster(None, place, stage.roster_record(0), leaves))
+    assert run.phase == 2
+
+
+def test_a_trainer_that_signs_two_receipts_for_one_round_loses_its_stake() -> None:
+    run, receipts, _ = real_stage()
+    cheat, honest = run.trainers[0], receipts[0]
+    other = replace(honest, update=digest("another update"))
+    next_parent = replace(honest, parent=digest("another parent"))
+
+    def accuse(second: Receipt) -> Outcome:
+        return run.world.disputes.send(
+            CHALLENGER, "equivocation", honest, run.sign(cheat, honest), second, run.sign(cheat, second)
+        )
+
+    for twin in (honest, next_parent, replace(other, round=1)):
+        with pytest.raises(Reverted, match="Disputes_NoEquivocation"):
+            accuse(twin)
+    done = accuse(other)
+    assert done.event("EquivocationProved")["slashed"] == run.params.stake
+    assert run.member(cheat)[0] == 0
+    with pytest.raises(Reverted, match="Disputes_NoEquivocation"):
+        accuse(other)
