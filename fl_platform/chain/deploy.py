@@ -24,6 +24,8 @@ from fl_platform.protocol.keccak import keccak256
 
 FORMAT = "fl-platform/deployment/1"
 CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation")  # in this order, nonce by nonce
+# Disputes and their judges follow, where a deployment has its own.
+DISPUTES = ("MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "Disputes")
 TOKEN = "FaucetToken"
 # What a constructor's parameters are called, and which contract each wants.
 WIRES = {
@@ -31,9 +33,23 @@ WIRES = {
     "registry_": "TaskRegistry",
     "ledger_": "RoundLedger",
     "settlement_": "Settlement",
+    "moneyJudge_": "MoneyJudge",
+    "entryJudge_": "EntryJudge",
+    "screenJudge_": "ScreenJudge",
+    "worthJudge_": "WorthJudge",
 }
 # The public getter of each wire.
-GETTERS = {"escrow": "Escrow", "registry": "TaskRegistry", "ledger": "RoundLedger", "settlement": "Settlement"}
+GETTERS = {
+    "escrow": "Escrow",
+    "registry": "TaskRegistry",
+    "ledger": "RoundLedger",
+    "settlement": "Settlement",
+    "disputes": "Disputes",
+    "moneyJudge": "MoneyJudge",
+    "entryJudge": "EntryJudge",
+    "screenJudge": "ScreenJudge",
+    "worthJudge": "WorthJudge",
+}
 
 
 @dataclass(frozen=True)
@@ -111,20 +127,26 @@ class Deployment:
 
 
 def deploy(
-    chain: Chain, signer: Signer, *, with_token: bool, disputes: bytes = ZERO_ADDRESS, label: str = ""
+    chain: Chain,
+    signer: Signer,
+    *,
+    with_token: bool,
+    with_disputes: bool = False,
+    disputes: bytes = ZERO_ADDRESS,
+    label: str = "",
 ) -> Deployment:
     """Deploy all contracts (and the faucet token) and return where they are. Restarted, it goes on where it stopped.
 
     The contracts know each other's addresses from the start, so they take consecutive nonces of `signer`; nothing else
-    may send from it meanwhile. `disputes` is the only address that can open disputes (zero: none). `label` starts a
-    second, independent deployment from the same journal.
+    may send from it meanwhile. `disputes` is the only address that can open disputes (zero: none), unless
+    `with_disputes` deploys the package's own. `label` starts a second, independent deployment from the same journal.
     Raises what `Chain.create` raises, and ChainError when the nonces were disturbed.
     """
-    names = (*CONTRACTS, TOKEN) if with_token else CONTRACTS
+    names = (*CONTRACTS, *(DISPUTES if with_disputes else ()), *((TOKEN,) if with_token else ()))
     base = _base_nonce(chain, signer, label)
     planned = {name: created_address(signer.address, base + number) for number, name in enumerate(names)}
-    wires = {parameter: planned[name] for parameter, name in WIRES.items()}
-    wires |= {"disputes_": disputes, "guardian": signer.address, "guardian_": signer.address}
+    wires = {parameter: planned[name] for parameter, name in WIRES.items() if name in planned}
+    wires |= {"disputes_": planned.get(DISPUTES[-1], disputes), "guardian": signer.address, "guardian_": signer.address}
     done: dict[str, Deployed] = {}
     for name in names:
         artifact = load(name)
@@ -163,6 +185,8 @@ def check(chain: Chain, deployment: Deployment) -> None:
 def _check_wires(chain: Chain, deployment: Deployment, contract: Contract) -> None:
     for getter, name in GETTERS.items():
         if getter not in contract.abi.functions() or contract.abi.arity(getter) != 0:
+            continue
+        if name not in deployment.contracts:  # no disputes, or somebody else's
             continue
         wired = chain.read(contract, getter)
         if wired != deployment.contracts[name].address:

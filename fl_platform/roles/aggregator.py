@@ -35,6 +35,7 @@ from fl_platform.protocol.spec import from_json, to_json
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import KEYED_AGGREGATORS, UpdateOpener, recipients
 from fl_platform.roles.reading import TaskReader, roster_root
+from fl_platform.roles.tracing import trace_root
 from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
 from fl_platform.store.keywrap import RevealKey
 
@@ -190,7 +191,8 @@ class Aggregator:
             utility=utility_of(self._reader.spec),
         )
         sealed = self._store(round_number, entries, judged, slice_texts(revealed))
-        self._contracts.seal_round(self._reader.task, round_number, sealed.digest, sealed.bundle)
+        trace = trace_root(self._reader, sealed.bundle)
+        self._contracts.seal_round(self._reader.task, round_number, sealed.digest, sealed.bundle, trace=trace)
         self._watch(Progress(round_number, "seal", "sealed"))
         return sealed
 

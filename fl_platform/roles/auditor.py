@@ -101,20 +101,23 @@ class Auditor:
         self._round: int | None = None
         self._checks = 0
 
-    def audit(self) -> AuditReport:
-        """Recompute the whole task. Raises RetryError (store or chain out of reach) and UnknownTask; else reports."""
+    def audit(self, *, first: int = 0) -> AuditReport:
+        """Recompute the task from round `first` on; what was before is taken as the bundle before says.
+
+        Raises RetryError (store or chain out of reach) and UnknownTask; else reports.
+        """
         audited: list[RoundAudit] = []
         claims, difference = 0, None
         try:
-            sealed = self._sealed_rounds()
-            state = self._reader.initial_state()
+            sealed = [number for number in self._sealed_rounds() if number >= first]
+            state = self._reader.state_before(first) if sealed else self._reader.initial_state()
             for number in sealed:
                 self._round, self._checks = number, 0
                 audited.append(self._audit_round(number, state))
                 state = self._reader.bundle(number).after
                 self._watch(len(audited), len(sealed))
             self._round = None
-            claims = self._audit_claims(sealed)
+            claims = self._audit_claims(self._sealed_rounds())
         except _Found as found:
             difference = found.difference
         except RetryError:

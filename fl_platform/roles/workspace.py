@@ -110,7 +110,7 @@ class Workspace:
 
     def deploy(self, signer: Signer, *, with_token: bool) -> Deployment:
         """Deploy all contracts and write the deployment file."""
-        done = deploy.deploy(self.chain, signer, with_token=with_token)
+        done = deploy.deploy(self.chain, signer, with_token=with_token, with_disputes=True)
         done.write(self.deployment_file)
         return done
 
