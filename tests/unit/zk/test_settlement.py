@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.settlements import BASE, Shape, made_round
 
 from fl_platform.aggregation import rules
 from fl_platform.aggregation.gram import Gram
@@ -18,6 +17,7 @@ from fl_platform.protocol.merkle_sum import Leaf, build
 from fl_platform.protocol.payout import split_pot
 from fl_platform.protocol.spec import AggregationRule
 from fl_platform.reputation.ema import next_reputation
+from tests.support.settlements import BASE, Shape, made_round
 from zk.curve import ORDER
 from zk.poseidon import permute_hash
 from zk.settlement import ADMITTED, NOT_HERE, NOT_SELECTED, Round, settle_round
