@@ -61,7 +61,7 @@ class ProcessAbsent(RetryError):
 
 
 class TransactionPending(RetryError):
-    """A transaction was sent but not mined or not confirmed in time; sending it again is safe and does nothing twice."""
+    """A transaction was sent but not mined or not confirmed in time; sending again is safe and does nothing twice."""
 
 
 class RejectedInput(FLError):

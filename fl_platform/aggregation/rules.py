@@ -220,12 +220,14 @@ def remaining_byzantine(rule: AggregationRule, *, left: int, dropped: int) -> in
     """Return how many hostile updates multi-Krum must still withstand among the `left`; 0 for other rules.
 
     The rule's f less the `dropped`, who may all have been the hostile ones: so up to f trainers cannot stop a round by
-    handing in rubbish, and nobody honest is left out in their place. Raises NotEnoughTrainers when n < 2f + 3.
+    handing in rubbish, and nobody honest is left out in their place. When more than f were dropped, whoever is left is
+    summed, be it nobody: a round that cannot be sealed would cost an honest aggregator its bond. Raises
+    NotEnoughTrainers when n < 2f + 3.
     """
     if rule.name != "multi-krum":
         return 0
     byzantine = max(0, rule.byzantine - dropped)
-    needed = 2 * byzantine + 3 if byzantine else 1
+    needed = 2 * byzantine + 3 if byzantine else 0
     if left < needed:
         raise NotEnoughTrainers(
             f"multi-Krum against {rule.byzantine} hostile: {left} updates left, {dropped} dropped; it needs {needed}: "

@@ -111,4 +111,3 @@ def _share(index: int, trainers: Sequence[Scored], qualities: Sequence[int], *, 
     sum_of_qualities = sum(qualities[i] * trainers[i].capped for i in group)  # stake times their mean
     largest = max(trainers[i].capped for i in group)
     return sum_of_qualities * largest * me.capped // (stake * stake * length * total)
-

@@ -2,7 +2,8 @@
 
 Taken from the bundle as claimed: which well-formed updates there were and why others were refused after their receipts
 held, the Gram matrix, and the sums. Everything else is recomputed as `judge_round` does: receipts, screening,
-selection, weights, divisor, scores, model, pot, standings, the next scale. Gram entries between public directions are recomputed.
+selection, weights, divisor, scores, model, pot, standings, the next scale. Gram entries between public directions
+are recomputed.
 """
 
 from __future__ import annotations
@@ -22,11 +23,39 @@ from fl_platform.contribution.judge import (
     public_directions,
     screen_candidates,
 )
-from fl_platform.contribution.worth import Candidates, Evaluation, Worth, measure_worth
-from fl_platform.errors import DocumentInvalid, EnvelopeInvalid, RejectedInput
+from fl_platform.contribution.leave_one_out import Utility
+from fl_platform.contribution.validation import RevealedRow
+from fl_platform.contribution.worth import Candidates, Evaluation, Worth, measurable, measure_worth
+from fl_platform.errors import (
+    CidMismatch,
+    DocumentInvalid,
+    EnvelopeInvalid,
+    ObjectTooLarge,
+    RejectedInput,
+    StoreMissing,
+    UpdateHashMismatch,
+    UpdateHeaderMismatch,
+    UpdateLengthMismatch,
+    UpdateRangeExceeded,
+)
 from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.updates.tensors import Integers, Tensors
+from fl_platform.updates.tensors import Integers
+
+# Verdicts on an update whose receipt holds that nobody can check without opening it.
+ONLY_A_KEY_SHOWS = frozenset(
+    error.__name__
+    for error in (
+        EnvelopeInvalid,
+        StoreMissing,
+        CidMismatch,
+        ObjectTooLarge,
+        UpdateLengthMismatch,
+        UpdateHashMismatch,
+        UpdateHeaderMismatch,
+        UpdateRangeExceeded,
+    )
+)
 
 
 def rejudge_public(
@@ -37,8 +66,12 @@ def rejudge_public(
     *,
     sums: Sums,
     models: ModelSource,
+    validation: Sequence[RevealedRow] = (),
+    utility: Utility | None = None,
 ) -> Judgement:
     """Recompute a sealed round from its bundle and the stored sums, int64 (d,). Both are the aggregator's claims.
+
+    `validation`, `utility`: as in `judge_round`; here they only tell whether worth could be measured.
 
     Raises DocumentInvalid when the claims do not fit together, NotEnoughTrainers, and what `models` raises.
     """
@@ -51,7 +84,8 @@ def rejudge_public(
     _check_directions(spec, before, gram, directions)
     candidates = screen_candidates(spec, before, bundle.entries, admission, gram)
     parent = models(before.model)
-    worth = _worth(spec, before, bundle, candidates, gram, sums, parent)
+    evaluation = Evaluation(_unread, sums, parent, validation, utility)
+    worth = _worth(spec, before, bundle, candidates, gram, evaluation)
     return conclude(spec, context, before, Facts(bundle.entries, admission, gram, candidates, sums, worth), parent)
 
 
@@ -65,6 +99,11 @@ def _claimed_admission(spec: TaskSpec, context: RoundContext, bundle: RoundBundl
         name = "reference" if is_reference(entry, spec) else address_text(entry.receipt.trainer)
         refusal = _receipt_refusal(entry, spec, context, frozenset(seen))
         if refusal is None and name not in rows:
+            if verdict.code not in ONLY_A_KEY_SHOWS:
+                raise DocumentInvalid(
+                    f"round {bundle.round}: {name} has no Gram row, but its verdict is {verdict.code!r}; without "
+                    f"a row only {', '.join(sorted(ONLY_A_KEY_SHOWS))} can be"
+                )
             refusal = Refusal(verdict.code, verdict.evidence)
         refusals.append(refusal)
         if refusal is None and name == "reference":
@@ -110,19 +149,18 @@ def _worth(
     bundle: RoundBundle,
     candidates: Candidates,
     gram: Gram,
-    sums: Sums,
-    parent: Tensors,
+    evaluation: Evaluation,
 ) -> Worth:
     """Scores from the Gram matrix; those of a leave-one-out task need the updates and are taken as claimed."""
-    if spec.worth.kind == "leave-one-out":
-        verdicts = [bundle.verdicts[i] for i in candidates.entries]
-        return Worth(
-            any(verdict.score for verdict in verdicts),
-            tuple(verdict.score for verdict in verdicts),
-            tuple(verdict.group for verdict in verdicts),
-        )
+    if spec.worth.kind != "leave-one-out" or not measurable(spec, before, evaluation):
+        return measure_worth(spec, before, candidates, gram, evaluation)
+    verdicts = [bundle.verdicts[i] for i in candidates.entries]
+    return Worth(
+        True,
+        tuple(verdict.score for verdict in verdicts),
+        tuple(verdict.group for verdict in verdicts),
+    )
 
-    def unread(_: int) -> Integers:
-        raise DocumentInvalid("an update was asked for in an audit without a key")
 
-    return measure_worth(spec, before, candidates, gram, Evaluation(unread, sums, parent, (), None))
+def _unread(_: int) -> Integers:
+    raise DocumentInvalid("an update was asked for in an audit without a key")

@@ -103,25 +103,31 @@ def _anchored(
     )
 
 
-def _left_out(
-    spec: TaskSpec, before: TaskState, candidates: Candidates, live: Sequence[int], groups: dict[int, int],
-    evaluation: Evaluation,
-) -> tuple[int, ...] | None:  # fmt: skip
-    utility, worth = evaluation.utility, spec.worth
-    if utility is None or not 0 <= before.round < worth.validation_slices:
-        return None
+def measurable(spec: TaskSpec, before: TaskState, evaluation: Evaluation) -> bool:
+    """Whether a leave-one-out round's slice is the committed one, so that its updates can be evaluated at all."""
+    worth = spec.worth
+    if evaluation.utility is None or not 0 <= before.round < worth.validation_slices:
+        return False
     try:
         check_revealed(
             evaluation.validation, root=worth.validation_root, slices=worth.validation_slices, number=before.round
         )
     except DocumentInvalid as error:
         logger.warning("round %d: worth is not measured: %s", before.round, error)
+        return False
+    return True
+
+
+def _left_out(
+    spec: TaskSpec, before: TaskState, candidates: Candidates, live: Sequence[int], groups: dict[int, int],
+    evaluation: Evaluation,
+) -> tuple[int, ...] | None:  # fmt: skip
+    utility = evaluation.utility
+    if utility is None or not measurable(spec, before, evaluation):
         return None
     screened = candidates.decision.screened
     contributors = [
-        Contributor(
-            candidates.entries[k], screened[k].weight, screened[k].full_weight, screened[k].capped, groups[k]
-        )
+        Contributor(candidates.entries[k], screened[k].weight, screened[k].full_weight, screened[k].capped, groups[k])
         for k in live
     ]
     rows = evaluation.validation

@@ -1,13 +1,13 @@
 """Who gets how much of a round's pot (step 10), in integers. Every division rounds down; the dust is the owner's.
 
 Catch-up split. Scores are signed and summed over the task; the split that the task would have if it ended now gives
-each trainer an entitlement  E_i = pots so far * max(0, C_i) / sum_j max(0, C_j).  A round's pot goes to the trainers in
-proportion to what they still lack, max(0, E_i - paid_i); only to those whose update passed the screen in that
-round, so that early work is not paid out of rounds that one stays away from. So earnings never shrink (claims are cumulative), each
-pot is spent whole but for dust, and pay converges to "clamped at zero once, at the end": a trainer that worked once
-and then rides along ends with that round's share of all work, and noise that scored by luck keeps at most its best
-entitlement (clamping each round by itself would pay it every time). Splitting one identity's stake splits its
-score and its pay alike (invariant 12), because every step is linear in (score, paid).
+each trainer an entitlement E_i = pots so far * max(0, C_i) / sum_j max(0, C_j). A round's pot goes to the trainers in
+proportion to what they still lack, max(0, E_i - paid_i); only to those whose update passed the screen in that round,
+so that early work is not paid out of rounds that one stays away from. So earnings never shrink (claims are
+cumulative), each pot is spent whole but for dust, and pay converges to "clamped at zero once, at the end": a trainer
+that worked once and then rides along ends with that round's share of all work, and noise that scored by luck keeps at
+most its best entitlement (clamping each round by itself would pay it every time). Splitting one identity's stake
+splits its score and its pay alike (invariant 12), because every step is linear in (score, paid).
 """
 
 from __future__ import annotations

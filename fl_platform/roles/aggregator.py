@@ -17,7 +17,6 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import (
-    ConfigError,
     IntegrityError,
     NotEnoughTrainers,
     ReceiptDuplicate,
@@ -33,7 +32,7 @@ from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, Submi
 from fl_platform.protocol.receipt import Receipt, check_signature
 from fl_platform.protocol.spec import from_json, to_json
 from fl_platform.roles.files import write_once
-from fl_platform.roles.opening import KEYED_AGGREGATORS, UpdateOpener, recipients
+from fl_platform.roles.opening import UpdateOpener, demand_key
 from fl_platform.roles.reading import TaskReader, roster_root
 from fl_platform.roles.tracing import trace_root
 from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
@@ -108,11 +107,7 @@ class Aggregator:
         Raises TransactionReverted when not on the list, ConfigError when no update is encrypted for this aggregator:
         it could only seal a lie, or be late, and lose its bond either way.
         """
-        if self._contracts.address not in {party.address for party in recipients(self._reader.spec)}:
-            raise ConfigError(
-                f"0x{self._contracts.address.hex()} gets no key to the updates of task {self._reader.task}: receipts "
-                f"wrap theirs for the first {KEYED_AGGREGATORS} aggregators and the auditors; do not bond"
-            )
+        demand_key(self._reader.spec, self._contracts.address)
         if self._contracts.address not in self._reader.history().bonded:
             self._contracts.bond_aggregator(self._reader.task, self._reader.spec.money.bond)
 

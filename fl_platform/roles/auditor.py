@@ -189,10 +189,19 @@ class Auditor:
 
     def _judge(self, number: int, bundle: RoundBundle, before: TaskState) -> Judgement:
         context = self._reader.round_context(number, bundle.aggregator)
+        validation = readable_slice(self._reader.spec, parse_slice(bundle.validation))
         try:
             if self._opener is None:
-                sums = np.frombuffer(self._sums(bundle), dtype="<i8")
-                return rejudge_public(self._reader.spec, context, before, bundle, sums=sums, models=self._reader.model)
+                return rejudge_public(
+                    self._reader.spec,
+                    context,
+                    before,
+                    bundle,
+                    sums=np.frombuffer(self._sums(bundle), dtype="<i8"),
+                    models=self._reader.model,
+                    validation=validation,
+                    utility=utility_of(self._reader.spec),
+                )
             updates: UpdateSource = self._opener.source(bundle.entries)
             return judge_round(
                 self._reader.spec,
@@ -201,7 +210,7 @@ class Auditor:
                 bundle.entries,
                 updates=updates,
                 models=self._reader.model,
-                validation=readable_slice(self._reader.spec, parse_slice(bundle.validation)),
+                validation=validation,
                 utility=utility_of(self._reader.spec),
             )
         except NotEnoughTrainers as error:

@@ -11,6 +11,7 @@ from fl_platform.chain.records import Member, MemberFlag
 from fl_platform.chain.types import Phase
 from fl_platform.errors import ConfigError, TaskClosed
 from fl_platform.protocol.messages import Submission, decode_message
+from fl_platform.roles.opening import demand_key
 from fl_platform.roles.reading import TaskReader
 
 WORKING = (Phase.OPEN, Phase.ROSTERED)
@@ -67,6 +68,7 @@ def bond(reader: TaskReader, contracts: Contracts) -> bool:
             f"0x{contracts.address.hex()} is not among the task's aggregators "
             f"({', '.join('0x' + address.hex() for address in history.opened.aggregators)}); the list is frozen"
         )
+    demand_key(reader.spec, contracts.address)
     contracts.bond_aggregator(reader.task, reader.spec.money.bond)
     return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fl_platform.aggregation.admit import UpdateSource
-from fl_platform.errors import EnvelopeInvalid
+from fl_platform.errors import ConfigError, EnvelopeInvalid
 from fl_platform.protocol.bundle import Entry, WrappedKey
 from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.spec import Party, TaskSpec
@@ -23,6 +23,15 @@ KEYED_AGGREGATORS = 2  # receipts wrap their key for the first two in the task's
 def recipients(spec: TaskSpec) -> tuple[Party, ...]:
     """Return who gets a working key to every update: the first two aggregators and all auditors."""
     return (*spec.aggregators[:KEYED_AGGREGATORS], *spec.auditors)
+
+
+def demand_key(spec: TaskSpec, aggregator: bytes) -> None:
+    """Raise ConfigError unless updates are encrypted for this aggregator: without keys it can only lose its bond."""
+    if aggregator not in {party.address for party in recipients(spec)}:
+        raise ConfigError(
+            f"0x{aggregator.hex()} gets no key to the updates of this task: receipts wrap theirs for the first "
+            f"{KEYED_AGGREGATORS} aggregators and the auditors; do not bond"
+        )
 
 
 def wrap_context(receipt: Receipt, domain: Domain, recipient: bytes) -> WrapContext:
