@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,10 +18,10 @@ from fl_platform.protocol.merkle_sum import Leaf, build
 from tests.support.evm import START, Contract, Evm, Reverted, account
 from tests.support.settlement_vectors import CLAIMANT, ROUND, TASK, context, deploy, vector
 from zk.curve import FIELD, ORDER
-from zk.groth16 import keys, verifier
+from zk.groth16 import shipped, verifier
 from zk.groth16.verifier import Point2, Proof
-from zk.prove_settlement import public_inputs, verify_settlement
 from zk.settlement_inputs import claims_of, rho_of, value_at
+from zk.settlement_proof import SettlementProof, public_inputs, verify_settlement
 
 SIZES = (4, 16, 64)
 
@@ -60,7 +63,7 @@ def both(gate: Contract, slots: int, proof: Proof, public: Sequence[int]) -> boo
     contract = Contract(gate.evm, f"SettlementVerifier{slots}", address)
     on_chain = contract.call("verify", list(proof.words()), list(public))
     try:
-        off_chain = verifier.verify(keys.verifying_key(slots), public, proof)
+        off_chain = verifier.verify(shipped.verifying_key(slots), public, proof)
     except (DocumentInvalid, PointInvalid):
         off_chain = False
     assert on_chain == off_chain
@@ -217,8 +220,24 @@ def test_known_secrets_are_refused_off_local_networks() -> None:
     with pytest.raises(Reverted) as caught:
         deploy(main_net)
     assert (caught.value.name, caught.value.values[1]) == ("SettlementProofs_DevelopmentKey", 1)
-    key = keys.verifying_key(4)
+    key = shipped.verifying_key(4)
     assert key.stamp == "dev"
     verifier.refuse_development_key(key, chain_id=31337)
     with pytest.raises(DocumentInvalid, match="dev"):
         verify_settlement(vector(4).claimed, replace(context(), chain_id=1))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"format": "other"}', '{"format": "fl-platform settlement proof 1", "commitment": "x"}']
+)
+def test_what_is_no_proof_file_is_refused(text: str) -> None:
+    with pytest.raises(DocumentInvalid, match="no settlement proof"):
+        SettlementProof.from_json(text)
+
+
+def test_verifying_needs_no_compiled_code() -> None:
+    code = "import sys, zk.settlement_proof; print(sorted({'numba', 'wasmtime', 'mclbn256'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    claimed = vector(4).claimed
+    assert SettlementProof.from_json(json.dumps(claimed.to_json())) == claimed

@@ -15,10 +15,10 @@ from pathlib import Path
 from fl_platform.chain.evm import CHAIN_ID
 from tests.support.evm import Contract, Evm, account, created_at
 from tests.support.settlements import Shape, made_round
-from zk.groth16.verifier import parse_proof
-from zk.prove_settlement import SettlementProof, prove_settlement
+from zk.prove_settlement import prove_settlement
 from zk.settlement import Round
 from zk.settlement_inputs import Context
+from zk.settlement_proof import SettlementProof
 
 FILE = Path(__file__).resolve().parents[2] / "zk" / "vectors" / "settlement.json"
 DEPLOYER = account("settlement")
@@ -58,20 +58,14 @@ def round_of(slots: int) -> Round:
 def vector(slots: int) -> Vector:
     """Read one vector."""
     body = json.loads(FILE.read_text())[str(slots)]
-    claimed = SettlementProof(
-        int(body["commitment"]), tuple(map(int, body["values"])), parse_proof(json.dumps(body["proof"]))
-    )
-    return Vector(slots, round_of(slots), claimed)
+    return Vector(slots, round_of(slots), SettlementProof.from_json(json.dumps(body)))
 
 
 def main() -> None:
     """Prove and write."""
     body = {}
     for slots in SHAPES:
-        made = prove_settlement(round_of(slots), context())
-        body[str(slots)] = {
-            "commitment": str(made.commitment), "values": list(map(str, made.values)), "proof": made.proof.to_json()
-        }  # fmt: skip
+        body[str(slots)] = prove_settlement(round_of(slots), context()).to_json()
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(json.dumps(body, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""Where settlement keys come from: the verifying key ships with the package, the proving key is rebuilt and cached.
+"""Where proving keys come from: they are too big to ship, so they are rebuilt and cached.
 
 zk/keys/manifest.json names every file by sha256. A proving key is taken from the cache (FL_PLATFORM_ZK, else
 ~/.cache/fl-platform/zk) or from build/zk of a checkout if its hash is the manifest's; a development key is otherwise
@@ -8,49 +8,19 @@ rebuilt from the constraints that ship (6 seconds for 4 slots) and put into the 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import lzma
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from fl_platform.errors import DocumentInvalid, StoreMissing
 from zk.groth16 import development, files
 from zk.groth16.files import ProvingKey
-from zk.groth16.verifier import VerifyingKey, parse_key
+from zk.groth16.shipped import SHIPPED, Entry, entry
 
 logger = logging.getLogger(__name__)
-SHIPPED = Path(__file__).resolve().parent.parent / "keys"
 BUILT = SHIPPED.parent.parent / "build" / "zk"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One circuit in the manifest; hashes are sha256 in hex."""
-
-    name: str
-    slots: int
-    constraints: int
-    stamp: str
-    r1cs: str
-    wasm: str
-    zkey: str
-
-
-def entry(slots: int) -> Entry:
-    """Return the manifest's entry of a circuit. Raises DocumentInvalid when there is none."""
-    manifest = json.loads((SHIPPED / "manifest.json").read_text())
-    name = f"settle{slots}"
-    if name not in manifest:
-        raise DocumentInvalid(f"there is no settlement circuit with {slots} slots")
-    return Entry(name, **manifest[name])
-
-
-def verifying_key(slots: int) -> VerifyingKey:
-    """Return the checked verifying key of a circuit."""
-    return parse_key((SHIPPED / f"settle{slots}.vkey.json").read_text())
 
 
 def program(slots: int) -> bytes:

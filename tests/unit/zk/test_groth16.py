@@ -16,7 +16,7 @@ from fl_platform.errors import DocumentInvalid, PointInvalid, StoreMissing
 from tests.support.settlement_vectors import context, round_of, vector
 from zk import mcl
 from zk.curve import GENERATOR, ORDER, Point, multiply
-from zk.groth16 import arithmetic, development, files, keys, points, prover, verifier, witness
+from zk.groth16 import arithmetic, development, files, keys, points, prover, shipped, verifier, witness
 from zk.settlement_inputs import statement
 
 
@@ -145,12 +145,12 @@ def test_a_settlement_from_round_to_verdict() -> None:
     signals = witness.calculate(keys.program(4), made.inputs)
     proved = prover.prove(keys.proving_key(4), signals)
     assert proved.public == made.public
-    assert verifier.verify(keys.verifying_key(4), proved.public, proved.proof)
+    assert verifier.verify(shipped.verifying_key(4), proved.public, proved.proof)
     assert vector(4).claimed.values == made.values
     lying = signals.copy()
     lying[2, 0] ^= 1  # another value at rho than the circuit's
     forged = prover.prove(keys.proving_key(4), lying)
-    assert not verifier.verify(keys.verifying_key(4), forged.public, forged.proof)
+    assert not verifier.verify(shipped.verifying_key(4), forged.public, forged.proof)
 
 
 def test_the_circuit_refuses_what_it_must() -> None:
@@ -169,8 +169,8 @@ def test_a_file_that_is_not_the_manifests_is_never_used(tmp_path: Path, monkeypa
     monkeypatch.setattr(keys, "BUILT", tmp_path)
     (tmp_path / "settle4.zkey").write_bytes(b"zkey of somebody else")
     with pytest.raises(StoreMissing, match="build_circuits"):
-        keys._file("settle4.zkey", keys.entry(4).zkey)
+        keys._file("settle4.zkey", shipped.entry(4).zkey)
     with pytest.raises(DocumentInvalid, match="manifest"):
-        keys._checked("settle4.zkey", b"other", keys.entry(4).zkey)
+        keys._checked("settle4.zkey", b"other", shipped.entry(4).zkey)
     with pytest.raises(DocumentInvalid, match="5 slots"):
-        keys.entry(5)
+        shipped.entry(5)

@@ -1,0 +1,72 @@
+"""A settlement proof and how anyone verifies it: py_ecc alone, no compiled code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fl_platform.errors import DocumentInvalid
+from zk.curve import ORDER
+from zk.groth16 import verifier
+from zk.groth16.shipped import verifying_key
+from zk.groth16.verifier import Proof, parse_proof
+from zk.settlement import Round
+from zk.settlement_inputs import Context, commitment, rho_of, value_at
+
+FORMAT = "fl-platform settlement proof 1"
+
+
+@dataclass(frozen=True)
+class SettlementProof:
+    """What goes to a verifier or into `SettlementProofs.submit`."""
+
+    commitment: int
+    values: tuple[int, ...]  # the list: claims, marks, total
+    proof: Proof
+
+    def to_json(self) -> dict[str, object]:
+        """Return the form of a proof file; numbers are decimal text."""
+        values = [str(value) for value in self.values]
+        return {"format": FORMAT, "commitment": str(self.commitment), "values": values, "proof": self.proof.to_json()}
+
+    @classmethod
+    def from_json(cls, text: str) -> SettlementProof:
+        """Read a proof file (untrusted). Raises DocumentInvalid."""
+        try:
+            body = json.loads(text)
+            if body["format"] != FORMAT:
+                raise ValueError(f"format {body['format']!r}")
+            values = tuple(int(value) for value in body["values"])
+            return cls(int(body["commitment"]), values, parse_proof(json.dumps(body["proof"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DocumentInvalid(f"this is no settlement proof ({FORMAT}): {error!r}") from error
+
+
+def verify_settlement(claimed: SettlementProof, context: Context) -> bool:
+    """Tell whether a list follows from a commitment, for this context; all three untrusted.
+
+    It does not tell what the commitment holds: compare it with `commitment(round)` of the round's bundle
+    (`matches_round`). Raises DocumentInvalid for a development key off local networks, an element that is not below r
+    or a list of no circuit's length; PointInvalid for points that are none.
+    """
+    slots, odd = divmod(len(claimed.values), 2)
+    key = verifying_key(slots) if odd else None
+    if key is None:
+        raise DocumentInvalid(f"a list has 2 n + 1 numbers, not {len(claimed.values)}")
+    verifier.refuse_development_key(key, chain_id=context.chain_id)
+    return verifier.verify(key, public_inputs(claimed.commitment, claimed.values, context), claimed.proof)
+
+
+def public_inputs(root: int, values: Sequence[int], context: Context) -> tuple[int, int, int]:
+    """Return commitment, value and rho as a contract computes them. Raises DocumentInvalid for elements not below r."""
+    for index, value in enumerate((root, *values)):
+        if not 0 <= value < ORDER:
+            raise DocumentInvalid(f"element {index} is {value}, not below r: another number's alias")
+    rho = rho_of(context, root, values)
+    return root, value_at(values, rho), rho
+
+
+def matches_round(claimed: SettlementProof, round_: Round) -> bool:
+    """Tell whether the commitment is this round's: the check that a holder of the bundle adds."""
+    return claimed.commitment == commitment(round_)
