@@ -54,8 +54,12 @@ contract Settlement is ISettlement {
         _closings[task].closedAt = uint40(block.timestamp);
         emit TaskClosed(task, head.phase, left - toTrainers, toTrainers);
         if (left != toTrainers) escrow.release(task, registry.ownerOf(task), left - toTrainers, 0);
-        if (head.phase == IRoundLedger.Phase.Compensated) _compensations[task].total = uint128(toTrainers);
-        else if (toTrainers != 0) _seat(task, toTrainers);
+        // A roster that left trainers out (their receipts are on the forced list) must not share out the pot: seats do.
+        if (head.phase == IRoundLedger.Phase.Compensated && !head.forced) {
+            _compensations[task].total = uint128(toTrainers);
+        } else if (toTrainers != 0) {
+            _seat(task, toTrainers);
+        }
     }
 
     /// @inheritdoc ISettlement

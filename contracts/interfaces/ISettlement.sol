@@ -22,6 +22,8 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 /// Notes:
 /// - Claims of final rounds go on after closing, without a limit in time (IRoundLedger.claim).
 /// - A trainer that was not on the failed round's roster but on a voided one gets a seat only.
+/// - When trainers forced their receipts into the failed round, its roster left them out and must not share out the pot:
+///   all of the compensation goes to the seats.
 interface ISettlement {
     /// @notice Emitted when a task's books were closed: what the owner got, and what waits for compensation or seats.
     event TaskClosed(uint256 indexed task, IRoundLedger.Phase phase, uint256 toOwner, uint256 toTrainers);

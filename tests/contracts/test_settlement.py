@@ -3,7 +3,8 @@
 closeTask          reverts while the task runs, while the last round is not final, with another record, a second time
   Done             the owner gets the dust
   Refunded         the owner gets pots that never had a roster; voided pots go to the seats
-  Compensated      the owner gets pots that never had a roster; the rest waits for the rostered trainers
+  Compensated      the owner gets pots that never had a roster; the rest waits for the rostered trainers, or goes to
+                   the seats when receipts were forced into the failed round
 claimCompensation  total * min(leaf, stake) / total stake, once, for trainers on the roster, inside the window
 sweepCompensation  after the window, once: the rest in equal parts to the seats, or to the owner where there is none
 claimSeat          once a seat
@@ -250,3 +251,25 @@ def test_a_weight_of_nothing_is_paid_nothing(world: World, reverts: Reverts) -> 
     run.close()
     with reverts("Settlement_NothingToPay", run.task, who):
         run.compensate(0)
+
+
+def test_a_roster_that_left_trainers_out_does_not_share_the_pot(world: World, reverts: Reverts) -> None:
+    """A sole aggregator rosters only its Sybil, the others force their receipts in, and it never seals."""
+    run = Run.start(world, rounds=1, trainers=4, aggregators=world.params().aggregators[:1])
+    sybil, *left_out = [account(f"trainer {index}") for index in range(4)]
+    leaf = Leaf(sybil.address, run.params.stake, b"x" * 32)
+    run.roster(Tree((leaf,)))
+    for who in left_out:
+        receipt = run.receipt(who)
+        world.ledger.send(who, "forceInclude", receipt, run.sign(who, receipt))
+    run.advance()
+    total = run.params.pot + run.params.bond
+    closed = run.close()
+    assert closed.event("TaskClosed")["toTrainers"] == total
+    with reverts("Settlement_NothingToPay", run.task, sybil.address):
+        run.compensate(0)
+    for who in (sybil, *left_out):
+        paid = world.settlement.send(account("x"), "claimSeat", run.task, who.address).event("SeatClaimed")
+        assert paid["amount"] == total // 4
+    with reverts("Settlement_NothingToPay", run.task, bytes(20)):
+        world.settlement.send(account("x"), "sweepCompensation", run.task)
