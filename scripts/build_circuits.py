@@ -128,6 +128,7 @@ def manifest_entry(built: Built) -> dict[str, object]:
 
 def contract_source(size: int, key: verifier.VerifyingKey) -> str:
     """Return the verifier contract of a key."""
+
     def two(name: str, point: verifier.Point2) -> list[str]:
         words = (point.x[1], point.x[0], point.y[1], point.y[0])
         return [f"    uint256 private constant {name}_{i} = {word};" for i, word in enumerate(words)]

@@ -1,4 +1,4 @@
-"""Prove a settlement: rule, witness and Groth16 in one call. Needs the extra `fast` and wasmtime; verifying does not."""
+"""Prove a settlement: rule, witness and Groth16 in one call. Needs the extra `fast`; verifying does not."""
 
 from __future__ import annotations
 

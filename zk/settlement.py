@@ -207,9 +207,7 @@ class _Screen:
         )
 
 
-def _weights(
-    round_: Round, screen: _Screen, live: Sequence[int], selected: Sequence[int]
-) -> tuple[list[int], int]:
+def _weights(round_: Round, screen: _Screen, live: Sequence[int], selected: Sequence[int]) -> tuple[list[int], int]:
     capped = _live_stakes(round_, live)
     shares = [c * s for c, s in zip(capped, selected, strict=True)]
     total, limit = sum(shares), screen.median * round_.rule.clip_bps // BASIS
@@ -235,9 +233,7 @@ def _scores(round_: Round, screen: _Screen, live: Sequence[int]) -> list[int]:
     _refuse_duplicates(round_, screen, live)
     capped = _live_stakes(round_, live)
     unit = isqrt(round_.reference_squared << 32) * sum(capped)
-    return [
-        _quality(round_, screen, i) * capped[i] // unit if here and unit else 0 for i, here in enumerate(live)
-    ]
+    return [_quality(round_, screen, i) * capped[i] // unit if here and unit else 0 for i, here in enumerate(live)]
 
 
 def _quality(round_: Round, screen: _Screen, i: int) -> int:

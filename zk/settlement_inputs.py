@@ -45,9 +45,7 @@ def padded(rule: Rule, shared: Sequence[int], slots: Sequence[Slot], between: Se
         if len(slots) <= size and (has_pairs or not rule.krum):
             filled = [*slots, *[EMPTY] * (size - len(slots))]
             n = len(slots)
-            pairs = [
-                between[i][j] if i < n and j < n else 0 for i in range(size if has_pairs else 0) for j in range(i)
-            ]
+            pairs = [between[i][j] if i < n and j < n else 0 for i in range(size if has_pairs else 0) for j in range(i)]
             return Round(rule, shared[0], shared[1], shared[2], tuple(filled), tuple(pairs))
     raise DocumentInvalid(f"no settlement circuit has {len(slots)} slots under this rule: the round's window stands")
 
@@ -116,11 +114,14 @@ def statement(round_: Round, context: Context) -> Statement:
     settled = settle_round(round_)
     root, values = commitment(round_), payload(round_, settled)
     rho = rho_of(context, root, values)
+    return Statement(circuit_inputs(round_, rho), (root, value_at(values, rho), rho), values, settled)
+
+
+def circuit_inputs(round_: Round, rho: int) -> dict[str, list[int]]:
+    """Return the circuit's inputs by name, flat."""
     rule, shared, slots, pairs = _elements(round_)
     inputs = {"rule": rule, "shared": shared, "slot": slots, "rho": [rho]}
-    if pairs:
-        inputs["pair"] = pairs
-    return Statement(inputs, (root, value_at(values, rho), rho), values, settled)
+    return {**inputs, "pair": pairs} if pairs else inputs
 
 
 def claims_of(values: Sequence[int]) -> tuple[tuple[int, int], ...]:

@@ -162,6 +162,7 @@ def read_zkey(data: bytes | memoryview) -> ProvingKey:
 
 def write_zkey(key: ProvingKey) -> bytes:
     """Return the bytes of a .zkey that snarkjs reads too."""
+
     def flat(points: Words) -> bytes:
         return np.ascontiguousarray(points[:, : points.shape[1] * 2 // 3]).tobytes()
 

@@ -29,6 +29,12 @@ def program(slots: int) -> bytes:
     return _file(f"{found.name}.wasm", found.wasm)
 
 
+def constraints(slots: int) -> bytes:
+    """Return a circuit's .r1cs. Raises StoreMissing, DocumentInvalid."""
+    found = entry(slots)
+    return _file(f"{found.name}.r1cs", found.r1cs)
+
+
 def proving_key(slots: int) -> ProvingKey:
     """Return a circuit's proving key. Raises StoreMissing where it neither lies anywhere nor can be rebuilt."""
     return files.read_zkey(zkey_bytes(slots))
@@ -50,8 +56,8 @@ def zkey_bytes(slots: int) -> bytes:
 
 def _rebuilt(found: Entry) -> bytes:
     logger.info("rebuilding the development key of %s: seconds, once", found.name)
-    constraints = files.read_r1cs(_file(f"{found.name}.r1cs", found.r1cs))
-    data = files.write_zkey(development.development_key(constraints, bytes.fromhex(found.r1cs)))
+    circuit = files.read_r1cs(constraints(found.slots))
+    data = files.write_zkey(development.development_key(circuit, bytes.fromhex(found.r1cs)))
     return _checked(f"{found.name}.zkey", data, found.zkey)
 
 

@@ -116,6 +116,7 @@ def to_point2(point: Words) -> Point2:
 
 def verifying_key(key: ProvingKey, *, stamp: str) -> VerifyingKey:
     """Return what a verifier needs of a proving key."""
+
     def one(point: Words) -> Point:
         return mcl.load().to_point(point.reshape(12))
 

@@ -67,6 +67,7 @@ class VerifyingKey:
 
     def to_json(self) -> dict[str, object]:
         """Return snarkjs' form, with the stamp."""
+
         def two(point: Point2) -> list[list[str]]:
             return [_decimal(*point.x), _decimal(*point.y), _decimal(1, 0)]
 

@@ -22,6 +22,7 @@ from zk.settlement_inputs import statement
 
 def tiny_r1cs() -> bytes:
     """x * y = z with z public: signals (1, z, x, y)."""
+
     def side(*terms: tuple[int, int]) -> bytes:
         return struct.pack("<I", len(terms)) + b"".join(
             struct.pack("<I", signal) + value.to_bytes(32, "little") for signal, value in terms
@@ -29,8 +30,10 @@ def tiny_r1cs() -> bytes:
 
     head = struct.pack("<I", 32) + ORDER.to_bytes(32, "little") + struct.pack("<IIIIQI", 4, 1, 0, 2, 4, 1)
     body = side((2, 1)) + side((3, 1)) + side((1, 1))
-    return b"r1cs" + struct.pack("<II", 1, 2) + b"".join(
-        struct.pack("<IQ", number, len(part)) + part for number, part in ((2, body), (1, head))
+    return (
+        b"r1cs"
+        + struct.pack("<II", 1, 2)
+        + b"".join(struct.pack("<IQ", number, len(part)) + part for number, part in ((2, body), (1, head)))
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from typing import Any
 
@@ -143,6 +144,24 @@ def test_given_scores_stand_in_where_the_circuit_proves_none() -> None:
         s.given_score for s, code in zip(slots, settled.codes, strict=True) if code == ADMITTED
     ]
     assert commitment(given) != commitment(round_)
+
+
+def test_every_number_is_under_the_commitment() -> None:
+    round_ = made_round(Shape(4), 7)
+    seen = {commitment(round_)}
+    slot = round_.slots[1]
+    for field in dataclasses.fields(round_.rule):
+        seen.add(commitment(replace(round_, rule=replace(round_.rule, **{field.name: 77}))))
+    for field in dataclasses.fields(slot):
+        changed = replace(slot, **{field.name: getattr(slot, field.name) + 1})
+        seen.add(commitment(replace(round_, slots=(round_.slots[0], changed, *round_.slots[2:]))))
+    for name in ("reference_squared", "reference_along", "direction_squared"):
+        seen.add(commitment(replace(round_, **{name: 77})))
+    for index in (0, 3, 5):
+        pairs = (*round_.pairs[:index], 77, *round_.pairs[index + 1 :])
+        seen.add(commitment(replace(round_, pairs=pairs)))
+    seen.add(commitment(replace(round_, pairs=())))
+    assert len(seen) == 1 + 21 + 13 + 3 + 3 + 1
 
 
 def test_poseidon_is_everybody_elses() -> None:
