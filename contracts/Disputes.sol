@@ -36,8 +36,6 @@ contract Disputes is ITraceDisputes {
     mapping(uint256 id => Demand) private _demands;
     /// @dev Open demands about a seal: the first one marks, the last one resolves.
     mapping(bytes32 seal => uint256) private _open;
-    /// @dev The rounds of a task's upheld disputes, in order. Each uses up an aggregator, so there are at most eight.
-    mapping(uint256 task => uint256[]) private _upheld;
 
     constructor(
         address ledger_,
@@ -96,7 +94,6 @@ contract Disputes is ITraceDisputes {
             answered: false,
             index: index,
             bond: uint80(bondOf(task)),
-            upheldBefore: uint8(_upheld[task].length),
             task: task,
             seal: seal
         });
@@ -154,7 +151,8 @@ contract Disputes is ITraceDisputes {
     /// @inheritdoc ITraceDisputes
     function expire(uint256 id, IRoundLedger.SealRecord calldata record, address[] calldata aggregators) external {
         Demand memory d = _requireDemand(id);
-        bool gone = _isVoid(d);
+        if (_sealKey(d.task, d.round, record) != d.seal) revert Disputes_WrongAnswer(id);
+        bool gone = _isVoid(d, record);
         bool early = block.timestamp < d.deadline && !(d.answered && msg.sender == d.challenger);
         if (!gone && early) revert Disputes_Deadline(id, d.deadline);
         delete _demands[id];
@@ -180,7 +178,7 @@ contract Disputes is ITraceDisputes {
         bool same = task == second.task && first.round == second.round && trainer == second.trainer
             && first.parent == second.parent;
         bool differ = Receipts.structHash(first) != Receipts.structHash(second);
-        if (!same || !differ || _upheld[task].length != 0) revert Disputes_NoEquivocation(task, trainer);
+        if (!same || !differ || !_neverUpheld(task)) revert Disputes_NoEquivocation(task, trainer);
         _requireSigned(first, firstSignature);
         _requireSigned(second, secondSignature);
         uint256 stake = IEscrow(escrow).member(task, trainer).stake;
@@ -225,20 +223,24 @@ contract Disputes is ITraceDisputes {
         returns (Demand memory d)
     {
         d = _requireDemand(id);
-        if (d.subject != subject || d.answered || _sealKey(d.task, d.round, record) != d.seal || _isVoid(d)) {
+        if (d.subject != subject || d.answered || _sealKey(d.task, d.round, record) != d.seal || _isVoid(d, record)) {
             revert Disputes_WrongAnswer(id);
         }
         if (block.timestamp >= d.deadline) revert Disputes_Deadline(id, d.deadline);
     }
 
-    /// @dev Whether a dispute that was upheld since took the round away.
-    function _isVoid(Demand memory d) private view returns (bool) {
-        uint256[] storage list = _upheld[d.task];
-        // at most eight turns
-        for (uint256 i = d.upheldBefore; i < list.length; ++i) {
-            if (list[i] <= d.round) return true;
-        }
-        return false;
+    /// @dev Whether a dispute that was upheld since took the seal away: the round has no mark any more, or another seal.
+    function _isVoid(Demand memory d, IRoundLedger.SealRecord calldata record) private view returns (bool) {
+        if (!IRoundLedger(ledger).isChallenged(d.task, d.round)) return true;
+        IRoundLedger.ClaimRecord memory claims = IRoundLedger(ledger).claimRecord(d.task, d.round, record);
+        bytes32 digest = keccak256(abi.encode(d.task, uint256(d.round), claims));
+        return digest != IRoundLedger(ledger).ringDigest(d.task, d.round);
+    }
+
+    /// @dev Every upheld dispute moves the task to the next aggregator, or ends it.
+    function _neverUpheld(uint256 task) private view returns (bool) {
+        IRoundLedger.Head memory head = IRoundLedger(ledger).head(task);
+        return head.index == 0 && head.phase != IRoundLedger.Phase.Compensated;
     }
 
     /// @dev The bond, until now the challenger's stake, goes to who answered. The round stays disputed until the new deadline,
@@ -256,7 +258,6 @@ contract Disputes is ITraceDisputes {
         address challenger,
         address[] calldata aggregators
     ) private {
-        _upheld[task].push(round);
         IRoundLedger(ledger).resolveChallenge(task, round, record, true, challenger, aggregators);
     }
 

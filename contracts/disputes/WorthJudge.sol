@@ -52,13 +52,8 @@ contract WorthJudge is JudgeBase {
         if (o.reference_ > 1 || e.counts[Traces.GRAM] < o.reference_ + o.candidates) return true;
         if (o.reference_ == 0 ? o.referenceLength != 0 : _referenceLengthDiffers(e, o)) return true;
         if (_directionsDisordered(e, o)) return true;
-        (int256[4][4] memory m, uint256 p) = _directionMatrix(e, o, 1 + o.reference_);
+        (int256[4][4] memory m, int256[4] memory towards, uint256 p) = _directionMatrix(e, o, 1 + o.reference_);
         if (o.determinant != _determinant(m, p) || o.determinant <= 0) return true;
-        int256[4] memory towards;
-        for (uint256 k = 0; k < p && o.reference_ == 1; ++k) {
-            (bytes calldata g,) = _row(e, 1 + o.reference_ + k);
-            towards[k] = Traces.wordAt(g, 0);
-        }
         int256[4] memory z = _solve(m, towards, p);
         return o.solution[0] != z[0] || o.solution[1] != z[1] || o.solution[2] != z[2] || o.solution[3] != z[3];
     }
@@ -86,11 +81,12 @@ contract WorthJudge is JudgeBase {
         return false;
     }
 
-    /// @dev The Gram matrix of the independent directions; their rows are the openings from `place` on.
+    /// @dev The Gram matrix of the independent directions, and their products with the reference; their rows are the openings
+    /// from `place` on.
     function _directionMatrix(Evidence calldata e, Traces.RoundLeaf calldata o, uint256 place)
         private
         pure
-        returns (int256[4][4] memory m, uint256 p)
+        returns (int256[4][4] memory m, int256[4] memory towards, uint256 p)
     {
         while (p < DIRECTIONS && o.direction[p] != 0) ++p;
         for (uint256 k = 0; k < p; ++k) {
@@ -99,6 +95,7 @@ contract WorthJudge is JudgeBase {
             for (uint256 l = 0; l < p; ++l) {
                 m[k][l] = Traces.wordAt(g, o.direction[l] - 1);
             }
+            if (o.reference_ == 1) towards[k] = Traces.wordAt(g, 0);
         }
     }
 
@@ -154,7 +151,7 @@ contract WorthJudge is JudgeBase {
         if (x.code == Traces.NO_WORK || x.code == Traces.TOO_LONG || x.row <= o.reference_) return false;
         if (o.direction[0] == 0) return x.code == Traces.REPLAY;
         bytes calldata g = _rowOf(e, 3, x);
-        (int256[4][4] memory m, uint256 p) = _directionMatrix(e, o, 4);
+        (int256[4][4] memory m,, uint256 p) = _directionMatrix(e, o, 4);
         int256[4] memory inner;
         for (uint256 k = 0; k < p; ++k) {
             inner[k] = Traces.wordAt(g, o.direction[k] - 1);

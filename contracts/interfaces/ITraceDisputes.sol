@@ -83,7 +83,6 @@ interface ITraceDisputes is IDisputes {
     /// @param answered Whether the sealer, or anybody, has shown it.
     /// @param index The leaf's place, in the trace or in the roster.
     /// @param bond What the answerer gets, in wei.
-    /// @param upheldBefore How many disputes of the task were upheld before.
     /// @param task The task.
     /// @param seal keccak256(abi.encode(task, round, seal record)).
     struct Demand {
@@ -95,7 +94,6 @@ interface ITraceDisputes is IDisputes {
         bool answered;
         uint32 index;
         uint80 bond;
-        uint8 upheldBefore;
         uint256 task;
         bytes32 seal;
     }
@@ -183,7 +181,8 @@ interface ITraceDisputes is IDisputes {
     function expire(uint256 id, IRoundLedger.SealRecord calldata record, address[] calldata aggregators) external;
 
     /// @notice Show that a trainer signed two different receipts for one round on the same parent; its stake is taken.
-    /// Requirements: no dispute was ever upheld in the task (a round that was voided is worked on twice).
+    /// Requirements: the task's first aggregator still works, so no dispute was ever upheld (a round that was voided is
+    /// worked on twice).
     function equivocation(
         IRoundLedger.Receipt calldata first,
         bytes calldata firstSignature,

@@ -27,29 +27,38 @@ library Bigs {
 
     /// @notice Return a * b.
     function mul(Big memory a, Big memory b) internal pure returns (Big memory out) {
+        uint256 width = _width(b);
+        uint256 height = _width(a);
         // at most 25 turns
-        for (uint256 i = 0; i < LIMBS; ++i) {
-            if (a.limbs[i] == 0) continue;
+        for (uint256 i = 0; i < height; ++i) {
+            uint256 factor = a.limbs[i];
             uint256 carry;
-            for (uint256 j = 0; j < LIMBS; ++j) {
-                if (i + j >= LIMBS) {
-                    if (b.limbs[j] != 0 || carry != 0) revert Bigs_Overflow();
-                    continue;
-                }
-                (uint256 high, uint256 low) = _wide(a.limbs[i], b.limbs[j]);
+            for (uint256 j = 0; j < width; ++j) {
+                (uint256 high, uint256 low) = _wide(factor, b.limbs[j]);
                 // high <= 2^256 - 2, so two carries fit into it
                 unchecked {
-                    uint256 sum = out.limbs[i + j] + low;
-                    if (sum < low) ++high;
-                    uint256 total = sum + carry;
-                    if (total < sum) ++high;
-                    out.limbs[i + j] = total;
+                    low += carry;
+                    if (low < carry) ++high;
+                    if (low != 0 || high != 0) {
+                        if (i + j >= LIMBS) revert Bigs_Overflow();
+                        uint256 sum = out.limbs[i + j] + low;
+                        if (sum < low) ++high;
+                        out.limbs[i + j] = sum;
+                    }
                 }
                 carry = high;
             }
-            if (carry != 0) revert Bigs_Overflow();
+            if (carry == 0) continue;
+            if (i + width >= LIMBS) revert Bigs_Overflow();
+            // a row never reached this limb before
+            out.limbs[i + width] = carry;
         }
         out.negative = a.negative != b.negative;
+    }
+
+    function _width(Big memory a) private pure returns (uint256 width) {
+        width = LIMBS;
+        while (width > 0 && a.limbs[width - 1] == 0) --width;
     }
 
     /// @notice Return a * b for a small b.

@@ -24,11 +24,12 @@ library Documents {
         if (place == 0 || place + text.length >= document.length) return false;
         if (document[place - 1] != "{" && document[place - 1] != ",") return false;
         if (document[place] != '"') return false;
-        // as many turns as the text has bytes
-        for (uint256 i = 0; i < text.length; ++i) {
-            if (document[place + 1 + i] != text[i]) return false;
+        bytes32 found;
+        // memory-safe: reads text.length bytes from place + 1 on, which the first check keeps inside the document.
+        assembly ("memory-safe") {
+            found := keccak256(add(add(document, 33), place), mload(text))
         }
-        return true;
+        return found == keccak256(text);
     }
 
     /// @notice Return the non-negative number of `key`, whose opening quote stands at `place`.

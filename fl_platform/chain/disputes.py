@@ -41,7 +41,6 @@ class Demand:
     answered: bool
     index: int
     bond: int
-    upheld_before: int
     task: int
     seal: bytes
 
