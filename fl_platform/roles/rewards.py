@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.records import MemberFlag
 from fl_platform.chain.types import Phase
 from fl_platform.errors import ConfigError, FLError, TaskClosed, WalletError
 from fl_platform.protocol.bundle import RoundBundle, Standing, claim_leaves, parse_roster
@@ -169,6 +170,9 @@ def _compensate(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
             f"task {reader.task} ended without a seal of round {head.round}: close its books first, "
             f"`fl-platform task close {reader.task}`, then its roster can claim"
         )
+    if contracts.settled(reader.task).swept:  # the roster left trainers out, or its window is over: seats share
+        _take_seats(reader, contracts, wish)
+        return
     entries = parse_roster(roster_document(reader, wish.roster))
     reader.check_roster(head.round, entries)
     leaves = tuple(entry.leaf for entry in entries)
@@ -176,6 +180,13 @@ def _compensate(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
     for account in wish.accounts:
         if account in rostered:
             contracts.claim_compensation(reader.task, leaves, account)
+
+
+def _take_seats(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
+    """Claim equal parts for those who have a seat in the task and did not take it yet."""
+    for account in wish.accounts:
+        if contracts.member(reader.task, account).flags & MemberFlag.SEAT:
+            contracts.claim_seat(reader.task, account)
 
 
 def all_final_at(reader: TaskReader) -> int:

@@ -112,6 +112,17 @@ def test_an_abandoned_roster_is_paid_by_stake(cli: CliInside) -> None:
     assert "compensated" in cli("why", "one").stdout
 
 
+def test_an_abandoned_roster_that_left_somebody_out_is_shared_by_everybody(cli: CliInside) -> None:
+    (left_out,) = begun(cli, forgetful=True)
+    cli("trainer", "force", "1", "0", "--wallet", left_out)
+    cli("aggregator", "advance", "1", "--wallet", "one", "--fast-forward")
+    cli("aggregator", "advance", "1", "--wallet", "one", "--fast-forward")
+    cli("task", "close", "1", "--wallet", "one")
+    paid = [cli.report("rewards", "claim", "1", "--wallet", name, "--withdraw")[0] for name in TRAINERS]
+    assert len({item["withdrawn_wei"] for item in paid}) == 1
+    assert sum(item["withdrawn_wei"] for item in paid) > POT - 3
+
+
 def test_worth_is_evaluated_on_rows_that_the_owner_opens_after_the_roster(cli: CliInside) -> None:
     rules = (
         "task", "open", "--wallet", "owner", "--trainers", "2", "--rounds", "1", "--pot", "10", "--epochs", "3",
