@@ -149,6 +149,25 @@ contract Disputes is ITraceDisputes {
     }
 
     /// @inheritdoc ITraceDisputes
+    function answerClaim(
+        uint256 id,
+        IRoundLedger.SealRecord calldata record,
+        IRoundLedger.Leaf calldata leaf,
+        bytes calldata siblings
+    ) external {
+        Demand memory d = _requireAnswerable(id, Subject.Claim, record);
+        // an index past the claims is answered by their count, which the seal tells
+        if (d.index < record.claimCount) {
+            bytes32 hash = MerkleSum.leafHash(d.index, leaf.owner, leaf.amount, leaf.data);
+            MerkleSum.requireLeaf(
+                record.claimRoot, record.claimTotal, record.claimCount, d.index, hash, leaf.amount, siblings
+            );
+        }
+        emit Answered(d.task, d.round, id, msg.sender, abi.encode(leaf, siblings));
+        _satisfy(id, d);
+    }
+
+    /// @inheritdoc ITraceDisputes
     function expire(uint256 id, IRoundLedger.SealRecord calldata record, address[] calldata aggregators) external {
         Demand memory d = _requireDemand(id);
         if (_sealKey(d.task, d.round, record) != d.seal) revert Disputes_WrongAnswer(id);

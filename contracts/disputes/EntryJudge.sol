@@ -148,10 +148,10 @@ contract EntryJudge is JudgeBase {
         Documents.requireDigest(document, registry.task(c.task).spec);
         Traces.RulesLeaf calldata r = Traces.rules(w);
         if (_screenRulesDiffer(r, document, places)) return true;
-        return r.feeBps != Documents.number(document, places[7], "fee_bps")
-            || r.baseBps != Documents.number(document, places[8], "base_bps")
-            || r.alphaNum != Documents.number(document, places[9], "alpha_num")
-            || r.alphaDen != Documents.number(document, places[10], "alpha_den")
+        return r.feeBps != Documents.number(document, places[7], 'fee_bps":')
+            || r.baseBps != Documents.number(document, places[8], 'base_bps":')
+            || r.alphaNum != Documents.number(document, places[9], 'alpha_num":')
+            || r.alphaDen != Documents.number(document, places[10], 'alpha_den":')
             || r.worth != _worth(document, places[11]);
     }
 
@@ -173,12 +173,12 @@ contract EntryJudge is JudgeBase {
         pure
         returns (bool)
     {
-        return r.stakeCapBps != Documents.number(document, places[0], "stake_cap_bps")
-            || r.clipBps != Documents.number(document, places[1], "clip_bps")
-            || r.rejectBps != Documents.number(document, places[2], "reject_bps")
-            || r.floorBps != Documents.number(document, places[3], "floor_bps")
-            || r.duplicateBps != Documents.number(document, places[4], "duplicate_bps")
-            || r.byzantine != Documents.number(document, places[5], "byzantine")
+        return r.stakeCapBps != Documents.number(document, places[0], 'stake_cap_bps":')
+            || r.clipBps != Documents.number(document, places[1], 'clip_bps":')
+            || r.rejectBps != Documents.number(document, places[2], 'reject_bps":')
+            || r.floorBps != Documents.number(document, places[3], 'floor_bps":')
+            || r.duplicateBps != Documents.number(document, places[4], 'duplicate_bps":')
+            || r.byzantine != Documents.number(document, places[5], 'byzantine":')
             || r.multiKrum != _multiKrum(document, places[6]);
     }
 }

@@ -71,7 +71,8 @@ interface ITraceDisputes is IDisputes {
     /// @notice What a sealer can be asked to show.
     enum Subject {
         Leaf,
-        Receipt
+        Receipt,
+        Claim
     }
 
     /// @notice An open demand.
@@ -81,7 +82,7 @@ interface ITraceDisputes is IDisputes {
     /// @param subject What is asked for.
     /// @param kind Leaf: kind of the trace leaf.
     /// @param answered Whether the sealer, or anybody, has shown it.
-    /// @param index The leaf's place, in the trace or in the roster.
+    /// @param index The leaf's place: in the trace, in the roster or among the claims.
     /// @param bond What the answerer gets, in wei.
     /// @param task The task.
     /// @param seal keccak256(abi.encode(task, round, seal record)).
@@ -106,7 +107,8 @@ interface ITraceDisputes is IDisputes {
     /// @notice Emitted when a sealer was asked to show something.
     event Demanded(uint256 indexed task, uint256 indexed round, uint256 indexed id, Demand demand);
 
-    /// @notice Emitted when a demand was answered; `content` is the leaf's words, or the receipt and its signature.
+    /// @notice Emitted when a demand was answered; `content` is, ABI-encoded, the trace's
+    /// counts and roots and the leaf's words; or the receipt and its signature; or the claim leaf and its path.
     event Answered(uint256 indexed task, uint256 indexed round, uint256 indexed id, address answerer, bytes content);
 
     /// @notice Emitted when a demand ended: by its deadline (`upheld`), or without effect because the round is void.
@@ -144,7 +146,7 @@ interface ITraceDisputes is IDisputes {
         address[] calldata aggregators
     ) external;
 
-    /// @notice Ask the sealer to show a trace leaf, or a roster entry's signed receipt. Locks `bondOf(task)`.
+    /// @notice Ask the sealer to show a trace leaf, a roster entry's signed receipt, or a claim leaf. Locks `bondOf(task)`.
     /// Requirements: inside the challenge window; the escrow is approved for the bond.
     function demand(
         uint256 task,
@@ -173,6 +175,14 @@ interface ITraceDisputes is IDisputes {
         IRoundLedger.Receipt calldata receipt,
         bytes calldata signature,
         uint128 stake,
+        bytes calldata siblings
+    ) external;
+
+    /// @notice Answer with a claim leaf and its path. Anyone; the bond goes to the caller.
+    function answerClaim(
+        uint256 id,
+        IRoundLedger.SealRecord calldata record,
+        IRoundLedger.Leaf calldata leaf,
         bytes calldata siblings
     ) external;
 

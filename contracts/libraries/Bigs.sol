@@ -62,8 +62,28 @@ library Bigs {
     }
 
     /// @notice Return a * b for a small b.
-    function mul(Big memory a, int256 b) internal pure returns (Big memory) {
-        return mul(a, from(b));
+    function mul(Big memory a, int256 b) internal pure returns (Big memory out) {
+        uint256[5] memory x = a.limbs;
+        uint256[5] memory y = out.limbs;
+        uint256 carry;
+        // five turns; high <= 2^256 - 2, so one more carry fits into it; the magnitude of -2^255 is 2^255
+        unchecked {
+            uint256 factor = b < 0 ? uint256(-b) : uint256(b);
+            for (uint256 i = 0; i < LIMBS; ++i) {
+                uint256 limb = x[i];
+                if (limb == 0) {
+                    if (carry != 0) (y[i], carry) = (carry, 0);
+                    continue;
+                }
+                (uint256 high, uint256 low) = _wide(limb, factor);
+                low += carry;
+                if (low < carry) ++high;
+                y[i] = low;
+                carry = high;
+            }
+        }
+        if (carry != 0) revert Bigs_Overflow();
+        out.negative = a.negative != (b < 0);
     }
 
     /// @notice Return a + b.

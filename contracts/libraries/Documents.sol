@@ -32,14 +32,18 @@ library Documents {
         return found == keccak256(text);
     }
 
-    /// @notice Return the non-negative number of `key`, whose opening quote stands at `place`.
+    /// @notice Return the non-negative number of a key whose opening quote stands at `place`.
+    /// @param key The key with its closing quote and colon.
     function number(bytes memory document, uint256 place, bytes memory key) internal pure returns (uint256 value) {
-        if (!follows(document, place, bytes.concat(key, '":'))) revert Documents_KeyNotThere(place);
-        uint256 i = place + key.length + 3;
-        // at most the document's length; canonical integers have no sign, point or leading zero here
-        while (i < document.length && uint8(document[i]) >= 48 && uint8(document[i]) <= 57) {
-            value = value * 10 + (uint8(document[i]) - 48);
-            ++i;
+        if (!follows(document, place, key)) revert Documents_KeyNotThere(place);
+        // at most the document's length; canonical integers have no point or leading zero, and those read here no sign.
+        // A specification of so many digits that they overflow does not pass the platform's own checks.
+        unchecked {
+            for (uint256 i = place + key.length + 1; i < document.length; ++i) {
+                uint256 digit = uint256(uint8(document[i])) - 48;
+                if (digit > 9) return value;
+                value = value * 10 + digit;
+            }
         }
     }
 }

@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from eth_abi.abi import decode
+
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.evidence import Case, Evidence, Opened, Question
 from fl_platform.chain.journal import Step
-from fl_platform.chain.records import RosterRecord, SealRecord, struct
+from fl_platform.chain.records import LeafRecord, RosterRecord, SealRecord, struct
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.errors import TaskClosed, TransactionReverted
@@ -19,6 +21,7 @@ from fl_platform.protocol.receipt import SignedReceipt
 from fl_platform.protocol.trace import Header
 
 CONTRACT = "Disputes"
+_LEAF = "(uint32,address,uint128,bytes32)"
 _MONEY, _ENTRY, _SCREEN, _WORTH = "MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge"
 
 
@@ -27,6 +30,7 @@ class Subject(IntEnum):
 
     LEAF = 0
     RECEIPT = 1
+    CLAIM = 2
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,22 @@ class Disputes:
             self._contract, "answerReceipt", number, record, roster, signed.receipt, signed.signature, stake, siblings,
             signer=self._wallet(), step=Step(made.task, made.round, f"answer {number}"),
         )  # fmt: skip
+
+    def answer_claim(self, number: int, leaf: LeafRecord, siblings: bytes) -> TxReceipt | None:
+        """Show a claim leaf and take the demand's bond."""
+        made = self._demand(number)
+        return self._contracts.chain.send(
+            self._contract, "answerClaim", number, self._seal(made.task, made.round), leaf, siblings,
+            signer=self._wallet(), step=Step(made.task, made.round, f"answer {number}"),
+        )  # fmt: skip
+
+    def shown_claim(self, number: int) -> tuple[LeafRecord, bytes] | None:
+        """Return the claim leaf and path that answered a demand; None while there is no such answer."""
+        for event in self._contracts.chain.events([self._contract], names=["Answered"]):
+            if event.values["id"] == number:
+                leaf, siblings = decode([_LEAF, "bytes"], event.values["content"])
+                return LeafRecord(leaf[0], bytes.fromhex(leaf[1][2:]), leaf[2], leaf[3]), siblings
+        return None
 
     def expire(self, number: int) -> TxReceipt | None:
         """End a demand: unanswered past its deadline the seal falls, answered the task goes on."""

@@ -42,14 +42,14 @@ class Finding:
     difference: Difference
     question: Question | None  # what the challenge was about; None: no leaf decides it
     upheld: bool  # the seal fell and the sealer was slashed
-    demand: int | None  # number of a demand that waits for its deadline; None: none was made
+    demands: tuple[int, ...]  # numbers of demands that wait for an answer or their deadline
 
     def __str__(self) -> str:
         """One line for a person."""
         if self.upheld and self.question is not None:
             return f"{self.difference}; challenged by {self.question.name}: the seal fell"
-        if self.demand is not None:
-            return f"{self.difference}; its trace is hidden: demand {self.demand} waits for an answer"
+        if self.demands:
+            return f"{self.difference}; the sealer must show what it hides: demands {self.demands} wait for an answer"
         return f"{self.difference}; no leaf of the trace decides it on chain: tell the task's members"
 
 
@@ -105,18 +105,38 @@ class Watcher:
             except TransactionReverted as error:  # somebody else was first, or the window closed
                 logger.warning("round %d: the challenge failed: %s", record.number, error)
                 continue
-            return Finding(record.number, record.seal.aggregator, difference, question, upheld=True, demand=None)
-        demand = self._demand(record)
-        return Finding(record.number, record.seal.aggregator, difference, None, upheld=False, demand=demand)
+            return Finding(record.number, record.seal.aggregator, difference, question, upheld=True, demands=())
+        demands = self._demand(record)
+        return Finding(record.number, record.seal.aggregator, difference, None, upheld=False, demands=demands)
 
     def follow(self, finding: Finding) -> bool:
-        """End a demand whose deadline has passed; True when the seal fell by it."""
-        if finding.demand is None:
+        """Go on with a finding's demands: challenge what an answer shows, end what nobody answered in time.
+
+        True when the seal fell. Call it again after every block while demands are open.
+        """
+        now = self._reader.history().block.timestamp
+        for number in finding.demands:
+            made = self._disputes.open_demand(number)
+            if made is None:
+                continue
+            if made.answered:
+                if made.subject == Subject.CLAIM and self._challenge_shown(finding, number):
+                    return True
+            elif now >= made.deadline:
+                self._disputes.expire(number)
+                return True
+        return False
+
+    def _challenge_shown(self, finding: Finding, number: int) -> bool:
+        shown = self._disputes.shown_claim(number)
+        if shown is None:
             return False
-        made = self._disputes.open_demand(finding.demand)
-        if made is None or made.answered:
+        trace = sealed_trace(self._reader, self._reader.bundle(finding.round))
+        found = evidence.shown_claim(trace, *shown)
+        task = self._reader.task
+        if not self._disputes.refutes(task, finding.round, Question.CLAIM, found):
             return False
-        self._disputes.expire(finding.demand)
+        self._disputes.challenge(task, finding.round, Question.CLAIM, found)
         return True
 
     # --- what differs ------------------------------------------------------------------------------------------------
@@ -248,18 +268,23 @@ class Watcher:
         for first, second in _pairs(trace):
             yield Question.TWICE, evidence.twice(trace, first, second)
 
-    def _demand(self, record: RoundHistory) -> int | None:
-        """Ask for the round leaf of a trace that nobody can derive from the bundle; None where nothing is hidden."""
+    def _demand(self, record: RoundHistory) -> tuple[int, ...]:
+        """Ask for what nobody can derive from the bundle: a leaf of another trace, the leaves of other claims."""
         assert record.seal is not None
+        seal, task = record.seal, self._reader.task
         try:
-            told = sealed_trace(self._reader, self._reader.bundle(record.number)).root
+            bundle = self._reader.bundle(record.number)
+            told = sealed_trace(self._reader, bundle).root
         except RetryError:
             raise
         except FLError:
-            told = NO_TRACE
-        if told == record.seal.trace or record.seal.trace == NO_TRACE:
-            return None
-        return self._disputes.demand(self._reader.task, record.number, Subject.LEAF, kind=Kind.ROUND, index=0)
+            told, bundle = NO_TRACE, None
+        if seal.trace not in (told, NO_TRACE):
+            return (self._disputes.demand(task, record.number, Subject.LEAF, kind=Kind.ROUND, index=0),)
+        if bundle is None or bundle.claims.digest == seal.claim_root:
+            return ()
+        places = range(seal.claim_count)
+        return tuple(self._disputes.demand(task, record.number, Subject.CLAIM, index=i) for i in places)
 
 
 def _about_entry(trace: Trace, index: int) -> Iterator[Move]:

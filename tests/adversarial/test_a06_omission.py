@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.deploy import deploy
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
+from fl_platform.chain.records import LeafRecord, SealInput, pack_siblings
 from fl_platform.chain.types import Phase
 from fl_platform.config import MINIMAL
+from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import Entry
+from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
@@ -97,7 +101,7 @@ def test_a_hidden_trace_is_demanded_and_the_seal_falls_at_the_deadline(disputed:
     watcher = watcher_of(task, disputed)
     disputed.owner.mint(SUCCESSOR.address, ETHER)
     (finding,) = watcher.step(disputed.chain.now())
-    assert finding.demand == 1
+    assert finding.demands == (1,)
     assert not finding.upheld
     made = Disputes(disputed.owner).open_demand(1)
     assert made is not None
@@ -106,3 +110,48 @@ def test_a_hidden_trace_is_demanded_and_the_seal_falls_at_the_deadline(disputed:
     assert disputed.owner.member(task.reader.task, AGGREGATOR.address).stake == 0
     credit = disputed.owner.member(task.reader.task, SUCCESSOR.address).credit
     assert credit == 2 * ETHER * 3 // 10 + made.bond
+
+
+class Embezzler(Aggregator):
+    """Publishes an honest bundle and trace, and seals claims of which it holds all."""
+
+    claims: tuple[Leaf, ...] = ()
+
+    def __init__(self, **parts: Any) -> None:
+        contracts: Contracts = parts["contracts"]
+        honest = contracts.seal_with
+
+        def seal(task: int, round_number: int, given: SealInput) -> Any:
+            leaves = [Leaf(contracts.address, given.claim_total, bytes(32))]
+            leaves += [Leaf(bytes([i]) * 20, 0, bytes(32)) for i in range(1, given.claim_count)]
+            Embezzler.claims = tuple(leaves)
+            root = merkle_sum.build(Embezzler.claims).digest
+            return honest(task, round_number, dataclasses.replace(given, claim_root=root))
+
+        contracts.seal_with = seal  # type: ignore[method-assign]
+        super().__init__(**parts)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_claims_that_are_not_the_bundles_must_be_shown_and_then_fall(
+    disputed: Stage, tmp_path: Path, *, answered: bool
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2)
+    corrupt(task, disputed, tmp_path, Embezzler).run(LocalTransport(task.trainers), rounds=1)
+    watcher = watcher_of(task, disputed)
+    disputed.owner.mint(SUCCESSOR.address, ETHER)
+    (finding,) = watcher.step(disputed.chain.now())
+    assert finding.demands == (1, 2, 3)  # two trainers and the aggregator's fee
+    liar = Disputes(disputed.as_(AGGREGATOR), AGGREGATOR)
+    assert not watcher.follow(finding)
+    if answered:
+        leaves = Embezzler.claims
+        path = pack_siblings(merkle_sum.prove(leaves, 0))
+        liar.answer_claim(1, LeafRecord.of(0, leaves[0]), path)
+    else:
+        made = liar.open_demand(1)
+        assert made is not None
+        disputed.chain.wait_until(made.deadline)
+    assert watcher.follow(finding)
+    assert disputed.owner.member(task.reader.task, AGGREGATOR.address).stake == 0
+    assert disputed.owner.head(task.reader.task).phase is Phase.COMPENSATED
