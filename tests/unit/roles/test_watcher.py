@@ -1,0 +1,89 @@
+"""The watcher leaves honest seals alone, looks once at each, and needs no key where public values tell the lie."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fl_platform.attacks.lying import pay_itself
+from fl_platform.chain.client import connect
+from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.deploy import deploy
+from fl_platform.chain.disputes import Disputes
+from fl_platform.chain.evidence import Question
+from fl_platform.config import MINIMAL
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.roles.aggregator import Aggregator
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.watcher import Finding, Watcher
+from fl_platform.roles.workspace import reveal_key
+from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage
+from tests.support.small_task import SmallTask, open_small_task
+
+
+@pytest.fixture
+def disputed() -> Iterator[Stage]:
+    with connect(EMBEDDED, policy=MINIMAL) as chain:
+        chain.fund(OWNER.address, 100 * ETHER)
+        deployment = deploy(chain, OWNER, with_token=True, with_disputes=True)
+        yield Stage(chain, Contracts(chain, deployment, OWNER), None)
+
+
+class Greedy(Aggregator):
+    """Moves base pay to itself."""
+
+    def _bundle(self, *arguments: Any) -> RoundBundle:
+        honest = super()._bundle(*arguments)
+        standings = tuple(dataclasses.replace(s, paid_scored=s.paid_base, paid_base=0) for s in honest.after.standings)
+        lie = pay_itself(dataclasses.replace(honest, after=dataclasses.replace(honest.after, standings=standings)))
+        back = tuple(
+            dataclasses.replace(s, paid_base=s.paid_base + s.paid_scored, paid_scored=0) for s in lie.after.standings
+        )
+        return dataclasses.replace(honest, after=dataclasses.replace(honest.after, standings=back))
+
+
+def watcher_of(stage: Stage, task: SmallTask, told: list[Finding]) -> Watcher:
+    contracts = stage.as_(SUCCESSOR)
+    reader = TaskReader(contracts, task.reader.store, task.reader.task)
+    return Watcher(reader, Disputes(contracts, SUCCESSOR), opener=None, watch=told.append)
+
+
+def test_honest_rounds_are_looked_at_once_and_left_alone(
+    disputed: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2, rounds=2)
+    looked: list[int] = []
+    honest = Watcher.look
+    monkeypatch.setattr(Watcher, "look", lambda self, record: looked.append(record.number) or honest(self, record))
+    told: list[Finding] = []
+    watcher = watcher_of(disputed, task, told)
+    for _ in range(2):
+        task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+        assert watcher.step(disputed.chain.now()) == []
+    assert watcher.step(disputed.chain.now()) == []
+    assert (looked, told) == ([0, 1], [])
+
+
+def test_a_stranger_without_a_key_has_an_aggregator_slashed_that_pays_itself(disputed: Stage, tmp_path: Path) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2)
+    contracts = disputed.as_(AGGREGATOR)
+    greedy = Greedy(
+        reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
+        reveal_key=reveal_key(AGGREGATOR), workdir=tmp_path / "greedy", wait_until=disputed.chain.wait_until,
+    )  # fmt: skip
+    greedy.run(LocalTransport(task.trainers), rounds=1)
+    told: list[Finding] = []
+    watcher = watcher_of(disputed, task, told)
+    final = disputed.owner.history(task.reader.task).final_at(0)
+    assert final is not None
+    assert watcher.step(final) == []  # too late: nothing is sent
+    (finding,) = watcher.step(disputed.chain.now())
+    assert told == [finding]
+    assert (finding.question, finding.upheld) == (Question.STANDING, True)
+    assert "the seal fell" in str(finding)
+    assert disputed.owner.member(task.reader.task, AGGREGATOR.address).stake == 0
