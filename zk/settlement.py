@@ -187,7 +187,7 @@ class _Screen:
         if not rule.krum:
             return list(live)
         byzantine = max(0, rule.byzantine - (sum(s.rostered for s in self.slots) - left))
-        needed = 2 * byzantine + 3 if byzantine else 1
+        needed = 2 * byzantine + 3 if byzantine else 0
         if left < needed:
             raise DocumentInvalid(f"multi-Krum has {left} updates left and needs {needed}: such a round is not sealed")
         if not byzantine:

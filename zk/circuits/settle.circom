@@ -528,11 +528,10 @@ template Settle(n, PAIRS) {
         rostered += column[2][i];
     }
 
-    // how many hostile updates multi-Krum must still withstand; n >= 2f + 3, or at least one where f is 0
+    // how many hostile updates multi-Krum must still withstand; n >= 2f + 3, anything where none is left to fear
     signal hostile <== Positive(8)(rule[1] - (rostered - left));
     signal active <== hostile * rule[0];
     signal byzantine <== active * (rule[1] - (rostered - left));
-    InRange(8)(rule[0] * (left - 1));
     InRange(8)(active * (left - 2 * byzantine - 3));
     signal selected[n];
     if (PAIRS == 1) {
