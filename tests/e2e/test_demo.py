@@ -61,6 +61,19 @@ def test_in_process_twice_gives_the_same_model_and_claims(tmp_path: Path) -> Non
         assert reports[0][field] == reports[1][field]
 
 
+def test_a_lying_aggregator_is_slashed_and_its_round_sealed_again(tmp_path: Path) -> None:
+    report = demo(tmp_path, "--attack", "lying-aggregator=1")
+    (slash,) = report["slashed"]
+    assert slash["role"] == "aggregator"
+    assert 0 < report["bonus_wei"] < slash["amount_wei"]  # the challenger's share is the rest
+    paid = sum(p["amount_wei"] for p in report["payouts"])
+    assert paid + report["dust_wei"] == report["bounty_wei"] + report["bonus_wei"]
+    liar = next(p for p in report["payouts"] if p["address"] == slash["address"])
+    assert liar["amount_wei"] == 0
+    assert all(p["amount_wei"] > 0 for p in report["payouts"] if "honest" in p["role"])
+    assert report["audit"]["ok"]
+
+
 @pytest.mark.slow
 def test_strict_rounds_by_leave_one_out(tmp_path: Path) -> None:
     out = demo(tmp_path, "--strict", "--worth", "leave-one-out")

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from fl_platform.attacks import ATTACKS, parse_attacks
 from fl_platform.cli.demo.federation import TOKEN, Settings
+from fl_platform.cli.demo.lying import ATTACK as LYING
 from fl_platform.cli.demo.run import CARRIERS, DemoReport, Stage, run_demo
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
@@ -33,7 +34,8 @@ BARS = " ▁▂▃▄▅▆▇█"
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option(
     "--attack", "attacks", multiple=True, metavar="NAME=COUNT",
-    help=f"Who cheats; 'none' for nobody. Default: {', '.join(DEFAULT_ATTACKS)}. Known: {', '.join(sorted(ATTACKS))}.",
+    help=f"Who cheats; 'none' for nobody. Default: {', '.join(DEFAULT_ATTACKS)}. "
+    f"Known: {', '.join(sorted([*ATTACKS, LYING]))}.",
 )  # fmt: skip
 @click.option("--byzantine", type=click.IntRange(0, 100), default=2, show_default=True, help="f of multi-Krum.")
 @click.option("--partition", default="iid", show_default=True, help="iid, 2-shard or dirichlet:ALPHA.")
@@ -66,8 +68,10 @@ def demo(
     """Run a whole paid, audited training: escrow, rounds with cheats among the trainers, payouts, two audits."""
     console = Console()
     chosen = attacks or DEFAULT_ATTACKS
+    lying = any(text.partition("=")[0] == LYING for text in chosen)
+    cheats = [text for text in chosen if text != "none" and text.partition("=")[0] != LYING]
     settings = Settings(
-        data=data, trainers=trainers, rounds=rounds, attacks=parse_attacks([a for a in chosen if a != "none"]),
+        data=data, trainers=trainers, rounds=rounds, attacks=parse_attacks(cheats), lying=lying,
         seed=seed, byzantine=byzantine, partition=partition, mnist=mnist, strict=strict, worth=worth,
     )  # fmt: skip
     network = resolve(network_name, environment())
@@ -119,8 +123,11 @@ def show(console: Console, report: DemoReport) -> None:
         table.add_row(f"{payout.address[:10]}…", payout.role, f"{payout.amount_wei / TOKEN:.4f}", payout.reason)
     console.print(table)
     paid = sum(payout.amount_wei for payout in report.payouts)
-    holds = "=" if paid + report.dust_wei == report.bounty_wei else "≠"
-    console.print(f"paid {paid} + dust {report.dust_wei} {holds} bounty {report.bounty_wei} wei")
+    holds = "=" if paid + report.dust_wei == report.bounty_wei + report.bonus_wei else "≠"
+    bonus = f" + slashed {report.bonus_wei}" if report.bonus_wei else ""
+    console.print(f"paid {paid} + dust {report.dust_wei} {holds} bounty {report.bounty_wei}{bonus} wei")
+    for slash in report.slashed:
+        console.print(f"slashed: {slash.role} {slash.address[:10]}… {slash.amount_wei / TOKEN:.4f} tokens: {slash.why}")
     calls = ", ".join(f"{name} {gas // count:,}" for name, (count, gas) in sorted(report.gas.items()) if count)
     console.print(f"mean gas a call: {calls}")
     console.print(f"audit: {'passed, every value recomputed' if report.audit.ok else report.audit.first_difference}")

@@ -32,6 +32,7 @@ ROOT_ROWS = {"digits": 150, "mnist": 1_000}
 PLANS = {"digits": TrainPlan(10, 16, 0.2), "mnist": TrainPlan(1, 32, 0.05)}
 CLASSES = 10
 HONEST = "honest"
+SUCCESSOR = "successor"
 LEAVE_ONE_OUT = "leave-one-out"
 
 
@@ -49,6 +50,7 @@ class Settings:
     mnist: Path | None
     strict: bool = False  # rounds of two messages
     worth: str = "anchored"  # or "leave-one-out" on the owner's root rows
+    lying: bool = False  # the first aggregator seals a lie; a second one is there to succeed it
 
     def __post_init__(self) -> None:
         """Refuse what cannot work. Raises ConfigError."""
@@ -118,7 +120,7 @@ class Rehearsed(Conduct):
 
 def make_wallets(workspace: Workspace, settings: Settings) -> dict[str, Signer]:
     """Create everybody's wallet; keys follow from the seed, so that two runs with one seed are equal to the byte."""
-    names = ["owner", "aggregator", "auditor", *(f"trainer-{i}" for i in range(settings.trainers))]
+    names = ["owner", "aggregator", SUCCESSOR, "auditor", *(f"trainer-{i}" for i in range(settings.trainers))]
     return {
         name: workspace.create_wallet(
             name, private_key=hashlib.sha256(f"fl-platform demo wallet {settings.seed} {name}".encode()).digest()
@@ -130,6 +132,8 @@ def make_wallets(workspace: Workspace, settings: Settings) -> dict[str, Signer]:
 def gather(workspace: Workspace, settings: Settings, wallets: dict[str, Signer], watch: Watch) -> Cast:
     """Fund wallets, open the task, let everybody join. The contracts are deployed already."""
     money_needed = {"owner": POT * settings.rounds, "aggregator": BOND}
+    if settings.lying:  # the successor locks a bond, too, and the watcher one with each challenge
+        money_needed |= {SUCCESSOR: BOND, "auditor": BOND}
     for name, signer in wallets.items():
         workspace.fund(signer, tokens=money_needed.get(name, STAKE if name.startswith("trainer") else 0))
     federation = _deal(settings)
@@ -140,6 +144,8 @@ def gather(workspace: Workspace, settings: Settings, wallets: dict[str, Signer],
     for member in cast.members:
         member.trainer.join()
     cast.aggregator.bond()
+    if settings.lying:
+        aggregator_of(workspace, cast, SUCCESSOR, watch).bond()
     return cast
 
 
@@ -153,6 +159,18 @@ def reopen(workspace: Workspace, settings: Settings, earlier: Cast) -> Cast:
         task=earlier.task,
         spec=earlier.spec,
         watch=lambda _: None,
+    )
+
+
+def aggregator_of(workspace: Workspace, cast: Cast, wallet: str, watch: Watch) -> Aggregator:
+    """Return an honest aggregator for a wallet of the cast."""
+    return Aggregator(
+        reader=workspace.reader(cast.task),
+        contracts=workspace.contracts(cast.wallets[wallet]),
+        reveal_key=reveal_key(cast.wallets[wallet]),
+        workdir=workspace.role_folder(wallet),
+        wait_until=workspace.chain.wait_until,
+        watch=watch,
     )
 
 
@@ -218,7 +236,9 @@ def _rules(
         terms,
         owner_task,
         owner=wallets["owner"].address,
-        aggregators=[party(wallets["aggregator"])],
+        aggregators=[
+            party(wallets[name]) for name in (("aggregator", SUCCESSOR) if settings.lying else ("aggregator",))
+        ],
         auditors=[party(wallets["auditor"])],
         reference=party(wallets["owner"]),
     )

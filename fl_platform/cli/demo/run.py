@@ -13,12 +13,20 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fl_platform.cli.demo.federation import POT, Cast, Settings, gather, make_wallets
+from fl_platform.cli.demo.federation import POT, SUCCESSOR, Cast, Settings, aggregator_of, gather, make_wallets
+from fl_platform.cli.demo.lying import (
+    Compensated,
+    Slashed,
+    compensated_of,
+    lying_aggregator,
+    slashed_of,
+    watcher_of,
+)
 from fl_platform.config import Network
 from fl_platform.errors import IntegrityError, StoreMissing
 from fl_platform.learning.train import Evaluation, evaluate
 from fl_platform.protocol.bundle import Standing, claim_leaves
-from fl_platform.roles.aggregator import Progress, SealedRound, Transport
+from fl_platform.roles.aggregator import Aggregator, Progress, SealedRound, Transport
 from fl_platform.roles.explain import MEANINGS
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
@@ -64,6 +72,9 @@ class DemoReport:
     gas: Mapping[str, tuple[int, int]]  # call -> (times, gas in all)
     final_model: str
     claim_root: str
+    bonus_wei: int  # slashed bonds that went to the trainers with the pots
+    slashed: tuple[Slashed, ...]
+    compensated: tuple[Compensated, ...]
     wall_s: float
     cpu_s: float
 
@@ -84,9 +95,21 @@ class DemoReport:
             "gas": {name: {"calls": calls, "gas": gas} for name, (calls, gas) in sorted(self.gas.items())},
             "final_model": self.final_model,
             "claim_root": self.claim_root,
+            "bonus_wei": self.bonus_wei,
+            "slashed": [vars(item) for item in self.slashed],
+            "compensated": [vars(item) for item in self.compensated],
             "wall_s": round(self.wall_s, 3),
             "cpu_s": round(self.cpu_s, 3),
         }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the rounds came to."""
+
+    accuracy: list[Evaluation]
+    last: SealedRound
+    finding: str  # what the watcher found, in words; empty when nobody lied
 
 
 @dataclass(frozen=True)
@@ -143,11 +166,17 @@ def run_demo(
         stage.note("escrowing the bounty, locking stakes")
         cast = gather(workspace, settings, wallets, stage.progress)
         with carrier(cast) as transport:
-            accuracy, last = _train(cast, transport, stage)
+            trained = (
+                _train_under_a_liar(workspace, cast, transport, stage)
+                if settings.lying
+                else _train(cast, cast.aggregator, transport, stage)
+            )
+        accuracy, last = trained.accuracy, trained.last
         stage.note("waiting out the challenge window, paying claims")
         dust = _settle(workspace, cast, last, settings)
         payouts = _payouts(workspace, cast, last)
         gas = {name: (spent.count, spent.total) for name, spent in workspace.chain.gas.by_call().items()}
+        history = workspace.contracts().history(cast.task)
         copy = _damaged_copy(workspace, cast, last)
     stage.note("auditing in a process of its own")
     audit = _audit(cast.task, workdir, network, store)
@@ -166,21 +195,37 @@ def run_demo(
         gas=gas,
         final_model="0x" + last.bundle.after.model.hex(),
         claim_root="0x" + last.bundle.claims.digest.hex(),
+        bonus_wei=history.bonus,
+        slashed=slashed_of(history, why=trained.finding),
+        compensated=compensated_of(history),
         wall_s=time.perf_counter() - wall,
         cpu_s=_cpu_seconds() - cpu,
     )
 
 
-def _train(cast: Cast, transport: Transport, stage: Stage) -> tuple[list[Evaluation], SealedRound]:
+def _train(cast: Cast, aggregator: Aggregator, transport: Transport, stage: Stage) -> Trained:
+    """Run all rounds and measure each new model."""
     accuracy: list[Evaluation] = []
-    sealed: SealedRound | None = None
+    last: SealedRound | None = None
     for _ in range(cast.spec.money.rounds):
-        sealed = cast.aggregator.run(transport, rounds=1)[0]
-        found = evaluate(cast.federation.factory(), sealed.judgement.model, cast.federation.test)
-        accuracy.append(found)
-        stage.accuracy(sealed.bundle.round, found)
-    assert sealed is not None
-    return accuracy, sealed
+        last = aggregator.run(transport, rounds=1)[0]
+        accuracy.append(evaluate(cast.federation.factory(), last.judgement.model, cast.federation.test))
+        stage.accuracy(last.bundle.round, accuracy[-1])
+    assert last is not None
+    return Trained(accuracy, last, "")
+
+
+def _train_under_a_liar(workspace: Workspace, cast: Cast, transport: Transport, stage: Stage) -> Trained:
+    """Let the first aggregator lie in round 0, the watcher have it slashed, and the successor do the work again."""
+    liar = lying_aggregator(workspace, cast, when=0, watch=stage.progress)
+    liar.run(transport, rounds=1)
+    stage.note("a watcher audits the seal")
+    findings = watcher_of(workspace, cast).step(workspace.chain.now())
+    if not any(finding.upheld for finding in findings):
+        raise IntegrityError(f"the lie was not undone: {'; '.join(map(str, findings)) or 'the watcher saw none'}")
+    stage.note("the seal fell; the successor goes on")
+    done = _train(cast, aggregator_of(workspace, cast, SUCCESSOR, stage.progress), transport, stage)
+    return Trained(done.accuracy, done.last, str(findings[0]))
 
 
 def _settle(workspace: Workspace, cast: Cast, last: SealedRound, settings: Settings) -> int:
@@ -200,8 +245,9 @@ def _settle(workspace: Workspace, cast: Cast, last: SealedRound, settings: Setti
     if dust:
         owner.withdraw(cast.task)
     paid = sum(standing.earned for standing in last.bundle.after.standings)
-    if paid + dust != POT * settings.rounds:
-        raise IntegrityError(f"payouts {paid} and dust {dust} do not sum to the bounty {POT * settings.rounds}")
+    due = POT * settings.rounds + owner.history(cast.task).bonus
+    if paid + dust != due:
+        raise IntegrityError(f"payouts {paid} and dust {dust} do not sum to bounty and slashed bonds, {due}")
     return dust
 
 
@@ -215,9 +261,12 @@ def _payouts(workspace: Workspace, cast: Cast, last: SealedRound) -> tuple[Payou
         address = member.trainer.address
         paid = contracts.token_balance(token, address)
         rows.append(Payout("0x" + address.hex(), f"trainer ({member.kind})", paid, _reason(cast, address, standings)))
-    aggregator = cast.wallets["aggregator"].address
-    fee = contracts.token_balance(token, aggregator)
-    rows.append(Payout("0x" + aggregator.hex(), "aggregator", fee, f"{cast.spec.money.fee_bps / 100:g} % of each pot"))
+    for party in cast.spec.aggregators:
+        earned = standings[party.address].earned if party.address in standings else 0
+        reason = (
+            f"{cast.spec.money.fee_bps / 100:g} % of each pot it sealed" if earned else "sealed nothing that stands"
+        )
+        rows.append(Payout("0x" + party.address.hex(), "aggregator", earned, reason))
     return tuple(rows)
 
 
