@@ -17,6 +17,7 @@ from fl_platform.chain import evidence
 from fl_platform.chain.disputes import Disputes, Subject
 from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.chain.history import RoundHistory
+from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import FLError, RetryError, TransactionReverted
 from fl_platform.protocol.bundle import RoundBundle, claim_leaves
@@ -326,3 +327,10 @@ def _differing(trace: Trace, honest: Trace) -> list[tuple[Kind, int]]:
         pairs = zip_longest(trace.leaves[kind], honest.leaves[kind])
         found += [(kind, i) for i, (told, right) in enumerate(pairs) if told != right and told is not None]
     return found
+
+
+def nothing_left(reader: TaskReader, *, now: int) -> bool:
+    """Whether no further seal will come and none can be challenged any more at block time `now`."""
+    history = reader.history()
+    windows = (history.final_at(record.number) for record in history.rounds if record.seal is not None)
+    return history.head.phase not in (Phase.OPEN, Phase.ROSTERED) and all(w is None or now >= w for w in windows)

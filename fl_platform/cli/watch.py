@@ -1,0 +1,81 @@
+"""`fl-platform watch`: audit every seal while it can be challenged, and have lies undone on chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fl_platform.cli.common import (
+    Options,
+    hexed,
+    json_option,
+    signing,
+    task_argument,
+    wait_to_stop,
+    wallet_option,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from fl_platform.roles.watcher import Finding
+
+
+@click.command()
+@task_argument
+@wallet_option
+@click.option("--public", is_flag=True, help="Judge from public values alone; the wallet only sends the challenge.")
+@click.option("--once", is_flag=True, help="Look at what is sealed now, and leave.")
+@click.option("--every", type=click.FloatRange(0.1), default=15.0, show_default=True, help="Seconds between looks.")
+@json_option
+@click.pass_obj
+def watch(
+    options: Options, task: int, wallet: str | None, public: bool, once: bool, every: float, json_file: Path | None
+) -> None:
+    """Watch a task: audit each seal inside its window, have lies undone on chain.
+
+    A challenge that succeeds voids the seal and takes its aggregator's bond, part of which is the watcher's. A lie that
+    no leaf decides is shown, not sent. Runs until the task is over and its last window closed. Exits 4 when a lie was
+    found.
+    """
+    from fl_platform.chain.disputes import Disputes
+    from fl_platform.cli.show import console
+    from fl_platform.roles.keyholder import opener_of
+    from fl_platform.roles.watcher import Watcher, nothing_left
+
+    out = console(json_file)
+    findings: list[Finding] = []
+    with signing(options, wallet) as own:
+        reader = own.workspace.reader(task)
+        reader.history()  # an unknown task is the caller's mistake
+        watcher = Watcher(
+            reader,
+            Disputes(own.contracts, own.signer),
+            opener=None if public else opener_of(reader, own.signer),
+            watch=lambda found: out.print(f"LIE  {found}", style="bold red", markup=False),
+        )
+
+        def look() -> bool:
+            now = own.workspace.chain.now()
+            findings.extend(watcher.step(now))
+            for found in findings:
+                watcher.follow(found)
+            return once or nothing_left(reader, now=now)
+
+        wait_to_stop(look, every_s=every)
+    if not findings:
+        out.print("every seal that can be challenged is what it should be", style="green")
+    write_json(json_file, [_as_json(found) for found in findings])
+    raise click.exceptions.Exit(4 if findings else 0)
+
+
+def _as_json(found: Finding) -> dict[str, object]:
+    return {
+        "round": found.round,
+        "sealer": hexed(found.sealer),
+        "difference": str(found.difference),
+        "question": None if found.question is None else found.question.name,
+        "upheld": found.upheld,
+        "demands": list(found.demands),
+    }
