@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from fl_platform.protocol.bundle import RoundBundle, Standing
 
+
 def pay_itself(bundle: RoundBundle) -> RoundBundle:
     """Move half of everybody's pay to the aggregator's own account."""
     nobody = Standing(bundle.aggregator, 0, 0, 0, 0)

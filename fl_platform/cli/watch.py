@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def watch(
     options: Options, task: int, wallet: str | None, public: bool, once: bool, every: float, json_file: Path | None
 ) -> None:
-    """Watch a task: audit each seal inside its window, have lies undone on chain.
+    """Watch a task: audit each seal inside its window, and have lies undone on chain.
 
     A challenge that succeeds voids the seal and takes its aggregator's bond, part of which is the watcher's. A lie that
     no leaf decides is shown, not sent. Runs until the task is over and its last window closed. Exits 4 when a lie was

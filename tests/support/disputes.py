@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from fl_platform.chain import evidence
@@ -33,7 +33,7 @@ class DisputedWorld(World):
         self.owner, self.guardian = account("owner"), account("guardian")
         self.aggregators = tuple(account(f"aggregator {i}") for i in range(3))
         at = [created_at(deployer, nonce) for nonce in range(11)]
-        create = lambda *a: self.evm.create(deployer, *a)  # noqa: E731
+        create = partial(self.evm.create, deployer)
         self.token = create("FaucetToken")
         self.escrow = create("Escrow", at[2], at[3], at[4], at[10])
         self.registry = create("TaskRegistry", at[1], at[3], self.guardian.address)

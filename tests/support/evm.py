@@ -84,7 +84,8 @@ def _known() -> Abi:
     """Every event and error of every contract, for decoding."""
     names = [
         "Escrow", "FaucetToken", "Reputation", "RoundLedger", "Settlement", "TaskRegistry", "HookToken",
-        "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "SettlementProofs", "Disputes", "MoneyJudge", "EntryJudge",
+        "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "SettlementProofs",
+        "Disputes", "MoneyJudge", "EntryJudge",
         "ScreenJudge", "WorthJudge",
     ]  # fmt: skip
     first, *rest = [artifact(name).abi for name in names]
