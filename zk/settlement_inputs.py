@@ -16,7 +16,7 @@ from fl_platform.errors import DocumentInvalid
 from zk.curve import ORDER
 from zk.keccak import keccak256
 from zk.poseidon import hash_list
-from zk.settlement import AMOUNT_BITS, EMPTY, Round, Rule, Settled, Slot, settle_round
+from zk.settlement import EMPTY, Round, Rule, Settled, Slot, settle_round
 
 SIZES = {4: True, 16: True, 64: False}  # slots -> whether the layout has pairs (multi-Krum, near-duplicates)
 TAG = int.from_bytes(b"FLS1", "big") << 16
@@ -128,8 +128,3 @@ def claims_of(values: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Return (address, wei earned so far) of the occupied slots of a list."""
     claims = values[: len(values) // 2]
     return tuple((claim & (1 << 160) - 1, claim >> 160) for claim in claims if claim)
-
-
-def fits_member_slot(values: Sequence[int]) -> bool:
-    """Tell whether every claim fits the escrow's 80-bit amounts."""
-    return all(wei < 1 << AMOUNT_BITS for _, wei in claims_of(values))

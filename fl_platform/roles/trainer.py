@@ -21,6 +21,7 @@ from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import LocalUpdate, TrainPlan, choose_device, train_locally
 from fl_platform.protocol.bundle import parse_roster
 from fl_platform.protocol.canonical import canonical_json
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.messages import (
     Reveal,
     RevealOrder,
@@ -257,5 +258,5 @@ class Trainer:
         )
 
     def _self_binding(self) -> bytes:
-        """Binding of a trainer without a Flower node of its own (in-process): the digest of its own address."""
-        return self._domain.separator()
+        """Binding of a trainer without a Flower node of its own (in-process): domain and address, signed by nobody."""
+        return keccak256(self._domain.separator() + self.address)

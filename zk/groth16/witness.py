@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import lzma
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,12 +42,6 @@ _COPY = """
 def _module(digest: bytes, code: bytes) -> tuple[Engine, Module]:
     engine = Engine()
     return engine, Module(engine, code)
-
-
-def load_code(path: Path) -> bytes:
-    """Read a .wasm file, or its .xz."""
-    data = path.read_bytes()
-    return lzma.decompress(data) if path.suffix == ".xz" else data
 
 
 def _name_hash(name: str) -> tuple[int, int]:

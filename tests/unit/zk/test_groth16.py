@@ -18,6 +18,7 @@ from zk import mcl
 from zk.curve import GENERATOR, ORDER, Point, multiply
 from zk.groth16 import arithmetic, development, files, keys, points, prover, shipped, verifier, witness
 from zk.settlement_inputs import statement
+from zk.settlement_proof import matches_round
 
 
 def tiny_r1cs() -> bytes:
@@ -150,6 +151,8 @@ def test_a_settlement_from_round_to_verdict() -> None:
     assert proved.public == made.public
     assert verifier.verify(shipped.verifying_key(4), proved.public, proved.proof)
     assert vector(4).claimed.values == made.values
+    assert matches_round(vector(4).claimed, round_of(4))
+    assert not matches_round(replace(vector(4).claimed, commitment=vector(4).claimed.commitment ^ 1), round_of(4))
     lying = signals.copy()
     lying[2, 0] ^= 1  # another value at rho than the circuit's
     forged = prover.prove(keys.proving_key(4), lying)
