@@ -4,9 +4,10 @@
     make brownie ARGS='run deploy_brownie main deployments/sepolia.json --network fl-sepolia'
 
 A node that holds unlocked accounts (anvil, ganache) lends its first one, and gets a faucet token as well. Elsewhere
-FL_PLATFORM_WALLET names a keystore file, and FL_PLATFORM_PASSWORD its password (Brownie asks when it is not set). What
-Brownie compiled must be what this package ships, apart from the metadata that Brownie cannot leave out; what is sent is
-the shipped creation code.
+FL_PLATFORM_WALLET names a keystore file, and FL_PLATFORM_PASSWORD its password (Brownie asks when it is not set).
+Settlement proofs are deployed where their keys are good: development keys on local chains only. What Brownie compiled
+must be what this package ships, apart from the metadata that Brownie cannot leave out; what is sent is the shipped
+creation code.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from brownie.network.account import LocalAccount
 
 from fl_platform.chain import deploy
 from fl_platform.chain.artifacts import Artifact, load
+from fl_platform.chain.proofs import left_out
 from fl_platform.chain.types import ZERO_ADDRESS, Deployed
 from fl_platform.errors import ChainError, ConfigError, IntegrityError
 
@@ -35,19 +37,24 @@ def main(file: str = "") -> None:
     local = len(accounts) > 0
     deployer = accounts[0] if local else _wallet()
     names = (*deploy.CONTRACTS, deploy.TOKEN) if local else deploy.CONTRACTS
-    for contract in names:
+    missing = left_out(web3.eth.chain_id)
+    for contract in (*names, *(() if missing else deploy.PROOFS)):
         _demand_same_code(load(contract))
     deployed = _create_all(deployer, names)
+    if missing is None:
+        deployed |= _create_proofs(deployer)
     deployment = deploy.Deployment(
         network=name,
         chain_id=web3.eth.chain_id,
         genesis=bytes(web3.eth.get_block(0)["hash"]),
         deployer=_address(deployer.address),
         contracts=deployed,
-        digests={contract: load(contract).digest for contract in names},
+        digests={contract: load(contract).digest for contract in deployed},
     )
     deployment.write(path)
-    print(f"{len(names)} contracts on {name} (chain {deployment.chain_id}); written to {path}")
+    if missing is not None:
+        print(f"settlement proofs are left out: {missing}")
+    print(f"{len(deployed)} contracts on {name} (chain {deployment.chain_id}); written to {path}")
 
 
 def _wallet() -> LocalAccount:
@@ -65,17 +72,33 @@ def _create_all(deployer: LocalAccount, names: tuple[str, ...]) -> dict[str, Dep
     wires |= {"disputes_": ZERO_ADDRESS, "guardian": sender, "guardian_": sender}
     done = {}
     for name in names:
-        artifact = load(name)
-        arguments = artifact.abi.encode_constructor(*(wires[wanted] for wanted in artifact.abi.constructor_names))
-        # By a plain transaction: a container's own `deploy` would send Brownie's bytes, not the shipped ones.
-        sent = deployer.transfer(data="0x" + (artifact.bytecode + arguments).hex())
-        sent.wait(1)
-        address = _address(sent.contract_address)
-        code = bytes(web3.eth.get_code(sent.contract_address))
-        if address != planned[name] or artifact.masked(code) != artifact.runtime:
-            raise ChainError(f"{name} is not where or what was planned: something else sends from {deployer.address}")
-        done[name] = Deployed(name, address, bytes.fromhex(sent.txid.removeprefix("0x")), sent.block_number)
+        arguments = [wires[wanted] for wanted in load(name).abi.constructor_names]
+        done[name] = _create(deployer, name, *arguments)
+        if done[name].address != planned[name]:
+            raise ChainError(f"{name} is not where it was planned: something else sends from {deployer.address}")
     return done
+
+
+def _create_proofs(deployer: LocalAccount) -> dict[str, Deployed]:
+    """Create the verifiers of settlement proofs, then the gate that is told where they are."""
+    *verifiers, gate = deploy.PROOFS
+    done = {name: _create(deployer, name) for name in verifiers}
+    return done | {gate: _create(deployer, gate, [done[name].address for name in verifiers])}
+
+
+def _create(deployer: LocalAccount, name: str, *arguments: object) -> Deployed:
+    """Send one creation and hold the code that stands afterwards against the shipped one."""
+    artifact = load(name)
+    encoded = artifact.abi.encode_constructor(*arguments)
+    # By a plain transaction: a container's own `deploy` would send Brownie's bytes, not the shipped ones.
+    sent = deployer.transfer(data="0x" + (artifact.bytecode + encoded).hex())
+    sent.wait(1)
+    code = bytes(web3.eth.get_code(sent.contract_address))
+    if artifact.masked(code) != artifact.runtime:
+        raise ChainError(f"{name} at {sent.contract_address} is not the shipped code: do not send money there")
+    return Deployed(
+        name, _address(sent.contract_address), bytes.fromhex(sent.txid.removeprefix("0x")), sent.block_number
+    )
 
 
 def _demand_same_code(artifact: Artifact) -> None:

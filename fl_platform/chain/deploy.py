@@ -27,6 +27,8 @@ CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation"
 # Disputes and their judges follow, where a deployment has its own.
 DISPUTES = ("MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "Disputes")
 TOKEN = "FaucetToken"
+# The gate of settlement proofs after its verifiers; no other contract knows them (`proofs.add_proofs`).
+PROOFS = ("SettlementVerifier4", "SettlementVerifier16", "SettlementVerifier64", "SettlementProofs")
 # What a constructor's parameters are called, and which contract each wants.
 WIRES = {
     "escrow_": "Escrow",
@@ -49,6 +51,9 @@ GETTERS = {
     "entryJudge": "EntryJudge",
     "screenJudge": "ScreenJudge",
     "worthJudge": "WorthJudge",
+    "small": "SettlementVerifier4",
+    "medium": "SettlementVerifier16",
+    "large": "SettlementVerifier64",
 }
 
 
@@ -151,7 +156,7 @@ def deploy(
     for name in names:
         artifact = load(name)
         arguments = [wires[parameter] for parameter in artifact.abi.constructor_names]
-        receipt = chain.create(artifact, *arguments, signer=signer, step=_step(name, label))
+        receipt = chain.create(artifact, *arguments, signer=signer, step=step_of(name, label))
         if receipt.contract != planned[name]:
             raise ChainError(
                 f"{name} landed at another address than planned: something else sent from "
@@ -198,11 +203,12 @@ def _check_wires(chain: Chain, deployment: Deployment, contract: Contract) -> No
 
 def _base_nonce(chain: Chain, signer: Signer, label: str) -> int:
     """Return the nonce of the first contract: the journal's when a deployment was begun, else the wallet's next."""
-    begun = chain.progress(_step(CONTRACTS[0], label), signer).attempts
+    begun = chain.progress(step_of(CONTRACTS[0], label), signer).attempts
     return begun[0].nonce if begun else chain.backend.nonce(signer.address, pending=True)
 
 
-def _step(name: str, label: str) -> Step:
+def step_of(name: str, label: str) -> Step:
+    """Return the journal's name of one contract's creation."""
     return Step(TASKLESS, TASKLESS, f"deploy {name} {label}".strip())
 
 

@@ -27,8 +27,10 @@ def deploy(
     """Put the contracts on a chain, or take over a deployment file.
 
     Interrupted, it goes on where it stopped. The file WORKDIR/deployments/NETWORK.json holds no secret: hand it to
-    everybody who takes part.
+    everybody who takes part. Settlement proofs are left out, and it says so, where only development keys ship: anybody
+    can forge proofs for those.
     """
+    from fl_platform.chain.proofs import CONTRACT, left_out
     from fl_platform.cli.show import console, working
 
     out = console(json_file)
@@ -41,12 +43,16 @@ def deploy(
             if local:
                 own.workspace.fund(own.signer)
             done = own.workspace.deploy(own.signer, with_token=local if token is None else token)
+    missing = None if CONTRACT in done.contracts else left_out(done.chain_id) or "deploy again to add them"
     _show(out, done)
+    if missing is not None:
+        out.print(f"settlement proofs are left out: {missing}", markup=False)
     write_json(json_file, {
         "network": done.network,
         "chain_id": done.chain_id,
         "deployer": hexed(done.deployer),
         "contracts": {name: {"address": hexed(at.address), "block": at.block} for name, at in done.contracts.items()},
+        "left_out": {} if missing is None else {CONTRACT: missing},
     })  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fl_platform.chain import deploy, wallets
+from fl_platform.chain import deploy, proofs, wallets
 from fl_platform.chain.client import Chain, connect
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.deploy import Deployment
@@ -109,8 +109,10 @@ class Workspace:
         return found
 
     def deploy(self, signer: Signer, *, with_token: bool) -> Deployment:
-        """Deploy all contracts and write the deployment file."""
+        """Deploy all contracts and write the deployment file; settlement proofs only where their keys are good."""
         done = deploy.deploy(self.chain, signer, with_token=with_token, with_disputes=True)
+        if proofs.left_out(self.chain.chain_id) is None:
+            done = proofs.add_proofs(self.chain, signer, done)
         done.write(self.deployment_file)
         return done
 
