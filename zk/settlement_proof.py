@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fl_platform.errors import DocumentInvalid
+from zk import untrusted
 from zk.curve import ORDER
 from zk.groth16 import verifier
 from zk.groth16.shipped import verifying_key
-from zk.groth16.verifier import Proof, parse_proof
+from zk.groth16.verifier import Proof, proof_of
 from zk.settlement import Round
 from zk.settlement_inputs import Context, commitment, rho_of, value_at
 
@@ -32,13 +33,19 @@ class SettlementProof:
 
     @classmethod
     def from_json(cls, text: str) -> SettlementProof:
-        """Read a proof file (untrusted). Raises DocumentInvalid."""
+        """Read a proof (untrusted). Raises DocumentInvalid."""
+        return cls.from_body(untrusted.parse(text, what=f"this is no settlement proof ({FORMAT})"))
+
+    @classmethod
+    def from_body(cls, body: Any) -> SettlementProof:
+        """Read a proof from parsed JSON (untrusted). Raises DocumentInvalid."""
         try:
-            body = json.loads(text)
             if body["format"] != FORMAT:
                 raise ValueError(f"format {body['format']!r}")
-            values = tuple(int(value) for value in body["values"])
-            return cls(int(body["commitment"]), values, parse_proof(json.dumps(body["proof"])))
+            if not isinstance(body["values"], list):
+                raise ValueError("values are no list")
+            values = tuple(untrusted.number(value) for value in body["values"])
+            return cls(untrusted.number(body["commitment"]), values, proof_of(body["proof"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DocumentInvalid(f"this is no settlement proof ({FORMAT}): {error!r}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -60,10 +60,10 @@ def pairs(out: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
 
 
 @contextlib.contextmanager
-def working(text: str) -> Iterator[None]:
-    """Show that something takes a while."""
-    with Console(stderr=True).status(text):
-        yield
+def working(text: str) -> Iterator[Callable[[str], None]]:
+    """Show that something takes a while; yields how to say what it is now."""
+    with Console(stderr=True).status(escape(text)) as status:
+        yield lambda now: status.update(escape(now))
 
 
 class Bar:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from py_ecc.fields import optimized_bn128_FQ as FQ
 from py_ecc.fields import optimized_bn128_FQ2 as FQ2
@@ -20,6 +21,7 @@ from py_ecc.optimized_bn128 import optimized_curve as oc
 from py_ecc.optimized_bn128.optimized_pairing import final_exponentiate, pairing
 
 from fl_platform.errors import DocumentInvalid, PointInvalid
+from zk import untrusted
 from zk.curve import FIELD, ORDER, Point, validate
 
 
@@ -85,8 +87,12 @@ def _decimal(*values: int) -> list[str]:
 
 def parse_proof(text: str) -> Proof:
     """Read snarkjs' form (untrusted). Raises DocumentInvalid."""
+    return proof_of(untrusted.parse(text, what="this is no Groth16 proof"))
+
+
+def proof_of(body: Any) -> Proof:
+    """Read snarkjs' form from parsed JSON (untrusted). Raises DocumentInvalid."""
     try:
-        body = json.loads(text)
         return Proof(_one(body["pi_a"]), _two(body["pi_b"]), _one(body["pi_c"]))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DocumentInvalid(f"this is no Groth16 proof: {error!r}; ask its prover for the proof.json") from error
@@ -107,14 +113,14 @@ def parse_key(text: str) -> VerifyingKey:
 
 
 def _one(value: Sequence[str]) -> Point:
-    x, y, z = (int(v) for v in value)
+    x, y, z = (untrusted.number(v) for v in value)
     if z != 1:
         raise ValueError("infinity, or not affine")
     return Point(x, y)
 
 
 def _two(value: Sequence[Sequence[str]]) -> Point2:
-    x, y, z = ((int(a), int(b)) for a, b in value)
+    x, y, z = ((untrusted.number(a), untrusted.number(b)) for a, b in value)
     if z != (1, 0):
         raise ValueError("infinity, or not affine")
     return Point2(x, y)

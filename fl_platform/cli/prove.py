@@ -1,0 +1,154 @@
+"""`fl-platform prove`: make a sealed round's settlement proof, and hand it to the contract."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fl_platform.cli.common import (
+    Options,
+    address_of,
+    hexed,
+    json_option,
+    pick_wallet,
+    reading,
+    signing,
+    task_argument,
+    wallet_option,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from fl_platform.chain.proofs import Accepted, Proofs
+    from fl_platform.chain.types import TxReceipt
+    from fl_platform.roles.proving import Settlement
+    from fl_platform.roles.workspace import Workspace
+    from zk.proof_file import ProofFile
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What became of one call."""
+
+    found: Settlement
+    earlier: Accepted | None  # the chain had accepted a proof before
+    made: ProofFile | None
+    cpu_s: float
+    receipt: TxReceipt | None
+
+
+@click.command()
+@task_argument
+@click.argument("round_number", metavar="[ROUND]", type=click.IntRange(0), required=False)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the proof goes. Default without --submit: proof-TASK-ROUND.json in this folder.",
+)  # fmt: skip
+@click.option("--submit", is_flag=True, help="Hand the proof to the contract; the wallet pays the gas.")
+@click.option(
+    "--claimant", metavar="ADDRESS", help="Who will hand the proof in: address or wallet here. Default: the wallet."
+)
+@wallet_option
+@json_option
+@click.pass_obj
+def prove(
+    options: Options, task: int, round_number: int | None, out: Path | None, submit: bool, claimant: str | None,
+    wallet: str | None, json_file: Path | None,
+) -> None:  # fmt: skip
+    """Make a sealed round's settlement proof, and hand it to the contract.
+
+    The proof shows that verdicts, weights, scores, payouts and reputations follow by the task's rule from the round's
+    Gram matrix; not that the matrix is that of the updates. ROUND is the newest sealed one when left out. A proof is
+    bound to one claimant: nobody else can hand it in. Needs the extra `fast`. A round that the chain has accepted a
+    proof for is said so, and not proved again unless --out asks for the file.
+    """
+    from fl_platform.cli.show import console
+
+    if submit and claimant is not None:
+        raise click.UsageError("--submit hands the proof in from the wallet: --claimant is for somebody else's")
+    if submit:
+        with signing(options, wallet) as own:
+            done = _prove(own.workspace, task, round_number, own.signer.address, out, own.signer)
+    else:
+        chosen = address_of(options, claimant or pick_wallet(options, wallet))
+        with reading(options) as workspace:
+            done = _prove(workspace, task, round_number, chosen, out, None)
+    file = None
+    if done.made is not None:
+        file = out or (None if submit else Path(f"proof-{task}-{done.found.round}.json"))
+        if file is not None:
+            file.write_bytes(done.made.to_bytes())
+    _show(console(json_file), done, file)
+    write_json(json_file, _as_json(task, done, file))
+
+
+def _prove(
+    workspace: Workspace, task: int, round_number: int | None, claimant: bytes, out: Path | None, signer: Any
+) -> _Done:
+    from fl_platform.chain.proofs import Proofs
+    from fl_platform.cli.show import working
+    from fl_platform.roles import proving
+
+    reader = workspace.reader(task)
+    reader.history()
+    proofs = Proofs(workspace.contracts(signer), signer)
+    proving.demand_prover()
+    number = proving.last_sealed(reader) if round_number is None else round_number
+    found = proving.settlement_of(reader, number)
+    earlier = proving.accepted_proof(proofs, task, found)
+    if earlier is not None and out is None:
+        return _Done(found, earlier, None, 0.0, None)
+    started = time.process_time()
+    with working("proving") as say:
+        made = proving.prove(proofs, task, found, claimant=claimant, watch=say)
+    cpu_s = time.process_time() - started
+    return _Done(found, earlier, made, cpu_s, _submit(proofs, made) if signer and earlier is None else None)
+
+
+def _submit(proofs: Proofs, made: ProofFile) -> TxReceipt | None:
+    from fl_platform.cli.show import working
+
+    with working("handing the proof in"):
+        return proofs.submit(made.context.task, made.context.round, made.claimed)
+
+
+def _show(out: Any, done: _Done, file: Path | None) -> None:
+    from fl_platform.cli.show import pairs
+
+    found = done.found
+    lines = [("round", f"{found.round}, {found.slots} slots"), ("commitment", f"0x{found.commitment:064x}")]
+    scores = "proved" if found.scores_proved else "as the bundle gives them; what follows from them is proved"
+    lines.append(("scores", scores))
+    if done.earlier is not None:
+        lines.append(("on chain", f"accepted before, handed in by {hexed(done.earlier.claimant)}: nothing to do"))
+    if done.made is not None:
+        lines.append(("proved", f"in {done.cpu_s:.1f} CPU-seconds, for {_claimant(done.made)}"))
+    if done.receipt is not None:
+        lines.append(("submitted", f"{hexed(done.receipt.transaction)}, {done.receipt.gas_used:,} gas"))
+    if file is not None:
+        lines.append(("file", str(file)))
+    pairs(out, "", lines)
+
+
+def _claimant(made: ProofFile) -> str:
+    return f"0x{made.context.claimant:040x}"
+
+
+def _as_json(task: int, done: _Done, file: Path | None) -> dict[str, Any]:
+    return {
+        "task": task,
+        "round": done.found.round,
+        "slots": done.found.slots,
+        "commitment": f"0x{done.found.commitment:064x}",
+        "scores_proved": done.found.scores_proved,
+        "accepted_before": None if done.earlier is None else {"claimant": hexed(done.earlier.claimant)},
+        "claimant": None if done.made is None else _claimant(done.made),
+        "cpu_seconds": round(done.cpu_s, 3),
+        "transaction": None if done.receipt is None else hexed(done.receipt.transaction),
+        "gas": None if done.receipt is None else done.receipt.gas_used,
+        "file": None if file is None else str(file),
+    }

@@ -1,0 +1,121 @@
+"""Proving (step 9): the settlement proof of a sealed round, made from chain and store by anybody.
+
+The proof says that the claims on chain follow from the round's Gram matrix by the frozen rule. It is bound to the
+address that will hand it in (`claimant`): nobody else can, and nobody's copy counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from fl_platform.chain.proofs import Accepted, Proofs, list_hash
+from fl_platform.contribution.settlement_round import settlement_round
+from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.roles.reading import TaskReader
+from zk.proof_file import ProofFile, key_of
+from zk.settlement import Round, settle_round
+from zk.settlement_inputs import commitment, payload
+
+FAST = ("mclbn256", "numba", "wasmtime")  # what the extra `fast` brings and a prover needs
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What there is to prove of a round: the circuit's inputs, and what follows from them."""
+
+    round: int
+    made: Round
+    commitment: int
+    values: tuple[int, ...]  # the list: claims, marks, total
+
+    @property
+    def slots(self) -> int:
+        """How many slots the circuit has."""
+        return len(self.made.slots)
+
+    @property
+    def scores_proved(self) -> bool:
+        """Whether scores and replay verdicts are proved, too; else they stand as the bundle gives them."""
+        return not self.made.rule.given
+
+
+def last_sealed(reader: TaskReader) -> int:
+    """Return the newest sealed round. Raises ConfigError when there is none."""
+    sealed = [record.number for record in reader.history().rounds if record.seal is not None]
+    if not sealed:
+        raise ConfigError(f"task {reader.task} has no sealed round yet: there is nothing to prove or verify")
+    return sealed[-1]
+
+
+def settlement_of(reader: TaskReader, round_number: int) -> Settlement:
+    """Return the settlement of a sealed round, held against its seal.
+
+    Raises ConfigError (not sealed), DocumentInvalid (no circuit holds the round; it says why), AuditDifference (bundle
+    or seal do not follow from the Gram matrix) and what reading raises.
+    """
+    rounds = reader.history().rounds
+    seal = rounds[round_number].seal if round_number < len(rounds) else None
+    if seal is None:
+        raise ConfigError(f"task {reader.task}: round {round_number} is not sealed, so there is nothing to prove")
+    bundle = reader.bundle(round_number)
+    if (bundle.claims.digest, bundle.claims.total) != (seal.claim_root, seal.claim_total):
+        raise AuditDifference(
+            f"round {round_number}: the seal's claims are not the bundle's; `fl-platform watch` has the seal undone"
+        )
+    return settled(bundle, reader)
+
+
+def settled(bundle: RoundBundle, reader: TaskReader) -> Settlement:
+    """Return the settlement that a bundle stands for. Raises as `settlement_of`."""
+    pot = reader.round_context(bundle.round, bundle.aggregator).pot
+    made = settlement_round(reader.spec, bundle, pot=reader.spec.money.pot if pot is None else pot)
+    return Settlement(bundle.round, made, commitment(made), payload(made, settle_round(made)))
+
+
+def accepted_proof(proofs: Proofs, task: int, found: Settlement) -> Accepted | None:
+    """Return the proof that the chain has accepted for exactly this settlement; None where there is none.
+
+    Raises AuditDifference when the accepted list is not the one that follows: then the proof system is broken.
+    """
+    for accepted in proofs.accepted(task, found.round):
+        if accepted.commitment != found.commitment:
+            continue  # anybody may prove something about a commitment of its own
+        if accepted.list_hash != list_hash(found.values):
+            raise AuditDifference(
+                f"round {found.round}: the chain accepted another list for this very commitment: keys are forged or "
+                f"the circuit is wrong; trust no settlement proof of this deployment"
+            )
+        return accepted
+    return None
+
+
+def demand_prover() -> None:
+    """Raise ConfigError unless everything that a prover needs is installed."""
+    missing = [name for name in FAST if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"proving needs {', '.join(missing)}: pip install 'fl-platform[fast]'; verifying a proof does not"
+        )
+
+
+def prove(
+    proofs: Proofs, task: int, found: Settlement, *, claimant: bytes, watch: Callable[[str], None] = lambda _: None
+) -> ProofFile:
+    """Prove a settlement for `claimant`; `watch` is told what is being done. Seconds of both cores.
+
+    Raises ConfigError (see `demand_prover`), DocumentInvalid, StoreMissing (the proving key is neither there nor can be
+    rebuilt).
+    """
+    demand_prover()
+    from zk.prove_settlement import prove_settlement  # compiled kernels: not for those who only verify
+
+    watch(f"proving round {found.round} with {found.slots} slots")
+    context = proofs.context(task, found.round, claimant)
+    made = ProofFile(context, prove_settlement(found.made, context), key_of(found.slots))
+    watch("verifying the proof")
+    if not made.holds():
+        raise DocumentInvalid(f"round {found.round}: the proof just made does not hold: report this, do not submit it")
+    return made
