@@ -82,6 +82,11 @@ class Proofs:
             raise ConfigError(f"the deployment on {contracts.deployment.network} has no settlement proofs: {why}")
         self._contract: Contract = contracts.deployment.contract(CONTRACT)
 
+    @property
+    def address(self) -> bytes:
+        """Address of the gate, 20 bytes."""
+        return self._contract.address
+
     def context(self, task: int, round_number: int, claimant: bytes) -> Context:
         """Return what a proof for this round must be bound to, if `claimant` is to hand it in."""
         return Context(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fl_platform.cli.common import Options, json_option, password, reading, task_argument, write_json
+from fl_platform.cli.common import Options, hexed, json_option, password, reading, task_argument, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fl_platform.roles.auditor import AuditReport
+    from fl_platform.roles.exporting import Exported
     from fl_platform.roles.opening import UpdateOpener
     from fl_platform.roles.reading import TaskReader
+    from fl_platform.roles.verifying import Line
 
 
 @click.command()
@@ -26,9 +29,16 @@ if TYPE_CHECKING:
 @click.option(
     "--verify", is_flag=True, help="Embedded chain: replay every signed transaction instead of trusting its snapshot."
 )
+@click.option(
+    "--export", "folder", type=click.Path(path_type=Path, file_okay=False),
+    help="Write rules, bundles, sums and models into this folder: what `verify --bundle` reads offline.",
+)  # fmt: skip
 @json_option
 @click.pass_obj
-def audit(options: Options, task: int, key: str | None, public: bool, verify: bool, json_file: Path | None) -> None:
+def audit(
+    options: Options, task: int, key: str | None, public: bool, verify: bool, folder: Path | None,
+    json_file: Path | None,
+) -> None:  # fmt: skip
     """Recompute a task from chain and store alone.
 
     Every receipt, verdict, Gram entry, weight, sum, model, score, reputation and payout; nothing is shared with the
@@ -37,6 +47,8 @@ def audit(options: Options, task: int, key: str | None, public: bool, verify: bo
     """
     from fl_platform.cli.show import bar, console
     from fl_platform.roles.auditor import Auditor
+    from fl_platform.roles.exporting import export
+    from fl_platform.roles.verifying import gate_of, layer_lines
 
     if key is not None and public:
         raise click.UsageError("--key and --public exclude each other")
@@ -51,9 +63,13 @@ def audit(options: Options, task: int, key: str | None, public: bool, verify: bo
             progress.at(done)
 
         report = Auditor(reader, opener=opener, watch=watch).audit()
-    _show(out, report)
-    write_json(json_file, as_json(report))
-    raise click.exceptions.Exit(report.exit_code)
+        layers = layer_lines(reader, report, gate_of(workspace.contracts()), with_key=opener is not None)
+        written = None if folder is None else export(reader, folder)
+    _show(out, report, layers)
+    if folder is not None and written is not None:
+        _show_files(out, folder, written)
+    write_json(json_file, {**as_json(report), "layers": [vars(line) for line in layers]})
+    raise click.exceptions.Exit(max(report.exit_code, *(4 for line in layers if line.result == "DIFFERENCE"), 0))
 
 
 def _opener(options: Options, reader: TaskReader, key: str) -> UpdateOpener:
@@ -64,21 +80,36 @@ def _opener(options: Options, reader: TaskReader, key: str) -> UpdateOpener:
     return opener_of(reader, signer)
 
 
-def _show(out: Console, report: AuditReport) -> None:
+def _show(out: Console, report: AuditReport, layers: Sequence[Line]) -> None:
     from fl_platform.cli.show import table
+    from fl_platform.roles.verifying import unchecked_lines
 
     rows = [(str(r.round), str(r.updates), str(r.admitted), str(r.checks)) for r in report.rounds]
     headings = ("round", "updates", "in the sum", "values compared")
     table(out, f"audit of task {report.task}", headings, rows, right="|".join(headings))
     out.print(f"{report.claims} paid claims held against their leaves")
-    for item in report.unchecked:
-        out.print(f"not checked: {item}", markup=False)
+    for line in (*layers, *unchecked_lines(report.unchecked)):
+        out.print(str(line), markup=False)
     if report.first_difference is not None:
         out.print(f"DIFFERENCE  {report.first_difference}", style="bold red", markup=False)
     elif report.unchecked:
         out.print("everything that a stranger can check is equal; with --key of an auditor's wallet all is checked")
     else:
         out.print("every value was recomputed and is equal", style="green")
+
+
+def _show_files(out: Console, folder: Path, written: Sequence[Exported]) -> None:
+    """List what was written, and leave the list beside it: a folder without it was not finished."""
+    from fl_platform.cli.show import table
+
+    rows = [(item.name, hexed(item.digest), item.why or (item.sha256 or b"").hex()) for item in written]
+    table(out, f"written to {folder}", ("file", "digest that chain or bundle names", "sha256 of the file"), rows)
+    write_json(folder / "digests.json", {
+        item.name: {
+            "digest": hexed(item.digest), "sha256": None if item.sha256 is None else item.sha256.hex(), "why": item.why
+        }
+        for item in written
+    })  # fmt: skip
 
 
 def as_json(report: AuditReport) -> dict[str, Any]:

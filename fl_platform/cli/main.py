@@ -39,6 +39,7 @@ COMMANDS = {
     "reputation": Lazy("fl_platform.cli.reputation:reputation", "Show and record trainers' reputations."),
     "audit": Lazy("fl_platform.cli.audit:audit", "Recompute a task from chain and store alone."),
     "prove": Lazy("fl_platform.cli.prove:prove", "Make a sealed round's settlement proof, and hand it in."),
+    "verify": Lazy("fl_platform.cli.verify:verify", "Verify a task, a round, a proof or a bundle without any key."),
     "watch": Lazy("fl_platform.cli.watch:watch", "Watch a task: audit each seal, have lies undone on chain."),
     "why": Lazy("fl_platform.cli.why:why", "Explain in words what became of somebody's work and money."),
 }

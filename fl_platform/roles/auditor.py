@@ -61,6 +61,23 @@ class RoundAudit:
     checks: int  # values compared
 
 
+# What each step of a round's audit holds against each other, in the order in which it is done.
+DOCUMENT = "the bundle is the document that the seal names, for this chain, task, round and rules"
+ACCOUNTS = "the accounts before the round are those after the round before"
+ROSTER = "roster and forced receipts are those on chain; every receipt is signed by its trainer for this very round"
+RULE = "verdicts, weights, scores, payouts, reputations follow by the rule from {source}, the new model from the sums"
+SEAL = "model and claims of the seal on chain are the bundle's"
+CLAIMS = "every claim that was paid is what its leaf says"
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A step at which nothing differed."""
+
+    round: int | None  # None: not of one round
+    what: str
+
+
 @dataclass(frozen=True)
 class AuditReport:
     """The result of an audit."""
@@ -70,6 +87,7 @@ class AuditReport:
     claims: int  # claims on chain held against their leaves
     first_difference: Difference | None
     unchecked: tuple[str, ...]  # what this auditor could not check, and why it matters
+    passed: tuple[Passed, ...] = ()  # the steps before the first difference
 
     @property
     def ok(self) -> bool:
@@ -100,16 +118,19 @@ class Auditor:
         self._reader, self._opener, self._watch = reader, opener, watch
         self._round: int | None = None
         self._checks = 0
+        self._passed: list[Passed] = []
 
-    def audit(self, *, first: int = 0) -> AuditReport:
+    def audit(self, *, first: int = 0, last: int | None = None) -> AuditReport:
         """Recompute the task from round `first` on; what was before is taken as the bundle before says.
+
+        With `last`, no further than that round, and no claims.
 
         Raises RetryError (store or chain out of reach) and UnknownTask; else reports.
         """
         audited: list[RoundAudit] = []
         claims, difference = 0, None
         try:
-            sealed = [number for number in self._sealed_rounds() if number >= first]
+            sealed = [n for n in self._sealed_rounds() if n >= first and (last is None or n <= last)]
             state = self._reader.state_before(first) if sealed else self._reader.initial_state()
             for number in sealed:
                 self._round, self._checks = number, 0
@@ -117,7 +138,9 @@ class Auditor:
                 state = self._reader.bundle(number).after
                 self._watch(len(audited), len(sealed))
             self._round = None
-            claims = self._audit_claims(self._sealed_rounds())
+            if last is None:
+                claims = self._audit_claims(self._sealed_rounds())
+                self._pass(CLAIMS)
         except _Found as found:
             difference = found.difference
         except RetryError:
@@ -128,7 +151,8 @@ class Auditor:
         if unchecked and difference is None and self._reader.spec.worth.kind == "leave-one-out":
             unchecked += ("that the leave-one-out scores are those of the updates",)
         unchecked += self._unsealed_pots() if difference is None else ()
-        return AuditReport(self._reader.task, tuple(audited), claims, difference, unchecked)
+        passed = tuple(self._passed)
+        return AuditReport(self._reader.task, tuple(audited), claims, difference, unchecked, passed)
 
     # --- one round ---------------------------------------------------------------------------------------------------
 
@@ -139,11 +163,16 @@ class Auditor:
         record = self._reader.history().rounds[number]
         bundle = self._reader.bundle(number)
         self._check_identity(number, bundle, record)
+        self._pass(DOCUMENT)
         self._expect_state("state before", bundle.before, before)
+        self._pass(ACCOUNTS)
         self._check_entries(number, bundle, record)
+        self._pass(ROSTER)
         judged = self._judge(number, bundle, before)
         self._compare(bundle, judged)
+        self._pass(RULE.format(source="the Gram matrix" if self._opener is None else "the updates"))
         self._check_seal(bundle, record)
+        self._pass(SEAL)
         admitted = sum(verdict.weight > 0 for verdict in bundle.verdicts)
         logger.info("round %d: %d values recomputed", number, self._checks)
         return RoundAudit(number, len(bundle.entries), admitted, self._checks)
@@ -272,6 +301,9 @@ class Auditor:
         return (
             f"that those on the roster of round {head.round} handed in work: it was never sealed, they share its pot",
         )
+
+    def _pass(self, what: str) -> None:
+        self._passed.append(Passed(self._round, what))
 
     # --- comparing ---------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from fl_platform.chain.proofs import Accepted, Proofs, list_hash
+from fl_platform.chain.records import SealRecord
 from fl_platform.contribution.settlement_round import settlement_round
 from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid
 from fl_platform.protocol.bundle import RoundBundle
@@ -50,16 +51,22 @@ def last_sealed(reader: TaskReader) -> int:
     return sealed[-1]
 
 
+def demand_sealed(reader: TaskReader, round_number: int) -> SealRecord:
+    """Return a round's seal. Raises ConfigError when it is not sealed."""
+    rounds = reader.history().rounds
+    seal = rounds[round_number].seal if round_number < len(rounds) else None
+    if seal is None:
+        raise ConfigError(f"task {reader.task}: round {round_number} is not sealed: nothing to prove or verify")
+    return seal
+
+
 def settlement_of(reader: TaskReader, round_number: int) -> Settlement:
     """Return the settlement of a sealed round, held against its seal.
 
     Raises ConfigError (not sealed), DocumentInvalid (no circuit holds the round; it says why), AuditDifference (bundle
     or seal do not follow from the Gram matrix) and what reading raises.
     """
-    rounds = reader.history().rounds
-    seal = rounds[round_number].seal if round_number < len(rounds) else None
-    if seal is None:
-        raise ConfigError(f"task {reader.task}: round {round_number} is not sealed, so there is nothing to prove")
+    seal = demand_sealed(reader, round_number)
     bundle = reader.bundle(round_number)
     if (bundle.claims.digest, bundle.claims.total) != (seal.claim_root, seal.claim_total):
         raise AuditDifference(

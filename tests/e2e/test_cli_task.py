@@ -1,4 +1,4 @@
-"""One whole paid task by command line only: deploy, wallets, open, join, train, seal, claim, withdraw, audit, leave.
+"""One whole paid task by command line only: deploy, open, join, train, seal, prove, verify, claim, audit, leave.
 
 On anvil and ganache every trainer, the owner's reference and the aggregator is a process of its own; on the embedded
 chain, which one process holds at a time, the trainers run in the aggregator's.
@@ -92,12 +92,38 @@ def look_back(cli: Cli) -> None:
     assert left["returned_wei"] == STAKE
 
 
+def prove_and_verify(cli: Cli) -> None:
+    """The last round's settlement is proved, handed in, and verified by whoever wants: from chain, file and bundle."""
+    proof, folder = str(cli.folder / "proof.json"), cli.folder / "exported"
+    done = cli.report("prove", "1", "--submit", "--wallet", "trainer-0", "--out", proof)
+    assert (done["round"], done["slots"], done["scores_proved"], done["accepted_before"]) == (1, 16, True, None)
+    assert 250_000 < done["gas"] < 330_000
+    again = cli.report("prove", "1", "1", "--submit", "--wallet", "trainer-1")
+    assert (again["accepted_before"]["claimant"], again["transaction"]) == (done["claimant"], None)
+    for words in (("verify", "1"), ("verify", "1", "1"), ("verify", "1", "--proof", proof)):
+        lines = cli.report(*words, code=3)["lines"]
+        said = {line["result"] for line in lines if line["layer"] == "S" and line["round"] == 1}
+        assert "DIFFERENCE" not in said
+        accepted = f"accepted on chain by {done['claimant']}, its claims are the sealed ones"
+        assert any(accepted in line["why"] for line in lines)
+    assert "DIFFERENCE" in cli("verify", "1", "0", "--proof", proof, code=4).stdout
+    layers = cli.report("audit", "1", "--export", str(folder), code=3)["layers"]
+    assert [line["layer"] for line in layers] == ["M", "S"]
+    files = ["--bundle", str(folder / "round-1.bundle.json"), "--spec", str(folder / "spec.json")]
+    more = ["--sums", str(folder / "round-1.sums"), "--models", str(folder)]
+    told = cli("verify", *files, *more, "--proof", proof, code=3).stdout
+    assert "M  equal: round 1: verdicts, weights, scores" in told
+    assert "S  equal: round 1: the list of claims" in told
+    assert "DIFFERENCE" in cli("verify", *files, "--sums", str(folder / "round-0.sums"), code=4).stdout
+
+
 def whole_task(cli: Cli, train: Train) -> None:
     """The story."""
     prepare(cli)
     done = train(cli)
     assert done["state"] == "done"
     assert [set(item["verdicts"].values()) for item in done["sealed"]] == [{"admitted", "reference"}] * ROUNDS
+    prove_and_verify(cli)
     settle(cli)
     look_back(cli)
 

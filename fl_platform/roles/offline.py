@@ -1,0 +1,231 @@
+"""Verifying one round from files alone: rules, bundle and, if given, sums and models. No chain, no store, no key.
+
+What the bundle says of itself (chain, stakes, money allotted, the accounts before) is taken as claimed, and each such
+thing is a line that says what the chain must show. Files are untrusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+
+import numpy as np
+
+from fl_platform.aggregation.admit import RoundContext, is_reference
+from fl_platform.contribution.judge import DIRECTIONS, Judgement
+from fl_platform.contribution.rejudge import rejudge_public
+from fl_platform.contribution.settlement_round import settlement_round
+from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, FLError
+from fl_platform.protocol.bundle import RoundBundle, TaskState
+from fl_platform.protocol.receipt import Domain, check_signature
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.roles.auditor import WITHOUT_KEY
+from fl_platform.roles.proving import Settlement
+from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
+from fl_platform.roles.verifying import Expected, Line, Result, proof_lines, unchecked_lines
+from fl_platform.store.unixfs import cid_of
+from fl_platform.updates import decode_model
+from fl_platform.updates.tensors import Tensors
+from zk.proof_file import ProofFile
+from zk.settlement import settle_round
+from zk.settlement_inputs import commitment, payload
+
+
+@dataclass(frozen=True)
+class Files:
+    """What lies there, unverified."""
+
+    spec: bytes
+    bundle: bytes
+    sums: bytes | None = field(default=None, repr=False)
+    models: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)  # by the digest of each one's bytes
+
+
+class Offline:
+    """One round, verified from files. Raises DocumentInvalid when rules or bundle are none."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self.spec = TaskSpec.from_bytes(files.spec)
+        self.bundle = RoundBundle.from_bytes(files.bundle)
+        self.domain = Domain(self.bundle.chain_id, self.bundle.ledger)
+
+    @property
+    def pot(self) -> int:
+        """What the round shared out, wei, as its accounts say."""
+        return _allotted(self.bundle.after) - _allotted(self.bundle.before)
+
+    def expected(self) -> Expected:
+        """Return what a proof of this round must be about. Raises DocumentInvalid, AuditDifference."""
+        made = settlement_round(self.spec, self.bundle, pot=self.pot)
+        found = Settlement(self.bundle.round, made, commitment(made), payload(made, settle_round(made)))
+        return Expected(self.bundle.chain_id, None, self.bundle.task, found)
+
+    def lines(self) -> tuple[Line, ...]:
+        """Verify what can be; the first difference of the rule is the last that is looked at there."""
+        return (*self._documents(), *self._rule(), *self._from_chain(), *unchecked_lines(self._needs_key()))
+
+    def proof_lines(self, file: ProofFile) -> tuple[Line, ...]:
+        """Verify a proof file against this round. Raises DocumentInvalid, PointInvalid for a file that is none."""
+        try:
+            expected = self.expected()
+        except (DocumentInvalid, AuditDifference) as error:
+            why = self._line("S", "what the proof should be about", Result.DIFFERS, str(error))
+            return (*proof_lines(file, None), why)
+        return proof_lines(file, expected)
+
+    # --- lines -------------------------------------------------------------------------------------------------------
+
+    def _documents(self) -> Iterator[Line]:
+        yield self._same("M", "the bundle names these rules", self.bundle.spec, self.spec.digest)
+        try:
+            for entry in self.bundle.entries:
+                check_signature(entry.signed, self.domain)
+            yield self._line("M", "every receipt is signed by its trainer, for this chain and ledger", Result.EQUAL)
+        except FLError as error:
+            yield self._line("M", "a receipt's signature", Result.DIFFERS, str(error))
+        if self._files.sums is not None:
+            digest = cid_of(self._files.sums).digest
+            yield self._same("M", "the bundle names these sums", self.bundle.aggregate, digest)
+
+    def _rule(self) -> Iterator[Line]:
+        """Recompute by the rule: all of it with sums and models, else what a settlement proof would show."""
+        missing = self._missing()
+        if missing:
+            yield from self._settled()
+            why = f"the trained model rests on it; needs {missing}"
+            yield self._line("M", "that the new model follows from the sums", Result.UNCHECKED, why)
+            return
+        what = "verdicts, weights, scores, payouts, reputations follow by the rule, the new model from the sums"
+        try:
+            found = next(_unlike(*self._recorded_and_recomputed(), "the round"), None)
+        except FLError as error:
+            found = str(error)
+        yield self._line("M", what, Result.EQUAL if found is None else Result.DIFFERS, found or "")
+
+    def _settled(self) -> Iterator[Line]:
+        what = "weights, scores, payouts and reputations follow from the Gram matrix by the rule"
+        try:
+            found = self.expected().settlement
+        except DocumentInvalid as error:
+            yield self._line(
+                "M", what, Result.UNCHECKED, f"no circuit holds this round ({error}); give sums and models"
+            )
+        except AuditDifference as error:
+            yield self._line("M", what, Result.DIFFERS, str(error))
+        else:
+            yield self._line("M", what, Result.EQUAL)
+            if not found.scores_proved:
+                why = "pay rests on it; needs --sums and --models"
+                yield self._line("M", "that the scores follow from the Gram matrix", Result.UNCHECKED, why)
+
+    def _from_chain(self) -> Iterator[Line]:
+        bundle, roster = self.bundle, self.bundle.roster
+        digest, claims = cid_of(self._files.bundle).digest, bundle.claims
+        yield self._line(
+            "M", "that this bundle is the sealed one", Result.UNCHECKED,
+            f"anybody can write one; on chain {bundle.chain_id}, the seal of task {bundle.task} round {bundle.round} "
+            f"must name bundle 0x{digest.hex()}, model 0x{bundle.after.model.hex()}, claims 0x{claims.digest.hex()} of "
+            f"{claims.total} wei",
+        )  # fmt: skip
+        count = sum(not entry.forced for entry in bundle.entries)
+        yield self._line(
+            "M", "that nobody was left out or invented", Result.UNCHECKED,
+            f"pay is shared among those listed; the roster on chain must be {count} entries with root "
+            f"0x{roster.digest.hex()} and stake {roster.total} wei, the forced list {len(bundle.entries) - count} more",
+        )  # fmt: skip
+        usual = "" if self.pot == self.spec.money.pot else f" (the rules' pot is {self.spec.money.pot})"
+        yield self._line(
+            "M", f"that the chain allotted {self.pot} wei to the round", Result.UNCHECKED,
+            f"payouts are shares of it{usual}",
+        )  # fmt: skip
+        if bundle.round:
+            yield self._line(
+                "M", "that the accounts before the round are right", Result.UNCHECKED,
+                f"earnings add up from them; verify the bundle of round {bundle.round - 1}, too",
+            )  # fmt: skip
+
+    # --- helpers -----------------------------------------------------------------------------------------------------
+
+    def _needs_key(self) -> tuple[str, ...]:
+        return WITHOUT_KEY
+
+    def _recorded_and_recomputed(self) -> tuple[object, object]:
+        bundle, judged = self.bundle, self._judged()
+        recorded = (bundle.verdicts, bundle.rows, bundle.gram, bundle.divisor, bundle.aggregate, bundle.after)
+        recomputed = (
+            judged.verdicts, judged.gram.names, judged.gram.triangle, judged.divisor,
+            cid_of(judged.aggregate_bytes).digest, judged.after,
+        )  # fmt: skip
+        return dict(zip(_PARTS, recorded, strict=True)), dict(zip(_PARTS, recomputed, strict=True))
+
+    def _judged(self) -> Judgement:
+        bundle, spec = self.bundle, self.spec
+        assert self._files.sums is not None
+        if len(self._files.sums) != 8 * spec.model.size:
+            raise DocumentInvalid(
+                f"the sums have {len(self._files.sums)} bytes, the model's have {8 * spec.model.size}"
+            )
+        stakes = {e.receipt.trainer: e.stake for e in bundle.entries if not is_reference(e, spec)}
+        context = RoundContext(
+            self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model, stakes, self.pot
+        )
+        return rejudge_public(
+            spec, context, bundle.before, bundle, sums=np.frombuffer(self._files.sums, dtype="<i8"), models=self._model,
+            validation=readable_slice(spec, parse_slice(bundle.validation)), utility=utility_of(spec),
+        )  # fmt: skip
+
+    def _model(self, digest: bytes) -> Tensors:
+        return decode_model(self._files.models[digest], self.spec.model)
+
+    def _missing(self) -> str:
+        before = self.bundle.before
+        older = before.previous_models[:DIRECTIONS] if self.spec.worth.kind == "anchored" else ()
+        lacking = [digest.hex()[:16] for digest in (before.model, *older) if digest not in self._files.models]
+        wanted = ["--sums"] if self._files.sums is None else []
+        wanted += [f"--models with {', '.join(lacking)}"] if lacking else []
+        return " and ".join(wanted)
+
+    def _same(self, layer: str, what: str, recorded: bytes, found: bytes) -> Line:
+        if recorded == found:
+            return self._line(layer, what, Result.EQUAL)
+        return self._line(layer, what, Result.DIFFERS, f"it names 0x{recorded.hex()}, the file is 0x{found.hex()}")
+
+    def _line(self, layer: str, what: str, result: Result, why: str = "") -> Line:
+        return Line(layer, self.bundle.round, what, result, why)
+
+
+_PARTS = ("verdicts", "Gram rows", "Gram entries", "divisor", "sums", "state after")
+
+
+def _allotted(state: TaskState) -> int:
+    return sum(standing.earned for standing in state.standings) + state.dust
+
+
+def _unlike(recorded: object, recomputed: object, where: str) -> Iterator[str]:
+    """Yield where two values differ, field by field, with both."""
+    if recorded == recomputed:
+        return
+    parts: list[tuple[str, object, object]] = []
+    if isinstance(recorded, dict) and isinstance(recomputed, dict):
+        parts = [(name, recorded[name], recomputed[name]) for name in recorded]
+    elif isinstance(recorded, tuple) and isinstance(recomputed, tuple) and len(recorded) == len(recomputed):
+        parts = [(f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(recorded, recomputed, strict=True))]
+    elif is_dataclass(recorded) and is_dataclass(recomputed) and type(recorded) is type(recomputed):
+        names = [item.name for item in fields(recorded)]
+        parts = [(f"{name} of {where}", getattr(recorded, name), getattr(recomputed, name)) for name in names]
+    if not parts:
+        yield f"{where}: recorded {_text(recorded)}, recomputed {_text(recomputed)}"
+    for name, left, right in parts:
+        yield from _unlike(left, right, name)
+
+
+def _text(value: object) -> str:
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)[:200]
+
+
+def models_by_digest(files: Mapping[str, bytes]) -> dict[bytes, bytes]:
+    """Return model files by the digest that bundles name them by. Raises ConfigError when there is none."""
+    if not files:
+        raise ConfigError("no model-*.bin in that folder; `fl-platform audit TASK --export DIR` writes them")
+    return {cid_of(data).digest: data for data in files.values()}

@@ -1,0 +1,37 @@
+"""A chain on which a round was sealed with another bundle: what a lying aggregator leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from fl_platform.chain.history import TaskHistory
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.workspace import Workspace
+
+
+class DoctoredReader(TaskReader):
+    """Reads a task whose round `bundle.round` (or `number`) carries a seal of this bundle, with changes of the seal."""
+
+    def __init__(
+        self, workspace: Workspace, task: int, bundle: RoundBundle, *, number: int | None = None, **seal: Any
+    ) -> None:
+        super().__init__(workspace.contracts(), workspace.store, task)
+        place = bundle.round if number is None else number
+        rounds = list(super().history().rounds)
+        honest = rounds[place].seal
+        assert honest is not None
+        told = {
+            "bundle": workspace.store.put(bundle.to_bytes()).digest,
+            "model": bundle.after.model,
+            "claim_root": bundle.claims.digest,
+            "claim_total": bundle.claims.total,
+            "claim_count": len(bundle.after.standings),
+        }
+        rounds[place] = replace(rounds[place], seal=replace(honest, **(told | seal)))
+        self._doctored = replace(super().history(), rounds=tuple(rounds))
+
+    def history(self) -> TaskHistory:
+        """The chain with the doctored seal."""
+        return self._doctored

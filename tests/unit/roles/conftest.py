@@ -1,0 +1,48 @@
+"""A whole honest task of two rounds, played once for all tests that only read it (or prove one of its rounds)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from fl_platform.chain.proofs import Proofs
+from fl_platform.cli.demo.federation import Cast
+from fl_platform.roles import proving
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.workspace import Workspace
+from tests.support.rehearsal import rehearsal
+from zk.proof_file import ProofFile
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A task whose round 1 has a settlement proof on chain, made and handed in by the owner; round 0 has none."""
+
+    workspace: Workspace
+    cast: Cast
+    proof: ProofFile
+
+    def reader(self) -> TaskReader:
+        """A reader of its own."""
+        return self.workspace.reader(self.cast.task)
+
+    def proofs(self, name: str | None = None) -> Proofs:
+        """The gate, for a wallet by name."""
+        signer = None if name is None else self.cast.wallets[name]
+        return Proofs(self.workspace.contracts(signer), signer)
+
+
+@pytest.fixture(scope="session")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settled]:
+    """The task."""
+    with rehearsal(tmp_path_factory.mktemp("settled")) as (workspace, cast):
+        cast.aggregator.run(LocalTransport(cast.everybody))
+        owner = cast.wallets["owner"]
+        proofs = Proofs(workspace.contracts(owner), owner)
+        found = proving.settlement_of(workspace.reader(cast.task), 1)
+        proof = proving.prove(proofs, cast.task, found, claimant=owner.address)
+        proofs.submit(cast.task, 1, proof.claimed)
+        yield Settled(workspace, cast, proof)
