@@ -46,4 +46,40 @@ library Documents {
             }
         }
     }
+
+    /// @notice Revert unless a list of the specification (aggregators or auditors) names this party with this wrap key:
+    /// {"address":"0x..","wrap_key":"0x.."}, the opening quote of "address" at `place`.
+    function requireParty(bytes memory document, uint256 place, address party, uint256 x, uint256 y) internal pure {
+        bytes memory text = abi.encodePacked(
+            'address":"0x', _hex20(party), '","wrap_key":"0x', _hex32(bytes32(x)), _hex32(bytes32(y)), '"}'
+        );
+        // an element of a list follows [ or a comma; the one party outside a list, the reference, follows a colon
+        bool listed = place > 1 && place < document.length
+            && (document[place - 2] == "[" || document[place - 2] == ",");
+        if (!listed || !follows(document, place, text)) revert Documents_KeyNotThere(place);
+    }
+
+    function _hex20(address value) private pure returns (bytes memory) {
+        uint256 word = uint256(uint160(value));
+        return abi.encodePacked(_digits(word >> 32), bytes8(_digits(word & type(uint32).max) << 192));
+    }
+
+    function _hex32(bytes32 value) private pure returns (bytes memory) {
+        return abi.encodePacked(_digits(uint256(value) >> 128), _digits(uint256(value) & type(uint128).max));
+    }
+
+    /// @dev The 32 lower-case hex digits of a number below 2^128: its nibbles are spread to one a byte, halving by halving.
+    function _digits(uint256 x) private pure returns (bytes32) {
+        unchecked {
+            x = (x | (x << 64)) & 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff;
+            x = (x | (x << 32)) & 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff;
+            x = (x | (x << 16)) & 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
+            x = (x | (x << 8)) & 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff;
+            x = (x | (x << 4)) & 0x0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f;
+            // a digit above nine gets 39 more: from "9" + 1 to "a"
+            uint256 letters = ((x + 0x0606060606060606060606060606060606060606060606060606060606060606) >> 4)
+                & 0x0101010101010101010101010101010101010101010101010101010101010101;
+            return bytes32(x + 0x3030303030303030303030303030303030303030303030303030303030303030 + letters * 39);
+        }
+    }
 }

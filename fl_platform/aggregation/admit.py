@@ -23,6 +23,7 @@ from fl_platform.errors import (
     UpdateLengthMismatch,
 )
 from fl_platform.protocol.bundle import Entry
+from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import Domain, check_signature
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates import decode_update, update_length
@@ -131,11 +132,11 @@ def admit_entry(
 ) -> Integers:
     """Check one entry wholly and return its integers. `opened` is called only when the receipt holds.
 
-    Raises the errors of `check_receipt` and `check_update`, EnvelopeInvalid when no key was revealed, and what `opened`
-    raises.
+    Raises the errors of `check_receipt` and `check_update`, EnvelopeInvalid when no key was revealed (keys that the
+    trainer did not sign are none), and what `opened` raises.
     """
     check_receipt(entry, spec=spec, context=context, seen=seen)
-    if not entry.keys:
+    if not has_package(entry, context.domain):
         raise EnvelopeInvalid(f"0x{entry.receipt.trainer.hex()} never revealed a key to its update")
     return check_update(opened(), spec=spec)
 

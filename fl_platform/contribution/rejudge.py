@@ -39,6 +39,7 @@ from fl_platform.errors import (
     UpdateRangeExceeded,
 )
 from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
+from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates.tensors import Integers
 
@@ -115,7 +116,7 @@ def _claimed_admission(spec: TaskSpec, context: RoundContext, bundle: RoundBundl
 def _receipt_refusal(entry: Entry, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]) -> Refusal | None:
     try:
         check_receipt(entry, spec=spec, context=context, seen=seen)
-        if not entry.keys:
+        if not has_package(entry, context.domain):
             raise EnvelopeInvalid(f"0x{entry.receipt.trainer.hex()} never revealed a key to its update")
     except RejectedInput as error:
         return Refusal(type(error).__name__, str(error))

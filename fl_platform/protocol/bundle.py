@@ -37,6 +37,7 @@ class Entry:
     signature: bytes  # 65 bytes
     stake: int  # wei at roster time; 0 for the owner's reference
     keys: tuple[WrappedKey, ...]  # empty: never revealed
+    keys_signature: bytes  # 65 bytes over receipt and keys (protocol/keypackage.py); empty without keys
     forced: bool  # came by `forceInclude`, not by the roster
 
     @property
@@ -184,7 +185,7 @@ def parse_roster(data: bytes) -> tuple[Entry, ...]:
 
 def roster_bytes(entries: tuple[Entry, ...]) -> bytes:
     """Return the canonical roster document: entries without their keys."""
-    return canonical_json(to_json(tuple(replace(e, keys=()) for e in entries)))
+    return canonical_json(to_json(tuple(replace(e, keys=(), keys_signature=b"") for e in entries)))
 
 
 def sha256(data: bytes) -> bytes:

@@ -36,6 +36,7 @@ class Submission:
     receipt: Receipt
     signature: bytes  # 65 bytes
     keys: tuple[WrappedKey, ...]
+    keys_signature: bytes  # 65 bytes over receipt and keys; empty without keys
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Reveal:
     round: int
     trainer: bytes  # 20 bytes
     keys: tuple[WrappedKey, ...]
+    keys_signature: bytes  # 65 bytes over receipt and keys
 
 
 Message = RoundOrder | Submission | RevealOrder | Reveal

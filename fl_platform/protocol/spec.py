@@ -215,6 +215,7 @@ def check_spec(spec: TaskSpec) -> None:
             ),
             "a party has no address of 20 bytes and key of 64",
         ),
+        (_one_key_each(spec), "a party is listed with two wrap keys: one box would be taken for another"),
         *(
             (low <= value <= high, f"{name} {value} must be {low} to {high}")
             for name, value, low, high in _bounded(spec)
@@ -224,6 +225,11 @@ def check_spec(spec: TaskSpec) -> None:
         if not holds:
             raise DocumentInvalid(f"task spec: {message}")
     check_scale(spec.codec.initial_scale, what="task spec: scale")
+
+
+def _one_key_each(spec: TaskSpec) -> bool:
+    keys = {(party.address, party.wrap_key) for party in (*spec.aggregators, *spec.auditors)}
+    return len(keys) == len({address for address, _ in keys})
 
 
 def _bounded(spec: TaskSpec) -> tuple[tuple[str, int, int, int], ...]:

@@ -26,13 +26,15 @@ from fl_platform.errors import (
     RejectedInput,
     TaskClosed,
 )
-from fl_platform.protocol.bundle import Entry, RoundBundle, WrappedKey, roster_bytes
+from fl_platform.protocol.bundle import Entry, RoundBundle, roster_bytes
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.keypackage import check_package, has_package
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, Submission, decode_message
 from fl_platform.protocol.receipt import Receipt, check_signature
 from fl_platform.protocol.spec import from_json, to_json
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener, demand_key
+from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, with_package
 from fl_platform.roles.reading import TaskReader, roster_root
 from fl_platform.roles.tracing import trace_root
 from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
@@ -216,10 +218,15 @@ class Aggregator:
             raise ReceiptReplayed(f"0x{receipt.trainer.hex()}: receipt of task {receipt.task} round {receipt.round}")
         if receipt.parent != order.parent:
             raise ReceiptParentMismatch(f"0x{receipt.trainer.hex()}: receipt for model 0x{receipt.parent.hex()}")
-        entry = Entry(receipt, submission.signature, self._stake(receipt.trainer), submission.keys, forced=False)
+        entry = Entry(
+            receipt, submission.signature, self._stake(receipt.trainer), submission.keys, submission.keys_signature,
+            forced=False,
+        )  # fmt: skip
         if entry.stake == 0 and not is_reference(entry, self._reader.spec):
             raise ReceiptForeign(f"0x{receipt.trainer.hex()} is not a member of task {order.task}")
         check_signature(entry.signed, self._reader.domain)
+        if entry.keys:
+            check_package(receipt, entry.keys, entry.keys_signature, self._reader.domain)
         return entry
 
     def _stake(self, trainer: bytes) -> int:
@@ -243,25 +250,23 @@ class Aggregator:
         if all(entry.keys for entry in entries):
             return entries
         keys = self._revealed_keys(round_number, entries, [entry.receipt for entry in entries], transport)
-        revealed = tuple(replace(e, keys=keys.get(e.receipt.trainer, e.keys)) for e in entries)
+        revealed = tuple(keys.fill(entry) for entry in entries)
         self._save_entries(round_number, revealed)
         return revealed
 
     def _revealed_keys(
         self, round_number: int, rostered: tuple[Entry, ...], wanted: Sequence[Receipt], transport: Transport
-    ) -> dict[bytes, tuple[WrappedKey, ...]]:
-        """Ask for the keys of a strict round's receipts; return those that open them, by trainer."""
+    ) -> KeyPackages:
+        """Ask for the keys of a strict round's receipts; return what their trainers signed."""
         digest = self._reader.store.put(roster_bytes(rostered)).digest
         receipts = {receipt.trainer: receipt for receipt in wanted}
-        keys: dict[bytes, tuple[WrappedKey, ...]] = {}
+        keys = KeyPackages(self._opener, self._reader.domain)
         for answer in transport.reveal(RevealOrder(self._reader.task, round_number, digest)):
             try:
                 reveal = decode_message(answer, expected=Reveal)
                 assert isinstance(reveal, Reveal)
-                # A reveal is not signed: only one that opens what its trainer committed may count, whoever came first.
                 if reveal.trainer in receipts and (reveal.task, reveal.round) == (self._reader.task, round_number):
-                    self._opener.unwrap(receipts[reveal.trainer], reveal.keys)
-                    keys.setdefault(reveal.trainer, reveal.keys)
+                    keys.add(receipts[reveal.trainer], reveal.keys, reveal.keys_signature)
             except RejectedInput as error:
                 logger.warning("round %d: refused a reveal: %s", round_number, error)
         return keys
@@ -279,22 +284,20 @@ class Aggregator:
             keys = self._resent_keys(receipts, transport)
         stakes = history.members_at_roster(round_number)
         return tuple(
-            Entry(item.receipt, item.signature, self._stake_among(stakes, who), keys.get(who, ()), True)
+            Entry(item.receipt, item.signature, self._stake_among(stakes, who), *keys.of(who), forced=True)
             for item, who in ((item, item.receipt.trainer) for item in forced)
         )
 
-    def _resent_keys(self, wanted: Sequence[Receipt], transport: Transport) -> dict[bytes, tuple[WrappedKey, ...]]:
-        """Ask all trainers of a standard round again: each hands out what it has signed before. Keys by trainer."""
+    def _resent_keys(self, wanted: Sequence[Receipt], transport: Transport) -> KeyPackages:
+        """Ask all trainers of a standard round again: each hands out what it has signed before."""
         receipts = {receipt.trainer: receipt for receipt in wanted}
-        keys: dict[bytes, tuple[WrappedKey, ...]] = {}
+        keys = KeyPackages(self._opener, self._reader.domain)
         for answer in transport.exchange(self.order()):
             try:
                 sent = decode_message(answer, expected=Submission)
                 assert isinstance(sent, Submission)
                 if receipts.get(sent.receipt.trainer) == sent.receipt:
-                    # The receipt is public by now: whoever repeats it with other keys must not come first.
-                    self._opener.unwrap(sent.receipt, sent.keys)
-                    keys.setdefault(sent.receipt.trainer, sent.keys)
+                    keys.add(sent.receipt, sent.keys, sent.keys_signature)
             except RejectedInput as error:
                 logger.warning("refused an answer about a forced receipt: %s", error)
         return keys
@@ -355,9 +358,7 @@ class Aggregator:
         return entries
 
     def _predecessors_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
-        """Ask the trainers for what they handed in. Who was on the roster, a seal that fell tells where there is one;
-        of its keys only those that open count, for who lost a dispute may have garbled them.
-        """
+        """Ask the trainers for what they handed in. Who was on the roster, a seal that fell tells if there is one."""
         history = self._reader.history()
         record, stakes = history.rounds[round_number], history.members_at_roster(round_number)
         forced = {item.receipt.trainer for item in record.forced}
@@ -372,14 +373,10 @@ class Aggregator:
         return tuple(entries)
 
     def _resent(self, old: Entry, answer: Entry | None) -> Entry:
-        """An entry of a seal that fell, with keys that open it: those sent again, else those that were there."""
+        """An entry of a seal that fell, with keys that its trainer signed: those sent again, else those there."""
         if answer is not None and answer.receipt == old.receipt and answer.keys:
-            return replace(old, keys=answer.keys)
-        try:
-            self._opener.unwrap(old.receipt, old.keys)
-        except RejectedInput:
-            return replace(old, keys=())
-        return old
+            return with_package(old, (answer.keys, answer.keys_signature))
+        return old if has_package(old, self._reader.domain) else with_package(old, NO_PACKAGE)
 
     def _path(self, round_number: int, name: str) -> Path:
         return self._workdir / f"task-{self._reader.task}" / f"round-{round_number}.{name}.json"

@@ -81,6 +81,14 @@ class UpdateOpener:
             expected_key_hash=receipt.key_hash,
         )
 
+    def opens(self, receipt: Receipt, keys: Sequence[WrappedKey]) -> bool:
+        """Say whether this recipient finds the committed key in the boxes."""
+        try:
+            self.unwrap(receipt, keys)
+        except EnvelopeInvalid:
+            return False
+        return True
+
     def open(self, entry: Entry) -> bytes:
         """Return the plaintext of an entry's update.
 

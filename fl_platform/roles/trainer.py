@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from fl_platform.learning.train import LocalUpdate, TrainPlan, choose_device, tr
 from fl_platform.protocol.bundle import parse_roster
 from fl_platform.protocol.canonical import canonical_json
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import (
     Reveal,
     RevealOrder,
@@ -151,7 +152,7 @@ class Trainer:
                 f"task {order.task} round {order.round}: the roster on chain leaves 0x{self.address.hex()} out; "
                 "force the receipt in with `fl-platform trainer force` before the window closes"
             )
-        return Reveal(order.task, order.round, self.address, submission.keys)
+        return Reveal(order.task, order.round, self.address, submission.keys, submission.keys_signature)
 
     def force_include(self, round_number: int) -> None:
         """Put this trainer's receipt on chain itself, because the roster left it out (costs its gas)."""
@@ -213,7 +214,8 @@ class Trainer:
         )
         signed = self._signer.sign_receipt(receipt, self._domain)
         keys = wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)
-        return Submission(receipt, signed.signature, keys)
+        package = self._signer.sign_digest(package_digest(receipt, keys, self._domain))
+        return Submission(receipt, signed.signature, keys, package)
 
     def _forced_in(self, order: RevealOrder, submission: Submission) -> bool:
         """Whether this receipt stands on chain because its trainer put it there."""
@@ -228,8 +230,8 @@ class Trainer:
         return any(entry.receipt == submission.receipt for entry in entries)
 
     def _public_part(self, submission: Submission) -> bytes:
-        keys = () if self._reader.spec.strictness == "strict" else submission.keys
-        return encode_message(Submission(submission.receipt, submission.signature, keys))
+        strict = self._reader.spec.strictness == "strict"
+        return encode_message(replace(submission, keys=(), keys_signature=b"") if strict else submission)
 
     def _signed(self, task: int, round_number: int) -> Submission:
         path = self._journal(task, round_number)

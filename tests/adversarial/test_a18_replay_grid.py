@@ -49,7 +49,7 @@ def signed_at(place: Place) -> Entry:
         place.task, place.round, TRAINERS[place.trainer], PARENT, b"u" * 32, length, b"k" * 32, b"l" * 32, bytes(32), 5,
         b"s" * 32,
     )  # fmt: skip
-    return Entry(receipt, sign_receipt(receipt, place.domain, KEYS[place.trainer]).signature, 10, (), forced=False)
+    return Entry(receipt, sign_receipt(receipt, place.domain, KEYS[place.trainer]).signature, 10, (), b"", forced=False)
 
 
 def present(entry: Entry, place: Place) -> None:

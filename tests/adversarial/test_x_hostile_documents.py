@@ -53,7 +53,7 @@ FIELDS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_receipt_that_fits_no_field_is_refused_where_it_is_read(name: str) -> None:
-    honest = json.loads(encode_message(Submission(RECEIPT, bytes(65), ())))
+    honest = json.loads(encode_message(Submission(RECEIPT, bytes(65), (), b"")))
     for value in FIELDS[name]:
         honest["body"]["receipt"][name] = value
         with pytest.raises(DocumentInvalid):

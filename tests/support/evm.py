@@ -84,7 +84,7 @@ def _known() -> Abi:
     """Every event and error of every contract, for decoding."""
     names = [
         "Escrow", "FaucetToken", "Reputation", "RoundLedger", "Settlement", "TaskRegistry", "HookToken",
-        "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "SettlementProofs",
+        "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "KeyHarness", "SettlementProofs",
         "Disputes", "MoneyJudge", "EntryJudge",
         "ScreenJudge", "WorthJudge",
     ]  # fmt: skip

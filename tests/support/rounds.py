@@ -17,14 +17,15 @@ from fl_platform.aggregation.admit import RoundContext
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import RejectedInput, StoreMissing
 from fl_platform.protocol.bundle import Entry, TaskState, WrappedKey
-from fl_platform.protocol.receipt import Domain, Receipt, sign_receipt
+from fl_platform.protocol.keypackage import package_digest
+from fl_platform.protocol.receipt import Domain, Receipt, sign_digest, sign_receipt
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.updates import encode_model, model_digest, pack_update, update_length
 from fl_platform.updates.tensors import Integers, Tensors
 from tests.support.specs import small_spec
 
 DOMAIN = Domain(chain_id=1337, ledger=bytes(range(20)))
-KEYS = (WrappedKey(bytes(20), bytes(64), bytes(48)),)
+KEYS = (WrappedKey(bytes(20), bytes(64), bytes(32)),)
 AGGREGATOR = b"\xa0" * 20
 STAKE = 10**18
 
@@ -85,7 +86,9 @@ class Round:
         """Change fields of entry `index`'s receipt and sign it again with key `number`."""
         receipt = replace(self.entries[index].receipt, **changes)
         signed = sign_receipt(receipt, DOMAIN, private_key(number))
-        self.entries[index] = replace(self.entries[index], receipt=receipt, signature=signed.signature)
+        package = sign_keys(receipt, private_key(number))
+        entry = self.entries[index]
+        self.entries[index] = replace(entry, receipt=receipt, signature=signed.signature, keys_signature=package)
 
     def next_round(self, judgement: Judgement, updates: Sequence[Integers], *, reference: Integers | None) -> Round:
         """Return the round that follows `judgement` with new updates of the same trainers."""
@@ -118,7 +121,13 @@ def make_entry(spec: TaskSpec, state: TaskState, number: int, *, stake: int) -> 
         update=number.to_bytes(32, "big"), length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32),
         leaves_root=bytes(32), commitment=bytes(32), samples=10**9, salt=bytes(32),
     )  # fmt: skip
-    return Entry(receipt, sign_receipt(receipt, DOMAIN, private_key(number)).signature, stake, KEYS, forced=False)
+    signature = sign_receipt(receipt, DOMAIN, private_key(number)).signature
+    return Entry(receipt, signature, stake, KEYS, sign_keys(receipt, private_key(number)), forced=False)
+
+
+def sign_keys(receipt: Receipt, key: bytes) -> bytes:
+    """Return a trainer's signature over KEYS."""
+    return sign_digest(package_digest(receipt, KEYS, DOMAIN), key)
 
 
 def build_round(

@@ -115,7 +115,7 @@ def test_a_reveal_counts_only_from_its_own_node(
     answers = start(background, lambda: desk.reveal(REVEAL_ORDER))
     job = fetch(courier)
     assert (job.kind, job.order) == (REVEAL, encode_message(REVEAL_ORDER))
-    honest, forged = (encode_message(Reveal(3, 7, trainer, ())) for trainer in (ALICE, BOB))
+    honest, forged = (encode_message(Reveal(3, 7, trainer, (), b"")) for trainer in (ALICE, BOB))
     for sender, answer in ((ALICE, forged), (ALICE, b"junk"), (ALICE, honest)):
         courier.bring(job.number, sender, answer)
     courier.done(job.number)
@@ -127,7 +127,7 @@ def test_unbound_nodes_reveal_for_whom_they_say(background: ThreadPoolExecutor) 
     answers = start(background, lambda: desk.reveal(REVEAL_ORDER))
     job = fetch(desk)
     assert (job.bound, job.members, job.nodes) == (False, (), 3)
-    reveal = encode_message(Reveal(3, 7, BOB, ()))
+    reveal = encode_message(Reveal(3, 7, BOB, (), b""))
     desk.bring(job.number, ANYONE, reveal)
     desk.done(job.number)
     assert answers.result(5) == [reveal]

@@ -97,7 +97,7 @@ def honest(message: Message) -> list[Message]:
     number = message.metadata.dst_node_id
     body = b"update of %d" % number
     if message.metadata.message_type == "train.reveal":
-        body = encode_message(Reveal(1, 0, trainer(number), ()))
+        body = encode_message(Reveal(1, 0, trainer(number), (), b""))
     return [Message(pack_body(body), reply_to=message)]
 
 
@@ -183,7 +183,7 @@ def test_a_strict_round_is_two_messages(pool: ThreadPoolExecutor) -> None:
     courier = carry(pool, desk, grid)
     assert len(list(desk.exchange(order(0)))) == 2
     reveals = sorted(desk.reveal(RevealOrder(1, 0, bytes(32))))
-    assert reveals == [encode_message(Reveal(1, 0, trainer(n), ())) for n in (1, 2)]
+    assert reveals == [encode_message(Reveal(1, 0, trainer(n), (), b"")) for n in (1, 2)]
     assert len(list(desk.exchange(order(1)))) == 2
     desk.close()
     result = courier.result(5)

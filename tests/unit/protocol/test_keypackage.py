@@ -1,0 +1,63 @@
+"""Signed key packages: every box counts, in its order, for one receipt and one domain; unsigned keys are no reveal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fl_platform.errors import ReceiptSignatureInvalid
+from fl_platform.protocol.bundle import Entry, WrappedKey
+from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash, check_package, has_package, package_digest
+from fl_platform.protocol.receipt import Domain, Receipt, sign_digest
+from tests.support.rounds import DOMAIN, address_of, private_key
+
+RECEIPT = Receipt(
+    task=7, round=1, trainer=address_of(1), parent=bytes(32), update=bytes(32), length=100, key_hash=bytes(32),
+    leaves_root=bytes(32), commitment=bytes(32), samples=1, salt=bytes(32),
+)  # fmt: skip
+KEYS = tuple(WrappedKey(bytes([i]) * 20, bytes([i]) * 64, bytes([i]) * 32) for i in range(3))
+
+
+def sign(keys: tuple[WrappedKey, ...], receipt: Receipt = RECEIPT, number: int = 1) -> bytes:
+    return sign_digest(package_digest(receipt, keys, DOMAIN), private_key(number))
+
+
+def test_the_trainers_own_signature_counts_and_no_other() -> None:
+    signature = sign(KEYS)
+    check_package(RECEIPT, KEYS, signature, DOMAIN)
+    garbled = (*KEYS[:2], replace(KEYS[2], ciphertext=bytes(32)))
+    for keys in (garbled, KEYS[::-1], KEYS[:2], (*KEYS, KEYS[0])):
+        with pytest.raises(ReceiptSignatureInvalid):
+            check_package(RECEIPT, keys, signature, DOMAIN)
+    with pytest.raises(ReceiptSignatureInvalid):
+        check_package(replace(RECEIPT, round=2), KEYS, signature, DOMAIN)
+    with pytest.raises(ReceiptSignatureInvalid):
+        check_package(RECEIPT, KEYS, signature, Domain(DOMAIN.chain_id + 1, DOMAIN.ledger))
+    for other in (sign(KEYS, number=2), b"", signature[:64], bytes(65)):
+        with pytest.raises(ReceiptSignatureInvalid):
+            check_package(RECEIPT, KEYS, other, DOMAIN)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [WrappedKey(bytes(19), bytes(64), bytes(32)), WrappedKey(bytes(20), bytes(65), bytes(32)),
+     WrappedKey(bytes(20), bytes(64), bytes(48))],
+)  # fmt: skip
+def test_boxes_have_one_shape(key: WrappedKey) -> None:
+    with pytest.raises(ReceiptSignatureInvalid, match="20, 64 and 32"):
+        boxes_hash((key,))
+
+
+def test_a_package_without_end_is_refused_before_it_is_hashed() -> None:
+    many = (KEYS[0],) * (MAX_BOXES + 1)
+    with pytest.raises(ReceiptSignatureInvalid, match="at most"):
+        check_package(RECEIPT, many, sign(many), DOMAIN)
+
+
+def test_keys_without_a_signature_are_no_reveal() -> None:
+    entry = Entry(RECEIPT, bytes(65), 10, KEYS, sign(KEYS), forced=False)
+    assert has_package(entry, DOMAIN)
+    assert not has_package(replace(entry, keys_signature=b""), DOMAIN)
+    assert not has_package(replace(entry, keys=KEYS[:1]), DOMAIN)
+    assert not has_package(replace(entry, keys=(), keys_signature=sign(())), DOMAIN)
