@@ -4,6 +4,7 @@ pragma solidity ^0.8.24;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {IDisputes} from "./interfaces/IDisputes.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
+import {IGameSeam} from "./interfaces/IGameSeam.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ITraceDisputes} from "./interfaces/ITraceDisputes.sol";
 import {ITraceJudge} from "./interfaces/ITraceJudge.sol";
@@ -14,7 +15,7 @@ import {Traces} from "./libraries/Traces.sol";
 
 /// @title Disputes
 /// @notice See {ITraceDisputes}. Holds no money: bonds lie in the escrow. No owner, no upgrade.
-contract Disputes is ITraceDisputes {
+contract Disputes is ITraceDisputes, IGameSeam {
     /// @notice What a demand costs: basis points of the pot, rounded up. It pays the answerer's gas many times over.
     uint256 public constant DEMAND_BPS = 500;
     /// @notice The challenger's part of a trainer's stake, in basis points; below one half, so that accusing oneself never
@@ -29,6 +30,10 @@ contract Disputes is ITraceDisputes {
     ITraceJudge public immutable entryJudge;
     ITraceJudge public immutable screenJudge;
     ITraceJudge public immutable worthJudge;
+    ITraceJudge public immutable workJudge;
+    /// @notice The games that this contract lends its trust to; zero where a deployment has none.
+    address public immutable bisections;
+    address public immutable reveals;
 
     /// @notice How many demands were ever made: the last one's number.
     uint256 public demandCount;
@@ -43,13 +48,23 @@ contract Disputes is ITraceDisputes {
         address moneyJudge_,
         address entryJudge_,
         address screenJudge_,
-        address worthJudge_
+        address worthJudge_,
+        address workJudge_,
+        address bisections_,
+        address reveals_
     ) {
         (ledger, escrow) = (ledger_, escrow_);
         moneyJudge = ITraceJudge(moneyJudge_);
         entryJudge = ITraceJudge(entryJudge_);
         screenJudge = ITraceJudge(screenJudge_);
         worthJudge = ITraceJudge(worthJudge_);
+        workJudge = ITraceJudge(workJudge_);
+        (bisections, reveals) = (bisections_, reveals_);
+    }
+
+    modifier onlyGames() {
+        if (msg.sender != bisections && msg.sender != reveals) revert Disputes_NotGame(msg.sender);
+        _;
     }
 
     /// @inheritdoc ITraceDisputes
@@ -106,15 +121,15 @@ contract Disputes is ITraceDisputes {
     function answerLeaf(
         uint256 id,
         IRoundLedger.SealRecord calldata record,
-        uint32[5] calldata counts,
-        bytes32[5] calldata roots,
+        uint32[6] calldata counts,
+        bytes32[6] calldata roots,
         ITraceJudge.Opening calldata opening
     ) external {
         Demand memory d = _requireAnswerable(id, Subject.Leaf, record);
         bytes32 given = Traces.rootOf(counts, roots);
         if (given != record.trace) revert Traces.Traces_HeaderMismatch(given, record.trace);
         bytes memory content;
-        if (d.kind < 5 && d.index < counts[d.kind]) {
+        if (d.kind < Traces.KINDS && d.index < counts[d.kind]) {
             if (opening.index != d.index) revert Disputes_WrongAnswer(id);
             (bytes calldata words,) = Traces.openIn(counts, roots, opening, d.kind, 0);
             content = words;
@@ -171,7 +186,7 @@ contract Disputes is ITraceDisputes {
     function expire(uint256 id, IRoundLedger.SealRecord calldata record, address[] calldata aggregators) external {
         Demand memory d = _requireDemand(id);
         if (_sealKey(d.task, d.round, record) != d.seal) revert Disputes_WrongAnswer(id);
-        bool gone = _isVoid(d, record);
+        bool gone = isVoid(d.task, d.round, record);
         bool early = block.timestamp < d.deadline && !(d.answered && msg.sender == d.challenger);
         if (!gone && early) revert Disputes_Deadline(id, d.deadline);
         delete _demands[id];
@@ -216,10 +231,95 @@ contract Disputes is ITraceDisputes {
         return _demands[id];
     }
 
+    /// @inheritdoc IGameSeam
+    function enter(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, address challenger)
+        external
+        onlyGames
+        returns (uint256 bond)
+    {
+        if (record.trace == 0) revert Disputes_NoTrace(task, round);
+        bytes32 seal = _sealKey(task, round, record);
+        if (_open[seal] == 0) IRoundLedger(ledger).markChallenged(task, round, record);
+        ++_open[seal];
+        bond = bondOf(task);
+        IEscrow(escrow).lock(task, challenger, bond, MemberFlags.CHALLENGER, 0);
+    }
+
+    /// @inheritdoc IGameSeam
+    function uphold(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.SealRecord calldata record,
+        address challenger,
+        uint256 bond,
+        address[] calldata aggregators
+    ) external onlyGames {
+        --_open[_sealKey(task, round, record)];
+        IEscrow(escrow).unlock(task, challenger, bond);
+        _uphold(task, round, record, challenger, aggregators);
+    }
+
+    /// @inheritdoc IGameSeam
+    function drop(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.SealRecord calldata record,
+        address challenger,
+        uint256 bond,
+        address winner,
+        address[] calldata aggregators
+    ) external onlyGames {
+        IRoundLedger(ledger).slashMember(task, challenger, bond, winner, BASIS);
+        if (--_open[_sealKey(task, round, record)] == 0) {
+            IRoundLedger(ledger).resolveChallenge(task, round, record, false, address(0), aggregators);
+        }
+    }
+
+    /// @inheritdoc IGameSeam
+    function release(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, address challenger, uint256 bond)
+        external
+        onlyGames
+    {
+        --_open[_sealKey(task, round, record)];
+        IEscrow(escrow).unlock(task, challenger, bond);
+    }
+
+    /// @inheritdoc IGameSeam
+    function lockBond(uint256 task, address from, uint256 amount) external onlyGames {
+        IEscrow(escrow).lock(task, from, amount, MemberFlags.CHALLENGER, 0);
+    }
+
+    /// @inheritdoc IGameSeam
+    function returnBond(uint256 task, address to, uint256 amount) external onlyGames {
+        IEscrow(escrow).unlock(task, to, amount);
+    }
+
+    /// @inheritdoc IGameSeam
+    function forfeitBond(uint256 task, address from, uint256 amount, address winner) external onlyGames {
+        IRoundLedger(ledger).slashMember(task, from, amount, winner, BASIS);
+    }
+
+    /// @inheritdoc IGameSeam
+    function penalise(uint256 task, address trainer, uint256 amount, address challenger, uint256 shareBps)
+        external
+        onlyGames
+        returns (uint256 slashed)
+    {
+        return IRoundLedger(ledger).slashMember(task, trainer, amount, challenger, shareBps);
+    }
+
+    /// @inheritdoc IGameSeam
+    function isVoid(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) public view returns (bool) {
+        if (!IRoundLedger(ledger).isChallenged(task, round)) return true;
+        IRoundLedger.ClaimRecord memory claims = IRoundLedger(ledger).claimRecord(task, round, record);
+        return keccak256(abi.encode(task, round, claims)) != IRoundLedger(ledger).ringDigest(task, round);
+    }
+
     function _judge(Question question) private view returns (ITraceJudge) {
         if (question <= Question.Dropped) return moneyJudge;
         if (question <= Question.Rules || question == Question.Foreign || question == Question.Untraced) return entryJudge;
         if (question <= Question.Entries) return screenJudge;
+        if (question >= Question.Work) return workJudge;
         return worthJudge;
     }
 
@@ -242,18 +342,10 @@ contract Disputes is ITraceDisputes {
         returns (Demand memory d)
     {
         d = _requireDemand(id);
-        if (d.subject != subject || d.answered || _sealKey(d.task, d.round, record) != d.seal || _isVoid(d, record)) {
+        if (d.subject != subject || d.answered || _sealKey(d.task, d.round, record) != d.seal || isVoid(d.task, d.round, record)) {
             revert Disputes_WrongAnswer(id);
         }
         if (block.timestamp >= d.deadline) revert Disputes_Deadline(id, d.deadline);
-    }
-
-    /// @dev Whether a dispute that was upheld since took the seal away: the round has no mark any more, or another seal.
-    function _isVoid(Demand memory d, IRoundLedger.SealRecord calldata record) private view returns (bool) {
-        if (!IRoundLedger(ledger).isChallenged(d.task, d.round)) return true;
-        IRoundLedger.ClaimRecord memory claims = IRoundLedger(ledger).claimRecord(d.task, d.round, record);
-        bytes32 digest = keccak256(abi.encode(d.task, uint256(d.round), claims));
-        return digest != IRoundLedger(ledger).ringDigest(d.task, d.round);
     }
 
     /// @dev Every upheld dispute moves the task to the next aggregator, or ends it.

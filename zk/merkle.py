@@ -32,14 +32,19 @@ def _leaves(points: bytes) -> npt.NDArray[np.uint8]:
     return level
 
 
-def _levels(points: bytes) -> list[npt.NDArray[np.uint8]]:
-    levels = [_leaves(points)]
+def levels_above(leaves: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+    """Return all levels of the tree over leaf digests (2^depth, 32) uint8, padded by the caller; the root is last."""
+    levels = [leaves]
     while len(levels[-1]) > 1:
         pairs = levels[-1].reshape(-1, 64)
         messages = np.ones((len(pairs), 65), np.uint8)
         messages[:, 1:] = pairs
         levels.append(keccak256_many(messages))
     return levels
+
+
+def _levels(points: bytes) -> list[npt.NDArray[np.uint8]]:
+    return levels_above(_leaves(points))
 
 
 def root(points: bytes) -> bytes:

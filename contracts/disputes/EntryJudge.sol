@@ -144,7 +144,7 @@ contract EntryJudge is JudgeBase {
     function _rules(Case calldata c, Evidence calldata e) private view returns (bool) {
         if (e.counts[Traces.RULES] != 1 || e.counts[Traces.ROUND] != 1) return true;
         (bytes calldata w,) = e.open(0, Traces.RULES, Traces.RULES_BYTES);
-        (bytes memory document, uint256[12] memory places) = abi.decode(e.extra, (bytes, uint256[12]));
+        (bytes memory document, uint256[13] memory places) = abi.decode(e.extra, (bytes, uint256[13]));
         Documents.requireDigest(document, registry.task(c.task).spec);
         Traces.RulesLeaf calldata r = Traces.rules(w);
         if (_screenRulesDiffer(r, document, places)) return true;
@@ -152,7 +152,7 @@ contract EntryJudge is JudgeBase {
             || r.baseBps != Documents.number(document, places[8], 'base_bps":')
             || r.alphaNum != Documents.number(document, places[9], 'alpha_num":')
             || r.alphaDen != Documents.number(document, places[10], 'alpha_den":')
-            || r.worth != _worth(document, places[11]);
+            || r.worth != _worth(document, places[11]) || r.bits != Documents.number(document, places[12], 'bits":');
     }
 
     function _worth(bytes memory document, uint256 place) private pure returns (uint256) {
@@ -168,7 +168,7 @@ contract EntryJudge is JudgeBase {
         revert Documents.Documents_KeyNotThere(place);
     }
 
-    function _screenRulesDiffer(Traces.RulesLeaf calldata r, bytes memory document, uint256[12] memory places)
+    function _screenRulesDiffer(Traces.RulesLeaf calldata r, bytes memory document, uint256[13] memory places)
         private
         pure
         returns (bool)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {ITraceJudge} from "../interfaces/ITraceJudge.sol";
 import {Traces} from "../libraries/Traces.sol";
 
@@ -12,8 +13,33 @@ abstract contract JudgeBase is ITraceJudge {
     /// @dev No honest amount of money, score or length reaches it; products of two stay below 2^256.
     uint256 internal constant LIMIT = 2 ** 127;
 
+    /// @notice Beside leaves: the seal of the round before, with the header of its trace.
+    struct Before {
+        IRoundLedger.SealRecord record;
+        uint32[6] counts;
+        bytes32[6] roots;
+        Opening leaf;
+    }
+
     /// @notice Thrown when a judge is asked a question of another one.
     error Judge_UnknownQuestion(uint256 question);
+
+    /// @dev A leaf of the round before, whose seal must be the one in the ledger's ring.
+    function _openBefore(IRoundLedger ledger_, Case calldata c, Before calldata b, uint256 kind, uint256 length)
+        internal
+        view
+        returns (bytes calldata words, uint256 index)
+    {
+        IRoundLedger.ClaimRecord memory record = ledger_.claimRecord(c.task, c.round - 1, b.record);
+        bytes32 digest = keccak256(abi.encode(c.task, c.round - 1, record));
+        bytes32 expected = ledger_.ringDigest(c.task, c.round - 1);
+        if (digest != expected) {
+            revert IRoundLedger.RoundLedger_RecordMismatch(c.task, c.round - 1, digest, expected);
+        }
+        bytes32 given = Traces.rootOf(b.counts, b.roots);
+        if (given != b.record.trace) revert Traces.Traces_HeaderMismatch(given, b.record.trace);
+        return Traces.openIn(b.counts, b.roots, b.leaf, kind, length);
+    }
 
     /// @dev floor(min(stake, max(1, total * bps / 10,000))). Twin of weights.capped_stakes.
     function _cap(uint256 stake, uint256 total, uint256 bps) internal pure returns (uint256) {

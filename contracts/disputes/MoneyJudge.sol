@@ -22,14 +22,6 @@ contract MoneyJudge is JudgeBase {
         ledger = IRoundLedger(ledger_);
     }
 
-    /// @notice Beside leaves: the seal of the round before, with the header of its trace.
-    struct Before {
-        IRoundLedger.SealRecord record;
-        uint32[5] counts;
-        bytes32[5] roots;
-        Opening leaf;
-    }
-
     /// @inheritdoc ITraceJudge
     function refutes(Case calldata c, Evidence calldata e) external view returns (bool) {
         e.requireHeader(c.record.trace);
@@ -230,14 +222,6 @@ contract MoneyJudge is JudgeBase {
         assembly ("memory-safe") {
             b := add(extra.offset, 0x20)
         }
-        IRoundLedger.ClaimRecord memory record = ledger.claimRecord(c.task, c.round - 1, b.record);
-        bytes32 digest = keccak256(abi.encode(c.task, c.round - 1, record));
-        bytes32 expected = ledger.ringDigest(c.task, c.round - 1);
-        if (digest != expected) {
-            revert IRoundLedger.RoundLedger_RecordMismatch(c.task, c.round - 1, digest, expected);
-        }
-        bytes32 given = Traces.rootOf(b.counts, b.roots);
-        if (given != b.record.trace) revert Traces.Traces_HeaderMismatch(given, b.record.trace);
-        return Traces.openIn(b.counts, b.roots, b.leaf, kind, length);
+        return _openBefore(ledger, c, b, kind, length);
     }
 }

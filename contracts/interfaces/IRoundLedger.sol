@@ -193,6 +193,7 @@ interface IRoundLedger {
     /// @param length Bytes of the sealed update file.
     /// @param keyHash keccak256 of the update's key.
     /// @param leavesRoot Merkle root of the ciphertext leaves.
+    /// @param contentRoot Merkle root of the integers under them, blinded ({Contents}).
     /// @param commitment keccak256(commitment root, salt).
     /// @param samples Self-declared number of samples; no weight is derived from it unchecked.
     /// @param salt Random.
@@ -205,6 +206,7 @@ interface IRoundLedger {
         uint64 length;
         bytes32 keyHash;
         bytes32 leavesRoot;
+        bytes32 contentRoot;
         bytes32 commitment;
         uint64 samples;
         bytes32 salt;

@@ -44,6 +44,12 @@ interface ITraceDisputes is IDisputes {
     ///   Krum        one update's distances and its selection           round, entry, Gram row         entries    -
     ///   Replay      whether an update is made of public directions     rules .. row, directions       -          -
     ///   Untraced    a seal without a trace, in an exact task            -                              -          document
+    ///   Work        a content root or weight against its entry         work, round, entry             -          receipt
+    ///   Sum         one coordinate of the sums                         rules, work                    -          leaves
+    ///   Range       a judged update with a value outside its width     rules, work, round             -          leaf
+    ///   Layout      the tensors' sizes and offsets                     rules, work                    -          document
+    ///
+    /// (An entry of the Gram matrix is a long sum: {IBisections}.)
     enum Question {
         Claim,
         Standing,
@@ -65,7 +71,11 @@ interface ITraceDisputes is IDisputes {
         Duplicates,
         Krum,
         Replay,
-        Untraced
+        Untraced,
+        Work,
+        Sum,
+        Range,
+        Layout
     }
 
     /// @notice What a sealer can be asked to show.
@@ -162,8 +172,8 @@ interface ITraceDisputes is IDisputes {
     function answerLeaf(
         uint256 id,
         IRoundLedger.SealRecord calldata record,
-        uint32[5] calldata counts,
-        bytes32[5] calldata roots,
+        uint32[6] calldata counts,
+        bytes32[6] calldata roots,
         ITraceJudge.Opening calldata opening
     ) external;
 

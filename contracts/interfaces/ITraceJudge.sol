@@ -39,8 +39,8 @@ interface ITraceJudge {
     /// @param all All leaves of one kind, where the question touches every update; empty otherwise.
     /// @param extra What lies outside the trace, ABI-encoded; what it is depends on the question.
     struct Evidence {
-        uint32[5] counts;
-        bytes32[5] roots;
+        uint32[6] counts;
+        bytes32[6] roots;
         Opening[] openings;
         bytes all;
         bytes extra;

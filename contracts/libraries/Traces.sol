@@ -25,8 +25,10 @@ library Traces {
     uint256 internal constant ENTRY = 2;
     uint256 internal constant GRAM = 3;
     uint256 internal constant STANDING = 4;
+    uint256 internal constant WORK = 5;
+    uint256 internal constant KINDS = 6;
 
-    uint256 internal constant RULES_BYTES = 13 * 32;
+    uint256 internal constant RULES_BYTES = 14 * 32;
     uint256 internal constant ROUND_BYTES = 37 * 32;
     uint256 internal constant ENTRY_BYTES = 21 * 32;
     uint256 internal constant STANDING_BYTES = 13 * 32;
@@ -55,6 +57,7 @@ library Traces {
         uint256 alphaDen;
         uint256 worth;
         uint256 size;
+        uint256 bits;
     }
 
     struct RoundLeaf {
@@ -132,11 +135,11 @@ library Traces {
     }
 
     /// @notice Return the trace root that counts and roots stand for.
-    function rootOf(uint32[5] calldata counts, bytes32[5] calldata roots) internal pure returns (bytes32) {
+    function rootOf(uint32[6] calldata counts, bytes32[6] calldata roots) internal pure returns (bytes32) {
         return keccak256(
             abi.encodePacked(
-                uint8(2), counts[0], counts[1], counts[2], counts[3], counts[4], roots[0], roots[1], roots[2], roots[3],
-                roots[4]
+                uint8(2), counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], roots[0], roots[1],
+                roots[2], roots[3], roots[4], roots[5]
             )
         );
     }
@@ -190,8 +193,8 @@ library Traces {
 
     /// @notice The same for a leaf under any header.
     function openIn(
-        uint32[5] calldata counts,
-        bytes32[5] calldata roots,
+        uint32[6] calldata counts,
+        bytes32[6] calldata roots,
         ITraceJudge.Opening calldata opening,
         uint256 kind,
         uint256 length
@@ -267,6 +270,36 @@ library Traces {
 
     function standingAt(bytes calldata all, uint256 index) internal pure returns (StandingLeaf calldata leaf) {
         return standing(all[index * STANDING_BYTES:(index + 1) * STANDING_BYTES]);
+    }
+
+    // The work leaf: content root of the sums, layout hash of this round and of the next, then (content root, weight) of
+    // every Gram row.
+
+    uint256 internal constant WORK_HEAD = 96;
+
+    /// @notice Return the content root of the sums.
+    function sumsOf(bytes calldata work) internal pure returns (bytes32) {
+        return bytes32(work[0:32]);
+    }
+
+    /// @notice Return the hash of the tensors' sizes and offsets ({Contents}).
+    function layoutOf(bytes calldata work) internal pure returns (bytes32) {
+        return bytes32(work[32:64]);
+    }
+
+    /// @notice Return the same hash for the round after.
+    function layoutAfterOf(bytes calldata work) internal pure returns (bytes32) {
+        return bytes32(work[64:96]);
+    }
+
+    /// @notice Return the content root of a Gram row. Requirements: there is such a row.
+    function contentAt(bytes calldata work, uint256 row) internal pure returns (bytes32) {
+        return bytes32(work[WORK_HEAD + 64 * row:WORK_HEAD + 64 * row + 32]);
+    }
+
+    /// @notice Return the weight of a Gram row in the sums.
+    function weightAt(bytes calldata work, uint256 row) internal pure returns (int256) {
+        return int256(uint256(bytes32(work[WORK_HEAD + 64 * row + 32:WORK_HEAD + 64 * row + 64])));
     }
 
     /// @notice Return word `place` of a Gram row. Requirements: the row has so many.

@@ -25,7 +25,7 @@ from fl_platform.protocol.keccak import keccak256
 FORMAT = "fl-platform/deployment/1"
 CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation")  # in this order, nonce by nonce
 # Disputes and their judges follow, where a deployment has its own.
-DISPUTES = ("MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "Disputes")
+DISPUTES = ("MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge", "Bisections", "Disputes")
 TOKEN = "FaucetToken"
 # The gate of settlement proofs after its verifiers; no other contract knows them (`proofs.add_proofs`).
 PROOFS = ("SettlementVerifier4", "SettlementVerifier16", "SettlementVerifier64", "SettlementProofs")
@@ -39,6 +39,9 @@ WIRES = {
     "entryJudge_": "EntryJudge",
     "screenJudge_": "ScreenJudge",
     "worthJudge_": "WorthJudge",
+    "workJudge_": "WorkJudge",
+    "bisections_": "Bisections",
+    "reveals_": "Reveals",
 }
 # The public getter of each wire.
 GETTERS = {
@@ -54,6 +57,9 @@ GETTERS = {
     "small": "SettlementVerifier4",
     "medium": "SettlementVerifier16",
     "large": "SettlementVerifier64",
+    "workJudge": "WorkJudge",
+    "bisections": "Bisections",
+    "reveals": "Reveals",
 }
 
 
@@ -150,7 +156,7 @@ def deploy(
     names = (*CONTRACTS, *(DISPUTES if with_disputes else ()), *((TOKEN,) if with_token else ()))
     base = _base_nonce(chain, signer, label)
     planned = {name: created_address(signer.address, base + number) for number, name in enumerate(names)}
-    wires = {parameter: planned[name] for parameter, name in WIRES.items() if name in planned}
+    wires = {parameter: planned.get(name, ZERO_ADDRESS) for parameter, name in WIRES.items()}
     wires |= {"disputes_": planned.get(DISPUTES[-1], disputes), "guardian": signer.address, "guardian_": signer.address}
     done: dict[str, Deployed] = {}
     for name in names:

@@ -21,12 +21,12 @@ _SEAL = "(bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,uint128,uint32,uint40,
 _ROSTER = "(bytes32,uint32,uint128,uint40,address)"
 _LEAF = "(uint32,address,uint128,bytes32)"
 _OPENING = "(uint32,bytes,bytes32[])"
-_BEFORE = f"({_SEAL},uint32[5],bytes32[5],{_OPENING})"
+BEFORE = f"({_SEAL},uint32[6],bytes32[6],{_OPENING})"
 _ROSTER_PROOF = f"({_ROSTER},{_LEAF},bytes)"
 _FORCED_PROOF = f"({_ROSTER},bytes32,address,bytes32,uint256,bytes32[2][])"
 _RULES_KEYS = (
     "stake_cap_bps", "clip_bps", "reject_bps", "floor_bps", "duplicate_bps", "byzantine", None, "fee_bps", "base_bps",
-    "alpha_num", "alpha_den", None,
+    "alpha_num", "alpha_den", None, "bits",
 )  # fmt: skip
 
 
@@ -54,6 +54,10 @@ class Question(IntEnum):
     KRUM = 18
     REPLAY = 19
     UNTRACED = 20
+    WORK = 21
+    SUM = 22
+    RANGE = 23
+    LAYOUT = 24
 
 
 @dataclass(frozen=True)
@@ -139,11 +143,11 @@ def carried(trace: Trace, index: int | None, before: tuple[SealRecord, Trace] | 
         return gather(trace, [place])
     seal, old = before
     if index is None:
-        return gather(trace, [place], extra=_before(seal, old, (Kind.ROUND, 0)))
+        return gather(trace, [place], extra=encode([BEFORE], [before_of(seal, old, (Kind.ROUND, 0))]))
     account = trace.standings[index]
     same = [i for i, s in enumerate(old.standings) if s.trainer == account.trainer]
     wanted = same[0] if same else min(max(account.previous - 1, 0), len(old.standings) - 1)
-    return gather(trace, [place], extra=_before(seal, old, (Kind.STANDING, wanted)))
+    return gather(trace, [place], extra=encode([BEFORE], [before_of(seal, old, (Kind.STANDING, wanted))]))
 
 
 def dropped(trace: Trace, trainer: int, lost: tuple[SealRecord, Trace] | int) -> Evidence:
@@ -155,7 +159,7 @@ def dropped(trace: Trace, trainer: int, lost: tuple[SealRecord, Trace] | int) ->
         return gather(trace, [(Kind.ENTRY, lost), *beside])
     seal, old = lost
     index = next(i for i, s in enumerate(old.standings) if s.trainer == trainer)
-    return gather(trace, beside, extra=_before(seal, old, (Kind.STANDING, index)))
+    return gather(trace, beside, extra=encode([BEFORE], [before_of(seal, old, (Kind.STANDING, index))]))
 
 
 def roster(trace: Trace | None, index: int, record: RosterRecord, leaves: tuple[Leaf, ...]) -> Evidence:
@@ -189,7 +193,7 @@ def rules(trace: Trace, document: bytes) -> Evidence:
     places = [document.find(f'"{key}":'.encode()) if key else 0 for key in _RULES_KEYS]
     places[6] = max(document.find(f'"name":"{name}","reject_bps":'.encode()) for name in ("multi-krum", "fedavg"))
     places[11] = document.find(b'"kind":')
-    return gather(trace, [(Kind.RULES, 0)], extra=encode(["bytes", "uint256[12]"], [document, places]))
+    return gather(trace, [(Kind.RULES, 0)], extra=encode(["bytes", "uint256[13]"], [document, places]))
 
 
 def untraced(document: bytes) -> Evidence:
@@ -267,7 +271,7 @@ def _path(leaves: tuple[Leaf, ...], index: int) -> bytes:
     return b"".join(node.total.to_bytes(16, "big") + node.digest for node in siblings)
 
 
-def _before(seal: SealRecord, trace: Trace, place: tuple[Kind, int]) -> bytes:
+def before_of(seal: SealRecord, trace: Trace, place: tuple[Kind, int]) -> tuple[object, ...]:
+    """Return a seal with its header and one of its leaves, as `BEFORE` (judges' struct) encodes them."""
     header = trace.header
-    body = (plain(seal), header.counts, header.roots, plain(opened(trace, *place)))
-    return encode([_BEFORE], [body])
+    return (plain(seal), header.counts, header.roots, plain(opened(trace, *place)))

@@ -37,6 +37,7 @@ from fl_platform.protocol.payout import PotSplit
 from fl_platform.protocol.spec import ScaleSpec, TaskSpec
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_model, next_scale, norm_bound_squared, quantise_direction_nearest
+from fl_platform.updates.content import SUM_BITS, content_root
 from fl_platform.updates.tensors import Integers, Tensors
 
 # A model by the digest in its file's CID: decoded and verified by the caller. Raises StoreMissing, CidMismatch.
@@ -58,8 +59,10 @@ class Judgement:
 
     verdicts: tuple[Verdict, ...]  # one per entry, same order
     gram: Gram
+    direction_roots: tuple[bytes, ...]  # content root of each public direction, newest first
     divisor: int
     sums: Sums  # int64 (d,): sum of weight * integers
+    sums_root: bytes  # content root of the sums
     model: Model  # the new global model
     model_bytes: bytes
     measured: bool  # whether worth was measured; if not, the pot went by stake
@@ -94,14 +97,16 @@ def judge_round(
     if (context.round, context.parent) != (before.round, before.model):
         raise DocumentInvalid(f"state before round {before.round} does not start round {context.round} of the chain")
     admission = admit_entries(entries, updates, spec=spec, context=context)
-    rows = _Rows(spec, admission, updates, public_directions(spec, before, models))
+    directions = public_directions(spec, before, models)
+    rows = _Rows(spec, admission, updates, directions)
     gram = gram_matrix(rows.listed(entries), rows.read, model=spec.model, scale=before.scale)
     candidates = screen_candidates(spec, before, entries, admission, gram)
     weights = [item.weight for item in candidates.decision.screened]
     sums = weighted_sum(candidates.entries, weights, rows.read, size=spec.model.size, bits=spec.codec.bits)
     parent = models(before.model)
     worth = measure_worth(spec, before, candidates, gram, Evaluation(rows.read, sums, parent, validation, utility))
-    return conclude(spec, context, before, Facts(entries, admission, gram, candidates, sums, worth), parent)
+    facts = Facts(entries, admission, gram, direction_roots(spec, directions), candidates, sums, worth)
+    return conclude(spec, context, before, facts, parent)
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,7 @@ class Facts:
     entries: Sequence[Entry]
     admission: Admission
     gram: Gram
+    direction_roots: tuple[bytes, ...]
     candidates: Candidates
     sums: Sums
     worth: Worth
@@ -136,8 +142,10 @@ def conclude(spec: TaskSpec, context: RoundContext, before: TaskState, facts: Fa
         standings=settled.standings,
     )
     return Judgement(
-        verdicts, facts.gram, divisor, facts.sums, new, data, measured, settled.trainers, settled.split, after
-    )
+        verdicts=verdicts, gram=facts.gram, direction_roots=facts.direction_roots, divisor=divisor, sums=facts.sums,
+        sums_root=sums_root(spec, facts.sums), model=new, model_bytes=data, measured=measured,
+        trainers=settled.trainers, split=settled.split, after=after,
+    )  # fmt: skip
 
 
 class _Rows:
@@ -188,6 +196,19 @@ def public_directions(spec: TaskSpec, before: TaskState, models: ModelSource) ->
         quantise_direction_nearest(after, old, model=spec.model, scale=before.scale, bits=DIRECTION_BITS)
         for after, old in pairwise(chain)
     ]
+
+
+def direction_roots(spec: TaskSpec, directions: Sequence[Integers]) -> tuple[bytes, ...]:
+    """Return the content root of each public direction."""
+    size = spec.model.size
+    return tuple(
+        content_root(row.astype("<i2").tobytes(), size=size, bits=DIRECTION_BITS, key=None) for row in directions
+    )
+
+
+def sums_root(spec: TaskSpec, sums: Sums) -> bytes:
+    """Return the content root of the sums, int64 little endian."""
+    return content_root(sums.astype("<i8").tobytes(), size=spec.model.size, bits=SUM_BITS, key=None)
 
 
 def screen_candidates(

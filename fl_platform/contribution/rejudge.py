@@ -20,6 +20,7 @@ from fl_platform.contribution.judge import (
     ModelSource,
     address_text,
     conclude,
+    direction_roots,
     public_directions,
     screen_candidates,
 )
@@ -87,7 +88,8 @@ def rejudge_public(
     parent = models(before.model)
     evaluation = Evaluation(_unread, sums, parent, validation, utility)
     worth = _worth(spec, before, bundle, candidates, gram, evaluation)
-    return conclude(spec, context, before, Facts(bundle.entries, admission, gram, candidates, sums, worth), parent)
+    facts = Facts(bundle.entries, admission, gram, direction_roots(spec, directions), candidates, sums, worth)
+    return conclude(spec, context, before, facts, parent)
 
 
 def _claimed_admission(spec: TaskSpec, context: RoundContext, bundle: RoundBundle) -> Admission:

@@ -19,9 +19,20 @@ from fl_platform.contribution.anchored import Anchor, Scored, qualities
 from fl_platform.contribution.judge import OFF_ROSTER, address_text
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.bundle import RoundBundle, Standing
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.payout import entitlements_down
-from fl_platform.protocol.spec import BASIS, TaskSpec
-from fl_platform.protocol.trace import Code, EntryLeaf, RoundLeaf, RulesLeaf, StandingLeaf, Trace, WorthKind
+from fl_platform.protocol.spec import BASIS, ScaleSpec, TaskSpec
+from fl_platform.protocol.trace import (
+    Code,
+    EntryLeaf,
+    RoundLeaf,
+    RulesLeaf,
+    StandingLeaf,
+    Trace,
+    WorkLeaf,
+    WorthKind,
+    layout_bytes,
+)
 from fl_platform.updates import norm_bound_squared
 
 COSINE_BITS = 32
@@ -55,7 +66,34 @@ def rules_leaf(spec: TaskSpec) -> RulesLeaf:
         alpha_den=worth.alpha_den,
         worth=_KINDS[worth.kind],
         size=spec.model.size,
+        bits=spec.codec.bits,
     )
+
+
+def work_leaf(spec: TaskSpec, bundle: RoundBundle) -> WorkLeaf:
+    """Return what the Gram rows and the sums are, by their content roots. Raises DocumentInvalid: rows nobody has."""
+    entries = {address_text(e.receipt.trainer): i for i, e in reversed(list(enumerate(bundle.entries)))}
+    reference = [i for i, e in enumerate(bundle.entries) if is_reference(e, spec)]
+    roots = {f"direction:{k + 1}": root for k, root in enumerate(bundle.direction_roots)}
+    rows = []
+    for name in bundle.rows:
+        index = reference[0] if name == "reference" and reference else entries.get(name)
+        if index is None and name not in roots:
+            raise DocumentInvalid(f"trace: no entry and no direction is called {name!r}; this round has no trace")
+        root = roots[name] if index is None else bundle.entries[index].receipt.content_root
+        rows.append((int.from_bytes(root, "big"), 0 if index is None else bundle.verdicts[index].weight))
+    layout, after = (layout_of(spec, state.scale) for state in (bundle.before, bundle.after))
+    return WorkLeaf(
+        sums=int.from_bytes(bundle.sums_root, "big"),
+        layout=int.from_bytes(keccak256(layout), "big"),
+        layout_after=int.from_bytes(keccak256(after), "big"),
+        rows=tuple(rows),
+    )
+
+
+def layout_of(spec: TaskSpec, scale: ScaleSpec) -> bytes:
+    """Return the tensors' sizes with a scale's offsets, as a contract reads them."""
+    return layout_bytes([tensor.size for tensor in spec.model.tensors], scale.offsets)
 
 
 def trace_of(spec: TaskSpec, bundle: RoundBundle, *, pot: int) -> Trace:
@@ -73,6 +111,7 @@ def trace_of(spec: TaskSpec, bundle: RoundBundle, *, pot: int) -> Trace:
         entries=entries,
         gram=gram.values,
         standings=money.standings,
+        work=work_leaf(spec, bundle),
     )
     _ = trace.root  # demands that every number fits
     return trace

@@ -16,7 +16,7 @@ from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.spec import ScaleSpec, check_scale, from_json, to_json
 
-FORMAT = "fl-platform/round/1"
+FORMAT = "fl-platform/round/2"
 MAX_NUMBER = 2**127  # over any weight, score or inner product: 2^34 parameters of 16 bits reach 2^73
 
 
@@ -112,9 +112,11 @@ class RoundBundle:
     verdicts: tuple[Verdict, ...]  # one per entry, same order
     rows: tuple[str, ...]  # names of the Gram rows: "reference", trainer addresses (0x..), "direction:k"
     gram: tuple[int, ...]  # lower triangle by rows: G[0][0], G[1][0], G[1][1], ...
+    direction_roots: tuple[bytes, ...]  # content root of each public direction's integers, newest first
     validation: tuple[str, ...]  # revealed validation slice as 0x rows, when worth is evaluated
     divisor: int  # sum of unclipped weights: what the sum is divided by
     aggregate: bytes  # sha256 of the int64 little-endian sums' CID
+    sums_root: bytes  # content root of the same sums
     after: TaskState
 
     def to_bytes(self) -> bytes:

@@ -1,7 +1,7 @@
 """The trainer's signed receipt (step 5): EIP-712 over everything that gives it meaning.
 
 One function builds the digest for signer, verifier and contract (`contracts/libraries/Receipts.sol` is its twin):
-domain (name, version, chain id, RoundLedger address), task, round, trainer, parent model, update, key, leaves,
+domain (name, version, chain id, RoundLedger address), task, round, trainer, parent model, update, key, leaves, content,
 commitment, samples, salt. Identity never depends on signature bytes; high-s and v outside 27/28 are refused.
 """
 
@@ -19,7 +19,7 @@ from fl_platform.protocol.keccak import keccak256
 
 RECEIPT_TYPE = (
     b"Receipt(uint256 task,uint64 round,address trainer,bytes32 parent,bytes32 update,uint64 length,"
-    b"bytes32 keyHash,bytes32 leavesRoot,bytes32 commitment,uint64 samples,bytes32 salt)"
+    b"bytes32 keyHash,bytes32 leavesRoot,bytes32 contentRoot,bytes32 commitment,uint64 samples,bytes32 salt)"
 )
 DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 DOMAIN_NAME = b"fl-platform"
@@ -27,7 +27,7 @@ DOMAIN_VERSION = b"1"
 _WORDS = (("task", 32), ("round", 8), ("length", 8), ("samples", 8))  # unsigned integers and their bytes
 _FIXED = tuple(
     (name, 20 if name == "trainer" else 32)
-    for name in ("trainer", "parent", "update", "key_hash", "leaves_root", "commitment", "salt")
+    for name in ("trainer", "parent", "update", "key_hash", "leaves_root", "content_root", "commitment", "salt")
 )
 
 
@@ -56,6 +56,7 @@ class Receipt:
     length: int  # bytes of the sealed update, uint64
     key_hash: bytes  # keccak256 of the update's 32-byte key
     leaves_root: bytes  # Merkle root over the ciphertext leaves
+    content_root: bytes  # Merkle root over the integers under it, blinded (updates/content.py)
     commitment: bytes  # keccak256(Pedersen root, salt); zero when the task has no layer P
     samples: int  # rows trained on, uint64; informative only, never a weight
     salt: bytes  # 32 random bytes
@@ -80,6 +81,7 @@ class Receipt:
             + _word(self.length, 8)
             + _fixed(self.key_hash, 32)
             + _fixed(self.leaves_root, 32)
+            + _fixed(self.content_root, 32)
             + _fixed(self.commitment, 32)
             + _word(self.samples, 8)
             + _fixed(self.salt, 32)

@@ -34,6 +34,7 @@ class Kind(IntEnum):
     ENTRY = 2
     GRAM = 3
     STANDING = 4
+    WORK = 5
 
 
 class Code(IntEnum):
@@ -75,6 +76,7 @@ class RulesLeaf:
     alpha_den: int
     worth: int  # WorthKind
     size: int  # parameters d
+    bits: int  # of an update's integers
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,20 @@ class StandingLeaf:
 
 
 @dataclass(frozen=True)
+class WorkLeaf:
+    """What the Gram matrix and the sums were taken from: one leaf, so that a lie about a sum needs no other's path."""
+
+    sums: int  # content root of the sums
+    layout: int  # hash of the model's tensors with this round's offsets (`layout_bytes`)
+    layout_after: int  # the same with the next round's
+    rows: tuple[tuple[int, int], ...]  # (content root, weight) of every Gram row
+
+    def numbers(self) -> tuple[int, ...]:
+        """Return the leaf's words."""
+        return (self.sums, self.layout, self.layout_after, *(number for row in self.rows for number in row))
+
+
+@dataclass(frozen=True)
 class Opening:
     """A leaf with its way to the root of its kind."""
 
@@ -198,11 +214,14 @@ class Trace:
     entries: tuple[EntryLeaf, ...]
     gram: tuple[tuple[int, ...], ...]
     standings: tuple[StandingLeaf, ...]
+    work: WorkLeaf
 
     @cached_property
     def leaves(self) -> tuple[tuple[bytes, ...], ...]:
         """The words of every leaf, by kind."""
-        rows: tuple[Sequence[object], ...] = ((self.rules,), (self.round,), self.entries, self.gram, self.standings)
+        rows: tuple[Sequence[object], ...] = (
+            (self.rules,), (self.round,), self.entries, self.gram, self.standings, (self.work.numbers(),),
+        )  # fmt: skip
         return tuple(tuple(encode_words(_numbers(leaf)) for leaf in kind) for kind in rows)
 
     @cached_property
@@ -229,6 +248,14 @@ class Trace:
             path.append(level[position ^ 1])
             position >>= 1
         return Opening(kind, index, leaves[index], tuple(path))
+
+
+def layout_bytes(sizes: Sequence[int], offsets: Sequence[int]) -> bytes:
+    """Return 9 bytes a tensor, in canonical order: its size u64 big endian, and the offset u8 of its steps.
+
+    A coordinate counts 4^offset in an inner product; contracts walk through these bytes to find its tensor.
+    """
+    return b"".join(struct.pack(">QB", size, offset) for size, offset in zip(sizes, offsets, strict=True))
 
 
 def verify(header: Header, opening: Opening) -> bool:

@@ -333,9 +333,11 @@ class Aggregator:
             verdicts=judged.verdicts,
             rows=judged.gram.names,
             gram=judged.gram.triangle,
+            direction_roots=judged.direction_roots,
             validation=validation,
             divisor=judged.divisor,
             aggregate=aggregate,
+            sums_root=judged.sums_root,
             after=judged.after,
         )
 

@@ -259,8 +259,10 @@ class Auditor:
         places = ((i, j) for i in range(len(rows)) for j in range(i + 1))
         for (i, j), recorded_entry, entry in zip(places, bundle.gram, judged.gram.triangle, strict=True):
             self._expect(f"Gram entry ({rows[i]}, {rows[j]})", recorded_entry, entry)
+        self._expect("content roots of the directions", bundle.direction_roots, judged.direction_roots)
         self._expect("divisor", bundle.divisor, judged.divisor)
         self._expect("sums", bundle.aggregate, cid_of(judged.aggregate_bytes).digest)
+        self._expect("content root of the sums", bundle.sums_root, judged.sums_root)
         self._expect_state("state after", bundle.after, judged.after)
 
     def _check_seal(self, bundle: RoundBundle, record: RoundHistory) -> None:

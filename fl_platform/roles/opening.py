@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fl_platform.aggregation.admit import UpdateSource
-from fl_platform.errors import ConfigError, EnvelopeInvalid
+from fl_platform.errors import ConfigError, EnvelopeInvalid, UpdateHashMismatch
 from fl_platform.protocol.bundle import Entry, WrappedKey
 from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.spec import Party, TaskSpec
@@ -15,6 +15,8 @@ from fl_platform.store.interface import Store
 from fl_platform.store.keywrap import RevealKey, WrapContext, derive_ephemeral, unwrap_key, wrap_key
 from fl_platform.store.keywrap import WrappedKey as Box
 from fl_platform.store.unixfs import root_codec
+from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
+from fl_platform.updates.content import content_root
 from zk import curve
 
 KEYED_AGGREGATORS = 2  # receipts wrap their key for the first two in the task's list (DESIGN 3a)
@@ -59,6 +61,22 @@ def wrap_for_all(
     return tuple(wrapped)
 
 
+def check_content(plain: bytes, receipt: Receipt, *, key: bytes) -> None:
+    """Demand that the integers in an opened update are those that the receipt binds. Raises UpdateHashMismatch.
+
+    A file whose header does not fit its own length is left to admission, which refuses it by that.
+    """
+    shape = claimed_shape(plain)
+    if shape is None:
+        return
+    root = content_root(plain[HEADER_BYTES:], size=shape.size, bits=shape.bits, key=key)
+    if root != receipt.content_root:
+        raise UpdateHashMismatch(
+            f"the integers of 0x{receipt.trainer.hex()} have content root 0x{root.hex()}, its receipt binds "
+            f"0x{receipt.content_root.hex()}: refuse it"
+        )
+
+
 class UpdateOpener:
     """Opens updates from a store with one recipient's key."""
 
@@ -93,11 +111,13 @@ class UpdateOpener:
         """Return the plaintext of an entry's update.
 
         Everything in the entry is unverified but its signature. Raises EnvelopeInvalid, StoreMissing, CidMismatch,
-        RejectedInput (too large), StoreUnavailable.
+        RejectedInput (too large), UpdateHashMismatch, StoreUnavailable.
         """
         receipt = entry.receipt
         key = self.unwrap(receipt, entry.keys)
         cid = Cid(root_codec(receipt.length), receipt.update)
         data = self._store.get(cid, max_bytes=receipt.length)
         check_leaves_root(data, receipt.leaves_root)
-        return unseal(data, key=key, expected_key_hash=receipt.key_hash)
+        plain = unseal(data, key=key, expected_key_hash=receipt.key_hash)
+        check_content(plain, receipt, key=key)
+        return plain

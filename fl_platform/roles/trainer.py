@@ -39,6 +39,8 @@ from fl_platform.roles.reading import TaskReader
 from fl_platform.store.envelope import derive_update_key, seal
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_update, rounding_seed, update_length
+from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
+from fl_platform.updates.content import content_root
 
 logger = logging.getLogger(__name__)
 
@@ -208,6 +210,7 @@ class Trainer:
             length=sealed.length,
             key_hash=sealed.key_hash,
             leaves_root=sealed.leaves_root,
+            content_root=self._content_root(body, key),
             commitment=bytes(32),
             samples=samples,
             salt=rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"salt" + context),
@@ -216,6 +219,13 @@ class Trainer:
         keys = wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)
         package = self._signer.sign_digest(package_digest(receipt, keys, self._domain))
         return Submission(receipt, signed.signature, keys, package)
+
+    def _content_root(self, plain: bytes, key: bytes) -> bytes:
+        """The root over the integers; of a rehearsed attacker's file that is none, over nothing."""
+        shape = claimed_shape(plain)
+        if shape is None:
+            return bytes(32)
+        return content_root(plain[HEADER_BYTES:], size=shape.size, bits=shape.bits, key=key)
 
     def _forced_in(self, order: RevealOrder, submission: Submission) -> bool:
         """Whether this receipt stands on chain because its trainer put it there."""

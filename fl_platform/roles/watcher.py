@@ -189,7 +189,8 @@ class Watcher:
             judged = self._judge(bundle, self._opener)
             told = replace(
                 bundle, before=self._reader.state_before(bundle.round), verdicts=judged.verdicts,
-                rows=judged.gram.names, gram=judged.gram.triangle, divisor=judged.divisor, after=judged.after,
+                rows=judged.gram.names, gram=judged.gram.triangle, direction_roots=judged.direction_roots,
+                divisor=judged.divisor, sums_root=judged.sums_root, after=judged.after,
             )  # fmt: skip
             return sealed_trace(self._reader, told)
         except RetryError:

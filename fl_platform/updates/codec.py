@@ -60,6 +60,24 @@ def update_header(model: ModelSpec, bits: int) -> bytes:
     return MAGIC + bytes((VERSION, bits, 0, 0)) + model.size.to_bytes(8, "little") + model.digest[:16]
 
 
+@dataclass(frozen=True)
+class ClaimedShape:
+    """What an update's own header says of it (unverified)."""
+
+    size: int
+    bits: int
+
+
+def claimed_shape(data: bytes) -> ClaimedShape | None:
+    """Read size and width from an update file (untrusted); None when they do not fit its length."""
+    if len(data) < HEADER_BYTES:
+        return None
+    bits, size = data[5], int.from_bytes(data[8:16], "little")
+    if bits not in DTYPES or len(data) != update_length(size, bits):
+        return None
+    return ClaimedShape(size, bits)
+
+
 def encode_update(
     delta: Tensors,
     *,

@@ -46,8 +46,8 @@ PLACES = {
 def signed_at(place: Place) -> Entry:
     length = update_length(SPEC.model.size, SPEC.codec.bits)
     receipt = Receipt(
-        place.task, place.round, TRAINERS[place.trainer], PARENT, b"u" * 32, length, b"k" * 32, b"l" * 32, bytes(32), 5,
-        b"s" * 32,
+        place.task, place.round, TRAINERS[place.trainer], PARENT, b"u" * 32, length, b"k" * 32, b"l" * 32, b"c" * 32,
+        bytes(32), 5, b"s" * 32,
     )  # fmt: skip
     return Entry(receipt, sign_receipt(receipt, place.domain, KEYS[place.trainer]).signature, 10, (), b"", forced=False)
 

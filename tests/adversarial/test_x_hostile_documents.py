@@ -24,10 +24,14 @@ from tests.support.specs import small_spec
 
 RECEIPT = Receipt(
     task=1, round=0, trainer=bytes(20), parent=bytes(32), update=bytes(32), length=1, key_hash=bytes(32),
-    leaves_root=bytes(32), commitment=bytes(32), samples=1, salt=bytes(32),
+    leaves_root=bytes(32), content_root=bytes(32), commitment=bytes(32), samples=1, salt=bytes(32),
 )  # fmt: skip
 STATE = TaskState(0, bytes(32), (), ScaleSpec(128, 0, (0,)), 0, 0, (Standing(bytes(20), 0, 0, 0, 0),))
-BUNDLE = RoundBundle(1, bytes(20), 1, 0, bytes(32), bytes(20), STATE, (), (), ("a",), (1,), (), 0, bytes(32), STATE)
+BUNDLE = RoundBundle(
+    chain_id=1, ledger=bytes(20), task=1, round=0, spec=bytes(32), aggregator=bytes(20), before=STATE, entries=(),
+    verdicts=(), rows=("a",), gram=(1,), direction_roots=(), validation=(), divisor=0, aggregate=bytes(32),
+    sums_root=bytes(32), after=STATE,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("data", [b'"' + b'\\"' * 500_000, b'["' + b'\\"' * 300_000 + b"\\", b'"' * 400_001])

@@ -300,7 +300,8 @@ class Run:
         """Return a trainer's receipt for the head's round."""
         base = Receipt(
             self.task, self.round, who.address, digest("parent"), digest("update", who, self.round), 1_000,
-            digest("key", who), digest("leaves", who), digest("commitment", who), 100, digest("salt", who),
+            digest("key", who), digest("leaves", who), digest("content", who), digest("commitment", who), 100,
+            digest("salt", who),
         )  # fmt: skip
         return replace(base, **changes)
 

@@ -21,7 +21,7 @@ from tests.support.contracts import Run, World
 from tests.support.evm import Evm, Outcome, account, created_at
 from tests.support.rounds import Round
 
-JUDGES = ("MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge")
+JUDGES = ("MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge")
 
 
 class DisputedWorld(World):
@@ -32,18 +32,21 @@ class DisputedWorld(World):
         deployer = account("deployer").address
         self.owner, self.guardian = account("owner"), account("guardian")
         self.aggregators = tuple(account(f"aggregator {i}") for i in range(3))
-        at = [created_at(deployer, nonce) for nonce in range(11)]
+        at = [created_at(deployer, nonce) for nonce in range(13)]
         create = partial(self.evm.create, deployer)
         self.token = create("FaucetToken")
-        self.escrow = create("Escrow", at[2], at[3], at[4], at[10])
+        self.escrow = create("Escrow", at[2], at[3], at[4], at[12])
         self.registry = create("TaskRegistry", at[1], at[3], self.guardian.address)
-        self.ledger = create("RoundLedger", at[1], at[2], at[4], at[10])
+        self.ledger = create("RoundLedger", at[1], at[2], at[4], at[12])
         self.settlement = create("Settlement", at[1], at[2], at[3])
         self.reputation = create("Reputation", at[3])
         money, entry = create("MoneyJudge", at[3]), create("EntryJudge", at[3], at[1], at[2])
         screen, worth = create("ScreenJudge"), create("WorthJudge")
-        self.judges = (money, entry, screen, worth)
-        self.disputes = create("Disputes", at[3], at[1], *(judge.address for judge in self.judges))
+        work = create("WorkJudge", at[3], at[2])
+        self.judges = (money, entry, screen, worth, work)
+        self.bisections = create("Bisections", at[12])
+        games = (self.bisections.address, bytes(20))
+        self.disputes = create("Disputes", at[3], at[1], *(judge.address for judge in self.judges), *games)
         for who in (self.owner, *self.aggregators, account("challenger")):
             self.fill(who)
 
@@ -183,6 +186,8 @@ def judge_of(question: Question) -> int:
     """Return which of the judges answers a question."""
     if question in (Question.FOREIGN, Question.UNTRACED):
         return 1
+    if question >= Question.WORK:
+        return 4
     return sum(question > last for last in (Question.DROPPED, Question.RULES, Question.ENTRIES))
 
 
@@ -191,8 +196,9 @@ def bundle_of(made: Round, judged: Judgement, number: int) -> RoundBundle:
     return RoundBundle(
         chain_id=rounds.DOMAIN.chain_id, ledger=rounds.DOMAIN.ledger, task=made.context.task, round=number,
         spec=made.spec.digest, aggregator=made.context.aggregator, before=made.before, entries=tuple(made.entries),
-        verdicts=judged.verdicts, rows=judged.gram.names, gram=judged.gram.triangle, validation=(),
-        divisor=judged.divisor, aggregate=bytes(32), after=judged.after,
+        verdicts=judged.verdicts, rows=judged.gram.names, gram=judged.gram.triangle,
+        direction_roots=judged.direction_roots, validation=(), divisor=judged.divisor, aggregate=bytes(32),
+        sums_root=judged.sums_root, after=judged.after,
     )  # fmt: skip
 
 

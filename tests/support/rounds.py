@@ -17,10 +17,13 @@ from fl_platform.aggregation.admit import RoundContext
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import RejectedInput, StoreMissing
 from fl_platform.protocol.bundle import Entry, TaskState, WrappedKey
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.receipt import Domain, Receipt, sign_digest, sign_receipt
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.updates import encode_model, model_digest, pack_update, update_length
+from fl_platform.updates.codec import HEADER_BYTES
+from fl_platform.updates.content import content_root
 from fl_platform.updates.tensors import Integers, Tensors
 from tests.support.specs import small_spec
 
@@ -114,12 +117,19 @@ def first_state(spec: TaskSpec, model: Tensors) -> TaskState:
     return TaskState(0, digest, (), spec.codec.initial_scale, 0, 0, ())
 
 
-def make_entry(spec: TaskSpec, state: TaskState, number: int, *, stake: int) -> Entry:
+def content_key(number: int) -> bytes:
+    """Return the update key of trainer `number`: only blinds come from it, these rounds are not encrypted."""
+    return keccak256(b"update key" + number.to_bytes(4, "big"))
+
+
+def make_entry(spec: TaskSpec, state: TaskState, number: int, update: Integers, *, stake: int) -> Entry:
     """Return a signed entry of key `number`."""
+    payload = pack_update(update, model=spec.model, bits=spec.codec.bits)[HEADER_BYTES:]
+    root = content_root(payload, size=spec.model.size, bits=spec.codec.bits, key=content_key(number))
     receipt = Receipt(
         task=7, round=state.round, trainer=address_of(number), parent=state.model,
         update=number.to_bytes(32, "big"), length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32),
-        leaves_root=bytes(32), commitment=bytes(32), samples=10**9, salt=bytes(32),
+        leaves_root=bytes(32), content_root=root, commitment=bytes(32), samples=10**9, salt=bytes(32),
     )  # fmt: skip
     signature = sign_receipt(receipt, DOMAIN, private_key(number)).signature
     return Entry(receipt, signature, stake, KEYS, sign_keys(receipt, private_key(number)), forced=False)
@@ -146,9 +156,9 @@ def build_round(
         model = zero_model(spec)
         before = first_state(spec, model)
         models = {before.model: model}
-    made = [] if reference is None else [(make_entry(spec, before, 0, stake=0), reference)]
+    made = [] if reference is None else [(make_entry(spec, before, 0, reference, stake=0), reference)]
     made += [
-        (make_entry(spec, before, n, stake=stake), update)
+        (make_entry(spec, before, n, update, stake=stake), update)
         for n, (stake, update) in enumerate(zip(stakes, updates, strict=True), start=1)
     ]
     made.sort(key=lambda item: item[0].receipt.trainer)

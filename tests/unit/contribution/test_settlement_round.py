@@ -23,8 +23,8 @@ def bundle_of(round_: Round, judged: Judgement) -> RoundBundle:
     return RoundBundle(
         chain_id=DOMAIN.chain_id, ledger=DOMAIN.ledger, task=7, round=round_.before.round, spec=bytes(32),
         aggregator=AGGREGATOR, before=round_.before, entries=tuple(round_.entries), verdicts=judged.verdicts,
-        rows=judged.gram.names, gram=judged.gram.triangle, validation=(), divisor=judged.divisor,
-        aggregate=bytes(32), after=judged.after,
+        rows=judged.gram.names, gram=judged.gram.triangle, direction_roots=judged.direction_roots, validation=(),
+        divisor=judged.divisor, aggregate=bytes(32), sums_root=judged.sums_root, after=judged.after,
     )  # fmt: skip
 
 

@@ -25,14 +25,14 @@ receipts = st.builds(
     samples=st.integers(0, 2**64 - 1),
     **{
         name: st.binary(min_size=32, max_size=32)
-        for name in ("parent", "update", "key_hash", "leaves_root", "commitment", "salt")
+        for name in ("parent", "update", "key_hash", "leaves_root", "content_root", "commitment", "salt")
     },
 )
-EXAMPLE = Receipt(7, 3, TRAINER, b"p" * 32, b"u" * 32, 100, b"k" * 32, b"l" * 32, bytes(32), 60, b"s" * 32)
+EXAMPLE = Receipt(7, 3, TRAINER, b"p" * 32, b"u" * 32, 100, b"k" * 32, b"l" * 32, b"c" * 32, bytes(32), 60, b"s" * 32)
 
 
 def typed_data(receipt: Receipt) -> dict[str, object]:
-    names = {"key_hash": "keyHash", "leaves_root": "leavesRoot"}
+    names = {"key_hash": "keyHash", "leaves_root": "leavesRoot", "content_root": "contentRoot"}
     types = {"task": "uint256", "round": "uint64", "length": "uint64", "samples": "uint64", "trainer": "address"}
     members = [{"name": names.get(f.name, f.name), "type": types.get(f.name, "bytes32")} for f in fields(Receipt)]
     domain = [("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address")]

@@ -18,8 +18,10 @@ from fl_platform.protocol.trace import (
     RulesLeaf,
     StandingLeaf,
     Trace,
+    WorkLeaf,
     depth_of,
     encode_words,
+    layout_bytes,
     leaf_hash,
     node_hash,
     verify,
@@ -37,6 +39,7 @@ def trace(entries: int = 3, standings: int = 2, rows: int = 5) -> Trace:
         entries=tuple(leaf(EntryLeaf, 10 * i) for i in range(entries)),  # type: ignore[misc]
         gram=tuple(tuple(i - j for j in range(rows)) for i in range(rows)),
         standings=tuple(leaf(StandingLeaf, -i) for i in range(standings)),  # type: ignore[misc]
+        work=WorkLeaf(7, 8, 9, tuple((i, -i) for i in range(rows))),
     )
 
 
@@ -70,12 +73,16 @@ def test_every_leaf_of_every_size_proves_itself_at_its_place_alone(entries: int,
             made.open(kind, header.counts[kind])
 
 
+def test_a_layout_has_nine_bytes_a_tensor() -> None:
+    assert layout_bytes([5, 2**33], [0, 4]).hex() == "0000000000000005" + "00" + "0000000200000000" + "04"
+
+
 def test_the_root_binds_counts_and_kinds() -> None:
     made = trace()
     header = made.header
     packed = b"\x02" + b"".join(c.to_bytes(4, "big") for c in header.counts) + b"".join(header.roots)
     assert made.root == header.root == keccak256(packed)
-    assert Header((*header.counts[:4], 3), header.roots).root != header.root
+    assert Header((*header.counts[:4], 3, 1), header.roots).root != header.root
     assert trace(entries=4).root != made.root
 
 
