@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.contracts import Run, fresh_world
-from tests.support.evm import account
+from tests.support.evm import Contract, Evm, account
+from tests.support.settlement_vectors import CLAIMANT, ROUND, TASK, context, deploy, vector
+from zk.settlement_proof import public_inputs
 
 TOLERANCE = 1.02
 
@@ -51,3 +53,20 @@ def test_a_long_forced_list_does_not_make_the_seal_dearer(forced: int) -> None:
         receipt = run.receipt(trainer)
         run.world.ledger.send(account("x"), "forceInclude", receipt, run.sign(trainer, receipt))
     assert run.seal().gas < 46_000
+
+
+def test_the_check_of_a_settlement_proof_is_flat_in_the_number_of_trainers() -> None:
+    """Only the list grows, and it is its sender who pays for it: 32 bytes of calldata and one step of a polynomial."""
+    gate = deploy(Evm())
+    checks, wholes = {}, {}
+    for slots in (4, 16, 64):
+        claimed = vector(slots).claimed
+        words, values = list(claimed.proof.words()), list(claimed.values)
+        public = list(public_inputs(claimed.commitment, claimed.values, context()))
+        verifier = Contract(gate.evm, f"SettlementVerifier{slots}", gate.call("verifierOf", len(values)))
+        checks[slots] = verifier.send(CLAIMANT, "verify", words, public).gas
+        wholes[slots] = gate.send(CLAIMANT, "submit", TASK, ROUND, claimed.commitment, values, words).gas
+    assert max(checks.values()) <= TOLERANCE * min(checks.values())
+    assert max(checks.values()) <= 240_000
+    slope = (wholes[64] - wholes[4]) / (64 - 4)
+    assert slope < 1_000  # gas a slot: two numbers of the list
