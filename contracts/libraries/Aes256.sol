@@ -72,23 +72,45 @@ library Aes256 {
         }
     }
 
+    /// @dev SubBytes of four bytes, the low ones of `word`.
     function _substitute(uint256 t, uint256 word) private pure returns (uint256) {
         return (_box(t, word >> 24) << 24) | (_box(t, word >> 16 & 0xff) << 16) | (_box(t, word >> 8 & 0xff) << 8)
             | _box(t, word & 0xff);
     }
 
-    /// @dev SubBytes, ShiftRows, MixColumns. Byte i of the state is byte i of the block: column c holds bytes 4 c to 4 c + 3,
-    /// and row r of the new column comes from column c + r.
-    function _round(uint256 t, uint256 s) private pure returns (uint256) {
-        return (_column(t, s >> 120, s >> 80 & 0xff, s >> 40 & 0xff, s & 0xff) << 96)
-            | (_column(t, s >> 88 & 0xff, s >> 48 & 0xff, s >> 8 & 0xff, s >> 96 & 0xff) << 64)
-            | (_column(t, s >> 56 & 0xff, s >> 16 & 0xff, s >> 104 & 0xff, s >> 64 & 0xff) << 32)
-            | _column(t, s >> 24 & 0xff, s >> 112 & 0xff, s >> 72 & 0xff, s >> 32 & 0xff);
+    /// @dev SubBytes, ShiftRows, MixColumns of the 128 low bits. Byte i of the state is byte i of the block: column c holds bytes
+    /// 4 c to 4 c + 3, and row r of the new column c comes from byte 4 c + 5 r modulo 16:
+    /// T[a] ^ rot8(T[b]) ^ rot16(T[c]) ^ rot24(T[d]), rotations to the right. The four are laid over each other 8 bits apart, and
+    /// what stands above 32 bits is folded back, which is the rotation of all of them at once.
+    function _round(uint256 t, uint256 s) private pure returns (uint256 out) {
+        // memory-safe: reads at most 28 bytes past the table.
+        assembly ("memory-safe") {
+            let w := and(shr(200, mload(add(t, shl(2, byte(16, s))))), 0xffffffff000000)
+            w := xor(w, and(shr(208, mload(add(t, shl(2, byte(21, s))))), 0xffffffff0000))
+            w := xor(w, and(shr(216, mload(add(t, shl(2, byte(26, s))))), 0xffffffff00))
+            w := xor(w, shr(224, mload(add(t, shl(2, byte(31, s))))))
+            out := shl(96, and(xor(shl(8, w), shr(24, w)), 0xffffffff))
+            w := and(shr(200, mload(add(t, shl(2, byte(20, s))))), 0xffffffff000000)
+            w := xor(w, and(shr(208, mload(add(t, shl(2, byte(25, s))))), 0xffffffff0000))
+            w := xor(w, and(shr(216, mload(add(t, shl(2, byte(30, s))))), 0xffffffff00))
+            w := xor(w, shr(224, mload(add(t, shl(2, byte(19, s))))))
+            out := or(out, shl(64, and(xor(shl(8, w), shr(24, w)), 0xffffffff)))
+            w := and(shr(200, mload(add(t, shl(2, byte(24, s))))), 0xffffffff000000)
+            w := xor(w, and(shr(208, mload(add(t, shl(2, byte(29, s))))), 0xffffffff0000))
+            w := xor(w, and(shr(216, mload(add(t, shl(2, byte(18, s))))), 0xffffffff00))
+            w := xor(w, shr(224, mload(add(t, shl(2, byte(23, s))))))
+            out := or(out, shl(32, and(xor(shl(8, w), shr(24, w)), 0xffffffff)))
+            w := and(shr(200, mload(add(t, shl(2, byte(28, s))))), 0xffffffff000000)
+            w := xor(w, and(shr(208, mload(add(t, shl(2, byte(17, s))))), 0xffffffff0000))
+            w := xor(w, and(shr(216, mload(add(t, shl(2, byte(22, s))))), 0xffffffff00))
+            w := xor(w, shr(224, mload(add(t, shl(2, byte(27, s))))))
+            out := or(out, and(xor(shl(8, w), shr(24, w)), 0xffffffff))
+        }
     }
 
     /// @dev The last round has no MixColumns.
     function _lastRound(uint256 t, uint256 s) private pure returns (uint256 out) {
-        // byte i of the result comes from byte 5 i modulo 16: row i % 4 of column i / 4 + i % 4
+        // byte i of the result comes from byte 5 i modulo 16
         unchecked {
             for (uint256 i = 0; i < 16; ++i) {
                 out = (out << 8) | _box(t, s >> (120 - 8 * (5 * i % 16)) & 0xff);
@@ -96,24 +118,8 @@ library Aes256 {
         }
     }
 
-    /// @dev T[a] ^ rotated T[b] ^ twice rotated T[c] ^ three times rotated T[d].
-    function _column(uint256 t, uint256 a, uint256 b, uint256 c, uint256 d) private pure returns (uint256) {
-        return _entry(t, a) ^ _rotate(_entry(t, b) ^ _rotate(_entry(t, c) ^ _rotate(_entry(t, d))));
-    }
-
-    function _rotate(uint256 word) private pure returns (uint256) {
-        return (word >> 8) | ((word & 0xff) << 24);
-    }
-
-    function _entry(uint256 t, uint256 x) private pure returns (uint256 entry) {
-        // memory-safe: reads at most 28 bytes past the table, and keeps four bytes of it.
-        assembly ("memory-safe") {
-            entry := shr(224, mload(add(t, shl(2, x))))
-        }
-    }
-
     function _box(uint256 t, uint256 x) private pure returns (uint256 s) {
-        // memory-safe: as above; the second byte.
+        // memory-safe: as above; the second byte of an entry.
         assembly ("memory-safe") {
             s := byte(1, mload(add(t, shl(2, x))))
         }

@@ -18,10 +18,12 @@ library KeyWraps {
 
     /// @notice An update's key as only its recipient can read it.
     /// @param recipient Aggregator or auditor of the task.
+    /// @param key P = k G, the recipient's public wrap key as the task froze it.
     /// @param ephemeral E = e G.
     /// @param box The key, xor a pad that follows from S = e P.
     struct Box {
         address recipient;
+        Dleq.Point key;
         Dleq.Point ephemeral;
         bytes32 box;
     }
@@ -38,12 +40,12 @@ library KeyWraps {
         return keccak256(abi.encode(TYPEHASH, receipt, hashOf(boxes)));
     }
 
-    /// @notice Return the hash over all boxes in order: each is four static words, so they lie side by side in calldata.
+    /// @notice Return the hash over all boxes in order: each is six static words, so they lie side by side in calldata.
     function hashOf(Box[] calldata boxes) internal pure returns (bytes32 hash) {
         // memory-safe: writes past the free pointer; the decoder has checked that all boxes lie inside the calldata.
         assembly ("memory-safe") {
             let m := mload(0x40)
-            let size := shl(7, boxes.length)
+            let size := mul(192, boxes.length)
             calldatacopy(m, boxes.offset, size)
             hash := keccak256(m, size)
         }
@@ -59,16 +61,12 @@ library KeyWraps {
     }
 
     /// @notice Return the key in a box, as whoever knows S opens it: box xor HKDF-SHA256(S, context, E, P).
-    function open(Box calldata box, Dleq.Point memory public_, Dleq.Point memory shared, bytes memory context)
-        internal
-        pure
-        returns (bytes32)
-    {
+    function open(Box calldata box, Dleq.Point memory shared, bytes memory context) internal pure returns (bytes32) {
         bytes32 inner = sha256(abi.encodePacked(SALT ^ INNER, INNER, shared.x, shared.y));
         bytes32 secret = sha256(abi.encodePacked(SALT ^ OUTER, OUTER, inner));
         inner = sha256(
             abi.encodePacked(
-                secret ^ INNER, INNER, context, box.ephemeral.x, box.ephemeral.y, public_.x, public_.y, uint8(1)
+                secret ^ INNER, INNER, context, box.ephemeral.x, box.ephemeral.y, box.key.x, box.key.y, uint8(1)
             )
         );
         return box.box ^ sha256(abi.encodePacked(secret ^ OUTER, OUTER, inner));

@@ -30,13 +30,12 @@ contract KeyHarness {
         Dleq.requireProof(public_, base, shared, context, proof);
     }
 
-    function open(
-        KeyWraps.Box calldata box,
-        Dleq.Point calldata public_,
-        Dleq.Point calldata shared,
-        bytes calldata context
-    ) external pure returns (bytes32) {
-        return KeyWraps.open(box, public_, shared, context);
+    function open(KeyWraps.Box calldata box, Dleq.Point calldata shared, bytes calldata context)
+        external
+        pure
+        returns (bytes32)
+    {
+        return KeyWraps.open(box, shared, context);
     }
 
     function packageDigest(address ledger, bytes32 receipt, KeyWraps.Box[] calldata boxes)

@@ -136,7 +136,7 @@ def admit_entry(
     trainer did not sign are none), and what `opened` raises.
     """
     check_receipt(entry, spec=spec, context=context, seen=seen)
-    if not has_package(entry, context.domain):
+    if not has_package(entry, context.domain, spec):
         raise EnvelopeInvalid(f"0x{entry.receipt.trainer.hex()} never revealed a key to its update")
     return check_update(opened(), spec=spec)
 

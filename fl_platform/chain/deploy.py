@@ -25,7 +25,7 @@ from fl_platform.protocol.keccak import keccak256
 FORMAT = "fl-platform/deployment/1"
 CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation")  # in this order, nonce by nonce
 # Disputes and their judges follow, where a deployment has its own.
-DISPUTES = ("MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge", "Bisections", "Disputes")
+DISPUTES = ("MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge", "Bisections", "Reveals", "Disputes")
 TOKEN = "FaucetToken"
 # The gate of settlement proofs after its verifiers; no other contract knows them (`proofs.add_proofs`).
 PROOFS = ("SettlementVerifier4", "SettlementVerifier16", "SettlementVerifier64", "SettlementProofs")

@@ -218,6 +218,43 @@ def force(options: Options, task: int, round_number: int, wallet: str | None) ->
 
 @trainer.command()
 @task_argument
+@click.argument("round_number", metavar="ROUND", type=click.IntRange(0))
+@wallet_option
+@click.pass_obj
+def reveal(options: Options, task: int, round_number: int, wallet: str | None) -> None:
+    """Put your signed keys of ROUND on chain before its seal is due, so that nobody can say you never revealed them."""
+    from fl_platform.cli.show import console
+    from fl_platform.roles.revealing import force_reveal
+
+    with signing(options, wallet) as own:
+        reader = own.workspace.reader(task)
+        force_reveal(reader, own.contracts, own.signer, own.workspace.role_folder(own.name), round_number)
+    console().print(f"the keys of round {round_number} are on chain: whoever may read the update finds them there")
+
+
+@trainer.command()
+@task_argument
+@wallet_option
+@json_option
+@click.pass_obj
+def answer(options: Options, task: int, wallet: str | None, json_file: Path | None) -> None:
+    """Show on chain what you are asked for there (a key, a piece of an update) and take the bonds of who asked."""
+    from fl_platform.cli.show import console
+    from fl_platform.roles.revealing import answer_demands, open_demands
+
+    with signing(options, wallet) as own:
+        reader = own.workspace.reader(task)
+        answered = answer_demands(reader, own.contracts, own.signer, own.workspace.role_folder(own.name))
+        left = open_demands(reader, own.contracts, own.signer.address)
+    console(json_file).print(f"{len(answered)} demands answered, {len(left)} are left")
+    write_json(json_file, {
+        "task": task, "trainer": hexed(own.signer.address), "answered": [hexed(made.id) for made in answered],
+        "bonds_wei": sum(made.bond for made in answered), "left": [hexed(made.id) for made in left],
+    })  # fmt: skip
+
+
+@trainer.command()
+@task_argument
 @wallet_option
 @forward_option
 @json_option

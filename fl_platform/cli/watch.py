@@ -20,6 +20,7 @@ from fl_platform.cli.common import (
 
 if TYPE_CHECKING:
     from fl_platform.roles.watcher import Finding
+    from fl_platform.roles.watching_keys import KeyFinding
 
 
 @click.command()
@@ -36,23 +37,28 @@ def watch(
     """Watch a task: audit each seal inside its window, and have lies undone on chain.
 
     A challenge that succeeds voids the seal and takes its aggregator's bond, part of which is the watcher's. A lie that
-    no leaf decides is shown, not sent. Runs until the task is over and its last window closed. Exits 4 when a lie was
+    no leaf decides is shown, not sent. With a key to the updates, a trainer whose update does not open is accused, or
+    asked on chain for what is missing. Runs until the task is over and its last window closed. Exits 4 when a lie was
     found.
     """
     from fl_platform.chain.disputes import Disputes
     from fl_platform.cli.show import console
     from fl_platform.roles.keyholder import opener_of
     from fl_platform.roles.watcher import Watcher, nothing_left
+    from fl_platform.roles.watching_keys import KeyWatcher
 
     out = console(json_file)
     findings: list[Finding] = []
+    accused: list[KeyFinding] = []
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
         reader.history()  # an unknown task is the caller's mistake
+        opener = None if public else opener_of(reader, own.signer)
+        keys = opener and KeyWatcher(reader, own.contracts, own.signer, opener)
         watcher = Watcher(
             reader,
             Disputes(own.contracts, own.signer),
-            opener=None if public else opener_of(reader, own.signer),
+            opener=opener,
             watch=lambda found: out.print(f"LIE  {found}", style="bold red", markup=False),
         )
 
@@ -61,13 +67,16 @@ def watch(
             findings.extend(watcher.step(now))
             for found in findings:
                 watcher.follow(found)
+            for bad in keys.step(now) if keys else ():
+                out.print(f"KEY  {bad}", style="bold red", markup=False)
+                accused.append(bad)
             return once or nothing_left(reader, now=now)
 
         wait_to_stop(look, every_s=every)
-    if not findings:
+    if not findings and not accused:
         out.print("every seal that can be challenged is what it should be", style="green")
-    write_json(json_file, [_as_json(found) for found in findings])
-    raise click.exceptions.Exit(4 if findings else 0)
+    write_json(json_file, [*map(_as_json, findings), *map(_key_json, accused)])
+    raise click.exceptions.Exit(4 if findings or accused else 0)
 
 
 def _as_json(found: Finding) -> dict[str, object]:
@@ -79,3 +88,7 @@ def _as_json(found: Finding) -> dict[str, object]:
         "upheld": found.upheld,
         "demands": list(found.demands),
     }
+
+
+def _key_json(found: KeyFinding) -> dict[str, object]:
+    return {"round": found.round, "trainer": hexed(found.trainer), "what": found.what}

@@ -118,7 +118,7 @@ def _claimed_admission(spec: TaskSpec, context: RoundContext, bundle: RoundBundl
 def _receipt_refusal(entry: Entry, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]) -> Refusal | None:
     try:
         check_receipt(entry, spec=spec, context=context, seen=seen)
-        if not has_package(entry, context.domain):
+        if not has_package(entry, context.domain, spec):
             raise EnvelopeInvalid(f"0x{entry.receipt.trainer.hex()} never revealed a key to its update")
     except RejectedInput as error:
         return Refusal(type(error).__name__, str(error))

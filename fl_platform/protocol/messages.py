@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
-from fl_platform.protocol.receipt import Receipt
+from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.spec import ScaleSpec, from_json, to_json
 
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -37,6 +37,11 @@ class Submission:
     signature: bytes  # 65 bytes
     keys: tuple[WrappedKey, ...]
     keys_signature: bytes  # 65 bytes over receipt and keys; empty without keys
+
+    @property
+    def signed(self) -> SignedReceipt:
+        """The receipt with its signature."""
+        return SignedReceipt(self.receipt, self.signature)
 
 
 @dataclass(frozen=True)

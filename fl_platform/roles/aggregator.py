@@ -175,6 +175,7 @@ class Aggregator:
         start, _ = self._contracts.window(self._reader.task)
         self._wait_until(start)
         entries += self._forced(round_number, transport)
+        entries = self._packages().fill_forced(entries, self._reader.forced_packages())
         self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
         revealed = readable_slice(self._reader.spec, self._reveal_slice(round_number))
         judged = judge_round(
@@ -226,7 +227,7 @@ class Aggregator:
             raise ReceiptForeign(f"0x{receipt.trainer.hex()} is not a member of task {order.task}")
         check_signature(entry.signed, self._reader.domain)
         if entry.keys:
-            check_package(receipt, entry.keys, entry.keys_signature, self._reader.domain)
+            check_package(receipt, entry.keys, entry.keys_signature, self._reader.domain, self._reader.spec)
         return entry
 
     def _stake(self, trainer: bytes) -> int:
@@ -260,7 +261,7 @@ class Aggregator:
         """Ask for the keys of a strict round's receipts; return what their trainers signed."""
         digest = self._reader.store.put(roster_bytes(rostered)).digest
         receipts = {receipt.trainer: receipt for receipt in wanted}
-        keys = KeyPackages(self._opener, self._reader.domain)
+        keys = self._packages()
         for answer in transport.reveal(RevealOrder(self._reader.task, round_number, digest)):
             try:
                 reveal = decode_message(answer, expected=Reveal)
@@ -291,7 +292,7 @@ class Aggregator:
     def _resent_keys(self, wanted: Sequence[Receipt], transport: Transport) -> KeyPackages:
         """Ask all trainers of a standard round again: each hands out what it has signed before."""
         receipts = {receipt.trainer: receipt for receipt in wanted}
-        keys = KeyPackages(self._opener, self._reader.domain)
+        keys = self._packages()
         for answer in transport.exchange(self.order()):
             try:
                 sent = decode_message(answer, expected=Submission)
@@ -378,7 +379,10 @@ class Aggregator:
         """An entry of a seal that fell, with keys that its trainer signed: those sent again, else those there."""
         if answer is not None and answer.receipt == old.receipt and answer.keys:
             return with_package(old, (answer.keys, answer.keys_signature))
-        return old if has_package(old, self._reader.domain) else with_package(old, NO_PACKAGE)
+        return old if has_package(old, self._reader.domain, self._reader.spec) else with_package(old, NO_PACKAGE)
+
+    def _packages(self) -> KeyPackages:
+        return KeyPackages(self._opener, self._reader.domain, self._reader.spec)
 
     def _path(self, round_number: int, name: str) -> Path:
         return self._workdir / f"task-{self._reader.task}" / f"round-{round_number}.{name}.json"

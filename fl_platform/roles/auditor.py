@@ -8,19 +8,21 @@ the sums, scores, payouts, claims) and lists what it could not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from fl_platform.aggregation.admit import UpdateSource, is_reference
 from fl_platform.chain.events import RewardClaimed
 from fl_platform.chain.history import RoundHistory
+from fl_platform.chain.reveals import Package
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import NO_GROUP, Judgement, judge_round
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.errors import AuditDifference, DocumentInvalid, FLError, NotEnoughTrainers, RetryError
 from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, TaskState
+from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import check_signature
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
@@ -196,9 +198,11 @@ class Auditor:
             "forced entries last", [e.forced for e in bundle.entries], sorted(e.forced for e in bundle.entries)
         )
         members = self._reader.history().members_at_roster(number)
+        packages = self._reader.forced_packages()
         for entry in bundle.entries:
             check_signature(entry.signed, self._reader.domain)
             self._check_place(number, entry, bundle.before, members)
+            self._check_forced(entry, packages.get(entry.receipt.struct_hash(), []))
             self._checks += 1
 
     def _check_place(self, number: int, entry: Entry, before: TaskState, members: Mapping[bytes, int]) -> None:
@@ -215,6 +219,14 @@ class Auditor:
             self._expect(f"stake of the reference {who}", entry.stake, 0)
         elif receipt.trainer in members:
             self._expect(f"stake of {who}", entry.stake, members[receipt.trainer])
+
+    def _check_forced(self, entry: Entry, packages: Sequence[Package]) -> None:
+        """Nobody is called silent whose keys were on chain before the seal was due."""
+        domain, spec = self._reader.domain, self._reader.spec
+        if not packages or has_package(entry, domain, spec):
+            return
+        if any(has_package(replace(entry, keys=k, keys_signature=s), domain, spec) for k, s in packages):
+            self._expect(f"keys of 0x{entry.receipt.trainer.hex()}", "never revealed", "on chain in time")
 
     def _judge(self, number: int, bundle: RoundBundle, before: TaskState) -> Judgement:
         context = self._reader.round_context(number, bundle.aggregator)

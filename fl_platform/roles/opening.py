@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fl_platform.aggregation.admit import UpdateSource
 from fl_platform.errors import ConfigError, EnvelopeInvalid, UpdateHashMismatch
 from fl_platform.protocol.bundle import Entry, WrappedKey
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.store.cid import Cid
@@ -17,7 +18,9 @@ from fl_platform.store.keywrap import WrappedKey as Box
 from fl_platform.store.unixfs import root_codec
 from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
 from fl_platform.updates.content import content_root
-from zk import curve
+from zk import curve, dleq
+from zk.curve import Point
+from zk.dleq import DleqProof
 
 KEYED_AGGREGATORS = 2  # receipts wrap their key for the first two in the task's list (DESIGN 3a)
 
@@ -52,13 +55,15 @@ def wrap_for_all(
     key: bytes, *, secret: bytes, receipt: Receipt, domain: Domain, spec: TaskSpec
 ) -> tuple[WrappedKey, ...]:
     """Wrap an update's key for every recipient of the task."""
-    wrapped = []
-    for party in recipients(spec):
-        context = wrap_context(receipt, domain, party.address)
-        ephemeral = derive_ephemeral(secret=secret, context=context, key=key)
-        box = wrap_key(key, recipient=curve.decode(party.wrap_key), context=context, ephemeral=ephemeral)
-        wrapped.append(WrappedKey(party.address, curve.encode(box.ephemeral), box.box))
-    return tuple(wrapped)
+    return tuple(wrap_for(party, key, secret=secret, receipt=receipt, domain=domain) for party in recipients(spec))
+
+
+def wrap_for(party: Party, key: bytes, *, secret: bytes, receipt: Receipt, domain: Domain) -> WrappedKey:
+    """Wrap an update's key for one party. Raises PointInvalid where its wrap key is no point."""
+    context = wrap_context(receipt, domain, party.address)
+    ephemeral = derive_ephemeral(secret=secret, context=context, key=key)
+    box = wrap_key(key, recipient=curve.decode(party.wrap_key), context=context, ephemeral=ephemeral)
+    return WrappedKey(party.address, curve.encode(box.ephemeral), box.box)
 
 
 def check_content(plain: bytes, receipt: Receipt, *, key: bytes) -> None:
@@ -99,6 +104,24 @@ class UpdateOpener:
             expected_key_hash=receipt.key_hash,
         )
 
+    @property
+    def recipient(self) -> bytes:
+        """Whose boxes this opens, 20 bytes."""
+        return self._recipient
+
+    def sealed(self, receipt: Receipt) -> bytes:
+        """Return the ciphertext of a receipt's update. Raises StoreMissing, CidMismatch, StoreUnavailable."""
+        return self._store.get(Cid(root_codec(receipt.length), receipt.update), max_bytes=receipt.length)
+
+    def show(self, receipt: Receipt, key: WrappedKey) -> tuple[Point, DleqProof]:
+        """Return S of this recipient's box, with the proof that it is; it opens this one box and nothing else.
+
+        Raises EnvelopeInvalid for a box on no point of the curve: it is bad without a proof.
+        """
+        box = Box.from_bytes(key.ephemeral + key.ciphertext)
+        context = wrap_context(receipt, self._domain, self._recipient).encode()
+        return dleq.prove(self._key.secret, base=box.ephemeral, context=keccak256(context))
+
     def opens(self, receipt: Receipt, keys: Sequence[WrappedKey]) -> bool:
         """Say whether this recipient finds the committed key in the boxes."""
         try:
@@ -115,8 +138,7 @@ class UpdateOpener:
         """
         receipt = entry.receipt
         key = self.unwrap(receipt, entry.keys)
-        cid = Cid(root_codec(receipt.length), receipt.update)
-        data = self._store.get(cid, max_bytes=receipt.length)
+        data = self.sealed(receipt)
         check_leaves_root(data, receipt.leaves_root)
         plain = unseal(data, key=key, expected_key_hash=receipt.key_hash)
         check_content(plain, receipt, key=key)

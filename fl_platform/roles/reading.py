@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fl_platform.aggregation.admit import RoundContext
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.history import TaskHistory
+from fl_platform.chain.reveals import Package, Reveals
 from fl_platform.errors import AuditDifference, IntegrityError
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
@@ -113,6 +114,12 @@ class TaskReader:
             members=history.members_at_roster(round_number),
             pot=history.allotted(round_number) - allotted_before,
         )
+
+    def forced_packages(self) -> dict[bytes, list[Package]]:
+        """Return the key packages that trainers put on chain in time, by their receipt's struct hash, oldest first."""
+        if not Reveals.there(self._contracts):
+            return {}
+        return Reveals(self._contracts, self.spec).forced(self.task)
 
     def check_roster(self, round_number: int, entries: Sequence[Entry]) -> None:
         """Demand that entries are exactly the roster on chain. Raises AuditDifference."""

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.reveals import RevealDemand
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import DocumentInvalid, ReceiptForeign, ReceiptParentMismatch, ReceiptReplayed
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import LocalUpdate, TrainPlan, choose_device, train_locally
-from fl_platform.protocol.bundle import parse_roster
+from fl_platform.protocol.bundle import WrappedKey, parse_roster
 from fl_platform.protocol.canonical import canonical_json
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import package_digest
@@ -36,6 +37,7 @@ from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import wrap_for_all
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.revealing import answer_demands, force_reveal, keep_key
 from fl_platform.store.envelope import derive_update_key, seal
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_update, rounding_seed, update_length
@@ -161,6 +163,14 @@ class Trainer:
         submission = self._signed(self._reader.task, round_number)
         self._contracts.force_include(submission.receipt, submission.signature)
 
+    def force_reveal(self, round_number: int) -> None:
+        """Put this trainer's signed keys on chain itself, before the seal is due (costs its gas)."""
+        force_reveal(self._reader, self._contracts, self._signer, self._workdir, round_number)
+
+    def answer_demands(self) -> list[RevealDemand]:
+        """Show on chain what this trainer is asked for there; returns what was answered."""
+        return answer_demands(self._reader, self._contracts, self._signer, self._workdir)
+
     def _check_order(self, order: RoundOrder) -> None:
         if order.task != self._reader.task:
             raise ReceiptReplayed(f"the order is for task {order.task}, this trainer works on {self._reader.task}")
@@ -216,9 +226,13 @@ class Trainer:
             salt=rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"salt" + context),
         )
         signed = self._signer.sign_receipt(receipt, self._domain)
-        keys = wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)
-        package = self._signer.sign_digest(package_digest(receipt, keys, self._domain))
+        keep_key(self._workdir, receipt, key)
+        keys = self._wrap(key, receipt)
+        package = self._signer.sign_digest(package_digest(receipt, keys, self._domain, self._reader.spec))
         return Submission(receipt, signed.signature, keys, package)
+
+    def _wrap(self, key: bytes, receipt: Receipt) -> tuple[WrappedKey, ...]:
+        return wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)
 
     def _content_root(self, plain: bytes, key: bytes) -> bytes:
         """The root over the integers; of a rehearsed attacker's file that is none, over nothing."""

@@ -110,11 +110,11 @@ def test_a_box_opens_as_its_recipient_opens_it(
     reveal = RevealKey.from_secret(secret)
     box = wrap_key(key, recipient=reveal.public, context=context, ephemeral=ephemeral)
     shared = shared_point(box, reveal)
-    wire = (recipient, box.ephemeral, box.box)
+    wire = (recipient, reveal.public, box.ephemeral, box.box)
     packed = harness.call("contextOf", world.domain.ledger, task, number, trainer, recipient)
     assert packed == context.encode()
-    assert harness.call("open", wire, reveal.public, shared, packed) == key
-    assert harness.call("open", wire, reveal.public, curve.add(shared, GENERATOR), packed) != key
+    assert harness.call("open", wire, shared, packed) == key
+    assert harness.call("open", wire, curve.add(shared, GENERATOR), packed) != key
 
 
 def test_both_hash_a_key_package_alike(world: World, harness: Contract) -> None:
@@ -123,11 +123,14 @@ def test_both_hash_a_key_package_alike(world: World, harness: Contract) -> None:
         WrappedKey(account(f"recipient {i}").address, curve.encode(curve.multiply(GENERATOR, i + 1)), bytes([i]) * 32)
         for i in range(3)
     )
+    parties = tuple(Party(k.recipient, curve.encode(curve.multiply(GENERATOR, 7 + i))) for i, k in enumerate(keys))
+    spec = small_spec(aggregators=parties[:2], auditors=parties[2:])
+    public = {p.address: curve.decode(p.wrap_key) for p in parties}
     for some in ((), keys[:1], keys, keys[::-1]):
-        boxes = [(k.recipient, curve.decode(k.ephemeral), k.ciphertext) for k in some]
+        boxes = [(k.recipient, public[k.recipient], curve.decode(k.ephemeral), k.ciphertext) for k in some]
         told = harness.call("packageDigest", world.domain.ledger, receipt.struct_hash(), boxes)
-        assert told == package_digest(receipt, some, world.domain)
-        assert told != package_digest(receipt, some, Domain(world.domain.chain_id + 1, world.domain.ledger))
+        assert told == package_digest(receipt, some, world.domain, spec)
+        assert told != package_digest(receipt, some, Domain(world.domain.chain_id + 1, world.domain.ledger), spec)
 
 
 def test_a_party_of_the_specification_and_nothing_else_is_found(harness: Contract, reverts: Reverts) -> None:

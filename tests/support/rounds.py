@@ -137,7 +137,7 @@ def make_entry(spec: TaskSpec, state: TaskState, number: int, update: Integers, 
 
 def sign_keys(receipt: Receipt, key: bytes) -> bytes:
     """Return a trainer's signature over KEYS."""
-    return sign_digest(package_digest(receipt, KEYS, DOMAIN), key)
+    return sign_digest(package_digest(receipt, KEYS, DOMAIN, small_spec()), key)
 
 
 def build_round(

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {IEscrow} from "./interfaces/IEscrow.sol";
+import {IGameSeam} from "./interfaces/IGameSeam.sol";
+import {IReveals} from "./interfaces/IReveals.sol";
+import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
+import {CipherLeaves} from "./libraries/CipherLeaves.sol";
+import {Contents} from "./libraries/Contents.sol";
+import {Dleq} from "./libraries/Dleq.sol";
+import {KeyWraps} from "./libraries/KeyWraps.sol";
+import {MemberFlags} from "./libraries/MemberFlags.sol";
+import {Receipts} from "./libraries/Receipts.sol";
+import {RevealProofs} from "./reveals/RevealProofs.sol";
+
+/// @title Reveals
+/// @notice See {IReveals}. Holds no money: bonds and stakes lie in the escrow. No owner, no upgrade.
+contract Reveals is RevealProofs {
+    /// @notice What a key that was not shown costs: basis points of the trainer's stake, rounded up.
+    uint256 public constant SILENCE_BPS = 2_000;
+    /// @notice What a demand costs, as in {ITraceDisputes}: basis points of the pot, rounded up.
+    uint256 public constant DEMAND_BPS = 500;
+    /// @notice The challenger's part, in basis points; below one half, so that accusing oneself never pays.
+    uint256 public constant CHALLENGER_BPS = 3_000;
+    uint256 private constant BASIS = 10_000;
+
+    /// @notice The disputes contract, which ledger and escrow trust.
+    address public immutable disputes;
+    IEscrow public immutable escrow;
+
+    bytes32 private constant ENDED = bytes32(uint256(1));
+
+    /// @inheritdoc IReveals
+    mapping(bytes32 id => bytes32) public demandOf;
+    /// @inheritdoc IReveals
+    mapping(bytes32 receipt => bool) public punished;
+
+    constructor(address disputes_, address ledger_, address escrow_, address registry_)
+        RevealProofs(ledger_, registry_)
+    {
+        disputes = disputes_;
+        escrow = IEscrow(escrow_);
+    }
+
+    /// @inheritdoc IReveals
+    function forceReveal(SignedReceipt calldata signed, Package calldata package) external {
+        (uint256 task, uint256 round, address trainer) =
+            (signed.receipt.task, signed.receipt.round, signed.receipt.trainer);
+        _requireForceable(task, round);
+        bytes32 receipt = _requireReceipt(signed);
+        _requirePackage(receipt, trainer, package);
+        emit RevealForced(task, round, trainer, receipt, package.boxes, package.signature);
+    }
+
+    /// @inheritdoc IReveals
+    function badWrap(
+        SignedReceipt calldata signed,
+        Package calldata package,
+        uint256 index,
+        Dleq.Point calldata shared,
+        Dleq.Proof calldata proof
+    ) external {
+        IRoundLedger.Receipt calldata receipt = signed.receipt;
+        bytes32 hash = _requireReceipt(signed);
+        _requirePackage(hash, receipt.trainer, package);
+        if (index >= package.boxes.length) revert Reveals_NoSuchBox(index, package.boxes.length);
+        KeyWraps.Box calldata box = package.boxes[index];
+        _requireBadBox(receipt, box, shared, proof);
+        uint256 slashed = _takeAll(receipt.task, receipt.trainer, hash);
+        emit BadWrapProved(receipt.task, receipt.round, receipt.trainer, box.recipient, msg.sender, slashed);
+    }
+
+    /// @inheritdoc IReveals
+    function badOpening(
+        SignedReceipt calldata signed,
+        bytes32 key,
+        CipherLeaves.Leaf calldata cipher,
+        Contents.Leaf calldata content,
+        uint256 index,
+        uint256 place
+    ) external {
+        IRoundLedger.Receipt calldata receipt = signed.receipt;
+        bytes32 hash = _requireReceipt(signed);
+        _requireBadBlock(receipt, key, cipher, content, index, place);
+        uint256 slashed = _takeAll(receipt.task, receipt.trainer, hash);
+        emit BadOpeningProved(receipt.task, receipt.round, receipt.trainer, msg.sender, slashed);
+    }
+
+    /// @inheritdoc IReveals
+    function demandKey(SignedReceipt calldata signed, address recipient, Party calldata party)
+        external
+        returns (bytes32 id)
+    {
+        _requireParty(signed.receipt.task, recipient, party);
+        return _open(signed, Subject.Key, recipient, party.key, 0, 0);
+    }
+
+    /// @inheritdoc IReveals
+    function demandContent(SignedReceipt calldata signed, uint256 index, bytes calldata document, uint256 place)
+        external
+        returns (bytes32 id)
+    {
+        uint256 bits = _requireBits(signed.receipt.task, document, place);
+        uint256 count = _leafCount(signed.receipt.length, bits);
+        // more leaves than a u32 counts, no file of the platform has
+        if (index >= count || index > type(uint32).max) revert Reveals_NoSuchLeaf(index, count);
+        return _open(signed, Subject.Content, address(0), Dleq.Point(0, 0), uint32(index), uint8(bits));
+    }
+
+    /// @inheritdoc IReveals
+    function answerKey(Demand calldata demand, Package calldata package) external {
+        bytes32 id = _requireAnswerable(demand, Subject.Key);
+        _requirePackage(demand.receipt, demand.trainer, package);
+        if (!_hasBox(package.boxes, demand)) revert Reveals_WrongAnswer(id);
+        emit KeyShown(
+            demand.task, demand.round, id, demand.receipt, msg.sender, package.boxes, package.signature
+        );
+        _satisfy(id, demand);
+    }
+
+    /// @inheritdoc IReveals
+    function answerContent(
+        Demand calldata demand,
+        IRoundLedger.Receipt calldata receipt,
+        Contents.Leaf calldata leaf
+    ) external {
+        bytes32 id = _requireAnswerable(demand, Subject.Content);
+        if (Receipts.structHash(receipt) != demand.receipt) revert Reveals_WrongAnswer(id);
+        _requireContent(receipt, leaf, demand.index, demand.bits);
+        emit ContentShown(demand.task, demand.round, id, demand.receipt, msg.sender, leaf);
+        _satisfy(id, demand);
+    }
+
+    /// @inheritdoc IReveals
+    function expire(Demand calldata demand) external {
+        bytes32 id = _requireDemand(demand);
+        if (block.timestamp < demand.deadline) revert Reveals_Deadline(id, demand.deadline);
+        demandOf[id] = ENDED;
+        IGameSeam(disputes).returnBond(demand.task, demand.challenger, demand.bond);
+        uint256 slashed = _punishSilence(demand);
+        emit SilenceProved(demand.task, demand.round, id, demand.trainer, demand.challenger, slashed);
+    }
+
+    function _open(
+        SignedReceipt calldata signed,
+        Subject subject,
+        address recipient,
+        Dleq.Point memory key,
+        uint32 index,
+        uint8 bits
+    ) private returns (bytes32 id) {
+        IRoundLedger.Receipt calldata receipt = signed.receipt;
+        uint256 task = receipt.task;
+        IRoundLedger.Config memory config = ledger.config(task);
+        _requireDemandable(task, receipt.round, config.ring);
+        bytes32 hash = _requireReceipt(signed);
+        _requireStake(task, receipt.trainer);
+        id = _idOf(hash, subject, recipient, index);
+        if (demandOf[id] != 0) revert Reveals_AlreadyAsked(id);
+        Demand memory made = Demand({
+            challenger: msg.sender,
+            deadline: uint40(block.timestamp + config.takeover),
+            subject: subject,
+            bits: bits,
+            trainer: receipt.trainer,
+            bond: uint80((uint256(config.pot) * DEMAND_BPS + BASIS - 1) / BASIS),
+            recipient: recipient,
+            key: key,
+            index: index,
+            round: receipt.round,
+            task: task,
+            receipt: hash
+        });
+        demandOf[id] = keccak256(abi.encode(made));
+        emit RevealDemanded(task, receipt.round, id, made);
+        IGameSeam(disputes).lockBond(task, msg.sender, made.bond);
+    }
+
+    function _satisfy(bytes32 id, Demand calldata d) private {
+        demandOf[id] = ENDED;
+        IGameSeam(disputes).forfeitBond(d.task, d.challenger, d.bond, msg.sender);
+    }
+
+    function _hasBox(KeyWraps.Box[] calldata boxes, Demand calldata d) private pure returns (bool) {
+        // as many turns as the caller pays for
+        for (uint256 i = 0; i < boxes.length; ++i) {
+            KeyWraps.Box calldata box = boxes[i];
+            if (box.recipient == d.recipient && box.key.x == d.key.x && box.key.y == d.key.y) return true;
+        }
+        return false;
+    }
+
+    function _idOf(bytes32 receipt, Subject subject, address recipient, uint32 index) private pure returns (bytes32) {
+        return keccak256(abi.encode(receipt, subject, recipient, index));
+    }
+
+    /// @dev A piece of content that nobody shows hides a bad opening, so it costs as much as one.
+    function _punishSilence(Demand calldata d) private returns (uint256) {
+        uint256 stake = _stake(d.task, d.trainer);
+        // nothing left, all taken before, or the books are closed: the bond went back, that is all
+        if (stake == 0 || punished[d.receipt] || ledger.head(d.task).closed) return 0;
+        uint256 amount = stake;
+        // asked once for each recipient, so not punished twice
+        if (d.subject == Subject.Key) amount = (stake * SILENCE_BPS + BASIS - 1) / BASIS;
+        else punished[d.receipt] = true;
+        return IGameSeam(disputes).penalise(d.task, d.trainer, amount, d.challenger, CHALLENGER_BPS);
+    }
+
+    /// @dev The whole stake, once for each receipt.
+    function _takeAll(uint256 task, address trainer, bytes32 receipt) private returns (uint256) {
+        if (punished[receipt]) revert Reveals_AlreadySlashed(receipt);
+        uint256 stake = _requireStake(task, trainer);
+        punished[receipt] = true;
+        return IGameSeam(disputes).penalise(task, trainer, stake, msg.sender, CHALLENGER_BPS);
+    }
+
+    function _requireStake(uint256 task, address trainer) private view returns (uint256 stake) {
+        stake = _stake(task, trainer);
+        if (stake == 0) revert Reveals_NoStake(task, trainer);
+    }
+
+    /// @dev A trainer's, until it is paid out. An aggregator's bond is not at stake here: it answers for its seals.
+    function _stake(uint256 task, address trainer) private view returns (uint256) {
+        IEscrow.Member memory member = escrow.member(task, trainer);
+        return member.flags & MemberFlags.TRAINER == 0 ? 0 : member.stake;
+    }
+
+    function _requireForceable(uint256 task, uint256 round) private view {
+        IRoundLedger.Head memory head = ledger.head(task);
+        bool rostered = head.phase == IRoundLedger.Phase.Rostered && head.round == round && !head.challenged;
+        (uint256 to,) = ledger.window(task);
+        if (!rostered || head.takeover || block.timestamp >= to) revert Reveals_NotForceable(task, round, to);
+    }
+
+    /// @dev Before the roster closes nobody needs a key, and in a strict round nobody may have one.
+    function _requireDemandable(uint256 task, uint256 round, uint256 ring) private view {
+        IRoundLedger.Head memory head = ledger.head(task);
+        bool rostered = round < head.round || (round == head.round && head.phase == IRoundLedger.Phase.Rostered);
+        if (!rostered || head.closed || round + ring <= head.round) {
+            revert Reveals_NotDemandable(task, round);
+        }
+    }
+
+    function _requireDemand(Demand calldata d) private view returns (bytes32 id) {
+        id = _idOf(d.receipt, d.subject, d.recipient, d.index);
+        if (demandOf[id] != keccak256(abi.encode(d))) revert Reveals_UnknownDemand(id);
+    }
+
+    function _requireAnswerable(Demand calldata d, Subject subject) private view returns (bytes32 id) {
+        id = _requireDemand(d);
+        if (d.subject != subject) revert Reveals_WrongAnswer(id);
+        if (block.timestamp >= d.deadline) revert Reveals_Deadline(id, d.deadline);
+    }
+}

@@ -1,0 +1,229 @@
+"""What a reader of updates does about a trainer whose update does not open for it: prove it on chain, or demand.
+
+For every sealed round that can still be asked about, and every entry of a trainer:
+
+- a signed box that does not hold the committed key: `badWrap`, with this reader's shared point;
+- no signed box for this reader: `demandKey`; what answers is looked at like any other package;
+- the key opens a file with other integers than the receipt binds: `demandContent` leaf by leaf, each leaf's path
+  leading on to the part of the tree that is not what it should be, until a block can be shown: `badOpening`.
+
+Demands of one's own that nobody answered are ended, which costs the trainer stake. Everything asks the chain first, so
+a watcher may be stopped and started at any point.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.reveals import CipherLeaf, ContentLeafRecord, Package, Reveals, ShownBlock
+from fl_platform.chain.signer import Signer
+from fl_platform.errors import EnvelopeInvalid, FLError, ReceiptSignatureInvalid, RetryError, TransactionReverted
+from fl_platform.protocol.bundle import Entry
+from fl_platform.protocol.keypackage import check_package
+from fl_platform.protocol.receipt import Receipt
+from fl_platform.protocol.spec import Party
+from fl_platform.roles.opening import UpdateOpener, recipients
+from fl_platform.roles.reading import TaskReader
+from fl_platform.store.envelope import check_leaves_root, open_leaf, unseal
+from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
+from fl_platform.updates.content import content_root, leaf_count, open_content
+from zk.curve import GENERATOR
+from zk.dleq import DleqProof
+
+logger = logging.getLogger(__name__)
+
+BLOCK_BYTES = 16
+HEADER_BLOCKS = HEADER_BYTES // BLOCK_BYTES
+BLOCKS_PER_CIPHER_LEAF = 64
+
+
+@dataclass(frozen=True)
+class KeyFinding:
+    """An update that does not open as it should, and what was done about it."""
+
+    round: int
+    trainer: bytes
+    what: str  # "bad wrap proved", "bad opening proved", "key demanded", "content demanded", "silence proved"
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"round {self.round}: update of 0x{self.trainer.hex()}: {self.what}"
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An update that this reader decrypted."""
+
+    key: bytes
+    data: bytes  # ciphertext
+    payload: bytes
+    size: int
+    bits: int
+
+
+class KeyWatcher:
+    """One reader of one task, with a wallet that sends. Does nothing where the deployment has no reveals contract."""
+
+    def __init__(
+        self,
+        reader: TaskReader,
+        contracts: Contracts,
+        signer: Signer,
+        opener: UpdateOpener,
+        *,
+        watch: Callable[[KeyFinding], None] = lambda _: None,
+    ) -> None:
+        """Create a watcher; `opener` holds the recipient's key, `watch` is told of every finding."""
+        self._reader, self._signer, self._opener, self._watch = reader, signer, opener, watch
+        self._reveals = Reveals(contracts, reader.spec, signer) if Reveals.there(contracts) else None
+
+    def step(self, now: int) -> list[KeyFinding]:
+        """Look at all entries of sealed rounds that can be asked about, and end own demands. Raises RetryError."""
+        if self._reveals is None:
+            return []
+        found = self._end_demands(self._reveals, now)
+        history = self._reader.history()
+        shown = _merged(self._reveals.forced(self._reader.task), self._reveals.shown_keys(self._reader.task))
+        windows = self._reader.spec.windows
+        ring = -(-windows.challenge // windows.min_round) + 1
+        for record in history.rounds:
+            if record.seal is None or record.number + ring <= history.head.round:
+                continue
+            try:
+                entries = self._reader.bundle(record.number).entries
+            except RetryError:
+                raise
+            except FLError as error:  # the aggregator's fault, and the other watcher's matter
+                logger.warning("round %d: no entries to look at: %s", record.number, error)
+                continue
+            for entry in entries:
+                if entry.stake:
+                    found += self._look(self._reveals, entry, shown.get(entry.receipt.struct_hash(), []))
+        for finding in found:
+            self._watch(finding)
+        return found
+
+    def _look(self, reveals: Reveals, entry: Entry, shown: list[Package]) -> list[KeyFinding]:
+        """Act on one entry; whatever the chain refuses (no stake left, somebody was first) is only logged."""
+        if reveals.punished(entry.receipt):
+            return []
+        try:
+            what = self._act(reveals, entry, [(entry.keys, entry.keys_signature), *shown])
+        except TransactionReverted as error:
+            logger.warning("round %d: 0x%s: %s", entry.receipt.round, entry.receipt.trainer.hex(), error)
+            return []
+        except RetryError:
+            raise
+        except FLError as error:  # e.g. the update is not in the store: no fault that a contract sees
+            logger.info("round %d: 0x%s: %s", entry.receipt.round, entry.receipt.trainer.hex(), error)
+            return []
+        return [KeyFinding(entry.receipt.round, entry.receipt.trainer, what)] if what else []
+
+    def _act(self, reveals: Reveals, entry: Entry, packages: list[Package]) -> str:
+        receipt, mine = entry.receipt, self._opener.recipient
+        signed = [p for p in packages if self._is_signed(receipt, p)]
+        places = [(p, i) for p in signed for i, key in enumerate(p[0]) if key.recipient == mine]
+        for package, place in places:
+            if not self._opener.opens(receipt, (package[0][place],)):
+                self._accuse(reveals, entry, package, place)
+                return "bad wrap proved"
+        if not places:
+            party = next((p for p in recipients(self._reader.spec) if p.address == mine), None)
+            return self._ask_for_key(reveals, entry, party) if party else ""
+        package, place = places[0]
+        opened = self._opened(receipt, self._opener.unwrap(receipt, (package[0][place],)))
+        if opened is None or _root(opened) == receipt.content_root:
+            return ""
+        return self._against_content(reveals, entry, opened)
+
+    def _is_signed(self, receipt: Receipt, package: Package) -> bool:
+        try:
+            check_package(receipt, *package, self._reader.domain, self._reader.spec)
+        except ReceiptSignatureInvalid:
+            return False
+        return True
+
+    def _accuse(self, reveals: Reveals, entry: Entry, package: Package, place: int) -> None:
+        try:
+            shared, proof = self._opener.show(entry.receipt, package[0][place])
+        except EnvelopeInvalid:  # on no point of the curve: the contract wants no proof, any will do
+            shared, proof = GENERATOR, DleqProof(0, 0)
+        reveals.bad_wrap(entry.signed, package, place, shared=shared, proof=proof)
+
+    def _ask_for_key(self, reveals: Reveals, entry: Entry, party: Party) -> str:
+        return "key demanded" if reveals.demand_key(entry.signed, party) is not None else ""
+
+    def _opened(self, receipt: Receipt, key: bytes) -> _Opened | None:
+        """Decrypt an update; None where its file has no shape, which no content tree can fit."""
+        data = self._opener.sealed(receipt)
+        check_leaves_root(data, receipt.leaves_root)
+        plain = unseal(data, key=key, expected_key_hash=receipt.key_hash)
+        shape = claimed_shape(plain)
+        return None if shape is None else _Opened(key, data, plain[HEADER_BYTES:], shape.size, shape.bits)
+
+    def _against_content(self, reveals: Reveals, entry: Entry, opened: _Opened) -> str:
+        leaves = reveals.shown_content(self._reader.task).get(entry.receipt.struct_hash(), [])
+        for index, leaf in leaves:
+            block = _wrong_block(opened, index, leaf)
+            if block is not None:
+                reveals.bad_opening(entry.signed, opened.key, block)
+                return "bad opening proved"
+        wanted = _next_leaf(opened, leaves)
+        if wanted is None or reveals.demand_content(entry.signed, wanted) is None:
+            return ""
+        return "content demanded"
+
+    def _end_demands(self, reveals: Reveals, now: int) -> list[KeyFinding]:
+        found = []
+        for made in reveals.demands(self._reader.task):
+            if made.challenger == self._signer.address and now >= made.deadline:
+                reveals.expire(made)
+                found.append(KeyFinding(made.round, made.trainer, "silence proved"))
+        return found
+
+
+def _merged(*parts: dict[bytes, list[Package]]) -> dict[bytes, list[Package]]:
+    merged: dict[bytes, list[Package]] = {}
+    for part in parts:
+        for receipt, packages in part.items():
+            merged.setdefault(receipt, []).extend(packages)
+    return merged
+
+
+def _root(opened: _Opened) -> bytes:
+    return content_root(opened.payload, size=opened.size, bits=opened.bits, key=opened.key)
+
+
+def _wrong_block(opened: _Opened, index: int, leaf: ContentLeafRecord) -> ShownBlock | None:
+    """Return the first block of a shown leaf that the ciphertext does not hold."""
+    honest = open_content(opened.payload, index, size=opened.size, bits=opened.bits, key=opened.key)
+    for place in range(opened.bits):
+        part = slice(BLOCK_BYTES * place, BLOCK_BYTES * (place + 1))
+        if leaf.body[part] != honest.body[part]:
+            number = HEADER_BLOCKS + opened.bits * index + place
+            inside = BLOCK_BYTES * number < len(opened.data)
+            cipher = open_leaf(opened.data, number // BLOCKS_PER_CIPHER_LEAF) if inside else None
+            shown = CipherLeaf(cipher.leaf, cipher.path) if cipher else CipherLeaf(b"", ())
+            return ShownBlock(shown, leaf, index, place)
+    return None
+
+
+def _next_leaf(opened: _Opened, leaves: list[tuple[int, ContentLeafRecord]]) -> int | None:
+    """Return which leaf to ask for: the first of the smallest part of the tree that is known to be another.
+
+    None where all that was shown is as it should be: then only blinds differ, which no integer depends on.
+    """
+    if not leaves:
+        return 0
+    count, asked = leaf_count(opened.size), {index for index, _ in leaves}
+    best: tuple[int, int] | None = None
+    for index, leaf in leaves:
+        honest = open_content(opened.payload, index, size=opened.size, bits=opened.bits, key=opened.key)
+        for level, (told, right) in enumerate(zip(leaf.siblings, honest.path, strict=False)):
+            first = (index >> level ^ 1) << level
+            if told != right and first < count and first not in asked and (best is None or level < best[0]):
+                best = level, first
+    return None if best is None else best[1]

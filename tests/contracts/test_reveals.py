@@ -1,0 +1,484 @@
+"""What a trainer loses for a bad wrap, a bad opening or silence, and that an honest one loses nothing (A24)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.keypackage import boxes_hash
+from fl_platform.store import envelope
+from fl_platform.updates.codec import HEADER_BYTES
+from fl_platform.updates.content import content_root
+from tests.contracts.conftest import Reverts
+from tests.support.contracts import digest
+from tests.support.evm import Reverted, account
+from tests.support.reveals import (
+    ANYONE,
+    BITS,
+    CHALLENGER,
+    KEY,
+    SIZE,
+    Scene,
+    garbled,
+    reveal_key,
+)
+from zk import curve, dleq
+from zk.curve import FIELD, GENERATOR
+
+SILENCE_BPS, CHALLENGER_BPS = 2_000, 3_000
+GAS_BAR = 200_000
+NOBODY = bytes(20)
+
+
+def lost_everything(scene: Scene, stake: int) -> None:
+    """Hold the books after a whole stake was taken."""
+    assert scene.stake == 0
+    assert scene.run.member(CHALLENGER)[1] == stake * CHALLENGER_BPS // 10_000
+    assert scene.world.ledger.call("bonus", scene.run.task) == stake - stake * CHALLENGER_BPS // 10_000
+
+
+# --- bad wraps --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_box_with_another_key_costs_the_whole_stake(number: int) -> None:
+    scene = Scene.start()
+    stake = scene.stake
+    bad = garbled(scene.keys(), number, ciphertext=bytes(32))
+    done = scene.accuse_wrap(bad, number)
+    told = done.event("BadWrapProved")
+    assert (told["recipient"], told["slashed"], told["challenger"]) == (
+        bad[number].recipient, stake, CHALLENGER.address,
+    )  # fmt: skip
+    lost_everything(scene, stake)
+    assert done.gas <= GAS_BAR
+
+
+def test_a_wrong_key_wrapped_with_care_is_a_bad_wrap_too() -> None:
+    scene = Scene.start()
+    scene.accuse_wrap(scene.keys(key=bytes(32)))
+    assert scene.stake == 0
+
+
+@pytest.mark.parametrize("ephemeral", [bytes(64), b"\x00" * 63 + b"\x01", curve.encode(GENERATOR)[:32] + b"\xff" * 32])
+def test_a_box_on_no_point_of_the_curve_needs_no_proof(ephemeral: bytes) -> None:
+    scene = Scene.start()
+    bad = garbled(scene.keys(), 0, ephemeral=ephemeral)
+    nothing = curve.Point(0, 0), dleq.DleqProof(0, 0)
+    scene.accuse_wrap(bad, shared=nothing)
+    assert scene.stake == 0
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_honest_box_convicts_nobody(number: int, reverts: Reverts) -> None:
+    scene = Scene.start()
+    keys = scene.keys()
+    with reverts("Reveals_WrapIsGood", scene.run.task, 0, scene.trainer.address, keys[number].recipient):
+        scene.accuse_wrap(keys, number)
+    # a recipient that lies about S, about its key, or about whose box it is
+    shared, proof = scene.shared(number, keys)
+    for lie in (curve.add(shared, GENERATOR), GENERATOR):
+        with reverts("Dleq_NotProved"):
+            scene.accuse_wrap(keys, number, shared=(lie, proof))
+    own = dleq.prove(5, base=curve.decode(keys[number].ephemeral), context=keccak256(b"elsewhere"))
+    with reverts("Dleq_NotProved"):
+        scene.accuse_wrap(keys, number, shared=own)
+    # or about the public key that the trainer wrapped for
+    boxes, signature = scene.wire(scene.package(keys))
+    foreign = reveal_key(2)
+    swapped = tuple((box[0], foreign.public, *box[2:]) for box in boxes)
+    with pytest.raises(Reverted, match="Reveals_PackageSignatureInvalid"):
+        scene.accuse_wrap(keys, number, boxes=(swapped, signature))
+    assert scene.stake == scene.run.params.stake
+
+
+def test_boxes_that_the_trainer_did_not_sign_prove_nothing(reverts: Reverts) -> None:
+    scene = Scene.start()
+    keys = scene.keys()
+    bad = garbled(keys, 0, ciphertext=bytes(32))
+    trainer, aggregator = scene.trainer.address, scene.world.aggregators[0]
+    with reverts("Reveals_PackageSignatureInvalid", trainer, aggregator.address):
+        scene.accuse_wrap(bad, package=scene.package(bad, who=aggregator))
+    with pytest.raises(Reverted, match="Reveals_PackageSignatureInvalid"):
+        scene.accuse_wrap(bad, package=(bad, scene.package(keys)[1]))
+    with reverts("Reveals_PackageSignatureInvalid", trainer, NOBODY):
+        scene.accuse_wrap(bad, package=(bad, bytes(65)))
+    other = scene.receipt(salt=digest("another"))
+    with pytest.raises(Reverted, match="Reveals_PackageSignatureInvalid"):
+        scene.accuse_wrap(bad, package=scene.package(bad, other))
+    with reverts("RoundLedger_ReceiptSignatureInvalid", trainer, aggregator.address):
+        scene.accuse_wrap(bad, signed=scene.signed(who=aggregator))
+    with reverts("Reveals_NoSuchBox", 2, 2):
+        scene.accuse_wrap(bad, index=2)
+
+
+def test_the_same_lie_is_punished_once_and_nothing_is_taken_of_nothing(reverts: Reverts) -> None:
+    scene = Scene.start()
+    bad = garbled(scene.keys(), 0, ciphertext=bytes(32))
+    scene.accuse_wrap(bad)
+    hashed = scene.receipt().struct_hash()
+    assert scene.world.reveals.call("punished", hashed)
+    with reverts("Reveals_AlreadySlashed", hashed):
+        scene.accuse_wrap(bad)
+    with reverts("Reveals_AlreadySlashed", hashed):
+        scene.accuse_wrap(garbled(scene.keys(), 1, ciphertext=bytes(32)), 1)
+    second = scene.receipt(salt=digest("second"))
+    with reverts("Reveals_NoStake", scene.run.task, scene.trainer.address):
+        scene.accuse_wrap(garbled(scene.keys(second), 0, ciphertext=bytes(32)), receipt=second)
+
+
+def test_a_trainer_that_asked_for_its_stake_can_still_lose_it() -> None:
+    scene = Scene.start()
+    scene.world.registry.send(scene.trainer, "leaveTask", scene.run.task)
+    scene.accuse_wrap(garbled(scene.keys(), 0, ciphertext=bytes(32)))
+    assert scene.stake == 0
+
+
+def test_an_aggregators_bond_is_not_a_trainers_stake(reverts: Reverts) -> None:
+    """Else it could have its bond burnt by a friend before it lies."""
+    scene = Scene.start()
+    aggregator = scene.world.aggregators[0]
+    receipt = scene.receipt(trainer=aggregator.address)
+    bad = garbled(scene.keys(receipt), 0, ciphertext=bytes(32))
+    with reverts("Reveals_NoStake", scene.run.task, aggregator.address):
+        scene.accuse_wrap(
+            bad, receipt=receipt, signed=scene.signed(receipt, aggregator),
+            package=scene.package(bad, receipt, aggregator),
+        )  # fmt: skip
+
+
+# --- bad openings -----------------------------------------------------------------------------------------------------
+
+
+def other_content(scene: Scene, at: int) -> bytes:
+    """Return the update with one other coordinate."""
+    plain = bytearray(scene.plain)
+    plain[HEADER_BYTES + at] ^= 1
+    return bytes(plain)
+
+
+@pytest.mark.parametrize("at", [0, 127, 128, 1_500, SIZE - 1])
+def test_one_coordinate_that_the_ciphertext_does_not_hold_costs_the_whole_stake(at: int, reverts: Reverts) -> None:
+    scene = Scene.start()
+    stake, other = scene.stake, other_content(scene, at)
+    receipt = scene.receipt(content_root=content_root(other[HEADER_BYTES:], size=SIZE, bits=BITS, key=KEY))
+    index, place = at // 128, at % 128 // 16
+    for wrong in {0, BITS - 1} - {place}:
+        if 16 * (2 + BITS * index + wrong) < len(scene.plain):
+            with reverts("Reveals_OpeningIsGood", scene.run.task, 0, scene.trainer.address):
+                scene.accuse_opening(index, wrong, receipt=receipt, content=scene.content(index, other))
+    done = scene.accuse_opening(index, place, receipt=receipt, content=scene.content(index, other))
+    assert done.event("BadOpeningProved")["slashed"] == stake
+    lost_everything(scene, stake)
+    assert done.gas <= GAS_BAR
+
+
+def test_an_honest_opening_convicts_nobody(reverts: Reverts) -> None:
+    scene = Scene.start()
+    last = -(-SIZE // 128) - 1
+    for index, place in ((0, 0), (0, 7), (7, 6), (7, 7), (8, 0), (last, 0), (last, 4), (last, 5), (last, 7)):
+        with reverts("Reveals_OpeningIsGood", scene.run.task, 0, scene.trainer.address):
+            scene.accuse_opening(index, place)
+    with reverts("Reveals_NoSuchLeaf", 8, 8):
+        scene.accuse_opening(0, 8, cipher=scene.cipher(0))
+    with reverts("Reveals_NoSuchLeaf", last + 1, last + 1):
+        scene.accuse_opening(last + 1, 0, content=scene.content(last), cipher=scene.cipher(0))
+    with reverts("Reveals_KeyMismatch", keccak256(bytes(32)), keccak256(KEY)):
+        scene.accuse_opening(0, 0, key=bytes(32))
+
+
+def test_leaves_of_other_trees_or_places_are_refused(reverts: Reverts) -> None:
+    scene = Scene.start()
+    other = other_content(scene, 0)
+    with pytest.raises(Reverted, match="Contents_LeafMismatch"):
+        scene.accuse_opening(0, 0, content=scene.content(0, other))
+    with pytest.raises(Reverted, match="Contents_LeafMismatch"):
+        scene.accuse_opening(0, 0, content=scene.content(1))
+    leaf = scene.content(0)
+    for body in (leaf.body[:64], leaf.body * 2):
+        with pytest.raises(Reverted, match="Contents_Leaf"):
+            scene.accuse_opening(0, 0, content=replace(leaf, body=body))
+    for body in (b"", leaf.body * 3):
+        with reverts("Reveals_NoSuchLeaf", 0, len(body) // 16):
+            scene.accuse_opening(0, 0, content=replace(leaf, body=body))
+    foreign = envelope.seal(other, key=KEY).data
+    with pytest.raises(Reverted, match="CipherLeaves_LeafMismatch"):
+        scene.accuse_opening(0, 0, cipher=scene.cipher(0, foreign))
+    with pytest.raises(Reverted, match="CipherLeaves_LeafMismatch"):
+        scene.accuse_opening(0, 0, cipher=scene.cipher(64))
+    cipher = scene.cipher(0)
+    with reverts("CipherLeaves_LeafShape", 0, 1_023, 2):
+        scene.accuse_opening(0, 0, cipher=replace(cipher, body=cipher.body[1:]))
+    with reverts("CipherLeaves_LeafShape", 0, 1_024, 1):
+        scene.accuse_opening(0, 0, cipher=replace(cipher, siblings=cipher.siblings[1:]))
+
+
+def test_content_behind_the_files_end_is_a_bad_opening() -> None:
+    """The last leaf is filled up with zeros; anything else there is no update's."""
+    scene = Scene.start()
+    padded = scene.plain + b"\x05" * (-SIZE % 128)
+    root = content_root(padded[HEADER_BYTES:], size=SIZE + -SIZE % 128, bits=BITS, key=KEY)
+    last = -(-SIZE // 128) - 1
+    receipt = scene.receipt(content_root=root)
+    from fl_platform.chain.reveals import ContentLeafRecord
+    from fl_platform.updates.content import open_content
+
+    leaf = open_content(padded[HEADER_BYTES:], last, size=SIZE + -SIZE % 128, bits=BITS, key=KEY)
+    scene.accuse_opening(last, 7, receipt=receipt, content=ContentLeafRecord(leaf.blind, leaf.body, leaf.path))
+    assert scene.stake == 0
+
+
+# --- forced reveals ---------------------------------------------------------------------------------------------------
+
+
+def test_a_forced_package_is_told_until_the_seals_first_second(reverts: Reverts) -> None:
+    scene = Scene.start()
+    start = scene.run.window()[0]
+    scene.world.wait(start - 1)
+    done = scene.force()
+    told = done.event("RevealForced")
+    assert told["receipt"] == scene.receipt().struct_hash()
+    assert len(told["boxes"]) == 2
+    assert done.gas <= GAS_BAR
+    scene.world.wait(start)
+    with reverts("Reveals_NotForceable", scene.run.task, 0, start):
+        scene.force()
+
+
+def test_nothing_is_forced_before_the_roster_for_another_round_or_in_a_takeover(reverts: Reverts) -> None:
+    scene = Scene.start(rostered=False)
+    with reverts("Reveals_NotForceable", scene.run.task, 0, scene.run.window()[0]):
+        scene.force()
+    scene.run.roster()
+    for number in (1, 2**63):
+        receipt = scene.receipt(round=number)
+        with reverts("Reveals_NotForceable", scene.run.task, number, scene.run.window()[0]):
+            scene.force(scene.package(receipt=receipt), scene.signed(receipt))
+    scene.run.advance()
+    with reverts("Reveals_NotForceable", scene.run.task, 0, scene.run.window()[0]):
+        scene.force()
+
+
+def test_only_what_the_trainer_signed_is_told(reverts: Reverts) -> None:
+    scene = Scene.start()
+    with reverts("Reveals_PackageSignatureInvalid", scene.trainer.address, ANYONE.address):
+        scene.force(scene.package(who=ANYONE))
+    with reverts("RoundLedger_ReceiptSignatureInvalid", scene.trainer.address, ANYONE.address):
+        scene.force(signed=scene.signed(who=ANYONE))
+
+
+# --- demands ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_answered_demand_for_a_key_pays_who_answered() -> None:
+    scene = Scene.start()
+    made = scene.demand_key()
+    assert scene.run.member(CHALLENGER)[0] == scene.bond
+    done = scene.send("answerKey", made, scene.wire(scene.package()), who=ANYONE)
+    told = done.event("KeyShown")
+    assert (told["receipt"], told["answerer"]) == (scene.receipt().struct_hash(), ANYONE.address)
+    assert scene.run.member(CHALLENGER)[:2] == (0, 0)
+    assert scene.run.member(ANYONE)[1] == scene.bond
+    assert scene.stake == scene.run.params.stake
+    assert done.gas <= GAS_BAR
+
+
+def test_silence_about_a_key_costs_a_part_of_the_stake_once_for_each_recipient(reverts: Reverts) -> None:
+    scene = Scene.start()
+    stake, bond = scene.stake, scene.bond
+    first, second = scene.demand_key(1), scene.demand_key(0)
+    end = first.deadline
+    assert end == scene.world.evm.now + scene.run.params.windows.takeover
+    scene.world.wait(end - 1)
+    with reverts("Reveals_Deadline", first.id, end):
+        scene.send("expire", first)
+    scene.world.wait(end)
+    with reverts("Reveals_Deadline", first.id, end):
+        scene.send("answerKey", first, scene.wire(scene.package()))
+    done = scene.send("expire", first, who=ANYONE)
+    part = -(-stake * SILENCE_BPS // 10_000)
+    assert done.event("SilenceProved")["slashed"] == part
+    assert (scene.stake, done.gas <= GAS_BAR) == (stake - part, True)
+    assert scene.run.member(CHALLENGER)[1] == bond + part * CHALLENGER_BPS // 10_000
+    with reverts("Reveals_UnknownDemand", first.id):
+        scene.send("expire", first)
+    scene.send("expire", second)
+    rest = stake - part
+    assert scene.stake == rest - -(-rest * SILENCE_BPS // 10_000)
+    assert scene.run.member(CHALLENGER)[0] == 0
+
+
+def test_a_part_of_a_stake_is_rounded_up() -> None:
+    scene = Scene.start(stake=10**18 + 1)
+    made = scene.demand_key()
+    scene.world.wait(made.deadline)
+    assert scene.send("expire", made).event("SilenceProved")["slashed"] == -(-(10**18 + 1) * SILENCE_BPS // 10_000)
+
+
+def test_an_answer_is_a_signed_package_with_the_recipients_box(reverts: Reverts) -> None:
+    scene = Scene.start()
+    made = scene.demand_key(1)
+    trainer = scene.trainer.address
+    with reverts("Reveals_PackageSignatureInvalid", trainer, ANYONE.address):
+        scene.send("answerKey", made, scene.wire(scene.package(who=ANYONE)))
+    with reverts("Reveals_WrongAnswer", made.id):
+        scene.send("answerKey", made, scene.wire(scene.package(scene.keys()[:1])))
+    with reverts("Reveals_WrongAnswer", made.id):
+        scene.send("answerContent", made, scene.receipt(), scene.content(0))
+    for lie in (replace(made, bond=1), replace(made, deadline=2**40 - 1), replace(made, challenger=NOBODY)):
+        with reverts("Reveals_UnknownDemand", made.id):
+            scene.send("answerKey", lie, scene.wire(scene.package()))
+    scene.send("answerKey", made, scene.wire(scene.package()))
+    with reverts("Reveals_UnknownDemand", made.id):
+        scene.send("answerKey", made, scene.wire(scene.package()))
+
+
+def test_a_bad_box_in_an_answer_is_a_bad_wrap() -> None:
+    scene = Scene.start()
+    made = scene.demand_key(1)
+    bad = scene.package(garbled(scene.keys(), 1, ciphertext=bytes(32)))
+    scene.send("answerKey", made, scene.wire(bad), who=scene.trainer)
+    scene.accuse_wrap(bad[0], 1, package=bad)
+    assert scene.stake == 0
+
+
+def test_the_same_is_asked_once(reverts: Reverts) -> None:
+    scene = Scene.start()
+    made = scene.demand_key(1)
+    with pytest.raises(Reverted, match="Reveals_AlreadyAsked"):
+        scene.demand_key(1)
+    scene.send("answerKey", made, scene.wire(scene.package()))
+    with pytest.raises(Reverted, match="Reveals_AlreadyAsked"):
+        scene.demand_key(1)
+    scene.demand_key(0)
+
+
+def test_only_parties_of_the_task_may_be_asked_for(reverts: Reverts) -> None:
+    scene = Scene.start()
+    with reverts("Documents_KeyNotThere", scene.party(1).place):
+        scene.demand_key(1, recipient=account("stranger").address)
+    with pytest.raises(Reverted, match="Documents_KeyNotThere"):
+        scene.demand_key(2)  # the reference
+    with pytest.raises(Reverted, match="Documents_DigestMismatch"):
+        scene.demand_key(1, party=replace(scene.party(1), document=b"{}"))
+
+
+def test_only_a_recent_round_with_a_roster_and_a_trainer_with_a_stake(reverts: Reverts) -> None:
+    scene = Scene.start(rostered=False)
+    with reverts("Reveals_NotDemandable", scene.run.task, 0):
+        scene.demand_key()
+    stranger = account("stranger")
+    scene.run.roster()
+    receipt = scene.receipt(trainer=stranger.address)
+    with reverts("Reveals_NoStake", scene.run.task, stranger.address):
+        scene.demand_key(signed=scene.signed(receipt, stranger))
+    with reverts("RoundLedger_ReceiptSignatureInvalid", scene.trainer.address, ANYONE.address):
+        scene.demand_key(signed=scene.signed(who=ANYONE))
+    kept = scene.signed()
+    ring = scene.world.ledger.call("config", scene.run.task)[10]
+    scene.run.seal()
+    while scene.run.round < ring - 1:
+        scene.run.play(1)
+    scene.demand_key(signed=kept)
+    scene.run.play(1)
+    with reverts("Reveals_NotDemandable", scene.run.task, 0):
+        scene.demand_key(0, signed=kept)
+
+
+def test_content_that_nobody_shows_costs_the_whole_stake(reverts: Reverts) -> None:
+    scene = Scene.start()
+    stake, bond = scene.stake, scene.bond
+    receipt = scene.receipt(content_root=digest("a root of nothing"))
+    first, second = (scene.demand_content(index, receipt=receipt) for index in (3, 4))
+    scene.world.wait(second.deadline)
+    assert scene.send("expire", first).event("SilenceProved")["slashed"] == stake
+    assert scene.send("expire", second).event("SilenceProved")["slashed"] == 0
+    assert scene.stake == 0
+    assert scene.run.member(CHALLENGER)[:2] == (0, 2 * bond + stake * CHALLENGER_BPS // 10_000)
+
+
+def test_content_that_was_shown_can_be_held_against_the_ciphertext(reverts: Reverts) -> None:
+    scene = Scene.start()
+    other = other_content(scene, 1_500)
+    receipt = scene.receipt(content_root=content_root(other[HEADER_BYTES:], size=SIZE, bits=BITS, key=KEY))
+    index = 1_500 // 128
+    made = scene.demand_content(index, receipt=receipt)
+    with reverts("Reveals_WrongAnswer", made.id):
+        scene.send("answerContent", made, scene.receipt(), scene.content(index))
+    with pytest.raises(Reverted, match="Contents_LeafMismatch"):
+        scene.send("answerContent", made, receipt, scene.content(index))
+    with reverts("Reveals_WrongAnswer", made.id):
+        scene.send("answerKey", made, scene.wire(scene.package()))
+    done = scene.send("answerContent", made, receipt, scene.content(index, other), who=ANYONE)
+    assert scene.run.member(ANYONE)[1] == scene.bond
+    assert done.gas <= GAS_BAR
+    from fl_platform.chain.reveals import ContentLeafRecord
+
+    shown = ContentLeafRecord(*done.event("ContentShown")["leaf"])
+    scene.accuse_opening(index, 1_500 % 128 // 16, receipt=receipt, content=shown)
+    assert scene.stake == 0
+
+
+def test_only_leaves_that_there_are_can_be_asked_for(reverts: Reverts) -> None:
+    scene = Scene.start()
+    count = -(-SIZE // 128)
+    for index in (count, 2**32, 2**255):
+        with reverts("Reveals_NoSuchLeaf", index, count):
+            scene.demand_content(index)
+    tiny = scene.receipt(length=32)
+    with reverts("Reveals_NoSuchLeaf", 0, 0):
+        scene.demand_content(0, receipt=tiny)
+    with reverts("Documents_KeyNotThere", 1):
+        scene.demand_content(0, place=1)
+    with pytest.raises(Reverted, match="Documents_DigestMismatch"):
+        scene.demand_content(0, document=b"{}")
+    made = scene.demand_content(count - 1)
+    scene.send("answerContent", made, scene.receipt(), scene.content(count - 1))
+
+
+def test_a_demand_after_the_books_are_closed_gives_the_bond_back_and_takes_nothing(reverts: Reverts) -> None:
+    scene = Scene.start(rounds=1)
+    made = scene.demand_key()
+    scene.run.seal()
+    scene.run.close()
+    scene.world.wait(max(scene.world.evm.now, made.deadline))
+    assert scene.send("expire", made).event("SilenceProved")["slashed"] == 0
+    assert scene.run.member(CHALLENGER)[1] == scene.bond
+    with reverts("Reveals_NotDemandable", scene.run.task, 0):
+        scene.demand_key(0)
+
+
+def test_the_package_hash_binds_every_box() -> None:
+    scene = Scene.start()
+    keys = scene.keys()
+    assert (
+        len({boxes_hash(k, scene.spec) for k in (keys, keys[::-1], keys[:1], garbled(keys, 1, ciphertext=bytes(32)))})
+        == 4
+    )
+
+
+def test_coordinates_beyond_the_field_are_no_point() -> None:
+    scene = Scene.start()
+    keys = scene.keys()
+    point = curve.decode(keys[0].ephemeral)
+    big = (point.x + FIELD).to_bytes(32, "big") + point.y.to_bytes(32, "big")
+    scene.accuse_wrap(garbled(keys, 0, ephemeral=big), shared=(GENERATOR, dleq.DleqProof(0, 0)))
+    assert scene.stake == 0
+
+
+def test_demands_stay_below_the_gas_bar() -> None:
+    scene = Scene.start()
+    scene.demand_key()
+    scene.demand_content(3)
+    assert len(scene.gas) == 2
+    assert max(scene.gas.values()) <= GAS_BAR
+
+
+def test_a_demand_costs_what_one_about_a_seal_costs() -> None:
+    scene = Scene.start(pot=10**18 + 7)
+    scene.demand_key()
+    assert scene.run.member(CHALLENGER)[0] == scene.bond
+    for name in ("DEMAND_BPS", "CHALLENGER_BPS"):
+        assert scene.world.reveals.call(name) == scene.world.disputes.call(name)

@@ -1,0 +1,228 @@
+"""Updates that do not open for one reader: accused or demanded on chain, and an honest trainer loses nothing (A24)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fl_platform.chain.client import connect
+from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.deploy import deploy
+from fl_platform.chain.reveals import ContentLeafRecord, Reveals
+from fl_platform.config import MINIMAL
+from fl_platform.protocol.bundle import WrappedKey
+from fl_platform.protocol.messages import RevealOrder
+from fl_platform.roles.auditor import Auditor
+from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.revealing import open_demands
+from fl_platform.roles.trainer import Trainer
+from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.watching_keys import KeyFinding, KeyWatcher
+from fl_platform.roles.workspace import reveal_key
+from fl_platform.updates.codec import HEADER_BYTES
+from fl_platform.updates.content import content_root, open_content
+from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage
+from tests.support.small_task import SmallTask, open_small_task
+
+WHO = (AGGREGATOR, SUCCESSOR)
+
+
+@pytest.fixture
+def disputed() -> Iterator[Stage]:
+    with connect(EMBEDDED, policy=MINIMAL) as chain:
+        chain.fund(OWNER.address, 100 * ETHER)
+        deployment = deploy(chain, OWNER, with_token=True, with_disputes=True)
+        yield Stage(chain, Contracts(chain, deployment, OWNER), None)
+
+
+def started(stage: Stage, folder: Path, **changes: Any) -> SmallTask:
+    return open_small_task(stage, folder, trainers=3, aggregators=WHO, **changes)
+
+
+def opener_of(task: SmallTask, reader: TaskReader) -> UpdateOpener:
+    return UpdateOpener(reader.store, domain=reader.domain, recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR))
+
+
+class Desk:
+    """The second aggregator, that looks at everything."""
+
+    def __init__(self, stage: Stage, task: SmallTask) -> None:
+        self.stage, self.number = stage, task.reader.task
+        self.contracts = stage.as_(SUCCESSOR)
+        self.reader = TaskReader(self.contracts, task.reader.store, task.reader.task)
+        self.contracts.mint(SUCCESSOR.address, 100 * ETHER)
+        self.watcher = KeyWatcher(self.reader, self.contracts, SUCCESSOR, opener_of(task, self.reader))
+
+    def step(self) -> list[str]:
+        return [found.what for found in self.watcher.step(self.stage.chain.now())]
+
+    def stake(self, trainer: Trainer) -> int:
+        return self.contracts.member(self.number, trainer.address).stake
+
+    def credit(self, account: bytes) -> int:
+        return self.contracts.member(self.number, account).credit
+
+
+def wraps(trainer: Trainer, change: Any) -> None:
+    """Let a trainer change the boxes that it signs."""
+    honest = trainer._wrap
+    trainer._wrap = lambda key, receipt: change(honest(key, receipt))  # type: ignore[method-assign]
+
+
+def garbled(keys: tuple[WrappedKey, ...]) -> tuple[WrappedKey, ...]:
+    return (keys[0], dataclasses.replace(keys[1], ciphertext=bytes(32)))
+
+
+def test_honest_trainers_are_left_alone(disputed: Stage, tmp_path: Path) -> None:
+    task = started(disputed, tmp_path)
+    task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    desk = Desk(disputed, task)
+    assert desk.step() == []
+    assert all(desk.stake(trainer) == 2 * ETHER for trainer in task.trainers)
+
+
+@pytest.mark.parametrize("change", [garbled, lambda k: (k[0], dataclasses.replace(k[1], ephemeral=bytes(64)))])
+def test_a_bad_box_for_one_reader_costs_the_stake(disputed: Stage, tmp_path: Path, change: Any) -> None:
+    task = started(disputed, tmp_path)
+    cheat = task.trainers[1]
+    wraps(cheat, change)
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    assert {verdict.code for verdict in sealed.bundle.verdicts} == {"admitted"}  # the aggregator's box is good
+    desk = Desk(disputed, task)
+    (found,) = desk.watcher.step(disputed.chain.now())
+    assert found == KeyFinding(0, cheat.address, "bad wrap proved")
+    assert desk.stake(cheat) == 0
+    assert desk.credit(SUCCESSOR.address) == 2 * ETHER * 3_000 // 10_000
+    assert desk.step() == []
+
+
+def test_a_missing_box_is_demanded_and_an_answer_pays_the_trainer(disputed: Stage, tmp_path: Path) -> None:
+    task = started(disputed, tmp_path)
+    sloppy = task.trainers[1]
+    wraps(sloppy, lambda keys: keys[:1])
+    task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    desk = Desk(disputed, task)
+    assert desk.step() == ["key demanded"]
+    assert desk.step() == []  # asked once
+    (made,) = open_demands(sloppy.reader, desk.contracts, sloppy.address)
+    assert [demand.id for demand in sloppy.answer_demands()] == [made.id]
+    assert sloppy.answer_demands() == []
+    assert desk.credit(sloppy.address) == made.bond
+    assert desk.step() == []
+    assert desk.stake(sloppy) == 2 * ETHER
+
+
+def test_silence_about_a_key_costs_a_part_of_the_stake(disputed: Stage, tmp_path: Path) -> None:
+    task = started(disputed, tmp_path)
+    silent = task.trainers[1]
+    wraps(silent, lambda keys: keys[:1])
+    task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    desk = Desk(disputed, task)
+    assert desk.step() == ["key demanded"]
+    (made,) = open_demands(silent.reader, desk.contracts, silent.address)
+    disputed.chain.wait_until(made.deadline)
+    assert silent.answer_demands() == []  # too late
+    assert desk.step() == ["silence proved"]
+    assert desk.stake(silent) == 2 * ETHER * 8_000 // 10_000
+    assert desk.step() == []
+
+
+class OtherContent:
+    """A trainer whose receipt binds other integers than it encrypted, and that shows leaves of them when asked."""
+
+    def __init__(self, stage: Stage, trainer: Trainer, coordinate: int) -> None:
+        self._contracts, self._trainer, self._coordinate = stage.as_(trainer._signer), trainer, coordinate
+        trainer._content_root = self._root  # type: ignore[method-assign]
+        self._payload, self._key, self._size = b"", b"", 0
+
+    def _root(self, plain: bytes, key: bytes) -> bytes:
+        payload = bytearray(plain[HEADER_BYTES:])
+        payload[self._coordinate] ^= 3
+        self._payload, self._key, self._size = bytes(payload), key, len(payload)
+        return content_root(self._payload, size=self._size, bits=8, key=key)
+
+    def answer(self) -> int:
+        """Answer all demands; returns how many."""
+        reader = self._trainer.reader
+        reveals = Reveals(self._contracts, reader.spec, self._trainer._signer)
+        demands = open_demands(reader, self._contracts, self._trainer.address)
+        receipt = self._trainer._signed(reader.task, 0).receipt
+        for made in demands:
+            leaf = open_content(self._payload, made.index, size=self._size, bits=8, key=self._key)
+            reveals.answer_content(made, receipt, ContentLeafRecord(leaf.blind, leaf.body, leaf.path))
+        return len(demands)
+
+
+def test_other_content_than_encrypted_is_asked_for_down_to_the_leaf_and_costs_the_stake(
+    disputed: Stage, tmp_path: Path
+) -> None:
+    task = started(disputed, tmp_path)
+    cheat = task.trainers[1]
+    coordinate = 777
+    attacker = OtherContent(disputed, cheat, coordinate)
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    assert {v.code for v in sealed.bundle.verdicts if v.trainer == cheat.address} == {"UpdateHashMismatch"}
+    desk = Desk(disputed, task)
+    said = desk.step()
+    for _ in range(12):
+        if said != ["content demanded"]:
+            break
+        assert attacker.answer() == 1
+        said = desk.step()
+    assert said == ["bad opening proved"]
+    assert desk.stake(cheat) == 0
+    assert desk.step() == []
+
+
+class Deaf(LocalTransport):
+    """Loses one trainer's reveal."""
+
+    def __init__(self, trainers: tuple[Trainer, ...], lost: Trainer) -> None:
+        super().__init__(tuple(t for t in trainers if t is not lost))
+        self._everybody = LocalTransport(trainers)
+
+    def exchange(self, order: Any) -> Iterable[bytes]:
+        return self._everybody.exchange(order)
+
+    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
+        return super().reveal(order)
+
+
+def audit(task: SmallTask, reader: TaskReader) -> tuple[int, str]:
+    report = Auditor(reader, opener=opener_of(task, reader)).audit()
+    return report.exit_code, str(report.first_difference)
+
+
+def test_keys_that_were_forced_on_chain_are_judged(disputed: Stage, tmp_path: Path) -> None:
+    task = started(disputed, tmp_path, strictness="strict")
+    lost = task.trainers[1]
+    transport = Deaf(task.trainers, lost)
+    task.aggregator.roster(task.aggregator.collect(transport))
+    lost.force_reveal(0)
+    lost.force_reveal(0)  # does nothing twice
+    bundle = task.aggregator.seal(transport).bundle
+    assert {verdict.code for verdict in bundle.verdicts} == {"admitted"}
+    assert audit(task, TaskReader(disputed.as_(SUCCESSOR), task.reader.store, task.reader.task)) == (0, "None")
+
+
+def test_an_aggregator_that_calls_a_trainer_silent_whose_keys_are_on_chain_is_found(
+    disputed: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = started(disputed, tmp_path, strictness="strict")
+    lost = task.trainers[1]
+    transport = Deaf(task.trainers, lost)
+    task.aggregator.roster(task.aggregator.collect(transport))
+    lost.force_reveal(0)
+    monkeypatch.setattr(task.aggregator.reader, "forced_packages", dict)
+    bundle = task.aggregator.seal(transport).bundle
+    assert {v.code for v in bundle.verdicts if v.trainer == lost.address} == {"EnvelopeInvalid"}
+    code, difference = audit(task, TaskReader(disputed.as_(SUCCESSOR), task.reader.store, task.reader.task))
+    assert code == 4
+    assert f"keys of 0x{lost.address.hex()}" in difference
+    desk = Desk(disputed, task)
+    assert desk.step() == []  # the forced package opens: the trainer owes nothing
