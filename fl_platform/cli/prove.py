@@ -96,7 +96,6 @@ def _prove(
     reader = workspace.reader(task)
     reader.history()
     proofs = Proofs(workspace.contracts(signer), signer)
-    proving.demand_prover()
     number = proving.last_sealed(reader) if round_number is None else round_number
     found = proving.settlement_of(reader, number)
     earlier = proving.accepted_proof(proofs, task, found)

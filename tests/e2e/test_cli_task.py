@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from fl_platform.roles import proving
 from tests.support import nodes
 from tests.support.cli import Cli, CliInside
 
@@ -128,8 +129,12 @@ def whole_task(cli: Cli, train: Train) -> None:
     look_back(cli)
 
 
-def test_a_task_on_the_embedded_chain(tmp_path: Path) -> None:
-    whole_task(CliInside(tmp_path), train_here)
+def test_a_task_on_the_embedded_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli = CliInside(tmp_path)
+    whole_task(cli, train_here)
+    monkeypatch.setattr(proving, "FAST", ("no_such_module",))  # an installation without the extra
+    assert "pip install 'fl-platform[fast]'" in cli("prove", "1", "0", "--wallet", "owner", code=5).stderr
+    assert "nothing to do" in cli("prove", "1", "1", "--wallet", "owner").stdout  # proved before: needs no prover
 
 
 @pytest.mark.node

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from fl_platform.roles import proving
 from tests.support.cli import CliInside
 from tests.support.settlement_vectors import context, vector
 from zk.curve import FIELD, ORDER
@@ -127,7 +126,7 @@ def test_files_that_are_no_rules_and_no_bundle(cli: CliInside) -> None:
     assert "error: " in cli("verify", "--bundle", file, "--spec", file, "--models", str(cli.folder), code=5).stderr
 
 
-def test_nothing_is_sealed_and_nothing_is_deployed(cli: CliInside, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sealed_and_nothing_is_deployed(cli: CliInside) -> None:
     cli("wallet", "new", "--light", "owner")
     cli("deploy")
     assert "there is no task 1" in cli("prove", "1", code=5).stderr
@@ -140,8 +139,6 @@ def test_nothing_is_sealed_and_nothing_is_deployed(cli: CliInside, monkeypatch: 
     assert "no sealed round" in cli("prove", "1", code=5).stderr
     assert "round 0 is not sealed" in cli("prove", "1", "0", code=5).stderr
     assert "round 0 is not sealed" in cli("verify", "1", "0", code=5).stderr
-    monkeypatch.setattr(proving, "FAST", ("no_such_module",))
-    assert "pip install 'fl-platform[fast]'" in cli("prove", "1", code=5).stderr
     assert "--claimant is for somebody else" in cli("prove", "1", "--submit", "--claimant", "owner", code=2).stderr
     file = cli.folder / "w" / "deployments" / "embedded.json"
     value = json.loads(file.read_text())
