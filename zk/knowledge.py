@@ -3,8 +3,8 @@
 Who sees the others' commitments first can set C_e = (C(w*) - sum a_j C_j) / a_e and make any w* pass the sum's check;
 it knows no opening of C_e. The proof:
 1. The chunks are folded with powers of a challenge y: C = sum y^k C_k opens to c = sum y^k q_k, rho = sum y^k rho_k.
-2. A uniform mask m: A = <m, G> + mu H. Challenge e. z = m + e c and zeta = mu + e rho are uniform, so nothing below
-   tells anything of c (perfect honest-verifier zero knowledge); Z = A + e C - zeta H = <z, G>.
+2. A mask m that looks uniform: A = <m, G> + mu H. Challenge e. z = m + e c and zeta = mu + e rho look uniform, too, so
+   nothing below tells anything of c (honest-verifier zero knowledge); Z = A + e C - zeta H = <z, G>.
 3. log2(N) halvings: L = <z_lo, G_hi>, R = <z_hi, G_lo>, challenge x, z' = z_lo + x z_hi, G' = x G_lo + G_hi, so that
    <z', G'> = L + x Z + x^2 R. One scalar is left; the verifier needs one sum over the generators.
 
@@ -14,8 +14,12 @@ is useless for another trainer, round, task, contract or chain. A proof is never
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from fl_platform.errors import ProofInvalid
 from zk import curve
@@ -27,6 +31,7 @@ from zk.pedersen import Commitment, blindings
 from zk.transcript import Binding, Transcript
 
 _PROTOCOL = "knowledge-of-opening/1"
+_MASK_LABEL = b"fl-platform/zk/knowledge-mask/v1"
 _MATERIALISE_BELOW = 1 << 12  # folding the bases costs as much as three sums: done once, when 2^12 are left
 
 
@@ -62,17 +67,19 @@ def parse_proof(data: bytes, generators: Generators, length: int) -> KnowledgePr
 def prove_knowledge(
     vector: Row, seed: bytes, *, commitment: Commitment, binding: Binding, generators: Generators
 ) -> KnowledgeProof:
-    """Prove that the maker of `commitment` knows `vector` and its blindings. Fresh randomness each time.
+    """Prove that the maker of `commitment` knows `vector` and its blindings: the same call gives the same proof.
 
-    The commitment is taken on trust to be of this vector and seed: if not, the proof is refused by every verifier.
+    The mask follows from the secret seed and from all that the proof is about, so no generator of random numbers can
+    fail, and no two statements share a mask. The commitment is taken on trust to be of this vector and seed: if not,
+    the proof is refused by every verifier.
     """
     engine = generators.engine
     width = _width(generators, len(vector))
     bases = generators.points[:width]
     transcript = _start(commitment, binding, generators)
     factors = powers(transcript.challenge("chunks"), commitment.chunks)
-    masked = engine.random_scalars(width)
-    mask_blinding = engine.to_ints(engine.random_scalars(1))[0]
+    *masks, mask_blinding = _masks(vector, seed, commitment, binding, generators, count=width + 1)
+    masked = engine.scalars(masks)
     mask = curve.add(engine.msm(bases, masked), engine.msm(generators.blinding, engine.scalars([mask_blinding])))
     transcript.absorb("mask", curve.encode(mask))
     scale = transcript.challenge("mask")
@@ -83,6 +90,16 @@ def prove_knowledge(
     transcript.absorb_int("blinding", blinding)
     folds, last = _halve(masked, bases, transcript, engine)
     return KnowledgeProof(mask=curve.encode(mask), blinding=blinding, folds=folds, last=last)
+
+
+def _masks(
+    vector: Row, seed: bytes, commitment: Commitment, binding: Binding, generators: Generators, *, count: int
+) -> list[int]:
+    """Return `count` scalars that look uniform to who does not know the seed: 384 bits each, 2^-130 from uniform."""
+    about = binding.encode() + generators.digest + hashlib.sha256(commitment.points).digest()
+    digest = hashlib.sha256(np.ascontiguousarray(vector, "<i8").data).digest()
+    stream = hashlib.shake_256(hmac.digest(seed, _MASK_LABEL + about + digest, "sha512")).digest(48 * count)
+    return [int.from_bytes(stream[i : i + 48], "little") % ORDER for i in range(0, len(stream), 48)]
 
 
 def _halve(

@@ -1,19 +1,23 @@
 """Is this entry an update at all? (step 7) Each way of being malformed has its own error (ATTACKS A18, A26).
 
-Order: who (foreign, duplicate), when (task and round, parent), what (declared length), signature; then the bytes: real
-length, header, range. Nothing is read of an update whose receipt fails, and nothing parsed beyond the first failed
-check. A peer's fault never stops a round: `admit_entries` turns each into a verdict, the same for aggregator and
-auditor.
+Order: who (foreign, duplicate), when (task and round, parent), what (declared length), signature, key; in tasks with
+layer P the shown commitment and its proof: so far anybody can check (`public_refusals`). Then the bytes: real length,
+header, range; with layer P that the commitment opens to them. Nothing is read of an update whose receipt fails, and
+nothing parsed beyond the first failed check. A peer's fault never stops a round: `admit_entries` turns each into a
+verdict, the same for aggregator and auditor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from fl_platform.aggregation.commitments import KeySource, Layer, Openings, layer_of
 from fl_platform.errors import (
     CidMismatch,
+    ConfigError,
     EnvelopeInvalid,
+    FLError,
     ReceiptDuplicate,
     ReceiptForeign,
     ReceiptParentMismatch,
@@ -35,6 +39,7 @@ UpdateSource = Callable[[int], bytes | memoryview]
 
 ADMITTED = "admitted"
 REFERENCE = "reference"
+_PEERS_FAULTS = (RejectedInput, StoreMissing, CidMismatch)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Admission:
 
     refusals: tuple[Refusal | None, ...]
     reference: int | None  # index of row 0's entry, when the task is anchored and it was admitted
+    seeds: Mapping[int, bytes] = field(default_factory=dict, repr=False)  # layer P: blinding seeds by entry; secret
 
     def trainers(self) -> tuple[int, ...]:
         """Indices of admitted trainers, in the order of entries."""
@@ -72,9 +78,12 @@ class Admission:
 
 def is_reference(entry: Entry, spec: TaskSpec) -> bool:
     """Say whether an entry comes from the party that the task names for row 0."""
-    return spec.worth.kind == "anchored" and any(spec.reference.address) and (
-        entry.receipt.trainer == spec.reference.address
-    )  # fmt: skip
+    return is_reference_party(entry.receipt.trainer, spec)
+
+
+def is_reference_party(address: bytes, spec: TaskSpec) -> bool:
+    """Say whether this is the address of the party that the task names for row 0."""
+    return spec.worth.kind == "anchored" and any(spec.reference.address) and address == spec.reference.address
 
 
 def check_receipt(entry: Entry, *, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]) -> None:
@@ -122,52 +131,75 @@ def check_update(data: bytes | memoryview, *, spec: TaskSpec) -> Integers:
     return decode_update(data, model=spec.model, bits=spec.codec.bits)
 
 
-def admit_entry(
-    entry: Entry,
-    opened: Callable[[], bytes | memoryview],
-    *,
-    spec: TaskSpec,
-    context: RoundContext,
-    seen: frozenset[bytes],
-) -> Integers:
-    """Check one entry wholly and return its integers. `opened` is called only when the receipt holds.
-
-    Raises the errors of `check_receipt` and `check_update`, EnvelopeInvalid when no key was revealed (keys that the
-    trainer did not sign are none), and what `opened` raises.
-    """
-    check_receipt(entry, spec=spec, context=context, seen=seen)
-    if not has_package(entry, context.domain, spec):
-        raise EnvelopeInvalid(f"0x{entry.receipt.trainer.hex()} never revealed a key to its update")
-    return check_update(opened(), spec=spec)
+def public_refusals(entries: Sequence[Entry], *, spec: TaskSpec, context: RoundContext) -> list[Refusal | None]:
+    """Check of every entry what anybody can without a key: receipt, that keys came, the shown commitment."""
+    refusals: list[Refusal | None] = []
+    seen: set[bytes] = set()
+    for entry in entries:
+        refusals.append(_receipt_refusal(entry, spec=spec, context=context, seen=frozenset(seen)))
+        seen.add(entry.receipt.trainer)
+    layer = _layer(spec, context)
+    if layer is not None:  # row 0 is in no sum: it commits to nothing
+        held = {i: e for i, e in enumerate(entries) if refusals[i] is None and not is_reference(e, spec)}
+        for index, fault in layer.faults(held).items():
+            refusals[index] = _refusal(fault)
+    return refusals
 
 
 def admit_entries(
-    entries: Sequence[Entry], updates: UpdateSource, *, spec: TaskSpec, context: RoundContext
+    entries: Sequence[Entry],
+    updates: UpdateSource,
+    *,
+    spec: TaskSpec,
+    context: RoundContext,
+    keys: KeySource | None = None,
 ) -> Admission:
     """Check every entry of a round; a peer's fault becomes a Refusal. One update is held at a time.
 
-    Raises only what is no peer's fault (RetryError of the store, ...).
+    `keys`: of the updates; needed in tasks with layer P. Raises only what is no peer's fault (RetryError of the store,
+    ...), ConfigError without keys where they are needed.
     """
-    refusals: list[Refusal | None] = []
-    seen: set[bytes] = set()
-    reference: int | None = None
+    refusals = public_refusals(entries, spec=spec, context=context)
+    layer = _layer(spec, context)
+    openings = None if layer is None else Openings(layer, _demand_keys(keys))
     for index, entry in enumerate(entries):
-        refusal = _refusal(index, entry, updates, spec=spec, context=context, seen=frozenset(seen))
-        refusals.append(refusal)
-        if refusal is None and is_reference(entry, spec):
-            reference = index
-        seen.add(entry.receipt.trainer)
-    return Admission(tuple(refusals), reference)
+        if refusals[index] is not None:
+            continue
+        try:
+            row = check_update(_open(updates, index), spec=spec)
+            if openings is not None and not is_reference(entry, spec):
+                openings.add(index, entry, row)
+        except _PEERS_FAULTS as error:
+            refusals[index] = _refusal(error)
+    if openings is not None:
+        for index, fault in openings.faults(entries, lambda i: check_update(_open(updates, i), spec=spec)).items():
+            refusals[index] = _refusal(fault)
+    reference = next((i for i, e in enumerate(entries) if refusals[i] is None and is_reference(e, spec)), None)
+    return Admission(tuple(refusals), reference, {} if openings is None else openings.seeds)
 
 
-def _refusal(
-    index: int, entry: Entry, updates: UpdateSource, *, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]
-) -> Refusal | None:
+def _layer(spec: TaskSpec, context: RoundContext) -> Layer | None:
+    return layer_of(spec, context.domain, task=context.task, round_number=context.round)
+
+
+def _demand_keys(keys: KeySource | None) -> KeySource:
+    if keys is None:
+        raise ConfigError("a round with commitments is judged with the keys of its updates: give `keys`")
+    return keys
+
+
+def _receipt_refusal(entry: Entry, *, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]) -> Refusal | None:
     try:
-        admit_entry(entry, lambda: _open(updates, index), spec=spec, context=context, seen=seen)
-    except (RejectedInput, StoreMissing, CidMismatch) as error:
-        return Refusal(type(error).__name__, str(error))
+        check_receipt(entry, spec=spec, context=context, seen=seen)
+        if not has_package(entry, context.domain, spec):  # keys that the trainer did not sign are none
+            raise EnvelopeInvalid(f"0x{entry.receipt.trainer.hex()} never revealed a key to its update")
+    except RejectedInput as error:
+        return _refusal(error)
     return None
+
+
+def _refusal(error: FLError) -> Refusal:
+    return Refusal(type(error).__name__, str(error))
 
 
 def _open(updates: UpdateSource, index: int) -> bytes | memoryview:

@@ -30,6 +30,7 @@ def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
         ("sum", robust),
         ("worth", f"{worth.kind}{alpha}, {worth.base_bps / 100:g} % by stake"),
         ("reveal", spec.strictness),
+        ("commitments", f"{spec.commitments}: anybody can check the sums" if spec.commitments != "none" else "none"),
         ("money", f"{money.rounds} rounds of {tokens(money.pot)} = {tokens(money.pot * money.rounds)} tokens, "
                   f"fee {money.fee_bps / 100:g} %"),
         ("locked by", f"trainers {tokens(money.stake)}, aggregators {tokens(money.bond)} tokens"),

@@ -73,6 +73,10 @@ def task() -> None:
 )
 @click.option("--strict", is_flag=True, help="Keys are revealed only after the roster is on chain.")
 @click.option(
+    "--commitments/--no-commitments", default=True, show_default=True,
+    help="Trainers commit to their updates, so that anybody can check the sums.",
+)  # fmt: skip
+@click.option(
     "--worth", type=click.Choice(["anchored", "leave-one-out", "equal"]), default="anchored", show_default=True
 )
 @click.option(
@@ -150,6 +154,7 @@ def _offer(own: Session, lesson: Lesson, choices: dict[str, Any]) -> Offer:
         byzantine=choices["byzantine"],
         bits=int(choices["bits"]),
         strict=choices["strict"],
+        commitments=choices["commitments"],
         worth=choices["worth"],
         alpha=None if choices["alpha"] is None else alpha_of(choices["alpha"]),
         base_bps=choices["base_bps"],

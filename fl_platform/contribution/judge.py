@@ -1,14 +1,15 @@
 """One pure function decides a round: `judge_round`. The aggregator calls it to seal, the auditor to compare.
 
 Its inputs are the task's frozen rules, what the chain says (`RoundContext`), the state before, the entries and ways to
-read updates and models by digest; its output is everything that the round's bundle claims. No clock, network or
-randomness; integers throughout, but for the model step (IEEE-exact) and a leave-one-out utility (see there).
+read updates and models by digest; its output is everything that the round's bundle claims. No clock or network, and no
+randomness that shows in a result; integers throughout, but for the model step (IEEE-exact) and a leave-one-out utility
+(see there).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from fl_platform.aggregation import rules
@@ -22,6 +23,7 @@ from fl_platform.aggregation.admit import (
     check_update,
     is_reference,
 )
+from fl_platform.aggregation.commitments import KeySource, blinding_sums, layer_of
 from fl_platform.aggregation.gram import Gram, GramRow, gram_matrix
 from fl_platform.aggregation.projection import independent
 from fl_platform.aggregation.server import Model, apply_sums
@@ -69,6 +71,7 @@ class Judgement:
     trainers: tuple[bytes, ...]  # addresses that `split` is parallel to
     split: PotSplit
     after: TaskState
+    blindings: tuple[int, ...] = ()  # layer P: sum of weight * blinding modulo r, one a chunk
 
     @property
     def aggregate_bytes(self) -> bytes:
@@ -84,19 +87,21 @@ def judge_round(
     *,
     updates: UpdateSource,
     models: ModelSource,
+    keys: KeySource | None = None,
     validation: Sequence[RevealedRow] = (),
     utility: Utility | None = None,
 ) -> Judgement:
     """Judge a round wholly: verdicts, Gram matrix, weights, sum, new model, scores, pot, state after.
 
     `updates(i)` gives the plaintext of entry i (see UpdateSource), `models(digest)` the parent and the models before
-    it. `validation` is the slice revealed for this round, `utility` reads it (leave-one-out tasks only).
+    it, `keys(i)` the key of entry i's update (needed in tasks with layer P). `validation` is the slice revealed for
+    this round, `utility` reads it (leave-one-out tasks only).
     A peer's fault becomes a verdict. Raises NotEnoughTrainers (multi-Krum with too few updates: do not seal),
     DocumentInvalid when context and state do not belong together, and what `models` raises.
     """
     if (context.round, context.parent) != (before.round, before.model):
         raise DocumentInvalid(f"state before round {before.round} does not start round {context.round} of the chain")
-    admission = admit_entries(entries, updates, spec=spec, context=context)
+    admission = admit_entries(entries, updates, spec=spec, context=context, keys=keys)
     directions = public_directions(spec, before, models)
     rows = _Rows(spec, admission, updates, directions)
     gram = gram_matrix(rows.listed(entries), rows.read, model=spec.model, scale=before.scale)
@@ -106,7 +111,11 @@ def judge_round(
     parent = models(before.model)
     worth = measure_worth(spec, before, candidates, gram, Evaluation(rows.read, sums, parent, validation, utility))
     facts = Facts(entries, admission, gram, direction_roots(spec, directions), candidates, sums, worth)
-    return conclude(spec, context, before, facts, parent)
+    judged = conclude(spec, context, before, facts, parent)
+    layer = layer_of(spec, context.domain, task=context.task, round_number=context.round)
+    if layer is None:
+        return judged
+    return replace(judged, blindings=blinding_sums(layer, admission.seeds, candidates.entries, weights))
 
 
 @dataclass(frozen=True)

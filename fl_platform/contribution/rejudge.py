@@ -1,7 +1,8 @@
 """Judging a round again without any key: everything that follows from public values.
 
 Taken from the bundle as claimed: which well-formed updates there were and why others were refused after their receipts
-held, the Gram matrix, and the sums. Everything else is recomputed as `judge_round` does: receipts, screening,
+held, the Gram matrix, the sums and, with layer P, the blinding sums (`aggregation.commitments.check_round_sum` holds
+the last two against the commitments). Everything else is recomputed as `judge_round` does: receipts, screening,
 selection, weights, divisor, scores, model, pot, standings, the next scale. Gram entries between public directions
 are recomputed.
 """
@@ -9,8 +10,9 @@ are recomputed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from fl_platform.aggregation.admit import Admission, Refusal, RoundContext, check_receipt, is_reference
+from fl_platform.aggregation.admit import Admission, Refusal, RoundContext, is_reference, public_refusals
 from fl_platform.aggregation.gram import Gram, GramRow, from_triangle, gram_matrix
 from fl_platform.aggregation.sums import Sums
 from fl_platform.contribution.judge import (
@@ -29,18 +31,18 @@ from fl_platform.contribution.validation import RevealedRow
 from fl_platform.contribution.worth import Candidates, Evaluation, Worth, measurable, measure_worth
 from fl_platform.errors import (
     CidMismatch,
+    CommitmentMismatch,
     DocumentInvalid,
     EnvelopeInvalid,
     ObjectTooLarge,
-    RejectedInput,
     StoreMissing,
     UpdateHashMismatch,
     UpdateHeaderMismatch,
     UpdateLengthMismatch,
     UpdateRangeExceeded,
 )
-from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
-from fl_platform.protocol.keypackage import has_package
+from fl_platform.protocol.bundle import RoundBundle, TaskState
+from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates.tensors import Integers
 
@@ -89,40 +91,31 @@ def rejudge_public(
     evaluation = Evaluation(_unread, sums, parent, validation, utility)
     worth = _worth(spec, before, bundle, candidates, gram, evaluation)
     facts = Facts(bundle.entries, admission, gram, direction_roots(spec, directions), candidates, sums, worth)
-    return conclude(spec, context, before, facts, parent)
+    judged = conclude(spec, context, before, facts, parent)
+    return replace(judged, blindings=bundle.blindings if spec.commitments == PEDERSEN else ())
 
 
 def _claimed_admission(spec: TaskSpec, context: RoundContext, bundle: RoundBundle) -> Admission:
     """Receipts are checked; what only a key can show is taken from the verdicts."""
     rows = frozenset(bundle.rows)
     refusals: list[Refusal | None] = []
-    seen: set[bytes] = set()
+    public = public_refusals(bundle.entries, spec=spec, context=context)
+    unseen = ONLY_A_KEY_SHOWS | ({CommitmentMismatch.__name__} if spec.commitments == PEDERSEN else set())
     reference: int | None = None
     for index, (entry, verdict) in enumerate(zip(bundle.entries, bundle.verdicts, strict=True)):
         name = "reference" if is_reference(entry, spec) else address_text(entry.receipt.trainer)
-        refusal = _receipt_refusal(entry, spec, context, frozenset(seen))
+        refusal = public[index]
         if refusal is None and name not in rows:
-            if verdict.code not in ONLY_A_KEY_SHOWS:
+            if verdict.code not in unseen:
                 raise DocumentInvalid(
                     f"round {bundle.round}: {name} has no Gram row, but its verdict is {verdict.code!r}; without "
-                    f"a row only {', '.join(sorted(ONLY_A_KEY_SHOWS))} can be"
+                    f"a row only {', '.join(sorted(unseen))} can be"
                 )
             refusal = Refusal(verdict.code, verdict.evidence)
         refusals.append(refusal)
         if refusal is None and name == "reference":
             reference = index
-        seen.add(entry.receipt.trainer)
     return Admission(tuple(refusals), reference)
-
-
-def _receipt_refusal(entry: Entry, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]) -> Refusal | None:
-    try:
-        check_receipt(entry, spec=spec, context=context, seen=seen)
-        if not has_package(entry, context.domain, spec):
-            raise EnvelopeInvalid(f"0x{entry.receipt.trainer.hex()} never revealed a key to its update")
-    except RejectedInput as error:
-        return Refusal(type(error).__name__, str(error))
-    return None
 
 
 def _check_rows(bundle: RoundBundle, admission: Admission, directions: Sequence[Integers]) -> None:

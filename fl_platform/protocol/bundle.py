@@ -14,6 +14,7 @@ from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
+from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.spec import ScaleSpec, check_scale, from_json, to_json
 
 FORMAT = "fl-platform/round/2"
@@ -39,6 +40,7 @@ class Entry:
     keys: tuple[WrappedKey, ...]  # empty: never revealed
     keys_signature: bytes  # 65 bytes over receipt and keys (protocol/keypackage.py); empty without keys
     forced: bool  # came by `forceInclude`, not by the roster
+    shown: Shown = NOTHING_SHOWN  # the commitment behind the receipt's hash, in tasks with layer P
 
     @property
     def signed(self) -> SignedReceipt:
@@ -118,6 +120,7 @@ class RoundBundle:
     aggregate: bytes  # sha256 of the int64 little-endian sums' CID
     sums_root: bytes  # content root of the same sums
     after: TaskState
+    blindings: tuple[int, ...] = ()  # layer P: sum of weight * blinding modulo r, one a chunk of the model
 
     def to_bytes(self) -> bytes:
         """Return the canonical document."""
@@ -169,6 +172,8 @@ def check_ranges(bundle: RoundBundle) -> None:
         if bundle.gram[place + row] < 0:
             raise DocumentInvalid(f"round bundle: row {bundle.rows[row]!r} has a negative squared length")
     numbers = (bundle.divisor, *bundle.gram, *(n for v in bundle.verdicts for n in (v.weight, v.score, v.group)))
+    if not all(0 <= blinding < 2**256 for blinding in bundle.blindings):
+        raise DocumentInvalid("round bundle: a blinding sum is outside 256 bits")
     if any(abs(number) >= MAX_NUMBER for number in numbers):
         raise DocumentInvalid("round bundle: a weight, score, group, divisor or Gram entry is outside 128 bits")
 
@@ -186,8 +191,9 @@ def parse_roster(data: bytes) -> tuple[Entry, ...]:
 
 
 def roster_bytes(entries: tuple[Entry, ...]) -> bytes:
-    """Return the canonical roster document: entries without their keys."""
-    return canonical_json(to_json(tuple(replace(e, keys=(), keys_signature=b"") for e in entries)))
+    """Return the canonical roster document: entries without their keys and what they show of their commitments."""
+    bare = (replace(e, keys=(), keys_signature=b"", shown=NOTHING_SHOWN) for e in entries)
+    return canonical_json(to_json(tuple(bare)))
 
 
 def sha256(data: bytes) -> bytes:

@@ -13,6 +13,7 @@ from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
+from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.spec import ScaleSpec, from_json, to_json
 
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -31,12 +32,16 @@ class RoundOrder:
 
 @dataclass(frozen=True)
 class Submission:
-    """Trainer to aggregator: one signed receipt; its keys come along in a standard round only."""
+    """Trainer to aggregator: one signed receipt; its keys come along in a standard round only.
+
+    So does, in tasks with layer P, what it shows of its commitment.
+    """
 
     receipt: Receipt
     signature: bytes  # 65 bytes
     keys: tuple[WrappedKey, ...]
     keys_signature: bytes  # 65 bytes over receipt and keys; empty without keys
+    shown: Shown = NOTHING_SHOWN
 
     @property
     def signed(self) -> SignedReceipt:
@@ -55,13 +60,14 @@ class RevealOrder:
 
 @dataclass(frozen=True)
 class Reveal:
-    """Trainer to aggregator, strict rounds: the wrapped keys of its committed update."""
+    """Trainer to aggregator, strict rounds: the wrapped keys of its committed update, and its commitment."""
 
     task: int
     round: int
     trainer: bytes  # 20 bytes
     keys: tuple[WrappedKey, ...]
     keys_signature: bytes  # 65 bytes over receipt and keys
+    shown: Shown = NOTHING_SHOWN
 
 
 Message = RoundOrder | Submission | RevealOrder | Reveal

@@ -15,10 +15,12 @@ from functools import cached_property
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.canonical import Json, canonical_json, parse_canonical
 from fl_platform.protocol.receipt import hex_of
+from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
 
 FORMAT = "fl-platform/task/1"
 BASIS = 10_000
 MAX_PARAMETERS = 2**34
+MAX_COMMITTED = 2**28  # parameters with layer P: 4,096 points, half of what a message may have
 MAX_SPEC_BYTES = 1024 * 1024
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
 
@@ -156,6 +158,7 @@ class TaskSpec:
     aggregators: tuple[Party, ...]
     auditors: tuple[Party, ...]
     reference: Party  # signs row 0 of the Gram matrix; the zero address when worth is not anchored
+    commitments: str  # "pedersen": every update is committed to, so that anybody can check the sums; or "none"
     exact: (
         bool  # false when a strategy outside integer arithmetic is wrapped: the audit then compares within a tolerance
     )
@@ -201,6 +204,12 @@ def check_spec(spec: TaskSpec) -> None:
         (0 <= spec.worth.base_bps <= BASIS and 0 <= spec.money.fee_bps <= BASIS, "a share is over 10,000 basis points"),
         (0 < spec.worth.stake_cap_bps <= BASIS, f"stake_cap_bps {spec.worth.stake_cap_bps} must be 1 to {BASIS}"),
         (spec.strictness in ("standard", "strict"), f"strictness {spec.strictness!r} is unknown"),
+        (spec.commitments in (PEDERSEN, NO_COMMITMENTS), f"commitments {spec.commitments!r} are unknown"),
+        (spec.exact or spec.commitments == NO_COMMITMENTS, "commitments need exact sums: use none"),
+        (
+            spec.commitments == NO_COMMITMENTS or spec.model.size <= MAX_COMMITTED,
+            f"model has {spec.model.size} parameters, with commitments {MAX_COMMITTED} at most",
+        ),
         (0 < spec.money.rounds < 2**16, f"rounds {spec.money.rounds} must be 1 to 65,535"),
         (
             0 < spec.money.pot < 2**80 and spec.money.bond >= spec.money.pot,

@@ -16,6 +16,7 @@ from fl_platform.aggregation.admit import is_reference
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import Judgement, judge_round
+from fl_platform.contribution.validation import RevealedRow
 from fl_platform.errors import (
     IntegrityError,
     NotEnoughTrainers,
@@ -29,12 +30,13 @@ from fl_platform.errors import (
 from fl_platform.protocol.bundle import Entry, RoundBundle, roster_bytes
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.keypackage import check_package, has_package
-from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, Submission, decode_message
+from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, decode_message
 from fl_platform.protocol.receipt import Receipt, check_signature
 from fl_platform.protocol.spec import from_json, to_json
+from fl_platform.roles.committing import mend
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener, demand_key
-from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, with_package
+from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, fitting, with_package
 from fl_platform.roles.reading import TaskReader, roster_root
 from fl_platform.roles.tracing import trace_root
 from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
@@ -178,21 +180,28 @@ class Aggregator:
         entries = self._packages().fill_forced(entries, self._reader.forced_packages())
         self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
         revealed = readable_slice(self._reader.spec, self._reveal_slice(round_number))
-        judged = judge_round(
+        judged = self._judge(round_number, entries, revealed)
+        mended = mend(self._reader.spec, self._opener, entries, judged.verdicts)
+        if mended != entries:
+            entries, judged = mended, self._judge(round_number, mended, revealed)
+        sealed = self._store(round_number, entries, judged, slice_texts(revealed))
+        trace = trace_root(self._reader, sealed.bundle)
+        self._contracts.seal_round(self._reader.task, round_number, sealed.digest, sealed.bundle, trace=trace)
+        self._watch(Progress(round_number, "seal", "sealed"))
+        return sealed
+
+    def _judge(self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow]) -> Judgement:
+        return judge_round(
             self._reader.spec,
             self._reader.round_context(round_number, self._contracts.address),
             self._reader.current_state(),
             entries,
             updates=self._opener.source(entries),
             models=self._reader.model,
+            keys=self._opener.keys(entries),
             validation=revealed,
             utility=utility_of(self._reader.spec),
         )
-        sealed = self._store(round_number, entries, judged, slice_texts(revealed))
-        trace = trace_root(self._reader, sealed.bundle)
-        self._contracts.seal_round(self._reader.task, round_number, sealed.digest, sealed.bundle, trace=trace)
-        self._watch(Progress(round_number, "seal", "sealed"))
-        return sealed
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
@@ -221,7 +230,7 @@ class Aggregator:
             raise ReceiptParentMismatch(f"0x{receipt.trainer.hex()}: receipt for model 0x{receipt.parent.hex()}")
         entry = Entry(
             receipt, submission.signature, self._stake(receipt.trainer), submission.keys, submission.keys_signature,
-            forced=False,
+            forced=False, shown=fitting(submission.shown, self._reader.spec),
         )  # fmt: skip
         if entry.stake == 0 and not is_reference(entry, self._reader.spec):
             raise ReceiptForeign(f"0x{receipt.trainer.hex()} is not a member of task {order.task}")
@@ -250,27 +259,20 @@ class Aggregator:
         """Send the second message of a strict round and add the keys that came back."""
         if all(entry.keys for entry in entries):
             return entries
-        keys = self._revealed_keys(round_number, entries, [entry.receipt for entry in entries], transport)
+        keys = self._revealed(round_number, entries, [entry.receipt for entry in entries], transport)
         revealed = tuple(keys.fill(entry) for entry in entries)
         self._save_entries(round_number, revealed)
         return revealed
 
-    def _revealed_keys(
+    def _revealed(
         self, round_number: int, rostered: tuple[Entry, ...], wanted: Sequence[Receipt], transport: Transport
     ) -> KeyPackages:
         """Ask for the keys of a strict round's receipts; return what their trainers signed."""
         digest = self._reader.store.put(roster_bytes(rostered)).digest
-        receipts = {receipt.trainer: receipt for receipt in wanted}
-        keys = self._packages()
-        for answer in transport.reveal(RevealOrder(self._reader.task, round_number, digest)):
-            try:
-                reveal = decode_message(answer, expected=Reveal)
-                assert isinstance(reveal, Reveal)
-                if reveal.trainer in receipts and (reveal.task, reveal.round) == (self._reader.task, round_number):
-                    keys.add(receipts[reveal.trainer], reveal.keys, reveal.keys_signature)
-            except RejectedInput as error:
-                logger.warning("round %d: refused a reveal: %s", round_number, error)
-        return keys
+        order = RevealOrder(self._reader.task, round_number, digest)
+        packages = self._packages()
+        packages.take_reveals(transport.reveal(order), order, wanted)
+        return packages
 
     def _forced(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
         """Entries that trainers forced in on chain. Only receipts are there: the trainers are asked for the keys."""
@@ -280,28 +282,20 @@ class Aggregator:
             return ()
         receipts = [item.receipt for item in forced]
         if self._reader.spec.strictness == "strict":
-            keys = self._revealed_keys(round_number, self._load_entries(round_number), receipts, transport)
+            keys = self._revealed(round_number, self._load_entries(round_number), receipts, transport)
         else:
             keys = self._resent_keys(receipts, transport)
         stakes = history.members_at_roster(round_number)
         return tuple(
-            Entry(item.receipt, item.signature, self._stake_among(stakes, who), *keys.of(who), forced=True)
+            keys.fill(Entry(item.receipt, item.signature, self._stake_among(stakes, who), (), b"", forced=True))
             for item, who in ((item, item.receipt.trainer) for item in forced)
         )
 
     def _resent_keys(self, wanted: Sequence[Receipt], transport: Transport) -> KeyPackages:
         """Ask all trainers of a standard round again: each hands out what it has signed before."""
-        receipts = {receipt.trainer: receipt for receipt in wanted}
-        keys = self._packages()
-        for answer in transport.exchange(self.order()):
-            try:
-                sent = decode_message(answer, expected=Submission)
-                assert isinstance(sent, Submission)
-                if receipts.get(sent.receipt.trainer) == sent.receipt:
-                    keys.add(sent.receipt, sent.keys, sent.keys_signature)
-            except RejectedInput as error:
-                logger.warning("refused an answer about a forced receipt: %s", error)
-        return keys
+        packages = self._packages()
+        packages.take_submissions(transport.exchange(self.order()), wanted)
+        return packages
 
     def _store(
         self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
@@ -340,6 +334,7 @@ class Aggregator:
             aggregate=aggregate,
             sums_root=judged.sums_root,
             after=judged.after,
+            blindings=judged.blindings,
         )
 
     def _rostered_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
@@ -378,7 +373,7 @@ class Aggregator:
     def _resent(self, old: Entry, answer: Entry | None) -> Entry:
         """An entry of a seal that fell, with keys that its trainer signed: those sent again, else those there."""
         if answer is not None and answer.receipt == old.receipt and answer.keys:
-            return with_package(old, (answer.keys, answer.keys_signature))
+            return with_package(old, (answer.keys, answer.keys_signature), answer.shown)
         return old if has_package(old, self._reader.domain, self._reader.spec) else with_package(old, NO_PACKAGE)
 
     def _packages(self) -> KeyPackages:

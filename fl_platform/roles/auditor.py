@@ -2,7 +2,7 @@
 
 With a recipient's key every update is opened and everything recomputed. Without one the auditor still checks all that
 follows from public values (documents, signatures, roster, verdicts and weights given the Gram matrix, the model given
-the sums, scores, payouts, claims) and lists what it could not.
+the sums, the sums given commitments, scores, payouts, claims) and lists what it could not.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from fl_platform.aggregation.admit import UpdateSource, is_reference
+from fl_platform.aggregation.commitments import check_round_sum
 from fl_platform.chain.events import RewardClaimed
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.reveals import Package
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import NO_GROUP, Judgement, judge_round
 from fl_platform.contribution.rejudge import rejudge_public
-from fl_platform.errors import AuditDifference, DocumentInvalid, FLError, NotEnoughTrainers, RetryError
+from fl_platform.errors import AuditDifference, DocumentInvalid, FLError, NotEnoughTrainers, RejectedInput, RetryError
 from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, TaskState
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import check_signature
+from fl_platform.protocol.shown import NO_COMMITMENTS
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.roles.committing import mend
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
@@ -34,8 +38,17 @@ logger = logging.getLogger(__name__)
 WITHOUT_KEY = (
     "that each update opens, has the committed length, header and range (verdicts of malformed updates)",
     "that the Gram matrix is that of the updates",
-    "that the sums are the weighted sum of the updates",
 )
+SUMS_UNCHECKED = "that the sums are the weighted sum of the updates"
+COMMITTED_UNCHECKED = (
+    "that the commitments are to the updates, in the codec's range (that the sums are the weighted sum of what was "
+    "committed to is checked)"
+)
+
+
+def without_key(spec: TaskSpec) -> tuple[str, ...]:
+    """Return what an audit of a task without a key leaves open."""
+    return (*WITHOUT_KEY, SUMS_UNCHECKED if spec.commitments == NO_COMMITMENTS else COMMITTED_UNCHECKED)
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,7 @@ DOCUMENT = "the bundle is the document that the seal names, for this chain, task
 ACCOUNTS = "the accounts before the round are those after the round before"
 ROSTER = "roster and forced receipts are those on chain; every receipt is signed by its trainer for this very round"
 RULE = "verdicts, weights, scores, payouts, reputations follow by the rule from {source}, the new model from the sums"
+SUM = "the sums are the weighted sum of what the trainers committed to, under proofs or a hidden roster"
 SEAL = "model and claims of the seal on chain are the bundle's"
 CLAIMS = "every claim that was paid is what its leaf says"
 
@@ -149,7 +163,7 @@ class Auditor:
             raise
         except FLError as error:  # documents that are missing, malformed or not what their digest says
             difference = Difference(self._round, type(error).__name__, str(error), "what chain and rules imply")
-        unchecked: tuple[str, ...] = WITHOUT_KEY if self._opener is None else ()
+        unchecked = without_key(self._reader.spec) if self._opener is None else ()
         if unchecked and difference is None and self._reader.spec.worth.kind == "leave-one-out":
             unchecked += ("that the leave-one-out scores are those of the updates",)
         unchecked += self._unsealed_pots() if difference is None else ()
@@ -173,6 +187,7 @@ class Auditor:
         judged = self._judge(number, bundle, before)
         self._compare(bundle, judged)
         self._pass(RULE.format(source="the Gram matrix" if self._opener is None else "the updates"))
+        self._check_commitments(bundle)
         self._check_seal(bundle, record)
         self._pass(SEAL)
         admitted = sum(verdict.weight > 0 for verdict in bundle.verdicts)
@@ -251,6 +266,7 @@ class Auditor:
                 bundle.entries,
                 updates=updates,
                 models=self._reader.model,
+                keys=self._opener.keys(bundle.entries),
                 validation=validation,
                 utility=utility_of(self._reader.spec),
             )
@@ -275,7 +291,30 @@ class Auditor:
         self._expect("divisor", bundle.divisor, judged.divisor)
         self._expect("sums", bundle.aggregate, cid_of(judged.aggregate_bytes).digest)
         self._expect("content root of the sums", bundle.sums_root, judged.sums_root)
+        self._expect("blinding sums", bundle.blindings, judged.blindings)
         self._expect_state("state after", bundle.after, judged.after)
+
+    def _check_commitments(self, bundle: RoundBundle) -> None:
+        """Without a key: the stored sums are the weighted sum of the commitments.
+
+        With one the sums were recomputed; what remains is that nobody was refused over a commitment that its key makes.
+        """
+        if self._reader.spec.commitments == NO_COMMITMENTS:
+            return
+        if self._opener is not None:
+            mended = mend(self._reader.spec, self._opener, bundle.entries, bundle.verdicts)
+            for told, made in zip(bundle.entries, mended, strict=True):
+                who = f"what 0x{told.receipt.trainer.hex()} is said to show of its commitment"
+                garbled = made != told  # its key opens the update, and makes the commitment on its receipt
+                self._expect(who, "another commitment" if garbled else "", "that on its receipt" if garbled else "")
+            return
+        sums = np.frombuffer(self._sums(bundle), dtype="<i8")
+        try:
+            self._checks += check_round_sum(self._reader.spec, bundle, sums, shown=False)
+        except RejectedInput as error:
+            recorded = f"sums 0x{bundle.aggregate.hex()}"
+            raise _Found(Difference(bundle.round, "weighted sum of the commitments", recorded, str(error))) from error
+        self._pass(SUM)
 
     def _check_seal(self, bundle: RoundBundle, record: RoundHistory) -> None:
         assert record.seal is not None

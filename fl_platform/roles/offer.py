@@ -9,6 +9,7 @@ from fl_platform.chain.types import ZERO_ADDRESS
 from fl_platform.errors import ConfigError
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import TrainPlan
+from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
 from fl_platform.protocol.spec import BASIS, Money, Party, TaskSpec, Windows, WorthRule
 from fl_platform.roles.owner import HOURLY, Terms, default_terms, draft_spec
 from fl_platform.roles.slices import LEAVE_ONE_OUT
@@ -46,6 +47,7 @@ class Offer:
     base_bps: int = 0  # part of each pot that goes by stake
     windows: str = "hourly"
     validation_root: bytes = bytes(32)  # over the owner's rows: leave-one-out
+    commitments: bool = True  # layer P: anybody can check the sums
 
     def terms(self) -> Terms:
         """Return the owner's terms. Raises ConfigError when they cannot work."""
@@ -71,7 +73,10 @@ class Offer:
         elif self.alpha is not None:
             worth = replace(worth, alpha_num=self.alpha[0], alpha_den=self.alpha[1])
         strictness = "strict" if self.strict else "standard"
-        return replace(terms, bits=self.bits, strictness=strictness, worth=worth, windows=WINDOWS[self.windows])
+        return replace(
+            terms, bits=self.bits, strictness=strictness, worth=worth, windows=WINDOWS[self.windows],
+            commitments=PEDERSEN if self.commitments else NO_COMMITMENTS,
+        )  # fmt: skip
 
     def _byzantine(self) -> int:
         if self.byzantine is None:

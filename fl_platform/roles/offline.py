@@ -12,14 +12,16 @@ from dataclasses import dataclass, field, fields, is_dataclass
 import numpy as np
 
 from fl_platform.aggregation.admit import RoundContext, is_reference
+from fl_platform.aggregation.commitments import check_round_sum
 from fl_platform.contribution.judge import DIRECTIONS, Judgement
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.contribution.settlement_round import settlement_round
 from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, FLError
 from fl_platform.protocol.bundle import RoundBundle, TaskState
 from fl_platform.protocol.receipt import Domain, check_signature
+from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.roles.auditor import WITHOUT_KEY
+from fl_platform.roles.auditor import SUM, SUMS_UNCHECKED, WITHOUT_KEY, without_key
 from fl_platform.roles.proving import Settlement
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
 from fl_platform.roles.verifying import Expected, Line, Result, proof_lines, unchecked_lines
@@ -63,7 +65,8 @@ class Offline:
 
     def lines(self) -> tuple[Line, ...]:
         """Verify what can be; the first difference of the rule is the last that is looked at there."""
-        return (*self._documents(), *self._rule(), *self._from_chain(), *unchecked_lines(self._needs_key()))
+        needs_key = unchecked_lines(self._needs_key())
+        return (*self._documents(), *self._rule(), *self._committed(), *self._from_chain(), *needs_key)
 
     def proof_lines(self, file: ProofFile) -> tuple[Line, ...]:
         """Verify a proof file against this round. Raises DocumentInvalid, PointInvalid for a file that is none."""
@@ -119,6 +122,18 @@ class Offline:
                 why = "pay rests on it; needs --sums and --models"
                 yield self._line("M", "that the scores follow from the Gram matrix", Result.UNCHECKED, why)
 
+    def _committed(self) -> Iterator[Line]:
+        """Hold the sums, where there are some, against the trainers' commitments."""
+        if not self._has_layer_p():
+            return
+        assert self._files.sums is not None
+        try:
+            check_round_sum(self.spec, self.bundle, np.frombuffer(self._checked_sums(), dtype="<i8"))
+        except FLError as error:
+            yield self._line("P", SUM, Result.DIFFERS, str(error))
+        else:
+            yield self._line("P", SUM, Result.EQUAL)
+
     def _from_chain(self) -> Iterator[Line]:
         bundle, roster = self.bundle, self.bundle.roster
         digest, claims = cid_of(self._files.bundle).digest, bundle.claims
@@ -148,7 +163,10 @@ class Offline:
     # --- helpers -----------------------------------------------------------------------------------------------------
 
     def _needs_key(self) -> tuple[str, ...]:
-        return WITHOUT_KEY
+        return without_key(self.spec) if self._has_layer_p() else (*WITHOUT_KEY, SUMS_UNCHECKED)
+
+    def _has_layer_p(self) -> bool:
+        return self.spec.commitments != NO_COMMITMENTS and self._files.sums is not None
 
     def _recorded_and_recomputed(self) -> tuple[object, object]:
         bundle, judged = self.bundle, self._judged()
@@ -161,19 +179,23 @@ class Offline:
 
     def _judged(self) -> Judgement:
         bundle, spec = self.bundle, self.spec
-        assert self._files.sums is not None
-        if len(self._files.sums) != 8 * spec.model.size:
-            raise DocumentInvalid(
-                f"the sums have {len(self._files.sums)} bytes, the model's have {8 * spec.model.size}"
-            )
         stakes = {e.receipt.trainer: e.stake for e in bundle.entries if not is_reference(e, spec)}
         context = RoundContext(
             self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model, stakes, self.pot
         )
+        sums = np.frombuffer(self._checked_sums(), dtype="<i8")
         return rejudge_public(
-            spec, context, bundle.before, bundle, sums=np.frombuffer(self._files.sums, dtype="<i8"), models=self._model,
+            spec, context, bundle.before, bundle, sums=sums, models=self._model,
             validation=readable_slice(spec, parse_slice(bundle.validation)), utility=utility_of(spec),
         )  # fmt: skip
+
+    def _checked_sums(self) -> bytes:
+        assert self._files.sums is not None
+        if len(self._files.sums) != 8 * self.spec.model.size:
+            raise DocumentInvalid(
+                f"the sums have {len(self._files.sums)} bytes, the model's have {8 * self.spec.model.size}"
+            )
+        return self._files.sums
 
     def _model(self, digest: bytes) -> Tensors:
         return decode_model(self._files.models[digest], self.spec.model)

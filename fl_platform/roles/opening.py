@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fl_platform.aggregation.admit import UpdateSource
+from fl_platform.aggregation.commitments import KeySource
 from fl_platform.errors import ConfigError, EnvelopeInvalid, UpdateHashMismatch
 from fl_platform.protocol.bundle import Entry, WrappedKey
 from fl_platform.protocol.keccak import keccak256
@@ -86,11 +87,15 @@ class UpdateOpener:
     """Opens updates from a store with one recipient's key."""
 
     def __init__(self, store: Store, *, domain: Domain, recipient: bytes, key: RevealKey) -> None:
-        self._store, self._domain, self._recipient, self._key = store, domain, recipient, key
+        self._store, self.domain, self._recipient, self._key = store, domain, recipient, key
 
     def source(self, entries: Sequence[Entry]) -> UpdateSource:
         """Return the function that judge_round calls to read entry i's plaintext."""
         return lambda index: self.open(entries[index])
+
+    def keys(self, entries: Sequence[Entry]) -> KeySource:
+        """Return the function that judge_round calls for the key of entry i's update."""
+        return lambda index: self.unwrap(entries[index].receipt, entries[index].keys)
 
     def unwrap(self, receipt: Receipt, keys: Sequence[WrappedKey]) -> bytes:
         """Return the update's key that was wrapped for this recipient. Raises EnvelopeInvalid."""
@@ -100,7 +105,7 @@ class UpdateOpener:
         return unwrap_key(
             Box.from_bytes(wrapped.ephemeral + wrapped.ciphertext),
             recipient=self._key,
-            context=wrap_context(receipt, self._domain, self._recipient),
+            context=wrap_context(receipt, self.domain, self._recipient),
             expected_key_hash=receipt.key_hash,
         )
 
@@ -119,7 +124,7 @@ class UpdateOpener:
         Raises EnvelopeInvalid for a box on no point of the curve: it is bad without a proof.
         """
         box = Box.from_bytes(key.ephemeral + key.ciphertext)
-        context = wrap_context(receipt, self._domain, self._recipient).encode()
+        context = wrap_context(receipt, self.domain, self._recipient).encode()
         return dleq.prove(self._key.secret, base=box.ephemeral, context=keccak256(context))
 
     def opens(self, receipt: Receipt, keys: Sequence[WrappedKey]) -> bool:

@@ -11,6 +11,7 @@ from fl_platform.errors import ConfigError
 from fl_platform.learning.models import initial_state, model_spec
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import TrainPlan, train_locally
+from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.spec import (
     AggregationRule,
     CodecRule,
@@ -57,6 +58,7 @@ class Terms:
     windows: Windows
     money: Money
     seed: int  # of the initial model
+    commitments: str = PEDERSEN  # layer P: anybody can check the sums; or "none"
 
 
 def draft_spec(
@@ -98,6 +100,7 @@ def draft_spec(
         aggregators=tuple(aggregators),
         auditors=tuple(auditors),
         reference=reference,
+        commitments=terms.commitments,
         exact=True,
     )
     check_spec(spec)

@@ -34,6 +34,8 @@ from fl_platform.protocol.messages import (
     message_kind,
 )
 from fl_platform.protocol.receipt import Domain, Receipt
+from fl_platform.protocol.shown import NOTHING_SHOWN
+from fl_platform.roles.committing import commit_update, without_proof
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import wrap_for_all
 from fl_platform.roles.reading import TaskReader
@@ -151,12 +153,14 @@ class Trainer:
         if order.task != self._reader.task:
             raise ReceiptReplayed(f"the order is for task {order.task}, this trainer works on {self._reader.task}")
         submission = self._signed(order.task, order.round)
-        if not self._forced_in(order, submission) and not self._on_roster(order, submission):
+        forced = self._forced_in(order, submission)
+        if not forced and not self._on_roster(order, submission):
             raise ReceiptForeign(
                 f"task {order.task} round {order.round}: the roster on chain leaves 0x{self.address.hex()} out; "
                 "force the receipt in with `fl-platform trainer force` before the window closes"
             )
-        return Reveal(order.task, order.round, self.address, submission.keys, submission.keys_signature)
+        shown = submission.shown if forced else without_proof(submission.shown)
+        return Reveal(order.task, order.round, self.address, submission.keys, submission.keys_signature, shown)
 
     def force_include(self, round_number: int) -> None:
         """Put this trainer's receipt on chain itself, because the roster left it out (costs its gas)."""
@@ -211,6 +215,10 @@ class Trainer:
         key = derive_update_key(secret=self._secret, context=context, plain=body)
         sealed = seal(body, key=key)
         cid = cid_of(sealed.data) if plain is None else self._reader.store.put(sealed.data)
+        committed = commit_update(
+            self._reader.spec, self._domain, task=order.task, round_number=order.round, trainer=self.address,
+            plain=body, key=key,
+        )  # fmt: skip
         receipt = Receipt(
             task=order.task,
             round=order.round,
@@ -221,7 +229,7 @@ class Trainer:
             key_hash=sealed.key_hash,
             leaves_root=sealed.leaves_root,
             content_root=self._content_root(body, key),
-            commitment=bytes(32),
+            commitment=committed.hidden,
             samples=samples,
             salt=rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"salt" + context),
         )
@@ -229,7 +237,7 @@ class Trainer:
         keep_key(self._workdir, receipt, key)
         keys = self._wrap(key, receipt)
         package = self._signer.sign_digest(package_digest(receipt, keys, self._domain, self._reader.spec))
-        return Submission(receipt, signed.signature, keys, package)
+        return Submission(receipt, signed.signature, keys, package, committed.shown)
 
     def _wrap(self, key: bytes, receipt: Receipt) -> tuple[WrappedKey, ...]:
         return wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)
@@ -254,8 +262,9 @@ class Trainer:
         return any(entry.receipt == submission.receipt for entry in entries)
 
     def _public_part(self, submission: Submission) -> bytes:
-        strict = self._reader.spec.strictness == "strict"
-        return encode_message(replace(submission, keys=(), keys_signature=b"") if strict else submission)
+        if self._reader.spec.strictness == "strict":
+            submission = replace(submission, keys=(), keys_signature=b"", shown=NOTHING_SHOWN)
+        return encode_message(submission)
 
     def _signed(self, task: int, round_number: int) -> Submission:
         path = self._journal(task, round_number)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.proofs import DEVELOPMENT, Proofs
 from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid
-from fl_platform.roles.auditor import WITHOUT_KEY, Auditor, AuditReport
+from fl_platform.roles.auditor import COMMITTED_UNCHECKED, SUM, SUMS_UNCHECKED, WITHOUT_KEY, Auditor, AuditReport
 from fl_platform.roles.proving import Settlement, accepted_proof, settlement_of
 from fl_platform.roles.reading import TaskReader
 from zk.groth16 import shipped
@@ -74,7 +74,7 @@ def verify_task(
     `proofs`: the gate of settlement proofs, or why the deployment has none. Raises RetryError, UnknownTask.
     """
     report = Auditor(reader, opener=None, watch=watch).audit(first=first, last=last)
-    lines = [Line("M", passed.round, passed.what, Result.EQUAL) for passed in report.passed]
+    lines = [Line("P" if p.what == SUM else "M", p.round, p.what, Result.EQUAL) for p in report.passed]
     for audited in report.rounds:
         lines.append(settlement_line(reader, proofs, audited.round))
     lines += [_difference(report)] if report.first_difference is not None else []
@@ -93,7 +93,8 @@ _KEY = "only a recipient's key shows it (`fl-platform audit --key`)"
 WHY = {
     WITHOUT_KEY[0]: f"an invented refusal would shut a trainer out of its pay; {_KEY}",
     WITHOUT_KEY[1]: f"scores and payouts rest on it; {_KEY}",
-    WITHOUT_KEY[2]: f"the model rests on it; {_KEY}",
+    SUMS_UNCHECKED: f"the model rests on it, and this task has no commitments; {_KEY}",
+    COMMITTED_UNCHECKED: f"a number out of range would weigh more than it may; {_KEY}",
 }
 
 

@@ -206,6 +206,7 @@ class Watcher:
             bundle.entries,
             updates=opener.source(bundle.entries),
             models=self._reader.model,
+            keys=opener.keys(bundle.entries),
             validation=parse_slice(bundle.validation),
             utility=utility_of(self._reader.spec),
         )

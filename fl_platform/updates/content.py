@@ -61,9 +61,7 @@ def content_root(payload: bytes | memoryview, *, size: int, bits: int, key: byte
     return bytes(merkle.levels_above(_leaf_digests(payload, size=size, bits=bits, key=key))[-1][0])
 
 
-def open_content(
-    payload: bytes | memoryview, index: int, *, size: int, bits: int, key: bytes | None
-) -> ContentLeaf:
+def open_content(payload: bytes | memoryview, index: int, *, size: int, bits: int, key: bytes | None) -> ContentLeaf:
     """Return leaf `index` with its path. Raises DocumentInvalid when there is none."""
     count = leaf_count(size)
     if not 0 <= index < count:

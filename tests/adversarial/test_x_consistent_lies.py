@@ -78,6 +78,7 @@ class RewrittenReader(TaskReader):
             entries,
             updates=opener.source(entries),
             models=reader.model,
+            keys=opener.keys(entries),
         )
         workspace.store.put(judged.model_bytes)
         aggregate = workspace.store.put(judged.aggregate_bytes).digest
@@ -97,6 +98,7 @@ def _rewritten(honest: RoundBundle, entries: tuple[Entry, ...], judged: Judgemen
         divisor=judged.divisor,
         aggregate=aggregate,
         after=judged.after,
+        blindings=judged.blindings,
     )
 
 

@@ -12,6 +12,7 @@ from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError, ReceiptParentMismatch, ReceiptReplayed
 from fl_platform.protocol.bundle import RoundBundle, WrappedKey
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, decode_message, encode_message
+from fl_platform.protocol.shown import Shown
 from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.opening import UpdateOpener
@@ -56,6 +57,8 @@ def audited(task: SmallTask) -> tuple[int, str]:
     reader = TaskReader(task.reader._contracts, task.reader.store, task.reader.task)
     opener = UpdateOpener(reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR))
     report = Auditor(reader, opener=opener).audit()
+    stranger = Auditor(TaskReader(task.reader._contracts, reader.store, reader.task), opener=None).audit()
+    assert stranger.exit_code == (4 if report.exit_code == 4 else 3), stranger.first_difference
     return report.exit_code, str(report.first_difference)
 
 
@@ -63,7 +66,7 @@ def audited(task: SmallTask) -> tuple[int, str]:
 def test_who_was_left_off_the_roster_and_forces_its_receipt_in_is_judged_and_paid(
     embedded: Stage, tmp_path: Path, strictness: str
 ) -> None:
-    task = open_small_task(embedded, tmp_path, trainers=3, strictness=strictness)
+    task = open_small_task(embedded, tmp_path, trainers=3, strictness=strictness, commitments="pedersen")
     left_out = task.trainers[1]
     transport = Forgetful(task.trainers, left_out)
     left_out.commit(task.aggregator.order())
@@ -95,7 +98,10 @@ def successor_of(own: Stage, task: SmallTask, folder: Path) -> Aggregator:
 def test_a_successor_on_another_machine_seals_what_a_late_aggregator_rostered(
     embedded: Stage, tmp_path: Path, strictness: str
 ) -> None:
-    task = open_small_task(embedded, tmp_path, trainers=3, strictness=strictness, aggregators=(AGGREGATOR, SUCCESSOR))
+    task = open_small_task(
+        embedded, tmp_path, trainers=3, strictness=strictness, aggregators=(AGGREGATOR, SUCCESSOR),
+        commitments="pedersen",
+    )  # fmt: skip
     transport = LocalTransport(task.trainers)
     task.aggregator.roster(task.aggregator.collect(transport))
     successor = successor_of(embedded, task, tmp_path)
@@ -109,15 +115,18 @@ def test_a_successor_on_another_machine_seals_what_a_late_aggregator_rostered(
 def test_after_a_lost_dispute_the_round_and_those_after_it_are_worked_on_again_and_all_are_paid(
     embedded: Stage, tmp_path: Path
 ) -> None:
-    task = open_small_task(embedded, tmp_path, trainers=3, rounds=2, aggregators=(AGGREGATOR, SUCCESSOR))
+    task = open_small_task(
+        embedded, tmp_path, trainers=3, rounds=2, aggregators=(AGGREGATOR, SUCCESSOR), commitments="pedersen"
+    )
     transport, number = LocalTransport(task.trainers), task.reader.task
     honest = task.aggregator._store
 
     def lying(*arguments: object) -> object:
-        """Garble every key, keep no update: the model stays and nobody but the aggregator knows what was sent."""
+        """Garble every key and commitment, keep no update: the model stays and nobody else knows what was sent."""
         sealed = honest(*arguments)  # type: ignore[arg-type]
         keys = (WrappedKey(SUCCESSOR.address, bytes(64), bytes(32)),)
-        entries = tuple(dataclasses.replace(entry, keys=keys) for entry in sealed.bundle.entries)
+        shown = Shown(b"\x01" * 64, bytes(32), b"")
+        entries = tuple(dataclasses.replace(entry, keys=keys, shown=shown) for entry in sealed.bundle.entries)
         after = dataclasses.replace(sealed.bundle.after, model=sealed.bundle.before.model)
         bundle: RoundBundle = dataclasses.replace(sealed.bundle, entries=entries, after=after)
         return dataclasses.replace(sealed, bundle=bundle, digest=task.reader.store.put(bundle.to_bytes()).digest)

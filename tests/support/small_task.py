@@ -48,13 +48,15 @@ def open_small_task(
     rounds: int = 1,
     strictness: str = "standard",
     aggregators: Sequence[Signer] = (AGGREGATOR,),
+    commitments: str = "none",
 ) -> SmallTask:
     """Open a digits task whose worth is paid equally (so that it needs no reference) and let everybody join."""
     store = DiskStore(folder / "store")
     federation = federate(load_split("digits"), model="digits-mlp", parties=trainers, root_rows=100, seed=1)
     spec, initial = _spec(
-        stage, federation.parties[0], rounds=rounds, strictness=strictness, trainers=trainers, aggregators=aggregators
-    )
+        stage, federation.parties[0], rounds=rounds, strictness=strictness, trainers=trainers, aggregators=aggregators,
+        commitments=commitments,
+    )  # fmt: skip
     stage.owner.mint(OWNER.address, spec.money.pot * spec.money.rounds)
     task = Owner(contracts=stage.owner, store=store).open(spec, initial)
     reader = TaskReader(stage.owner, store, task)
@@ -81,7 +83,14 @@ def open_small_task(
 
 
 def _spec(
-    stage: Stage, learning: object, *, rounds: int, strictness: str, trainers: int, aggregators: Sequence[Signer]
+    stage: Stage,
+    learning: object,
+    *,
+    rounds: int,
+    strictness: str,
+    trainers: int,
+    aggregators: Sequence[Signer],
+    commitments: str,
 ) -> tuple[TaskSpec, bytes]:
     money = Money(stage.owner.faucet.address, pot=ETHER, rounds=rounds, stake=2 * ETHER, bond=2 * ETHER, fee_bps=100)
     plan = TrainPlan(epochs=1, batch_size=32, learning_rate=0.1)
@@ -89,7 +98,7 @@ def _spec(
         title="small", model_name="digits-mlp", money=money, trainers=trainers, byzantine=0, seed=1, plan=plan
     )
     equal = WorthRule("equal", 0, 1, 0, BASIS, bytes(32), 0)
-    terms = dataclasses.replace(terms, worth=equal, strictness=strictness)
+    terms = dataclasses.replace(terms, worth=equal, strictness=strictness, commitments=commitments)
     nobody = dataclasses.replace(party(AGGREGATOR), address=ZERO, wrap_key=bytes(64))
     return draft_spec(
         terms,

@@ -53,6 +53,7 @@ def small_spec(**changes: Any) -> TaskSpec:
         aggregators=(Party(address(3), bytes(64)),),
         auditors=(),
         reference=Party(address(1), bytes(64)),
+        commitments="none",
         exact=True,
     )
     return dataclasses.replace(spec, **changes)

@@ -62,12 +62,22 @@ def test_bases_folded_midway_give_the_same_group_elements(monkeypatch):
         verify_knowledge(proof, commitment=commitment, binding=binding(1), generators=gens)
 
 
-def test_two_proofs_of_one_thing_share_nothing():
-    again, _ = proved(VECTOR)
-    assert again.mask != PROOF.mask
-    assert again.blinding != PROOF.blinding
-    assert again.last != PROOF.last
-    assert not {point for fold in again.folds for point in fold} & {point for fold in PROOF.folds for point in fold}
+def test_the_same_call_gives_the_same_proof_in_both_engines():
+    assert proved(VECTOR)[0] == PROOF == proved(VECTOR, generators=SLOW)[0]
+
+
+def test_no_two_statements_share_a_mask():
+    other = [*VECTOR[:-1], VECTOR[-1] - 1]
+    for again in (
+        proved(other)[0],
+        proved(VECTOR, place=binding(1, round=4))[0],
+        proved(VECTOR, party=2, place=binding(1))[0],
+        prove_knowledge(np.array(other), seed(1), commitment=COMMITMENT, binding=binding(1), generators=FAST),
+    ):
+        assert again.mask != PROOF.mask
+        assert again.blinding != PROOF.blinding
+        assert again.last != PROOF.last
+        assert not {point for fold in again.folds for point in fold} & {p for fold in PROOF.folds for p in fold}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.canonical import canonical_json
-from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec, check_spec
 from tests.support.specs import small_spec
 
 
@@ -54,6 +54,8 @@ def changed(path: str, value: object) -> bytes:
         ("owner", "0xAB"),
         ("aggregators", []),
         ("strictness", "lax"),
+        ("commitments", "sha256"),
+        ("commitments", ...),
     ],
 )
 def test_rules_that_cannot_work_are_refused(path: str, value: object) -> None:
@@ -69,4 +71,26 @@ def test_every_field_changes_the_digest() -> None:
         other = {int: lambda v: v + 1, str: lambda v: v + "x", bytes: lambda v: b"\x07" + v[1:], bool: lambda v: not v}
         if type(value) in other:
             digests.add(dataclasses.replace(spec, **{field.name: other[type(value)](value)}).digest)
-    assert len(digests) == 9
+    assert len(digests) == 10
+
+
+def test_commitments_need_exact_sums_and_a_model_whose_points_fit_into_a_message() -> None:
+    check_spec(small_spec(commitments="pedersen"))
+    with pytest.raises(DocumentInvalid, match="exact"):
+        check_spec(small_spec(commitments="pedersen", exact=False))
+    check_spec(small_spec(exact=False))
+    for size, commitments, holds in ((2**28, "pedersen", True), (2**28 + 1, "pedersen", False), (2**34, "none", True)):
+        model = ModelSpec("large", (TensorSpec("weight", (size - 1,)), TensorSpec("bias", (1,))))
+        spec = small_spec(model=model, commitments=commitments)
+        if holds:
+            check_spec(spec)
+        else:
+            with pytest.raises(DocumentInvalid, match="commitments"):
+                check_spec(spec)
+
+
+def test_the_rules_that_contracts_look_up_stand_once_in_the_document() -> None:
+    """Their judge finds a rule by its key's text: a new rule must not carry the same."""
+    document = small_spec(commitments="pedersen").to_bytes()
+    keys = ("exact", "kind", "stake_cap_bps", "clip_bps", "byzantine", "fee_bps", "base_bps", "alpha_num", "alpha_den")
+    assert all(document.count(f'"{key}":'.encode()) == 1 for key in keys)

@@ -1,0 +1,82 @@
+"""Rounds of a task with layer P, in memory: every trainer's key, commitment and proof are real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from fl_platform.aggregation.commitments import Layer
+from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.shown import PEDERSEN
+from fl_platform.roles.committing import commit_update, without_proof
+from tests.support.disputes import bundle_of
+from tests.support.rounds import DOMAIN, Round, address_of, happy_round, place_of
+
+
+def update_key(number: int) -> bytes:
+    """Return the key of trainer `number`'s update."""
+    return keccak256(b"update key of %d" % number)
+
+
+def number_of(entry: Entry) -> int:
+    """Return the number of the test key that signed an entry."""
+    return next(number for number in range(100) if address_of(number) == entry.receipt.trainer)
+
+
+def layer_of(round_: Round) -> Layer:
+    """Return layer P of a round."""
+    return Layer(round_.spec, DOMAIN, round_.context.task, round_.context.round)
+
+
+def commit_round(round_: Round) -> Round:
+    """Let every trainer of a round commit to its update: receipts, keys and what is shown."""
+    for index, entry in enumerate(list(round_.entries)):
+        data = round_.data[index]
+        commit_entry(round_, number_of(entry), data if isinstance(data, bytes) else b"")
+    round_.extra = {**round_.extra, "keys": lambda i: update_key(number_of(round_.entries[i]))}
+    return round_
+
+
+def commit_entry(round_: Round, number: int, plain: bytes) -> None:
+    """Let trainer `number` commit to `plain`, sign its receipt anew and show what its round asks for."""
+    index, context = place_of(round_, number), round_.context
+    made = commit_update(
+        round_.spec, DOMAIN, task=context.task, round_number=context.round, trainer=address_of(number), plain=plain,
+        key=update_key(number),
+    )  # fmt: skip
+    strict = round_.spec.strictness == "strict" and not round_.entries[index].forced
+    round_.sign(index, number, commitment=made.hidden)
+    shown = without_proof(made.shown) if strict else made.shown
+    round_.entries[index] = replace(round_.entries[index], shown=shown)
+
+
+def show(round_: Round, number: int, **changes: Any) -> None:
+    """Change what trainer `number` shows; its receipt stays as it is."""
+    index = place_of(round_, number)
+    entry = round_.entries[index]
+    round_.entries[index] = replace(entry, shown=replace(entry.shown, **changes))
+
+
+def hide(round_: Round, number: int, commitment: bytes) -> None:
+    """Let trainer `number` sign a receipt with another commitment."""
+    round_.sign(place_of(round_, number), number, commitment=commitment)
+
+
+def committed_round(trainers: int = 4, **changes: Any) -> Round:
+    """Return a valid anchored round with commitments."""
+    return commit_round(happy_round(trainers, commitments=PEDERSEN, **changes))
+
+
+def sealed(round_: Round) -> tuple[RoundBundle, Any]:
+    """Judge a round and return what its aggregator publishes: the bundle and the sums."""
+    judged = round_.judge()
+    bundle = bundle_of(round_, judged, round_.context.round)
+    return replace(bundle, task=round_.context.task, blindings=judged.blindings), judged.sums
+
+
+def codes(round_: Round, numbers: Sequence[int] = (1, 2, 3, 4)) -> list[str]:
+    """Return the verdicts of some trainers."""
+    verdicts = round_.judge().verdicts
+    return [verdicts[place_of(round_, number)].code for number in numbers]

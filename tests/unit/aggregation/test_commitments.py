@@ -1,0 +1,253 @@
+"""Layer P in a round: what is shown must hash, be known and open; the sums must be those of the commitments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fl_platform.aggregation.admit import admit_entries
+from fl_platform.aggregation.commitments import check_round_sum, fits
+from fl_platform.errors import CommitmentMismatch, ConfigError, PointInvalid, ProofInvalid
+from fl_platform.protocol.bundle import Entry
+from fl_platform.protocol.receipt import sign_receipt
+from fl_platform.protocol.shown import NOTHING_SHOWN, PEDERSEN, Shown
+from fl_platform.protocol.spec import CodecRule, ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.updates import pack_update
+from tests.support.committed import (
+    codes,
+    commit_entry,
+    commit_round,
+    committed_round,
+    hide,
+    layer_of,
+    number_of,
+    sealed,
+    show,
+    update_key,
+)
+from tests.support.rounds import DOMAIN, Round, anchored_spec, build_round, happy_round, place_of, private_key
+from zk import curve, pedersen
+from zk.generators import CHUNK, count_for
+
+HONEST = ["admitted"] * 4
+
+
+@pytest.mark.parametrize("strictness", ["standard", "strict"])
+def test_an_honest_round_is_admitted_and_anybody_can_check_its_sum(strictness: str) -> None:
+    round_ = committed_round(strictness=strictness)
+    assert codes(round_) == HONEST
+    bundle, sums = sealed(round_)
+    assert check_round_sum(round_.spec, bundle, sums) == 4
+    proofs = {len(entry.shown.proof) for entry in bundle.entries if entry.stake}
+    assert (0 in proofs) == (strictness == "strict")
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_one_changed_coordinate_of_the_sums_is_caught(place: int) -> None:
+    bundle, sums = sealed(committed_round())
+    lie = sums.copy()
+    lie[place] += 1
+    with pytest.raises(CommitmentMismatch, match="weighted sum"):
+        check_round_sum(committed_round().spec, bundle, lie)
+
+
+def test_one_changed_weight_or_blinding_sum_is_caught() -> None:
+    round_ = committed_round()
+    bundle, sums = sealed(round_)
+    index = place_of(round_, 2)
+    verdict = replace(bundle.verdicts[index], weight=bundle.verdicts[index].weight - 1)
+    for told in (
+        replace(bundle, verdicts=(*bundle.verdicts[:index], verdict, *bundle.verdicts[index + 1 :])),
+        replace(bundle, blindings=(bundle.blindings[0] ^ 1, *bundle.blindings[1:])),
+        replace(bundle, aggregator=b"\x01" * 20, blindings=bundle.blindings[:-1]),
+        replace(bundle, round=bundle.round + 1),  # the proofs belong to another round
+    ):
+        with pytest.raises((CommitmentMismatch, ProofInvalid)):
+            check_round_sum(round_.spec, told, sums)
+
+
+def test_wrong_shapes_of_the_sums_are_refused() -> None:
+    round_ = committed_round()
+    bundle, sums = sealed(round_)
+    for told in (sums[:-1], sums.reshape(1, -1), np.zeros(0, np.int64)):
+        with pytest.raises(CommitmentMismatch):
+            check_round_sum(round_.spec, bundle, told)
+
+
+def other_salt(round_: Round) -> None:
+    """A salt that hashes, but does not follow from the key."""
+    entry = round_.entries[place_of(round_, 2)]
+    commitment = pedersen.Commitment(entry.shown.points, round_.spec.model.size)
+    hide(round_, 2, pedersen.roster_commitment(commitment.root, b"\x07" * 32))
+    show(round_, 2, salt=b"\x07" * 32)
+
+
+def off_the_curve(round_: Round) -> None:
+    """A point that no curve has, under a receipt that promises it."""
+    points = (b"\x01" * 64) * layer_of(round_).chunks
+    salt = layer_of(round_).secrets(update_key(2), round_.entries[place_of(round_, 2)].receipt.trainer).salt
+    root = pedersen.Commitment(points, round_.spec.model.size).root
+    hide(round_, 2, pedersen.roster_commitment(root, salt))
+    show(round_, 2, points=points)
+
+
+def to_other_integers(round_: Round) -> None:
+    """A sound commitment with its proof, to another update than the sealed one."""
+    size = round_.spec.model.size
+    commit_entry(round_, 2, pack_update(np.full(size, 3, np.int8), model=round_.spec.model, bits=8))
+
+
+def others_proof(round_: Round) -> None:
+    """The proof of somebody else."""
+    show(round_, 2, proof=round_.entries[place_of(round_, 1)].shown.proof)
+
+
+FAULTS: list[tuple[str, Callable[[Round], None], type[Exception]]] = [
+    ("nothing shown", lambda r: show(r, 2, points=b"", salt=b"", proof=b""), CommitmentMismatch),
+    ("one byte too few", lambda r: show(r, 2, points=r.entries[place_of(r, 2)].shown.points[:-1]), CommitmentMismatch),
+    ("too many points", lambda r: show(r, 2, points=r.entries[0].shown.points + bytes(6400)), CommitmentMismatch),
+    ("another salt", lambda r: show(r, 2, salt=b"\x01" * 32), CommitmentMismatch),
+    ("another receipt", lambda r: hide(r, 2, b"\x01" * 32), CommitmentMismatch),
+    ("salt of no key", other_salt, CommitmentMismatch),
+    ("points off the curve", off_the_curve, PointInvalid),
+    ("other integers", to_other_integers, CommitmentMismatch),
+    ("no proof", lambda r: show(r, 2, proof=b""), ProofInvalid),
+    ("somebody else's proof", others_proof, ProofInvalid),
+    ("zeros for a proof", lambda r: show(r, 2, proof=bytes(len(r.entries[0].shown.proof))), (ProofInvalid)),
+]
+
+
+@pytest.mark.parametrize(("change", "error"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS])
+def test_each_fault_is_its_own_verdict_and_harms_nobody_else(
+    change: Callable[[Round], None], error: type[Exception]
+) -> None:
+    round_ = committed_round()
+    change(round_)
+    found = codes(round_)
+    assert found[1] == error.__name__ or (found[1] == "PointInvalid" and error is ProofInvalid)
+    assert [code for i, code in enumerate(found) if i != 1] == ["admitted"] * 3
+    bundle, sums = sealed(round_)
+    assert check_round_sum(round_.spec, bundle, sums) == 3
+
+
+def test_two_commitments_to_other_integers_are_both_named() -> None:
+    round_ = committed_round()
+    to_other_integers(round_)
+    commit_entry(round_, 4, pack_update(np.full(round_.spec.model.size, -5, np.int8), model=round_.spec.model, bits=8))
+    assert codes(round_) == ["admitted", "CommitmentMismatch", "admitted", "CommitmentMismatch"]
+
+
+def test_garbage_is_refused_as_garbage_not_for_its_commitment() -> None:
+    round_ = happy_round(commitments=PEDERSEN)
+    round_.data[place_of(round_, 2)] = b"no update"
+    assert codes(commit_round(round_)) == ["admitted", "UpdateLengthMismatch", "admitted", "admitted"]
+
+
+def test_row_0_commits_to_nothing_and_is_not_asked_to() -> None:
+    round_ = committed_round()
+    reference = round_.entries[place_of(round_, 0)]
+    assert (reference.receipt.commitment, reference.shown) == (bytes(32), NOTHING_SHOWN)
+
+
+def test_on_a_strict_roster_only_a_forced_receipt_needs_a_proof() -> None:
+    round_ = committed_round(strictness="strict")
+    index = place_of(round_, 2)
+    entry: Entry = round_.entries.pop(index)
+    data = round_.data.pop(index)
+    round_.entries.append(replace(entry, forced=True))
+    round_.data.append(data)
+    assert codes(round_)[1] == "ProofInvalid"
+    commit_entry(round_, 2, data if isinstance(data, bytes) else b"")
+    assert codes(round_) == HONEST
+
+
+def test_a_round_with_commitments_is_not_judged_without_keys() -> None:
+    round_ = committed_round()
+    with pytest.raises(ConfigError, match="keys"):
+        admit_entries(round_.entries, round_.updates, spec=round_.spec, context=round_.context)
+
+
+def test_without_the_layer_nothing_is_asked_and_nothing_can_be_checked() -> None:
+    round_ = happy_round()
+    bundle, sums = sealed(round_)
+    assert bundle.blindings == ()
+    with pytest.raises(CommitmentMismatch, match="no commitments"):
+        check_round_sum(round_.spec, bundle, sums)
+    assert not fits(Shown(bytes(64), bytes(32), b""), round_.spec)
+
+
+def test_a_round_without_anybody_has_a_sum_of_zero() -> None:
+    round_ = committed_round()
+    for number in (1, 2, 3, 4):
+        hide(round_, number, b"\x02" * 32)
+    bundle, sums = sealed(round_)
+    assert not sums.any()
+    assert check_round_sum(round_.spec, bundle, sums) == 0
+    sums[0] = 1
+    with pytest.raises(CommitmentMismatch, match="nobody"):
+        check_round_sum(round_.spec, bundle, sums)
+
+
+def test_weights_beyond_the_bound_are_refused_not_wrapped() -> None:
+    round_ = committed_round()
+    bundle, sums = sealed(round_)
+    for weight in (2**62, 2**63, 2**64 + bundle.verdicts[1].weight, curve.ORDER + bundle.verdicts[1].weight):
+        verdicts = tuple(replace(v, weight=weight) if v.weight else v for v in bundle.verdicts)
+        with pytest.raises(ConfigError, match=r"2\^62"):
+            check_round_sum(round_.spec, replace(bundle, verdicts=verdicts), sums)
+
+
+def test_the_number_of_generators_follows_from_the_size_and_ends_at_a_chunk() -> None:
+    assert [count_for(n) for n in (1, 15, 2_410, 1_663_370, 2**28, 2**34)] == [1, 16, 256, 8192, CHUNK, CHUNK]
+    for size in (1, 2, 3, 17, 4_095, 4_096, 4_097, 10**6, 2**28):
+        assert pedersen.chunk_count(size, count_for(size)) <= 4_096
+
+
+def extreme_rows(draw: st.DrawFn, trainers: int, size: int, bits: int) -> list[np.ndarray]:
+    largest = 2 ** (bits - 1) - 1
+    ends = st.sampled_from([-largest, largest, 0, 1, -1])
+    values = st.one_of(ends, st.integers(-largest, largest))
+    kind = np.dtype("<i2") if bits == 16 else np.dtype("i1")
+    return [np.array(draw(st.lists(values, min_size=size, max_size=size)), kind) for _ in range(trainers)]
+
+
+@st.composite
+def whole_rounds(draw: st.DrawFn) -> Round:
+    """Rounds of any size, width, stakes and integers: equal worth, so that nobody needs a reference."""
+    bits, trainers = draw(st.sampled_from([4, 8, 16])), draw(st.integers(1, 5))
+    shape = draw(st.sampled_from([(1,), (7,), (16,), (65,), (40, 3)]))
+    model = ModelSpec("drawn", (TensorSpec("w", shape),))
+    base = anchored_spec(commitments=PEDERSEN, model=model, codec=CodecRule(bits, "nearest", ScaleSpec(128, -12, (0,))))
+    rule = replace(base.aggregation, floor_bps=0, reject_bps=2**31, clip_bps=draw(st.sampled_from([5_000, 20_000])))
+    worth = replace(base.worth, kind="equal", stake_cap_bps=draw(st.sampled_from([1, 2_500, 10_000])))
+    spec = replace(base, aggregation=rule, worth=worth, strictness=draw(st.sampled_from(["standard", "strict"])))
+    stakes = draw(st.lists(st.integers(1, 2**79), min_size=trainers, max_size=trainers))
+    rows = extreme_rows(draw, trainers, model.size, bits)
+    return commit_round(build_round(spec, rows, reference=None, stakes=stakes))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(whole_rounds(), st.integers(0, 2**32))
+def test_any_round_sums_up_and_no_changed_sum_does(round_: Round, where: int) -> None:
+    bundle, sums = sealed(round_)
+    assert not {v.code for v in bundle.verdicts} & {"CommitmentMismatch", "ProofInvalid", "PointInvalid"}
+    assert check_round_sum(round_.spec, bundle, sums) == sum(v.weight > 0 for v in bundle.verdicts)
+    lie = sums.copy()
+    lie[where % lie.size] += 1 if where % 2 else -1
+    with pytest.raises(CommitmentMismatch):
+        check_round_sum(round_.spec, bundle, lie)
+
+
+def test_a_signature_still_covers_the_commitment() -> None:
+    round_ = committed_round()
+    index = place_of(round_, 2)
+    receipt = replace(round_.entries[index].receipt, commitment=bytes(32))
+    round_.entries[index] = replace(round_.entries[index], receipt=receipt)
+    assert codes(round_)[1] == "ReceiptSignatureInvalid"
+    assert number_of(round_.entries[index]) == 2
+    assert sign_receipt(receipt, DOMAIN, private_key(2)).receipt == receipt

@@ -1,0 +1,253 @@
+"""Layer P through real roles: what trainers hand out, what strangers see, and commitments that somebody garbled."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fl_platform.aggregation.server import apply_sums
+from fl_platform.aggregation.sums import tensor_energies
+from fl_platform.aggregation.weights import weighted_median
+from fl_platform.contribution.judge import Judgement, sums_root
+from fl_platform.protocol.bundle import RoundBundle, parse_roster, roster_bytes
+from fl_platform.protocol.messages import (
+    Reveal,
+    RevealOrder,
+    RoundOrder,
+    Submission,
+    decode_message,
+    encode_message,
+)
+from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
+from fl_platform.roles.aggregator import Aggregator
+from fl_platform.roles.auditor import COMMITTED_UNCHECKED, SUMS_UNCHECKED, Auditor, AuditReport
+from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.trainer import Conduct
+from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.workspace import reveal_key
+from fl_platform.store.unixfs import cid_of
+from fl_platform.updates import encode_model, next_scale
+from tests.support.chain import AGGREGATOR, Stage, stage
+from tests.support.small_task import SmallTask, open_small_task
+
+
+@pytest.fixture
+def embedded() -> Iterator[Stage]:
+    with stage(with_disputes=True) as own:
+        yield own
+
+
+def audit(task: SmallTask, *, key: bool) -> AuditReport:
+    reader = TaskReader(task.reader._contracts, task.reader.store, task.reader.task)
+    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR))
+    return Auditor(reader, opener=opener if key else None).audit()
+
+
+def opened(stage_: Stage, folder: Path, *, strictness: str = "standard", commitments: str = "pedersen") -> SmallTask:
+    return open_small_task(stage_, folder, trainers=3, strictness=strictness, commitments=commitments)
+
+
+def first_answer(task: SmallTask, number: int) -> Submission:
+    order = encode_message(task.aggregator.order())
+    answer = task.trainers[number].handle(order)
+    assert task.trainers[number].handle(order) == answer
+    sent = decode_message(answer, expected=Submission)
+    assert isinstance(sent, Submission)
+    return sent
+
+
+def test_a_standard_round_shows_everything_at_once_and_again_the_same(embedded: Stage, tmp_path: Path) -> None:
+    sent = first_answer(opened(embedded, tmp_path), 0)
+    assert sent.shown.points
+    assert sent.shown.proof
+    assert any(sent.receipt.commitment)
+
+
+def test_a_strict_round_shows_points_only_once_the_roster_is_on_chain(embedded: Stage, tmp_path: Path) -> None:
+    task = opened(embedded, tmp_path, strictness="strict")
+    assert first_answer(task, 0).shown == NOTHING_SHOWN
+    entries = task.aggregator.collect(LocalTransport(task.trainers))
+    assert all(entry.shown == NOTHING_SHOWN and any(entry.receipt.commitment) for entry in entries)
+    task.aggregator.roster(entries)
+    sealed = task.aggregator.seal(LocalTransport(task.trainers))
+    assert all(entry.shown.points and not entry.shown.proof for entry in sealed.bundle.entries)
+    assert {v.code for v in sealed.bundle.verdicts} == {"admitted"}
+    assert audit(task, key=False).exit_code == 3
+
+
+@pytest.mark.parametrize("commitments", ["pedersen", "none"])
+def test_what_an_audit_without_a_key_says_it_left_out(embedded: Stage, tmp_path: Path, commitments: str) -> None:
+    task = opened(embedded, tmp_path, commitments=commitments)
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers))
+    stranger, holder = audit(task, key=False), audit(task, key=True)
+    assert (stranger.first_difference, holder.exit_code) == (None, 0)
+    assert (COMMITTED_UNCHECKED in stranger.unchecked) == (commitments == "pedersen")
+    assert (SUMS_UNCHECKED in stranger.unchecked) == (commitments == "none")
+    assert bool(sealed.bundle.blindings) == (commitments == "pedersen")
+
+
+def test_a_roster_document_tells_nothing_of_commitments_or_keys(embedded: Stage, tmp_path: Path) -> None:
+    task = opened(embedded, tmp_path)
+    entries = task.aggregator.collect(LocalTransport(task.trainers))
+    assert all(entry.shown.points and entry.keys for entry in entries)
+    assert all(entry.shown == NOTHING_SHOWN and not entry.keys for entry in parse_roster(roster_bytes(entries)))
+
+
+class LyingSums(Aggregator):
+    """Adds up another sum than that of the updates and goes on with it: model, bundle and trace fit it."""
+
+    lie: Callable[[Judgement], Judgement]
+
+    def _judge(self, *arguments: Any) -> Judgement:
+        return self.lie(super()._judge(*arguments))
+
+
+def with_other_sums(task: SmallTask, change: Callable[[np.ndarray], None]) -> Callable[[Judgement], Judgement]:
+    """Return a judgement's lie: sums, model and scale that follow from each other."""
+
+    def lie(judged: Judgement) -> Judgement:
+        spec, before = task.reader.spec, task.reader.current_state()
+        sums = judged.sums.copy()
+        change(sums)
+        model = apply_sums(
+            task.reader.model(before.model), sums, model=spec.model, scale=before.scale, rule=spec.aggregation,
+            divisor=judged.divisor,
+        )  # fmt: skip
+        data = encode_model(model, spec.model)
+        squares = [judged.gram.at(i, i) for i in range(len(judged.gram.names))]
+        scale = next_scale(
+            before.scale, model=spec.model, bits=spec.codec.bits,
+            median_norm_squared=weighted_median(squares, [1] * len(squares)),
+            aggregate_energies=tensor_energies(sums, spec.model),
+        )  # fmt: skip
+        after = dataclasses.replace(judged.after, model=cid_of(data).digest, scale=scale)
+        root = sums_root(spec, sums)
+        return dataclasses.replace(judged, sums=sums, sums_root=root, model=model, model_bytes=data, after=after)
+
+    return lie
+
+
+def nudge(sums: np.ndarray) -> None:
+    """Change one coordinate by one."""
+    sums[17] += 1
+
+
+def backdoor(sums: np.ndarray) -> None:
+    """Add a whole direction."""
+    sums[::3] += 1_000
+
+
+@pytest.mark.parametrize("strictness", ["standard", "strict"])
+@pytest.mark.parametrize("change", [nudge, backdoor])
+def test_a_lying_sum_is_named_without_any_key(
+    embedded: Stage, tmp_path: Path, change: Callable[[np.ndarray], None], strictness: str
+) -> None:
+    task = opened(embedded, tmp_path, strictness=strictness)
+    task.aggregator.__class__ = LyingSums
+    task.aggregator.lie = with_other_sums(task, change)  # type: ignore[attr-defined]
+    task.aggregator.run(LocalTransport(task.trainers))
+    report = audit(task, key=False)
+    assert report.exit_code == 4
+    assert "weighted sum of the commitments" in str(report.first_difference)
+    assert audit(task, key=True).exit_code == 4
+
+
+def test_without_commitments_the_same_lie_passes_a_stranger_by(embedded: Stage, tmp_path: Path) -> None:
+    """The honest twin of the claim: this is what layer P is for."""
+    task = opened(embedded, tmp_path, commitments="none")
+    task.aggregator.__class__ = LyingSums
+    task.aggregator.lie = with_other_sums(task, nudge)  # type: ignore[attr-defined]
+    task.aggregator.run(LocalTransport(task.trainers))
+    report = audit(task, key=False)
+    assert (report.exit_code, SUMS_UNCHECKED in report.unchecked) == (3, True)
+    assert audit(task, key=True).exit_code == 4
+
+
+class Garbling(LocalTransport):
+    """Changes what the first trainer shows of its commitment on the way; nothing that it signed."""
+
+    def __init__(self, task: SmallTask, shown: Shown) -> None:
+        super().__init__(task.trainers)
+        self._victim, self._shown = task.trainers[0].address, shown
+
+    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
+        for answer in super().exchange(order):
+            sent = decode_message(answer, expected=Submission)
+            assert isinstance(sent, Submission)
+            mine = sent.receipt.trainer == self._victim and sent.shown != NOTHING_SHOWN
+            yield encode_message(dataclasses.replace(sent, shown=self._shown)) if mine else answer
+
+    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
+        for answer in super().reveal(order):
+            sent = decode_message(answer, expected=Reveal)
+            assert isinstance(sent, Reveal)
+            mine = sent.trainer == self._victim
+            yield encode_message(dataclasses.replace(sent, shown=self._shown)) if mine else answer
+
+
+@pytest.mark.parametrize("strictness", ["standard", "strict"])
+@pytest.mark.parametrize("shown", [NOTHING_SHOWN, Shown(b"\x01" * 64, bytes(32), b""), Shown(bytes(10**5), b"", b"")])
+def test_a_commitment_garbled_on_the_way_is_made_again_from_the_key(
+    embedded: Stage, tmp_path: Path, strictness: str, shown: Shown
+) -> None:
+    task = opened(embedded, tmp_path, strictness=strictness)
+    (sealed,) = task.aggregator.run(Garbling(task, shown))
+    assert {v.code for v in sealed.bundle.verdicts} == {"admitted"}
+    assert audit(task, key=True).exit_code == 0
+    assert audit(task, key=False).exit_code == 3
+
+
+def test_an_aggregator_that_garbles_a_commitment_to_shut_a_trainer_out_is_found_with_a_key(
+    embedded: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = opened(embedded, tmp_path)
+    monkeypatch.setattr("fl_platform.roles.aggregator.mend", lambda _spec, _opener, entries, _verdicts: entries)
+    (sealed,) = task.aggregator.run(Garbling(task, NOTHING_SHOWN))
+    assert "CommitmentMismatch" in {v.code for v in sealed.bundle.verdicts}
+    report = audit(task, key=True)
+    assert report.exit_code == 4
+    assert "commitment" in str(report.first_difference)
+
+
+class Rubbish(Conduct):
+    """Seals what is no update."""
+
+    def __init__(self, made: Callable[[bytes], bytes | None]) -> None:
+        self._made = made
+
+    def tamper(self, plain: bytes) -> bytes | None:
+        return self._made(plain)
+
+
+@pytest.mark.parametrize(
+    ("made", "code"),
+    [
+        (lambda _: b"rubbish", "UpdateLengthMismatch"),
+        (lambda _: None, "StoreMissing"),
+        (lambda plain: b"FLU2" + plain[4:], "UpdateHeaderMismatch"),
+        (lambda plain: plain[:-1] + b"\x80", "UpdateRangeExceeded"),
+    ],
+)
+def test_a_trainer_that_seals_rubbish_is_refused_for_that_and_harms_nobody(
+    embedded: Stage, tmp_path: Path, made: Callable[[bytes], bytes | None], code: str
+) -> None:
+    task = opened(embedded, tmp_path)
+    task.trainers[0]._conduct = Rubbish(made)
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers))
+    codes = {v.trainer: v.code for v in sealed.bundle.verdicts}
+    assert codes.pop(task.trainers[0].address) == code
+    assert set(codes.values()) == {"admitted"}
+    assert audit(task, key=True).exit_code == 0
+    assert audit(task, key=False).exit_code == 3
+
+
+def test_the_bundle_comes_back_from_its_bytes(embedded: Stage, tmp_path: Path) -> None:
+    task = opened(embedded, tmp_path)
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers))
+    assert RoundBundle.from_bytes(sealed.bundle.to_bytes()) == sealed.bundle
