@@ -1,7 +1,7 @@
 """Inner products leaf by leaf: the interior of a Gram entry, which only a dispute asks for.
 
-Leaf k of a content tree covers 128 coordinates; its product is sum 4^offset * a * b over them, in squared base units. The
-products of all leaves add up to the Gram entry, so whoever split it honestly has a right part everywhere. Twin of
+Leaf k of a content tree covers 128 coordinates; its product is sum 4^offset * a * b over them, in squared base units.
+The products of all leaves add up to the Gram entry, so whoever split it honestly has a right part everywhere. Twin of
 `Contents.product`.
 """
 
@@ -34,7 +34,7 @@ def leaf_products(left: Integers, right: Integers, *, model: ModelSpec, scale: S
 
 def split_range(products: Products, *, first: int, count: int, width: int) -> tuple[int, ...]:
     """Return the sums over runs of `width` leaves of [first, first + count); the last run may be shorter."""
-    if not (0 <= first and 0 < count and first + count <= len(products) and width > 0):
+    if not (first >= 0 and count > 0 and first + count <= len(products) and width > 0):
         raise DocumentInvalid(f"leaves {first} to {first + count} are no range of {len(products)}")
     # a run's sum stays below 2^45 * 2^28: Python integers, since 2^63 is not far
     starts = range(first, first + count, width)

@@ -43,8 +43,16 @@ def drop_one(bundle: RoundBundle) -> RoundBundle:
     return replace(bundle, verdicts=(*bundle.verdicts[:index], told, *bundle.verdicts[index + 1 :]))
 
 
+def bend_gram(bundle: RoundBundle) -> RoundBundle:
+    """Add one to the inner product of the last two trainers; what follows from the matrix still follows."""
+    row = max(i for i, name in enumerate(bundle.rows) if name.startswith("0x"))
+    place = row * (row + 1) // 2 + row - 1
+    return replace(bundle, gram=(*bundle.gram[:place], bundle.gram[place] + 1, *bundle.gram[place + 1 :]))
+
+
 LIES: Mapping[str, Callable[[RoundBundle], RoundBundle]] = {
     "pay-itself": pay_itself,
     "raise-score": raise_score,
     "drop-one": drop_one,
+    "bend-gram": bend_gram,
 }

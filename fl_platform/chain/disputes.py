@@ -8,21 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from eth_abi.abi import decode
+from eth_abi.abi import decode, encode
 
+from fl_platform.chain.abi import plain
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.evidence import Case, Evidence, Opened, Question
+from fl_platform.chain.evidence import SEAL, Case, Evidence, Opened, Question
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import LeafRecord, RosterRecord, SealRecord, struct
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import TxReceipt
-from fl_platform.errors import TaskClosed, TransactionReverted
+from fl_platform.errors import IntegrityError, TaskClosed, TransactionReverted
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import SignedReceipt
 from fl_platform.protocol.trace import Header
 
 CONTRACT = "Disputes"
 _LEAF = "(uint32,address,uint128,bytes32)"
-_MONEY, _ENTRY, _SCREEN, _WORTH = "MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge"
+_MONEY, _ENTRY, _SCREEN, _WORTH, _WORK = "MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge"
 
 
 class Subject(IntEnum):
@@ -57,7 +59,9 @@ def judge_of(question: Question) -> str:
         return _MONEY
     if question <= Question.RULES:
         return _ENTRY
-    return _SCREEN if question <= Question.ENTRIES else _WORTH
+    if question <= Question.ENTRIES:
+        return _SCREEN
+    return _WORTH if question < Question.WORK else _WORK
 
 
 class Disputes:
@@ -67,6 +71,30 @@ class Disputes:
         """Raises ConfigError where the deployment has no disputes."""
         self._contracts, self._signer = contracts, signer
         self._contract = contracts.deployment.contract(CONTRACT)
+
+    @property
+    def contracts(self) -> Contracts:
+        """The deployment that this wallet disputes in."""
+        return self._contracts
+
+    @property
+    def signer(self) -> Signer | None:
+        """Who sends; None: reads only."""
+        return self._signer
+
+    def demands_on(self, task: int, sealer: bytes) -> tuple[tuple[int, Demand], ...]:
+        """Return the numbers and contents of unanswered demands about seals of one aggregator that stand."""
+        found = []
+        for event in self._contracts.chain.events([self._contract], names=["Demanded"]):
+            number = int(event.values["id"])
+            made = self.open_demand(number) if event.values["task"] == task else None
+            if made is None or made.answered:
+                continue
+            rounds = self._contracts.history(task).rounds
+            seal = rounds[made.round].seal if made.round < len(rounds) else None
+            if seal is not None and seal.aggregator == sealer:
+                found.append((number, made))
+        return tuple(found)
 
     def case(self, task: int, round_number: int, question: Question) -> Case:
         """Return a question about the round's seal on chain. Raises TaskClosed when it is not sealed."""
@@ -153,7 +181,7 @@ class Disputes:
     def expire(self, number: int) -> TxReceipt | None:
         """End a demand: unanswered past its deadline the seal falls, answered the task goes on."""
         made = self._demand(number)
-        record = self._seal(made.task, made.round)
+        record = self.disputed_seal(made.task, made.round, made.seal)
         return self._contracts.chain.send(
             self._contract, "expire", number, record, self._aggregators(made.task), signer=self._wallet(),
             step=Step(made.task, made.round, f"expire {number}"), already=lambda: self.open_demand(number) is None,
@@ -168,6 +196,15 @@ class Disputes:
             signer=self._wallet(), step=step,
             already=lambda: self._contracts.member(receipt.task, receipt.trainer).stake == 0,
         )  # fmt: skip
+
+    def disputed_seal(self, task: int, round_number: int, digest: bytes) -> SealRecord:
+        """Return the seal that a demand or game is about, also when it fell since. Raises IntegrityError: none is."""
+        record = self._contracts.history(task).rounds[round_number]
+        seals: tuple[SealRecord, ...] = (*record.overturned, *(() if record.seal is None else (record.seal,)))
+        for seal in seals:
+            if keccak256(encode(["uint256", "uint256", SEAL], [task, round_number, plain(seal)])) == digest:
+                return seal
+        raise IntegrityError(f"task {task}: no seal of round {round_number} is the disputed one")
 
     def _wallet(self) -> Signer:
         if self._signer is None:

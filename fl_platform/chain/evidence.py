@@ -17,11 +17,11 @@ from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.trace import EntryLeaf, Header, Kind, Trace
 
-_SEAL = "(bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,uint128,uint32,uint40,address)"
+SEAL = "(bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,uint128,uint32,uint40,address)"
 _ROSTER = "(bytes32,uint32,uint128,uint40,address)"
 _LEAF = "(uint32,address,uint128,bytes32)"
 _OPENING = "(uint32,bytes,bytes32[])"
-BEFORE = f"({_SEAL},uint32[6],bytes32[6],{_OPENING})"
+BEFORE = f"({SEAL},uint32[6],bytes32[6],{_OPENING})"
 _ROSTER_PROOF = f"({_ROSTER},{_LEAF},bytes)"
 _FORCED_PROOF = f"({_ROSTER},bytes32,address,bytes32,uint256,bytes32[2][])"
 _RULES_KEYS = (
@@ -112,7 +112,7 @@ def claim(trace: Trace, index: int, claims: tuple[Leaf, ...]) -> Evidence:
     """The claim leaf at the place of an account, against the account."""
     leaf = claims[index]
     extra = encode(["address", "uint128", "bytes32"], [leaf.owner, leaf.amount, leaf.data])
-    return gather(trace, [(Kind.STANDING, index)], extra=extra + _path(claims, index))
+    return gather(trace, [(Kind.STANDING, index)], extra=extra + path_of(claims, index))
 
 
 def shown_claim(trace: Trace, leaf: LeafRecord, siblings: bytes) -> Evidence:
@@ -166,7 +166,7 @@ def roster(trace: Trace | None, index: int, record: RosterRecord, leaves: tuple[
     """A roster leaf: against the entry at its place, or (without a trace) against the members of the task."""
     leaf = leaves[index]
     chain_leaf = (index, leaf.owner, leaf.amount, leaf.data)
-    extra = encode([_ROSTER_PROOF], [(plain(record), chain_leaf, _path(leaves, index))])
+    extra = encode([_ROSTER_PROOF], [(plain(record), chain_leaf, path_of(leaves, index))])
     if trace is None:
         return Evidence(NO_TRACE.counts, NO_TRACE.roots, (), b"", extra)
     places = [(Kind.ENTRY, index)] if index < len(trace.entries) else []
@@ -266,7 +266,8 @@ def _directions(trace: Trace) -> list[tuple[Kind, int]]:
     return [(Kind.GRAM, row - 1) for row in rows if 0 < row <= len(trace.gram)]
 
 
-def _path(leaves: tuple[Leaf, ...], index: int) -> bytes:
+def path_of(leaves: tuple[Leaf, ...], index: int) -> bytes:
+    """Return the way from a Merkle-sum leaf up: sum and hash of every sibling, 48 bytes each."""
     siblings = merkle_sum.prove(leaves, index).siblings
     return b"".join(node.total.to_bytes(16, "big") + node.digest for node in siblings)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
 from fl_platform.chain import evidence
+from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.disputes import Disputes, Subject
 from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.chain.history import RoundHistory
@@ -28,6 +29,8 @@ from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.tracing import NO_TRACE, sealed_trace
 from fl_platform.roles.validating import parse_slice, utility_of
+from fl_platform.roles.work import RoundWork
+from fl_platform.roles.work_watching import GramChallenger, opened_moves, public_moves
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +46,15 @@ class Finding:
     difference: Difference
     question: Question | None  # what the challenge was about; None: no leaf decides it
     upheld: bool  # the seal fell and the sealer was slashed
-    demands: tuple[int, ...]  # numbers of demands that wait for an answer or their deadline
+    demands: tuple[int, ...] = ()  # numbers of demands that wait for an answer or their deadline
+    games: tuple[int, ...] = ()  # numbers of games about a Gram entry that go on
 
     def __str__(self) -> str:
         """One line for a person."""
         if self.upheld and self.question is not None:
             return f"{self.difference}; challenged by {self.question.name}: the seal fell"
+        if self.games:
+            return f"{self.difference}; game {self.games[0]} about the Gram matrix goes on until one leaf decides"
         if self.demands:
             return f"{self.difference}; the sealer must show what it hides: demands {self.demands} wait for an answer"
         return f"{self.difference}; no leaf of the trace decides it on chain: tell the task's members"
@@ -67,6 +73,7 @@ class Watcher:
     ) -> None:
         """Create a watcher; `disputes` holds the wallet that sends, `watch` is told of every finding."""
         self._reader, self._disputes, self._opener, self._watch = reader, disputes, opener, watch
+        self._gram = GramChallenger(reader, Bisections(disputes))
         self._seen: set[bytes] = set()  # trace and bundle of seals that were looked at
 
     def step(self, now: int) -> list[Finding]:
@@ -106,16 +113,24 @@ class Watcher:
             except TransactionReverted as error:  # somebody else was first, or the window closed
                 logger.warning("round %d: the challenge failed: %s", record.number, error)
                 continue
-            return Finding(record.number, record.seal.aggregator, difference, question, upheld=True, demands=())
-        demands = self._demand(record)
-        return Finding(record.number, record.seal.aggregator, difference, None, upheld=False, demands=demands)
+            return Finding(record.number, record.seal.aggregator, difference, question, upheld=True)
+        games = self._play(record)
+        demands = () if games else self._demand(record)
+        return Finding(
+            record.number, record.seal.aggregator, difference, None, upheld=False, demands=demands, games=games
+        )
 
     def follow(self, finding: Finding) -> bool:
-        """Go on with a finding's demands: challenge what an answer shows, end what nobody answered in time.
+        """Go on with a finding's games and demands: make the next move, challenge what an answer shows, end what nobody
+        answered in time.
 
-        True when the seal fell. Call it again after every block while demands are open.
+        True when the seal fell. Call it again after every block while games or demands are open.
         """
         now = self._reader.history().block.timestamp
+        for number in (game for game in finding.games if self._gram.waits(game)):
+            work, trace = self._opened(finding.round)
+            if work is not None and self._gram.step(number, work, trace, now=now):
+                return True
         for number in finding.demands:
             made = self._disputes.open_demand(number)
             if made is None:
@@ -177,9 +192,40 @@ class Watcher:
         honest = self._honest_trace(bundle)
         first = _differing(trace, honest) if honest is not None else []
         yield from self._about(record, bundle, trace, first)
+        yield from self._about_work(record, bundle, trace)
         yield from self._dropped(record, trace)
         rest = [place for place in _all_places(trace) if place not in set(first)]
         yield from self._about(record, bundle, trace, rest)
+
+    def _about_work(self, record: RoundHistory, bundle: RoundBundle, trace: Trace) -> Iterator[Move]:
+        yield from public_moves(self._reader, record, bundle, trace)
+        if self._opener is None:
+            return
+        try:
+            yield from opened_moves(RoundWork(self._reader, bundle, self._opener), trace, self._reader.spec.codec.bits)
+        except RetryError:
+            raise
+        except FLError as error:  # an update that does not open, sums that are not there: no leaf of them to show
+            logger.warning("round %d: no leaf of the work can be shown: %s", record.number, error)
+
+    def _opened(self, number: int) -> tuple[RoundWork | None, Trace]:
+        bundle = self._reader.bundle(number)
+        work = None if self._opener is None else RoundWork(self._reader, bundle, self._opener)
+        return work, sealed_trace(self._reader, bundle)
+
+    def _play(self, record: RoundHistory) -> tuple[int, ...]:
+        """Open a game about a wrong Gram entry of a trace that is the sealed one."""
+        assert record.seal is not None
+        try:
+            work, trace = self._opened(record.number)
+        except RetryError:
+            raise
+        except FLError:
+            return ()
+        if work is None or trace.root != record.seal.trace:
+            return ()
+        number = self._gram.open(work, trace)
+        return () if number is None else (number,)
 
     def _honest_trace(self, bundle: RoundBundle) -> Trace | None:
         """Return the trace that the round should have; None where it cannot be computed."""

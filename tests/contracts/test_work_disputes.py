@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,11 @@ def sum_evidence(stage: Stage, work: Work, coordinate: int, sums: np.ndarray | N
 
 
 def in_work(**changes: Callable[[int], int]) -> Callable[[Trace], Trace]:
-    return lambda t: replace(t, work=replace(t.work, **{k: v(getattr(t.work, k)) for k, v in changes.items()}))
+    def lie(t: Trace) -> Trace:
+        told: dict[str, Any] = {k: v(getattr(t.work, k)) for k, v in changes.items()}
+        return replace(t, work=replace(t.work, **told))
+
+    return lie
 
 
 def in_row(row: int, place: int) -> Callable[[Trace], Trace]:
@@ -93,7 +98,7 @@ def test_the_layout_of_a_later_round_is_what_the_round_before_handed_on() -> Non
     made = big_round(big_spec(*SHAPES, offsets=OFFSETS))
     stage = Stage.start(made)
     judged = stage.seal(made)
-    following = made.next_round(judged, [u for u in _updates(made)], reference=None)
+    following = made.next_round(judged, _updates(made), reference=None)
 
     def lie(t: Trace) -> Trace:
         return replace(t, work=replace(t.work, layout=t.work.layout_after + 1))

@@ -1,0 +1,159 @@
+"""Games about one Gram entry with a wallet. See contracts/interfaces/IBisections.sol for the moves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fl_platform.chain.disputes import Disputes
+from fl_platform.chain.evidence import Evidence, Question
+from fl_platform.chain.journal import Step
+from fl_platform.chain.records import SealRecord, struct
+from fl_platform.chain.signer import Signer
+from fl_platform.chain.types import TxReceipt
+from fl_platform.chain.work_evidence import Product, Statement
+from fl_platform.errors import ConfigError, TaskClosed
+
+CONTRACT = "Bisections"
+
+
+@dataclass(frozen=True)
+class Game:
+    """IBisections.Game."""
+
+    challenger: bytes
+    deadline: int
+    round: int
+    answered: bool  # the sealer has split: the challenger is to move
+    bond: int
+    first: int  # first leaf of the range in question
+    count: int  # its leaves
+    task: int
+    seal: bytes
+    statement: bytes
+    claimed: int  # what the sealer says of the range, squared base units
+    parts: bytes
+
+
+@dataclass(frozen=True)
+class OpenGame:
+    """A game that goes on, and what it is about."""
+
+    number: int
+    row: int
+    column: int
+    game: Game
+    parts: tuple[int, ...]  # the last split; empty before the first
+
+
+class Bisections:
+    """Games as one wallet plays them; without a signer only reads work."""
+
+    def __init__(self, disputes: Disputes) -> None:
+        """Play with the wallet of `disputes`. Raises ConfigError where the deployment has no games."""
+        self._disputes, self._contracts, self._signer = disputes, disputes.contracts, disputes.signer
+        self._contract = self._contracts.deployment.contract(CONTRACT)
+
+    def game(self, number: int) -> Game | None:
+        """Return a game; None when it has ended or never was."""
+        found = struct(Game, self._contracts.chain.read(self._contract, "gameOf", number))
+        return found if any(found.challenger) else None
+
+    def stands(self, game: Game) -> bool:
+        """Whether the seal that a game is about has not fallen since."""
+        rounds = self._contracts.history(game.task).rounds
+        return game.round < len(rounds) and rounds[game.round].seal == self._seal(game)
+
+    def open_games(self, task: int) -> tuple[OpenGame, ...]:
+        """Return the games of a task that go on, from events and state."""
+        names = ("BisectionOpened", "BisectionSplit", "BisectionPicked")
+        subject: dict[int, tuple[int, int]] = {}
+        parts: dict[int, tuple[int, ...]] = {}
+        for event in self._contracts.chain.events([self._contract], names=names):
+            number = int(event.values["id"])
+            if event.values["task"] != task:
+                continue
+            if event.name == "BisectionOpened":
+                subject[number] = int(event.values["row"]), int(event.values["column"])
+            elif event.name == "BisectionSplit":
+                parts[number] = tuple(event.values["parts"])
+            else:
+                parts.pop(number, None)
+        states = ((number, self.game(number)) for number in subject)
+        return tuple(
+            OpenGame(number, *subject[number], game, parts.get(number, ()))
+            for number, game in states
+            if game is not None
+        )
+
+    def open(self, task: int, round_number: int, shown: Evidence) -> int:
+        """Dispute a Gram entry of a sealed round; locks the bond. Returns the game's number."""
+        case, chain = self._disputes.case(task, round_number, Question.SUM), self._contracts.chain
+        step = Step(task, round_number, f"bisect 0x{case.record.trace.hex()[:16]} at {case.record.sealed_at}")
+        token = self._contracts.token(self._contracts.token_of(task))
+        chain.send(
+            token, "approve", self._contracts.escrow.address, self._disputes.bond(task), signer=self._wallet(),
+            step=Step(task, round_number, f"approve {step.name}"),
+        )  # fmt: skip
+        chain.send(self._contract, "open", case, shown, signer=self._wallet(), step=step)
+        return int(chain.read(self._contract, "gameCount"))
+
+    def split(self, number: int, parts: Sequence[int]) -> TxReceipt | None:
+        """Split the number in question, as its sealer."""
+        game = self._demand(number)
+        return self._contracts.chain.send(
+            self._contract, "split", number, self._seal(game), list(parts), signer=self._wallet(),
+            step=_step(game, number, "split"), already=lambda: self._moved(number, game),
+        )  # fmt: skip
+
+    def pick(self, number: int, parts: Sequence[int], index: int) -> TxReceipt | None:
+        """Pick a wrong part of more than one leaf, as the challenger."""
+        game = self._demand(number)
+        return self._contracts.chain.send(
+            self._contract, "pick", number, self._seal(game), list(parts), index, signer=self._wallet(),
+            step=_step(game, number, "pick"), already=lambda: self._moved(number, game),
+        )  # fmt: skip
+
+    def prove(
+        self, number: int, statement: Statement, parts: Sequence[int], index: int, product: Product
+    ) -> TxReceipt | None:
+        """Show the two leaves that a wrong part is not the product of: the seal falls."""
+        game = self._demand(number)
+        return self._contracts.chain.send(
+            self._contract, "prove", number, self._seal(game), statement, list(parts), index, product,
+            self._aggregators(game.task), signer=self._wallet(), step=_step(game, number, "prove"),
+            already=lambda: self.game(number) is None,
+        )  # fmt: skip
+
+    def expire(self, number: int) -> TxReceipt | None:
+        """End a game whose deadline passed, or whose round is void."""
+        game = self._demand(number)
+        return self._contracts.chain.send(
+            self._contract, "expire", number, self._seal(game), self._aggregators(game.task), signer=self._wallet(),
+            step=_step(game, number, "expire"), already=lambda: self.game(number) is None,
+        )  # fmt: skip
+
+    def _moved(self, number: int, game: Game) -> bool:
+        return self.game(number) != game
+
+    def _demand(self, number: int) -> Game:
+        found = self.game(number)
+        if found is None:
+            raise TaskClosed(f"game {number} has ended or never was")
+        return found
+
+    def _seal(self, game: Game) -> SealRecord:
+        return self._disputes.disputed_seal(game.task, game.round, game.seal)
+
+    def _aggregators(self, task: int) -> tuple[bytes, ...]:
+        return self._contracts.history(task).opened.aggregators
+
+    def _wallet(self) -> Signer:
+        if self._signer is None:
+            raise ConfigError("a move is a transaction; name a wallet (`--wallet`)")
+        return self._signer
+
+
+def _step(game: Game, number: int, name: str) -> Step:
+    """Every range is split and picked from once, so its place names the move."""
+    return Step(game.task, game.round, f"{name} {number} at {game.first}+{game.count}")

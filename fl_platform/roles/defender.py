@@ -1,0 +1,128 @@
+"""The sealer's side of disputes (step 9): it shows what a demand asks for and splits its Gram entries, so that no bond
+is lost for want of an answer.
+
+All of it follows from the round's own bundle and the updates, so a defender that was restarted, or runs on another
+machine with the same wallet and store, answers alike.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from fl_platform.aggregation.products import split_range
+from fl_platform.chain import evidence, work_evidence
+from fl_platform.chain.bisections import Bisections, OpenGame
+from fl_platform.chain.disputes import Demand, Disputes, Subject
+from fl_platform.chain.evidence import Opened
+from fl_platform.chain.records import LeafRecord
+from fl_platform.errors import ConfigError, FLError, RetryError
+from fl_platform.protocol.bundle import claim_leaves
+from fl_platform.protocol.merkle_sum import Leaf
+from fl_platform.protocol.trace import Kind
+from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.tracing import sealed_trace
+from fl_platform.roles.work import RoundWork
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One move that the defender made, or could not make."""
+
+    round: int
+    what: str  # "split of game 3", "answer to demand 2"
+    problem: str = ""  # why it could not; empty when it was made
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"round {self.round}: {self.what}" + (f" FAILED: {self.problem}" if self.problem else "")
+
+
+class Defender:
+    """Answers for one sealer in one task."""
+
+    def __init__(
+        self,
+        reader: TaskReader,
+        disputes: Disputes,
+        *,
+        opener: UpdateOpener,
+        watch: Callable[[Answer], None] = lambda _: None,
+    ) -> None:
+        """Create a defender; `disputes` holds the sealer's wallet, `opener` its key to the updates.
+
+        Raises ConfigError without a wallet.
+        """
+        if disputes.signer is None:
+            raise ConfigError("a defender answers with the sealer's wallet; name it (`--wallet`)")
+        self._reader, self._disputes, self._opener, self._watch = reader, disputes, opener, watch
+        self._games, self._sealer = Bisections(disputes), disputes.signer.address
+
+    def step(self, now: int) -> list[Answer]:
+        """Answer all that waits for this sealer at block time `now`. Raises RetryError (out of reach: call again)."""
+        answers = [self._answer(n, d) for n, d in self._disputes.demands_on(self._reader.task, self._sealer)]
+        for found in self._games.open_games(self._reader.task):
+            seal = self._reader.history().rounds[found.game.round].seal
+            waits = not found.game.answered and found.game.count > 1 and now < found.game.deadline
+            if waits and seal is not None and seal.aggregator == self._sealer:
+                what = f"split of game {found.number}"
+                answers.append(self._try(found.game.round, what, partial(self._split, found)))
+        for answer in answers:
+            self._watch(answer)
+        return answers
+
+    def _answer(self, number: int, demand: Demand) -> Answer:
+        return self._try(demand.round, f"answer to demand {number}", partial(self._show, number, demand))
+
+    def _try(self, round_number: int, what: str, move: Callable[[], None]) -> Answer:
+        try:
+            move()
+        except RetryError:
+            raise
+        except FLError as error:
+            logger.warning("round %d: %s failed: %s", round_number, what, error)
+            return Answer(round_number, what, str(error))
+        return Answer(round_number, what)
+
+    def _split(self, found: OpenGame) -> None:
+        bundle = self._reader.bundle(found.game.round)
+        work = RoundWork(self._reader, bundle, self._opener)
+        _, width = work_evidence.parts_of(found.game.count)
+        products = work.products(found.row, found.column)
+        parts = split_range(products, first=found.game.first, count=found.game.count, width=width)
+        self._games.split(found.number, parts)
+
+    def _show(self, number: int, demand: Demand) -> None:
+        bundle = self._reader.bundle(demand.round)
+        if demand.subject == Subject.LEAF:
+            trace = sealed_trace(self._reader, bundle)
+            inside = demand.kind < len(Kind) and demand.index < len(trace.leaves[demand.kind])
+            leaf = evidence.opened(trace, Kind(demand.kind), demand.index) if inside else Opened(0, b"", ())
+            self._disputes.answer_leaf(number, trace.header, leaf)
+        elif demand.subject == Subject.CLAIM:
+            leaves = claim_leaves(bundle.after)
+            shown, siblings = _shown(leaves, demand.index)
+            self._disputes.answer_claim(number, shown, siblings)
+        else:
+            self._show_receipt(number, demand)
+
+    def _show_receipt(self, number: int, demand: Demand) -> None:
+        record = self._reader.history().rounds[demand.round].roster
+        assert record is not None  # a sealed round has one
+        rostered = [entry for entry in self._reader.bundle(demand.round).entries if not entry.forced]
+        leaves = tuple(entry.leaf for entry in rostered)
+        entry = rostered[min(demand.index, len(rostered) - 1)]  # past the roster its count answers
+        _, siblings = _shown(leaves, min(demand.index, len(leaves) - 1))
+        self._disputes.answer_receipt(number, entry.signed, roster=record, stake=entry.stake, siblings=siblings)
+
+
+def _shown(leaves: tuple[Leaf, ...], index: int) -> tuple[LeafRecord, bytes]:
+    """Return a leaf with its path as calls carry it; an index past the leaves is answered by their number alone."""
+    if index >= len(leaves):
+        return LeafRecord(index, bytes(20), 0, bytes(32)), b""
+    return LeafRecord.of(index, leaves[index]), evidence.path_of(leaves, index)

@@ -1,0 +1,139 @@
+"""The watcher's part about the work itself: which leaf of an update, of the sums or of the layout shows a lie, and the
+game that finds a wrong Gram entry's leaf.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from fl_platform.aggregation.gram import GramRow, gram_matrix
+from fl_platform.aggregation.products import first_difference, first_outside, split_range
+from fl_platform.chain import work_evidence
+from fl_platform.chain.bisections import Bisections, OpenGame
+from fl_platform.chain.evidence import Evidence, Question
+from fl_platform.chain.history import RoundHistory
+from fl_platform.contribution.judge import DIRECTION_BITS
+from fl_platform.contribution.tracing import layout_of
+from fl_platform.errors import FLError, RetryError
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.trace import Trace
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.tracing import sealed_trace
+from fl_platform.roles.work import RoundWork
+from fl_platform.updates.content import COORDINATES
+
+logger = logging.getLogger(__name__)
+
+Move = tuple[Question, Evidence]
+
+
+def public_moves(reader: TaskReader, record: RoundHistory, bundle: RoundBundle, trace: Trace) -> Iterator[Move]:
+    """Yield challenges that need no key: content roots and weights against receipts and entries, the layout."""
+    for index, entry in enumerate(trace.entries):
+        if 0 < entry.row <= len(trace.work.rows):
+            yield Question.WORK, work_evidence.work(trace, index, bundle.entries[index].receipt)
+    first = trace.round.reference + trace.round.candidates
+    for row in (*range(trace.round.reference), *range(first, len(trace.work.rows))):
+        yield Question.WORK, work_evidence.weight(trace, row)
+    before = None
+    if record.number:
+        seal = reader.history().rounds[record.number - 1].seal
+        old = sealed_trace(reader, reader.bundle(record.number - 1))
+        if seal is None or old.root != seal.trace:
+            return
+        before = (seal, old)
+    tensors = layout_of(reader.spec, bundle.before.scale)
+    yield Question.LAYOUT, work_evidence.layout(trace, reader.spec.to_bytes(), tensors, before)
+
+
+def opened_moves(work: RoundWork, trace: Trace, bits: int) -> Iterator[Move]:
+    """Yield challenges that show leaves of updates: a value outside its width, a coordinate of the sums."""
+    for row in range(trace.round.reference + trace.round.candidates):
+        outside = first_outside(work.integers(row), bits)
+        if outside is not None:
+            leaf = work.leaf(row, outside // COORDINATES)
+            yield Question.RANGE, work_evidence.out_of_range(trace, row, outside, leaf=leaf, per_leaf=COORDINATES)
+            return
+    weights = {row: weight for row, (_, weight) in enumerate(trace.work.rows) if weight}
+    wrong = first_difference(work.told_sums, work.sums_by(weights))
+    if wrong is not None:
+        index = wrong // COORDINATES
+        yield Question.SUM, work_evidence.coordinate_of_sum(
+            trace, wrong, sums=work.sums_leaf(index), rows=[work.leaf(row, index) for row in sorted(weights)],
+            per_leaf=COORDINATES,
+        )  # fmt: skip
+
+
+def wrong_gram_entry(reader: TaskReader, work: RoundWork) -> tuple[int, int] | None:
+    """Return (row, column) of the first Gram entry that is not the product of its rows; None when all are."""
+    bundle, spec = work.bundle, reader.spec
+    names = bundle.rows
+    width = [DIRECTION_BITS if name.startswith("direction:") else spec.codec.bits for name in names]
+    rows = [GramRow(name, number, width[number]) for number, name in enumerate(names)]
+    right = gram_matrix(rows, work.integers, model=spec.model, scale=bundle.before.scale)
+    place = first_difference(bundle.gram, right.triangle)
+    if place is None:
+        return None
+    row = next(i for i in range(len(names)) if (i + 1) * (i + 2) // 2 > place)
+    return row, place - row * (row + 1) // 2
+
+
+class GramChallenger:
+    """Plays the challenger's side of games about Gram entries, move by move."""
+
+    def __init__(self, reader: TaskReader, games: Bisections) -> None:
+        self._reader, self._games = reader, games
+
+    def open(self, work: RoundWork, trace: Trace) -> int | None:
+        """Open a game about the first wrong entry; None when all are right or the updates do not open."""
+        try:
+            wrong = wrong_gram_entry(self._reader, work)
+        except RetryError:
+            raise
+        except FLError as error:
+            logger.warning("round %d: the Gram matrix cannot be recomputed: %s", work.bundle.round, error)
+            return None
+        if wrong is None:
+            return None
+        shown = work_evidence.gram_entry(trace, *wrong)
+        return self._games.open(self._reader.task, work.bundle.round, shown)
+
+    def waits(self, number: int) -> bool:
+        """Whether a game goes on. One whose seal fell by another dispute is ended here: its bond comes back."""
+        game = self._games.game(number)
+        if game is None:
+            return False
+        if self._games.stands(game):
+            return True
+        self._games.expire(number)
+        return False
+
+    def step(self, number: int, work: RoundWork, trace: Trace, *, now: int) -> bool:
+        """Make the next move of a game that waits if it is ours, or end it. True when the seal fell."""
+        found = next(g for g in self._games.open_games(self._reader.task) if g.number == number)
+        if not found.game.answered and found.game.count > 1:
+            if now < found.game.deadline:
+                return False
+            self._games.expire(number)  # the sealer has not split in time
+            return True
+        return self._answer(found, work, trace)
+
+    def _answer(self, found: OpenGame, work: RoundWork, trace: Trace) -> bool:
+        game = found.game
+        _, width = work_evidence.parts_of(game.count)
+        products = work.products(found.row, found.column)
+        right = split_range(products, first=game.first, count=game.count, width=width)
+        told = found.parts or (game.claimed,)
+        index = first_difference(told, right)
+        if index is None:
+            logger.warning("game %d: every part is right; the bond is lost", found.number)
+            return False
+        first = game.first + index * width
+        if min(width, game.first + game.count - first) > 1:
+            self._games.pick(found.number, found.parts, index)
+            return False
+        statement = work_evidence.statement_of(trace, found.row, found.column)
+        product = work.product(found.row, found.column, first)
+        self._games.prove(found.number, statement, found.parts, index, product)
+        return True

@@ -1,0 +1,190 @@
+"""Lies about the work itself in a whole small task: the watcher finds each, the defender answers, one leaf decides."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fl_platform.aggregation.server import apply_sums
+from fl_platform.attacks.lying import bend_gram
+from fl_platform.chain import work_evidence
+from fl_platform.chain.bisections import Bisections
+from fl_platform.chain.client import connect
+from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.deploy import deploy
+from fl_platform.chain.disputes import Disputes, Subject
+from fl_platform.chain.evidence import Question
+from fl_platform.config import MINIMAL
+from fl_platform.contribution.judge import Judgement, sums_root
+from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.protocol.trace import Kind
+from fl_platform.roles.aggregator import Aggregator, SealedRound
+from fl_platform.roles.defender import Defender
+from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.tracing import sealed_trace
+from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.watcher import Watcher
+from fl_platform.roles.workspace import reveal_key
+from fl_platform.store.unixfs import cid_of
+from fl_platform.updates import encode_model
+from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage
+from tests.support.small_task import SmallTask, open_small_task
+
+
+@pytest.fixture
+def disputed() -> Iterator[Stage]:
+    with connect(EMBEDDED, policy=MINIMAL) as chain:
+        chain.fund(OWNER.address, 100 * ETHER)
+        deployment = deploy(chain, OWNER, with_token=True, with_disputes=True)
+        yield Stage(chain, Contracts(chain, deployment, OWNER), None)
+
+
+class BendsGram(Aggregator):
+    """Seals a Gram matrix with one wrong entry, and all that follows from it."""
+
+    def _bundle(self, *arguments: Any) -> RoundBundle:
+        return bend_gram(super()._bundle(*arguments))
+
+
+class BendsSums(Aggregator):
+    """Adds to one coordinate of the sums, and takes the model from them."""
+
+    def _store(
+        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
+    ) -> SealedRound:
+        spec, before = self.reader.spec, self.reader.current_state()
+        sums = judged.sums.copy()
+        sums[1000] += 50_000
+        model = apply_sums(
+            self.reader.model(before.model), sums, model=spec.model, scale=before.scale, rule=spec.aggregation,
+            divisor=judged.divisor,
+        )  # fmt: skip
+        data = encode_model(model, spec.model)
+        after = dataclasses.replace(judged.after, model=cid_of(data).digest)
+        bent = dataclasses.replace(
+            judged, sums=sums, sums_root=sums_root(spec, sums), model=model, model_bytes=data, after=after
+        )
+        return super()._store(round_number, entries, bent, validation)
+
+
+def sealed_by(stage: Stage, folder: Path, kind: type[Aggregator]) -> SmallTask:
+    task = open_small_task(stage, folder, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
+    contracts = stage.as_(AGGREGATOR)
+    sealer = kind(
+        reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
+        reveal_key=reveal_key(AGGREGATOR), workdir=folder / "sealer", wait_until=stage.chain.wait_until,
+    )  # fmt: skip
+    sealer.run(LocalTransport(task.trainers), rounds=1)
+    return task
+
+
+def watcher_of(stage: Stage, task: SmallTask) -> Watcher:
+    contracts = stage.as_(SUCCESSOR)
+    contracts.mint(SUCCESSOR.address, ETHER)
+    reader = TaskReader(contracts, task.reader.store, task.reader.task)
+    opener = UpdateOpener(
+        reader.store, domain=reader.domain, recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR)
+    )
+    return Watcher(reader, Disputes(contracts, SUCCESSOR), opener=opener)
+
+
+def defender_of(stage: Stage, task: SmallTask) -> Defender:
+    contracts = stage.as_(AGGREGATOR)
+    reader = TaskReader(contracts, task.reader.store, task.reader.task)
+    opener = UpdateOpener(
+        reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR)
+    )
+    return Defender(reader, Disputes(contracts, AGGREGATOR), opener=opener)
+
+
+def bond_of(stage: Stage, task: SmallTask) -> int:
+    return stage.owner.member(task.reader.task, AGGREGATOR.address).stake
+
+
+def test_a_coordinate_of_the_sums_falls_at_once(disputed: Stage, tmp_path: Path) -> None:
+    task = sealed_by(disputed, tmp_path, BendsSums)
+    (finding,) = watcher_of(disputed, task).step(disputed.chain.now())
+    assert (finding.question, finding.upheld) == (Question.SUM, True)
+    assert bond_of(disputed, task) == 0
+
+
+def test_a_gram_entry_falls_when_its_sealer_splits_it(disputed: Stage, tmp_path: Path) -> None:
+    """The sealer's own defender splits the true products: they do not add up to its lie, so it cannot answer."""
+    task = sealed_by(disputed, tmp_path, BendsGram)
+    watcher, defender = watcher_of(disputed, task), defender_of(disputed, task)
+    (finding,) = watcher.step(disputed.chain.now())
+    assert finding.games == (1,) and not finding.upheld
+    assert "game 1 about the Gram matrix" in str(finding)
+    (answer,) = defender.step(disputed.chain.now())
+    assert "Bisections_PartSum" in answer.problem and "FAILED" in str(answer)
+    assert not watcher.follow(finding)  # the sealer's time is not over
+    _split_with_a_lie(disputed, task)
+    assert watcher.follow(finding)
+    assert bond_of(disputed, task) == 0
+    assert watcher.follow(finding) is False
+
+
+def _split_with_a_lie(stage: Stage, task: SmallTask) -> None:
+    """What a liar does who wants to go on: its lie hidden in one part."""
+    games = Bisections(Disputes(stage.as_(AGGREGATOR), AGGREGATOR))
+    (found,) = games.open_games(task.reader.task)
+    parts, _ = work_evidence.parts_of(found.game.count)
+    even = found.game.claimed // parts
+    told = [even] * (parts - 1)
+    games.split(found.number, [*told, found.game.claimed - sum(told)])
+
+
+def test_a_sealer_that_is_silent_about_its_gram_matrix_loses_too(disputed: Stage, tmp_path: Path) -> None:
+    task = sealed_by(disputed, tmp_path, BendsGram)
+    watcher = watcher_of(disputed, task)
+    (finding,) = watcher.step(disputed.chain.now())
+    found = Bisections(Disputes(disputed.as_(SUCCESSOR), SUCCESSOR)).game(finding.games[0])
+    assert found is not None
+    disputed.chain.wait_until(found.deadline)
+    assert watcher.follow(finding)
+    assert bond_of(disputed, task) == 0
+
+
+def test_an_honest_sealer_answers_everything_and_keeps_its_bond(disputed: Stage, tmp_path: Path) -> None:
+    """Every demand there is, and a game about an honest entry, played to its end."""
+    task = sealed_by(disputed, tmp_path, Aggregator)
+    bond = bond_of(disputed, task)
+    contracts = disputed.as_(SUCCESSOR)
+    contracts.mint(SUCCESSOR.address, 10 * ETHER)
+    accuser = Disputes(contracts, SUCCESSOR)
+    number = task.reader.task
+    trace = sealed_trace(task.reader, task.reader.bundle(0))
+    accuser.demand(number, 0, Subject.LEAF, kind=Kind.WORK, index=0)
+    accuser.demand(number, 0, Subject.LEAF, kind=Kind.ENTRY, index=99)
+    accuser.demand(number, 0, Subject.RECEIPT, index=2)
+    accuser.demand(number, 0, Subject.RECEIPT, index=77)
+    accuser.demand(number, 0, Subject.CLAIM, index=1)
+    accuser.demand(number, 0, Subject.CLAIM, index=55)
+    games = Bisections(accuser)
+    game = games.open(number, 0, work_evidence.gram_entry(trace, 1, 0))
+    defender = defender_of(disputed, task)
+    answers = defender.step(disputed.chain.now())
+    assert [answer.problem for answer in answers] == [""] * 7
+    assert defender.step(disputed.chain.now()) == []
+    found = games.game(game)
+    assert found is not None and found.answered
+    disputed.chain.wait_until(found.deadline)
+    games.expire(game)
+    for demand in range(1, 7):
+        accuser.expire(demand)
+    assert bond_of(disputed, task) == bond
+    assert not disputed.owner.history(number).rounds[0].challenged
+    credit = disputed.owner.member(number, AGGREGATOR.address).credit
+    assert credit == 7 * accuser.bond(number)
+
+
+def test_an_honest_matrix_opens_no_game(disputed: Stage, tmp_path: Path) -> None:
+    task = sealed_by(disputed, tmp_path, Aggregator)
+    assert watcher_of(disputed, task).step(disputed.chain.now()) == []
+
+
