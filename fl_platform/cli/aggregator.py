@@ -18,6 +18,7 @@ from fl_platform.cli.common import (
     signing,
     task_argument,
     tokens,
+    wait_to_stop,
     wallet_option,
     write_json,
 )
@@ -25,6 +26,8 @@ from fl_platform.cli.common import (
 if TYPE_CHECKING:
     from fl_platform.cli.show import Bar
     from fl_platform.roles.aggregator import Aggregator, SealedRound, Transport, Watch
+    from fl_platform.roles.defender import Answer, Defender
+    from fl_platform.roles.reading import TaskReader
     from fl_platform.roles.validating import RevealSlice
 
 _SOCKET = click.Path(path_type=Path, dir_okay=False)
@@ -113,7 +116,9 @@ def run(
         transport = stack.enter_context(_transport(options, own, task, ways, progress))
         working = make_aggregator(own, task, watch=_watch(progress), reveal_slice=_slices(options, own, task, ways))
         sealed: list[SealedRound] = []
+        defended = _defender(own, task, progress.say)
         while rounds is None or len(sealed) < rounds:
+            _answer_all(own, reader, defended)
             done = working.run(transport, rounds=1)
             if not done:
                 break
@@ -123,6 +128,70 @@ def run(
         state = reader.history().head.phase.name.lower()
     out.print(f"task {task}: {len(sealed)} rounds sealed, the task is {state}")
     write_json(json_file, {"task": task, "state": state, "sealed": [_sealed(item) for item in sealed]})
+
+
+@aggregator.command()
+@task_argument
+@wallet_option
+@click.option("--once", is_flag=True, help="Answer what waits now, and leave.")
+@click.option("--every", type=click.FloatRange(0.1), default=15.0, show_default=True, help="Seconds between looks.")
+@json_option
+@click.pass_obj
+def defend(
+    options: Options, task: int, wallet: str | None, once: bool, every: float, json_file: Path | None
+) -> None:
+    """Answer disputes about this aggregator's seals until none can be challenged any more.
+
+    Shows what a demand asks for and splits its Gram entries in games; whoever does not answer in time loses its bond.
+    `aggregator run` does the same between rounds only: let this one run beside it, from another terminal, where rounds
+    take longer than the task's takeover window. Exits 4 when something could not be answered.
+    """
+    from fl_platform.cli.show import console
+    from fl_platform.roles.watcher import nothing_left
+
+    out = console(json_file)
+    answers: list[Answer] = []
+    with signing(options, wallet) as own:
+        reader = own.workspace.reader(task)
+        reader.history()  # an unknown task is the caller's mistake
+        defended = _defender(own, task, lambda line: out.print(line, markup=False))
+
+        def look() -> bool:
+            now = own.workspace.chain.now()
+            if defended is not None:
+                answers.extend(defended.step(now))
+            return once or nothing_left(reader, now=now)
+
+        wait_to_stop(look, every_s=every)
+    failed = [answer for answer in answers if answer.problem]
+    if not answers:
+        out.print("nothing waits for an answer of this wallet", style="green")
+    write_json(json_file, [vars(answer) for answer in answers])
+    raise click.exceptions.Exit(4 if failed else 0)
+
+
+def _defender(own: Session, task: int, say: Callable[[str], None]) -> Defender | None:
+    """Return what answers for the session's wallet; None where the deployment has no disputes."""
+    from fl_platform.chain.disputes import CONTRACT, Disputes
+    from fl_platform.roles.defender import Defender
+    from fl_platform.roles.keyholder import opener_of
+
+    if CONTRACT not in own.contracts.deployment.contracts:
+        return None
+    reader = own.workspace.reader(task)
+    disputes = Disputes(own.contracts, own.signer)
+    return Defender(reader, disputes, opener=opener_of(reader, own.signer), watch=lambda answer: say(str(answer)))
+
+
+def _answer_all(own: Session, reader: TaskReader, defended: Defender | None) -> None:
+    """While a seal is disputed the task stands still: answer until it goes on."""
+
+    def settled() -> bool:
+        if defended is not None:
+            defended.step(own.workspace.chain.now())
+        return not any(record.challenged for record in reader.history().rounds)
+
+    wait_to_stop(settled)
 
 
 def make_aggregator(own: Session, task: int, *, watch: Watch, reveal_slice: RevealSlice | None = None) -> Aggregator:

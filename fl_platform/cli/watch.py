@@ -87,6 +87,7 @@ def _as_json(found: Finding) -> dict[str, object]:
         "question": None if found.question is None else found.question.name,
         "upheld": found.upheld,
         "demands": list(found.demands),
+        "games": list(found.games),
     }
 
 
