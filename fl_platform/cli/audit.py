@@ -82,12 +82,13 @@ def _opener(options: Options, reader: TaskReader, key: str) -> UpdateOpener:
 
 def _show(out: Console, report: AuditReport, layers: Sequence[Line]) -> None:
     from fl_platform.cli.show import table
-    from fl_platform.roles.verifying import unchecked_lines
+    from fl_platform.roles.verifying import LEGEND, unchecked_lines
 
     rows = [(str(r.round), str(r.updates), str(r.admitted), str(r.checks)) for r in report.rounds]
     headings = ("round", "updates", "in the sum", "values compared")
     table(out, f"audit of task {report.task}", headings, rows, right="|".join(headings))
     out.print(f"{report.claims} paid claims held against their leaves")
+    out.print(LEGEND, style="dim", markup=False)
     for line in (*layers, *unchecked_lines(report.unchecked)):
         out.print(str(line), markup=False)
     if report.first_difference is not None:

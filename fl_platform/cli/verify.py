@@ -136,6 +136,9 @@ STYLES = {"equal": "", "DIFFERENCE": "bold red", "not checked": "yellow", "none"
 
 
 def _show(out: Console, found: Verification) -> None:
+    from fl_platform.roles.verifying import LEGEND
+
+    out.print(LEGEND, style="dim", markup=False)
     for line in found.lines:
         out.print(str(line), style=STYLES[line.result], markup=False)
     said = {

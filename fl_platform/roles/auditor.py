@@ -82,6 +82,7 @@ ACCOUNTS = "the accounts before the round are those after the round before"
 ROSTER = "roster and forced receipts are those on chain; every receipt is signed by its trainer for this very round"
 RULE = "verdicts, weights, scores, payouts, reputations follow by the rule from {source}, the new model from the sums"
 SUM = "the sums are the weighted sum of what the trainers committed to, under proofs or a hidden roster"
+SUM_DIFFERS = "weighted sum of the commitments"
 SEAL = "model and claims of the seal on chain are the bundle's"
 CLAIMS = "every claim that was paid is what its leaf says"
 
@@ -313,7 +314,7 @@ class Auditor:
             self._checks += check_round_sum(self._reader.spec, bundle, sums, shown=False)
         except RejectedInput as error:
             recorded = f"sums 0x{bundle.aggregate.hex()}"
-            raise _Found(Difference(bundle.round, "weighted sum of the commitments", recorded, str(error))) from error
+            raise _Found(Difference(bundle.round, SUM_DIFFERS, recorded, str(error))) from error
         self._pass(SUM)
 
     def _check_seal(self, bundle: RoundBundle, record: RoundHistory) -> None:

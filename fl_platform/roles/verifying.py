@@ -13,7 +13,16 @@ from enum import StrEnum
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.proofs import DEVELOPMENT, Proofs
 from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid
-from fl_platform.roles.auditor import COMMITTED_UNCHECKED, SUM, SUMS_UNCHECKED, WITHOUT_KEY, Auditor, AuditReport
+from fl_platform.protocol.shown import NO_COMMITMENTS
+from fl_platform.roles.auditor import (
+    COMMITTED_UNCHECKED,
+    SUM,
+    SUM_DIFFERS,
+    SUMS_UNCHECKED,
+    WITHOUT_KEY,
+    Auditor,
+    AuditReport,
+)
 from fl_platform.roles.proving import Settlement, accepted_proof, settlement_of
 from fl_platform.roles.reading import TaskReader
 from zk.groth16 import shipped
@@ -27,6 +36,9 @@ class Result(StrEnum):
     DIFFERS = "DIFFERENCE"
     UNCHECKED = "not checked"
     NONE = "none"  # nothing is there to check, and nothing was expected
+
+
+LEGEND = "layers: M recomputed from public values, P commitments to the updates, S settlement proofs"
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ def _difference(report: AuditReport) -> Line:
     found = report.first_difference
     assert found is not None
     why = f"recorded {found.recorded}, recomputed {found.recomputed}; what comes after it was not looked at"
-    return Line("M", found.round, found.what, Result.DIFFERS, why)
+    return Line("P" if found.what == SUM_DIFFERS else "M", found.round, found.what, Result.DIFFERS, why)
 
 
 SETTLEMENT = "settlement proof"
@@ -152,12 +164,27 @@ def gate_of(contracts: Contracts) -> Proofs | str:
 def layer_lines(reader: TaskReader, report: AuditReport, proofs: Proofs | str, *, with_key: bool) -> tuple[Line, ...]:
     """Return one line a layer: what an audit has shown of the rounds that it went through, and what it has not."""
     rounds = [audited.round for audited in report.rounds]
+    source = "the updates" if with_key else "public values; what that leaves open is listed"
+    lines = {
+        "M": Line("M", None, f"{_list(rounds)} recomputed from {source}", Result.EQUAL if rounds else Result.NONE),
+        "P": _sums_line(reader, rounds, with_key=with_key),
+        "S": _together([settlement_line(reader, proofs, number) for number in rounds], "S", SETTLEMENT),
+    }
     if report.first_difference is not None:
-        recomputed = Line("M", None, "recomputed", Result.DIFFERS, str(report.first_difference))
-    else:
-        source = "the updates" if with_key else "public values; what that leaves open is listed"
-        recomputed = Line("M", None, f"rounds {_list(rounds)} recomputed from {source}", Result.EQUAL)
-    return recomputed, _together([settlement_line(reader, proofs, number) for number in rounds], "S", SETTLEMENT)
+        found = _difference(report)
+        lines[found.layer] = found
+    return tuple(lines.values())
+
+
+def _sums_line(reader: TaskReader, rounds: Sequence[int], *, with_key: bool) -> Line:
+    """Say what layer P has shown of rounds in which nothing differed."""
+    if not rounds:
+        return Line("P", None, SUM, Result.NONE, "no round was equal in all that comes before it")
+    if reader.spec.commitments == NO_COMMITMENTS:
+        why = "the task has no commitments: only holders of the updates check its sums"
+        return Line("P", None, SUM, Result.NONE, why)
+    opened = ", and the commitments open to the updates" if with_key else ""
+    return Line("P", None, f"{_list(rounds)}: {SUM}{opened}", Result.EQUAL)
 
 
 def _together(lines: Sequence[Line], layer: str, what: str) -> Line:
@@ -167,11 +194,11 @@ def _together(lines: Sequence[Line], layer: str, what: str) -> Line:
     said: dict[str, list[int]] = {}
     for line in lines:
         said.setdefault(line.why, []).append(line.round or 0)
-    return Line(layer, None, what, worst, "; ".join(f"rounds {_list(n)}: {why}" for why, n in said.items()))
+    return Line(layer, None, what, worst, "; ".join(f"{_list(n)}: {why}" for why, n in said.items()))
 
 
 def _list(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers)) or "none"
+    return ("round " if len(numbers) == 1 else "rounds ") + (", ".join(map(str, numbers)) or "none")
 
 
 # --- a proof file -----------------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def prove_and_verify(cli: Cli) -> None:
         assert any(accepted in line["why"] for line in lines)
     assert "DIFFERENCE" in cli("verify", "1", "0", "--proof", proof, code=4).stdout
     layers = cli.report("audit", "1", "--export", str(folder), code=3)["layers"]
-    assert [line["layer"] for line in layers] == ["M", "S"]
+    assert [line["layer"] for line in layers] == ["M", "P", "S"]
     files = ["--bundle", str(folder / "round-1.bundle.json"), "--spec", str(folder / "spec.json")]
     more = ["--sums", str(folder / "round-1.sums"), "--models", str(folder)]
     told = cli("verify", *files, *more, "--proof", proof, code=3).stdout

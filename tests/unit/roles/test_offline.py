@@ -103,8 +103,9 @@ Change = Callable[[RoundBundle], RoundBundle]
      (change_signature, "signature"), (change_model, "model of state after"),
      (lambda b: replace(b, spec=bytes(32)), "names these rules"),
      (lambda b: replace(b, aggregate=bytes(32)), "names these sums"),
-     (lambda b: replace(b, task=b.task + 1), "follow by the rule")],
-    ids=["score", "pay", "receipt", "model", "rules", "sums", "task"],
+     (lambda b: replace(b, task=b.task + 1), "follow by the rule"),
+     (lambda b: replace(b, blindings=(b.blindings[0] + 1, *b.blindings[1:])), "P  DIFFERENCE: round 1: the sums are")],
+    ids=["score", "pay", "receipt", "model", "rules", "sums", "task", "blindings"],
 )  # fmt: skip
 def test_every_change_of_a_bundle_is_named(folder: Path, change: Change, says: str) -> None:
     honest = files(folder)

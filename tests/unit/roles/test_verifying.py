@@ -77,8 +77,23 @@ def test_a_lie_is_a_difference_and_what_comes_before_it_is_equal(settled: Settle
     assert str(bundle.divisor + 1) in line.why
     assert [line.what for line in of(found, "M", Result.EQUAL) if line.round == 1] == STEPS[:3]
     report = Auditor(reader, opener=None).audit()
-    recomputed, _ = layer_lines(reader, report, settled.proofs(), with_key=False)
+    recomputed, *_ = layer_lines(reader, report, settled.proofs(), with_key=False)
     assert recomputed.result is Result.DIFFERS
+
+
+def test_sums_that_are_not_of_the_commitments_are_layer_p(settled: Settled) -> None:
+    honest = verify_task(settled.reader(), settled.proofs())
+    assert [(line.round, line.what) for line in of(honest, "P", Result.EQUAL)] == [(0, auditor.SUM), (1, auditor.SUM)]
+    bundle = settled.reader().bundle(1)
+    lie = replace(bundle, blindings=(bundle.blindings[0] + 1, *bundle.blindings[1:]))
+    reader = DoctoredReader(settled.workspace, settled.cast.task, lie)
+    found = verify_task(reader, settled.proofs())
+    (line,) = of(found, "P", Result.DIFFERS)
+    assert (found.exit_code, line.round, line.what) == (4, 1, auditor.SUM_DIFFERS)
+    assert not of(found, "M", Result.DIFFERS)
+    report = Auditor(reader, opener=None).audit()
+    recomputed, summed, _ = layer_lines(reader, report, settled.proofs(), with_key=False)
+    assert (recomputed.result, summed.result) == (Result.EQUAL, Result.DIFFERS)
 
 
 def test_claims_that_are_not_the_proved_ones(settled: Settled) -> None:
@@ -96,11 +111,14 @@ def test_claims_that_are_not_the_proved_ones(settled: Settled) -> None:
 def test_layers_in_a_line_each(settled: Settled) -> None:
     reader = settled.reader()
     report = Auditor(reader, opener=None).audit()
-    recomputed, proved = layer_lines(reader, report, settled.proofs(), with_key=False)
+    recomputed, summed, proved = layer_lines(reader, report, settled.proofs(), with_key=False)
+    assert (summed.layer, summed.result) == ("P", Result.EQUAL)
+    assert summed.what == f"rounds 0, 1: {auditor.SUM}"
+    assert "open to the updates" in layer_lines(reader, report, settled.proofs(), with_key=True)[1].what
     assert "rounds 0, 1 recomputed from public values" in recomputed.what
     assert proved.result is Result.EQUAL
-    assert "rounds 0: none is on chain" in proved.why
-    assert "rounds 1: accepted on chain by" in proved.why
+    assert "round 0: none is on chain" in proved.why
+    assert "round 1: accepted on chain by" in proved.why
     why = "no settlement proofs: they were left out"
     assert layer_lines(reader, report, why, with_key=True)[-1].result is Result.NONE
 
