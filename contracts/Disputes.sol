@@ -70,19 +70,15 @@ contract Disputes is ITraceDisputes, IGameSeam {
     /// @inheritdoc ITraceDisputes
     function challenge(
         ITraceJudge.Case calldata case_,
-        ITraceJudge.Evidence calldata evidence,
+        ITraceJudge.Evidence calldata, /* what `_refutes` hands on as it came */
         address[] calldata aggregators
     ) external {
         (uint256 task, uint256 round) = (case_.task, case_.round);
         Question question = Question(case_.question);
         bool traceless = question == Question.Foreign || question == Question.Untraced;
         if (case_.record.trace == 0 && !traceless) revert Disputes_NoTrace(task, round);
-        if (!_judge(question).refutes(case_, evidence)) revert Disputes_NotRefuted(task, round, question);
+        if (!_refutes(_judge(question))) revert Disputes_NotRefuted(task, round, question);
         emit SealRefuted(task, round, msg.sender, case_.record.aggregator, question);
-        // a demand may have marked the round before
-        if (_open[_sealKey(task, round, case_.record)] == 0) {
-            IRoundLedger(ledger).markChallenged(task, round, case_.record);
-        }
         _uphold(task, round, case_.record, msg.sender, aggregators);
     }
 
@@ -197,7 +193,7 @@ contract Disputes is ITraceDisputes, IGameSeam {
         if (!d.answered) {
             _uphold(d.task, d.round, record, d.challenger, aggregators);
         } else if (_open[d.seal] == 0) {
-            IRoundLedger(ledger).resolveChallenge(d.task, d.round, record, false, address(0), aggregators);
+            IRoundLedger(ledger).markUnchallenged(d.task, d.round, record);
         }
     }
 
@@ -323,6 +319,24 @@ contract Disputes is ITraceDisputes, IGameSeam {
         return worthJudge;
     }
 
+    /// @dev Ask a judge with the calldata of `challenge` as it came: its arguments begin with those of `refutes`, and offsets
+    /// count from the first argument in both, so only the selector changes. What the judge reads it decodes, and checks.
+    function _refutes(ITraceJudge judge) private view returns (bool answer) {
+        bytes32 selector = ITraceJudge.refutes.selector;
+        // memory-safe: writes [m, m + calldatasize) past the free pointer and scratch space [0, 32); a revert's data go out
+        // from the same place as they came in. A judge that answers with less than a word has not answered.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore(m, selector)
+            calldatacopy(add(m, 4), 4, sub(calldatasize(), 4))
+            if iszero(staticcall(gas(), judge, m, calldatasize(), 0, 32)) {
+                returndatacopy(m, 0, returndatasize())
+                revert(m, returndatasize())
+            }
+            answer := and(gt(returndatasize(), 31), eq(mload(0), 1))
+        }
+    }
+
     function _requireSigned(IRoundLedger.Receipt calldata receipt, bytes calldata signature) private view {
         bytes32 digest = IRoundLedger(ledger).receiptDigest(receipt);
         (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(digest, signature);
@@ -369,7 +383,7 @@ contract Disputes is ITraceDisputes, IGameSeam {
         address challenger,
         address[] calldata aggregators
     ) private {
-        IRoundLedger(ledger).resolveChallenge(task, round, record, true, challenger, aggregators);
+        IRoundLedger(ledger).overturnSeal(task, round, record, challenger, aggregators);
     }
 
     function _deadline(uint256 task) private view returns (uint40) {

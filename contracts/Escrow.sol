@@ -96,9 +96,10 @@ contract Escrow is IEscrow, ReentrancyGuard {
         onlyLedger
         returns (uint256 slashed, uint256 toPot)
     {
-        uint80 stake = _members[task][account_].stake;
+        Member storage m = _members[task][account_];
+        uint80 stake = m.stake;
         slashed = amount < stake ? amount : stake;
-        _members[task][account_].stake = stake - uint80(slashed);
+        m.stake = stake - uint80(slashed);
         uint256 share = beneficiary == address(0) ? 0 : slashed * shareBps / BPS;
         toPot = slashed - share;
         _accounts[task].funded += uint128(toPot);

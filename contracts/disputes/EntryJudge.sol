@@ -34,6 +34,12 @@ contract EntryJudge is JudgeBase {
         bytes siblings;
     }
 
+    /// @notice The specification's bytes, and where in them each number of the rules stands.
+    struct SpecProof {
+        bytes document;
+        uint256[13] places;
+    }
+
     /// @notice A link of the forced list, and the links behind it up to the last.
     struct ForcedProof {
         IRoundLedger.RosterRecord record;
@@ -135,17 +141,26 @@ contract EntryJudge is JudgeBase {
 
     /// @dev extra: (the specification's bytes, where "exact" stands in it). Only tasks outside integer arithmetic have no trace.
     function _untraced(Case calldata c, Evidence calldata e) private view returns (bool) {
-        (bytes memory document, uint256 place) = abi.decode(e.extra, (bytes, uint256));
-        Documents.requireDigest(document, registry.task(c.task).spec);
-        return c.record.trace == 0 && Documents.follows(document, place, 'exact":true,');
+        SpecProof calldata p = _specProof(c, e.extra);
+        return c.record.trace == 0 && Documents.follows(p.document, p.places[0], 'exact":true,');
+    }
+
+    /// @dev A shorter list of places is followed by whatever comes; who reads further reads wrong places.
+    function _specProof(Case calldata c, bytes calldata extra) private view returns (SpecProof calldata p) {
+        // abi.encode of (bytes, uint256[13]) is the struct; the compiler checks the document's offset when it is followed
+        assembly ("memory-safe") {
+            p := extra.offset
+        }
+        Documents.requireDigest(p.document, registry.task(c.task).spec);
     }
 
     /// @dev openings: the rules leaf. extra: (the specification's bytes, where each number stands in it).
     function _rules(Case calldata c, Evidence calldata e) private view returns (bool) {
         if (e.counts[Traces.RULES] != 1 || e.counts[Traces.ROUND] != 1) return true;
         (bytes calldata w,) = e.open(0, Traces.RULES, Traces.RULES_BYTES);
-        (bytes memory document, uint256[13] memory places) = abi.decode(e.extra, (bytes, uint256[13]));
-        Documents.requireDigest(document, registry.task(c.task).spec);
+        SpecProof calldata p = _specProof(c, e.extra);
+        bytes calldata document = p.document;
+        uint256[13] calldata places = p.places;
         Traces.RulesLeaf calldata r = Traces.rules(w);
         if (_screenRulesDiffer(r, document, places)) return true;
         return r.feeBps != Documents.number(document, places[7], 'fee_bps":')
@@ -155,20 +170,20 @@ contract EntryJudge is JudgeBase {
             || r.worth != _worth(document, places[11]) || r.bits != Documents.number(document, places[12], 'bits":');
     }
 
-    function _worth(bytes memory document, uint256 place) private pure returns (uint256) {
+    function _worth(bytes calldata document, uint256 place) private pure returns (uint256) {
         if (Documents.follows(document, place, 'kind":"anchored","stake_cap_bps":')) return 0;
         if (Documents.follows(document, place, 'kind":"leave-one-out","stake_cap_bps":')) return 1;
         if (Documents.follows(document, place, 'kind":"equal","stake_cap_bps":')) return 2;
         revert Documents.Documents_KeyNotThere(place);
     }
 
-    function _multiKrum(bytes memory document, uint256 place) private pure returns (uint256) {
+    function _multiKrum(bytes calldata document, uint256 place) private pure returns (uint256) {
         if (Documents.follows(document, place, 'name":"multi-krum","reject_bps":')) return 1;
         if (Documents.follows(document, place, 'name":"fedavg","reject_bps":')) return 0;
         revert Documents.Documents_KeyNotThere(place);
     }
 
-    function _screenRulesDiffer(Traces.RulesLeaf calldata r, bytes memory document, uint256[13] memory places)
+    function _screenRulesDiffer(Traces.RulesLeaf calldata r, bytes calldata document, uint256[13] calldata places)
         private
         pure
         returns (bool)

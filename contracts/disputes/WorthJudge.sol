@@ -3,7 +3,8 @@ pragma solidity ^0.8.24;
 
 import {ITraceDisputes} from "../interfaces/ITraceDisputes.sol";
 import {ITraceJudge} from "../interfaces/ITraceJudge.sol";
-import {Bigs} from "../libraries/Bigs.sol";
+import {Big, Bigs} from "../libraries/Bigs.sol";
+import {Cramer} from "../libraries/Cramer.sol";
 import {Traces} from "../libraries/Traces.sol";
 import {JudgeBase} from "./JudgeBase.sol";
 
@@ -12,7 +13,7 @@ import {JudgeBase} from "./JudgeBase.sol";
 /// `fl_platform/contribution/anchored.py`, `aggregation/projection.py` and the second half of `aggregation/rules.py`.
 contract WorthJudge is JudgeBase {
     using Traces for Evidence;
-    using Bigs for Bigs.Big;
+    using Bigs for Big;
 
     int256 private constant SCORE_ONE = 10 ** 12;
     int256 private constant NOISE = 9; // NOISE_SIGMAS squared
@@ -52,9 +53,10 @@ contract WorthJudge is JudgeBase {
         if (o.reference_ > 1 || e.counts[Traces.GRAM] < o.reference_ + o.candidates) return true;
         if (o.reference_ == 0 ? o.referenceLength != 0 : _referenceLengthDiffers(e, o)) return true;
         if (_directionsDisordered(e, o)) return true;
-        (int256[4][4] memory m, int256[4] memory towards, uint256 p) = _directionMatrix(e, o, 1 + o.reference_);
-        if (o.determinant != _determinant(m, p) || o.determinant <= 0) return true;
-        int256[4] memory z = _solve(m, towards, p);
+        (int256[20] memory rows, uint256 p) = _directionRows(e, o, 1 + o.reference_);
+        int256[20] memory minors = Cramer.minors(rows, p);
+        if (o.determinant != Cramer.determinant(minors) || o.determinant <= 0) return true;
+        int256[4] memory z = Cramer.solve(rows, minors, p);
         return o.solution[0] != z[0] || o.solution[1] != z[1] || o.solution[2] != z[2] || o.solution[3] != z[3];
     }
 
@@ -81,66 +83,33 @@ contract WorthJudge is JudgeBase {
         return false;
     }
 
-    /// @dev The Gram matrix of the independent directions, and their products with the reference; their rows are the openings
-    /// from `place` on.
-    function _directionMatrix(Evidence calldata e, Traces.RoundLeaf calldata o, uint256 place)
+    /// @dev The Gram matrix of the independent directions, beside their products with the reference; their rows are the
+    /// openings from `place` on. {Cramer} reads entries up to 2^62, or more where there are fewer directions; others revert,
+    /// and then nothing is refuted.
+    function _directionRows(Evidence calldata e, Traces.RoundLeaf calldata o, uint256 place)
         private
         pure
-        returns (int256[4][4] memory m, int256[4] memory towards, uint256 p)
+        returns (int256[20] memory rows, uint256 p)
     {
         while (p < DIRECTIONS && o.direction[p] != 0) ++p;
+        rows = Cramer.system(p);
         for (uint256 k = 0; k < p; ++k) {
             (bytes calldata g, uint256 index) = _row(e, place + k);
             if (index + 1 != o.direction[k]) revert Traces.Traces_LeafMismatch(Traces.GRAM, index);
             for (uint256 l = 0; l < p; ++l) {
-                m[k][l] = Traces.wordAt(g, o.direction[l] - 1);
+                rows[5 * k + l] = Traces.wordAt(g, o.direction[l] - 1);
             }
-            if (o.reference_ == 1) towards[k] = Traces.wordAt(g, 0);
+            if (o.reference_ == 1) rows[5 * k + 4] = Traces.wordAt(g, 0);
         }
-    }
-
-    /// @dev adj(m) v by Cramer's rule.
-    function _solve(int256[4][4] memory m, int256[4] memory v, uint256 p) private pure returns (int256[4] memory z) {
-        for (uint256 k = 0; k < p; ++k) {
-            int256[4][4] memory replaced;
-            for (uint256 i = 0; i < p; ++i) {
-                for (uint256 j = 0; j < p; ++j) {
-                    replaced[i][j] = j == k ? v[i] : m[i][j];
-                }
-            }
-            z[k] = _determinant(replaced, p);
-        }
-    }
-
-    /// @dev Checked arithmetic: entries of 2^60 and more may revert, and then nothing is refuted.
-    function _determinant(int256[4][4] memory m, uint256 p) private pure returns (int256) {
-        if (p == 0) return 1;
-        if (p == 1) return m[0][0];
-        if (p == 2) return _two(m, 0, 1, 0, 1);
-        if (p == 3) return _three(m, 0, 1, 2, 0);
-        return m[0][0] * _three(m, 1, 2, 3, 1) - m[0][1] * _three(m, 0, 2, 3, 1) + m[0][2] * _three(m, 0, 1, 3, 1)
-            - m[0][3] * _three(m, 0, 1, 2, 1);
-    }
-
-    /// @dev Columns a, b, c of rows r, r + 1, r + 2.
-    function _three(int256[4][4] memory m, uint256 a, uint256 b, uint256 c, uint256 r) private pure returns (int256) {
-        return m[r][a] * _two(m, b, c, r + 1, r + 2) - m[r][b] * _two(m, a, c, r + 1, r + 2)
-            + m[r][c] * _two(m, a, b, r + 1, r + 2);
-    }
-
-    function _two(int256[4][4] memory m, uint256 a, uint256 b, uint256 r, uint256 s) private pure returns (int256) {
-        return m[r][a] * m[s][b] - m[r][b] * m[s][a];
     }
 
     /// @dev sum_k row[direction_k] * z_k
-    function _along(bytes calldata row, Traces.RoundLeaf calldata o, int256[4] memory z)
-        private
-        pure
-        returns (Bigs.Big memory sum)
-    {
+    function _along(bytes calldata row, Traces.RoundLeaf calldata o, int256[4] memory z) private pure returns (Big) {
+        (uint256 low, uint256 high, uint256 top) = (0, 0, 0);
         for (uint256 k = 0; k < DIRECTIONS && o.direction[k] != 0; ++k) {
-            sum = sum.add(Bigs.from(Traces.wordAt(row, o.direction[k] - 1)).mul(z[k]));
+            (low, high, top) = Bigs.addProduct(low, high, top, Traces.wordAt(row, o.direction[k] - 1), z[k]);
         }
+        return Bigs.fromWords(low, high, top);
     }
 
     /// @dev openings: rules, round, entry, its Gram row, the direction rows in order.
@@ -151,13 +120,13 @@ contract WorthJudge is JudgeBase {
         if (x.code == Traces.NO_WORK || x.code == Traces.TOO_LONG || x.row <= o.reference_) return false;
         if (o.direction[0] == 0) return x.code == Traces.REPLAY;
         bytes calldata g = _rowOf(e, 3, x);
-        (int256[4][4] memory m,, uint256 p) = _directionMatrix(e, o, 4);
-        int256[4] memory inner;
+        (int256[20] memory rows, uint256 p) = _directionRows(e, o, 4);
         for (uint256 k = 0; k < p; ++k) {
-            inner[k] = Traces.wordAt(g, o.direction[k] - 1);
+            rows[5 * k + 4] = Traces.wordAt(g, o.direction[k] - 1);
         }
-        Bigs.Big memory inside = _along(g, o, _solve(m, inner, p)).mul(int256(BASIS));
-        Bigs.Big memory bound = Bigs.from(o.determinant).mul(int256(r.duplicateBps)).mul(int256(x.energy));
+        int256[4] memory z = Cramer.solve(rows, Cramer.minors(rows, p), p);
+        Big inside = _along(g, o, z).times(int256(BASIS));
+        Big bound = Bigs.product(o.determinant, int256(r.duplicateBps)).times(int256(x.energy));
         return (inside.compare(bound) > 0) != (x.code == Traces.REPLAY);
     }
 
@@ -172,14 +141,13 @@ contract WorthJudge is JudgeBase {
         bytes calldata g = _rowOf(e, 3, x);
         if (Traces.wordAt(g, 0) <= 0) return x.quality != 0;
         if (o.determinant <= 0 || o.median >= LIMIT || x.norm >= LIMIT || !_within(x.quality)) return true;
-        Bigs.Big memory scale = Bigs.from(o.determinant).mul(int256(r.alphaDen));
-        Bigs.Big memory numerator = scale.mul(Traces.wordAt(g, 0)).sub(
-            _along(g, o, o.solution).mul(int256(r.alphaNum))
-        );
+        Big scale = Bigs.product(o.determinant, int256(r.alphaDen));
+        Big numerator =
+            scale.times(Traces.wordAt(g, 0)).sub(_along(g, o, o.solution).times(int256(r.alphaNum)));
         if (!_cleared(e, r, o, x, numerator, scale)) return x.quality != 0;
         uint256 length = x.norm > o.median / 8 ? x.norm : o.median / 8;
         if (length == 0) length = 1;
-        return !Bigs.isFloor(x.quality, numerator.mul(SCORE_ONE << 32), scale.mul(int256(length)));
+        return !Bigs.isFloor(x.quality, numerator.times(SCORE_ONE << 32), scale.times(int256(length)));
     }
 
     /// @dev Whether the cosine with r_perp is above noise.
@@ -188,17 +156,17 @@ contract WorthJudge is JudgeBase {
         Traces.RulesLeaf calldata r,
         Traces.RoundLeaf calldata o,
         Traces.EntryLeaf calldata x,
-        Bigs.Big memory numerator,
-        Bigs.Big memory scale
+        Big numerator,
+        Big scale
     ) private pure returns (bool) {
         (bytes calldata g, uint256 index) = _row(e, 4);
         if (index != 0) revert Traces.Traces_LeafMismatch(Traces.GRAM, index);
         (int256 num, int256 den) = (int256(r.alphaNum), int256(r.alphaDen));
-        Bigs.Big memory rest = Bigs.from(o.determinant).mul(Traces.wordAt(g, 0)).mul(den * den).sub(
-            _along(g, o, o.solution).mul(2 * num * den - num * num)
+        Big rest = Bigs.product(o.determinant, Traces.wordAt(g, 0)).times(den * den).sub(
+            _along(g, o, o.solution).times(2 * num * den - num * num)
         );
-        Bigs.Big memory bound = scale.mul(rest).mul(NOISE * int256(x.energy));
-        return numerator.mul(numerator).mul(int256(r.size)).mul(den).compare(bound) > 0;
+        Big bound = scale.mul(rest).times(NOISE * int256(x.energy));
+        return numerator.mul(numerator).times(int256(r.size)).times(den).compare(bound) > 0;
     }
 
     /// @dev openings: rules, entry, and its Gram row. all: the entries. Sums over the group, its leader, and that a member
@@ -236,8 +204,8 @@ contract WorthJudge is JudgeBase {
         int256 inner
     ) private pure returns (bool) {
         if (inner <= 0) return false;
-        Bigs.Big memory bound = Bigs.from(int256(x.energy)).mul(int256(y.energy)).mul(int256(r.duplicateBps));
-        return Bigs.from(inner).mul(inner).mul(int256(BASIS)).compare(bound) > 0;
+        Big bound = Bigs.product(int256(x.energy), int256(y.energy)).times(int256(r.duplicateBps));
+        return Bigs.product(inner, inner).times(int256(BASIS)).compare(bound) > 0;
     }
 
     /// @dev openings: rules, two entries, the Gram row of the first.
@@ -257,9 +225,9 @@ contract WorthJudge is JudgeBase {
         if (r.worth == 1) return false; // needs the validation rows: re-executed, not decided here
         if (r.worth != 0 || o.measured == 0 || x.capped == 0 || o.liveTotal == 0) return x.score != 0;
         if (x.groupStake == 0 || o.referenceLength == 0 || !_within(x.score)) return true;
-        Bigs.Big memory n = Bigs.from(x.groupQuality).mul(int256(x.groupLargest)).mul(int256(x.capped));
-        Bigs.Big memory d = Bigs.from(int256(x.groupStake)).mul(int256(x.groupStake)).mul(int256(o.referenceLength));
-        return !Bigs.isFloor(x.score, n, d.mul(int256(o.liveTotal)));
+        Big n = Bigs.product(x.groupQuality, int256(x.groupLargest)).times(int256(x.capped));
+        Big d = Bigs.product(int256(x.groupStake), int256(x.groupStake)).times(int256(o.referenceLength));
+        return !Bigs.isFloor(x.score, n, d.times(int256(o.liveTotal)));
     }
 
     // --- selection ---

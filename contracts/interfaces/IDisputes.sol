@@ -6,7 +6,8 @@ pragma solidity ^0.8.24;
 /// deployed, and only with this:
 ///
 /// - `IRoundLedger.markChallenged` stops a task at a sealed round inside its challenge window;
-/// - `IRoundLedger.resolveChallenge` lets it go on, or voids the seal and slashes the sealer;
+/// - `IRoundLedger.markUnchallenged` lets it go on;
+/// - `IRoundLedger.overturnSeal` voids such a seal, marked before or not, and slashes its sealer;
 /// - `IRoundLedger.slashMember` takes the stake of a member or challenger that was proved wrong;
 /// - `IEscrow.lock` takes a challenge bond from the caller of the disputes contract, `IEscrow.unlock` gives it back.
 ///
@@ -15,11 +16,11 @@ pragma solidity ^0.8.24;
 /// Notes:
 /// - A deployment without disputes passes the zero address: then no round can ever be challenged.
 /// - A round carries one mark; several disputes about one round are counted by the disputes contract, which marks with
-///   the first and resolves with the last, or at once when one is upheld.
+///   the first and dismisses with the last; one that is upheld overturns the seal at once.
 /// - When a dispute is upheld all later rounds are void and their marks are gone; `isChallenged` tells. Their disputes
 ///   end without effect and their bonds go back.
-/// - A validity proof ("settle") plugs in here too: a contract that has verified one resolves a dispute with
-///   `upheld = false`; shortening the window by a proof is left to a later version of the ledger.
+/// - A validity proof ("settle") plugs in here too: a contract that has verified one dismisses a dispute;
+///   shortening the window by a proof is left to a later version of the ledger.
 interface IDisputes {
     /// @notice Return the ledger that this contract decides for.
     function ledger() external view returns (address);

@@ -16,6 +16,7 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///   sealRound            current aggregator   rostered + forceInclude + reveal       the same + seal
 ///     after a takeover   current aggregator   takeover                               takeover + takeover window
 ///   markChallenged       disputes             sealed                                 sealed + challenge
+///   overturnSeal         disputes             sealed                                 sealed + challenge, or marked
 ///   claim                anyone               sealed + challenge                     -
 ///   advance              anyone               the end of the roster or seal window   -
 ///   closeTask            anyone               the last sealed round is final         -                 (ISettlement)
@@ -29,10 +30,10 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///
 ///   OPEN -> ROSTERED -> SEALED -> FINAL            OPEN -> REFUNDED        (no aggregator is left)
 ///   SEALED <-> CHALLENGED                          ROSTERED -> COMPENSATED (no aggregator is left)
-///   CHALLENGED -> ROSTERED or COMPENSATED          (upheld: the successor seals anew, or nobody is left)
-///   OPEN, ROSTERED, SEALED, CHALLENGED -> VOID     (an earlier round's dispute was upheld)
+///   SEALED, CHALLENGED -> ROSTERED or COMPENSATED  (overturned: the successor seals anew, or nobody is left)
+///   OPEN, ROSTERED, SEALED, CHALLENGED -> VOID     (an earlier round was overturned)
 ///   VOID -> OPEN                                   (the chain of rounds came by again)
-///   COMPENSATED, REFUNDED -> VOID                  (an earlier round's dispute was upheld after the end)
+///   COMPENSATED, REFUNDED -> VOID                  (an earlier round was overturned after the end)
 ///
 /// Every other arrow is forbidden; FINAL has none.
 ///
@@ -400,14 +401,19 @@ interface IRoundLedger {
     /// Requirements: the record is the ring's; now < sealed + challenge; the round is not disputed yet.
     function markChallenged(uint256 task, uint256 round, SealRecord calldata record) external;
 
-    /// @notice Decide a dispute. Only disputes. Upheld: the seal is void with all later rounds, the sealer loses its whole
-    /// bond (CHALLENGER_BPS of it to the challenger), the round is ROSTERED again with the successor, or COMPENSATED.
+    /// @notice End a dispute without effect; the task goes on, its clock less the time it stood still. Only disputes.
+    /// Requirements: the round is disputed; the record is the ring's.
+    function markUnchallenged(uint256 task, uint256 round, SealRecord calldata record) external;
+
+    /// @notice Void a seal with all later rounds. Only disputes. Its sealer loses its whole bond (CHALLENGER_BPS of it to the
+    /// challenger), the round is ROSTERED again with the successor, or COMPENSATED.
+    /// Requirements: the record is the ring's; the round is disputed, or now < sealed + challenge: a lie that is shown at
+    /// once needs no mark before.
     /// @param aggregators The frozen list.
-    function resolveChallenge(
+    function overturnSeal(
         uint256 task,
         uint256 round,
         SealRecord calldata record,
-        bool upheld,
         address challenger,
         address[] calldata aggregators
     ) external;

@@ -21,8 +21,7 @@ abstract contract DisputeSeam is RoundSteps {
     /// @inheritdoc IRoundLedger
     function markChallenged(uint256 task, uint256 round, SealRecord calldata record) external onlyDisputes {
         uint256 h = _tasks[task].head;
-        if (round >= h.round()) revert RoundLedger_WrongRound(task, round, h.round());
-        uint256 to = _requireRecord(task, round, record);
+        uint256 to = _requireSealed(task, round, h, record);
         if (block.timestamp >= to) revert RoundLedger_TooLate(task, to);
         Side memory side = _tasks[task].side;
         uint256 size = _tasks[task].windows.ring();
@@ -43,27 +42,31 @@ abstract contract DisputeSeam is RoundSteps {
     }
 
     /// @inheritdoc IRoundLedger
-    function resolveChallenge(
+    function markUnchallenged(uint256 task, uint256 round, SealRecord calldata record) external onlyDisputes {
+        if (!isChallenged(task, round)) revert RoundLedger_ChallengeState(task, round, false);
+        _requireRecord(task, round, _tasks[task].head, record);
+        _reject(task, round);
+        emit ChallengeResolved(task, round, false, round, 0);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function overturnSeal(
         uint256 task,
         uint256 round,
         SealRecord calldata record,
-        bool upheld,
         address challenger,
         address[] calldata aggregators
     ) external onlyDisputes {
         _requireList(task, aggregators);
-        if (!isChallenged(task, round)) revert RoundLedger_ChallengeState(task, round, false);
-        _requireRecord(task, round, record);
-        if (!upheld) {
-            _reject(task, round);
-            emit ChallengeResolved(task, round, false, round, 0);
-            return;
-        }
-        uint256 voidedTo = _everRostered(task, _tasks[task].head);
+        uint256 h = _tasks[task].head;
+        uint256 to = _requireSealed(task, round, h, record);
+        if (block.timestamp >= to && !isChallenged(task, round)) revert RoundLedger_TooLate(task, to);
+        uint256 voidedTo = _everRostered(task, h);
         (uint256 slashed, uint256 toPot) =
             escrow.slash(task, record.aggregator, type(uint256).max, challenger, CHALLENGER_BPS);
-        _rewind(task, round, voidedTo, record);
-        _succeed(task, round, record.aggregator, aggregators);
+        _terms[task].everRostered = uint16(voidedTo);
+        h = _rewind(task, round, h, record);
+        _succeed(task, round, h, record.aggregator, aggregators);
         _raiseBonus(task, toPot);
         emit ChallengeResolved(task, round, true, voidedTo, slashed);
     }
@@ -106,34 +109,38 @@ abstract contract DisputeSeam is RoundSteps {
         _tasks[task].side = side;
     }
 
-    /// @dev Take the head back to `round`: later rounds are void, and so are their disputes. Their ring slots get a value
-    /// that is no digest; they stay non-zero, because the rounds come again.
-    function _rewind(uint256 task, uint256 round, uint256 ever, SealRecord calldata record) private {
-        Side memory side = _tasks[task].side;
-        uint256 size = _tasks[task].windows.ring();
-        uint256 h = _tasks[task].head;
-        // at most ring <= 64 turns: disputed rounds lie within one ring below the head
+    /// @dev Return the head, taken back to `round`: later rounds are void, and so are their disputes. Their ring slots get a
+    /// value that is no digest; they stay non-zero, because the rounds come again.
+    function _rewind(uint256 task, uint256 round, uint256 h, SealRecord calldata record) private returns (uint256) {
+        TaskState storage t = _tasks[task];
+        uint256 size = t.windows.ring();
+        if (h & Heads.CHALLENGED != 0) h = _dropDisputes(t, round, h, size);
+        // at most ring <= 64 turns: rounds in the challenge window or in dispute lie within one ring below the head
+        for (uint256 i = round + 1; i < h.round(); ++i) {
+            t.ring[i % size] = bytes32(uint256(1));
+        }
+        t.ring[round % size] = record.rosterDigest;
+        h = h.atRound(round);
+        if (record.forced == 0) return h;
+        _forcedChain[task] = record.forced;
+        return h | Heads.FORCED;
+    }
+
+    /// @dev Forget disputes about rounds from `round` on; the task stands still as long as lower ones are open.
+    function _dropDisputes(TaskState storage t, uint256 round, uint256 h, uint256 size) private returns (uint256) {
+        Side memory side = t.side;
+        // at most ring <= 64 turns, as in `_rewind`
         for (uint256 i = round; i < h.round(); ++i) {
             side.mask &= ~_bit(i, size);
-            _tasks[task].ring[i % size] = bytes32(uint256(1));
         }
-        _tasks[task].ring[round % size] = record.rosterDigest;
-        side.everRostered = uint16(ever);
         side.frozenSince = uint40(block.timestamp);
-        if (side.mask == 0) h &= ~Heads.CHALLENGED;
-        h = h.atRound(round);
-        if (record.forced != 0) {
-            h |= Heads.FORCED;
-            _forcedChain[task] = record.forced;
-        }
-        _tasks[task].side = side;
-        _tasks[task].head = h;
+        t.side = side;
+        return side.mask == 0 ? h & ~Heads.CHALLENGED : h;
     }
 
     /// @dev Give the reopened round to whoever is next: the current aggregator if it took over from the sealer before,
     /// else the next in the list; compensate when nobody is left.
-    function _succeed(uint256 task, uint256 round, address sealer, address[] calldata aggregators) private {
-        uint256 h = _tasks[task].head;
+    function _succeed(uint256 task, uint256 round, uint256 h, address sealer, address[] calldata aggregators) private {
         Phase phase = h.phase();
         bool ended = phase == Phase.Refunded || phase == Phase.Compensated;
         uint256 place = h.aggregator() == sealer ? h.index() + 1 : h.index();

@@ -13,23 +13,19 @@ import {Receipts} from "../libraries/Receipts.sol";
 abstract contract LedgerState is IRoundLedger, EIP712 {
     using Heads for uint256;
 
-    /// @dev What only disputes, slashes and endings touch.
+    /// @dev What only open disputes touch.
     /// @param mask Bit (round % ring) is set while that round is disputed.
     /// @param frozenSince When the task stood still (Unix seconds); meaningful while a dispute is open.
     /// @param lowest The lowest disputed round; meaningful while a dispute is open.
-    /// @param everRostered Rounds [0, everRostered) had a roster once, void or not; a lower bound, see `_everRostered`.
-    /// @param bonus Slashed money that seals allot, in wei.
     struct Side {
         uint64 mask;
         uint40 frozenSince;
         uint16 lowest;
-        uint16 everRostered;
-        uint80 bonus;
     }
 
     /// @param head See {Heads}.
     /// @param windows See {Heads}.
-    /// @param side What only disputes, slashes and endings touch.
+    /// @param side What only open disputes touch.
     /// @param ring Digests of the last rounds; only the first `windows.ring()` are used.
     struct TaskState {
         uint256 head;
@@ -38,9 +34,16 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         bytes32[64] ring;
     }
 
+    /// @dev What a slash changes stands beside what the opening fixed: no slash pays for a slot that was zero.
+    /// @param bond As opened, in wei.
+    /// @param unbonding As opened, in seconds.
+    /// @param everRostered Rounds [0, everRostered) had a roster once, void or not; a lower bound, see `_everRostered`.
+    /// @param bonus Slashed money that seals allot, in wei.
     struct Terms {
         uint80 bond;
         uint32 unbonding;
+        uint16 everRostered;
+        uint80 bonus;
     }
 
     IEscrow public immutable escrow;
@@ -110,7 +113,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
 
     /// @inheritdoc IRoundLedger
     function bonus(uint256 task) external view returns (uint256) {
-        return _tasks[task].side.bonus;
+        return _terms[task].bonus;
     }
 
     /// @inheritdoc IRoundLedger
@@ -156,7 +159,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
             return phase == Phase.Refunded ? RoundState.Refunded : RoundState.Compensated;
         }
         if (round > current) return round < _everRostered(task, h) ? RoundState.Void : RoundState.None;
-        uint256 finalAt = _requireRecord(task, round, record);
+        uint256 finalAt = _requireRecord(task, round, h, record);
         if (isChallenged(task, round)) return RoundState.Challenged;
         bool blocked = h & Heads.CHALLENGED != 0 && round >= _tasks[task].side.lowest;
         return block.timestamp >= finalAt && !blocked ? RoundState.Final : RoundState.Sealed;
@@ -190,7 +193,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         // an 80-bit pot, a round number, an 80-bit bonus
         unchecked {
             total = word.pot() * (round + 1);
-            if (h & Heads.HAS_BONUS != 0) total += _tasks[task].side.bonus;
+            if (h & Heads.HAS_BONUS != 0) total += _terms[task].bonus;
         }
     }
 
@@ -199,7 +202,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         Phase phase = h.phase();
         count = h.round();
         if (phase == Phase.Rostered || phase == Phase.Compensated) ++count;
-        uint256 before = _tasks[task].side.everRostered;
+        uint256 before = _terms[task].everRostered;
         if (before > count) count = before;
     }
 
@@ -216,7 +219,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         if (keccak256(abi.encode(aggregators)) != _aggregators[task]) revert RoundLedger_AggregatorsMismatch(task);
     }
 
-    function _claimRecord(uint256 round, SealRecord memory record, uint256 word)
+    function _claimRecord(uint256 round, SealRecord calldata record, uint256 word)
         internal
         pure
         returns (ClaimRecord memory)
@@ -235,18 +238,30 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         });
     }
 
-    /// @dev For sealed rounds, blocked by a dispute or not.
-    function _requireRecord(uint256 task, uint256 round, SealRecord calldata record)
+    /// @dev For sealed rounds, blocked by a dispute or not; `h` is the head.
+    function _requireRecord(uint256 task, uint256 round, uint256 h, SealRecord calldata record)
         internal
         view
         returns (uint256 finalAt)
     {
-        ClaimRecord memory claims = _claimRecord(round, record, _tasks[task].windows);
-        bytes32 digest = keccak256(abi.encode(task, round, claims));
-        bytes32 expected = _tasks[task].ring[claims.slot];
-        if (_tasks[task].head & Heads.CHALLENGED != 0 && round >= _tasks[task].side.lowest) expected = ~expected;
+        TaskState storage t = _tasks[task];
+        uint256 word = t.windows;
+        uint256 slot = round % word.ring();
+        finalAt = record.sealedAt + word.challengeWindow();
+        bytes32 digest = Heads.digestOf(task, round, record, finalAt, slot);
+        bytes32 expected = t.ring[slot];
+        if (h & Heads.CHALLENGED != 0 && round >= t.side.lowest) expected = ~expected;
         if (digest != expected) revert RoundLedger_RecordMismatch(task, round, digest, expected);
-        return claims.finalAt;
+    }
+
+    /// @dev The same, and the round must lie below the head.
+    function _requireSealed(uint256 task, uint256 round, uint256 h, SealRecord calldata record)
+        internal
+        view
+        returns (uint256 finalAt)
+    {
+        if (round >= h.round()) revert RoundLedger_WrongRound(task, round, h.round());
+        return _requireRecord(task, round, h, record);
     }
 
     /// @dev One slot tells it all: a seal's digest is in the ring as it is while no dispute blocks the round, complemented
@@ -264,10 +279,10 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
 
     function _raiseBonus(uint256 task, uint256 amount) internal {
         if (amount == 0) return;
-        uint256 total = _tasks[task].side.bonus + amount;
+        uint256 total = _terms[task].bonus + amount;
         // slashed stakes of one task; deposits are below 2^79 each, and the escrow's own 80-bit fields stop earlier
         if (total > type(uint80).max) total = type(uint80).max;
-        _tasks[task].side.bonus = uint80(total);
+        _terms[task].bonus = uint80(total);
         _tasks[task].head |= Heads.HAS_BONUS;
         emit BonusRaised(task, amount, total);
     }

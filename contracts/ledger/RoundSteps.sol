@@ -35,7 +35,7 @@ abstract contract RoundSteps is LedgerState {
         if (msg.sender != address(registry)) revert RoundLedger_NotRegistry(msg.sender);
         _requireAggregators(aggregators);
         _tasks[task].windows = _packWindows(windows, aggregators.length) | (pot << 168);
-        _terms[task] = Terms({bond: uint80(bond), unbonding: windows.unbonding});
+        (_terms[task].bond, _terms[task].unbonding) = (uint80(bond), windows.unbonding);
         _aggregators[task] = keccak256(abi.encode(aggregators));
         _tasks[task].head = Heads.create(aggregators[0], rounds);
         emit LedgerOpened(task, block.timestamp, aggregators);

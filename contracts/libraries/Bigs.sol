@@ -1,164 +1,251 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+/// @notice A signed integer in memory: where its sign (1: negative), its width and so many limbs lie, the least first. The
+/// top limb is not zero; zero has no limbs and no sign.
+type Big is uint256;
+
 /// @title Bigs
-/// @notice Signed integers of up to 1,280 bits, for comparing products that leave 256 bits. Slow and small.
+/// @notice Signed integers of up to 1,280 bits, for comparing products that leave 256 bits. A number costs what its width
+/// costs. Numbers are never changed once they are made.
 library Bigs {
     /// @notice Thrown when a number leaves 1,280 bits.
     error Bigs_Overflow();
 
     uint256 private constant LIMBS = 5;
 
-    /// @param limbs Magnitude, least significant first.
-    /// @param negative Sign; zero may have either.
-    struct Big {
-        uint256[5] limbs;
-        bool negative;
-    }
-
     /// @notice Return a small number.
-    function from(int256 value) internal pure returns (Big memory big) {
-        big.negative = value < 0;
-        // the magnitude of -2^255 is 2^255, which the unchecked negation of the two's complement gives
-        unchecked {
-            big.limbs[0] = value < 0 ? uint256(-value) : uint256(value);
-        }
+    function from(int256 value) internal pure returns (Big) {
+        return product(value, 1);
     }
 
     /// @notice Return a * b.
-    function mul(Big memory a, Big memory b) internal pure returns (Big memory out) {
-        uint256 width = _width(b);
-        uint256 height = _width(a);
-        // at most 25 turns
-        for (uint256 i = 0; i < height; ++i) {
-            uint256 factor = a.limbs[i];
-            uint256 carry;
-            for (uint256 j = 0; j < width; ++j) {
-                (uint256 high, uint256 low) = _wide(factor, b.limbs[j]);
-                // high <= 2^256 - 2, so two carries fit into it
-                unchecked {
-                    low += carry;
-                    if (low < carry) ++high;
-                    if (low != 0 || high != 0) {
-                        if (i + j >= LIMBS) revert Bigs_Overflow();
-                        uint256 sum = out.limbs[i + j] + low;
-                        if (sum < low) ++high;
-                        out.limbs[i + j] = sum;
-                    }
-                }
-                carry = high;
-            }
-            if (carry == 0) continue;
-            if (i + width >= LIMBS) revert Bigs_Overflow();
-            // a row never reached this limb before
-            out.limbs[i + width] = carry;
-        }
-        out.negative = a.negative != b.negative;
+    function product(int256 a, int256 b) internal pure returns (Big) {
+        (uint256 low, uint256 high, uint256 top) = addProduct(0, 0, 0, a, b);
+        return fromWords(low, high, top);
     }
 
-    function _width(Big memory a) private pure returns (uint256 width) {
-        width = LIMBS;
-        while (width > 0 && a.limbs[width - 1] == 0) --width;
+    /// @notice Return (low, high, top) + a * b, all in two's complement of 768 bits. No sum of less than 2^256 products leaves
+    /// it.
+    function addProduct(uint256 low, uint256 high, uint256 top, int256 a, int256 b)
+        internal
+        pure
+        returns (uint256, uint256, uint256)
+    {
+        // The unsigned product of the two's complements is too high by 2^256 b where a < 0, and by 2^256 a where b < 0; the
+        // high half is right modulo 2^256 without them. |a b| <= 2^510, so the high half's sign is the product's.
+        assembly ("memory-safe") {
+            let m := mulmod(a, b, not(0))
+            let l := mul(a, b)
+            let h := sub(sub(m, l), lt(m, l))
+            h := sub(sub(h, mul(slt(a, 0), b)), mul(slt(b, 0), a))
+            low := add(low, l)
+            let carry := lt(low, l)
+            let sum := add(high, h)
+            top := add(add(top, sar(255, h)), lt(sum, h))
+            high := add(sum, carry)
+            top := add(top, lt(high, carry))
+        }
+        return (low, high, top);
+    }
+
+    /// @notice Return a number of 768 bits in two's complement.
+    function fromWords(uint256 low, uint256 high, uint256 top) internal pure returns (Big out) {
+        // memory-safe: takes [m, m + 160) from the free pointer on. Negation: complement, and one.
+        assembly ("memory-safe") {
+            out := mload(0x40)
+            mstore(0x40, add(out, 160))
+            let negative := shr(255, top)
+            if negative {
+                low := sub(0, low)
+                high := add(not(high), iszero(low))
+                top := add(not(top), and(iszero(low), iszero(high)))
+            }
+            mstore(out, negative)
+            let width := 3
+            if iszero(top) {
+                width := 2
+                if iszero(high) { width := iszero(iszero(low)) }
+            }
+            mstore(add(out, 32), width)
+            mstore(add(out, 64), low)
+            mstore(add(out, 96), high)
+            mstore(add(out, 128), top)
+        }
     }
 
     /// @notice Return a * b for a small b.
-    function mul(Big memory a, int256 b) internal pure returns (Big memory out) {
-        uint256[5] memory x = a.limbs;
-        uint256[5] memory y = out.limbs;
-        uint256 carry;
-        // five turns; high <= 2^256 - 2, so one more carry fits into it; the magnitude of -2^255 is 2^255
-        unchecked {
-            uint256 factor = b < 0 ? uint256(-b) : uint256(b);
-            for (uint256 i = 0; i < LIMBS; ++i) {
-                uint256 limb = x[i];
-                if (limb == 0) {
-                    if (carry != 0) (y[i], carry) = (carry, 0);
-                    continue;
+    function times(Big a, int256 b) internal pure returns (Big) {
+        return mul(a, from(b));
+    }
+
+    /// @notice Return a * b.
+    function mul(Big a, Big b) internal pure returns (Big out) {
+        uint256 width;
+        // Rows of products, the least limb first; a row's carry opens the next limb. high <= 2^256 - 2 of a product of two
+        // limbs, and the row's two additions carry at most 2 together only where high is smaller: (2^256 - 1)^2 + 2 (2^256 - 1)
+        // is 2^512 - 1, so the running carry fits into one limb.
+        // memory-safe: takes [m, m + 64 + 32 (width a + width b)), at most 10 limbs, from the free pointer on.
+        assembly ("memory-safe") {
+            out := mload(0x40)
+            let height := mload(add(a, 32))
+            let breadth := mload(add(b, 32))
+            let x := add(a, 64)
+            let y := add(b, 64)
+            let z := add(out, 64)
+            width := mul(add(height, breadth), mul(iszero(iszero(height)), iszero(iszero(breadth))))
+            let end := add(z, shl(5, width))
+            mstore(0x40, end)
+            for { let p := z } lt(p, end) { p := add(p, 32) } { mstore(p, 0) }
+            if width {
+                for { let i := 0 } lt(i, height) { i := add(i, 1) } {
+                    let factor := mload(add(x, shl(5, i)))
+                    let at := add(z, shl(5, i))
+                    let carry := 0
+                    for { let j := 0 } lt(j, breadth) { j := add(j, 1) } {
+                        let other := mload(add(y, shl(5, j)))
+                        let m := mulmod(factor, other, not(0))
+                        let low := mul(factor, other)
+                        let high := sub(sub(m, low), lt(m, low))
+                        low := add(low, carry)
+                        high := add(high, lt(low, carry))
+                        let sum := add(mload(at), low)
+                        carry := add(high, lt(sum, low))
+                        mstore(at, sum)
+                        at := add(at, 32)
+                    }
+                    mstore(at, carry)
                 }
-                (uint256 high, uint256 low) = _wide(limb, factor);
-                low += carry;
-                if (low < carry) ++high;
-                y[i] = low;
-                carry = high;
+                // the product of two numbers of h and w limbs has h + w limbs or one less
+                if iszero(mload(sub(end, 32))) { width := sub(width, 1) }
             }
+            mstore(out, and(xor(mload(a), mload(b)), iszero(iszero(width))))
+            mstore(add(out, 32), width)
         }
-        if (carry != 0) revert Bigs_Overflow();
-        out.negative = a.negative != (b < 0);
+        if (width > LIMBS) revert Bigs_Overflow();
     }
 
     /// @notice Return a + b.
-    function add(Big memory a, Big memory b) internal pure returns (Big memory out) {
-        if (a.negative == b.negative) {
-            out.negative = a.negative;
-            uint256 carry;
-            for (uint256 i = 0; i < LIMBS; ++i) {
-                unchecked {
-                    uint256 sum = a.limbs[i] + b.limbs[i];
-                    uint256 next = sum < a.limbs[i] ? 1 : 0;
-                    uint256 total = sum + carry;
-                    if (total < sum) next = 1;
-                    out.limbs[i] = total;
-                    carry = next;
-                }
-            }
-            if (carry != 0) revert Bigs_Overflow();
-            return out;
-        }
-        bool larger = _compareMagnitudes(a, b) >= 0;
-        (Big memory x, Big memory y) = larger ? (a, b) : (b, a);
-        out.negative = x.negative;
-        uint256 borrow;
-        for (uint256 i = 0; i < LIMBS; ++i) {
-            unchecked {
-                uint256 difference = x.limbs[i] - y.limbs[i];
-                uint256 next = x.limbs[i] < y.limbs[i] ? 1 : 0;
-                if (difference < borrow) next = 1;
-                out.limbs[i] = difference - borrow;
-                borrow = next;
-            }
-        }
+    function add(Big a, Big b) internal pure returns (Big) {
+        return _sum(a, b, 0);
     }
 
     /// @notice Return a - b.
-    function sub(Big memory a, Big memory b) internal pure returns (Big memory) {
-        Big memory minus = Big({limbs: b.limbs, negative: !b.negative});
-        return add(a, minus);
-    }
-
-    /// @notice Return -1, 0 or 1: the sign of a.
-    function sign(Big memory a) internal pure returns (int256) {
-        for (uint256 i = 0; i < LIMBS; ++i) {
-            if (a.limbs[i] != 0) return a.negative ? int256(-1) : int256(1);
-        }
-        return 0;
+    function sub(Big a, Big b) internal pure returns (Big) {
+        return _sum(a, b, 1);
     }
 
     /// @notice Return -1, 0 or 1: the sign of a - b.
-    function compare(Big memory a, Big memory b) internal pure returns (int256) {
-        return sign(sub(a, b));
+    function compare(Big a, Big b) internal pure returns (int256) {
+        (uint256 signA, uint256 signB) = (_sign(a), _sign(b));
+        if (signA != signB) return signA != 0 ? int256(-1) : int256(1);
+        int256 larger = _compareMagnitudes(a, b);
+        return signA != 0 ? -larger : larger;
     }
 
     /// @notice Return whether q = floor(n / d). Requirements: d > 0.
-    function isFloor(int256 q, Big memory n, Big memory d) internal pure returns (bool) {
-        Big memory rest = sub(n, mul(d, q));
-        return sign(rest) >= 0 && compare(rest, d) < 0;
+    function isFloor(int256 q, Big n, Big d) internal pure returns (bool) {
+        Big rest = sub(n, times(d, q));
+        return _sign(rest) == 0 && compare(rest, d) < 0;
     }
 
-    function _compareMagnitudes(Big memory a, Big memory b) private pure returns (int256) {
-        for (uint256 i = LIMBS; i > 0; --i) {
-            if (a.limbs[i - 1] != b.limbs[i - 1]) return a.limbs[i - 1] > b.limbs[i - 1] ? int256(1) : int256(-1);
+    function _sign(Big a) private pure returns (uint256 sign) {
+        assembly ("memory-safe") {
+            sign := mload(a)
         }
-        return 0;
     }
 
-    /// @dev The 512-bit product: with p the product modulo 2^256 and m the one modulo 2^256 - 1, the high part is
-    /// m - p, less one where m < p.
-    function _wide(uint256 a, uint256 b) private pure returns (uint256 high, uint256 low) {
-        unchecked {
-            uint256 m = mulmod(a, b, type(uint256).max);
-            low = a * b;
-            high = m - low;
-            if (m < low) --high;
+    /// @dev a + b, or a - b where `flip` is 1.
+    function _sum(Big a, Big b, uint256 flip) private pure returns (Big) {
+        uint256 signA = _sign(a);
+        uint256 signB = _sign(b) ^ flip;
+        if (signA == signB) return _plus(a, b, signA);
+        return _compareMagnitudes(a, b) < 0 ? _minus(b, a, signB) : _minus(a, b, signA);
+    }
+
+    /// @dev |a| + |b| with a sign.
+    function _plus(Big a, Big b, uint256 sign) private pure returns (Big out) {
+        uint256 width;
+        // memory-safe: takes [m, m + 96 + 32 max(width)) from the free pointer on. A limb past a number's own is not read: it
+        // counts as zero.
+        assembly ("memory-safe") {
+            out := mload(0x40)
+            let widthA := mload(add(a, 32))
+            let widthB := mload(add(b, 32))
+            if lt(widthA, widthB) {
+                let t := a
+                a := b
+                b := t
+                t := widthA
+                widthA := widthB
+                widthB := t
+            }
+            let carry := 0
+            for {} lt(width, widthB) { width := add(width, 1) } {
+                let at := add(64, shl(5, width))
+                let x := mload(add(a, at))
+                let sum := add(x, mload(add(b, at)))
+                let next := lt(sum, x)
+                let total := add(sum, carry)
+                carry := or(next, lt(total, sum))
+                mstore(add(out, at), total)
+            }
+            for {} lt(width, widthA) { width := add(width, 1) } {
+                let at := add(64, shl(5, width))
+                let total := add(mload(add(a, at)), carry)
+                carry := lt(total, carry)
+                mstore(add(out, at), total)
+            }
+            if carry {
+                mstore(add(out, add(64, shl(5, width))), 1)
+                width := add(width, 1)
+            }
+            mstore(out, and(sign, iszero(iszero(width))))
+            mstore(add(out, 32), width)
+            mstore(0x40, add(out, add(64, shl(5, width))))
+        }
+        if (width > LIMBS) revert Bigs_Overflow();
+    }
+
+    /// @dev |a| - |b| with a sign. Requirements: |a| >= |b|.
+    function _minus(Big a, Big b, uint256 sign) private pure returns (Big out) {
+        // memory-safe: takes [m, m + 64 + 32 width(a)) from the free pointer on; |a| >= |b|, so b is no wider and nothing is
+        // borrowed in the end.
+        assembly ("memory-safe") {
+            out := mload(0x40)
+            let widthA := mload(add(a, 32))
+            let widthB := mload(add(b, 32))
+            let width := 0
+            let borrow := 0
+            for { let i := 0 } lt(i, widthA) { i := add(i, 1) } {
+                let at := add(64, shl(5, i))
+                let x := mload(add(a, at))
+                let y := 0
+                if lt(i, widthB) { y := mload(add(b, at)) }
+                let difference := sub(x, y)
+                let rest := sub(difference, borrow)
+                borrow := or(lt(x, y), lt(difference, borrow))
+                mstore(add(out, at), rest)
+                if rest { width := add(i, 1) }
+            }
+            mstore(out, and(sign, iszero(iszero(width))))
+            mstore(add(out, 32), width)
+            mstore(0x40, add(out, add(64, shl(5, width))))
+        }
+    }
+
+    /// @dev -1, 0 or 1: the sign of |a| - |b|.
+    function _compareMagnitudes(Big a, Big b) private pure returns (int256 larger) {
+        assembly ("memory-safe") {
+            let width := mload(add(a, 32))
+            let other := mload(add(b, 32))
+            larger := sub(gt(width, other), lt(width, other))
+            for {} and(iszero(larger), gt(width, 0)) { width := sub(width, 1) } {
+                let at := add(32, shl(5, width))
+                let x := mload(add(a, at))
+                let y := mload(add(b, at))
+                larger := sub(gt(x, y), lt(x, y))
+            }
         }
     }
 }

@@ -3,6 +3,7 @@ pragma solidity ^0.8.24;
 
 /// @title Documents
 /// @notice Reading numbers out of a task's specification: canonical JSON (sorted keys, no spaces) whose SHA-256 is on chain.
+/// Documents stay in calldata.
 ///
 /// A caller says where a key stands; the contract only looks whether it does. A quote inside a JSON string is written \",
 /// so the bytes {"key": or ,"key": cannot lie inside one, and each key read here occurs once in a specification.
@@ -14,35 +15,49 @@ library Documents {
     error Documents_KeyNotThere(uint256 place);
 
     /// @notice Revert unless `document` has this SHA-256.
-    function requireDigest(bytes memory document, bytes32 expected) internal pure {
-        bytes32 digest = sha256(document);
-        if (digest != expected) revert Documents_DigestMismatch(digest, expected);
+    function requireDigest(bytes calldata document, bytes32 expected) internal view {
+        bytes32 digest;
+        // The precompile at address 2 cannot fail but for want of gas, and then its caller has none left to go on with; a zero
+        // digest is no specification's. memory-safe: writes [m, m + length) past the free pointer and scratch space [0, 32).
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            calldatacopy(m, document.offset, document.length)
+            if staticcall(gas(), 2, m, document.length, 0, 32) { digest := mload(0) }
+        }
+        if (digest != expected || digest == 0) revert Documents_DigestMismatch(digest, expected);
     }
 
     /// @notice Return whether `text` stands at `place` behind an opening quote that begins a key.
-    function follows(bytes memory document, uint256 place, bytes memory text) internal pure returns (bool) {
-        if (place == 0 || place + text.length >= document.length) return false;
-        if (document[place - 1] != "{" && document[place - 1] != ",") return false;
-        if (document[place] != '"') return false;
-        bytes32 found;
-        // memory-safe: reads text.length bytes from place + 1 on, which the first check keeps inside the document.
+    function follows(bytes calldata document, uint256 place, bytes memory text) internal pure returns (bool found) {
+        uint256 length = text.length;
+        uint256 whole = document.length;
+        if (place == 0 || place >= whole || length >= whole - place) return false;
+        // Reads the two bytes at place - 1 and `length` bytes from place + 1 on, which the checks keep inside the document:
+        // `{"` or `,"`, then the text. memory-safe: writes [m, m + length) past the free pointer.
         assembly ("memory-safe") {
-            found := keccak256(add(add(document, 33), place), mload(text))
+            let at := add(document.offset, place)
+            let opening := shr(240, calldataload(sub(at, 1)))
+            if or(eq(opening, 0x7b22), eq(opening, 0x2c22)) {
+                let m := mload(0x40)
+                calldatacopy(m, add(at, 1), length)
+                found := eq(keccak256(m, length), keccak256(add(text, 32), length))
+            }
         }
-        return found == keccak256(text);
     }
 
     /// @notice Return the non-negative number of a key whose opening quote stands at `place`.
     /// @param key The key with its closing quote and colon.
-    function number(bytes memory document, uint256 place, bytes memory key) internal pure returns (uint256 value) {
+    function number(bytes calldata document, uint256 place, bytes memory key) internal pure returns (uint256 value) {
         if (!follows(document, place, key)) revert Documents_KeyNotThere(place);
-        // at most the document's length; canonical integers have no point or leading zero, and those read here no sign.
-        // A specification of so many digits that they overflow does not pass the platform's own checks.
-        unchecked {
-            for (uint256 i = place + key.length + 1; i < document.length; ++i) {
-                uint256 digit = uint256(uint8(document[i])) - 48;
-                if (digit > 9) return value;
-                value = value * 10 + digit;
+        // From behind the colon to the first byte that is no digit, at most to the document's end; canonical integers have no
+        // point or leading zero, and those read here no sign. A specification of so many digits that they overflow does not
+        // pass the platform's own checks.
+        assembly ("memory-safe") {
+            let end := add(document.offset, document.length)
+            for { let at := add(document.offset, add(add(place, 1), mload(key))) } lt(at, end) { at := add(at, 1) } {
+                let digit := sub(byte(0, calldataload(at)), 48)
+                if gt(digit, 9) { break }
+                value := add(mul(value, 10), digit)
             }
         }
     }

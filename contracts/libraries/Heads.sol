@@ -161,4 +161,30 @@ library Heads {
             digest := keccak256(m, 256)
         }
     }
+
+    /// @notice The same of a seal record: the digest of the claim record that it stands for.
+    function digestOf(
+        uint256 task,
+        uint256 round_,
+        IRoundLedger.SealRecord calldata record,
+        uint256 finalAt,
+        uint256 slot
+    ) internal pure returns (bytes32 digest) {
+        // memory-safe: writes [m, m + 256) past the free pointer. `record` is ten static words: rosterDigest, bundle, model,
+        // trace, forced, claimRoot, claimTotal, claimCount, sealedAt, aggregator. First abi.encode of the first five and the
+        // last, whose hash is the content; then task, round, content, claimRoot, claimTotal, claimCount, finalAt, slot. Dirt
+        // above a field's width makes another digest, as above.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            calldatacopy(m, record, 160)
+            calldatacopy(add(m, 160), add(record, 288), 32)
+            mstore(add(m, 64), keccak256(m, 192))
+            mstore(m, task)
+            mstore(add(m, 32), round_)
+            calldatacopy(add(m, 96), add(record, 160), 96)
+            mstore(add(m, 192), finalAt)
+            mstore(add(m, 224), slot)
+            digest := keccak256(m, 256)
+        }
+    }
 }

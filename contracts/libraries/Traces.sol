@@ -204,15 +204,26 @@ library Traces {
         uint256 count = counts[kind];
         if (length != 0 && words.length != length) revert Traces_EvidenceShape(kind, words.length, length);
         if (index >= count || opening.siblings.length != depthOf(count)) revert Traces_LeafMismatch(kind, index);
-        bytes32 hash = leafHash(kind, index, words);
-        uint256 position = index;
-        // as many turns as the tree is deep
-        for (uint256 i = 0; i < opening.siblings.length; ++i) {
-            bytes32 other = opening.siblings[i];
-            hash = position & 1 == 0 ? nodeHash(hash, other) : nodeHash(other, hash);
-            position >>= 1;
-        }
+        bytes32 hash = _climb(leafHash(kind, index, words), index, opening.siblings);
         if (hash != roots[kind]) revert Traces_LeafMismatch(kind, index);
+    }
+
+    /// @dev Folds a path in one buffer. memory-safe: writes [m, m + 65) past the free pointer and moves no pointer: tag, left,
+    /// right, as in `nodeHash`; an odd position puts the node on the right, 32 bytes further, and its sibling on the left.
+    function _climb(bytes32 hash, uint256 position, bytes32[] calldata siblings) private pure returns (bytes32) {
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore8(m, 1)
+            let end := add(siblings.offset, shl(5, siblings.length))
+            for { let at := siblings.offset } lt(at, end) { at := add(at, 32) } {
+                let shift := shl(5, and(position, 1))
+                mstore(add(add(m, 1), shift), hash)
+                mstore(sub(add(m, 33), shift), calldataload(at))
+                hash := keccak256(m, 65)
+                position := shr(1, position)
+            }
+        }
+        return hash;
     }
 
     /// @notice Demand that `evidence.all` is every leaf of `kind`, `length` bytes each; return how many.
@@ -224,18 +235,49 @@ library Traces {
         count = evidence.counts[kind];
         bytes calldata words = evidence.all;
         if (words.length != count * length) revert Traces_EvidenceShape(kind, words.length, count * length);
+        bytes32 root = _rootOfAll(kind, count, length, words);
+        if (root != evidence.roots[kind]) revert Traces_LeafMismatch(kind, count);
+    }
+
+    /// @dev The root over `count` leaves of `length` bytes. Proof of the assembly:
+    /// - calldata: leaf i is read at words.offset + i * length, i < count, and the caller has checked the length of all.
+    /// - memory-safe: it takes [level, level + 32 width) from the free pointer on; behind it lies the buffer of one leaf (6 +
+    ///   length bytes: tag 1, kind 1, index 4, words) or node (65 bytes), which is past the new free pointer.
+    /// - nodes: pair j lies at level + 64 j, its parent goes to level + 32 j, which no later pair reads. Places without a leaf
+    ///   are zero: the buffer is written only behind them.
+    function _rootOfAll(uint256 kind, uint256 count, uint256 length, bytes calldata words)
+        private
+        pure
+        returns (bytes32 root)
+    {
         uint256 width = 1 << depthOf(count);
-        bytes32[] memory level = new bytes32[](width);
-        // one turn a leaf, then width - 1 nodes
-        for (uint256 i = 0; i < count; ++i) {
-            level[i] = leafHash(kind, i, words[i * length:(i + 1) * length]);
-        }
-        for (; width > 1; width >>= 1) {
-            for (uint256 i = 0; i < width; i += 2) {
-                level[i >> 1] = nodeHash(level[i], level[i + 1]);
+        assembly ("memory-safe") {
+            let level := mload(0x40)
+            let m := add(level, shl(5, width))
+            mstore(0x40, m)
+            calldatacopy(level, calldatasize(), shl(5, width))
+            mstore8(m, 0)
+            mstore8(add(m, 1), kind)
+            let at := words.offset
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                mstore(add(m, 2), shl(224, i))
+                calldatacopy(add(m, 6), at, length)
+                mstore(add(level, shl(5, i)), keccak256(m, add(6, length)))
+                at := add(at, length)
             }
+            mstore8(m, 1)
+            for {} gt(width, 1) { width := shr(1, width) } {
+                let end := add(level, shl(5, width))
+                let parent := level
+                for { let pair := level } lt(pair, end) { pair := add(pair, 64) } {
+                    mstore(add(m, 1), mload(pair))
+                    mstore(add(m, 33), mload(add(pair, 32)))
+                    mstore(parent, keccak256(m, 65))
+                    parent := add(parent, 32)
+                }
+            }
+            root := mload(level)
         }
-        if (level[0] != evidence.roots[kind]) revert Traces_LeafMismatch(kind, count);
     }
 
     // Layouts are static words in calldata, so a leaf is read in place. Every caller has checked the length.
@@ -264,12 +306,20 @@ library Traces {
         }
     }
 
+    // Out of all leaves: `requireAll` has checked the length, and callers stay below the count that it returned.
+
     function entryAt(bytes calldata all, uint256 index) internal pure returns (EntryLeaf calldata leaf) {
-        return entry(all[index * ENTRY_BYTES:(index + 1) * ENTRY_BYTES]);
+        uint256 from = index * ENTRY_BYTES;
+        assembly ("memory-safe") {
+            leaf := add(all.offset, from)
+        }
     }
 
     function standingAt(bytes calldata all, uint256 index) internal pure returns (StandingLeaf calldata leaf) {
-        return standing(all[index * STANDING_BYTES:(index + 1) * STANDING_BYTES]);
+        uint256 from = index * STANDING_BYTES;
+        assembly ("memory-safe") {
+            leaf := add(all.offset, from)
+        }
     }
 
     // The work leaf: content root of the sums, layout hash of this round and of the next, then (content root, weight) of
@@ -303,7 +353,11 @@ library Traces {
     }
 
     /// @notice Return word `place` of a Gram row. Requirements: the row has so many.
-    function wordAt(bytes calldata row, uint256 place) internal pure returns (int256) {
-        return int256(uint256(bytes32(row[place * 32:place * 32 + 32])));
+    function wordAt(bytes calldata row, uint256 place) internal pure returns (int256 word) {
+        if (place >= row.length >> 5) revert Traces_LeafMismatch(GRAM, place);
+        // inside the row, by the line above
+        assembly ("memory-safe") {
+            word := calldataload(add(row.offset, shl(5, place)))
+        }
     }
 }

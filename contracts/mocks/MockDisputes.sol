@@ -7,7 +7,7 @@ import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {MemberFlags} from "../libraries/MemberFlags.sol";
 
 /// @title MockDisputes
-/// @notice Decides as it is told. It exercises the whole seam: bond, mark, resolve, slash, unlock.
+/// @notice Decides as it is told. It exercises the whole seam: bond, mark, dismiss, overturn, slash, unlock.
 contract MockDisputes is IDisputes {
     address public immutable ledger;
     address public immutable escrow;
@@ -30,9 +30,13 @@ contract MockDisputes is IDisputes {
         uint256 bond,
         address[] calldata aggregators
     ) external {
-        IRoundLedger(ledger).resolveChallenge(task, round, record, upheld, challenger, aggregators);
-        if (upheld) IEscrow(escrow).unlock(task, challenger, bond);
-        else if (bond != 0) IRoundLedger(ledger).slashMember(task, challenger, bond, record.aggregator, 5_000);
+        if (upheld) {
+            IRoundLedger(ledger).overturnSeal(task, round, record, challenger, aggregators);
+            IEscrow(escrow).unlock(task, challenger, bond);
+        } else {
+            IRoundLedger(ledger).markUnchallenged(task, round, record);
+            if (bond != 0) IRoundLedger(ledger).slashMember(task, challenger, bond, record.aggregator, 5_000);
+        }
     }
 
     function slash(uint256 task, address account, uint256 amount, address challenger, uint256 shareBps) external {

@@ -108,12 +108,14 @@ def _other() -> dict[str, int]:
     found["seal after a takeover"] = run.seal().gas
     run.play(1)
     found["markChallenged (mock disputes)"] = run.challenge(1, bond=TOKENS).gas
-    found["resolveChallenge, rejected (mock disputes)"] = run.judge(1, False, bond=TOKENS).gas
+    found["markUnchallenged (mock disputes)"] = run.judge(1, False, bond=TOKENS).gas
     found["markChallenged again (mock disputes)"] = run.challenge(1, bond=TOKENS).gas
-    found["resolveChallenge, upheld (mock disputes)"] = run.judge(1, True, bond=TOKENS).gas
+    found["overturnSeal, marked before (mock disputes)"] = run.judge(1, True, bond=TOKENS).gas
     run.advance()
     found["closeTask, compensated"] = run.close().gas
     found["claimCompensation"] = run.compensate(1).gas
+    caught = Run.start(world, trainers=3, rounds=4, bonded=2).play(2)
+    found["overturnSeal at once (mock disputes)"] = caught.judge(1, True).gas
     finished = Run.start(world, trainers=3, rounds=2).play()
     found["closeTask, done"] = finished.close().gas
     return found

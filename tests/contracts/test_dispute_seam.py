@@ -1,15 +1,17 @@
 """The seam for disputes: what the one trusted address can do, and what nobody else can.
 
 markChallenged    only disputes; only sealed rounds inside their window, with their record, once
-resolveChallenge  only disputes, only marked rounds
-  rejected        the frozen time is given back; claims go on
-  upheld          the sealer loses its bond, the round is ROSTERED with the successor, later rounds are void
+markUnchallenged  only disputes, only marked rounds: the frozen time is given back; claims go on
+overturnSeal      only disputes; marked rounds, and others inside their window: the sealer loses its bond, the round is
+                  ROSTERED with the successor, later rounds are void
 While a dispute is open: no roster, seal, advance, force-include, exit or closing, no claim at or past the round.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+import pytest
 
 from fl_platform.protocol.keccak import keccak256
 from tests.contracts.conftest import Reverts
@@ -20,6 +22,7 @@ from tests.support.contracts import (
     REFUNDED,
     TOKENS,
     Run,
+    SealRecord,
     Windows,
     World,
     escrow_balance,
@@ -29,6 +32,7 @@ from tests.support.evm import account
 
 WINDOWS = Windows()
 ROSTERED = 2
+NO_SEAL = SealRecord(*[bytes(32)] * 6, 0, 0, 0, bytes(20))
 
 
 def people(run: Run) -> list[bytes]:
@@ -44,7 +48,9 @@ def test_only_disputes(world: World, reverts: Reverts) -> None:
         with reverts("RoundLedger_NotDisputes", who.address):
             world.ledger.send(who, "markChallenged", run.task, 0, seal)
         with reverts("RoundLedger_NotDisputes", who.address):
-            world.ledger.send(who, "resolveChallenge", run.task, 0, seal, True, who.address, listed)
+            world.ledger.send(who, "markUnchallenged", run.task, 0, seal)
+        with reverts("RoundLedger_NotDisputes", who.address):
+            world.ledger.send(who, "overturnSeal", run.task, 0, seal, who.address, listed)
         with reverts("RoundLedger_NotDisputes", who.address):
             world.ledger.send(who, "slashMember", run.task, run.trainers[0].address, 1, who.address, 10_000)
 
@@ -73,7 +79,7 @@ def test_mark_refuses(world: World, reverts: Reverts) -> None:
     with reverts("RoundLedger_ChallengeState", run.task, 1, True):
         run.challenge(1)
     with reverts("RoundLedger_ChallengeState", run.task, 0, False):
-        run.judge(0, True)
+        run.judge(0, False)
 
 
 def _digest(task: int, number: int, record: Any) -> bytes:
@@ -162,6 +168,76 @@ def test_an_upheld_dispute_voids_the_round_and_its_descendants(world: World, rev
     run.play()
     run.close()
     assert holdings(world, [run.task], people(run)) == escrow_balance(world)
+
+
+def test_overturn_refuses(world: World, reverts: Reverts) -> None:
+    run = Run.start(world).play(2)
+    x, listed = account("x"), run.params.aggregators
+    with reverts("RoundLedger_WrongRound", run.task, 2, 2):
+        world.disputes.send(x, "judge", run.task, 2, run.seals[1][0], True, x.address, 0, listed)
+    held = world.ledger.call("ringDigest", run.task, 0)
+    stated = Run(world, run.task, run.params, seals={0: run.seals[1]}).claim_record(0)
+    with reverts("RoundLedger_RecordMismatch", run.task, 0, _digest(run.task, 0, stated), held):
+        world.disputes.send(x, "judge", run.task, 0, run.seals[1][0], True, x.address, 0, listed)
+    with reverts("RoundLedger_AggregatorsMismatch", run.task):
+        world.disputes.send(x, "judge", run.task, 0, run.seals[0][0], True, x.address, 0, listed[:1])
+
+
+def test_without_a_mark_overturning_ends_with_the_window(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=2).play(1)
+    end = run.seals[0][0].sealed_at + WINDOWS.challenge
+    mark = world.evm.snapshot()
+    world.wait(end)
+    with reverts("RoundLedger_TooLate", run.task, end):
+        run.judge(0, True)
+    world.evm.restore(mark)
+    run.challenge(0)
+    world.wait(end)
+    sealed = dict(run.seals)
+    run.judge(0, True)
+    world.evm.restore(mark)
+    run.seals = sealed
+    world.wait(end - 1)
+    run.judge(0, True)
+    assert (run.round, run.phase, run.aggregator) == (0, ROSTERED, run.params.aggregators[1])
+
+
+@pytest.mark.parametrize("others", [(), (0,), (2,), (3,), (0, 3), (0, 2)])
+def test_a_mark_before_makes_no_difference(world: World, others: tuple[int, ...]) -> None:
+    """Overturned at once, or marked and overturned in the same second: the same state, also among other disputes."""
+    windows = Windows(min_round=60, force=0, reveal=0, challenge=300)
+    run = Run.start(world, rounds=8, windows=windows, bonded=2).play(4)
+    for number in others:
+        run.challenge(number)
+    world.wait(world.evm.now + 3)
+    start, seals, rosters = world.evm.snapshot(), dict(run.seals), dict(run.rosters)
+
+    def state() -> list[Any]:
+        names = ("head", "bonus", "everRostered", "challenged", "forcedList")
+        rounds = [(world.ledger.call("ringDigest", run.task, n), _state(run, n)) for n in range(5)]
+        return [*(world.ledger.call(name, run.task) for name in names), rounds, [run.member(p) for p in people(run)]]
+
+    at_once = run.judge(1, True)
+    assert "RoundChallenged" not in [name for name, _ in at_once.events]
+    expected = state()
+    world.evm.restore(start)
+    run.seals, run.rosters = seals, rosters
+    run.challenge(1)
+    marked = run.judge(1, True)
+    assert state() == expected
+    assert marked.events == at_once.events
+    if 0 in others:
+        world.wait(world.evm.now + 50)
+        run.judge(0, False)
+    run.seal()
+    run.play()
+    run.close()
+    assert holdings(world, [run.task], people(run)) == escrow_balance(world)
+
+
+def _state(run: Run, number: int) -> Any:
+    record = run.seals[number][0] if number in run.seals else NO_SEAL
+    return run.world.ledger.call("roundState", run.task, number, record)
 
 
 def test_a_forced_list_survives_a_void(world: World) -> None:

@@ -267,6 +267,18 @@ class Ledger(RuleBasedStateMachine):
             self.twin.reject(number, self.now)
             self.twin.bonus += self.slashed_to_pot - before
 
+    @precondition(lambda self: self.run.seals)
+    @rule(data=st.data())
+    def overturn(self, data: st.DataObject) -> None:
+        """A lie that is shown at once needs no mark before."""
+        number = data.draw(st.sampled_from(sorted(self.run.seals)))
+        if number not in self.accusation and self.attempt(
+            self.twin.may_challenge(number, self.now), self.run.judge, number, True
+        ):
+            self.accusation = {n: b for n, b in self.accusation.items() if n < number}
+            self.twin.uphold(number, self.now)
+            self.voids += 1
+
     def slash(self, who: Any, amount: int) -> None:
         stake, before = self.run.member(who)[0], self.slashed_to_pot
         call = (ANYONE, "slash", self.run.task, who.address, amount, ACCUSER.address, 2_500)
@@ -371,12 +383,11 @@ class Ledger(RuleBasedStateMachine):
     def final_is_final(self) -> None:
         if not hasattr(self, "run"):
             return
-        head = self.twin.round + (1 if self.twin.phase in (ROSTERED, COMPENSATED) else 0)
         for number in sorted(self.run.seals):
             if self.twin.is_final(number, self.now):
                 self.frozen_records.setdefault(number, self.run.claim_record(number))
         for number, record in self.frozen_records.items():
-            if number >= head - self.twin.ring:
+            if self.twin.holds(number):
                 self.world.ledger.call("requireFinal", self.run.task, number, record)
                 assert self.run.claim_record(number) == record
 

@@ -40,6 +40,7 @@ class Twin:
     seals: dict[int, Seal] = field(default_factory=dict)
     bonds: dict[int, int] = field(default_factory=dict)  # place -> stake left
     bonded: set[int] = field(default_factory=set)  # places that may work
+    slots: dict[int, int] = field(default_factory=dict)  # slot of the ring -> the sealed round whose digest lies there
 
     def __post_init__(self) -> None:
         self.time = self.opened
@@ -84,6 +85,7 @@ class Twin:
         """A roster is on chain."""
         self.phase, self.time, self.takeover = ROSTERED, now, False
         self.ever = max(self.ever, self.round + 1)
+        self.slots.pop(self.round % self.ring, None)
 
     def allotted(self) -> int:
         """What a seal of the head's round must allot."""
@@ -92,6 +94,7 @@ class Twin:
     def seal(self, now: int, total: int) -> None:
         """The head's round is sealed."""
         self.seals[self.round] = Seal(now, self.place, total)
+        self.slots[self.round % self.ring] = self.round
         self.round += 1
         self.phase, self.time, self.takeover = (DONE if self.round == self.params.rounds else OPEN), now, False
 
@@ -139,6 +142,7 @@ class Twin:
         self.bonds[seal.by] = 0
         self.bonus += lost - lost * CHALLENGER_BPS // 10_000
         self.seals = {n: s for n, s in self.seals.items() if n < number}
+        self.slots = {slot: n for slot, n in self.slots.items() if n < number}
         self.frozen_since = self.time = now
         self.round = number
         place = self.place + 1 if seal.by == self.place else self.place
@@ -147,13 +151,16 @@ class Twin:
         else:
             self.place, self.phase, self.takeover = place, ROSTERED, True
 
+    def holds(self, number: int) -> bool:
+        """Whether the ring still has a sealed round's digest: no round that took its slot ever had a roster, void or not."""
+        return self.slots.get(number % self.ring) == number
+
     def is_final(self, number: int, now: int) -> bool:
         """Whether claims can come from a round that the ring still holds."""
         seal = self.seals.get(number)
         if seal is None or (self.frozen and number >= self.lowest):
             return False
-        head = self.round + (1 if self.phase in (ROSTERED, COMPENSATED) else 0)
-        return now >= seal.at + self.params.windows.challenge and number >= head - self.ring
+        return now >= seal.at + self.params.windows.challenge and self.holds(number)
 
     def may_close(self, now: int) -> bool:
         """Whether the books can be closed."""
