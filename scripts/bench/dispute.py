@@ -1,8 +1,8 @@
 """Gas of each dispute for n = 8, 16 and 64 updates, seam and settlement of the bond included, and the trace's own cost.
 
 Every figure is a whole `Disputes.challenge` of a seal that lies in one word, mined by py-evm under Shanghai's rules:
-the evidence's calldata, the judge's arithmetic, and `overturnSeal`. The rounds have four public directions, as every anchored
-round from the fifth on.
+the evidence's calldata, the judge's arithmetic, and `overturnSeal`. The rounds have four public directions, as every
+anchored round from the fifth on.
 """
 
 from __future__ import annotations

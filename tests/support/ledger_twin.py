@@ -152,7 +152,7 @@ class Twin:
             self.place, self.phase, self.takeover = place, ROSTERED, True
 
     def holds(self, number: int) -> bool:
-        """Whether the ring still has a sealed round's digest: no round that took its slot ever had a roster, void or not."""
+        """Whether the ring still has a sealed round's digest: no later round, void or not, took its slot."""
         return self.slots.get(number % self.ring) == number
 
     def is_final(self, number: int, now: int) -> bool:
