@@ -263,12 +263,10 @@ contract Disputes is ITraceDisputes, IGameSeam {
         address challenger,
         uint256 bond,
         address winner,
-        address[] calldata aggregators
+        address[] calldata /* only a seal that falls needs the list */
     ) external onlyGames {
         IRoundLedger(ledger).slashMember(task, challenger, bond, winner, BASIS);
-        if (--_open[_sealKey(task, round, record)] == 0) {
-            IRoundLedger(ledger).resolveChallenge(task, round, record, false, address(0), aggregators);
-        }
+        if (--_open[_sealKey(task, round, record)] == 0) IRoundLedger(ledger).markUnchallenged(task, round, record);
     }
 
     /// @inheritdoc IGameSeam

@@ -151,7 +151,7 @@ contract WorkJudge is JudgeBase {
             if (Traces.layoutAfterOf(old) != Traces.layoutOf(work)) return true;
         }
         Contents.requireLayout(p.tensors, Traces.layoutOf(work));
-        bytes memory document = p.document;
+        bytes calldata document = p.document;
         Documents.requireDigest(document, registry.task(c.task).spec);
         bytes memory sizes = Layouts.sizesIn(document, p.list);
         if (!Layouts.sameSizes(p.tensors, sizes) || Layouts.totalOf(sizes) != Traces.rules(w).size) return true;

@@ -64,7 +64,7 @@ library Documents {
 
     /// @notice Revert unless a list of the specification (aggregators or auditors) names this party with this wrap key:
     /// {"address":"0x..","wrap_key":"0x.."}, the opening quote of "address" at `place`.
-    function requireParty(bytes memory document, uint256 place, address party, uint256 x, uint256 y) internal pure {
+    function requireParty(bytes calldata document, uint256 place, address party, uint256 x, uint256 y) internal pure {
         bytes memory text = abi.encodePacked(
             'address":"0x', _hex20(party), '","wrap_key":"0x', _hex32(bytes32(x)), _hex32(bytes32(y)), '"}'
         );

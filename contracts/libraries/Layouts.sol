@@ -15,7 +15,7 @@ library Layouts {
     uint256 private constant TENSOR_BYTES = 9;
 
     /// @notice Return the sizes of all tensors, 32 bytes each; `place` is where the quote before `tensors` stands.
-    function sizesIn(bytes memory document, uint256 place) internal pure returns (bytes memory sizes) {
+    function sizesIn(bytes calldata document, uint256 place) internal pure returns (bytes memory sizes) {
         if (!Documents.follows(document, place, 'tensors":[')) revert Documents.Documents_KeyNotThere(place);
         uint256 cursor = place + 11;
         // one turn a tensor: a specification that was opened lists cursor least one
@@ -45,7 +45,7 @@ library Layouts {
     }
 
     /// @notice Return the offsets, one byte each; `place` is where the quote before `offsets` stands.
-    function offsetsIn(bytes memory document, uint256 place) internal pure returns (bytes memory offsets) {
+    function offsetsIn(bytes calldata document, uint256 place) internal pure returns (bytes memory offsets) {
         if (!Documents.follows(document, place, 'offsets":[')) revert Documents.Documents_KeyNotThere(place);
         uint256 cursor = place + 11;
         bool more = true;
@@ -91,20 +91,20 @@ library Layouts {
     }
 
     /// @dev True cursor a comma, false cursor the closing bracket.
-    function _next(bytes memory document, uint256 cursor) private pure returns (bool) {
+    function _next(bytes calldata document, uint256 cursor) private pure returns (bool) {
         if (document[cursor] == ",") return true;
         if (document[cursor] != "]") revert Layouts_Unexpected(cursor);
         return false;
     }
 
-    function _expect(bytes memory document, uint256 cursor, bytes memory text) private pure returns (uint256) {
+    function _expect(bytes calldata document, uint256 cursor, bytes memory text) private pure returns (uint256) {
         for (uint256 i = 0; i < text.length; ++i) {
             if (document[cursor + i] != text[i]) revert Layouts_Unexpected(cursor + i);
         }
         return cursor + text.length;
     }
 
-    function _number(bytes memory document, uint256 cursor) private pure returns (uint256 value, uint256 end) {
+    function _number(bytes calldata document, uint256 cursor) private pure returns (uint256 value, uint256 end) {
         end = cursor;
         while (document[end] >= "0" && document[end] <= "9") {
             value = value * 10 + uint8(document[end]) - 48;
