@@ -35,7 +35,9 @@ abstract contract RoundSteps is LedgerState {
         if (msg.sender != address(registry)) revert RoundLedger_NotRegistry(msg.sender);
         _requireAggregators(aggregators);
         _tasks[task].windows = _packWindows(windows, aggregators.length) | (pot << 168);
-        (_terms[task].bond, _terms[task].unbonding) = (uint80(bond), windows.unbonding);
+        Terms storage terms = _terms[task];
+        terms.bond = uint80(bond);
+        terms.unbonding = windows.unbonding;
         _aggregators[task] = keccak256(abi.encode(aggregators));
         _tasks[task].head = Heads.create(aggregators[0], rounds);
         emit LedgerOpened(task, block.timestamp, aggregators);
