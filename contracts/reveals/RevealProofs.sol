@@ -44,13 +44,13 @@ abstract contract RevealProofs is IReveals {
     }
 
     function _requireParty(uint256 task, address recipient, Party calldata party) internal view {
-        bytes memory document = party.document;
+        bytes calldata document = party.document;
         Documents.requireDigest(document, registry.task(task).spec);
         Documents.requireParty(document, party.place, recipient, party.key.x, party.key.y);
     }
 
     /// @dev Returns the width of the task's integers.
-    function _requireBits(uint256 task, bytes memory document, uint256 place) internal view returns (uint256 bits) {
+    function _requireBits(uint256 task, bytes calldata document, uint256 place) internal view returns (uint256 bits) {
         Documents.requireDigest(document, registry.task(task).spec);
         bits = Documents.number(document, place, 'bits":');
         if (bits == 0 || bits > MAX_BITS) revert Documents.Documents_KeyNotThere(place);
