@@ -16,7 +16,7 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.deploy import PROOFS, Deployment, step_of
 from fl_platform.chain.journal import Step
 from fl_platform.chain.signer import Signer
-from fl_platform.chain.types import Deployed, TxReceipt
+from fl_platform.chain.types import BlockRef, Deployed, TxReceipt
 from fl_platform.errors import ChainError, ConfigError, WalletError
 from fl_platform.protocol.keccak import keccak256
 from zk.groth16 import shipped
@@ -81,6 +81,7 @@ class Proofs:
             why = left_out(contracts.chain_id) or "run `fl-platform deploy` again: it adds them"
             raise ConfigError(f"the deployment on {contracts.deployment.network} has no settlement proofs: {why}")
         self._contract: Contract = contracts.deployment.contract(CONTRACT)
+        self._known: tuple[BlockRef, tuple[Accepted, ...]] | None = None
 
     @property
     def address(self) -> bytes:
@@ -96,14 +97,18 @@ class Proofs:
 
     def accepted(self, task: int, round_number: int) -> tuple[Accepted, ...]:
         """Return the proofs accepted for a round, oldest first. Their commitments may be anybody's: compare them."""
-        first = self._contracts.deployment.contracts[CONTRACT].block
-        found = self._contracts.chain.events([self._contract], first=first, names=[EVENT])
-        rows = (event.values for event in found)
-        return tuple(
-            Accepted(task, round_number, row["commitment"], row["listHash"], row["claimant"])
-            for row in rows
-            if (row["task"], row["round"]) == (task, round_number)
-        )
+        return tuple(found for found in self._all() if (found.task, found.round) == (task, round_number))
+
+    def _all(self) -> tuple[Accepted, ...]:
+        """Return every proof that was ever accepted; read once a block."""
+        head = self._contracts.chain.head()
+        if self._known is None or self._known[0] != head:
+            first = self._contracts.deployment.contracts[CONTRACT].block
+            events = self._contracts.chain.events([self._contract], first=first, last=head.number, names=[EVENT])
+            rows = (event.values for event in events)
+            found = (Accepted(r["task"], r["round"], r["commitment"], r["listHash"], r["claimant"]) for r in rows)
+            self._known = (head, tuple(found))
+        return self._known[1]
 
     def accepted_list(self, task: int, round_number: int, commitment: int) -> bytes | None:
         """Return keccak of the list that was accepted for a commitment; None when none was."""

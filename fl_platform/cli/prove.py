@@ -39,6 +39,7 @@ class _Done:
     made: ProofFile | None
     cpu_s: float
     receipt: TxReceipt | None
+    file: Path | None
 
 
 @click.command()
@@ -77,13 +78,8 @@ def prove(
         chosen = address_of(options, claimant or pick_wallet(options, wallet))
         with reading(options) as workspace:
             done = _prove(workspace, task, round_number, chosen, out, None)
-    file = None
-    if done.made is not None:
-        file = out or (None if submit else Path(f"proof-{task}-{done.found.round}.json"))
-        if file is not None:
-            file.write_bytes(done.made.to_bytes())
-    _show(console(json_file), done, file)
-    write_json(json_file, _as_json(task, done, file))
+    _show(console(json_file), done)
+    write_json(json_file, _as_json(task, done))
 
 
 def _prove(
@@ -100,12 +96,16 @@ def _prove(
     found = proving.settlement_of(reader, number)
     earlier = proving.accepted_proof(proofs, task, found)
     if earlier is not None and out is None:
-        return _Done(found, earlier, None, 0.0, None)
+        return _Done(found, earlier, None, 0.0, None, None)
     started = time.process_time()
     with working("proving") as say:
         made = proving.prove(proofs, task, found, claimant=claimant, watch=say)
     cpu_s = time.process_time() - started
-    return _Done(found, earlier, made, cpu_s, _submit(proofs, made) if signer and earlier is None else None)
+    file = out or (None if signer else Path(f"proof-{task}-{number}.json"))
+    if file is not None:  # before it is handed in: that may fail
+        file.write_bytes(made.to_bytes())
+    receipt = _submit(proofs, made) if signer and earlier is None else None
+    return _Done(found, earlier, made, cpu_s, receipt, file)
 
 
 def _submit(proofs: Proofs, made: ProofFile) -> TxReceipt | None:
@@ -115,7 +115,7 @@ def _submit(proofs: Proofs, made: ProofFile) -> TxReceipt | None:
         return proofs.submit(made.context.task, made.context.round, made.claimed)
 
 
-def _show(out: Any, done: _Done, file: Path | None) -> None:
+def _show(out: Any, done: _Done) -> None:
     from fl_platform.cli.show import pairs
 
     found = done.found
@@ -128,8 +128,8 @@ def _show(out: Any, done: _Done, file: Path | None) -> None:
         lines.append(("proved", f"in {done.cpu_s:.1f} CPU-seconds, for {_claimant(done.made)}"))
     if done.receipt is not None:
         lines.append(("submitted", f"{hexed(done.receipt.transaction)}, {done.receipt.gas_used:,} gas"))
-    if file is not None:
-        lines.append(("file", str(file)))
+    if done.file is not None:
+        lines.append(("file", str(done.file)))
     pairs(out, "", lines)
 
 
@@ -137,7 +137,7 @@ def _claimant(made: ProofFile) -> str:
     return f"0x{made.context.claimant:040x}"
 
 
-def _as_json(task: int, done: _Done, file: Path | None) -> dict[str, Any]:
+def _as_json(task: int, done: _Done) -> dict[str, Any]:
     return {
         "task": task,
         "round": done.found.round,
@@ -149,5 +149,5 @@ def _as_json(task: int, done: _Done, file: Path | None) -> dict[str, Any]:
         "cpu_seconds": round(done.cpu_s, 3),
         "transaction": None if done.receipt is None else hexed(done.receipt.transaction),
         "gas": None if done.receipt is None else done.receipt.gas_used,
-        "file": None if file is None else str(file),
+        "file": None if done.file is None else str(done.file),
     }

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from fl_platform.chain.proofs import Accepted, Proofs, list_hash
 from fl_platform.chain.records import SealRecord
 from fl_platform.contribution.settlement_round import settlement_round
-from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid
+from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, RpcUnavailable
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.reading import TaskReader
 from zk.proof_file import ProofFile, key_of
@@ -87,16 +87,19 @@ def accepted_proof(proofs: Proofs, task: int, found: Settlement) -> Accepted | N
 
     Raises AuditDifference when the accepted list is not the one that follows: then the proof system is broken.
     """
-    for accepted in proofs.accepted(task, found.round):
-        if accepted.commitment != found.commitment:
-            continue  # anybody may prove something about a commitment of its own
-        if accepted.list_hash != list_hash(found.values):
-            raise AuditDifference(
-                f"round {found.round}: the chain accepted another list for this very commitment: keys are forged or "
-                f"the circuit is wrong; trust no settlement proof of this deployment"
-            )
-        return accepted
-    return None
+    recorded = proofs.accepted_list(task, found.round, found.commitment)
+    if recorded is None:
+        return None  # anybody may prove something about a commitment of its own: that counts for nothing here
+    if recorded != list_hash(found.values):
+        raise AuditDifference(
+            f"round {found.round}: the chain accepted another list for this very commitment: keys are forged or the "
+            f"circuit is wrong; trust no settlement proof of this deployment"
+        )
+    told = (a for a in proofs.accepted(task, found.round) if a.commitment == found.commitment)
+    accepted = next(told, None)
+    if accepted is None:
+        raise RpcUnavailable(f"round {found.round}: the chain keeps an accepted proof but hides its event; ask again")
+    return accepted
 
 
 def demand_prover() -> None:

@@ -151,10 +151,15 @@ def test_a_task_opens_on_a_rehearsal_of_sepolia(tmp_path: Path) -> None:
     with nodes.sepolia_rehearsal(accounts=0) as node:
         cli = Cli(tmp_path, "sepolia", {"FL_PLATFORM_SEPOLIA_URL": node.url})
         cli("wallet", "new", "--light", "owner", "aggregator")
-        assert cli.report("deploy", "--wallet", "owner")["chain_id"] == nodes.SEPOLIA_CHAIN_ID
+        deployed = cli.report("deploy", "--wallet", "owner")
+        assert deployed["chain_id"] == nodes.SEPOLIA_CHAIN_ID
+        assert "anyone can forge" in deployed["left_out"]["SettlementProofs"]  # only development keys ship
+        assert "SettlementProofs" not in deployed["contracts"]
         cli("wallet", "fund", "owner", "--tokens", "10")
         opened = cli.report(
             "task", "open", "--wallet", "owner", "--trainers", "2", "--rounds", "1", "--pot", "10", "--epochs", "1",
             "--aggregator", "aggregator",
         )  # fmt: skip
         assert [task["task"] for task in cli.report("task", "list")] == [opened["task"]]
+        assert "development keys" in cli("prove", "1", "--wallet", "owner", code=5).stderr
+        assert cli.report("verify", "1", code=3)["ok"]  # nothing is sealed yet; what it lacks a key for is listed

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from fl_platform.chain.proofs import Accepted
-from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, TransactionReverted
+from fl_platform.chain.proofs import list_hash
+from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, RpcUnavailable, TransactionReverted
 from fl_platform.roles import proving
 from tests.unit.roles.conftest import Settled
 from zk.proof_file import ProofFile
@@ -69,12 +69,12 @@ def test_another_list_for_this_commitment_means_forged_keys(settled: Settled, mo
     reader = settled.reader()
     found = proving.settlement_of(reader, 0)
     proofs = settled.proofs()
-    forged = Accepted(reader.task, 0, found.commitment, bytes(32), bytes(20))
-    other = Accepted(reader.task, 0, found.commitment + 1, bytes(32), bytes(20))
-    monkeypatch.setattr(proofs, "accepted", lambda *_: (other,))
     assert proving.accepted_proof(proofs, reader.task, found) is None
-    monkeypatch.setattr(proofs, "accepted", lambda *_: (other, forged))
+    monkeypatch.setattr(proofs, "accepted_list", lambda *_: bytes(32))
     with pytest.raises(AuditDifference, match="keys are forged"):
+        proving.accepted_proof(proofs, reader.task, found)
+    monkeypatch.setattr(proofs, "accepted_list", lambda *_: list_hash(found.values))
+    with pytest.raises(RpcUnavailable, match="hides its event"):  # kept by the contract, and no event tells of it
         proving.accepted_proof(proofs, reader.task, found)
 
 
