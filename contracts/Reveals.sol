@@ -92,6 +92,8 @@ contract Reveals is RevealProofs {
         returns (bytes32 id)
     {
         _requireParty(signed.receipt.task, recipient, party);
+        // nobody can wrap a key for what is no public key
+        Dleq.requirePoint(party.key);
         return _open(signed, Subject.Key, recipient, party.key, 0, 0);
     }
 

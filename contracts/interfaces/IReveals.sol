@@ -221,8 +221,8 @@ interface IReveals {
     ) external;
 
     /// @notice Ask a trainer for a box for `recipient`; `id` is a hash of what was asked. Locks the bond of a demand ({ITraceDisputes}).
-    /// Requirements: the receipt is signed by a trainer with a stake; its round is rostered and recent; `party` names the
-    /// recipient; not asked before.
+    /// Requirements: the receipt is signed by a trainer with a stake, whether it is on the roster or not; its round is rostered
+    /// and recent; `party` names the recipient, whose key is a point of the curve; not asked before.
     function demandKey(SignedReceipt calldata signed, address recipient, Party calldata party)
         external
         returns (bytes32 id);

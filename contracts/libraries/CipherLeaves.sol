@@ -26,7 +26,7 @@ library CipherLeaves {
     /// @param leaf The leaf that the block lies in: number / 64.
     function blockOf(Leaf calldata leaf, uint256 number, uint256 length, bytes32 root)
         internal
-        pure
+        view
         returns (bytes16 data)
     {
         uint256 index = number * BLOCK_BYTES / LEAF_BYTES;
@@ -37,25 +37,44 @@ library CipherLeaves {
         return bytes16(leaf.body[start:end < leaf.body.length ? end : leaf.body.length]);
     }
 
-    function _requireLeaf(Leaf calldata leaf, uint256 index, uint256 length, bytes32 root) private pure {
+    /// @notice Return whether a tree of `count` leaves, at least one, has this depth: ceil(log2(count)).
+    function isDepth(uint256 depth, uint256 count) internal pure returns (bool) {
+        return depth < 64 && count <= 1 << depth && (depth == 0 || count > 1 << (depth - 1));
+    }
+
+    function _requireLeaf(Leaf calldata leaf, uint256 index, uint256 length, bytes32 root) private view {
         uint256 rest = length - index * LEAF_BYTES;
         uint256 size = rest < LEAF_BYTES ? rest : LEAF_BYTES;
         uint256 count = (length + LEAF_BYTES - 1) / LEAF_BYTES;
-        uint256 depth = 0;
-        // lengths are below 2^64: at most 54 turns
-        while (1 << depth < count) ++depth;
-        if (leaf.body.length != size || leaf.siblings.length != depth) {
+        if (leaf.body.length != size || !isDepth(leaf.siblings.length, count)) {
             revert CipherLeaves_LeafShape(index, leaf.body.length, leaf.siblings.length);
         }
-        bytes32 hash = sha256(abi.encodePacked(uint8(0), uint32(index), leaf.body));
-        uint256 position = index;
-        for (uint256 i = 0; i < depth; ++i) {
-            bytes32 sibling = leaf.siblings[i];
-            hash = position & 1 == 0
-                ? sha256(abi.encodePacked(uint8(1), hash, sibling))
-                : sha256(abi.encodePacked(uint8(1), sibling, hash));
-            position >>= 1;
-        }
+        bytes32 hash = _rootOf(leaf.body, leaf.siblings, index);
         if (hash != root) revert CipherLeaves_LeafMismatch(index, hash, root);
+    }
+
+    function _rootOf(bytes calldata body, bytes32[] calldata siblings, uint256 index) private view returns (bytes32 hash) {
+        // memory-safe: writes [m, m + 5 + body) and then [m, m + 65) past the free pointer and the first word of the scratch
+        // space, and moves no pointer. The decoder has checked that body and siblings lie in calldata.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore8(m, 0)
+            mstore(add(m, 1), shl(224, index))
+            calldatacopy(add(m, 5), body.offset, body.length)
+            let good := staticcall(gas(), 2, m, add(5, body.length), 0, 32)
+            mstore8(m, 1)
+            let end := add(siblings.offset, shl(5, siblings.length))
+            for { let cursor := siblings.offset } lt(cursor, end) { cursor := add(cursor, 32) } {
+                // m + 1: left child, m + 33: right child; an odd position is a right one
+                let side := shl(5, and(index, 1))
+                mstore(add(m, add(1, side)), mload(0))
+                mstore(add(m, sub(33, side)), calldataload(cursor))
+                good := and(good, staticcall(gas(), 2, m, 65, 0, 32))
+                index := shr(1, index)
+            }
+            // SHA-256 fails only for want of gas
+            if iszero(good) { revert(0, 0) }
+            hash := mload(0)
+        }
     }
 }

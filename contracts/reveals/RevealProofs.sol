@@ -83,7 +83,7 @@ abstract contract RevealProofs is IReveals {
         Contents.Leaf calldata content,
         uint256 index,
         uint256 place
-    ) internal pure {
+    ) internal view {
         bytes32 given = keccak256(abi.encode(key));
         if (given != receipt.keyHash) revert Reveals_KeyMismatch(given, receipt.keyHash);
         uint256 bits = content.body.length / CipherLeaves.BLOCK_BYTES;
@@ -106,7 +106,9 @@ abstract contract RevealProofs is IReveals {
     ) internal pure {
         uint256 count = _leafCount(receipt.length, bits);
         if (index >= count) revert Reveals_NoSuchLeaf(index, count);
-        Contents.requireLeaf(content, index, bits, Contents.depthOf(count), receipt.contentRoot);
+        uint256 depth = content.siblings.length;
+        if (!CipherLeaves.isDepth(depth, count)) depth = Contents.depthOf(count);
+        Contents.requireLeaf(content, index, bits, depth, receipt.contentRoot);
     }
 
     /// @dev How many content leaves a file of this length has.
@@ -118,7 +120,7 @@ abstract contract RevealProofs is IReveals {
 
     function _decrypt(IRoundLedger.Receipt calldata receipt, bytes32 key, CipherLeaves.Leaf calldata cipher, uint256 number)
         private
-        pure
+        view
         returns (bytes16)
     {
         uint256 start = number * CipherLeaves.BLOCK_BYTES;

@@ -242,8 +242,9 @@ class Reveals:
         return found
 
     def _events(self, task: int, name: str) -> list[Decoded]:
-        first = self._contracts.deployment.first_block
-        found = self._contracts.chain.events([self._contract], first=first, names=[name])
+        # with the newest block: what is read here is signed, or asked of the contract again before it is used
+        first, last = self._contracts.deployment.first_block, self._contracts.chain.head().number
+        found = self._contracts.chain.events([self._contract], first=first, last=last, names=[name])
         return [event for event in found if event.values["task"] == task]
 
     # --- sending -----------------------------------------------------------------------------------------------------

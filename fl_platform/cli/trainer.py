@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from fl_platform.roles.reading import TaskReader
 
 logger = logging.getLogger(__name__)
+_LOOK_S = 60.0
 _KEY = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -141,9 +144,43 @@ def run(
         told = Told(working, lambda text: out.print(text, markup=False))
         with serve_trainer(told, path):
             out.print(f"{name} answers orders for task {task} at {path}", markup=False)
-            wait_to_stop(lambda: _over(own, task))
+            asked = _Asked(own, task, lambda text: out.print(text, style="bold red", markup=False))
+            wait_to_stop(lambda: asked.look() or _over(own, task))
         claim = "" if reference else f": `fl-platform rewards claim {task} --withdraw` when its last round is final"
         out.print(f"task {task} is over{claim}")
+
+
+class _Asked:
+    """Says once a minute at most, and once for each, what this trainer is asked for on chain."""
+
+    def __init__(self, own: Session, task: int, say: Callable[[str], None]) -> None:
+        self._own, self._task, self._say = own, task, say
+        self._known: set[bytes] = set()
+        self._next = 0.0
+
+    def look(self) -> bool:
+        """Look, if it is time to; never ends the wait."""
+        from fl_platform.errors import RetryError
+        from fl_platform.roles.revealing import open_demands
+
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + _LOOK_S
+        try:
+            demands = open_demands(
+                self._own.workspace.reader(self._task), self._own.contracts, self._own.signer.address
+            )
+        except RetryError as error:
+            logger.warning("%s", error)
+            return False
+        for made in demands:
+            if made.id not in self._known:
+                self._known.add(made.id)
+                self._say(
+                    f"you are asked on chain for what you owe of round {made.round}: answer before "
+                    f"{moment(made.deadline)} with `fl-platform trainer answer {self._task}`, or lose stake"
+                )
+        return False
 
 
 def _over(own: Session, task: int) -> bool:

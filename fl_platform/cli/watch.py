@@ -70,7 +70,7 @@ def watch(
             for bad in keys.step(now) if keys else ():
                 out.print(f"KEY  {bad}", style="bold red", markup=False)
                 accused.append(bad)
-            return once or nothing_left(reader, now=now)
+            return once or (nothing_left(reader, now=now) and not (keys and keys.waits()))
 
         wait_to_stop(look, every_s=every)
     if not findings and not accused:

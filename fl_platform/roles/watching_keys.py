@@ -14,13 +14,13 @@ a watcher may be stopped and started at any point.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.reveals import CipherLeaf, ContentLeafRecord, Package, Reveals, ShownBlock
+from fl_platform.chain.reveals import CipherLeaf, ContentLeafRecord, Package, RevealDemand, Reveals, ShownBlock
 from fl_platform.chain.signer import Signer
-from fl_platform.errors import EnvelopeInvalid, FLError, ReceiptSignatureInvalid, RetryError, TransactionReverted
+from fl_platform.errors import EnvelopeInvalid, FLError, ReceiptSignatureInvalid, RetryError
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.keypackage import check_package
 from fl_platform.protocol.receipt import Receipt
@@ -53,6 +53,17 @@ class KeyFinding:
         return f"round {self.round}: update of 0x{self.trainer.hex()}: {self.what}"
 
 
+ShownLeaf = tuple[int, ContentLeafRecord]  # a content leaf that is on chain, with its place
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is on chain about one receipt."""
+
+    packages: list[Package]
+    leaves: list[ShownLeaf]
+
+
 @dataclass(frozen=True)
 class _Opened:
     """An update that this reader decrypted."""
@@ -78,6 +89,7 @@ class KeyWatcher:
     ) -> None:
         """Create a watcher; `opener` holds the recipient's key, `watch` is told of every finding."""
         self._reader, self._signer, self._opener, self._watch = reader, signer, opener, watch
+        self._settled: set[tuple[bytes, int, int]] = set()  # receipts with what was on chain when they were looked at
         self._reveals = Reveals(contracts, reader.spec, signer) if Reveals.there(contracts) else None
 
     def step(self, now: int) -> list[KeyFinding]:
@@ -85,9 +97,23 @@ class KeyWatcher:
         if self._reveals is None:
             return []
         found = self._end_demands(self._reveals, now)
-        history = self._reader.history()
-        shown = _merged(self._reveals.forced(self._reader.task), self._reveals.shown_keys(self._reader.task))
-        windows = self._reader.spec.windows
+        task = self._reader.task
+        shown = _merged(self._reveals.forced(task), self._reveals.shown_keys(task))
+        leaves = self._reveals.shown_content(task)
+        for entry in self._entries():
+            name = entry.receipt.struct_hash()
+            known = _Known(shown.get(name, []), leaves.get(name, []))
+            state = name, len(known.packages), len(known.leaves)
+            if state not in self._settled and not self._reveals.punished(entry.receipt):
+                found += self._look(self._reveals, entry, known)
+                self._settled.add(state)
+        for finding in found:
+            self._watch(finding)
+        return found
+
+    def _entries(self) -> Iterator[Entry]:
+        """Entries of trainers in sealed rounds that can still be asked about."""
+        history, windows = self._reader.history(), self._reader.spec.windows
         ring = -(-windows.challenge // windows.min_round) + 1
         for record in history.rounds:
             if record.seal is None or record.number + ring <= history.head.round:
@@ -99,31 +125,30 @@ class KeyWatcher:
             except FLError as error:  # the aggregator's fault, and the other watcher's matter
                 logger.warning("round %d: no entries to look at: %s", record.number, error)
                 continue
-            for entry in entries:
-                if entry.stake:
-                    found += self._look(self._reveals, entry, shown.get(entry.receipt.struct_hash(), []))
-        for finding in found:
-            self._watch(finding)
-        return found
+            yield from (entry for entry in entries if entry.stake)
 
-    def _look(self, reveals: Reveals, entry: Entry, shown: list[Package]) -> list[KeyFinding]:
+    def waits(self) -> bool:
+        """Whether demands of this watcher wait for an answer or their deadline. Raises RetryError."""
+        return self._reveals is not None and bool(self._own_demands(self._reveals))
+
+    def _own_demands(self, reveals: Reveals) -> list[RevealDemand]:
+        return [made for made in reveals.demands(self._reader.task) if made.challenger == self._signer.address]
+
+    def _look(self, reveals: Reveals, entry: Entry, known: _Known) -> list[KeyFinding]:
         """Act on one entry; whatever the chain refuses (no stake left, somebody was first) is only logged."""
-        if reveals.punished(entry.receipt):
-            return []
+        receipt = entry.receipt
         try:
-            what = self._act(reveals, entry, [(entry.keys, entry.keys_signature), *shown])
-        except TransactionReverted as error:
-            logger.warning("round %d: 0x%s: %s", entry.receipt.round, entry.receipt.trainer.hex(), error)
-            return []
+            what = self._act(reveals, entry, known)
         except RetryError:
             raise
         except FLError as error:  # e.g. the update is not in the store: no fault that a contract sees
-            logger.info("round %d: 0x%s: %s", entry.receipt.round, entry.receipt.trainer.hex(), error)
+            logger.warning("round %d: 0x%s: %s", receipt.round, receipt.trainer.hex(), error)
             return []
-        return [KeyFinding(entry.receipt.round, entry.receipt.trainer, what)] if what else []
+        return [KeyFinding(receipt.round, receipt.trainer, what)] if what else []
 
-    def _act(self, reveals: Reveals, entry: Entry, packages: list[Package]) -> str:
+    def _act(self, reveals: Reveals, entry: Entry, known: _Known) -> str:
         receipt, mine = entry.receipt, self._opener.recipient
+        packages = [(entry.keys, entry.keys_signature), *known.packages]
         signed = [p for p in packages if self._is_signed(receipt, p)]
         places = [(p, i) for p in signed for i, key in enumerate(p[0]) if key.recipient == mine]
         for package, place in places:
@@ -137,7 +162,7 @@ class KeyWatcher:
         opened = self._opened(receipt, self._opener.unwrap(receipt, (package[0][place],)))
         if opened is None or _root(opened) == receipt.content_root:
             return ""
-        return self._against_content(reveals, entry, opened)
+        return self._against_content(reveals, entry, opened, known.leaves)
 
     def _is_signed(self, receipt: Receipt, package: Package) -> bool:
         try:
@@ -164,8 +189,7 @@ class KeyWatcher:
         shape = claimed_shape(plain)
         return None if shape is None else _Opened(key, data, plain[HEADER_BYTES:], shape.size, shape.bits)
 
-    def _against_content(self, reveals: Reveals, entry: Entry, opened: _Opened) -> str:
-        leaves = reveals.shown_content(self._reader.task).get(entry.receipt.struct_hash(), [])
+    def _against_content(self, reveals: Reveals, entry: Entry, opened: _Opened, leaves: list[ShownLeaf]) -> str:
         for index, leaf in leaves:
             block = _wrong_block(opened, index, leaf)
             if block is not None:
@@ -178,8 +202,8 @@ class KeyWatcher:
 
     def _end_demands(self, reveals: Reveals, now: int) -> list[KeyFinding]:
         found = []
-        for made in reveals.demands(self._reader.task):
-            if made.challenger == self._signer.address and now >= made.deadline:
+        for made in self._own_demands(reveals):
+            if now >= made.deadline:
                 reveals.expire(made)
                 found.append(KeyFinding(made.round, made.trainer, "silence proved"))
         return found
@@ -211,7 +235,7 @@ def _wrong_block(opened: _Opened, index: int, leaf: ContentLeafRecord) -> ShownB
     return None
 
 
-def _next_leaf(opened: _Opened, leaves: list[tuple[int, ContentLeafRecord]]) -> int | None:
+def _next_leaf(opened: _Opened, leaves: list[ShownLeaf]) -> int | None:
     """Return which leaf to ask for: the first of the smallest part of the tree that is known to be another.
 
     None where all that was shown is as it should be: then only blinds differ, which no integer depends on.

@@ -19,6 +19,7 @@ from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.contribution.tracing import trace_of
 from fl_platform.protocol.trace import Trace
 from scripts.bench.harness import Row, at_most
+from scripts.bench.reveals import reveal_gas
 from tests.support.disputes import Stage
 from tests.support.rounds import Round, anchored_spec, build_round, ints_like
 
@@ -160,6 +161,7 @@ def run(args: argparse.Namespace) -> list[Row]:
         for question, gas in gas_of(count).items():
             bar = per_update(count) if CASES[question][2] else POINT
             rows.append(at_most(f"{question.name.lower()} n={count}", gas, bar, unit="gas"))
+    rows += [at_most(name, gas, POINT, unit="gas") for name, gas in reveal_gas().items()]
     for count in (16, 64):
         seconds, peak = trace_cost(count)
         rows.append(Row(case=f"trace n={count}, any d", value=round(seconds, 4), unit="CPU-s"))

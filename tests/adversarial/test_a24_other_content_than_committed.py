@@ -2,7 +2,9 @@
 
 Attacker: a trainer that signs a CID of one update and the key, leaves' root or length of another; or that has two
 objects ready whose root blocks have one SHA-256. Wants to choose after the roster which of the two it meant. Expected:
-the receipt's hashes all have to fit the one object; each that does not is refused with its own words.
+the receipt's hashes all have to fit the one object; each that does not is refused with its own words. What a contract
+can see of it costs the stake: integers that the ciphertext does not hold, a box with another key; and an honest trainer
+is convicted of nothing, whatever a recipient says.
 """
 
 from __future__ import annotations
@@ -11,9 +13,15 @@ import os
 
 import pytest
 
+from fl_platform.chain.reveals import CipherLeaf
 from fl_platform.errors import EnvelopeInvalid, FLError, StoreMissing
 from fl_platform.store import Cid, MemoryStore, cid_of, envelope, seal, unixfs, unseal
 from fl_platform.store.unixfs import LEAF_BYTES
+from fl_platform.updates.codec import HEADER_BYTES
+from fl_platform.updates.content import content_root
+from tests.support.evm import Reverted
+from tests.support.reveals import BITS, SIZE, Scene, garbled
+from tests.support.reveals import KEY as UPDATE_KEY
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(32)
 MINE, OTHER = seal(b"\x01" * 5000, key=KEY), seal(b"\x02" * 5000, key=OTHER_KEY)
@@ -73,3 +81,34 @@ def test_one_content_has_one_cid() -> None:
     assert root != cid_of(data)
     with pytest.raises(FLError, match="not cut as profile"):
         list(unixfs.read_leaves(root, blocks.__getitem__, max_bytes=1 << 30))
+
+
+def test_a_content_root_of_other_integers_costs_the_stake_and_the_honest_twin_nothing() -> None:
+    scene = Scene.start()
+    other = scene.plain[:-1] + bytes([scene.plain[-1] ^ 1])
+    root = content_root(other[HEADER_BYTES:], size=SIZE, bits=BITS, key=UPDATE_KEY)
+    last, place = (SIZE - 1) // 128, (SIZE - 1) % 128 // 16
+    with pytest.raises(Reverted, match="Reveals_OpeningIsGood"):
+        scene.accuse_opening(last, place)
+    scene.accuse_opening(last, place, receipt=scene.receipt(content_root=root), content=scene.content(last, other))
+    assert scene.stake == 0
+
+
+def test_a_challenger_cannot_pass_another_ciphertext_or_key_off_as_the_trainers() -> None:
+    scene = Scene.start()
+    forged = seal(scene.plain[:-1] + b"\x00", key=UPDATE_KEY).data
+    leaf = envelope.open_leaf(forged, len(forged) // envelope.LEAF_BYTES)
+    last, place = (SIZE - 1) // 128, (SIZE - 1) % 128 // 16
+    with pytest.raises(Reverted, match="CipherLeaves_LeafMismatch"):
+        scene.accuse_opening(last, place, cipher=CipherLeaf(leaf.leaf, leaf.path))
+    with pytest.raises(Reverted, match="Reveals_KeyMismatch"):
+        scene.accuse_opening(last, place, key=OTHER_KEY)
+    assert scene.stake == scene.run.params.stake
+
+
+def test_a_box_with_another_key_costs_the_stake_and_its_honest_twin_nothing() -> None:
+    scene = Scene.start()
+    with pytest.raises(Reverted, match="Reveals_WrapIsGood"):
+        scene.accuse_wrap(scene.keys())
+    scene.accuse_wrap(garbled(scene.keys(), 0, ciphertext=bytes(32)))
+    assert scene.stake == 0

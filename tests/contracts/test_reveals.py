@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from fl_platform.chain.reveals import ContentLeafRecord, ShownParty
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import boxes_hash
+from fl_platform.protocol.spec import Party
 from fl_platform.store import envelope
 from fl_platform.updates.codec import HEADER_BYTES
-from fl_platform.updates.content import content_root
+from fl_platform.updates.content import content_root, open_content
 from tests.contracts.conftest import Reverts
-from tests.support.contracts import digest
+from tests.support.contracts import Run, digest
 from tests.support.evm import Reverted, account
 from tests.support.reveals import (
     ANYONE,
@@ -222,9 +224,6 @@ def test_content_behind_the_files_end_is_a_bad_opening() -> None:
     root = content_root(padded[HEADER_BYTES:], size=SIZE + -SIZE % 128, bits=BITS, key=KEY)
     last = -(-SIZE // 128) - 1
     receipt = scene.receipt(content_root=root)
-    from fl_platform.chain.reveals import ContentLeafRecord
-    from fl_platform.updates.content import open_content
-
     leaf = open_content(padded[HEADER_BYTES:], last, size=SIZE + -SIZE % 128, bits=BITS, key=KEY)
     scene.accuse_opening(last, 7, receipt=receipt, content=ContentLeafRecord(leaf.blind, leaf.body, leaf.path))
     assert scene.stake == 0
@@ -365,6 +364,20 @@ def test_only_parties_of_the_task_may_be_asked_for(reverts: Reverts) -> None:
         scene.demand_key(1, party=replace(scene.party(1), document=b"{}"))
 
 
+def test_nobody_is_asked_to_wrap_for_what_is_no_public_key(reverts: Reverts) -> None:
+    """A task may list such a party behind those for whom trainers wrap; they could not answer."""
+    scene = Scene.start()
+    spec = replace(scene.spec, auditors=(Party(account("auditor").address, bytes(64)),))
+    run = Run.start(scene.world, trainers=0, bonded=1, spec=spec.digest)
+    run.join(scene.trainer)
+    other = Scene(scene.world, run, spec, scene.plain)
+    run.roster()
+    document = spec.to_bytes()
+    place = document.index(b'"address":"0x' + account("auditor").address.hex().encode())
+    with reverts("Dleq_PointInvalid", 0, 0):
+        other.demand_key(1, party=ShownParty(document, place, curve.Point(0, 0)), signed=other.signed())
+
+
 def test_only_a_recent_round_with_a_roster_and_a_trainer_with_a_stake(reverts: Reverts) -> None:
     scene = Scene.start(rostered=False)
     with reverts("Reveals_NotDemandable", scene.run.task, 0):
@@ -414,8 +427,6 @@ def test_content_that_was_shown_can_be_held_against_the_ciphertext(reverts: Reve
     done = scene.send("answerContent", made, receipt, scene.content(index, other), who=ANYONE)
     assert scene.run.member(ANYONE)[1] == scene.bond
     assert done.gas <= GAS_BAR
-    from fl_platform.chain.reveals import ContentLeafRecord
-
     shown = ContentLeafRecord(*done.event("ContentShown")["leaf"])
     scene.accuse_opening(index, 1_500 % 128 // 16, receipt=receipt, content=shown)
     assert scene.stake == 0

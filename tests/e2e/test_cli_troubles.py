@@ -82,6 +82,19 @@ def test_a_trainer_that_was_left_out_forces_its_work_in(cli: CliInside) -> None:
     assert "forced in on chain by the trainer" in told
 
 
+def test_a_trainer_puts_its_keys_on_chain_itself_and_answers_what_it_is_asked(cli: CliInside) -> None:
+    early = cli("trainer", "reveal", "1", "0", "--wallet", "one", code=5)
+    assert "signed nothing" in early.stderr
+    assert list(begun(cli, forgetful=False)) == []
+    for _ in range(2):  # again: nothing happens twice
+        cli("trainer", "reveal", "1", "0", "--wallet", "one")
+    told = cli.report("trainer", "answer", "1", "--wallet", "one")
+    assert (told["answered"], told["left"], told["bonds_wei"]) == ([], [], 0)
+    assert cli.report("aggregator", "run", "1", "--wallet", "first", "--local")["state"] == "done"
+    late = cli("trainer", "reveal", "1", "0", "--wallet", "two", code=8)
+    assert "NotForceable" in late.stderr
+
+
 def test_a_late_aggregator_is_replaced_and_pays(cli: CliInside) -> None:
     early = cli("aggregator", "advance", "1", "--wallet", "one", code=8)
     assert "TooEarly" in early.stderr

@@ -46,9 +46,11 @@ def reveal_key(number: int) -> RevealKey:
     return RevealKey.from_secret(1_000 + number)
 
 
-def plain_update() -> bytes:
+def plain_update(size: int, bits: int) -> bytes:
     """Return an update file: its header is not looked at here."""
-    return bytes(HEADER_BYTES) + bytes(i * 7 % 251 for i in range(SIZE))
+    pattern = bytes(i * 7 % 251 for i in range(251))
+    length = size * bits // 8
+    return bytes(HEADER_BYTES) + (pattern * (length // 251 + 1))[:length]
 
 
 @dataclass
@@ -59,10 +61,12 @@ class Scene:
     run: Run
     spec: TaskSpec
     plain: bytes
+    size: int = SIZE
+    bits: int = BITS  # 8 or 16
     gas: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, *, rostered: bool = True, **changes: Any) -> Scene:
+    def start(cls, *, rostered: bool = True, size: int = SIZE, bits: int = BITS, **changes: Any) -> Scene:
         """Open the task: the first aggregator and an auditor have keys, and a reference that has one, too."""
         world = disputed_world()
         spec = small_spec(
@@ -71,7 +75,7 @@ class Scene:
             reference=Party(account("reference").address, curve.encode(reveal_key(2).public)),
         )
         run = Run.start(world, trainers=3, bonded=2, spec=spec.digest, **changes)
-        scene = cls(world, run, spec, plain_update())
+        scene = cls(world, run, spec, plain_update(size, bits), size, bits)
         if rostered:
             run.roster()
         return scene
@@ -86,7 +90,7 @@ class Scene:
     def receipt(self, **changes: Any) -> Receipt:
         """Return an honest receipt of the update, with changes."""
         sealed = envelope.seal(self.plain, key=KEY)
-        root = content_root(self.plain[HEADER_BYTES:], size=SIZE, bits=BITS, key=KEY)
+        root = content_root(self.plain[HEADER_BYTES:], size=self.size, bits=self.bits, key=KEY)
         honest = {
             "length": sealed.length, "key_hash": sealed.key_hash, "leaves_root": sealed.leaves_root,
             "content_root": root, "round": 0,
@@ -136,7 +140,7 @@ class Scene:
 
     def content(self, index: int, plain: bytes | None = None) -> ContentLeafRecord:
         """Return a content leaf."""
-        leaf = open_content((plain or self.plain)[HEADER_BYTES:], index, size=SIZE, bits=BITS, key=KEY)
+        leaf = open_content((plain or self.plain)[HEADER_BYTES:], index, size=self.size, bits=self.bits, key=KEY)
         return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)
 
     # --- calls ---
@@ -170,7 +174,7 @@ class Scene:
 
     def accuse_opening(self, index: int, place: int, *, receipt: Receipt | None = None, **changes: Any) -> Outcome:
         """Accuse the trainer of block `place` of content leaf `index`; `changes`: key, cipher, content."""
-        block = 2 + BITS * index + place
+        block = 2 + self.bits * index + place
         inside = 16 * block < len(self.plain)
         cipher = changes.get("cipher") or (self.cipher(block) if inside else CipherLeaf(b"", ()))
         return self.send(

@@ -124,10 +124,12 @@ def test_silence_about_a_key_costs_a_part_of_the_stake(disputed: Stage, tmp_path
     task.aggregator.run(LocalTransport(task.trainers), rounds=1)
     desk = Desk(disputed, task)
     assert desk.step() == ["key demanded"]
+    assert desk.watcher.waits()
     (made,) = open_demands(silent.reader, desk.contracts, silent.address)
     disputed.chain.wait_until(made.deadline)
     assert silent.answer_demands() == []  # too late
     assert desk.step() == ["silence proved"]
+    assert not desk.watcher.waits()
     assert desk.stake(silent) == 2 * ETHER * 8_000 // 10_000
     assert desk.step() == []
 
