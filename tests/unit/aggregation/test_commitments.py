@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fl_platform.aggregation import commitments
 from fl_platform.aggregation.admit import admit_entries
 from fl_platform.aggregation.commitments import check_round_sum, fits
 from fl_platform.errors import CommitmentMismatch, ConfigError, PointInvalid, ProofInvalid
@@ -18,6 +19,7 @@ from fl_platform.protocol.receipt import sign_receipt
 from fl_platform.protocol.shown import NOTHING_SHOWN, PEDERSEN, Shown
 from fl_platform.protocol.spec import CodecRule, ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.updates import pack_update
+from tests.support.commitments import slow_generators
 from tests.support.committed import (
     codes,
     commit_entry,
@@ -251,3 +253,17 @@ def test_a_signature_still_covers_the_commitment() -> None:
     assert codes(round_)[1] == "ReceiptSignatureInvalid"
     assert number_of(round_.entries[index]) == 2
     assert sign_receipt(receipt, DOMAIN, private_key(2)).receipt == receipt
+
+
+def test_without_the_fast_engine_a_round_is_the_same_only_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = committed_round(trainers=2)
+    bundle, sums = sealed(fast)
+    monkeypatch.setattr(commitments, "generators_for", lambda size: slow_generators(count_for(size)))
+    slow = committed_round(trainers=2)
+    assert [entry.shown for entry in slow.entries] == [entry.shown for entry in fast.entries]
+    assert sealed(slow)[0] == bundle
+    assert check_round_sum(slow.spec, bundle, sums) == 2
+    lie = sums.copy()
+    lie[3] -= 1
+    with pytest.raises(CommitmentMismatch):
+        check_round_sum(slow.spec, bundle, lie)

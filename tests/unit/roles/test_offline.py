@@ -131,6 +131,38 @@ def test_changed_sums_are_named(folder: Path) -> None:
         assert len(found) >= 2  # the model does not follow from them, either
 
 
+def test_the_sums_are_held_against_the_commitments(folder: Path) -> None:
+    """Sums and models alone could be of anything: a lie that all numbers follow from is left to layer P."""
+    honest = files(folder, models=False)
+    (line,) = [line for line in Offline(honest).lines() if line.layer == "P"]
+    assert line.result is Result.EQUAL
+    assert honest.sums is not None
+    lie = bytes([honest.sums[0] ^ 1]) + honest.sums[1:]
+    bundle = replace(RoundBundle.from_bytes(honest.bundle), aggregate=cid_of(lie).digest)
+    found = differing(Offline(replace(honest, sums=lie, bundle=bundle.to_bytes())).lines())
+    assert [line.layer for line in found] == ["P"]
+    assert not [line for line in Offline(files(folder, sums=False)).lines() if line.layer == "P"]
+
+
+def test_changed_blinding_sums_or_commitments_are_named(folder: Path) -> None:
+    honest = files(folder)
+    bundle = RoundBundle.from_bytes(honest.bundle)
+    entry = next(e for e in bundle.entries if e.shown.proof)
+    for told in (
+        replace(bundle, blindings=(bundle.blindings[0] + 1, *bundle.blindings[1:])),
+        replace(bundle, blindings=()),
+        replace(
+            bundle,
+            entries=tuple(
+                replace(e, shown=replace(e.shown, proof=entry.shown.proof)) if e.shown.proof else e
+                for e in bundle.entries
+            ),
+        ),
+    ):
+        found = differing(Offline(replace(honest, bundle=told.to_bytes())).lines())
+        assert "P" in {line.layer for line in found}
+
+
 def test_what_is_no_document_is_refused(folder: Path) -> None:
     honest = files(folder)
     for changes in ({"bundle": b"{}"}, {"bundle": honest.spec}, {"spec": honest.bundle}, {"spec": b""}):

@@ -96,3 +96,46 @@ def test_impossible_counts(count):
 def test_cache_folder_follows_the_user(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert generators.default_cache_folder() == tmp_path / "fl-platform"
+
+
+def test_every_power_of_two_is_pinned(tmp_path):
+    full = generators.derive(ENGINE)
+    for k, digest in enumerate(generators.DEFAULT_DIGESTS):
+        assert hashlib.sha256(full[: 64 << k] + full[-64:]).hexdigest() == digest
+    forged = curve.encode(curve.GENERATOR) * 5
+    name = generators._file_name(generators.DEFAULT_STRING, 4)
+    (tmp_path / name).write_bytes(forged + hashlib.sha256(forged).digest())
+    assert generators.load_generators(ENGINE, cache=tmp_path, count=4).digest.hex() == generators.DEFAULT_DIGESTS[2]
+
+
+def test_the_default_generators_are_made_once_and_kept_for_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    generators.generators_for.cache_clear()
+    try:
+        assert generators.generators_for(100).count == 64
+        assert [path.name.rsplit("-", 1)[1] for path in (tmp_path / "fl-platform").iterdir()] == ["64.bin"]
+        assert generators.generators_for(100) is generators.generators_for(100)
+    finally:
+        generators.generators_for.cache_clear()
+
+
+def test_a_user_without_a_home_pays_with_time_only(monkeypatch):
+    def nowhere():
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(generators, "default_cache_folder", nowhere)
+    generators.generators_for.cache_clear()
+    try:
+        assert generators.generators_for(5).digest.hex() == generators.DEFAULT_DIGESTS[3]
+    finally:
+        generators.generators_for.cache_clear()
+
+
+@pytest.mark.parametrize(("length", "count"), [(1, 1), (2, 2), (5, 8), (100, 64), (2_410, 256), (2**40, 2**16)])
+def test_how_many_a_vector_needs(length, count):
+    assert generators.count_for(length) == count
+
+
+def test_an_empty_vector_needs_none():
+    with pytest.raises(ValueError, match="one entry"):
+        generators.count_for(0)
