@@ -16,7 +16,7 @@ WANTED = {
     "demo", "deploy", "wallet new", "wallet list", "wallet show", "wallet fund", "task open", "task show", "task list",
     "task close", "trainer join", "trainer run", "trainer status", "trainer force", "trainer leave", "aggregator bond",
     "aggregator run", "aggregator advance", "rewards show", "rewards claim", "reputation show", "reputation record",
-    "audit", "why",
+    "audit", "why", "prove", "verify", "watch",
 }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def refused(cli: CliInside, *words: str, code: int, says: str) -> None:
      ("trainer", "run", "9", "--wallet", "one"), ("trainer", "status", "9", "--wallet", "one"),
      ("aggregator", "bond", "9", "--wallet", "one"), ("aggregator", "run", "9", "--wallet", "aggregator"),
      ("rewards", "show", "9"), ("rewards", "claim", "9", "--wallet", "one"), ("reputation", "show", "9"),
-     ("audit", "9"),
+     ("audit", "9"), ("verify", "9"), ("prove", "9", "--wallet", "one"),
      ("why", "one", "--task", "9")],
     ids=" ".join,
 )  # fmt: skip
