@@ -22,7 +22,8 @@ contract Bisections is IBisections {
     /// @inheritdoc IBisections
     uint256 public gameCount;
 
-    mapping(uint256 id => Game) private _games;
+    /// @inheritdoc IBisections
+    mapping(uint256 id => bytes32) public gameDigest;
 
     constructor(address disputes_) {
         disputes = disputes_;
@@ -49,13 +50,15 @@ contract Bisections is IBisections {
             claimed: claimed,
             parts: 0
         });
-        _games[id] = game;
+        _keep(id, game);
         emit BisectionOpened(case_.task, case_.round, id, row, column, game, statement);
     }
 
     /// @inheritdoc IBisections
-    function split(uint256 id, IRoundLedger.SealRecord calldata record, int256[] calldata parts) external {
-        Game memory game = _requireMove(id, record, false);
+    function split(uint256 id, Game calldata shown, IRoundLedger.SealRecord calldata record, int256[] calldata parts)
+        external
+    {
+        Game memory game = _requireMove(id, shown, record, false);
         (uint256 expected,) = partsOf(game.count);
         if (game.count == 1) revert Bisections_NotALeaf(id, 1);
         if (parts.length != expected) revert Bisections_PartCount(parts.length, expected);
@@ -65,26 +68,32 @@ contract Bisections is IBisections {
             sum += parts[i];
         }
         if (sum != game.claimed) revert Bisections_PartSum(sum, game.claimed);
-        _games[id].parts = keccak256(abi.encodePacked(parts));
-        _games[id].answered = true;
-        _games[id].deadline = _deadline(game.task);
-        emit BisectionSplit(game.task, game.round, id, parts, _games[id].deadline);
+        (game.parts, game.answered, game.deadline) = (keccak256(abi.encodePacked(parts)), true, _deadline(game.task));
+        _keep(id, game);
+        emit BisectionSplit(game.task, game.round, id, game, parts);
     }
 
     /// @inheritdoc IBisections
-    function pick(uint256 id, IRoundLedger.SealRecord calldata record, int256[] calldata parts, uint256 index) external {
-        Game memory game = _requireMove(id, record, true);
+    function pick(
+        uint256 id,
+        Game calldata shown,
+        IRoundLedger.SealRecord calldata record,
+        int256[] calldata parts,
+        uint256 index
+    ) external {
+        Game memory game = _requireMove(id, shown, record, true);
         (uint256 first, uint256 count, int256 claimed) = _part(id, game, parts, index);
         if (count == 1) revert Bisections_NotALeaf(id, count);
-        (_games[id].first, _games[id].count, _games[id].claimed) = (uint32(first), uint32(count), claimed);
-        _games[id].answered = false;
-        _games[id].deadline = _deadline(game.task);
-        emit BisectionPicked(game.task, game.round, id, first, count, claimed, _games[id].deadline);
+        (game.first, game.count, game.claimed) = (uint32(first), uint32(count), claimed);
+        (game.answered, game.parts, game.deadline) = (false, 0, _deadline(game.task));
+        _keep(id, game);
+        emit BisectionPicked(game.task, game.round, id, game);
     }
 
     /// @inheritdoc IBisections
     function prove(
         uint256 id,
+        Game calldata shown,
         IRoundLedger.SealRecord calldata record,
         Statement calldata statement,
         int256[] calldata parts,
@@ -93,24 +102,29 @@ contract Bisections is IBisections {
         address[] calldata aggregators
     ) external {
         // a range of one leaf needs no split
-        Game memory game = _requireMove(id, record, _games[id].count != 1);
+        Game memory game = _requireMove(id, shown, record, shown.count != 1);
         if (keccak256(abi.encode(statement)) != game.statement) revert Bisections_WrongEvidence(id);
         (uint256 leaf, uint256 count, int256 claimed) =
             game.count == 1 ? (game.first, 1, game.claimed) : _part(id, game, parts, index);
         if (count != 1) revert Bisections_NotALeaf(id, count);
         int256 found = _product(statement, leaf, product);
         if (found == claimed) revert Bisections_NotRefuted(id, found);
-        delete _games[id];
+        delete gameDigest[id];
         emit BisectionEnded(game.task, game.round, id, true);
         IGameSeam(disputes).uphold(game.task, game.round, record, game.challenger, game.bond, aggregators);
     }
 
     /// @inheritdoc IBisections
-    function expire(uint256 id, IRoundLedger.SealRecord calldata record, address[] calldata aggregators) external {
-        Game memory game = _requireGame(id, record);
+    function expire(
+        uint256 id,
+        Game calldata game,
+        IRoundLedger.SealRecord calldata record,
+        address[] calldata aggregators
+    ) external {
+        _requireGame(id, game, record);
         bool gone = IGameSeam(disputes).isVoid(game.task, game.round, record);
         if (!gone && block.timestamp < game.deadline) revert Bisections_Deadline(id, game.deadline);
-        delete _games[id];
+        delete gameDigest[id];
         emit BisectionEnded(game.task, game.round, id, !gone && !game.answered && game.count != 1);
         if (gone) {
             IGameSeam(disputes).release(game.task, game.round, record, game.challenger, game.bond);
@@ -121,11 +135,6 @@ contract Bisections is IBisections {
         } else {
             IGameSeam(disputes).uphold(game.task, game.round, record, game.challenger, game.bond, aggregators);
         }
-    }
-
-    /// @inheritdoc IBisections
-    function gameOf(uint256 id) external view returns (Game memory) {
-        return _games[id];
     }
 
     /// @inheritdoc IBisections
@@ -185,25 +194,30 @@ contract Bisections is IBisections {
         claimed = parts[index];
     }
 
-    function _requireGame(uint256 id, IRoundLedger.SealRecord calldata record) private view returns (Game memory game) {
-        game = _games[id];
-        if (game.challenger == address(0)) revert Bisections_UnknownGame(id);
+    function _keep(uint256 id, Game memory game) private {
+        gameDigest[id] = keccak256(abi.encode(game));
+    }
+
+    function _requireGame(uint256 id, Game calldata game, IRoundLedger.SealRecord calldata record) private view {
+        if (keccak256(abi.encode(game)) != gameDigest[id]) revert Bisections_UnknownGame(id);
         if (keccak256(abi.encode(game.task, uint256(game.round), record)) != game.seal) {
             revert Bisections_WrongEvidence(id);
         }
     }
 
     /// @dev A range of one leaf needs no split, so from the start it is the challenger's move.
-    function _requireMove(uint256 id, IRoundLedger.SealRecord calldata record, bool challengers)
-        private
-        view
-        returns (Game memory game)
-    {
-        game = _requireGame(id, record);
+    function _requireMove(
+        uint256 id,
+        Game calldata game,
+        IRoundLedger.SealRecord calldata record,
+        bool challengers
+    ) private view returns (Game memory) {
+        _requireGame(id, game, record);
         if (IGameSeam(disputes).isVoid(game.task, game.round, record)) revert Bisections_WrongEvidence(id);
         address mover = challengers || game.count == 1 ? game.challenger : record.aggregator;
         if (game.answered != challengers || msg.sender != mover) revert Bisections_NotYourMove(id);
         if (block.timestamp >= game.deadline) revert Bisections_Deadline(id, game.deadline);
+        return game;
     }
 
     function _deadline(uint256 task) private view returns (uint40) {

@@ -14,7 +14,7 @@ import {ITraceJudge} from "./ITraceJudge.sol";
 /// sealer its bond, as in any dispute; a challenger the bond of the game, to the sealer. Parts must add up to the number
 /// they split, so a wrong number has a wrong part; an honest sealer's parts are all right, and no leaf refutes them.
 interface IBisections {
-    /// @notice An open game.
+    /// @notice An open game. The contract keeps its hash only: whoever moves shows the game as the last event told it.
     /// @param challenger Who locked the bond.
     /// @param deadline The first second (Unix) at which it is too late for the next move.
     /// @param round The sealed round.
@@ -71,17 +71,15 @@ interface IBisections {
     );
 
     /// @notice Emitted when the sealer has split its number.
-    event BisectionSplit(uint256 indexed task, uint256 indexed round, uint256 indexed id, int256[] parts, uint256 deadline);
+    event BisectionSplit(uint256 indexed task, uint256 indexed round, uint256 indexed id, Game game, int256[] parts);
 
     /// @notice Emitted when the challenger has picked a part: the sealer is to split it.
-    event BisectionPicked(
-        uint256 indexed task, uint256 indexed round, uint256 indexed id, uint256 first, uint256 count, int256 claimed, uint256 deadline
-    );
+    event BisectionPicked(uint256 indexed task, uint256 indexed round, uint256 indexed id, Game game);
 
     /// @notice Emitted when a game ended: by a leaf or a missed deadline; `upheld`: the seal fell. Neither when its round is void.
     event BisectionEnded(uint256 indexed task, uint256 indexed round, uint256 indexed id, bool upheld);
 
-    /// @notice Thrown when a game does not exist or has ended.
+    /// @notice Thrown when a game has ended, never was, or stands otherwise than shown.
     error Bisections_UnknownGame(uint256 id);
 
     /// @notice Thrown when seal, statement or parts are not the game's.
@@ -116,10 +114,17 @@ interface IBisections {
 
     /// @notice Split the number in question. Only the sealer: a stranger's wrong parts would lose its bond.
     /// Requirements: `partsOf(count)` parts that add up to it; before the deadline.
-    function split(uint256 id, IRoundLedger.SealRecord calldata record, int256[] calldata parts) external;
+    function split(uint256 id, Game calldata game, IRoundLedger.SealRecord calldata record, int256[] calldata parts)
+        external;
 
     /// @notice Pick a part of more than one leaf. Only the challenger; before the deadline.
-    function pick(uint256 id, IRoundLedger.SealRecord calldata record, int256[] calldata parts, uint256 index) external;
+    function pick(
+        uint256 id,
+        Game calldata game,
+        IRoundLedger.SealRecord calldata record,
+        int256[] calldata parts,
+        uint256 index
+    ) external;
 
     /// @notice Multiply one leaf of two rows and end the game if the sealer's part is not the product.
     /// @param parts The last split; empty when the whole range is one leaf.
@@ -127,6 +132,7 @@ interface IBisections {
     /// Requirements: only the challenger; before the deadline; the part is one leaf; both leaves are under their roots.
     function prove(
         uint256 id,
+        Game calldata game,
         IRoundLedger.SealRecord calldata record,
         Statement calldata statement,
         int256[] calldata parts,
@@ -136,10 +142,15 @@ interface IBisections {
     ) external;
 
     /// @notice End a game whose deadline passed, or whose round is void.
-    function expire(uint256 id, IRoundLedger.SealRecord calldata record, address[] calldata aggregators) external;
+    function expire(
+        uint256 id,
+        Game calldata game,
+        IRoundLedger.SealRecord calldata record,
+        address[] calldata aggregators
+    ) external;
 
-    /// @notice Return an open game; all zero when there is none.
-    function gameOf(uint256 id) external view returns (Game memory);
+    /// @notice Return keccak256(abi.encode(game)) of an open game; zero when there is none.
+    function gameDigest(uint256 id) external view returns (bytes32);
 
     /// @notice Return how many games were ever opened: the last one's number.
     function gameCount() external view returns (uint256);

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from eth_abi.abi import encode
+
+from fl_platform.chain.abi import plain
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.chain.journal import Step
@@ -13,8 +16,10 @@ from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.chain.work_evidence import Product, Statement
 from fl_platform.errors import ConfigError, TaskClosed
+from fl_platform.protocol.keccak import keccak256
 
 CONTRACT = "Bisections"
+_GAME = "(address,uint40,uint16,bool,uint80,uint32,uint32,uint256,bytes32,bytes32,int256,bytes32)"
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ class Bisections:
 
     def game(self, number: int) -> Game | None:
         """Return a game; None when it has ended or never was."""
-        found = struct(Game, self._contracts.chain.read(self._contract, "gameOf", number))
-        return found if any(found.challenger) else None
+        found = self._told().get(number)
+        return None if found is None else found.game
 
     def stands(self, game: Game) -> bool:
         """Whether the seal that a game is about has not fallen since."""
@@ -65,26 +70,22 @@ class Bisections:
         return game.round < len(rounds) and rounds[game.round].seal == self._seal(game)
 
     def open_games(self, task: int) -> tuple[OpenGame, ...]:
-        """Return the games of a task that go on, from events and state."""
-        names = ("BisectionOpened", "BisectionSplit", "BisectionPicked")
-        subject: dict[int, tuple[int, int]] = {}
-        parts: dict[int, tuple[int, ...]] = {}
-        for event in self._contracts.chain.events([self._contract], names=names):
-            number = int(event.values["id"])
-            if event.values["task"] != task:
-                continue
+        """Return the games of a task that go on."""
+        return tuple(found for found in self._told().values() if found.game.task == task)
+
+    def _told(self) -> dict[int, OpenGame]:
+        """Every open game as its last event told it: the contract keeps its hash only, which is compared."""
+        found: dict[int, OpenGame] = {}
+        chain = self._contracts.chain
+        for event in chain.events([self._contract], names=("BisectionOpened", "BisectionSplit", "BisectionPicked")):
+            number, game = int(event.values["id"]), struct(Game, event.values["game"])
             if event.name == "BisectionOpened":
-                subject[number] = int(event.values["row"]), int(event.values["column"])
-            elif event.name == "BisectionSplit":
-                parts[number] = tuple(event.values["parts"])
+                found[number] = OpenGame(number, int(event.values["row"]), int(event.values["column"]), game, ())
             else:
-                parts.pop(number, None)
-        states = ((number, self.game(number)) for number in subject)
-        return tuple(
-            OpenGame(number, *subject[number], game, parts.get(number, ()))
-            for number, game in states
-            if game is not None
-        )
+                parts = tuple(event.values["parts"]) if event.name == "BisectionSplit" else ()
+                found[number] = replace(found[number], game=game, parts=parts)
+        digests = {number: chain.read(self._contract, "gameDigest", number) for number in found}
+        return {number: told for number, told in found.items() if digest_of(told.game) == digests[number]}
 
     def open(self, task: int, round_number: int, shown: Evidence) -> int:
         """Dispute a Gram entry of a sealed round; locks the bond. Returns the game's number."""
@@ -102,7 +103,7 @@ class Bisections:
         """Split the number in question, as its sealer."""
         game = self._demand(number)
         return self._contracts.chain.send(
-            self._contract, "split", number, self._seal(game), list(parts), signer=self._wallet(),
+            self._contract, "split", number, game, self._seal(game), list(parts), signer=self._wallet(),
             step=_step(game, number, "split"), already=lambda: self._moved(number, game),
         )  # fmt: skip
 
@@ -110,7 +111,7 @@ class Bisections:
         """Pick a wrong part of more than one leaf, as the challenger."""
         game = self._demand(number)
         return self._contracts.chain.send(
-            self._contract, "pick", number, self._seal(game), list(parts), index, signer=self._wallet(),
+            self._contract, "pick", number, game, self._seal(game), list(parts), index, signer=self._wallet(),
             step=_step(game, number, "pick"), already=lambda: self._moved(number, game),
         )  # fmt: skip
 
@@ -120,7 +121,7 @@ class Bisections:
         """Show the two leaves that a wrong part is not the product of: the seal falls."""
         game = self._demand(number)
         return self._contracts.chain.send(
-            self._contract, "prove", number, self._seal(game), statement, list(parts), index, product,
+            self._contract, "prove", number, game, self._seal(game), statement, list(parts), index, product,
             self._aggregators(game.task), signer=self._wallet(), step=_step(game, number, "prove"),
             already=lambda: self.game(number) is None,
         )  # fmt: skip
@@ -129,8 +130,8 @@ class Bisections:
         """End a game whose deadline passed, or whose round is void."""
         game = self._demand(number)
         return self._contracts.chain.send(
-            self._contract, "expire", number, self._seal(game), self._aggregators(game.task), signer=self._wallet(),
-            step=_step(game, number, "expire"), already=lambda: self.game(number) is None,
+            self._contract, "expire", number, game, self._seal(game), self._aggregators(game.task),
+            signer=self._wallet(), step=_step(game, number, "expire"), already=lambda: self.game(number) is None,
         )  # fmt: skip
 
     def _moved(self, number: int, game: Game) -> bool:
@@ -152,6 +153,11 @@ class Bisections:
         if self._signer is None:
             raise ConfigError("a move is a transaction; name a wallet (`--wallet`)")
         return self._signer
+
+
+def digest_of(game: Game) -> bytes:
+    """Return what the contract keeps of a game."""
+    return keccak256(encode([_GAME], [plain(game)]))
 
 
 def _step(game: Game, number: int, name: str) -> Step:

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from fl_platform.aggregation.products import first_difference, split_range
 from fl_platform.chain import work_evidence
+from fl_platform.chain.bisections import Game as ChainGame
+from fl_platform.chain.bisections import digest_of
 from fl_platform.chain.evidence import Question
+from fl_platform.chain.records import struct
 from fl_platform.protocol.trace import Trace
 from fl_platform.updates.content import COORDINATES, leaf_count
 from tests.support.disputes import Stage
@@ -51,47 +54,61 @@ class Game:
         self.games = self.stage.world.bisections
         self.sealer = self.stage.run.params.aggregators[0]
         self.listed = self.stage.run.params.aggregators
+        self.told: dict[int, ChainGame] = {}
 
     def open(self) -> int:
         trace = self.stage.traces[0]
         evidence = work_evidence.gram_entry(trace, self.row, self.column)
         done = self.games.send(CHALLENGER, "open", self.stage.case(0, Question.SUM), evidence)
-        return int(done.output[0])
+        number = int(done.output[0])
+        self.learn(done, number)
+        return number
 
     @property
     def statement(self) -> work_evidence.Statement:
         return work_evidence.statement_of(self.stage.traces[0], self.row, self.column)
 
-    def state(self, number: int) -> Any:
-        names = ("challenger", "deadline", "round", "answered", "bond", "first", "count", "task", "seal",
-                 "statement", "claimed", "parts")  # fmt: skip
-        return dict(zip(names, self.games.call("gameOf", number), strict=True))
+    def state(self, number: int) -> ChainGame:
+        """The game as its last event told it, held against the hash that the contract keeps."""
+        told = self.told[number]
+        assert digest_of(told) == self.games.call("gameDigest", number)
+        return told
+
+    def learn(self, done: Outcome, number: int) -> Outcome:
+        """Remember what an event says of a game."""
+        (values,) = [v for name, v in done.events if name.startswith("Bisection")]
+        self.told[number] = struct(ChainGame, values["game"])
+        return done
 
     def parts(self, number: int, lie: int = 0) -> list[int]:
         """The true parts of the range in question; `lie` is hidden in the second one (or the only one)."""
         game = self.state(number)
-        _, width = work_evidence.parts_of(game["count"])
+        _, width = work_evidence.parts_of(game.count)
         products = self.work.products(self.row, self.column)
-        parts = list(split_range(products, first=game["first"], count=game["count"], width=width))
+        parts = list(split_range(products, first=game.first, count=game.count, width=width))
         parts[min(1, len(parts) - 1)] += lie
         return parts
 
     def split(self, number: int, parts: list[int], who: Account | bytes | None = None) -> Outcome:
         sealer = self.stage.run.params.aggregators[0]
-        return self.games.send(who or sealer, "split", number, self.stage.record(0), parts)
+        done = self.games.send(who or sealer, "split", number, self.told[number], self.stage.record(0), parts)
+        return self.learn(done, number)
 
     def pick(self, number: int, parts: list[int], index: int, who: Account = CHALLENGER) -> Outcome:
-        return self.games.send(who, "pick", number, self.stage.record(0), parts, index)
+        done = self.games.send(who, "pick", number, self.told[number], self.stage.record(0), parts, index)
+        return self.learn(done, number)
 
     def prove(self, number: int, parts: list[int], index: int, leaf: int | None = None) -> Outcome:
-        game = self.state(number)
-        product = self.work.product(self.row, self.column, game["first"] + index if leaf is None else leaf)
+        game = self.told[number]
+        product = self.work.product(self.row, self.column, game.first + index if leaf is None else leaf)
         return self.games.send(
-            CHALLENGER, "prove", number, self.stage.record(0), self.statement, parts, index, product, self.listed
+            CHALLENGER, "prove", number, game, self.stage.record(0), self.statement, parts, index, product, self.listed
         )
 
     def expire(self, number: int) -> Outcome:
-        return self.games.send(account("anyone"), "expire", number, self.stage.record(0), self.listed)
+        return self.games.send(
+            account("anyone"), "expire", number, self.told[number], self.stage.record(0), self.listed
+        )
 
     def bond_of(self, who: Any) -> int:
         return int(self.stage.run.member(who)[0])
@@ -108,11 +125,11 @@ def test_a_lie_in_a_gram_entry_ends_at_a_leaf_and_takes_the_bond() -> None:
     assert wrong == 1
     game.prove(number, parts, wrong)
     assert game.bond_of(game.sealer) == 0
-    assert game.state(number)["challenger"] == bytes(20)
+    assert game.games.call("gameDigest", number) == bytes(32)
     assert game.stage.run.member(CHALLENGER)[1] > 0
 
 
-@pytest.mark.parametrize("row,column", [(0, 1), (1, 1), (2, 3), (3, 0)])
+@pytest.mark.parametrize(("row", "column"), [(0, 1), (1, 1), (2, 3), (3, 0)])
 def test_an_honest_entry_cannot_be_lost(row: int, column: int) -> None:
     game = Game(row, column)
     number = game.open()
@@ -121,8 +138,8 @@ def test_an_honest_entry_cannot_be_lost(row: int, column: int) -> None:
     for index in range(len(parts)):
         with pytest.raises(Reverted, match="Bisections_NotRefuted"):
             game.prove(number, parts, index)
-    bond, before = game.state(number)["bond"], game.stage.run.member(game.sealer)[1]
-    game.stage.world.wait(game.state(number)["deadline"])
+    bond, before = game.state(number).bond, game.stage.run.member(game.sealer)[1]
+    game.stage.world.wait(game.state(number).deadline)
     game.expire(number)
     assert game.stage.run.member(game.sealer)[1] - before == bond  # the challenger's bond goes to the sealer
     assert game.bond_of(game.sealer) > 0
@@ -134,7 +151,7 @@ def test_a_long_row_takes_two_splits() -> None:
     made = big_round(big_spec((200, 200), (7,), offsets=(0, 3)), trainers=2)
     game = Game(1, 2, add=-9, made=made)
     number = game.open()
-    assert game.state(number)["count"] == leaf_count(40_007) == 313
+    assert game.state(number).count == leaf_count(40_007) == 313
     assert work_evidence.parts_of(313) == (105, 3) == game.games.call("partsOf", 313)
     parts = game.parts(number)
     parts[-1] -= 9
@@ -175,7 +192,7 @@ def test_a_row_of_one_leaf_needs_no_split() -> None:
 def test_a_sealer_that_does_not_split_loses() -> None:
     game = Game(1, 2, add=5)
     number = game.open()
-    deadline = game.state(number)["deadline"]
+    deadline = game.state(number).deadline
     game.stage.world.wait(deadline - 1)
     with pytest.raises(Reverted, match="Bisections_Deadline"):
         game.expire(number)
@@ -191,7 +208,7 @@ def test_a_challenger_that_does_not_pick_loses_its_bond() -> None:
     number = game.open()
     parts = game.parts(number, lie=5)
     game.split(number, parts)
-    game.stage.world.wait(game.state(number)["deadline"])
+    game.stage.world.wait(game.state(number).deadline)
     with pytest.raises(Reverted, match="Bisections_Deadline"):
         game.prove(number, parts, 1)
     game.expire(number)
@@ -241,11 +258,11 @@ def test_who_may_move_and_with_what() -> None:
     product = game.work.product(1, 2, 1)
     with pytest.raises(Reverted, match="Bisections_WrongEvidence"):
         game.games.send(
-            CHALLENGER, "prove", number, game.stage.record(0), other, parts, 1, product, game.listed
+            CHALLENGER, "prove", number, game.told[number], game.stage.record(0), other, parts, 1, product, game.listed
         )
     with pytest.raises(Reverted, match="Contents_LayoutMismatch"):
         game.games.send(
-            CHALLENGER, "prove", number, game.stage.record(0), game.statement, parts, 1,
+            CHALLENGER, "prove", number, game.told[number], game.stage.record(0), game.statement, parts, 1,
             replace(product, tensors=product.tensors[:-1] + b"\x07"), game.listed,
         )  # fmt: skip
 

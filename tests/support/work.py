@@ -37,7 +37,7 @@ class Work:
     """What the Gram rows of a judged round are made of."""
 
     def __init__(self, made: Round, judged: Judgement) -> None:
-        self._made, self._judged = made, judged
+        self.made, self._judged = made, judged
         self._directions = public_directions(made.spec, made.before, made.models.__getitem__)
         numbers = {"0x" + _address(n).hex(): n for n in range(64)} | {"reference": 0}
         self._number = [numbers.get(name) for name in judged.gram.names]
@@ -47,12 +47,12 @@ class Work:
         number = self._number[row]
         if number is None:
             return self._directions[int(self._judged.gram.names[row].split(":")[1]) - 1]
-        spec = self._made.spec
+        spec = self.made.spec
         return decode_update(self._payload(number), model=spec.model, bits=spec.codec.bits)
 
     def leaf(self, row: int, index: int) -> WorkLeafOpening:
         """Open one leaf of a row."""
-        number, spec = self._number[row], self._made.spec
+        number, spec = self._number[row], self.made.spec
         if number is None:
             return _open(self.row(row).astype("<i2").tobytes(), index, spec.model.size, DIRECTION_BITS, None)
         payload = self._payload(number)[HEADER_BYTES:]
@@ -61,12 +61,12 @@ class Work:
     def sums_leaf(self, index: int, sums: np.ndarray | None = None) -> WorkLeafOpening:
         """Open one leaf of the sums (of other sums, where given)."""
         values = self._judged.sums if sums is None else sums
-        return _open(values.astype("<i8").tobytes(), index, self._made.spec.model.size, SUM_BITS, None)
+        return _open(values.astype("<i8").tobytes(), index, self.made.spec.model.size, SUM_BITS, None)
 
     def products(self, row: int, column: int) -> Products:
         """Return the products of all leaves of two rows."""
-        spec = self._made.spec
-        return leaf_products(self.row(row), self.row(column), model=spec.model, scale=self._made.before.scale)
+        spec = self.made.spec
+        return leaf_products(self.row(row), self.row(column), model=spec.model, scale=self.made.before.scale)
 
     def product(self, row: int, column: int, index: int) -> Product:
         """Return the leaves that decide about a part."""
@@ -75,12 +75,12 @@ class Work:
     @property
     def layout(self) -> bytes:
         """The layout's preimage."""
-        return layout_of(self._made.spec, self._made.before.scale)
+        return layout_of(self.made.spec, self.made.before.scale)
 
     def _payload(self, number: int) -> bytes:
         who = _address(number)
-        index = next(i for i, e in enumerate(self._made.entries) if e.receipt.trainer == who)
-        data = self._made.data[index]
+        index = next(i for i, e in enumerate(self.made.entries) if e.receipt.trainer == who)
+        data = self.made.data[index]
         assert isinstance(data, bytes)
         return data
 

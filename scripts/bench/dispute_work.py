@@ -1,0 +1,151 @@
+"""Gas of disputes about the work at d = 1,663,370, and what content trees cost: part of the benchmark `dispute`.
+
+The leaf of a sum touches every update; leaves of one update and every move of a game about a Gram entry do not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from fl_platform.aggregation.products import split_range
+from fl_platform.chain import work_evidence
+from fl_platform.chain.bisections import Game
+from fl_platform.chain.evidence import Question
+from fl_platform.chain.records import struct
+from fl_platform.contribution.judge import direction_roots, sums_root
+from fl_platform.contribution.tracing import trace_of
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.trace import Trace
+from fl_platform.updates.content import COORDINATES, content_root, leaf_count
+from scripts.bench.harness import Row, at_most
+from tests.support.disputes import Stage
+from tests.support.evm import Outcome, account
+from tests.support.work import Work, big_round, big_spec
+
+CNN = ((32, 1, 5, 5), (32,), (64, 32, 5, 5), (64,), (512, 3136), (512,), (10, 512), (10,))  # McMahan's, 1,663,370
+D = "d=1,663,370"
+PLACE = 900_000  # the coordinate that lies
+WRONG = 70  # the part of a split that lies
+
+
+def cnn_spec(bits: int = 8) -> TaskSpec:
+    """Return an anchored task of the MNIST CNN."""
+    spec = big_spec(*CNN, offsets=(1, 0, 2, 0, 3, 0, 1, 0))
+    return replace(spec, codec=replace(spec.codec, bits=bits))
+
+
+def work_rows(count: int, *, bar: int, point: int, bits: int) -> list[Row]:
+    """Measure every dispute about the work of `count` updates. `bar`, `point`: gas where all, or few, are touched."""
+    made = big_round(cnn_spec(bits), trainers=count)
+    stage = Stage.start(made)
+    mark = stage.world.evm.snapshot()
+    honest = stage.judge(made)[1]
+    work = Work(made, honest)
+    where = f"n={count} int{bits}"
+    rows = [at_most(f"sum {where}", _sum(stage, made.spec, honest.sums, work), bar, unit="gas")]
+    stage.world.evm.restore(mark)
+    stage.run.seals, stage.run.rosters = {}, {}
+    gas = _game(stage, made.spec, work, honest.gram.values)
+    return rows + [at_most(f"gram {move} {where}", used, point, unit="gas") for move, used in gas.items()]
+
+
+def _sum(stage: Stage, spec: TaskSpec, sums: np.ndarray, work: Work) -> int:
+    bent = sums.copy()
+    bent[PLACE] += 1
+
+    def lie(bundle: RoundBundle) -> RoundBundle:
+        return replace(bundle, sums_root=sums_root(spec, bent))
+
+    stage.seal(work.made, bundle=lie)
+    trace, index = stage.traces[0], PLACE // COORDINATES
+    rows = [work.leaf(row, index) for row, (_, weight) in enumerate(trace.work.rows) if weight]
+    shown = work_evidence.coordinate_of_sum(
+        trace, PLACE, sums=work.sums_leaf(index, bent), rows=rows, per_leaf=COORDINATES
+    )
+    return stage.challenge(0, Question.SUM, shown).gas
+
+
+def _game(stage: Stage, spec: TaskSpec, work: Work, gram: tuple[tuple[int, ...], ...]) -> dict[str, int]:
+    """Play one game down to its leaf; return gas by move."""
+
+    def lie(trace: Trace) -> Trace:
+        rows = [list(row) for row in gram]
+        rows[1][2] += 1
+        rows[2][1] += 1
+        return replace(trace, gram=tuple(tuple(row) for row in rows))
+
+    stage.seal(work.made, trace=lie)
+    games, record, sealer = stage.world.bisections, stage.record(0), stage.run.params.aggregators[0]
+    challenger, products = account("challenger"), work.products(1, 2)
+    shown = work_evidence.gram_entry(stage.traces[0], 1, 2)
+    done = games.send(challenger, "open", stage.case(0, Question.SUM), shown)
+    gas = {"open": done.gas}
+    number, first, count = int(done.output[0]), 0, leaf_count(spec.model.size)
+    game = _told(done)
+    while True:
+        expected, width = work_evidence.parts_of(count)
+        wrong = min(WRONG, expected - 1)
+        parts = list(split_range(products, first=first, count=count, width=width))
+        parts[wrong] += 1
+        done = games.send(sealer, "split", number, game, record, parts)
+        game, gas["split"] = _told(done), done.gas
+        first, count = first + wrong * width, min(width, first + count - (first + wrong * width))
+        if count == 1:
+            break
+        done = games.send(challenger, "pick", number, game, record, parts, wrong)
+        game, gas["pick"] = _told(done), done.gas
+    statement = work_evidence.statement_of(stage.traces[0], 1, 2)
+    product, listed = work.product(1, 2, first), stage.run.params.aggregators
+    shown_last = (number, game, record, statement, parts, wrong, product, listed)
+    return gas | {"prove": games.send(challenger, "prove", *shown_last).gas}
+
+
+def _told(done: Outcome) -> Game:
+    """Return a game as its last event tells it."""
+    (values,) = [values for name, values in done.events if name.startswith("Bisection")]
+    return struct(Game, values["game"])
+
+
+def content_rows() -> list[Row]:
+    """Measure the content trees: what each update, and each round, costs beside the arithmetic."""
+    rows = []
+    size = cnn_spec().model.size
+    for bits in (8, 16):
+        payload = np.random.default_rng(bits).bytes(size * bits // 8)
+        seconds = _seconds(partial(content_root, payload, size=size, bits=bits, key=bytes(32)))
+        rows.append(Row(case=f"content tree of an update, int{bits}, {D}", value=round(seconds, 4), unit="CPU-s"))
+    return rows
+
+
+def trace_rows(count: int) -> list[Row]:
+    """Measure a round's whole trace at d = 1,663,370: content roots of updates, directions and sums, and all leaves."""
+    made = big_round(cnn_spec(), trainers=count)
+    stage = Stage.start(made)
+    honest = stage.seal(made)
+    spec, bundle, pot = made.spec, stage.bundles[0], stage.traces[0].round.pot
+    work = Work(made, honest)
+    payloads = [work.row(row).tobytes() for row in range(count + 1)]
+    size = spec.model.size
+
+    def build() -> None:
+        for payload in payloads:
+            content_root(payload, size=size, bits=8, key=bytes(32))
+        direction_roots(spec, [work.row(1).astype(np.int16)] * 4)
+        sums_root(spec, honest.sums)
+        _ = trace_of(spec, bundle, pot=pot).root
+
+    return [Row(case=f"trace with content trees, n={count}, {D}", value=round(_seconds(build), 3), unit="CPU-s")]
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    action()  # compiles
+    start = time.process_time()
+    action()
+    return time.process_time() - start
+
