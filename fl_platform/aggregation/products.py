@@ -29,7 +29,7 @@ def leaf_products(left: Integers, right: Integers, *, model: ModelSpec, scale: S
     np.multiply(left, right, out=padded[:size], dtype=np.int64)
     for place, offset in zip(tensor_slices(model), scale.offsets, strict=True):
         padded[place] <<= 2 * offset
-    return padded.reshape(-1, COORDINATES).sum(axis=1)
+    return np.asarray(padded.reshape(-1, COORDINATES).sum(axis=1), dtype=np.int64)
 
 
 def split_range(products: Products, *, first: int, count: int, width: int) -> tuple[int, ...]:

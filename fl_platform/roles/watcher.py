@@ -53,6 +53,8 @@ class Finding:
         """One line for a person."""
         if self.upheld and self.question is not None:
             return f"{self.difference}; challenged by {self.question.name}: the seal fell"
+        if self.games and self.upheld:
+            return f"{self.difference}; a game about the Gram matrix ended at one leaf: the seal fell"
         if self.games:
             return f"{self.difference}; game {self.games[0]} about the Gram matrix goes on until one leaf decides"
         if self.demands:

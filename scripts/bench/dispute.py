@@ -18,6 +18,7 @@ from fl_platform.chain import evidence
 from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.contribution.tracing import trace_of
 from fl_platform.protocol.trace import Trace
+from scripts.bench.dispute_work import content_rows, trace_rows, work_rows
 from scripts.bench.harness import Row, at_most
 from scripts.bench.reveals import reveal_gas
 from tests.support.disputes import Stage
@@ -139,7 +140,7 @@ def gas_of(count: int) -> dict[Question, int]:
 
 
 def trace_cost(count: int) -> tuple[float, float]:
-    """Return CPU-seconds and peak MB of building a round's trace; it does not depend on the model's size."""
+    """Return CPU-seconds and peak MB of building a round's trace from its bundle (any d)."""
     stage, made = prepare(count)
     stage.seal(made)
     bundle, spec = stage.bundles[WARM_UP], made.spec
@@ -162,7 +163,11 @@ def run(args: argparse.Namespace) -> list[Row]:
             bar = per_update(count) if CASES[question][2] else POINT
             rows.append(at_most(f"{question.name.lower()} n={count}", gas, bar, unit="gas"))
     rows += [at_most(name, gas, POINT, unit="gas") for name, gas in reveal_gas().items()]
+    for count in UPDATES:
+        rows += work_rows(count, bar=per_update(count), point=POINT, bits=8)
+    rows += work_rows(16, bar=per_update(16), point=POINT, bits=16) + content_rows()
     for count in (16, 64):
+        rows += trace_rows(count)
         seconds, peak = trace_cost(count)
         rows.append(Row(case=f"trace n={count}, any d", value=round(seconds, 4), unit="CPU-s"))
         rows.append(Row(case=f"trace n={count}, any d", value=round(peak, 2), unit="MB peak"))

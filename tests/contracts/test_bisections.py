@@ -183,7 +183,7 @@ def test_a_row_of_one_leaf_needs_no_split() -> None:
     made = big_round(big_spec((10, 10), offsets=(2,)))
     game = Game(1, 2, add=1, made=made)
     number = game.open()
-    with pytest.raises(Reverted, match="Bisections_NotYourMove|Bisections_NotALeaf"):
+    with pytest.raises(Reverted, match="Bisections_NotYourMove"):
         game.split(number, [1])
     game.prove(number, [], 0)
     assert game.bond_of(game.sealer) == 0

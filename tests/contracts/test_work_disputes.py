@@ -171,7 +171,7 @@ def test_a_judged_update_outside_its_width() -> None:
     row = 1 + list(judged.gram.names[1:4]).index("0x" + address_of(2).hex())
     forged = Work(made, judged).row(row).copy()
     forged[130] = -128
-    stage, work = staged(trace=lambda t: _with_root(t, row, made, forged))
+    stage, _ = staged(trace=lambda t: _with_root(t, row, made, forged))
     leaf = _forged_leaf(made, forged, 1)
     shown = work_evidence.out_of_range(stage.traces[0], row, 130, leaf=leaf, per_leaf=COORDINATES)
     assert stage.refuted(0, Question.RANGE, shown)
@@ -225,24 +225,18 @@ def test_leaves_of_another_place_or_width_revert() -> None:
     stage, work = staged()
     trace = stage.traces[0]
     good = [work.leaf(row, 0) for row in rows_with_weight(trace)]
-    with pytest.raises(Reverted, match="Contents_LeafMismatch"):
-        wrong = [*good[:-1], work.leaf(rows_with_weight(trace)[-1], 1)]
-        shown = work_evidence.coordinate_of_sum(
-            trace, 5, sums=work.sums_leaf(0), rows=wrong, per_leaf=COORDINATES
-        )
-        stage.refuted(0, Question.SUM, shown)
-    with pytest.raises(Reverted, match="Contents_LeafShape"):
-        short = replace(good[0], body=good[0].body[:-1])
-        shown = work_evidence.coordinate_of_sum(
-            trace, 5, sums=work.sums_leaf(0), rows=[short, *good[1:]], per_leaf=COORDINATES
-        )
-        stage.refuted(0, Question.SUM, shown)
-    with pytest.raises(Reverted, match="Judge_NoCoordinate"):
-        shown = work_evidence.coordinate_of_sum(
-            trace, 358, sums=work.sums_leaf(2), rows=[work.leaf(r, 2) for r in rows_with_weight(trace)],
-            per_leaf=COORDINATES,
-        )  # fmt: skip
-        stage.refuted(0, Question.SUM, shown)
+    last = rows_with_weight(trace)[-1]
+    short = replace(good[0], body=good[0].body[:-1])
+    ends = [work.leaf(row, 2) for row in rows_with_weight(trace)]
+    cases = (
+        ("Contents_LeafMismatch", 5, work.sums_leaf(0), [*good[:-1], work.leaf(last, 1)]),
+        ("Contents_LeafShape", 5, work.sums_leaf(0), [short, *good[1:]]),
+        ("Judge_NoCoordinate", 358, work.sums_leaf(2), ends),
+    )
+    for error, coordinate, sums, rows in cases:
+        shown = work_evidence.coordinate_of_sum(trace, coordinate, sums=sums, rows=rows, per_leaf=COORDINATES)
+        with pytest.raises(Reverted, match=error):
+            stage.refuted(0, Question.SUM, shown)
     assert stage.world.disputes.call("workJudge") == stage.world.judges[4].address
     with pytest.raises(Reverted, match="Disputes_NotRefuted"):
         stage.world.disputes.send(

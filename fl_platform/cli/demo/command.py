@@ -12,8 +12,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from fl_platform.attacks import ATTACKS, parse_attacks
+from fl_platform.attacks.lying import LIES
 from fl_platform.cli.demo.federation import TOKEN, Settings
 from fl_platform.cli.demo.lying import ATTACK as LYING
+from fl_platform.cli.demo.lying import DEFAULT_LIE
 from fl_platform.cli.demo.run import CARRIERS, DemoReport, Stage, run_demo
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
@@ -36,6 +38,10 @@ BARS = " ▁▂▃▄▅▆▇█"
     "--attack", "attacks", multiple=True, metavar="NAME=COUNT",
     help=f"Who cheats; 'none' for nobody. Default: {', '.join(DEFAULT_ATTACKS)}. "
     f"Known: {', '.join(sorted([*ATTACKS, LYING]))}.",
+)  # fmt: skip
+@click.option(
+    "--lie", type=click.Choice(sorted(LIES)), default=DEFAULT_LIE, show_default=True,
+    help=f"What --attack {LYING}=1 seals.",
 )  # fmt: skip
 @click.option("--byzantine", type=click.IntRange(0, 100), default=2, show_default=True, help="f of multi-Krum.")
 @click.option("--partition", default="iid", show_default=True, help="iid, 2-shard or dirichlet:ALPHA.")
@@ -61,7 +67,7 @@ BARS = " ▁▂▃▄▅▆▇█"
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True)
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report here.")
 def demo(
-    data: str, trainers: int, rounds: int, attacks: tuple[str, ...], byzantine: int, partition: str, network_name: str,
+    data: str, trainers: int, rounds: int, attacks: tuple[str, ...], lie: str, byzantine: int, partition: str, network_name: str,
     flower: str | None, strict: bool, worth: str,
     store_name: str, workdir: Path | None, mnist: Path | None, seed: int, json_file: Path | None,
 ) -> None:  # fmt: skip
@@ -71,7 +77,7 @@ def demo(
     lying = any(text.partition("=")[0] == LYING for text in chosen)
     cheats = [text for text in chosen if text != "none" and text.partition("=")[0] != LYING]
     settings = Settings(
-        data=data, trainers=trainers, rounds=rounds, attacks=parse_attacks(cheats), lying=lying,
+        data=data, trainers=trainers, rounds=rounds, attacks=parse_attacks(cheats), lying=lying, lie=lie,
         seed=seed, byzantine=byzantine, partition=partition, mnist=mnist, strict=strict, worth=worth,
     )  # fmt: skip
     network = resolve(network_name, environment())

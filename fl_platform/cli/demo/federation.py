@@ -51,6 +51,7 @@ class Settings:
     strict: bool = False  # rounds of two messages
     worth: str = "anchored"  # or "leave-one-out" on the owner's root rows
     lying: bool = False  # the first aggregator seals a lie; a second one is there to succeed it
+    lie: str = "pay-itself"  # which one, see attacks.lying
 
     def __post_init__(self) -> None:
         """Refuse what cannot work. Raises ConfigError."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fl_platform.attacks.lying import LIES
+from fl_platform.attacks.lying import BEND_SUMS, LIES, bend_sums
 from fl_platform.chain import events as ev
+from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.history import TaskHistory
+from fl_platform.chain.work_evidence import parts_of
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.contribution.judge import Judgement
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.protocol.merkle_sum import Leaf
-from fl_platform.roles.aggregator import Aggregator, Watch
+from fl_platform.roles.aggregator import Aggregator, SealedRound, Watch
 from fl_platform.roles.opening import UpdateOpener
-from fl_platform.roles.watcher import Watcher
+from fl_platform.roles.watcher import Finding, Watcher
 from fl_platform.roles.workspace import Workspace, reveal_key
 
 ATTACK = "lying-aggregator"
@@ -25,8 +26,16 @@ DEFAULT_LIE = "pay-itself"
 class LyingAggregator(Aggregator):
     """Seals `lie` of what it found in round `when`, bundle and trace alike; honest in every other round."""
 
-    lie: Callable[[RoundBundle], RoundBundle] = staticmethod(LIES[DEFAULT_LIE])
+    lie: str = DEFAULT_LIE
     when: int = 0
+
+    def _store(
+        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
+    ) -> SealedRound:
+        if self.lie == BEND_SUMS and round_number == self.when:
+            before = self.reader.current_state()
+            judged = bend_sums(self.reader.spec, before, self.reader.model(before.model), judged)
+        return super()._store(round_number, entries, judged, validation)
 
     def _bundle(
         self,
@@ -37,7 +46,7 @@ class LyingAggregator(Aggregator):
         validation: tuple[str, ...],
     ) -> RoundBundle:
         honest = super()._bundle(round_number, entries, judged, aggregate, validation)
-        return self.lie(honest) if round_number == self.when else honest
+        return LIES[self.lie](honest) if round_number == self.when else honest
 
     def rostered(self, round_number: int) -> tuple[Leaf, ...]:
         """Return the leaves of a round's roster, in order: what compensation is claimed with."""
@@ -57,15 +66,39 @@ def lying_aggregator(
         wait_until=workspace.chain.wait_until,
         watch=watch,
     )
-    liar.lie, liar.when = LIES[lie], when
+    if lie not in LIES:
+        raise KeyError(lie)
+    liar.lie, liar.when = lie, when
     return liar
+
+
+def split_falsely(workspace: Workspace, cast: Cast) -> None:
+    """What a liar does that will not give up: split the numbers in question, each lie hidden in the last part."""
+    signer = cast.wallets["aggregator"]
+    games = Bisections(Disputes(workspace.contracts(signer), signer))
+    for found in games.open_games(cast.task):
+        parts, _ = parts_of(found.game.count)
+        even = found.game.claimed // parts
+        if not found.game.answered:
+            games.split(found.number, [*[even] * (parts - 1), found.game.claimed - even * (parts - 1)])
+
+
+def play_out(workspace: Workspace, cast: Cast, watcher: Watcher, finding: Finding) -> Finding:
+    """Go on with a finding's games until the seal falls, the liar answering each move; the finding as it ends."""
+    while finding.games and not finding.upheld:
+        split_falsely(workspace, cast)
+        finding = replace(finding, upheld=watcher.follow(finding))
+    return finding
 
 
 def watcher_of(workspace: Workspace, cast: Cast, *, wallet: str = "auditor") -> Watcher:
     """Return a watcher whose transactions come from a wallet of the cast that holds a key to the updates."""
     signer, reader = cast.wallets[wallet], workspace.reader(cast.task)
     opener = UpdateOpener(workspace.store, domain=reader.domain, recipient=signer.address, key=reveal_key(signer))
-    return Watcher(reader, Disputes(workspace.contracts(signer), signer), opener=opener)
+    contracts = workspace.contracts(signer)
+    disputes = Disputes(contracts, signer)
+    contracts.mint(signer.address, disputes.bond(cast.task))  # what a game or a demand locks
+    return Watcher(reader, disputes, opener=opener)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from fl_platform.cli.demo.lying import (
     Slashed,
     compensated_of,
     lying_aggregator,
+    play_out,
     slashed_of,
     watcher_of,
 )
@@ -167,7 +168,7 @@ def run_demo(
         cast = gather(workspace, settings, wallets, stage.progress)
         with carrier(cast) as transport:
             trained = (
-                _train_under_a_liar(workspace, cast, transport, stage)
+                _train_under_a_liar(workspace, cast, transport, stage, settings.lie)
                 if settings.lying
                 else _train(cast, cast.aggregator, transport, stage)
             )
@@ -215,12 +216,13 @@ def _train(cast: Cast, aggregator: Aggregator, transport: Transport, stage: Stag
     return Trained(accuracy, last, "")
 
 
-def _train_under_a_liar(workspace: Workspace, cast: Cast, transport: Transport, stage: Stage) -> Trained:
+def _train_under_a_liar(workspace: Workspace, cast: Cast, transport: Transport, stage: Stage, lie: str) -> Trained:
     """Let the first aggregator lie in round 0, the watcher have it slashed, and the successor do the work again."""
-    liar = lying_aggregator(workspace, cast, when=0, watch=stage.progress)
+    liar = lying_aggregator(workspace, cast, when=0, lie=lie, watch=stage.progress)
     liar.run(transport, rounds=1)
     stage.note("a watcher audits the seal")
-    findings = watcher_of(workspace, cast).step(workspace.chain.now())
+    watcher = watcher_of(workspace, cast)
+    findings = [play_out(workspace, cast, watcher, found) for found in watcher.step(workspace.chain.now())]
     if not any(finding.upheld for finding in findings):
         raise IntegrityError(f"the lie was not undone: {'; '.join(map(str, findings)) or 'the watcher saw none'}")
     stage.note("the seal fell; the successor goes on")
