@@ -15,6 +15,7 @@ from eth_hash.auto import keccak as _keccak
 Bytes2D = npt.NDArray[np.uint8]
 
 _RATE = 136  # bytes a block
+_FEW = 512
 _LOG = logging.getLogger(__name__)
 
 
@@ -30,7 +31,8 @@ def keccak256_many(messages: Bytes2D) -> Bytes2D:
     padded[:, : messages.shape[1]] = messages
     padded[:, messages.shape[1]] = 0x01
     padded[:, -1] |= 0x80
-    return _many()(padded)
+    # a few messages are hashed sooner than the compiled loop is loaded (half a second)
+    return _plain_many(padded) if len(padded) < _FEW else _many()(padded)
 
 
 def _plain_many(padded: Bytes2D) -> Bytes2D:
