@@ -129,9 +129,7 @@ contract Bisections is IBisections {
         if (gone) {
             IGameSeam(disputes).release(game.task, game.round, record, game.challenger, game.bond);
         } else if (game.answered || game.count == 1) {
-            IGameSeam(disputes).drop(
-                game.task, game.round, record, game.challenger, game.bond, record.aggregator, aggregators
-            );
+            IGameSeam(disputes).drop(game.task, game.round, record, game.challenger, game.bond, record.aggregator);
         } else {
             IGameSeam(disputes).uphold(game.task, game.round, record, game.challenger, game.bond, aggregators);
         }

@@ -262,8 +262,7 @@ contract Disputes is ITraceDisputes, IGameSeam {
         IRoundLedger.SealRecord calldata record,
         address challenger,
         uint256 bond,
-        address winner,
-        address[] calldata /* only a seal that falls needs the list */
+        address winner
     ) external onlyGames {
         IRoundLedger(ledger).slashMember(task, challenger, bond, winner, BASIS);
         if (--_open[_sealKey(task, round, record)] == 0) IRoundLedger(ledger).markUnchallenged(task, round, record);

@@ -37,8 +37,7 @@ interface IGameSeam {
         IRoundLedger.SealRecord calldata record,
         address challenger,
         uint256 bond,
-        address winner,
-        address[] calldata aggregators
+        address winner
     ) external;
 
     /// @notice Leave a game whose round is void: its bond goes back.

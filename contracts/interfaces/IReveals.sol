@@ -147,6 +147,9 @@ interface IReveals {
     /// @notice Thrown when a package is not signed by the receipt's trainer; `signer` is zero when nothing can be recovered.
     error Reveals_PackageSignatureInvalid(address trainer, address signer);
 
+    /// @notice Thrown when a package has more boxes than any task has recipients.
+    error Reveals_TooManyBoxes(uint256 count, uint256 limit);
+
     /// @notice Thrown when a package has no such box.
     error Reveals_NoSuchBox(uint256 index, uint256 count);
 

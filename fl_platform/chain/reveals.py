@@ -34,6 +34,33 @@ Package = tuple[Keys, bytes]  # wrapped keys, and their trainer's signature
 
 
 @dataclass(frozen=True)
+class Box:
+    """KeyWraps.Box: a wrapped key with the public key that it was made for. Any numbers, on the curve or not."""
+
+    recipient: bytes
+    key: tuple[int, int]
+    ephemeral: tuple[int, int]
+    box: bytes
+
+    @property
+    def wrapped(self) -> WrappedKey:
+        """The wrapped key alone."""
+        return WrappedKey(self.recipient, _bytes(self.ephemeral), self.box)
+
+    def is_for(self, party: Party) -> bool:
+        """Say whether the trainer made it for this party and its public key."""
+        return (self.recipient, _bytes(self.key)) == (party.address, party.wrap_key)
+
+
+@dataclass(frozen=True)
+class ShownPackage:
+    """IReveals.Package."""
+
+    boxes: tuple[Box, ...]
+    signature: bytes
+
+
+@dataclass(frozen=True)
 class ShownParty:
     """IReveals.Party: a party of a task, with the document that names it."""
 
@@ -93,20 +120,18 @@ class RevealDemand:
         return keccak256(self.receipt + b"".join(words))
 
 
-def boxes_of(keys: Keys, spec: TaskSpec) -> tuple[tuple[Any, ...], ...]:
-    """Return wrapped keys as KeyWraps.Box; any 64 bytes are coordinates, on the curve or not."""
+def boxes_of(keys: Keys, spec: TaskSpec) -> tuple[Box, ...]:
+    """Return wrapped keys as the contract takes them, with the public keys of the specification."""
     public = wrap_keys(spec)
     return tuple(
-        (k.recipient, _coordinates(public.get(k.recipient, bytes(64))), _coordinates(k.ephemeral), k.ciphertext)
+        Box(k.recipient, _coordinates(public.get(k.recipient, bytes(64))), _coordinates(k.ephemeral), k.ciphertext)
         for k in keys
     )
 
 
 def keys_of(boxes: Any) -> Keys:
     """Return decoded boxes of an event as wrapped keys. Signed for another public key, they fail `check_package`."""
-    return tuple(
-        WrappedKey(recipient, x.to_bytes(32, "big") + y.to_bytes(32, "big"), box) for recipient, _, (x, y), box in boxes
-    )
+    return tuple(Box(recipient, key, ephemeral, box).wrapped for recipient, key, ephemeral, box in boxes)
 
 
 def show_party(spec: TaskSpec, party: Party) -> ShownParty:
@@ -159,14 +184,13 @@ class Reveals:
     # --- a challenger ------------------------------------------------------------------------------------------------
 
     def bad_wrap(
-        self, signed: SignedReceipt, package: Package, index: int, *, shared: Point, proof: DleqProof
+        self, signed: SignedReceipt, package: ShownPackage, index: int, *, shared: Point, proof: DleqProof
     ) -> TxReceipt | None:
         """Show that box `index` does not hold the committed key. Raises TransactionReverted when it does."""
         receipt = signed.receipt
         return self._send(
             receipt.task, receipt.round, f"bad wrap 0x{receipt.struct_hash().hex()[:16]}", "badWrap", signed,
-            (boxes_of(package[0], self._spec), package[1]), index, shared, proof,
-            already=lambda: self.punished(receipt),
+            package, index, shared, proof, already=lambda: self.punished(receipt),
         )  # fmt: skip
 
     def bad_opening(self, signed: SignedReceipt, key: bytes, block: ShownBlock) -> TxReceipt | None:
@@ -228,9 +252,16 @@ class Reveals:
         """Return the packages that were put on chain in time, by the receipt's struct hash, oldest first."""
         return _packages(self._events(task, "RevealForced"))
 
-    def shown_keys(self, task: int) -> dict[bytes, list[Package]]:
-        """Return the packages that answered a demand, by the receipt's struct hash, oldest first."""
-        return _packages(self._events(task, "KeyShown"))
+    def shown_packages(self, task: int) -> dict[bytes, list[ShownPackage]]:
+        """Return all packages that are on chain, whatever public keys they name, by the receipt's struct hash.
+
+        The contract has checked who signed them.
+        """
+        found: dict[bytes, list[ShownPackage]] = {}
+        for event in (*self._events(task, "RevealForced"), *self._events(task, "KeyShown")):
+            package = ShownPackage(tuple(Box(*box) for box in event.values["boxes"]), event.values["signature"])
+            found.setdefault(event.values["receipt"], []).append(package)
+        return found
 
     def shown_content(self, task: int) -> dict[bytes, list[tuple[int, ContentLeafRecord]]]:
         """Return the content leaves that answered demands, with their places, by the receipt's struct hash."""
@@ -281,6 +312,10 @@ def _packages(events: list[Decoded]) -> dict[bytes, list[Package]]:
         package = keys_of(event.values["boxes"]), event.values["signature"]
         found.setdefault(event.values["receipt"], []).append(package)
     return found
+
+
+def _bytes(point: tuple[int, int]) -> bytes:
+    return point[0].to_bytes(32, "big") + point[1].to_bytes(32, "big")
 
 
 def _coordinates(data: bytes) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from fl_platform.protocol.receipt import Domain, Receipt, recover
 from fl_platform.protocol.spec import TaskSpec
 
 PACKAGE_TYPE = b"KeyPackage(bytes32 receipt,bytes32 boxes)"
-MAX_BOXES = 64  # recipients that a task can have are far fewer
+MAX_BOXES = 72  # all parties that a task can have
 
 
 def wrap_keys(spec: TaskSpec) -> dict[bytes, bytes]:

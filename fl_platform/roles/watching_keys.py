@@ -18,14 +18,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.reveals import CipherLeaf, ContentLeafRecord, Package, RevealDemand, Reveals, ShownBlock
+from fl_platform.chain.reveals import (
+    CipherLeaf,
+    ContentLeafRecord,
+    RevealDemand,
+    Reveals,
+    ShownBlock,
+    ShownPackage,
+    boxes_of,
+)
 from fl_platform.chain.signer import Signer
-from fl_platform.errors import EnvelopeInvalid, FLError, ReceiptSignatureInvalid, RetryError
+from fl_platform.errors import EnvelopeInvalid, FLError, RetryError
 from fl_platform.protocol.bundle import Entry
-from fl_platform.protocol.keypackage import check_package
+from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.spec import Party
-from fl_platform.roles.opening import UpdateOpener, recipients
+from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.store.envelope import check_leaves_root, open_leaf, unseal
 from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
@@ -60,7 +67,7 @@ ShownLeaf = tuple[int, ContentLeafRecord]  # a content leaf that is on chain, wi
 class _Known:
     """What is on chain about one receipt."""
 
-    packages: list[Package]
+    packages: list[ShownPackage]
     leaves: list[ShownLeaf]
 
 
@@ -98,7 +105,7 @@ class KeyWatcher:
             return []
         found = self._end_demands(self._reveals, now)
         task = self._reader.task
-        shown = _merged(self._reveals.forced(task), self._reveals.shown_keys(task))
+        shown = self._reveals.shown_packages(task)
         leaves = self._reveals.shown_content(task)
         for entry in self._entries():
             name = entry.receipt.struct_hash()
@@ -147,39 +154,32 @@ class KeyWatcher:
         return [KeyFinding(receipt.round, receipt.trainer, what)] if what else []
 
     def _act(self, reveals: Reveals, entry: Entry, known: _Known) -> str:
-        receipt, mine = entry.receipt, self._opener.recipient
-        packages = [(entry.keys, entry.keys_signature), *known.packages]
-        signed = [p for p in packages if self._is_signed(receipt, p)]
-        places = [(p, i) for p in signed for i, key in enumerate(p[0]) if key.recipient == mine]
+        receipt, spec = entry.receipt, self._reader.spec
+        mine = next((p for p in (*spec.aggregators, *spec.auditors) if p.address == self._opener.recipient), None)
+        if mine is None:
+            return ""
+        packages = list(known.packages)
+        if has_package(entry, self._reader.domain, spec):
+            packages.insert(0, ShownPackage(boxes_of(entry.keys, spec), entry.keys_signature))
+        places = [(p, i) for p in packages for i, box in enumerate(p.boxes) if box.is_for(mine)]
         for package, place in places:
-            if not self._opener.opens(receipt, (package[0][place],)):
+            if not self._opener.opens(receipt, (package.boxes[place].wrapped,)):
                 self._accuse(reveals, entry, package, place)
                 return "bad wrap proved"
         if not places:
-            party = next((p for p in recipients(self._reader.spec) if p.address == mine), None)
-            return self._ask_for_key(reveals, entry, party) if party else ""
+            return "key demanded" if reveals.demand_key(entry.signed, mine) is not None else ""
         package, place = places[0]
-        opened = self._opened(receipt, self._opener.unwrap(receipt, (package[0][place],)))
+        opened = self._opened(receipt, self._opener.unwrap(receipt, (package.boxes[place].wrapped,)))
         if opened is None or _root(opened) == receipt.content_root:
             return ""
         return self._against_content(reveals, entry, opened, known.leaves)
 
-    def _is_signed(self, receipt: Receipt, package: Package) -> bool:
+    def _accuse(self, reveals: Reveals, entry: Entry, package: ShownPackage, place: int) -> None:
         try:
-            check_package(receipt, *package, self._reader.domain, self._reader.spec)
-        except ReceiptSignatureInvalid:
-            return False
-        return True
-
-    def _accuse(self, reveals: Reveals, entry: Entry, package: Package, place: int) -> None:
-        try:
-            shared, proof = self._opener.show(entry.receipt, package[0][place])
+            shared, proof = self._opener.show(entry.receipt, package.boxes[place].wrapped)
         except EnvelopeInvalid:  # on no point of the curve: the contract wants no proof, any will do
             shared, proof = GENERATOR, DleqProof(0, 0)
         reveals.bad_wrap(entry.signed, package, place, shared=shared, proof=proof)
-
-    def _ask_for_key(self, reveals: Reveals, entry: Entry, party: Party) -> str:
-        return "key demanded" if reveals.demand_key(entry.signed, party) is not None else ""
 
     def _opened(self, receipt: Receipt, key: bytes) -> _Opened | None:
         """Decrypt an update; None where its file has no shape, which no content tree can fit."""
@@ -207,14 +207,6 @@ class KeyWatcher:
                 reveals.expire(made)
                 found.append(KeyFinding(made.round, made.trainer, "silence proved"))
         return found
-
-
-def _merged(*parts: dict[bytes, list[Package]]) -> dict[bytes, list[Package]]:
-    merged: dict[bytes, list[Package]] = {}
-    for part in parts:
-        for receipt, packages in part.items():
-            merged.setdefault(receipt, []).extend(packages)
-    return merged
 
 
 def _root(opened: _Opened) -> bytes:

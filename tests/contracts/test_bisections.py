@@ -274,7 +274,7 @@ def test_only_games_use_the_seam() -> None:
     calls: list[tuple[str, tuple[Any, ...]]] = [
         ("enter", (1, 0, record, nobody.address)),
         ("uphold", (1, 0, record, nobody.address, 1, game.listed)),
-        ("drop", (1, 0, record, nobody.address, 1, nobody.address, game.listed)),
+        ("drop", (1, 0, record, nobody.address, 1, nobody.address)),
         ("release", (1, 0, record, nobody.address, 1)),
         ("lockBond", (1, nobody.address, 1)),
         ("returnBond", (1, nobody.address, 1)),

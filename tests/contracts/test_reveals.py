@@ -8,7 +8,7 @@ import pytest
 
 from fl_platform.chain.reveals import ContentLeafRecord, ShownParty
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.keypackage import boxes_hash
+from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash
 from fl_platform.protocol.spec import Party
 from fl_platform.store import envelope
 from fl_platform.updates.codec import HEADER_BYTES
@@ -90,7 +90,7 @@ def test_an_honest_box_convicts_nobody(number: int, reverts: Reverts) -> None:
     # or about the public key that the trainer wrapped for
     boxes, signature = scene.wire(scene.package(keys))
     foreign = reveal_key(2)
-    swapped = tuple((box[0], foreign.public, *box[2:]) for box in boxes)
+    swapped = tuple(replace(box, key=(foreign.public.x, foreign.public.y)) for box in boxes)
     with pytest.raises(Reverted, match="Reveals_PackageSignatureInvalid"):
         scene.accuse_wrap(keys, number, boxes=(swapped, signature))
     assert scene.stake == scene.run.params.stake
@@ -112,6 +112,9 @@ def test_boxes_that_the_trainer_did_not_sign_prove_nothing(reverts: Reverts) -> 
         scene.accuse_wrap(bad, package=scene.package(bad, other))
     with reverts("RoundLedger_ReceiptSignatureInvalid", trainer, aggregator.address):
         scene.accuse_wrap(bad, signed=scene.signed(who=aggregator))
+    many = keys[:1] * (MAX_BOXES + 1)
+    with reverts("Reveals_TooManyBoxes", MAX_BOXES + 1, MAX_BOXES):
+        scene.accuse_wrap(bad, package=(many, bytes(65)))
     with reverts("Reveals_NoSuchBox", 2, 2):
         scene.accuse_wrap(bad, index=2)
 

@@ -10,6 +10,7 @@ from fl_platform.errors import ReceiptSignatureInvalid
 from fl_platform.protocol.bundle import Entry, WrappedKey
 from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash, check_package, has_package, package_digest, wrap_keys
 from fl_platform.protocol.receipt import Domain, Receipt, sign_digest
+from fl_platform.protocol.spec import MAX_AUDITORS
 from tests.support.rounds import DOMAIN, address_of, private_key
 from tests.support.specs import small_spec
 
@@ -72,3 +73,8 @@ def test_the_recipients_key_is_bound_as_the_task_froze_it() -> None:
     assert boxes_hash(keys, SPEC) != boxes_hash(keys, other)
     assert boxes_hash(KEYS, SPEC) == boxes_hash(KEYS, other)
     assert wrap_keys(other)[party.address] == party.wrap_key
+
+
+def test_a_task_of_all_parties_that_it_can_have_fits_one_package() -> None:
+    aggregators = 8  # check_spec's limit
+    assert aggregators + MAX_AUDITORS <= MAX_BOXES

@@ -15,6 +15,7 @@ from fl_platform.chain.deploy import deploy
 from fl_platform.chain.reveals import ContentLeafRecord, Reveals
 from fl_platform.config import MINIMAL
 from fl_platform.protocol.bundle import WrappedKey
+from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import RevealOrder
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.opening import UpdateOpener
@@ -115,6 +116,33 @@ def test_a_missing_box_is_demanded_and_an_answer_pays_the_trainer(disputed: Stag
     assert desk.credit(sloppy.address) == made.bond
     assert desk.step() == []
     assert desk.stake(sloppy) == 2 * ETHER
+
+
+def test_an_answer_with_a_box_for_another_public_key_beside_it_is_read_and_punished(
+    disputed: Stage, tmp_path: Path
+) -> None:
+    """Such a package is none for `check_package`; the contract takes it for the box that was asked for."""
+    task = started(disputed, tmp_path)
+    cheat = task.trainers[1]
+    boxes: list[WrappedKey] = []
+
+    def first_only(keys: tuple[WrappedKey, ...]) -> tuple[WrappedKey, ...]:
+        boxes.extend(keys)
+        return keys[:1]
+
+    wraps(cheat, first_only)
+    task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    desk = Desk(disputed, task)
+    assert desk.step() == ["key demanded"]
+    (made,) = open_demands(cheat.reader, desk.contracts, cheat.address)
+    spec = cheat.reader.spec
+    foreign = dataclasses.replace(spec, aggregators=(spec.aggregators[1], spec.aggregators[1]))
+    keys = (boxes[0], dataclasses.replace(boxes[1], ciphertext=bytes(32)))
+    receipt = cheat._signed(task.reader.task, 0).receipt
+    signature = cheat._signer.sign_digest(package_digest(receipt, keys, cheat.reader.domain, foreign))
+    Reveals(disputed.as_(cheat._signer), foreign, cheat._signer).answer_key(made, keys, signature)
+    assert desk.step() == ["bad wrap proved"]
+    assert desk.stake(cheat) == 0
 
 
 def test_silence_about_a_key_costs_a_part_of_the_stake(disputed: Stage, tmp_path: Path) -> None:
