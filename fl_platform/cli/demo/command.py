@@ -67,8 +67,8 @@ BARS = " ▁▂▃▄▅▆▇█"
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True)
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report here.")
 def demo(
-    data: str, trainers: int, rounds: int, attacks: tuple[str, ...], lie: str, byzantine: int, partition: str, network_name: str,
-    flower: str | None, strict: bool, worth: str,
+    data: str, trainers: int, rounds: int, attacks: tuple[str, ...], lie: str, byzantine: int, partition: str,
+    network_name: str, flower: str | None, strict: bool, worth: str,
     store_name: str, workdir: Path | None, mnist: Path | None, seed: int, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Run a whole paid, audited training: escrow, rounds with cheats among the trainers, payouts, two audits."""
