@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fl_platform.chain.contracts import Contracts
     from fl_platform.chain.signer import Signer
     from fl_platform.roles.workspace import Workspace
+    from zk.proof_file import ProofFile
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -139,6 +140,15 @@ def wait_to_stop(finished: Callable[[], bool], *, every_s: float = 2.0) -> None:
         pause.wait(every_s)
 
 
+def read_proof(path: Path) -> ProofFile:
+    """Return a proof file (untrusted). Raises DocumentInvalid."""
+    from zk.proof_file import ProofFile
+    from zk.untrusted import MAX_BYTES
+
+    with path.open("rb") as stream:
+        return ProofFile.from_bytes(stream.read(MAX_BYTES + 1))
+
+
 # --- words to values --------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +226,6 @@ def moment(seconds: int | None) -> str:
 
 __all__ = [
     "TOKEN", "Options", "Session", "address_of", "forward_option", "hexed", "json_option", "moment", "part_of",
-    "password", "pick_wallet", "reading", "signing", "task_argument", "tokens", "wait_to_stop", "wallet_option",
-    "wei_of", "write_json",
+    "password", "pick_wallet", "read_proof", "reading", "signing", "task_argument", "tokens", "wait_to_stop",
+    "wallet_option", "wei_of", "write_json",
 ]  # fmt: skip

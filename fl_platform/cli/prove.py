@@ -15,6 +15,7 @@ from fl_platform.cli.common import (
     hexed,
     json_option,
     pick_wallet,
+    read_proof,
     reading,
     signing,
     task_argument,
@@ -53,38 +54,47 @@ class _Done:
 @click.option(
     "--claimant", metavar="ADDRESS", help="Who will hand the proof in: address or wallet here. Default: the wallet."
 )
+@click.option(
+    "--from", "from_file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="With --submit: hand in this proof file, made for the wallet elsewhere, instead of making one.",
+)  # fmt: skip
 @wallet_option
 @json_option
 @click.pass_obj
 def prove(
     options: Options, task: int, round_number: int | None, out: Path | None, submit: bool, claimant: str | None,
-    wallet: str | None, json_file: Path | None,
+    from_file: Path | None, wallet: str | None, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Make a sealed round's settlement proof, and hand it to the contract.
 
     The proof shows that verdicts, weights, scores, payouts and reputations follow by the task's rule from the round's
     Gram matrix; not that the matrix is that of the updates. ROUND is the newest sealed one when left out. A proof is
-    bound to one claimant: nobody else can hand it in. Needs the extra `fast`. A round that the chain has accepted a
-    proof for is said so, and not proved again unless --out asks for the file.
+    bound to one claimant: nobody else can hand it in (--from hands in what was proved elsewhere). Needs the extra
+    `fast`. A round that the chain has accepted a proof for is said so, and not proved again unless --out asks for the
+    file.
     """
     from fl_platform.cli.show import console
 
     if submit and claimant is not None:
         raise click.UsageError("--submit hands the proof in from the wallet: --claimant is for somebody else's")
+    if from_file is not None and (not submit or out is not None):
+        raise click.UsageError("--from goes with --submit and without --out: the proof is made already")
+    given = None if from_file is None else read_proof(from_file)
     if submit:
         with signing(options, wallet) as own:
-            done = _prove(own.workspace, task, round_number, own.signer.address, out, own.signer)
+            done = _prove(own.workspace, task, round_number, own.signer.address, out, own.signer, given)
     else:
         chosen = address_of(options, claimant or pick_wallet(options, wallet))
         with reading(options) as workspace:
-            done = _prove(workspace, task, round_number, chosen, out, None)
+            done = _prove(workspace, task, round_number, chosen, out, None, None)
     _show(console(json_file), done)
     write_json(json_file, _as_json(task, done))
 
 
 def _prove(
-    workspace: Workspace, task: int, round_number: int | None, claimant: bytes, out: Path | None, signer: Any
-) -> _Done:
+    workspace: Workspace, task: int, round_number: int | None, claimant: bytes, out: Path | None, signer: Any,
+    given: ProofFile | None,
+) -> _Done:  # fmt: skip
     from fl_platform.chain.proofs import Proofs
     from fl_platform.cli.show import working
     from fl_platform.roles import proving
@@ -92,11 +102,15 @@ def _prove(
     reader = workspace.reader(task)
     reader.history()
     proofs = Proofs(workspace.contracts(signer), signer)
-    number = proving.last_sealed(reader) if round_number is None else round_number
+    named = given.context.round if round_number is None and given is not None else round_number
+    number = proving.last_sealed(reader) if named is None else named
     found = proving.settlement_of(reader, number)
     earlier = proving.accepted_proof(proofs, task, found)
     if earlier is not None and out is None:
         return _Done(found, earlier, None, 0.0, None, None)
+    if given is not None:
+        proving.check_handed(proofs, task, found, given, claimant=claimant)
+        return _Done(found, None, given, 0.0, _submit(proofs, given), None)
     started = time.process_time()
     with working("proving") as say:
         made = proving.prove(proofs, task, found, claimant=claimant, watch=say)
@@ -125,7 +139,8 @@ def _show(out: Any, done: _Done) -> None:
     if done.earlier is not None:
         lines.append(("on chain", f"accepted before, handed in by {hexed(done.earlier.claimant)}: nothing to do"))
     if done.made is not None:
-        lines.append(("proved", f"in {done.cpu_s:.1f} CPU-seconds, for {_claimant(done.made)}"))
+        how = f"in {done.cpu_s:.1f} CPU-seconds, " if done.cpu_s else "elsewhere, "
+        lines.append(("proved", f"{how}for {_claimant(done.made)}"))
     if done.receipt is not None:
         lines.append(("submitted", f"{hexed(done.receipt.transaction)}, {done.receipt.gas_used:,} gas"))
     if done.file is not None:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fl_platform.cli.common import Options, json_option, reading, write_json
+from fl_platform.cli.common import Options, json_option, read_proof, reading, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fl_platform.roles.offline import Offline
     from fl_platform.roles.verifying import Line, Verification
-    from zk.proof_file import ProofFile
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -77,7 +76,7 @@ def _from_chain(options: Options, task: int, round_number: int | None, proof: Pa
     from fl_platform.cli.show import bar
     from fl_platform.roles import proving, verifying
 
-    file = None if proof is None else _read_proof(proof)
+    file = None if proof is None else read_proof(proof)
     if file is not None and round_number is None:
         round_number = file.context.round
     with reading(options) as workspace, bar("verifying", None) as progress:
@@ -103,7 +102,7 @@ def _from_files(
 ) -> Verification:
     from fl_platform.roles.verifying import Verification, proof_lines
 
-    file = None if proof is None else _read_proof(proof)
+    file = None if proof is None else read_proof(proof)
     if bundle is None or spec is None:
         assert file is not None
         return Verification(proof_lines(file, None))
@@ -122,14 +121,6 @@ def _offline(bundle: Path, spec: Path, sums: Path | None, models: Path | None) -
             {} if models is None else models_by_digest(there),
         )
     )  # fmt: skip
-
-
-def _read_proof(path: Path) -> ProofFile:
-    from zk.proof_file import ProofFile
-    from zk.untrusted import MAX_BYTES
-
-    with path.open("rb") as stream:
-        return ProofFile.from_bytes(stream.read(MAX_BYTES + 1))
 
 
 STYLES = {"equal": "", "DIFFERENCE": "bold red", "not checked": "yellow", "none": "dim"}

@@ -7,7 +7,7 @@ address that will hand it in (`claimant`): nobody else can, and nobody's copy co
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from fl_platform.chain.proofs import Accepted, Proofs, list_hash
@@ -129,3 +129,24 @@ def prove(
     if not made.holds():
         raise DocumentInvalid(f"round {found.round}: the proof just made does not hold: report this, do not submit it")
     return made
+
+
+def check_handed(proofs: Proofs, task: int, found: Settlement, file: ProofFile, *, claimant: bytes) -> None:
+    """Demand that a proof file (untrusted) can be handed in by `claimant` for this settlement.
+
+    Raises ConfigError (another wallet's), DocumentInvalid (another place or round, tampered with), PointInvalid.
+    """
+    wanted = proofs.context(task, found.round, claimant)
+    if replace(file.context, claimant=wanted.claimant) != wanted or file.claimed.commitment != found.commitment:
+        raise DocumentInvalid(
+            f"the proof is for task {file.context.task} round {file.context.round}, gate "
+            f"0x{file.context.contract:040x} on chain {file.context.chain_id}; this is task {task} round {found.round},"
+            f" gate 0x{wanted.contract:040x} on chain {wanted.chain_id}, or its bundle is another: make the proof again"
+        )
+    if file.context.claimant != wanted.claimant:
+        raise ConfigError(
+            f"the proof was made for 0x{file.context.claimant:040x}: only that wallet can hand it in; make one for "
+            f"0x{claimant.hex()} (`fl-platform prove --claimant`)"
+        )
+    if not file.holds():
+        raise DocumentInvalid("the proof does not hold: something of the file was changed; ask its maker for it again")

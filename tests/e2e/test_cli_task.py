@@ -110,6 +110,11 @@ def prove_and_verify(cli: Cli) -> None:
     assert "DIFFERENCE" in cli("verify", "1", "0", "--proof", proof, code=4).stdout
     layers = cli.report("audit", "1", "--export", str(folder), code=3)["layers"]
     assert [line["layer"] for line in layers] == ["M", "P", "S"]
+    first = str(cli.folder / "first.json")  # made by one who pays no gas, handed in by another
+    cli("prove", "1", "0", "--claimant", "trainer-2", "--wallet", "owner", "--out", first)
+    assert "only that wallet" in cli("prove", "1", "--submit", "--wallet", "trainer-1", "--from", first, code=5).stderr
+    handed = cli.report("prove", "1", "--submit", "--wallet", "trainer-2", "--from", first)
+    assert (handed["round"], handed["gas"] > 250_000) == (0, True)
     files = ["--bundle", str(folder / "round-1.bundle.json"), "--spec", str(folder / "spec.json")]
     more = ["--sums", str(folder / "round-1.sums"), "--models", str(folder)]
     told = cli("verify", *files, *more, "--proof", proof, code=3).stdout
@@ -133,7 +138,7 @@ def test_a_task_on_the_embedded_chain(tmp_path: Path, monkeypatch: pytest.Monkey
     cli = CliInside(tmp_path)
     whole_task(cli, train_here)
     monkeypatch.setattr(proving, "FAST", ("no_such_module",))  # an installation without the extra
-    assert "pip install 'fl-platform[fast]'" in cli("prove", "1", "0", "--wallet", "owner", code=5).stderr
+    assert "pip install 'fl-platform[fast]'" in cli("prove", "1", "0", "--wallet", "owner", "--out", "x", code=5).stderr
     assert "nothing to do" in cli("prove", "1", "1", "--wallet", "owner").stdout  # proved before: needs no prover
 
 

@@ -140,6 +140,7 @@ def test_nothing_is_sealed_and_nothing_is_deployed(cli: CliInside) -> None:
     assert "round 0 is not sealed" in cli("prove", "1", "0", code=5).stderr
     assert "round 0 is not sealed" in cli("verify", "1", "0", code=5).stderr
     assert "--claimant is for somebody else" in cli("prove", "1", "--submit", "--claimant", "owner", code=2).stderr
+    assert "--from goes with --submit" in cli("prove", "1", "--from", written(cli, body()), code=2).stderr
     file = cli.folder / "w" / "deployments" / "embedded.json"
     value = json.loads(file.read_text())
     value["contracts"] = {name: at for name, at in value["contracts"].items() if name != "SettlementProofs"}

@@ -43,6 +43,16 @@ def test_a_proof_is_its_claimants_alone(settled: Settled) -> None:
     assert proving.accepted_proof(settled.proofs(), reader.task, found) is None
     with pytest.raises(TransactionReverted, match="Refused"):
         settled.proofs("aggregator").submit(reader.task, 0, made.claimed)
+    proving.check_handed(settled.proofs(), reader.task, found, made, claimant=owner.address)
+    with pytest.raises(ConfigError, match="only that wallet can hand it in"):
+        proving.check_handed(settled.proofs(), reader.task, found, made, claimant=bytes(20))
+    last = proving.settlement_of(reader, 1)
+    with pytest.raises(DocumentInvalid, match=r"round 0, gate .*; this is task 1 round 1"):
+        proving.check_handed(settled.proofs(), reader.task, last, made, claimant=owner.address)
+    values = (made.claimed.values[0] + (1 << 160), *made.claimed.values[1:])
+    changed = dataclasses.replace(made, claimed=dataclasses.replace(made.claimed, values=values))
+    with pytest.raises(DocumentInvalid, match="does not hold"):
+        proving.check_handed(settled.proofs(), reader.task, found, changed, claimant=owner.address)
 
 
 def test_what_is_not_sealed_has_nothing_to_prove(settled: Settled) -> None:
