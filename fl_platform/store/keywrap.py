@@ -25,6 +25,7 @@ from fl_platform.errors import EnvelopeInvalid, PointInvalid, WalletError
 from fl_platform.store.envelope import KEY_BYTES, check_key
 from zk import curve
 from zk.curve import GENERATOR, ORDER, POINT_BYTES, Point
+from zk.multiples import multiply
 
 WRAPPED_BYTES = POINT_BYTES + KEY_BYTES
 ADDRESS_BYTES = 20
@@ -102,7 +103,7 @@ class RevealKey:
         """Compute the public half. Raises WalletError for a secret outside 1..r-1."""
         if not 1 <= secret < ORDER:
             raise WalletError("a reveal key's secret lies between 1 and the order of BN254: make a new key")
-        return cls(secret, curve.multiply(GENERATOR, secret))
+        return cls(secret, multiply(GENERATOR, secret))
 
     @classmethod
     def derive(cls, seed: bytes, *, label: bytes = b"") -> RevealKey:
@@ -134,8 +135,8 @@ def wrap_key(key: bytes, *, recipient: Point, context: WrapContext, ephemeral: i
     if len(key) != KEY_BYTES or not 1 <= ephemeral < ORDER:
         raise ValueError(f"a key has {KEY_BYTES} bytes and e lies in 1..r-1")
     curve.validate(recipient)
-    point = curve.multiply(GENERATOR, ephemeral)
-    shared = curve.multiply(recipient, ephemeral)
+    point = multiply(GENERATOR, ephemeral)
+    shared = multiply(recipient, ephemeral)
     kek = derive_kek(shared, ephemeral=point, recipient=recipient, context=context)
     return WrappedKey(point, _xor(key, kek))
 
@@ -154,7 +155,7 @@ def shared_point(wrapped: WrappedKey, recipient: RevealKey) -> Point:
         curve.validate(wrapped.ephemeral)
     except PointInvalid as error:
         raise EnvelopeInvalid(f"the wrapped key's ephemeral point is unusable: {error}") from error
-    return curve.multiply(wrapped.ephemeral, recipient.secret)
+    return multiply(wrapped.ephemeral, recipient.secret)
 
 
 def open_box(
