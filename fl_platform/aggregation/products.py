@@ -49,7 +49,11 @@ def first_outside(row: Integers, bits: int) -> int | None:
 
 def first_difference(one: Sequence[int] | Products, other: Sequence[int] | Products) -> int | None:
     """Return the first place where two vectors of one length differ."""
-    found = np.flatnonzero(np.asarray(one) != np.asarray(other))
+    if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
+        # a sealer chooses its numbers: past int64 an array of them would round to floats, and small lies vanish
+        pairs = enumerate(zip(one, other, strict=True))
+        return next((place for place, (told, right) in pairs if int(told) != int(right)), None)
+    found = np.flatnonzero(one != other)
     return int(found[0]) if len(found) else None
 
 

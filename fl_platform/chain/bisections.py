@@ -15,7 +15,7 @@ from fl_platform.chain.records import SealRecord, struct
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.chain.work_evidence import Product, Statement
-from fl_platform.errors import ConfigError, TaskClosed
+from fl_platform.errors import ConfigError, TaskClosed, TransactionPending
 from fl_platform.protocol.keccak import keccak256
 
 CONTRACT = "Bisections"
@@ -97,7 +97,16 @@ class Bisections:
             step=Step(task, round_number, f"approve {step.name}"),
         )  # fmt: skip
         chain.send(self._contract, "open", case, shown, signer=self._wallet(), step=step)
-        return int(chain.read(self._contract, "gameCount"))
+        # the contract's counter may be another's by now
+        seal = self._disputes.seal_digest(task, round_number, case.record)
+        numbers = []
+        for event in chain.events([self._contract], names=["BisectionOpened"]):
+            game = struct(Game, event.values["game"])
+            if (game.challenger, game.seal) == (self._wallet().address, seal):
+                numbers.append(int(event.values["id"]))
+        if not numbers:
+            raise TransactionPending("the game was opened and its event is not confirmed yet; run again")
+        return max(numbers)
 
     def split(self, number: int, parts: Sequence[int]) -> TxReceipt | None:
         """Split the number in question, as its sealer."""

@@ -17,7 +17,7 @@ from fl_platform.chain.journal import Step
 from fl_platform.chain.records import LeafRecord, RosterRecord, SealRecord, struct
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import TxReceipt
-from fl_platform.errors import IntegrityError, TaskClosed, TransactionReverted
+from fl_platform.errors import IntegrityError, TaskClosed, TransactionPending, TransactionReverted
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import SignedReceipt
 from fl_platform.protocol.trace import Header
@@ -135,7 +135,7 @@ class Disputes:
             self._contract, "demand", task, round_number, record, int(subject), kind, index, signer=self._wallet(),
             step=step,
         )  # fmt: skip
-        return int(chain.read(self._contract, "demandCount"))
+        return self._made(self.seal_digest(task, round_number, record), int(subject), kind, index)
 
     def open_demand(self, number: int) -> Demand | None:
         """Return a demand; None when it has ended."""
@@ -202,14 +202,31 @@ class Disputes:
         record = self._contracts.history(task).rounds[round_number]
         seals: tuple[SealRecord, ...] = (*record.overturned, *(() if record.seal is None else (record.seal,)))
         for seal in seals:
-            if keccak256(encode(["uint256", "uint256", SEAL], [task, round_number, plain(seal)])) == digest:
+            if self.seal_digest(task, round_number, seal) == digest:
                 return seal
         raise IntegrityError(f"task {task}: no seal of round {round_number} is the disputed one")
+
+    @staticmethod
+    def seal_digest(task: int, round_number: int, seal: SealRecord) -> bytes:
+        """Return what demands and games name a seal by, 32 bytes."""
+        return keccak256(encode(["uint256", "uint256", SEAL], [task, round_number, plain(seal)]))
 
     def _wallet(self) -> Signer:
         if self._signer is None:
             raise TaskClosed("a dispute is a transaction; name a wallet (`--wallet`)")
         return self._signer
+
+    def _made(self, seal: bytes, *wanted: int) -> int:
+        """Return the number of this wallet's last demand for `wanted`; the contract's counter may be another's."""
+        numbers = []
+        for event in self._contracts.chain.events([self._contract], names=["Demanded"]):
+            made = struct(Demand, event.values["demand"])
+            own = (made.challenger, made.seal) == (self._wallet().address, seal)
+            if own and (made.subject, made.kind, made.index) == wanted:
+                numbers.append(int(event.values["id"]))
+        if not numbers:
+            raise TransactionPending("the demand was sent and its event is not confirmed yet; run again")
+        return max(numbers)
 
     def _demand(self, number: int) -> Demand:
         found = self.open_demand(number)

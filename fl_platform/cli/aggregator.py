@@ -162,7 +162,7 @@ def defend(
                 answers.extend(defended.step(now))
             return once or nothing_left(reader, now=now)
 
-        wait_to_stop(look, every_s=every)
+        wait_to_stop(look, every_s=every, patient=not once)
     failed = [answer for answer in answers if answer.problem]
     if not answers:
         out.print("nothing waits for an answer of this wallet", style="green")

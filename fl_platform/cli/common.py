@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import sys
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from fl_platform.chain.signer import Signer
     from fl_platform.roles.workspace import Workspace
     from zk.proof_file import ProofFile
+
+logger = logging.getLogger(__name__)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -133,10 +136,22 @@ def address_of(options: Options, text: str) -> bytes:
     )
 
 
-def wait_to_stop(finished: Callable[[], bool], *, every_s: float = 2.0) -> None:
-    """Return when `finished()` says so; asked every few seconds. Ctrl-C and SIGTERM end the wait, too."""
+def wait_to_stop(finished: Callable[[], bool], *, every_s: float = 2.0, patient: bool = False) -> None:
+    """Return when `finished()` says so; asked every few seconds. Ctrl-C and SIGTERM end the wait, too.
+
+    `patient`: what is out of reach for a while is asked again, for whoever must not miss a deadline on chain.
+    """
+    from fl_platform.errors import RetryError
+
     pause = threading.Event()
-    while not finished():
+    while True:
+        try:
+            if finished():
+                return
+        except RetryError as error:
+            if not patient:
+                raise
+            logger.warning("%s", error)
         pause.wait(every_s)
 
 

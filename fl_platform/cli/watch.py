@@ -72,7 +72,7 @@ def watch(
                 accused.append(bad)
             return once or (nothing_left(reader, now=now) and not (keys and keys.waits()))
 
-        wait_to_stop(look, every_s=every)
+        wait_to_stop(look, every_s=every, patient=not once)
     if not findings and not accused:
         out.print("every seal that can be challenged is what it should be", style="green")
     write_json(json_file, [*map(_as_json, findings), *map(_key_json, accused)])

@@ -13,7 +13,7 @@ from pathlib import Path
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.reveals import KEY, ContentLeafRecord, RevealDemand, Reveals
 from fl_platform.chain.signer import Signer
-from fl_platform.errors import ConfigError, DocumentInvalid, EnvelopeInvalid
+from fl_platform.errors import ConfigError, EnvelopeInvalid, FLError, RetryError
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import Submission, decode_message
 from fl_platform.protocol.receipt import Receipt
@@ -68,7 +68,9 @@ def answer_demands(reader: TaskReader, contracts: Contracts, signer: Signer, fol
             continue
         try:
             _answer(reader, reveals, signer, folder, demand)
-        except (ConfigError, DocumentInvalid, EnvelopeInvalid) as error:
+        except RetryError:
+            raise
+        except FLError as error:  # also: the store lost the update, somebody answered first. The others must not wait
             logger.error("round %d: a demand cannot be answered: %s", demand.round, error)
             continue
         answered.append(demand)

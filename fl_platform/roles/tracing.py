@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain, zip_longest
+
 from fl_platform.contribution.tracing import trace_of
 from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.protocol.trace import Trace
+from fl_platform.protocol.trace import Kind, Trace
 from fl_platform.roles.reading import TaskReader
 
 NO_TRACE = bytes(32)
@@ -19,3 +21,18 @@ def sealed_trace(reader: TaskReader, bundle: RoundBundle) -> Trace:
 def trace_root(reader: TaskReader, bundle: RoundBundle) -> bytes:
     """Return what a seal carries: the trace's root; zero in tasks outside integer arithmetic."""
     return sealed_trace(reader, bundle).root if reader.spec.exact else NO_TRACE
+
+
+def all_places(trace: Trace) -> list[tuple[Kind, int]]:
+    """Every leaf that a question starts from."""
+    kinds = (Kind.ROUND, Kind.STANDING, Kind.ENTRY, Kind.RULES)
+    return list(chain.from_iterable([(kind, i) for i in range(len(trace.leaves[kind]))] for kind in kinds))
+
+
+def differing(trace: Trace, honest: Trace) -> list[tuple[Kind, int]]:
+    """Leaves that are not the recomputed ones: entries first, for what is wrong there is wrong in all that follows."""
+    found = []
+    for kind in (Kind.RULES, Kind.ENTRY, Kind.STANDING, Kind.ROUND):
+        pairs = zip_longest(trace.leaves[kind], honest.leaves[kind])
+        found += [(kind, i) for i, (told, right) in enumerate(pairs) if told != right and told is not None]
+    return found

@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
+from functools import partial
 
 from fl_platform.chain import evidence
 from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.disputes import Disputes, Subject
 from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.chain.history import RoundHistory
+from fl_platform.chain.records import SealRecord
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import FLError, RetryError, TransactionReverted
@@ -27,7 +28,7 @@ from fl_platform.protocol.trace import Kind, Trace
 from fl_platform.roles.auditor import Auditor, Difference
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.tracing import NO_TRACE, sealed_trace
+from fl_platform.roles.tracing import NO_TRACE, all_places, differing, sealed_trace
 from fl_platform.roles.validating import parse_slice, utility_of
 from fl_platform.roles.work import RoundWork
 from fl_platform.roles.work_watching import GramChallenger, opened_moves, public_moves
@@ -76,23 +77,24 @@ class Watcher:
         """Create a watcher; `disputes` holds the wallet that sends, `watch` is told of every finding."""
         self._reader, self._disputes, self._opener, self._watch = reader, disputes, opener, watch
         self._gram = GramChallenger(reader, Bisections(disputes))
-        self._seen: set[bytes] = set()  # trace and bundle of seals that were looked at
+        self._seen: set[SealRecord] = set()
 
     def step(self, now: int) -> list[Finding]:
         """Look at every sealed round that can still be challenged at block time `now` and was not looked at yet.
 
-        Stops at the first seal that falls: later rounds fall with it. Raises RetryError.
+        While a dispute about a seal is open it can be challenged, also past its window: a sealer that disputes its own
+        seal hides nothing. Stops at the first seal that falls: later rounds fall with it. Raises RetryError.
         """
         findings: list[Finding] = []
         history = self._reader.history()
         for record in history.rounds:
             final = history.final_at(record.number)
-            if record.seal is None or record.challenged or final is None or now >= final:
+            if record.seal is None or final is None or (now >= final and not record.challenged):
                 continue
-            if record.seal.bundle in self._seen:
+            if record.seal in self._seen:
                 continue
             found = self.look(record)
-            self._seen.add(record.seal.bundle)
+            self._seen.add(record.seal)
             if found is not None:
                 findings.append(found)
                 self._watch(found)
@@ -129,21 +131,33 @@ class Watcher:
         True when the seal fell. Call it again after every block while games or demands are open.
         """
         now = self._reader.history().block.timestamp
-        for number in (game for game in finding.games if self._gram.waits(game)):
-            work, trace = self._opened(finding.round)
-            if work is not None and self._gram.step(number, work, trace, now=now):
-                return True
-        for number in finding.demands:
-            made = self._disputes.open_demand(number)
-            if made is None:
-                continue
-            if made.answered:
-                if made.subject == Subject.CLAIM and self._challenge_shown(finding, number):
+        games = [partial(self._follow_game, finding, number, now) for number in finding.games]
+        for move in (*games, *(partial(self._follow_demand, finding, number, now) for number in finding.demands)):
+            try:
+                if move():
                     return True
-            elif now >= made.deadline:
-                self._disputes.expire(number)
-                return True
+            except RetryError:
+                raise
+            except FLError as error:  # e.g. somebody else was first: the others go on
+                logger.warning("round %d: a dispute could not go on: %s", finding.round, error)
         return False
+
+    def _follow_game(self, finding: Finding, number: int, now: int) -> bool:
+        if not self._gram.waits(number):
+            return False
+        work, trace = self._opened(finding.round)
+        return work is not None and self._gram.step(number, work, trace, now=now)
+
+    def _follow_demand(self, finding: Finding, number: int, now: int) -> bool:
+        made = self._disputes.open_demand(number)
+        if made is None:
+            return False
+        if made.answered:
+            return made.subject == Subject.CLAIM and self._challenge_shown(finding, number)
+        if now < made.deadline:
+            return False
+        self._disputes.expire(number)
+        return True
 
     def _challenge_shown(self, finding: Finding, number: int) -> bool:
         shown = self._disputes.shown_claim(number)
@@ -192,15 +206,15 @@ class Watcher:
             return
         yield from self._against_roster(record, bundle, trace)
         honest = self._honest_trace(bundle)
-        first = _differing(trace, honest) if honest is not None else []
+        first = differing(trace, honest) if honest is not None else []
         yield from self._about(record, bundle, trace, first)
         yield from self._about_work(record, bundle, trace)
-        yield from self._dropped(record, trace)
-        rest = [place for place in _all_places(trace) if place not in set(first)]
+        yield from _obtainable(self._dropped(record, trace))
+        rest = [place for place in all_places(trace) if place not in set(first)]
         yield from self._about(record, bundle, trace, rest)
 
     def _about_work(self, record: RoundHistory, bundle: RoundBundle, trace: Trace) -> Iterator[Move]:
-        yield from public_moves(self._reader, record, bundle, trace)
+        yield from _obtainable(public_moves(self._reader, record, bundle, trace))
         if self._opener is None:
             return
         try:
@@ -272,13 +286,13 @@ class Watcher:
                 yield Question.TOTALS, evidence.totals(trace)
                 yield Question.ENTRIES, evidence.entries(trace)
                 yield Question.SOLUTION, evidence.solution(trace)
-                yield from self._carried(record, trace, None)
+                yield from _obtainable(self._carried(record, trace, None))
             elif kind is Kind.ENTRY:
                 yield from _about_entry(trace, index)
             elif kind is Kind.STANDING:
                 yield Question.STANDING, evidence.standing(trace, index)
                 yield from _claim(record, trace, claims, index)
-                yield from self._carried(record, trace, index)
+                yield from _obtainable(self._carried(record, trace, index))
 
     def _carried(self, record: RoundHistory, trace: Trace, index: int | None) -> Iterator[Move]:
         new = index is not None and not trace.standings[index].previous
@@ -365,22 +379,18 @@ def _pairs(trace: Trace) -> Iterator[tuple[int, int]]:
         seen.setdefault(entry.trainer, i)
 
 
-def _all_places(trace: Trace) -> list[tuple[Kind, int]]:
-    kinds = (Kind.ROUND, Kind.STANDING, Kind.ENTRY, Kind.RULES)
-    return list(chain.from_iterable([(kind, i) for i in range(len(trace.leaves[kind]))] for kind in kinds))
-
-
-def _differing(trace: Trace, honest: Trace) -> list[tuple[Kind, int]]:
-    """Leaves that are not the recomputed ones: entries first, for what is wrong there is wrong in all that follows."""
-    found = []
-    for kind in (Kind.RULES, Kind.ENTRY, Kind.STANDING, Kind.ROUND):
-        pairs = zip_longest(trace.leaves[kind], honest.leaves[kind])
-        found += [(kind, i) for i, (told, right) in enumerate(pairs) if told != right and told is not None]
-    return found
+def _obtainable(moves: Iterator[Move]) -> Iterator[Move]:
+    """Yield moves as long as what they are made of can be had: the bundle before may be another liar's."""
+    try:
+        yield from moves
+    except RetryError:
+        raise
+    except FLError as error:
+        logger.warning("some evidence cannot be made: %s", error)
 
 
 def nothing_left(reader: TaskReader, *, now: int) -> bool:
-    """Whether no further seal will come and none can be challenged any more at block time `now`."""
+    """Whether no further seal will come, none can be challenged any more at block time `now`, no dispute is open."""
     history = reader.history()
-    windows = (history.final_at(record.number) for record in history.rounds if record.seal is not None)
-    return history.head.phase not in (Phase.OPEN, Phase.ROSTERED) and all(w is None or now >= w for w in windows)
+    going_on = (record.challenged or (history.final_at(record.number) or 0) > now for record in history.rounds)
+    return history.head.phase not in (Phase.OPEN, Phase.ROSTERED) and not any(going_on)

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import cache, partial
 
-from fl_platform.aggregation.gram import GramRow, gram_matrix
+from fl_platform.aggregation.gram import GramRow, from_triangle, gram_matrix
 from fl_platform.aggregation.products import first_difference, first_outside, split_range
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections, OpenGame
@@ -21,7 +22,7 @@ from fl_platform.protocol.trace import Trace
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.tracing import sealed_trace
 from fl_platform.roles.work import RoundWork
-from fl_platform.updates.content import COORDINATES
+from fl_platform.updates.content import COORDINATES, ContentLeaf, verify_content_leaf
 
 logger = logging.getLogger(__name__)
 
@@ -65,18 +66,16 @@ def opened_moves(work: RoundWork, trace: Trace, bits: int) -> Iterator[Move]:
         )  # fmt: skip
 
 
-def wrong_gram_entry(reader: TaskReader, work: RoundWork) -> tuple[int, int] | None:
-    """Return (row, column) of the first Gram entry that is not the product of its rows; None when all are."""
+def wrong_gram_entries(reader: TaskReader, work: RoundWork) -> Iterator[tuple[int, int]]:
+    """Yield (row, column) of every Gram entry that is not the product of its rows."""
     bundle, spec = work.bundle, reader.spec
     names = bundle.rows
     width = [DIRECTION_BITS if name.startswith("direction:") else spec.codec.bits for name in names]
     rows = [GramRow(name, number, width[number]) for number, name in enumerate(names)]
     right = gram_matrix(rows, work.integers, model=spec.model, scale=bundle.before.scale)
-    place = first_difference(bundle.gram, right.triangle)
-    if place is None:
-        return None
-    row = next(i for i in range(len(names)) if (i + 1) * (i + 2) // 2 > place)
-    return row, place - row * (row + 1) // 2
+    told = from_triangle(names, bundle.gram).values
+    for row in range(len(names)):
+        yield from ((row, column) for column in range(row + 1) if told[row][column] != right.values[row][column])
 
 
 class GramChallenger:
@@ -86,9 +85,14 @@ class GramChallenger:
         self._reader, self._games = reader, games
 
     def open(self, work: RoundWork, trace: Trace) -> int | None:
-        """Open a game about the first wrong entry; None when all are right or the updates do not open."""
+        """Open a game about the first wrong entry that leaves can decide; None: there is none, or updates do not open.
+
+        Where the trace names another content root than a row has (a direction's is judged nowhere), no leaf can be
+        shown: the game would be lost.
+        """
+        opens = cache(partial(self._opens, work, trace))
         try:
-            wrong = wrong_gram_entry(self._reader, work)
+            wrong = next((w for w in wrong_gram_entries(self._reader, work) if all(map(opens, w))), None)
         except RetryError:
             raise
         except FLError as error:
@@ -98,6 +102,14 @@ class GramChallenger:
             return None
         shown = work_evidence.gram_entry(trace, *wrong)
         return self._games.open(self._reader.task, work.bundle.round, shown)
+
+    def _opens(self, work: RoundWork, trace: Trace, row: int) -> bool:
+        """Whether a row's own leaves lie under the content root that the trace names."""
+        leaf, root = work.leaf(row, 0), trace.work.rows[row][0].to_bytes(32, "big")
+        trainers = row < trace.round.reference + trace.round.candidates
+        bits = self._reader.spec.codec.bits if trainers else DIRECTION_BITS
+        opening = ContentLeaf(0, leaf.blind, leaf.body, leaf.siblings)
+        return verify_content_leaf(opening, root=root, size=self._reader.spec.model.size, bits=bits)
 
     def waits(self, number: int) -> bool:
         """Whether a game goes on. One whose seal fell by another dispute is ended here: its bond comes back."""

@@ -20,10 +20,11 @@ from fl_platform.cli.common import (
     password,
     pick_wallet,
     tokens,
+    wait_to_stop,
     wei_of,
     write_json,
 )
-from fl_platform.errors import WalletError
+from fl_platform.errors import RpcUnavailable, WalletError
 
 
 @pytest.mark.parametrize(
@@ -136,3 +137,21 @@ def test_the_only_wallet_is_used_unless_one_is_named(tmp_path: Path) -> None:
         address_of(options(tmp_path), "three")
     with pytest.raises(WalletError):
         pick_wallet(options(tmp_path), "../../etc/passwd")
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_who_must_not_miss_a_deadline_outlives_what_is_out_of_reach(patient: bool) -> None:
+    asked: list[int] = []
+
+    def look() -> bool:
+        asked.append(len(asked))
+        if len(asked) == 1:
+            raise RpcUnavailable("the node restarts")
+        return True
+
+    if patient:
+        wait_to_stop(look, every_s=0.01, patient=True)
+        assert asked == [0, 1]
+    else:
+        with pytest.raises(RpcUnavailable):
+            wait_to_stop(look, every_s=0.01)

@@ -13,14 +13,14 @@ from fl_platform.attacks.lying import pay_itself
 from fl_platform.chain.client import connect
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.deploy import deploy
-from fl_platform.chain.disputes import Disputes
+from fl_platform.chain.disputes import Disputes, Subject
 from fl_platform.chain.evidence import Question
 from fl_platform.config import MINIMAL
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.watcher import Finding, Watcher
+from fl_platform.roles.watcher import Finding, Watcher, nothing_left
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage
 from tests.support.small_task import SmallTask, open_small_task
@@ -87,3 +87,47 @@ def test_a_stranger_without_a_key_has_an_aggregator_slashed_that_pays_itself(dis
     assert (finding.question, finding.upheld) == (Question.STANDING, True)
     assert "the seal fell" in str(finding)
     assert disputed.owner.member(task.reader.task, AGGREGATOR.address).stake == 0
+
+
+def test_a_sealer_that_disputes_its_own_seal_hides_nothing(disputed: Stage, tmp_path: Path) -> None:
+    """Its demand keeps the task still until the window is over: the lie falls all the same, and nobody leaves early."""
+    task = open_small_task(disputed, tmp_path, trainers=2)
+    contracts = disputed.as_(AGGREGATOR)
+    reader = TaskReader(contracts, task.reader.store, task.reader.task)
+    greedy = Greedy(
+        reader=reader, contracts=contracts, reveal_key=reveal_key(AGGREGATOR), workdir=tmp_path / "greedy",
+        wait_until=disputed.chain.wait_until,
+    )  # fmt: skip
+    greedy.run(LocalTransport(task.trainers), rounds=1)
+    contracts.mint(AGGREGATOR.address, ETHER)
+    final = disputed.owner.history(reader.task).final_at(0)
+    assert final is not None
+    disputed.chain.wait_until(final - 60)
+    assert Disputes(contracts, AGGREGATOR).demand(reader.task, 0, Subject.CLAIM, index=0) == 1
+    disputed.chain.wait_until(final + 1)
+    assert not nothing_left(reader, now=disputed.chain.now())
+    (finding,) = watcher_of(disputed, task, []).step(disputed.chain.now())
+    assert (finding.question, finding.upheld) == (Question.STANDING, True)
+
+
+def test_a_demand_is_the_own_one_even_if_another_came_at_once(
+    disputed: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2)
+    task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    number = task.reader.task
+    mine, other = (Disputes(disputed.as_(who), who) for who in (SUCCESSOR, OWNER))
+    for who in (SUCCESSOR, OWNER):
+        disputed.owner.mint(who.address, ETHER)
+    send = mine.contracts.chain.send
+
+    def followed(contract: Any, function: str, *arguments: Any, **options: Any) -> Any:
+        done = send(contract, function, *arguments, **options)
+        if function == "demand":
+            monkeypatch.undo()
+            other.demand(number, 0, Subject.CLAIM, index=1)
+        return done
+
+    monkeypatch.setattr(mine.contracts.chain, "send", followed)
+    assert mine.demand(number, 0, Subject.CLAIM, index=0) == 1
+    assert other.open_demand(2) is not None

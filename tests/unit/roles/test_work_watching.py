@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.tracing import sealed_trace
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Watcher
+from fl_platform.roles.work import RoundWork
+from fl_platform.roles.work_watching import GramChallenger, wrong_gram_entries
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage
 from tests.support.small_task import SmallTask, open_small_task
@@ -176,3 +179,18 @@ def test_an_honest_matrix_opens_no_game(disputed: Stage, tmp_path: Path) -> None
     assert watcher_of(disputed, task).step(disputed.chain.now()) == []
 
 
+
+
+def test_no_game_is_opened_that_no_leaf_could_end(disputed: Stage, tmp_path: Path) -> None:
+    """Rows whose content root is nobody's (a direction's is judged nowhere) cannot be shown: the bond would be lost."""
+    task = sealed_by(disputed, tmp_path, BendsGram)
+    contracts = disputed.as_(SUCCESSOR)
+    reader = TaskReader(contracts, task.reader.store, task.reader.task)
+    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR))
+    work, trace = RoundWork(reader, reader.bundle(0), opener), sealed_trace(reader, reader.bundle(0))
+    assert list(wrong_gram_entries(reader, work))
+    others = tuple((root ^ 1, weight) for root, weight in trace.work.rows)
+    foreign = replace(trace, work=replace(trace.work, rows=others))
+    games = Bisections(Disputes(contracts, SUCCESSOR))
+    assert GramChallenger(reader, games).open(work, foreign) is None
+    assert games.open_games(reader.task) == ()
