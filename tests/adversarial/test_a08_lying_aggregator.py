@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from fl_platform.attacks.lying import LIES
+from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import BOND, POT, STAKE
-from fl_platform.cli.demo.lying import compensated_of, lying_aggregator, slashed_of, watcher_of
+from fl_platform.cli.demo.lying import compensated_of, lying_aggregator, play_out, slashed_of, watcher_of
 from fl_platform.roles.transport import LocalTransport
 from tests.support.rehearsal import rehearsal, small_settings
 
@@ -23,13 +24,15 @@ def test_the_watcher_has_a_lying_aggregator_slashed_and_the_trainers_compensated
         liar.run(transport, rounds=1)
         assert watcher.step(workspace.chain.now()) == []
         liar.run(transport, rounds=1)
-        (finding,) = watcher.step(workspace.chain.now())
+        (found,) = watcher.step(workspace.chain.now())
+        finding = play_out(workspace, cast, watcher, found)
         assert finding.upheld
         assert finding.round == 1
         contracts = workspace.contracts(cast.wallets["owner"])
         assert contracts.head(cast.task).phase is Phase.COMPENSATED
         assert contracts.member(cast.task, cast.wallets["aggregator"].address).stake == 0
-        assert contracts.member(cast.task, cast.wallets["auditor"].address).credit == BOND * 3 // 10
+        returned = Disputes(contracts).bond(cast.task) if found.games else 0  # what the game had locked
+        assert contracts.member(cast.task, cast.wallets["auditor"].address).credit == BOND * 3 // 10 + returned
         assert watcher.step(workspace.chain.now()) == []
         workspace.chain.wait_until(contracts.history(cast.task).final_at(0) or 0)
         contracts.close_task(cast.task)
