@@ -38,7 +38,7 @@ from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener, demand_key
 from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, fitting, with_package
 from fl_platform.roles.reading import TaskReader, roster_root
-from fl_platform.roles.tracing import trace_root
+from fl_platform.roles.tracing import demand_true_trace, trace_root
 from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
 from fl_platform.store.keywrap import RevealKey
 
@@ -128,6 +128,7 @@ class Aggregator:
                     f"0x{self._contracts.address.hex()} can take over only after a missed deadline"
                 )
             if head.phase is Phase.OPEN:
+                demand_true_trace(self._reader, head.round)
                 self.roster(self.collect(transport))
             sealed.append(self.seal(transport))
         return sealed

@@ -16,6 +16,7 @@ from fl_platform.chain.deploy import deploy
 from fl_platform.chain.disputes import Disputes, Subject
 from fl_platform.chain.evidence import Question
 from fl_platform.config import MINIMAL
+from fl_platform.errors import AuditDifference
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.reading import TaskReader
@@ -131,3 +132,14 @@ def test_a_demand_is_the_own_one_even_if_another_came_at_once(
     monkeypatch.setattr(mine.contracts.chain, "send", followed)
     assert mine.demand(number, 0, Subject.CLAIM, index=0) == 1
     assert other.open_demand(2) is not None
+
+
+def test_nobody_rosters_on_a_seal_whose_trace_is_not_its_bundles(
+    disputed: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2, rounds=2)
+    with monkeypatch.context() as lying:
+        lying.setattr("fl_platform.roles.aggregator.trace_root", lambda *_: bytes([1]) * 32)
+        task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    with pytest.raises(AuditDifference, match="dispute that seal first"):
+        task.aggregator.run(LocalTransport(task.trainers), rounds=1)
