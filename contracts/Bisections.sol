@@ -55,12 +55,17 @@ contract Bisections is IBisections {
     }
 
     /// @inheritdoc IBisections
-    function split(uint256 id, Game calldata shown, IRoundLedger.SealRecord calldata record, int256[] calldata parts)
-        external
-    {
+    function split(
+        uint256 id,
+        Game calldata shown,
+        IRoundLedger.SealRecord calldata record,
+        Statement calldata statement,
+        int256[] calldata parts,
+        bytes calldata tensors
+    ) external {
         Game memory game = _requireMove(id, shown, record, false);
+        _requireLayout(id, game, statement, tensors);
         (uint256 expected,) = partsOf(game.count);
-        if (game.count == 1) revert Bisections_NotALeaf(id, 1);
         if (parts.length != expected) revert Bisections_PartCount(parts.length, expected);
         int256 sum = 0;
         // at most FAN turns; an overflow reverts
@@ -70,7 +75,7 @@ contract Bisections is IBisections {
         if (sum != game.claimed) revert Bisections_PartSum(sum, game.claimed);
         (game.parts, game.answered, game.deadline) = (keccak256(abi.encodePacked(parts)), true, _deadline(game.task));
         _keep(id, game);
-        emit BisectionSplit(game.task, game.round, id, game, parts);
+        emit BisectionSplit(game.task, game.round, id, game, parts, tensors);
     }
 
     /// @inheritdoc IBisections
@@ -101,11 +106,9 @@ contract Bisections is IBisections {
         Product calldata product,
         address[] calldata aggregators
     ) external {
-        // a range of one leaf needs no split
-        Game memory game = _requireMove(id, shown, record, shown.count != 1);
+        Game memory game = _requireMove(id, shown, record, true);
         if (keccak256(abi.encode(statement)) != game.statement) revert Bisections_WrongEvidence(id);
-        (uint256 leaf, uint256 count, int256 claimed) =
-            game.count == 1 ? (game.first, 1, game.claimed) : _part(id, game, parts, index);
+        (uint256 leaf, uint256 count, int256 claimed) = _part(id, game, parts, index);
         if (count != 1) revert Bisections_NotALeaf(id, count);
         int256 found = _product(statement, leaf, product);
         if (found == claimed) revert Bisections_NotRefuted(id, found);
@@ -125,10 +128,10 @@ contract Bisections is IBisections {
         bool gone = IGameSeam(disputes).isVoid(game.task, game.round, record);
         if (!gone && block.timestamp < game.deadline) revert Bisections_Deadline(id, game.deadline);
         delete gameDigest[id];
-        emit BisectionEnded(game.task, game.round, id, !gone && !game.answered && game.count != 1);
+        emit BisectionEnded(game.task, game.round, id, !gone && !game.answered);
         if (gone) {
             IGameSeam(disputes).release(game.task, game.round, record, game.challenger, game.bond);
-        } else if (game.answered || game.count == 1) {
+        } else if (game.answered) {
             IGameSeam(disputes).drop(game.task, game.round, record, game.challenger, game.bond, record.aggregator);
         } else {
             IGameSeam(disputes).uphold(game.task, game.round, record, game.challenger, game.bond, aggregators);
@@ -203,7 +206,14 @@ contract Bisections is IBisections {
         }
     }
 
-    /// @dev A range of one leaf needs no split, so from the start it is the challenger's move.
+    /// @dev A sealer that cannot show the layout, or whose layout is of another model, cannot answer.
+    function _requireLayout(uint256 id, Game memory game, Statement calldata statement, bytes calldata tensors) private pure {
+        if (keccak256(abi.encode(statement)) != game.statement) revert Bisections_WrongEvidence(id);
+        Contents.requireLayout(tensors, statement.tensors);
+        uint256 size = Contents.sizeOf(tensors);
+        if (size != statement.size) revert Bisections_LayoutSize(size, statement.size);
+    }
+
     function _requireMove(
         uint256 id,
         Game calldata game,
@@ -212,7 +222,7 @@ contract Bisections is IBisections {
     ) private view returns (Game memory) {
         _requireGame(id, game, record);
         if (IGameSeam(disputes).isVoid(game.task, game.round, record)) revert Bisections_WrongEvidence(id);
-        address mover = challengers || game.count == 1 ? game.challenger : record.aggregator;
+        address mover = challengers ? game.challenger : record.aggregator;
         if (game.answered != challengers || msg.sender != mover) revert Bisections_NotYourMove(id);
         if (block.timestamp >= game.deadline) revert Bisections_Deadline(id, game.deadline);
         return game;

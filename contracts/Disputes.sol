@@ -92,9 +92,7 @@ contract Disputes is ITraceDisputes, IGameSeam {
         uint32 index
     ) external returns (uint256 id) {
         if (subject == Subject.Leaf && record.trace == 0) revert Disputes_NoTrace(task, round);
-        bytes32 seal = _sealKey(task, round, record);
-        if (_open[seal] == 0) IRoundLedger(ledger).markChallenged(task, round, record);
-        ++_open[seal];
+        bytes32 seal = _openOn(task, round, record);
         id = ++demandCount;
         Demand memory made = Demand({
             challenger: msg.sender,
@@ -110,7 +108,7 @@ contract Disputes is ITraceDisputes, IGameSeam {
         });
         _demands[id] = made;
         emit Demanded(task, round, id, made);
-        IEscrow(escrow).lock(task, msg.sender, made.bond, MemberFlags.CHALLENGER, 0);
+        IEscrow(escrow).lock(task, msg.sender, made.bond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
     }
 
     /// @inheritdoc ITraceDisputes
@@ -127,11 +125,12 @@ contract Disputes is ITraceDisputes, IGameSeam {
         bytes memory content;
         if (d.kind < Traces.KINDS && d.index < counts[d.kind]) {
             if (opening.index != d.index) revert Disputes_WrongAnswer(id);
-            (bytes calldata words,) = Traces.openIn(counts, roots, opening, d.kind, 0);
+            uint256 length = Traces.lengthOf(d.kind, counts);
+            (bytes calldata words,) = Traces.openIn(counts, roots, opening, d.kind, length);
             content = words;
         }
         emit Answered(d.task, d.round, id, msg.sender, abi.encode(counts, roots, content));
-        _satisfy(id, d);
+        _satisfy(id, d, record.aggregator);
     }
 
     /// @inheritdoc ITraceDisputes
@@ -156,7 +155,7 @@ contract Disputes is ITraceDisputes, IGameSeam {
             MerkleSum.requireLeaf(roster.root, roster.totalStake, roster.count, d.index, leaf, stake, siblings);
             _requireSigned(receipt, signature);
         }
-        _satisfy(id, d);
+        _satisfy(id, d, record.aggregator);
     }
 
     /// @inheritdoc ITraceDisputes
@@ -175,7 +174,7 @@ contract Disputes is ITraceDisputes, IGameSeam {
             );
         }
         emit Answered(d.task, d.round, id, msg.sender, abi.encode(leaf, siblings));
-        _satisfy(id, d);
+        _satisfy(id, d, record.aggregator);
     }
 
     /// @inheritdoc ITraceDisputes
@@ -234,11 +233,9 @@ contract Disputes is ITraceDisputes, IGameSeam {
         returns (uint256 bond)
     {
         if (record.trace == 0) revert Disputes_NoTrace(task, round);
-        bytes32 seal = _sealKey(task, round, record);
-        if (_open[seal] == 0) IRoundLedger(ledger).markChallenged(task, round, record);
-        ++_open[seal];
+        _openOn(task, round, record);
         bond = bondOf(task);
-        IEscrow(escrow).lock(task, challenger, bond, MemberFlags.CHALLENGER, 0);
+        IEscrow(escrow).lock(task, challenger, bond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
     }
 
     /// @inheritdoc IGameSeam
@@ -279,7 +276,7 @@ contract Disputes is ITraceDisputes, IGameSeam {
 
     /// @inheritdoc IGameSeam
     function lockBond(uint256 task, address from, uint256 amount) external onlyGames {
-        IEscrow(escrow).lock(task, from, amount, MemberFlags.CHALLENGER, 0);
+        IEscrow(escrow).lock(task, from, amount, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
     }
 
     /// @inheritdoc IGameSeam
@@ -367,10 +364,24 @@ contract Disputes is ITraceDisputes, IGameSeam {
 
     /// @dev The bond, until now the challenger's stake, goes to who answered. The round stays disputed until the new deadline,
     /// so that what was shown can be challenged.
-    function _satisfy(uint256 id, Demand memory d) private {
+    function _satisfy(uint256 id, Demand memory d, address sealer) private {
         _demands[id].answered = true;
         _demands[id].deadline = _deadline(d.task);
-        IRoundLedger(ledger).slashMember(d.task, d.challenger, d.bond, msg.sender, BASIS);
+        IRoundLedger(ledger).slashMember(d.task, d.challenger, d.bond, sealer, BASIS);
+    }
+
+    /// @dev Count one more dispute of a seal. The first must come inside the challenge window, later ones at most one
+    /// takeover after it (they follow from what an answer showed): else disputes could be strung together for ever.
+    function _openOn(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) private returns (bytes32 seal) {
+        seal = _sealKey(task, round, record);
+        if (_open[seal] == 0) {
+            IRoundLedger(ledger).markChallenged(task, round, record);
+        } else {
+            IRoundLedger.Config memory config = IRoundLedger(ledger).config(task);
+            uint256 end = uint256(record.sealedAt) + config.challenge + config.takeover;
+            if (block.timestamp >= end) revert IRoundLedger.RoundLedger_TooLate(task, end);
+        }
+        ++_open[seal];
     }
 
     function _uphold(

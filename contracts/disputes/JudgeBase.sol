@@ -38,6 +38,10 @@ abstract contract JudgeBase is ITraceJudge {
         }
         bytes32 given = Traces.rootOf(b.counts, b.roots);
         if (given != b.record.trace) revert Traces.Traces_HeaderMismatch(given, b.record.trace);
+        // two leaves of a kind that has one would let its sealer choose which of them it handed on
+        if ((kind == Traces.WORK || kind == Traces.ROUND) && b.counts[kind] != 1) {
+            revert Traces.Traces_EvidenceShape(kind, b.counts[kind], 1);
+        }
         return Traces.openIn(b.counts, b.roots, b.leaf, kind, length);
     }
 

@@ -69,12 +69,21 @@ contract WorkJudge is JudgeBase {
     /// @inheritdoc ITraceJudge
     function refutes(Case calldata c, Evidence calldata e) external view returns (bool) {
         e.requireHeader(c.record.trace);
-        if (e.counts[Traces.WORK] != 1) return true;
+        if (e.counts[Traces.WORK] != 1 || e.counts[Traces.RULES] != 1 || e.counts[Traces.ROUND] != 1) return true;
+        if (c.question == uint8(ITraceDisputes.Question.Shape)) return _shape(e);
         if (c.question == uint8(ITraceDisputes.Question.Work)) return _work(e);
         if (c.question == uint8(ITraceDisputes.Question.Sum)) return _sum(e);
         if (c.question == uint8(ITraceDisputes.Question.Range)) return _range(e);
         if (c.question == uint8(ITraceDisputes.Question.Layout)) return _layout(c, e);
         revert Judge_UnknownQuestion(c.question);
+    }
+
+    /// @dev openings: the leaf. extra: its kind, 32 bytes. Every other question reverts at a leaf of another length.
+    function _shape(Evidence calldata e) private pure returns (bool) {
+        uint256 kind = uint256(bytes32(e.extra));
+        if (kind >= Traces.KINDS) return false;
+        (bytes calldata words,) = e.open(0, kind, 0);
+        return words.length != Traces.lengthOf(kind, e.counts);
     }
 
     /// @dev openings: work, round, then an entry (extra: its receipt) or none (extra: the number of a row that no trainer
@@ -140,22 +149,25 @@ contract WorkJudge is JudgeBase {
         return Contents.integerAt(p.leaf.body, p.place, r.bits) == -int256(1 << (r.bits - 1));
     }
 
-    /// @dev openings: rules, work. extra: LayoutProof. Sizes follow from the specification, offsets from its first scale or
-    /// from what the round before handed on.
+    /// @dev openings: rules, work. extra: LayoutProof. Sizes follow from the specification, offsets from its first scale or,
+    /// where one aggregator sealed both rounds, from what it handed on: nobody answers for what another has handed on.
     function _layout(Case calldata c, Evidence calldata e) private view returns (bool) {
         (bytes calldata w,) = e.open(0, Traces.RULES, Traces.RULES_BYTES);
         bytes calldata work = _openWork(e, 1);
         LayoutProof calldata p = _layoutProof(e.extra);
-        if (c.round != 0) {
-            (bytes calldata old,) = _openBefore(ledger, c, p.before, Traces.WORK, 0);
-            if (Traces.layoutAfterOf(old) != Traces.layoutOf(work)) return true;
-        }
-        Contents.requireLayout(p.tensors, Traces.layoutOf(work));
         bytes calldata document = p.document;
         Documents.requireDigest(document, registry.task(c.task).spec);
-        bytes memory sizes = Layouts.sizesIn(document, p.list);
-        if (!Layouts.sameSizes(p.tensors, sizes) || Layouts.totalOf(sizes) != Traces.rules(w).size) return true;
-        return c.round == 0 && !Layouts.sameOffsets(p.tensors, Layouts.offsetsIn(document, p.offsets));
+        if (c.round == 0) {
+            (bytes memory expected, uint256 total) = Layouts.firstIn(document, p.list, p.offsets);
+            return keccak256(expected) != Traces.layoutOf(work) || total != Traces.rules(w).size;
+        }
+        (bytes calldata old,) = _openBefore(ledger, c, p.before, Traces.WORK, 0);
+        if (p.before.record.aggregator == c.record.aggregator && Traces.layoutAfterOf(old) != Traces.layoutOf(work)) {
+            return true;
+        }
+        Contents.requireLayout(p.tensors, Traces.layoutOf(work));
+        (bool same, uint256 sum) = Layouts.sizesAre(document, p.list, p.tensors);
+        return !same || sum != Traces.rules(w).size;
     }
 
     function _openWork(Evidence calldata e, uint256 place) private pure returns (bytes calldata work) {

@@ -71,7 +71,9 @@ interface IBisections {
     );
 
     /// @notice Emitted when the sealer has split its number.
-    event BisectionSplit(uint256 indexed task, uint256 indexed round, uint256 indexed id, Game game, int256[] parts);
+    event BisectionSplit(
+        uint256 indexed task, uint256 indexed round, uint256 indexed id, Game game, int256[] parts, bytes tensors
+    );
 
     /// @notice Emitted when the challenger has picked a part: the sealer is to split it.
     event BisectionPicked(uint256 indexed task, uint256 indexed round, uint256 indexed id, Game game);
@@ -100,7 +102,10 @@ interface IBisections {
     /// @notice Thrown when there is no such row, column or part.
     error Bisections_OutOfRange(uint256 given, uint256 count);
 
-    /// @notice Thrown when a part spans more than one leaf, or the range one only.
+    /// @notice Thrown when a layout's sizes are not the model's.
+    error Bisections_LayoutSize(uint256 given, uint256 expected);
+
+    /// @notice Thrown when a part spans more than one leaf, or one only where more are wanted.
     error Bisections_NotALeaf(uint256 id, uint256 count);
 
     /// @notice Thrown when the leaves multiply to just what the sealer says.
@@ -112,10 +117,18 @@ interface IBisections {
     /// Requirements: inside the challenge window; the escrow is approved for the bond.
     function open(ITraceJudge.Case calldata case_, ITraceJudge.Evidence calldata evidence) external returns (uint256 id);
 
-    /// @notice Split the number in question. Only the sealer: a stranger's wrong parts would lose its bond.
-    /// Requirements: `partsOf(count)` parts that add up to it; before the deadline.
-    function split(uint256 id, Game calldata game, IRoundLedger.SealRecord calldata record, int256[] calldata parts)
-        external;
+    /// @notice Split the number in question (a range of one leaf: into itself). Only the sealer: a stranger's wrong parts
+    /// would lose its bond.
+    /// @param tensors The layout's preimage: what nobody can show, nobody can multiply by.
+    /// Requirements: `partsOf(count)` parts that add up to it; the layout has the model's size; before the deadline.
+    function split(
+        uint256 id,
+        Game calldata game,
+        IRoundLedger.SealRecord calldata record,
+        Statement calldata statement,
+        int256[] calldata parts,
+        bytes calldata tensors
+    ) external;
 
     /// @notice Pick a part of more than one leaf. Only the challenger; before the deadline.
     function pick(
@@ -127,7 +140,7 @@ interface IBisections {
     ) external;
 
     /// @notice Multiply one leaf of two rows and end the game if the sealer's part is not the product.
-    /// @param parts The last split; empty when the whole range is one leaf.
+    /// @param parts The last split.
     /// @param index Which part.
     /// Requirements: only the challenger; before the deadline; the part is one leaf; both leaves are under their roots.
     function prove(

@@ -48,6 +48,7 @@ interface ITraceDisputes is IDisputes {
     ///   Sum         one coordinate of the sums                         rules, work                    -          leaves
     ///   Range       a judged update with a value outside its width     rules, work, round             -          leaf
     ///   Layout      the tensors' sizes and offsets                     rules, work                    -          document
+    ///   Shape       a leaf with other than its kind's words            the leaf                       -          kind
     ///
     /// (An entry of the Gram matrix is a long sum: {IBisections}.)
     enum Question {
@@ -75,7 +76,8 @@ interface ITraceDisputes is IDisputes {
         Work,
         Sum,
         Range,
-        Layout
+        Layout,
+        Shape
     }
 
     /// @notice What a sealer can be asked to show.
@@ -93,7 +95,7 @@ interface ITraceDisputes is IDisputes {
     /// @param kind Leaf: kind of the trace leaf.
     /// @param answered Whether the sealer, or anybody, has shown it.
     /// @param index The leaf's place: in the trace, in the roster or among the claims.
-    /// @param bond What the answerer gets, in wei.
+    /// @param bond What the sealer gets for an answer, in wei.
     /// @param task The task.
     /// @param seal keccak256(abi.encode(task, round, seal record)).
     struct Demand {
@@ -157,7 +159,8 @@ interface ITraceDisputes is IDisputes {
     ) external;
 
     /// @notice Ask the sealer to show a trace leaf, a roster entry's signed receipt, or a claim leaf. Locks `bondOf(task)`.
-    /// Requirements: inside the challenge window; the escrow is approved for the bond.
+    /// Requirements: inside the challenge window, or at most one takeover later while the seal is disputed; the caller is not
+    /// leaving; the escrow is approved for the bond.
     function demand(
         uint256 task,
         uint256 round,
@@ -167,7 +170,7 @@ interface ITraceDisputes is IDisputes {
         uint32 index
     ) external returns (uint256 id);
 
-    /// @notice Answer with a leaf of the trace. Anyone; the bond goes to the caller. A leaf that no tree of that count can
+    /// @notice Answer with a leaf of the trace. Anyone; the bond goes to the sealer. A leaf that no tree of that count can
     /// have (index past its count) is answered by the header alone.
     function answerLeaf(
         uint256 id,
@@ -177,7 +180,7 @@ interface ITraceDisputes is IDisputes {
         ITraceJudge.Opening calldata opening
     ) external;
 
-    /// @notice Answer with the signed receipt of a roster entry. Anyone; the bond goes to the caller.
+    /// @notice Answer with the signed receipt of a roster entry. Anyone; the bond goes to the sealer.
     function answerReceipt(
         uint256 id,
         IRoundLedger.SealRecord calldata record,
@@ -188,7 +191,7 @@ interface ITraceDisputes is IDisputes {
         bytes calldata siblings
     ) external;
 
-    /// @notice Answer with a claim leaf and its path. Anyone; the bond goes to the caller.
+    /// @notice Answer with a claim leaf and its path. Anyone; the bond goes to the sealer.
     function answerClaim(
         uint256 id,
         IRoundLedger.SealRecord calldata record,

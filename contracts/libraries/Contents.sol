@@ -144,6 +144,14 @@ library Contents {
         }
     }
 
+    /// @notice Return the sum of a layout's sizes.
+    function sizeOf(bytes calldata tensors) internal pure returns (uint256 size) {
+        // one turn a tensor
+        for (uint256 t = 0; t < tensors.length; t += TENSOR_BYTES) {
+            size += uint64(bytes8(tensors[t:t + 8]));
+        }
+    }
+
     /// @notice Revert unless `tensors` is the preimage of `expected`.
     function requireLayout(bytes calldata tensors, bytes32 expected) internal pure {
         bytes32 given = keccak256(tensors);

@@ -14,83 +14,83 @@ library Layouts {
 
     uint256 private constant TENSOR_BYTES = 9;
 
-    /// @notice Return the sizes of all tensors, 32 bytes each; `place` is where the quote before `tensors` stands.
-    function sizesIn(bytes calldata document, uint256 place) internal pure returns (bytes memory sizes) {
-        if (!Documents.follows(document, place, 'tensors":[')) revert Documents.Documents_KeyNotThere(place);
-        uint256 cursor = place + 11;
-        // one turn a tensor: a specification that was opened lists cursor least one
-        while (true) {
-            cursor = _expect(document, cursor, '{"name":"');
-            // a quote inside a name is written \", a backslash \\
-            while (document[cursor] != '"') cursor += document[cursor] == "\\" ? 2 : 1;
-            cursor = _expect(document, cursor, '","shape":[');
-            uint256 size = 1;
-            if (document[cursor] == "]") ++cursor; // a scalar
-            else {
-                bool more = true;
-                while (more) {
-                    uint256 side;
-                    (side, cursor) = _number(document, cursor);
-                    size *= side;
-                    more = _next(document, cursor);
-                    ++cursor;
-                }
-            }
-            sizes = bytes.concat(sizes, bytes32(size));
-            cursor = _expect(document, cursor, "}");
-            bool another = _next(document, cursor);
-            ++cursor;
-            if (!another) return sizes;
-        }
-    }
-
-    /// @notice Return the offsets, one byte each; `place` is where the quote before `offsets` stands.
-    function offsetsIn(bytes calldata document, uint256 place) internal pure returns (bytes memory offsets) {
-        if (!Documents.follows(document, place, 'offsets":[')) revert Documents.Documents_KeyNotThere(place);
-        uint256 cursor = place + 11;
-        bool more = true;
-        while (more) {
+    /// @notice Return the layout of round 0 and the sum of its sizes; places are where the quotes before `tensors` and
+    /// `offsets` stand. Costs a few gas a byte, however many tensors there are.
+    function firstIn(bytes calldata document, uint256 list, uint256 offsets)
+        internal
+        pure
+        returns (bytes memory tensors, uint256 total)
+    {
+        uint256 cursor = _start(document, list, 'tensors":[');
+        uint256 other = _start(document, offsets, 'offsets":[');
+        // a tensor takes 22 bytes of text at least, and 9 here
+        tensors = new bytes(document.length);
+        uint256 length = 0;
+        for (bool more = true; more; length += TENSOR_BYTES) {
+            uint256 size;
             uint256 offset;
-            (offset, cursor) = _number(document, cursor);
-            offsets = bytes.concat(offsets, bytes1(uint8(offset)));
-            more = _next(document, cursor);
-            ++cursor;
+            (size, cursor) = _size(document, cursor);
+            (offset, other) = _number(document, other);
+            _write(tensors, length, size, offset);
+            total += size;
+            more = _next(document, cursor++);
+            if (_next(document, other++) != more) revert Layouts_Unexpected(other);
         }
-    }
-
-    /// @notice Return the sum of sizes.
-    function totalOf(bytes memory sizes) internal pure returns (uint256 total) {
-        for (uint256 i = 0; i < sizes.length; i += 32) {
-            total += _wordAt(sizes, i);
-        }
-    }
-
-    /// @notice Say whether a layout has these sizes.
-    function sameSizes(bytes calldata tensors, bytes memory sizes) internal pure returns (bool) {
-        if (tensors.length / TENSOR_BYTES != sizes.length / 32) return false;
-        for (uint256 t = 0; t < sizes.length / 32; ++t) {
-            if (uint64(bytes8(tensors[t * TENSOR_BYTES:t * TENSOR_BYTES + 8])) != _wordAt(sizes, t * 32)) return false;
-        }
-        return true;
-    }
-
-    /// @notice Say whether a layout has these offsets.
-    function sameOffsets(bytes calldata tensors, bytes memory offsets) internal pure returns (bool) {
-        if (tensors.length / TENSOR_BYTES != offsets.length) return false;
-        for (uint256 t = 0; t < offsets.length; ++t) {
-            if (tensors[t * TENSOR_BYTES + 8] != offsets[t]) return false;
-        }
-        return true;
-    }
-
-    function _wordAt(bytes memory words, uint256 place) private pure returns (uint256 word) {
-        // memory-safe: reads 32 bytes inside `words`; every caller steps by whole words below its length.
+        // memory-safe: shortens the array; length <= document.length, since each turn read 22 bytes
         assembly ("memory-safe") {
-            word := mload(add(add(words, 32), place))
+            mstore(tensors, length)
         }
     }
 
-    /// @dev True cursor a comma, false cursor the closing bracket.
+    /// @notice Say whether a layout has the sizes of a specification, and return their sum.
+    function sizesAre(bytes calldata document, uint256 list, bytes calldata tensors)
+        internal
+        pure
+        returns (bool same, uint256 total)
+    {
+        uint256 cursor = _start(document, list, 'tensors":[');
+        uint256 place = 0;
+        for (bool more = true; more; place += TENSOR_BYTES) {
+            uint256 size;
+            (size, cursor) = _size(document, cursor);
+            if (place >= tensors.length || uint64(bytes8(tensors[place:place + 8])) != size) return (false, 0);
+            total += size;
+            more = _next(document, cursor++);
+        }
+        return (place == tensors.length, total);
+    }
+
+    function _start(bytes calldata document, uint256 place, bytes memory key) private pure returns (uint256) {
+        if (!Documents.follows(document, place, key)) revert Documents.Documents_KeyNotThere(place);
+        return place + 1 + key.length;
+    }
+
+    /// @dev Read one tensor, {"name":"...","shape":[...]}, and return its size and the place behind it.
+    function _size(bytes calldata document, uint256 cursor) private pure returns (uint256 size, uint256 end) {
+        cursor = _expect(document, cursor, '{"name":"');
+        // a quote inside a name is written \", a backslash \\
+        while (document[cursor] != '"') cursor += document[cursor] == "\\" ? 2 : 1;
+        cursor = _expect(document, cursor, '","shape":[');
+        size = 1;
+        if (document[cursor] == "]") return (size, _expect(document, cursor, "]}")); // a scalar
+        for (bool more = true; more;) {
+            uint256 side;
+            (side, cursor) = _number(document, cursor);
+            size *= side;
+            more = _next(document, cursor++);
+        }
+        return (size, _expect(document, cursor, "}"));
+    }
+
+    /// @dev Write size u64 and offset u8 at `place`, where the caller has made room.
+    function _write(bytes memory tensors, uint256 place, uint256 size, uint256 offset) private pure {
+        for (uint256 i = 0; i < 8; ++i) {
+            tensors[place + i] = bytes1(uint8(size >> (56 - 8 * i)));
+        }
+        tensors[place + 8] = bytes1(uint8(offset));
+    }
+
+    /// @dev True at a comma, false at the closing bracket.
     function _next(bytes calldata document, uint256 cursor) private pure returns (bool) {
         if (document[cursor] == ",") return true;
         if (document[cursor] != "]") revert Layouts_Unexpected(cursor);

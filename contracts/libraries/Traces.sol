@@ -182,6 +182,16 @@ library Traces {
         while ((1 << depth) < count) ++depth;
     }
 
+    /// @notice Return how many bytes a leaf of `kind` has under these counts.
+    function lengthOf(uint256 kind, uint32[6] calldata counts) internal pure returns (uint256) {
+        if (kind == RULES) return RULES_BYTES;
+        if (kind == ROUND) return ROUND_BYTES;
+        if (kind == ENTRY) return ENTRY_BYTES;
+        if (kind == GRAM) return 32 * uint256(counts[GRAM]);
+        if (kind == STANDING) return STANDING_BYTES;
+        return WORK_HEAD + 64 * uint256(counts[GRAM]);
+    }
+
     /// @notice Return the words of opening `place`, which must be a leaf of `kind` with `length` bytes (0: any).
     function open(ITraceJudge.Evidence calldata evidence, uint256 place, uint256 kind, uint256 length)
         internal

@@ -58,6 +58,7 @@ class Question(IntEnum):
     SUM = 22
     RANGE = 23
     LAYOUT = 24
+    SHAPE = 25
 
 
 @dataclass(frozen=True)

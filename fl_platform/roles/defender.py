@@ -18,6 +18,7 @@ from fl_platform.chain.bisections import Bisections, OpenGame
 from fl_platform.chain.disputes import Demand, Disputes, Subject
 from fl_platform.chain.evidence import Opened
 from fl_platform.chain.records import LeafRecord
+from fl_platform.contribution.tracing import layout_of
 from fl_platform.errors import ConfigError, FLError, RetryError
 from fl_platform.protocol.bundle import claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
@@ -68,7 +69,7 @@ class Defender:
         answers = [self._answer(n, d) for n, d in self._disputes.demands_on(self._reader.task, self._sealer)]
         for found in self._games.open_games(self._reader.task):
             seal = self._reader.history().rounds[found.game.round].seal
-            waits = not found.game.answered and found.game.count > 1 and now < found.game.deadline
+            waits = not found.game.answered and now < found.game.deadline
             if waits and seal is not None and seal.aggregator == self._sealer:
                 what = f"split of game {found.number}"
                 answers.append(self._try(found.game.round, what, partial(self._split, found)))
@@ -95,7 +96,8 @@ class Defender:
         _, width = work_evidence.parts_of(found.game.count)
         products = work.products(found.row, found.column)
         parts = split_range(products, first=found.game.first, count=found.game.count, width=width)
-        self._games.split(found.number, parts)
+        statement = work_evidence.statement_of(sealed_trace(self._reader, bundle), found.row, found.column)
+        self._games.split(found.number, statement, parts, layout_of(self._reader.spec, bundle.before.scale))
 
     def _show(self, number: int, demand: Demand) -> None:
         bundle = self._reader.bundle(demand.round)

@@ -12,7 +12,7 @@ from fl_platform.aggregation.admit import RoundContext
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.reveals import Package, Reveals
-from fl_platform.errors import AuditDifference, IntegrityError
+from fl_platform.errors import AuditDifference, DocumentInvalid, IntegrityError
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
 from fl_platform.protocol.receipt import Domain
@@ -21,6 +21,7 @@ from fl_platform.store.interface import Store
 from fl_platform.updates import decode_model, model_length
 
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024
+ROWS_OVER = 64  # public directions are four
 State = Mapping[str, npt.NDArray[np.float32]]
 
 
@@ -58,11 +59,15 @@ class TaskReader:
 
     def bundle(self, round_number: int) -> RoundBundle:
         """Return the sealed bundle of a round. Raises StoreMissing, CidMismatch, DocumentInvalid, IntegrityError."""
-        seal = self.history().rounds[round_number].seal
+        record = self.history().rounds[round_number]
+        seal = record.seal
         if seal is None:
             raise IntegrityError(f"task {self.task}: round {round_number} is not sealed")
         if seal.bundle not in self._bundles:
-            self._bundles[seal.bundle] = RoundBundle.from_bytes(self.object(seal.bundle))
+            bundle = RoundBundle.from_bytes(self.object(seal.bundle))
+            rostered = 0 if record.roster is None else record.roster.count
+            check_rows(bundle, rostered + len(record.forced))
+            self._bundles[seal.bundle] = bundle
         return self._bundles[seal.bundle]
 
     def model(self, digest: bytes) -> State:
@@ -136,6 +141,19 @@ class TaskReader:
                 f"round {round_number}: roster of {len(rostered)} with root 0x{root.digest.hex()}, stake {root.total}; "
                 f"the chain has {record.count}, 0x{record.root.hex()}, {record.total_stake}"
             )
+
+
+def check_rows(bundle: RoundBundle, entries: int) -> None:
+    """Refuse a bundle with more Gram rows than the chain's entries can have, before anybody squares their number.
+
+    A few more are let through: they are a lie that the round's own leaves show. Raises DocumentInvalid.
+    """
+    most = entries + ROWS_OVER
+    if len(bundle.rows) > most or len(set(bundle.rows)) != len(bundle.rows):
+        raise DocumentInvalid(
+            f"round {bundle.round}: {len(bundle.rows)} Gram rows ({len(set(bundle.rows))} of them different) for "
+            f"{entries} entries on chain; at most {most}, each once"
+        )
 
 
 def roster_root(entries: Sequence[Entry]) -> merkle_sum.Node:

@@ -124,7 +124,7 @@ class GramChallenger:
     def step(self, number: int, work: RoundWork, trace: Trace, *, now: int) -> bool:
         """Make the next move of a game that waits if it is ours, or end it. True when the seal fell."""
         found = next(g for g in self._games.open_games(self._reader.task) if g.number == number)
-        if not found.game.answered and found.game.count > 1:
+        if not found.game.answered:
             if now < found.game.deadline:
                 return False
             self._games.expire(number)  # the sealer has not split in time
@@ -136,8 +136,7 @@ class GramChallenger:
         _, width = work_evidence.parts_of(game.count)
         products = work.products(found.row, found.column)
         right = split_range(products, first=game.first, count=game.count, width=width)
-        told = found.parts or (game.claimed,)
-        index = first_difference(told, right)
+        index = first_difference(found.parts, right)
         if index is None:
             logger.warning("game %d: every part is right; the bond is lost", found.number)
             return False

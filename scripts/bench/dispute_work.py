@@ -88,20 +88,19 @@ def _game(stage: Stage, spec: TaskSpec, work: Work, gram: tuple[tuple[int, ...],
     done = games.send(challenger, "open", stage.case(0, Question.SUM), shown)
     gas = {"open": done.gas}
     number, first, count = int(done.output[0]), 0, leaf_count(spec.model.size)
-    game = _told(done)
+    game, statement = _told(done), work_evidence.statement_of(stage.traces[0], 1, 2)
     while True:
         expected, width = work_evidence.parts_of(count)
         wrong = min(WRONG, expected - 1)
         parts = list(split_range(products, first=first, count=count, width=width))
         parts[wrong] += 1
-        done = games.send(sealer, "split", number, game, record, parts)
+        done = games.send(sealer, "split", number, game, record, statement, parts, work.layout)
         game, gas["split"] = _told(done), done.gas
         first, count = first + wrong * width, min(width, first + count - (first + wrong * width))
         if count == 1:
             break
         done = games.send(challenger, "pick", number, game, record, parts, wrong)
         game, gas["pick"] = _told(done), done.gas
-    statement = work_evidence.statement_of(stage.traces[0], 1, 2)
     product, listed = work.product(1, 2, first), stage.run.params.aggregators
     shown_last = (number, game, record, statement, parts, wrong, product, listed)
     return gas | {"prove": games.send(challenger, "prove", *shown_last).gas}

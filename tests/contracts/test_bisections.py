@@ -17,6 +17,7 @@ from fl_platform.chain.bisections import Game as ChainGame
 from fl_platform.chain.bisections import digest_of
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.records import struct
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.trace import Trace
 from fl_platform.updates.content import COORDINATES, leaf_count
 from tests.support.disputes import Stage
@@ -89,9 +90,12 @@ class Game:
         parts[min(1, len(parts) - 1)] += lie
         return parts
 
-    def split(self, number: int, parts: list[int], who: Account | bytes | None = None) -> Outcome:
+    def split(
+        self, number: int, parts: list[int], who: Account | bytes | None = None, tensors: bytes = b""
+    ) -> Outcome:
         sealer = self.stage.run.params.aggregators[0]
-        done = self.games.send(who or sealer, "split", number, self.told[number], self.stage.record(0), parts)
+        shown = (number, self.told[number], self.stage.record(0), self.statement, parts, tensors or self.work.layout)
+        done = self.games.send(who or sealer, "split", *shown)
         return self.learn(done, number)
 
     def pick(self, number: int, parts: list[int], index: int, who: Account = CHALLENGER) -> Outcome:
@@ -179,13 +183,15 @@ def test_the_last_run_is_one_leaf_and_decides_at_once() -> None:
     assert game.bond_of(game.sealer) == 0
 
 
-def test_a_row_of_one_leaf_needs_no_split() -> None:
+def test_a_row_of_one_leaf_is_split_into_itself() -> None:
     made = big_round(big_spec((10, 10), offsets=(2,)))
     game = Game(1, 2, add=1, made=made)
     number = game.open()
-    with pytest.raises(Reverted, match="Bisections_NotYourMove"):
-        game.split(number, [1])
-    game.prove(number, [], 0)
+    claimed = game.state(number).claimed
+    with pytest.raises(Reverted, match="Bisections_PartSum"):
+        game.split(number, [claimed - 1])
+    game.split(number, [claimed])
+    game.prove(number, [claimed], 0)
     assert game.bond_of(game.sealer) == 0
 
 
@@ -267,6 +273,30 @@ def test_who_may_move_and_with_what() -> None:
         )  # fmt: skip
 
 
+def test_who_cannot_show_the_layout_cannot_answer() -> None:
+    """A sealed layout hash that nobody knows would leave no way to multiply: the sealer must show what it hashes."""
+    game = Game(1, 2, add=5)
+    number = game.open()
+    parts = game.parts(number, lie=5)
+    with pytest.raises(Reverted, match="Contents_LayoutMismatch"):
+        game.split(number, parts, tensors=game.work.layout[:-1] + bytes([3]))
+    made = big_round(big_spec(*SMALL, offsets=OFFSETS))
+
+    def short(t: Trace) -> Trace:
+        told = in_gram(1, 2, 5)(t)
+        return replace(told, work=replace(told.work, layout=int.from_bytes(keccak256(game.work.layout[:-9]), "big")))
+
+    stage = Stage.start(made)
+    judged = stage.seal(made, trace=short)
+    other = Game.__new__(Game)
+    other.stage, other.work, other.row, other.column = stage, Work(stage.rounds[0], judged), 1, 2
+    other.games, other.listed, other.told = stage.world.bisections, stage.run.params.aggregators, {}
+    other.sealer = stage.run.params.aggregators[0]
+    number = other.open()
+    with pytest.raises(Reverted, match="Bisections_LayoutSize"):
+        other.split(number, other.parts(number, lie=5), tensors=game.work.layout[:-9])
+
+
 def test_only_games_use_the_seam() -> None:
     game = Game(1, 2)
     record, disputes = game.stage.record(0), game.stage.world.disputes
@@ -314,10 +344,9 @@ def test_the_contract_multiplies_leaves_as_python_does(bits: int, sizes: list[in
     game = Game(1, 0, made=made)
     number = game.open()
     parts = game.parts(number)
-    if len(parts) > 1:
-        game.split(number, parts)
+    game.split(number, parts)
     for index in range(len(parts)):
         with pytest.raises(Reverted, match="Bisections_NotRefuted"):
-            game.prove(number, parts if len(parts) > 1 else [], index)
+            game.prove(number, parts, index)
     assert sum(parts) == game.stage.traces[0].gram[1][0]
     assert COORDINATES * len(parts) >= spec.model.size

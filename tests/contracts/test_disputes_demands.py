@@ -52,7 +52,7 @@ def deadline(stage: Stage, number: int) -> int:
     return int(stage.world.disputes.call("demandOf", number)[1])
 
 
-def test_an_answered_demand_pays_who_answered_and_the_task_goes_on() -> None:
+def test_an_answered_demand_pays_the_sealer_and_the_task_goes_on() -> None:
     stage = sealed()
     number = demand(stage, LEAF, Kind.ENTRY, 1)
     bond = stage.world.disputes.call("bondOf", stage.run.task)
@@ -60,7 +60,8 @@ def test_an_answered_demand_pays_who_answered_and_the_task_goes_on() -> None:
     assert stage.world.ledger.call("isChallenged", stage.run.task, 0)
     answer(stage, number, Kind.ENTRY, 1)
     assert stage.run.member(CHALLENGER)[:2] == (0, 0)
-    assert stage.run.member(account("anyone"))[1] == bond
+    assert stage.run.member(account("anyone"))[1] == 0  # else its own second account would demand for nothing
+    assert stage.run.member(stage.run.params.aggregators[0])[1] == bond
     with pytest.raises(Reverted, match="Disputes_Deadline"):
         expire(stage, number)
     with pytest.raises(Reverted, match="Disputes_WrongAnswer"):
@@ -69,6 +70,40 @@ def test_an_answered_demand_pays_who_answered_and_the_task_goes_on() -> None:
     assert not stage.world.ledger.call("isChallenged", stage.run.task, 0)
     with pytest.raises(Reverted, match="Disputes_UnknownDemand"):
         expire(stage, number)
+
+
+def test_disputes_cannot_be_strung_together_for_ever() -> None:
+    """Demands that are answered in time would keep a round open: one takeover after its window no new one is taken."""
+    stage = sealed()
+    demand(stage, LEAF, Kind.ROUND, 0)
+    windows = stage.world.ledger.call("config", stage.run.task)
+    end = stage.record(0).sealed_at + windows[5] + windows[6]  # challenge, takeover
+    stage.world.wait(end - 1)
+    demand(stage, LEAF, Kind.ENTRY, 0)
+    stage.world.wait(end)
+    with pytest.raises(Reverted, match="RoundLedger_TooLate"):
+        demand(stage, LEAF, Kind.ENTRY, 1)
+
+
+def test_who_is_leaving_cannot_lock_a_bond_that_it_would_take_along() -> None:
+    stage = sealed()
+    leaver = stage.run.params.aggregators[1]
+    stage.world.ledger.send(leaver, "unbondAggregator", stage.run.task)
+    with pytest.raises(Reverted, match="Escrow_RoleConflict"):
+        stage.world.disputes.send(leaver, "demand", stage.run.task, 0, stage.record(0), LEAF, Kind.ROUND, 0)
+
+
+def test_a_leaf_of_another_length_is_no_answer() -> None:
+    """What is shown must be readable by the judges."""
+    stage = sealed()
+    number = demand(stage, LEAF, Kind.ENTRY, 0)
+    header = stage.traces[0].header
+    leaf = evidence.opened(stage.traces[0], Kind.ENTRY, 0)
+    with pytest.raises(Reverted, match="Traces_EvidenceShape"):
+        stage.world.disputes.send(
+            account("anyone"), "answerLeaf", number, stage.record(0), header.counts, header.roots,
+            replace(leaf, words=leaf.words + bytes(32)),
+        )  # fmt: skip
 
 
 def test_a_demand_without_an_answer_takes_the_seal_and_the_bond() -> None:

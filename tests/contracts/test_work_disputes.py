@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.contribution.judge import sums_root
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.trace import Trace
+from fl_platform.protocol.trace import Kind, Trace
 from fl_platform.updates.content import COORDINATES
+from tests.support.contracts import Tree
 from tests.support.disputes import Stage
 from tests.support.evm import Reverted, account
 from tests.support.rounds import Round, address_of
@@ -216,6 +218,53 @@ def test_a_layout_against_the_specification(which: str) -> None:
 def test_the_width_in_the_rules_is_the_specifications() -> None:
     stage, _ = staged(trace=lambda t: replace(t, rules=replace(t.rules, bits=16)))
     assert stage.refuted(0, Question.RULES, evidence.rules(stage.traces[0], stage.rounds[0].spec.to_bytes()))
+
+
+def longer(kind: Kind) -> Callable[[Trace], Trace]:
+    """Give the first leaf of a kind one word more: no question reads it then, but for Shape."""
+
+    class Longer(Trace):
+        @cached_property
+        def leaves(self) -> tuple[tuple[bytes, ...], ...]:
+            kinds = list(super().leaves)
+            kinds[kind] = (kinds[kind][0] + bytes(32), *kinds[kind][1:])
+            return tuple(kinds)
+
+    return lambda t: Longer(t.rules, t.round, t.entries, t.gram, t.standings, t.work)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_leaf_of_another_length_is_a_lie_itself(kind: Kind) -> None:
+    """Every other question reverts at it: without this one a sealer could hide whatever it likes."""
+    stage, _ = staged(trace=longer(kind))
+    shown = work_evidence.shape(stage.traces[0], kind, 0)
+    assert stage.refuted(0, Question.SHAPE, shown)
+    stage.challenge(0, Question.SHAPE, shown)
+    assert stage.run.member(stage.run.params.aggregators[0])[0] == 0
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_honest_leaves_have_their_shape(kind: Kind) -> None:
+    stage, _ = staged()
+    for index in range(len(stage.traces[0].leaves[kind])):
+        assert not stage.refuted(0, Question.SHAPE, work_evidence.shape(stage.traces[0], kind, index))
+
+
+def test_nobody_answers_for_a_layout_that_another_handed_on() -> None:
+    """The first aggregator hands on nonsense and is late; the second seals honestly and keeps its bond."""
+    made = big_round(big_spec(*SHAPES, offsets=OFFSETS))
+    stage = Stage.start(made)
+    judged = stage.seal(made, trace=in_work(layout_after=lambda word: word + 1))
+    following = made.next_round(judged, _updates(made), reference=None)
+    placed, _, _ = stage.judge(following)
+    stage.run.roster(Tree(tuple(e.leaf for e in placed.entries)))
+    stage.run.advance()
+    again = stage.seal(following)
+    assert stage.record(1).aggregator != stage.record(0).aggregator
+    before = (stage.record(0), stage.traces[0])
+    work = Work(stage.rounds[1], again)
+    shown = work_evidence.layout(stage.traces[1], made.spec.to_bytes(), work.layout, before)
+    assert not stage.refuted(1, Question.LAYOUT, shown)
 
 
 # --- evidence that is none ---
