@@ -209,6 +209,15 @@ NO_CLAIMS = ClaimRecord(bytes(32), bytes(32), 0, 0, 0, 0)  # where no round is s
 
 
 @dataclass(frozen=True)
+class ContentLeafRecord:
+    """Contents.Leaf: 128 integers with their way to a content root."""
+
+    blind: bytes  # 32 bytes
+    body: bytes
+    siblings: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class LeafRecord:
     """One leaf of a Merkle-sum tree, as calls carry it."""
 

@@ -14,7 +14,7 @@ from fl_platform.chain.abi import Decoded
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.journal import Step
-from fl_platform.chain.records import struct
+from fl_platform.chain.records import ContentLeafRecord, struct
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.errors import TaskClosed
@@ -73,15 +73,6 @@ class ShownParty:
 class CipherLeaf:
     """CipherLeaves.Leaf."""
 
-    body: bytes
-    siblings: tuple[bytes, ...]
-
-
-@dataclass(frozen=True)
-class ContentLeafRecord:
-    """Contents.Leaf."""
-
-    blind: bytes
     body: bytes
     siblings: tuple[bytes, ...]
 

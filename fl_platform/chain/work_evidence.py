@@ -13,7 +13,7 @@ from eth_abi.abi import encode
 
 from fl_platform.chain.abi import plain
 from fl_platform.chain.evidence import BEFORE, Evidence, before_of, gather
-from fl_platform.chain.records import SealRecord
+from fl_platform.chain.records import ContentLeafRecord, SealRecord
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.trace import Kind, Trace
 
@@ -21,15 +21,6 @@ FAN = 128  # parts of a split at most (Bisections.FAN)
 DIRECTION_BITS = 16  # Contents.DIRECTION_BITS
 _LEAF = "(bytes32,bytes,bytes32[])"
 _RECEIPT = "(uint256,uint64,address,bytes32,bytes32,uint64,bytes32,bytes32,bytes32,bytes32,uint64,bytes32)"
-
-
-@dataclass(frozen=True)
-class WorkLeafOpening:
-    """Contents.Leaf: 128 integers with their way to a content root."""
-
-    blind: bytes  # 32 bytes
-    body: bytes
-    siblings: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -48,8 +39,8 @@ class Statement:
 class Product:
     """IBisections.Product: the leaves that decide."""
 
-    left: WorkLeafOpening
-    right: WorkLeafOpening
+    left: ContentLeafRecord
+    right: ContentLeafRecord
     tensors: bytes  # layout, 9 bytes a tensor
 
 
@@ -65,7 +56,7 @@ def weight(trace: Trace, row: int) -> Evidence:
 
 
 def coordinate_of_sum(
-    trace: Trace, coordinate: int, *, sums: WorkLeafOpening, rows: Sequence[WorkLeafOpening], per_leaf: int
+    trace: Trace, coordinate: int, *, sums: ContentLeafRecord, rows: Sequence[ContentLeafRecord], per_leaf: int
 ) -> Evidence:
     """One coordinate of the sums; `rows`: the same leaf of every Gram row with a weight, in order of rows."""
     index, place = divmod(coordinate, per_leaf)
@@ -74,7 +65,7 @@ def coordinate_of_sum(
     return gather(trace, [(Kind.RULES, 0), (Kind.WORK, 0)], extra=extra)
 
 
-def out_of_range(trace: Trace, row: int, coordinate: int, *, leaf: WorkLeafOpening, per_leaf: int) -> Evidence:
+def out_of_range(trace: Trace, row: int, coordinate: int, *, leaf: ContentLeafRecord, per_leaf: int) -> Evidence:
     """One coordinate of a judged update that no encoder writes."""
     index, place = divmod(coordinate, per_leaf)
     extra = encode([f"(uint256,uint256,uint256,{_LEAF})"], [(row, index, place, plain(leaf))])

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.reveals import KEY, ContentLeafRecord, RevealDemand, Reveals
+from fl_platform.chain.records import ContentLeafRecord
+from fl_platform.chain.reveals import KEY, RevealDemand, Reveals
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError, EnvelopeInvalid, FLError, RetryError
 from fl_platform.protocol.keypackage import package_digest

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.reveals import (
     CipherLeaf,
-    ContentLeafRecord,
     RevealDemand,
     Reveals,
     ShownBlock,

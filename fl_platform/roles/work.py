@@ -12,7 +12,8 @@ import numpy as np
 from fl_platform.aggregation.admit import is_reference
 from fl_platform.aggregation.products import Products, leaf_products
 from fl_platform.aggregation.sums import Sums, weighted_sum
-from fl_platform.chain.work_evidence import Product, WorkLeafOpening
+from fl_platform.chain.records import ContentLeafRecord
+from fl_platform.chain.work_evidence import Product
 from fl_platform.contribution.judge import DIRECTION_BITS, address_text, public_directions
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.errors import DocumentInvalid
@@ -42,7 +43,7 @@ class RoundWork:
         spec = self._reader.spec
         return raw_integers(self._opened(row, entry), model=spec.model, bits=spec.codec.bits)
 
-    def leaf(self, row: int, index: int) -> WorkLeafOpening:
+    def leaf(self, row: int, index: int) -> ContentLeafRecord:
         """Open one leaf of a row. Raises as `integers`."""
         entry, size = self._entry(row), self._reader.spec.model.size
         if entry is None:
@@ -70,7 +71,7 @@ class RoundWork:
             raise DocumentInvalid(f"the sums have {len(data)} bytes, the model's have {length}")
         return np.frombuffer(data, dtype="<i8")
 
-    def sums_leaf(self, index: int) -> WorkLeafOpening:
+    def sums_leaf(self, index: int) -> ContentLeafRecord:
         """Open one leaf of the sums that the bundle names."""
         size = self._reader.spec.model.size
         return _opening(open_content(self.told_sums.tobytes(), index, size=size, bits=SUM_BITS, key=None))
@@ -110,5 +111,5 @@ class RoundWork:
         return public_directions(self._reader.spec, self.bundle.before, self._reader.model)
 
 
-def _opening(leaf: ContentLeaf) -> WorkLeafOpening:
-    return WorkLeafOpening(leaf.blind, leaf.body, leaf.path)
+def _opening(leaf: ContentLeaf) -> ContentLeafRecord:
+    return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)

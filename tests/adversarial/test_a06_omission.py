@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 
-from fl_platform.chain.client import connect
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.deploy import deploy
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.records import LeafRecord, SealInput, pack_siblings
 from fl_platform.chain.types import Phase
-from fl_platform.config import MINIMAL
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.merkle_sum import Leaf
@@ -26,16 +23,14 @@ from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Watcher
 from fl_platform.roles.workspace import reveal_key
-from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage
+from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
 from tests.support.small_task import SmallTask, open_small_task
 
 
 @pytest.fixture
 def disputed() -> Iterator[Stage]:
-    with connect(EMBEDDED, policy=MINIMAL) as chain:
-        chain.fund(OWNER.address, 100 * ETHER)
-        deployment = deploy(chain, OWNER, with_token=True, with_disputes=True)
-        yield Stage(chain, Contracts(chain, deployment, OWNER), None)
+    with disputed_stage() as stage:
+        yield stage
 
 
 class Censor(Aggregator):

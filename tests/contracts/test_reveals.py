@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from fl_platform.chain.reveals import ContentLeafRecord, ShownParty
+from fl_platform.chain.records import ContentLeafRecord
+from fl_platform.chain.reveals import ShownParty
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash
 from fl_platform.protocol.spec import Party

@@ -16,6 +16,7 @@ import pytest
 
 from fl_platform.chain import evidence, work_evidence
 from fl_platform.chain.evidence import Evidence, Question
+from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.contribution.judge import sums_root
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.receipt import Receipt
@@ -190,11 +191,11 @@ def _with_root(trace: Trace, row: int, made: Round, forged: np.ndarray) -> Trace
     return replace(trace, work=replace(trace.work, rows=tuple(rows)))
 
 
-def _forged_leaf(made: Round, forged: np.ndarray, index: int) -> work_evidence.WorkLeafOpening:
+def _forged_leaf(made: Round, forged: np.ndarray, index: int) -> ContentLeafRecord:
     from fl_platform.updates.content import open_content
 
     leaf = open_content(forged.tobytes(), index, size=made.spec.model.size, bits=8, key=bytes(32))
-    return work_evidence.WorkLeafOpening(leaf.blind, leaf.body, leaf.path)
+    return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)
 
 
 @pytest.mark.parametrize("which", ["size", "offset", "missing"])

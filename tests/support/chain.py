@@ -78,6 +78,15 @@ class Stage:
         return own
 
 
+@contextlib.contextmanager
+def disputed_stage() -> Iterator[Stage]:
+    """Yield a new embedded chain with all contracts, the disputes that ship among them."""
+    with connect(EMBEDDED, policy=MINIMAL) as chain:
+        chain.fund(OWNER.address, 100 * ETHER)
+        deployment = deploy(chain, OWNER, with_token=True, with_disputes=True)
+        yield Stage(chain, Contracts(chain, deployment, OWNER), None)
+
+
 def roster_leaves(signers: Sequence[Signer], stake: int = ETHER) -> tuple[Leaf, ...]:
     """Return roster leaves sorted by address."""
     return tuple(Leaf(s.address, stake, keccak256(s.address)) for s in sorted(signers, key=lambda s: s.address))

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from fl_platform.chain.records import struct
+from fl_platform.chain.records import ContentLeafRecord, struct
 from fl_platform.chain.reveals import (
     CipherLeaf,
-    ContentLeafRecord,
     Package,
     RevealDemand,
     ShownParty,

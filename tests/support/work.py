@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from fl_platform.aggregation.products import Products, leaf_products
-from fl_platform.chain.work_evidence import Product, WorkLeafOpening
+from fl_platform.chain.records import ContentLeafRecord
+from fl_platform.chain.work_evidence import Product
 from fl_platform.contribution.judge import DIRECTION_BITS, Judgement, public_directions
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec
@@ -50,7 +51,7 @@ class Work:
         spec = self.made.spec
         return decode_update(self._payload(number), model=spec.model, bits=spec.codec.bits)
 
-    def leaf(self, row: int, index: int) -> WorkLeafOpening:
+    def leaf(self, row: int, index: int) -> ContentLeafRecord:
         """Open one leaf of a row."""
         number, spec = self._number[row], self.made.spec
         if number is None:
@@ -58,7 +59,7 @@ class Work:
         payload = self._payload(number)[HEADER_BYTES:]
         return _open(payload, index, spec.model.size, spec.codec.bits, content_key(number))
 
-    def sums_leaf(self, index: int, sums: np.ndarray | None = None) -> WorkLeafOpening:
+    def sums_leaf(self, index: int, sums: np.ndarray | None = None) -> ContentLeafRecord:
         """Open one leaf of the sums (of other sums, where given)."""
         values = self._judged.sums if sums is None else sums
         return _open(values.astype("<i8").tobytes(), index, self.made.spec.model.size, SUM_BITS, None)
@@ -85,8 +86,8 @@ class Work:
         return data
 
 
-def _open(payload: bytes, index: int, size: int, bits: int, key: bytes | None) -> WorkLeafOpening:
+def _open(payload: bytes, index: int, size: int, bits: int, key: bytes | None) -> ContentLeafRecord:
     leaf = open_content(payload, index, size=size, bits=bits, key=key)
-    return WorkLeafOpening(leaf.blind, leaf.body, leaf.path)
+    return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)
 
 

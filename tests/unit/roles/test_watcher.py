@@ -10,12 +10,8 @@ from typing import Any
 import pytest
 
 from fl_platform.attacks.lying import pay_itself
-from fl_platform.chain.client import connect
-from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.deploy import deploy
 from fl_platform.chain.disputes import Disputes, Subject
 from fl_platform.chain.evidence import Question
-from fl_platform.config import MINIMAL
 from fl_platform.errors import AuditDifference
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.aggregator import Aggregator
@@ -23,16 +19,14 @@ from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Finding, Watcher, nothing_left
 from fl_platform.roles.workspace import reveal_key
-from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage
+from tests.support.chain import AGGREGATOR, ETHER, OWNER, SUCCESSOR, Stage, disputed_stage
 from tests.support.small_task import SmallTask, open_small_task
 
 
 @pytest.fixture
 def disputed() -> Iterator[Stage]:
-    with connect(EMBEDDED, policy=MINIMAL) as chain:
-        chain.fund(OWNER.address, 100 * ETHER)
-        deployment = deploy(chain, OWNER, with_token=True, with_disputes=True)
-        yield Stage(chain, Contracts(chain, deployment, OWNER), None)
+    with disputed_stage() as stage:
+        yield stage
 
 
 class Greedy(Aggregator):

@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 
-from fl_platform.chain.client import connect
-from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.deploy import deploy
-from fl_platform.chain.reveals import ContentLeafRecord, Reveals
-from fl_platform.config import MINIMAL
+from fl_platform.chain.records import ContentLeafRecord
+from fl_platform.chain.reveals import Reveals
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import RevealOrder
@@ -27,7 +24,7 @@ from fl_platform.roles.watching_keys import KeyFinding, KeyWatcher
 from fl_platform.roles.workspace import reveal_key
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
-from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage
+from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
 from tests.support.small_task import SmallTask, open_small_task
 
 WHO = (AGGREGATOR, SUCCESSOR)
@@ -35,10 +32,8 @@ WHO = (AGGREGATOR, SUCCESSOR)
 
 @pytest.fixture
 def disputed() -> Iterator[Stage]:
-    with connect(EMBEDDED, policy=MINIMAL) as chain:
-        chain.fund(OWNER.address, 100 * ETHER)
-        deployment = deploy(chain, OWNER, with_token=True, with_disputes=True)
-        yield Stage(chain, Contracts(chain, deployment, OWNER), None)
+    with disputed_stage() as stage:
+        yield stage
 
 
 def started(stage: Stage, folder: Path, **changes: Any) -> SmallTask:

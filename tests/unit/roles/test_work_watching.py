@@ -12,12 +12,8 @@ import pytest
 from fl_platform.attacks.lying import bend_gram, bend_sums
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections
-from fl_platform.chain.client import connect
-from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.deploy import deploy
 from fl_platform.chain.disputes import Disputes, Subject
 from fl_platform.chain.evidence import Question
-from fl_platform.config import MINIMAL
 from fl_platform.contribution.judge import Judgement
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.protocol.bundle import Entry, RoundBundle
@@ -32,16 +28,14 @@ from fl_platform.roles.watcher import Watcher
 from fl_platform.roles.work import RoundWork
 from fl_platform.roles.work_watching import GramChallenger, wrong_gram_entries
 from fl_platform.roles.workspace import reveal_key
-from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage
+from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
 from tests.support.small_task import SmallTask, open_small_task
 
 
 @pytest.fixture
 def disputed() -> Iterator[Stage]:
-    with connect(EMBEDDED, policy=MINIMAL) as chain:
-        chain.fund(OWNER.address, 100 * ETHER)
-        deployment = deploy(chain, OWNER, with_token=True, with_disputes=True)
-        yield Stage(chain, Contracts(chain, deployment, OWNER), None)
+    with disputed_stage() as stage:
+        yield stage
 
 
 class BendsGram(Aggregator):
