@@ -17,7 +17,7 @@ class BrownieFailed(RuntimeError):
     """A Brownie command failed; the message ends with what it printed."""
 
 
-def run_brownie(*arguments: str, environ: Mapping[str, str] | None = None, timeout: float = 300.0) -> str:
+def run_brownie(*arguments: str, environ: Mapping[str, str] | None = None, timeout: float = 1500.0) -> str:
     """Run `brownie ARGUMENTS...` in the repository and return what it printed; raises BrownieFailed."""
     program = ENVIRONMENT / "bin" / "brownie"
     if not (ENVIRONMENT / ".installed").exists():
