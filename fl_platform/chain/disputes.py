@@ -143,7 +143,7 @@ class Disputes:
         return found if any(found.challenger) else None
 
     def answer_leaf(self, number: int, header: Header, leaf: Opened) -> TxReceipt | None:
-        """Show a leaf of the trace and take the demand's bond."""
+        """Show a leaf of the trace; the demand's bond goes to the sealer, whoever shows it."""
         made = self._demand(number)
         record = self._seal(made.task, made.round)
         return self._contracts.chain.send(
@@ -154,7 +154,7 @@ class Disputes:
     def answer_receipt(
         self, number: int, signed: SignedReceipt, *, roster: RosterRecord, stake: int, siblings: bytes
     ) -> TxReceipt | None:
-        """Show a roster entry's signed receipt and take the demand's bond."""
+        """Show a roster entry's signed receipt; the demand's bond goes to the sealer."""
         made = self._demand(number)
         record = self._seal(made.task, made.round)
         return self._contracts.chain.send(
@@ -163,7 +163,7 @@ class Disputes:
         )  # fmt: skip
 
     def answer_claim(self, number: int, leaf: LeafRecord, siblings: bytes) -> TxReceipt | None:
-        """Show a claim leaf and take the demand's bond."""
+        """Show a claim leaf; the demand's bond goes to the sealer."""
         made = self._demand(number)
         return self._contracts.chain.send(
             self._contract, "answerClaim", number, self._seal(made.task, made.round), leaf, siblings,
