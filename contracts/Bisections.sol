@@ -160,7 +160,7 @@ contract Bisections is IBisections {
         if (column >= rows) revert Bisections_OutOfRange(column, rows);
         claimed = Traces.wordAt(words, column);
         Traces.RulesLeaf calldata rules = Traces.rules(w);
-        uint256 trainersEnd = Traces.round(o).reference_ + Traces.round(o).candidates;
+        uint256 trainersEnd = Traces.trainersEnd(Traces.round(o));
         statement = Statement({
             left: Traces.contentAt(work, row),
             right: Traces.contentAt(work, column),
@@ -173,7 +173,7 @@ contract Bisections is IBisections {
 
     function _product(Statement calldata statement, uint256 leaf, Product calldata product) private pure returns (int256) {
         Contents.requireLayout(product.tensors, statement.tensors);
-        uint256 depth = Contents.depthOf(Contents.leafCount(statement.size));
+        uint256 depth = Contents.depthOf(statement.size);
         Contents.requireLeaf(product.left, leaf, statement.leftBits, depth, statement.left);
         Contents.requireLeaf(product.right, leaf, statement.rightBits, depth, statement.right);
         return Contents.product(

@@ -2,9 +2,9 @@
 pragma solidity ^0.8.24;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {GameSeam} from "./disputes/GameSeam.sol";
 import {IDisputes} from "./interfaces/IDisputes.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
-import {IGameSeam} from "./interfaces/IGameSeam.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ITraceDisputes} from "./interfaces/ITraceDisputes.sol";
 import {ITraceJudge} from "./interfaces/ITraceJudge.sol";
@@ -15,32 +15,21 @@ import {Traces} from "./libraries/Traces.sol";
 
 /// @title Disputes
 /// @notice See {ITraceDisputes}. Holds no money: bonds lie in the escrow. No owner, no upgrade.
-contract Disputes is ITraceDisputes, IGameSeam {
-    /// @notice What a demand costs: basis points of the pot, rounded up. It pays the answerer's gas many times over.
-    uint256 public constant DEMAND_BPS = 500;
+contract Disputes is ITraceDisputes, GameSeam {
     /// @notice The challenger's part of a trainer's stake, in basis points; below one half, so that accusing oneself never
     /// pays.
     uint256 public constant CHALLENGER_BPS = 3_000;
-    uint256 private constant BASIS = 10_000;
 
-    /// @inheritdoc IDisputes
-    address public immutable ledger;
-    address public immutable escrow;
     ITraceJudge public immutable moneyJudge;
     ITraceJudge public immutable entryJudge;
     ITraceJudge public immutable screenJudge;
     ITraceJudge public immutable worthJudge;
     ITraceJudge public immutable workJudge;
-    /// @notice The games that this contract lends its trust to; zero where a deployment has none.
-    address public immutable bisections;
-    address public immutable reveals;
 
     /// @notice How many demands were ever made: the last one's number.
     uint256 public demandCount;
 
     mapping(uint256 id => Demand) private _demands;
-    /// @dev Open demands about a seal: the first one marks, the last one resolves.
-    mapping(bytes32 seal => uint256) private _open;
 
     constructor(
         address ledger_,
@@ -52,19 +41,12 @@ contract Disputes is ITraceDisputes, IGameSeam {
         address workJudge_,
         address bisections_,
         address reveals_
-    ) {
-        (ledger, escrow) = (ledger_, escrow_);
+    ) GameSeam(ledger_, escrow_, bisections_, reveals_) {
         moneyJudge = ITraceJudge(moneyJudge_);
         entryJudge = ITraceJudge(entryJudge_);
         screenJudge = ITraceJudge(screenJudge_);
         worthJudge = ITraceJudge(worthJudge_);
         workJudge = ITraceJudge(workJudge_);
-        (bisections, reveals) = (bisections_, reveals_);
-    }
-
-    modifier onlyGames() {
-        if (msg.sender != bisections && msg.sender != reveals) revert Disputes_NotGame(msg.sender);
-        _;
     }
 
     /// @inheritdoc ITraceDisputes
@@ -217,92 +199,8 @@ contract Disputes is ITraceDisputes, IGameSeam {
     }
 
     /// @inheritdoc ITraceDisputes
-    function bondOf(uint256 task) public view returns (uint256) {
-        return (uint256(IRoundLedger(ledger).config(task).pot) * DEMAND_BPS + BASIS - 1) / BASIS;
-    }
-
-    /// @inheritdoc ITraceDisputes
     function demandOf(uint256 id) external view returns (Demand memory) {
         return _demands[id];
-    }
-
-    /// @inheritdoc IGameSeam
-    function enter(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, address challenger)
-        external
-        onlyGames
-        returns (uint256 bond)
-    {
-        if (record.trace == 0) revert Disputes_NoTrace(task, round);
-        _openOn(task, round, record);
-        bond = bondOf(task);
-        IEscrow(escrow).lock(task, challenger, bond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
-    }
-
-    /// @inheritdoc IGameSeam
-    function uphold(
-        uint256 task,
-        uint256 round,
-        IRoundLedger.SealRecord calldata record,
-        address challenger,
-        uint256 bond,
-        address[] calldata aggregators
-    ) external onlyGames {
-        --_open[_sealKey(task, round, record)];
-        IEscrow(escrow).unlock(task, challenger, bond);
-        _uphold(task, round, record, challenger, aggregators);
-    }
-
-    /// @inheritdoc IGameSeam
-    function drop(
-        uint256 task,
-        uint256 round,
-        IRoundLedger.SealRecord calldata record,
-        address challenger,
-        uint256 bond,
-        address winner
-    ) external onlyGames {
-        IRoundLedger(ledger).slashMember(task, challenger, bond, winner, BASIS);
-        if (--_open[_sealKey(task, round, record)] == 0) IRoundLedger(ledger).markUnchallenged(task, round, record);
-    }
-
-    /// @inheritdoc IGameSeam
-    function release(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, address challenger, uint256 bond)
-        external
-        onlyGames
-    {
-        --_open[_sealKey(task, round, record)];
-        IEscrow(escrow).unlock(task, challenger, bond);
-    }
-
-    /// @inheritdoc IGameSeam
-    function lockBond(uint256 task, address from, uint256 amount) external onlyGames {
-        IEscrow(escrow).lock(task, from, amount, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
-    }
-
-    /// @inheritdoc IGameSeam
-    function returnBond(uint256 task, address to, uint256 amount) external onlyGames {
-        IEscrow(escrow).unlock(task, to, amount);
-    }
-
-    /// @inheritdoc IGameSeam
-    function forfeitBond(uint256 task, address from, uint256 amount, address winner) external onlyGames {
-        IRoundLedger(ledger).slashMember(task, from, amount, winner, BASIS);
-    }
-
-    /// @inheritdoc IGameSeam
-    function penalise(uint256 task, address trainer, uint256 amount, address challenger, uint256 shareBps)
-        external
-        onlyGames
-        returns (uint256 slashed)
-    {
-        return IRoundLedger(ledger).slashMember(task, trainer, amount, challenger, shareBps);
-    }
-
-    /// @inheritdoc IGameSeam
-    function isVoid(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) public view returns (bool) {
-        if (!IRoundLedger(ledger).isChallenged(task, round)) return true;
-        IRoundLedger.ClaimRecord memory claims = IRoundLedger(ledger).claimRecord(task, round, record);
-        return keccak256(abi.encode(task, round, claims)) != IRoundLedger(ledger).ringDigest(task, round);
     }
 
     function _judge(Question question) private view returns (ITraceJudge) {
@@ -362,47 +260,12 @@ contract Disputes is ITraceDisputes, IGameSeam {
         return head.index == 0 && head.phase != IRoundLedger.Phase.Compensated;
     }
 
-    /// @dev The bond, until now the challenger's stake, goes to who answered. The round stays disputed until the new deadline,
+    /// @dev The bond, until now the challenger's stake, goes to the sealer, whoever answered: else a challenger could
+    /// answer itself for nothing. The round stays disputed until the new deadline,
     /// so that what was shown can be challenged.
     function _satisfy(uint256 id, Demand memory d, address sealer) private {
         _demands[id].answered = true;
         _demands[id].deadline = _deadline(d.task);
         IRoundLedger(ledger).slashMember(d.task, d.challenger, d.bond, sealer, BASIS);
-    }
-
-    /// @dev Count one more dispute of a seal. The first must come inside the challenge window, later ones at most one
-    /// takeover after it (they follow from what an answer showed): else disputes could be strung together for ever.
-    function _openOn(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) private returns (bytes32 seal) {
-        seal = _sealKey(task, round, record);
-        if (_open[seal] == 0) {
-            IRoundLedger(ledger).markChallenged(task, round, record);
-        } else {
-            IRoundLedger.Config memory config = IRoundLedger(ledger).config(task);
-            uint256 end = uint256(record.sealedAt) + config.challenge + config.takeover;
-            if (block.timestamp >= end) revert IRoundLedger.RoundLedger_TooLate(task, end);
-        }
-        ++_open[seal];
-    }
-
-    function _uphold(
-        uint256 task,
-        uint256 round,
-        IRoundLedger.SealRecord calldata record,
-        address challenger,
-        address[] calldata aggregators
-    ) private {
-        IRoundLedger(ledger).overturnSeal(task, round, record, challenger, aggregators);
-    }
-
-    function _deadline(uint256 task) private view returns (uint40) {
-        return uint40(block.timestamp + IRoundLedger(ledger).config(task).takeover);
-    }
-
-    function _sealKey(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record)
-        private
-        pure
-        returns (bytes32)
-    {
-        return keccak256(abi.encode(task, round, record));
     }
 }

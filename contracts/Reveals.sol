@@ -18,8 +18,6 @@ import {RevealProofs} from "./reveals/RevealProofs.sol";
 contract Reveals is RevealProofs {
     /// @notice What a key that was not shown costs: basis points of the trainer's stake, rounded up.
     uint256 public constant SILENCE_BPS = 2_000;
-    /// @notice What a demand costs, as in {ITraceDisputes}: basis points of the pot, rounded up.
-    uint256 public constant DEMAND_BPS = 500;
     /// @notice The challenger's part, in basis points; below one half, so that accusing oneself never pays.
     uint256 public constant CHALLENGER_BPS = 3_000;
     uint256 private constant BASIS = 10_000;
@@ -165,7 +163,7 @@ contract Reveals is RevealProofs {
             subject: subject,
             bits: bits,
             trainer: receipt.trainer,
-            bond: uint80((uint256(config.pot) * DEMAND_BPS + BASIS - 1) / BASIS),
+            bond: uint80(IGameSeam(disputes).bondOf(task)),
             recipient: recipient,
             key: key,
             index: index,

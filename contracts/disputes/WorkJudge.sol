@@ -94,7 +94,7 @@ contract WorkJudge is JudgeBase {
         if (e.openings.length == 2) {
             (bytes calldata o,) = e.open(1, Traces.ROUND, Traces.ROUND_BYTES);
             uint256 row = uint256(bytes32(e.extra));
-            bool trainers = row >= Traces.round(o).reference_ && row < _trainersEnd(Traces.round(o));
+            bool trainers = row >= Traces.round(o).reference_ && row < Traces.trainersEnd(Traces.round(o));
             return row < e.counts[Traces.GRAM] && !trainers && Traces.weightAt(work, row) != 0;
         }
         (bytes calldata w,) = e.open(2, Traces.ENTRY, Traces.ENTRY_BYTES);
@@ -113,10 +113,8 @@ contract WorkJudge is JudgeBase {
         Traces.RulesLeaf calldata r = Traces.rules(w);
         bytes calldata work = _openWork(e, 1);
         SumProof calldata p = _sumProof(e.extra);
-        if (p.place >= Contents.COORDINATES || p.index * Contents.COORDINATES + p.place >= r.size) {
-            revert Judge_NoCoordinate(p.index, p.place, r.size);
-        }
-        uint256 depth = Contents.depthOf(Contents.leafCount(r.size));
+        _requireCoordinate(p.index, p.place, r.size);
+        uint256 depth = Contents.depthOf(r.size);
         Contents.requireLeaf(p.sums, p.index, Contents.SUM_BITS, depth, Traces.sumsOf(work));
         int256 total = 0;
         uint256 next = 0;
@@ -140,11 +138,9 @@ contract WorkJudge is JudgeBase {
         (bytes calldata o,) = e.open(2, Traces.ROUND, Traces.ROUND_BYTES);
         RangeProof calldata p = _rangeProof(e.extra);
         Traces.RulesLeaf calldata r = Traces.rules(w);
-        if (p.row >= _trainersEnd(Traces.round(o))) return false;
-        if (p.place >= Contents.COORDINATES || p.index * Contents.COORDINATES + p.place >= r.size) {
-            revert Judge_NoCoordinate(p.index, p.place, r.size);
-        }
-        uint256 depth = Contents.depthOf(Contents.leafCount(r.size));
+        if (p.row >= Traces.trainersEnd(Traces.round(o))) return false;
+        _requireCoordinate(p.index, p.place, r.size);
+        uint256 depth = Contents.depthOf(r.size);
         Contents.requireLeaf(p.leaf, p.index, r.bits, depth, Traces.contentAt(work, p.row));
         return Contents.integerAt(p.leaf.body, p.place, r.bits) == -int256(1 << (r.bits - 1));
     }
@@ -177,9 +173,10 @@ contract WorkJudge is JudgeBase {
         }
     }
 
-    /// @dev The first row that is no trainer's and not the reference.
-    function _trainersEnd(Traces.RoundLeaf calldata o) private pure returns (uint256) {
-        return o.reference_ + o.candidates;
+    function _requireCoordinate(uint256 index, uint256 place, uint256 size) private pure {
+        if (place >= Contents.COORDINATES || index * Contents.COORDINATES + place >= size) {
+            revert Judge_NoCoordinate(index, place, size);
+        }
     }
 
     // abi.encode of one dynamic struct is its offset, 0x20, then the struct; of a static one it is the struct

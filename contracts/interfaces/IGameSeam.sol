@@ -13,8 +13,12 @@ interface IGameSeam {
     /// @notice Thrown when the caller is not one of the games.
     error Disputes_NotGame(address caller);
 
+    /// @notice Thrown when a seal has no trace: nothing in it can be opened.
+    error Disputes_NoTrace(uint256 task, uint256 round);
+
     /// @notice Enter a game about a sealed round: mark the round, lock `bondOf(task)` of the challenger's.
-    /// Requirements: inside the challenge window; the seal has a trace; the escrow is approved for the bond.
+    /// Requirements: inside the challenge window, or at most one takeover later while the seal is disputed; the seal has a
+    /// trace; the challenger is not leaving; the escrow is approved for the bond.
     function enter(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, address challenger)
         external
         returns (uint256 bond);
@@ -44,7 +48,7 @@ interface IGameSeam {
     function release(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, address challenger, uint256 bond)
         external;
 
-    /// @notice Lock `amount` of `from`'s tokens as a bond that no round is marked for.
+    /// @notice Lock `amount` of `from`'s tokens as a bond that no round is marked for. Requirements: `from` is not leaving.
     function lockBond(uint256 task, address from, uint256 amount) external;
 
     /// @notice Give such a bond back.
@@ -57,6 +61,9 @@ interface IGameSeam {
     function penalise(uint256 task, address trainer, uint256 amount, address challenger, uint256 shareBps)
         external
         returns (uint256 slashed);
+
+    /// @notice Return what a demand or a game costs in a task, in wei.
+    function bondOf(uint256 task) external view returns (uint256);
 
     /// @notice Return whether a dispute that was upheld since took the seal away.
     function isVoid(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) external view returns (bool);

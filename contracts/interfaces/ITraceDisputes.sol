@@ -134,9 +134,6 @@ interface ITraceDisputes is IDisputes {
     /// @notice Thrown when the evidence shows no lie.
     error Disputes_NotRefuted(uint256 task, uint256 round, Question question);
 
-    /// @notice Thrown when a seal has no trace: nothing in it can be opened.
-    error Disputes_NoTrace(uint256 task, uint256 round);
-
     /// @notice Thrown when a demand does not exist or has ended.
     error Disputes_UnknownDemand(uint256 id);
 
@@ -212,9 +209,6 @@ interface ITraceDisputes is IDisputes {
         IRoundLedger.Receipt calldata second,
         bytes calldata secondSignature
     ) external;
-
-    /// @notice Return what a demand costs in a task, in wei.
-    function bondOf(uint256 task) external view returns (uint256);
 
     /// @notice Return an open demand; all zero when there is none.
     function demandOf(uint256 id) external view returns (Demand memory);

@@ -25,13 +25,8 @@ library Aes256 {
         // memory-safe: reads the table (an index is one byte, whose word begins 31 bytes before its place), writes the scratch
         // space.
         assembly ("memory-safe") {
-            let t := add(box, 1)
-            // the halves of the key are round keys 0 and 1; each later one follows from the two before it
-            let older := shr(128, key)
-            let newer := and(key, 0xffffffffffffffffffffffffffffffff)
-            let state := xor(shr(128, block_), older)
-            mstore(0, 0)
-            for { let round := 1 } lt(round, 14) { round := add(round, 1) } {
+            // SubBytes and ShiftRows: the state goes to bytes 16 to 31 of the scratch space
+            function substitute(t, state) {
                 mstore8(16, mload(add(t, byte(16, state))))
                 mstore8(17, mload(add(t, byte(21, state))))
                 mstore8(18, mload(add(t, byte(26, state))))
@@ -48,6 +43,15 @@ library Aes256 {
                 mstore8(29, mload(add(t, byte(17, state))))
                 mstore8(30, mload(add(t, byte(22, state))))
                 mstore8(31, mload(add(t, byte(27, state))))
+            }
+            let t := add(box, 1)
+            // the halves of the key are round keys 0 and 1; each later one follows from the two before it
+            let older := shr(128, key)
+            let newer := and(key, 0xffffffffffffffffffffffffffffffff)
+            let state := xor(shr(128, block_), older)
+            mstore(0, 0)
+            for { let round := 1 } lt(round, 14) { round := add(round, 1) } {
+                substitute(t, state)
                 let x := mload(0)
                 let r := or(
                     and(shl(8, x), 0xffffff00ffffff00ffffff00ffffff00),
@@ -91,22 +95,7 @@ library Aes256 {
                 newer := x
             }
             // the last round has no MixColumns
-            mstore8(16, mload(add(t, byte(16, state))))
-            mstore8(17, mload(add(t, byte(21, state))))
-            mstore8(18, mload(add(t, byte(26, state))))
-            mstore8(19, mload(add(t, byte(31, state))))
-            mstore8(20, mload(add(t, byte(20, state))))
-            mstore8(21, mload(add(t, byte(25, state))))
-            mstore8(22, mload(add(t, byte(30, state))))
-            mstore8(23, mload(add(t, byte(19, state))))
-            mstore8(24, mload(add(t, byte(24, state))))
-            mstore8(25, mload(add(t, byte(29, state))))
-            mstore8(26, mload(add(t, byte(18, state))))
-            mstore8(27, mload(add(t, byte(23, state))))
-            mstore8(28, mload(add(t, byte(28, state))))
-            mstore8(29, mload(add(t, byte(17, state))))
-            mstore8(30, mload(add(t, byte(22, state))))
-            mstore8(31, mload(add(t, byte(27, state))))
+            substitute(t, state)
             result := shl(128, xor(mload(0), newer))
         }
     }

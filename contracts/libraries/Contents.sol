@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {Traces} from "./Traces.sol";
+
 /// @title Contents
 /// @notice The tree over a vector's integers, of which a dispute opens a leaf or two. Twin of
 /// `fl_platform/updates/content.py`, where it is explained, and of `protocol/trace.py` (layout).
@@ -36,10 +38,9 @@ library Contents {
         return (size + COORDINATES - 1) / COORDINATES;
     }
 
-    /// @notice Return ceil(log2(count)); 0 for none or one.
-    function depthOf(uint256 count) internal pure returns (uint256 depth) {
-        // sizes are below 2^35: at most 28 turns
-        while ((1 << depth) < count) ++depth;
+    /// @notice Return the depth of the tree over a vector of `size` coordinates.
+    function depthOf(uint256 size) internal pure returns (uint256) {
+        return Traces.depthOf(leafCount(size));
     }
 
     /// @notice Revert unless `leaf` is leaf `index`, of `bits`-bit integers, under `root` with a tree of `depth` levels.

@@ -5,11 +5,11 @@ import {Documents} from "./Documents.sol";
 
 /// @title Layouts
 /// @notice The sizes of a model's tensors and the offsets of its first scale, read out of a task's specification: canonical
-/// JSON, so the walk meets one form only and reverts cursor anything else.
+/// JSON, so the walk meets one form only and reverts at anything else.
 ///
 ///   "tensors":[{"name":"...","shape":[2,3]},...]        "offsets":[0,1,...]
 library Layouts {
-    /// @notice Thrown when the document is not of the form above cursor `place`.
+    /// @notice Thrown when the document is not of the form above at `place`.
     error Layouts_Unexpected(uint256 place);
 
     uint256 private constant TENSOR_BYTES = 9;

@@ -332,6 +332,11 @@ library Traces {
         }
     }
 
+    /// @notice Return the first Gram row that is neither the reference's nor a trainer's.
+    function trainersEnd(RoundLeaf calldata leaf) internal pure returns (uint256) {
+        return leaf.reference_ + leaf.candidates;
+    }
+
     // The work leaf: content root of the sums, layout hash of this round and of the next, then (content root, weight) of
     // every Gram row.
 

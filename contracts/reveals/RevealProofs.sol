@@ -12,6 +12,7 @@ import {Dleq} from "../libraries/Dleq.sol";
 import {Documents} from "../libraries/Documents.sol";
 import {KeyWraps} from "../libraries/KeyWraps.sol";
 import {Receipts} from "../libraries/Receipts.sol";
+import {Traces} from "../libraries/Traces.sol";
 
 /// @title RevealProofs
 /// @notice The arithmetic of {Reveals}: signatures, boxes and blocks. Changes nothing.
@@ -111,9 +112,7 @@ abstract contract RevealProofs is IReveals {
     ) internal pure {
         uint256 count = _leafCount(receipt.length, bits);
         if (index >= count) revert Reveals_NoSuchLeaf(index, count);
-        uint256 depth = content.siblings.length;
-        if (!CipherLeaves.isDepth(depth, count)) depth = Contents.depthOf(count);
-        Contents.requireLeaf(content, index, bits, depth, receipt.contentRoot);
+        Contents.requireLeaf(content, index, bits, Traces.depthOf(count), receipt.contentRoot);
     }
 
     /// @dev How many content leaves a file of this length has.

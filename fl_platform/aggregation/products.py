@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec
-from fl_platform.updates.content import COORDINATES, leaf_count
+from fl_platform.protocol.trace import COORDINATES
+from fl_platform.updates.content import leaf_count
 from fl_platform.updates.scale import largest_integer
 from fl_platform.updates.tensors import Integers, tensor_slices
 

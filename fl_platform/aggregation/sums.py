@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.spec import ModelSpec
 from fl_platform.updates import check_sum_bound, tensor_slices
 from fl_platform.updates.scale import largest_integer
@@ -106,6 +107,13 @@ def _add_products(
         for index, update in enumerate(updates):
             strip[index] = update[start:stop]
         total[start:stop] += (factors @ strip).astype(np.int64)
+
+
+def read_sums(data: bytes, *, size: int) -> Sums:
+    """Return a document of sums (untrusted) as int64 (size,), read-only. Raises DocumentInvalid: another length."""
+    if len(data) != 8 * size:
+        raise DocumentInvalid(f"the sums have {len(data)} bytes, the model's {size} parameters have {8 * size}")
+    return np.frombuffer(data, dtype="<i8")
 
 
 def tensor_energies(sums: Sums, model: ModelSpec) -> tuple[int, ...]:

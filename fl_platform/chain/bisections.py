@@ -12,10 +12,10 @@ from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import SealRecord, struct
-from fl_platform.chain.signer import Signer
+from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.chain.work_evidence import Product, Statement
-from fl_platform.errors import ConfigError, TaskClosed, TransactionPending
+from fl_platform.errors import TaskClosed, TransactionPending
 from fl_platform.protocol.keccak import keccak256
 
 CONTRACT = "Bisections"
@@ -91,11 +91,7 @@ class Bisections:
         """Dispute a Gram entry of a sealed round; locks the bond. Returns the game's number."""
         case, chain = self._disputes.case(task, round_number, Question.SUM), self._contracts.chain
         step = Step(task, round_number, f"bisect 0x{case.record.trace.hex()[:16]} at {case.record.sealed_at}")
-        token = self._contracts.token(self._contracts.token_of(task))
-        chain.send(
-            token, "approve", self._contracts.escrow.address, self._disputes.bond(task), signer=self._wallet(),
-            step=Step(task, round_number, f"approve {step.name}"),
-        )  # fmt: skip
+        self._disputes.approve_bond(task, step)
         chain.send(self._contract, "open", case, shown, signer=self._wallet(), step=step)
         # the contract's counter may be another's by now
         seal = self._disputes.seal_digest(task, round_number, case.record)
@@ -160,9 +156,7 @@ class Bisections:
         return self._contracts.history(task).opened.aggregators
 
     def _wallet(self) -> Signer:
-        if self._signer is None:
-            raise ConfigError("a move is a transaction; name a wallet (`--wallet`)")
-        return self._signer
+        return demand_signer(self._signer)
 
 
 def digest_of(game: Game) -> bytes:

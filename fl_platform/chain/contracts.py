@@ -25,7 +25,7 @@ from fl_platform.chain.records import (
     pack_reputation,
     pack_siblings,
 )
-from fl_platform.chain.signer import Signer
+from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import ZERO_ADDRESS, Admission, Phase, TxReceipt
 from fl_platform.chain.views import Views
 from fl_platform.errors import IntegrityError, TaskClosed, WalletError
@@ -74,7 +74,7 @@ class Contracts(Views):
             aggregators=tuple(party.address for party in spec.aggregators),
         )
         step = Step(TASKLESS, TASKLESS, f"open 0x{spec.digest.hex()}")
-        self._approve(money.token, params.bounty, step, once=True)
+        self.approve(money.token, params.bounty, step, once=True)
         receipt = self._send(self.registry, "openTask", params, step=step)
         for event in self._events_of(receipt):
             if isinstance(event, ev.TaskOpened):
@@ -100,7 +100,7 @@ class Contracts(Views):
         if self._has(task, MemberFlag.TRAINER):
             return None
         step = Step(task, TASKLESS, "join")
-        self._approve(self.token_of(task), stake, step)
+        self.approve(self.token_of(task), stake, step)
         return self._send(self.registry, "join", task, stake, binding, ticket, step=step, repeat=True)
 
     def leave(self, task: int) -> TxReceipt | None:
@@ -129,7 +129,7 @@ class Contracts(Views):
         order = self.history(task).opened.aggregators
         index = order.index(self.address) if self.address in order else 0
         step = Step(task, TASKLESS, "bond")
-        self._approve(self.token_of(task), bond, step)
+        self.approve(self.token_of(task), bond, step)
         return self._send(self.ledger, "bondAggregator", task, order, index, bond, step=step, repeat=True)
 
     def unbond_aggregator(self, task: int) -> TxReceipt | None:
@@ -259,8 +259,11 @@ class Contracts(Views):
         """Draw `amount` wei of the faucet token for an account (networks with a faucet)."""
         return self.chain.send(self.faucet, "mint", account, amount, signer=self._wallet())
 
-    def _approve(self, token: bytes, amount: int, step: Step, *, once: bool = False) -> None:
-        """Let the escrow take what `step` locks. Nothing to do when it is under way; when done, only if done `once`."""
+    def approve(self, token: bytes, amount: int, step: Step, *, once: bool = False) -> None:
+        """Let the escrow take the wei of `token` that `step` locks.
+
+        Nothing to do when it is under way; when done, only if done `once`. Raises WalletError for an empty wallet.
+        """
         progress = self.chain.progress(step, self._wallet())
         if progress.attempts and (once or progress.outcome != "done"):
             return
@@ -279,9 +282,7 @@ class Contracts(Views):
     # --- helpers ---
 
     def _wallet(self) -> Signer:
-        if self._signer is None:
-            raise WalletError("this command sends a transaction; name a wallet (`--wallet`)")
-        return self._signer
+        return demand_signer(self._signer)
 
     def _has(self, task: int, flag: MemberFlag, account: bytes | None = None) -> bool:
         return bool(self.member(task, self.address if account is None else account).flags & flag)

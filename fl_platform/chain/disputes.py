@@ -15,7 +15,7 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.evidence import SEAL, Case, Evidence, Opened, Question
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import LeafRecord, RosterRecord, SealRecord, struct
-from fl_platform.chain.signer import Signer
+from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.errors import IntegrityError, TaskClosed, TransactionPending, TransactionReverted
 from fl_platform.protocol.keccak import keccak256
@@ -122,15 +122,15 @@ class Disputes:
         """Return what a demand costs, wei."""
         return int(self._contracts.chain.read(self._contract, "bondOf", task))
 
+    def approve_bond(self, task: int, step: Step) -> None:
+        """Let the escrow take what `step` locks. Raises WalletError when the wallet does not hold as much."""
+        self._contracts.approve(self._contracts.token_of(task), self.bond(task), step)
+
     def demand(self, task: int, round_number: int, subject: Subject, *, kind: int = 0, index: int) -> int:
         """Ask the sealer to show a leaf or a receipt; locks the bond. Returns the demand's number."""
         record, chain = self._seal(task, round_number), self._contracts.chain
-        token = self._contracts.token(self._contracts.token_of(task))
         step = self._step(task, round_number, record, f"demand {subject.name} {kind} {index}")
-        approve = Step(step.task, step.round, f"approve {step.name}")
-        chain.send(
-            token, "approve", self._contracts.escrow.address, self.bond(task), signer=self._wallet(), step=approve
-        )
+        self.approve_bond(task, step)
         chain.send(
             self._contract, "demand", task, round_number, record, int(subject), kind, index, signer=self._wallet(),
             step=step,
@@ -212,9 +212,7 @@ class Disputes:
         return keccak256(encode(["uint256", "uint256", SEAL], [task, round_number, plain(seal)]))
 
     def _wallet(self) -> Signer:
-        if self._signer is None:
-            raise TaskClosed("a dispute is a transaction; name a wallet (`--wallet`)")
-        return self._signer
+        return demand_signer(self._signer)
 
     def _made(self, seal: bytes, *wanted: int) -> int:
         """Return the number of this wallet's last demand for `wanted`; the contract's counter may be another's."""

@@ -15,9 +15,8 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import ContentLeafRecord, struct
-from fl_platform.chain.signer import Signer
+from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import TxReceipt
-from fl_platform.errors import TaskClosed
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import wrap_keys
@@ -274,14 +273,10 @@ class Reveals:
     def _ask(
         self, receipt: Receipt, name: str, function: str, *arguments: Any, already: Callable[[], bool]
     ) -> TxReceipt | None:
-        task, chain = receipt.task, self._contracts.chain
         if already():
             return None
-        bond = Disputes(self._contracts).bond(task)
-        token = self._contracts.token(self._contracts.token_of(task))
-        step = Step(task, receipt.round, f"approve {name}")
-        chain.send(token, "approve", self._contracts.escrow.address, bond, signer=self._wallet(), step=step)
-        return self._send(task, receipt.round, name, function, *arguments, already=already)
+        Disputes(self._contracts).approve_bond(receipt.task, Step(receipt.task, receipt.round, name))
+        return self._send(receipt.task, receipt.round, name, function, *arguments, already=already)
 
     def _send(
         self, task: int, round_number: int, name: str, function: str, *arguments: Any, already: Callable[[], bool]
@@ -292,9 +287,7 @@ class Reveals:
         )  # fmt: skip
 
     def _wallet(self) -> Signer:
-        if self._signer is None:
-            raise TaskClosed("this is a transaction; name a wallet (`--wallet`)")
-        return self._signer
+        return demand_signer(self._signer)
 
 
 def _packages(events: list[Decoded]) -> dict[bytes, list[Package]]:

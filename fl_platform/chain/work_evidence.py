@@ -15,10 +15,9 @@ from fl_platform.chain.abi import plain
 from fl_platform.chain.evidence import BEFORE, Evidence, before_of, gather
 from fl_platform.chain.records import ContentLeafRecord, SealRecord
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.trace import Kind, Trace
+from fl_platform.protocol.trace import COORDINATES, Kind, Trace
 
 FAN = 128  # parts of a split at most (Bisections.FAN)
-DIRECTION_BITS = 16  # Contents.DIRECTION_BITS
 _LEAF = "(bytes32,bytes,bytes32[])"
 _RECEIPT = "(uint256,uint64,address,bytes32,bytes32,uint64,bytes32,bytes32,bytes32,bytes32,uint64,bytes32)"
 
@@ -56,18 +55,18 @@ def weight(trace: Trace, row: int) -> Evidence:
 
 
 def coordinate_of_sum(
-    trace: Trace, coordinate: int, *, sums: ContentLeafRecord, rows: Sequence[ContentLeafRecord], per_leaf: int
+    trace: Trace, coordinate: int, *, sums: ContentLeafRecord, rows: Sequence[ContentLeafRecord]
 ) -> Evidence:
     """One coordinate of the sums; `rows`: the same leaf of every Gram row with a weight, in order of rows."""
-    index, place = divmod(coordinate, per_leaf)
+    index, place = divmod(coordinate, COORDINATES)
     shape = f"(uint256,uint256,{_LEAF},{_LEAF}[])"
     extra = encode([shape], [(index, place, plain(sums), [plain(row) for row in rows])])
     return gather(trace, [(Kind.RULES, 0), (Kind.WORK, 0)], extra=extra)
 
 
-def out_of_range(trace: Trace, row: int, coordinate: int, *, leaf: ContentLeafRecord, per_leaf: int) -> Evidence:
+def out_of_range(trace: Trace, row: int, coordinate: int, *, leaf: ContentLeafRecord) -> Evidence:
     """One coordinate of a judged update that no encoder writes."""
-    index, place = divmod(coordinate, per_leaf)
+    index, place = divmod(coordinate, COORDINATES)
     extra = encode([f"(uint256,uint256,uint256,{_LEAF})"], [(row, index, place, plain(leaf))])
     return gather(trace, [(Kind.RULES, 0), (Kind.WORK, 0), (Kind.ROUND, 0)], extra=extra)
 
@@ -96,8 +95,7 @@ def gram_entry(trace: Trace, row: int, column: int) -> Evidence:
 
 def statement_of(trace: Trace, row: int, column: int) -> Statement:
     """Return what the contract reads out of the same leaves."""
-    end = trace.round.reference + trace.round.candidates
-    left, right = (DIRECTION_BITS if number >= end else trace.rules.bits for number in (row, column))
+    left, right = trace.row_bits(row), trace.row_bits(column)
     roots = [trace.work.rows[number][0].to_bytes(32, "big") for number in (row, column)]
     return Statement(roots[0], roots[1], trace.work.layout.to_bytes(32, "big"), left, right, trace.rules.size)
 

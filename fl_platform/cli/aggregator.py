@@ -118,7 +118,7 @@ def run(
         sealed: list[SealedRound] = []
         defended = _defender(own, task, progress.say)
         while rounds is None or len(sealed) < rounds:
-            _answer_all(own, reader, defended)
+            _answer_all(own, reader, defended, progress.say)
             done = working.run(transport, rounds=1)
             if not done:
                 break
@@ -183,15 +183,19 @@ def _defender(own: Session, task: int, say: Callable[[str], None]) -> Defender |
     return Defender(reader, disputes, opener=opener_of(reader, own.signer), watch=lambda answer: say(str(answer)))
 
 
-def _answer_all(own: Session, reader: TaskReader, defended: Defender | None) -> None:
+def _answer_all(
+    own: Session, reader: TaskReader, defended: Defender | None, say: Callable[[str], None]
+) -> None:
     """While a seal is disputed the task stands still: answer until it goes on."""
+    if any(record.challenged for record in reader.history().rounds):
+        say("a seal is disputed; the task stands still until that is decided")
 
     def settled() -> bool:
         if defended is not None:
             defended.step(own.workspace.chain.now())
         return not any(record.challenged for record in reader.history().rounds)
 
-    wait_to_stop(settled)
+    wait_to_stop(settled, patient=True)
 
 
 def make_aggregator(own: Session, task: int, *, watch: Watch, reveal_slice: RevealSlice | None = None) -> Aggregator:

@@ -37,6 +37,7 @@ from fl_platform.errors import DocumentInvalid, ReceiptDuplicate, ReceiptForeign
 from fl_platform.protocol.bundle import Entry, TaskState, Verdict
 from fl_platform.protocol.payout import PotSplit
 from fl_platform.protocol.spec import ScaleSpec, TaskSpec
+from fl_platform.protocol.trace import DIRECTION_BITS
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_model, next_scale, norm_bound_squared, quantise_direction_nearest
 from fl_platform.updates.content import SUM_BITS, content_root
@@ -48,7 +49,7 @@ ModelSource = Callable[[bytes], Tensors]
 # Public directions (last applied aggregates) in the Gram matrix of an anchored task. With one, replaying the aggregate
 # before the last earns 17 to 28 % of an honest mean (benchmark `worth`); with four, no public mix earns 6 %.
 DIRECTIONS = 4
-DIRECTION_BITS = 16  # finer than an update: a direction costs nothing to store and its quantisation error is a loophole
+# DIRECTION_BITS is wider than an update: a direction costs nothing to store, and its quantisation error is a loophole.
 CACHE_BYTES = 512 << 20  # opened updates kept between the passes over them; beyond that they are opened again
 
 NO_GROUP = -1  # a refused entry has no row in the Gram matrix

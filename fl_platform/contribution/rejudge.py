@@ -16,7 +16,6 @@ from fl_platform.aggregation.admit import Admission, Refusal, RoundContext, is_r
 from fl_platform.aggregation.gram import Gram, GramRow, from_triangle, gram_matrix
 from fl_platform.aggregation.sums import Sums
 from fl_platform.contribution.judge import (
-    DIRECTION_BITS,
     Facts,
     Judgement,
     ModelSource,
@@ -44,6 +43,7 @@ from fl_platform.errors import (
 from fl_platform.protocol.bundle import RoundBundle, TaskState
 from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.trace import DIRECTION_BITS
 from fl_platform.updates.tensors import Integers
 
 # Verdicts on an update whose receipt holds that nobody can check without opening it.

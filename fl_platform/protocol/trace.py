@@ -24,6 +24,8 @@ from fl_platform.protocol.keccak import keccak256
 
 EMPTY = bytes(32)
 MAX_LEAVES = 2**20
+COORDINATES = 128  # of a vector, in one leaf of its content tree (Contents.COORDINATES)
+DIRECTION_BITS = 16  # of a public direction's integers (Contents.DIRECTION_BITS); see contribution/judge.py
 
 
 class Kind(IntEnum):
@@ -227,6 +229,10 @@ class Trace:
     @cached_property
     def _levels(self) -> tuple[list[list[bytes]], ...]:
         return tuple(_tree(Kind(kind), leaves) for kind, leaves in enumerate(self.leaves))
+
+    def row_bits(self, row: int) -> int:
+        """Return the width of a Gram row's integers: the rules' for reference and trainers, else a direction's."""
+        return self.rules.bits if row < self.round.reference + self.round.candidates else DIRECTION_BITS
 
     @property
     def header(self) -> Header:

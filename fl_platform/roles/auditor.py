@@ -11,8 +11,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-import numpy as np
-
 from fl_platform.aggregation.admit import UpdateSource, is_reference
 from fl_platform.aggregation.commitments import check_round_sum
 from fl_platform.chain.events import RewardClaimed
@@ -21,7 +19,7 @@ from fl_platform.chain.reveals import Package
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import NO_GROUP, Judgement, judge_round
 from fl_platform.contribution.rejudge import rejudge_public
-from fl_platform.errors import AuditDifference, DocumentInvalid, FLError, NotEnoughTrainers, RejectedInput, RetryError
+from fl_platform.errors import AuditDifference, FLError, NotEnoughTrainers, RejectedInput, RetryError
 from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, TaskState
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import check_signature
@@ -255,7 +253,7 @@ class Auditor:
                     context,
                     before,
                     bundle,
-                    sums=np.frombuffer(self._sums(bundle), dtype="<i8"),
+                    sums=self._reader.sums(bundle),
                     models=self._reader.model,
                     validation=validation,
                     utility=utility_of(self._reader.spec),
@@ -310,7 +308,7 @@ class Auditor:
                 garbled = made != told  # its key opens the update, and makes the commitment on its receipt
                 self._expect(who, "another commitment" if garbled else "", "that on its receipt" if garbled else "")
             return
-        sums = np.frombuffer(self._sums(bundle), dtype="<i8")
+        sums = self._reader.sums(bundle)
         try:
             self._checks += check_round_sum(self._reader.spec, bundle, sums, shown=False)
         except RejectedInput as error:
@@ -325,15 +323,7 @@ class Auditor:
         self._expect("claim total on chain", record.seal.claim_total, bundle.claims.total)
         self._expect("claim count on chain", record.seal.claim_count, len(bundle.after.standings))
         self._reader.model(bundle.after.model)  # it is there, and is a model of these rules
-        self._sums(bundle)  # they are there for those without a key
-
-    def _sums(self, bundle: RoundBundle) -> bytes:
-        """Return the stored sums, of their exact length. Raises StoreMissing, CidMismatch, RejectedInput."""
-        length = 8 * self._reader.spec.model.size
-        data = self._reader.object(bundle.aggregate, max_bytes=length)
-        if len(data) != length:
-            raise DocumentInvalid(f"the sums have {len(data)} bytes, the model's have {length}")
-        return data
+        self._reader.sums(bundle)  # they are there for those without a key
 
     # --- money on chain ----------------------------------------------------------------------------------------------
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 
-import numpy as np
-
 from fl_platform.aggregation.admit import RoundContext, is_reference
 from fl_platform.aggregation.commitments import check_round_sum
+from fl_platform.aggregation.sums import Sums, read_sums
 from fl_platform.contribution.judge import DIRECTIONS, Judgement
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.contribution.settlement_round import settlement_round
@@ -128,7 +127,7 @@ class Offline:
             return
         assert self._files.sums is not None
         try:
-            check_round_sum(self.spec, self.bundle, np.frombuffer(self._checked_sums(), dtype="<i8"))
+            check_round_sum(self.spec, self.bundle, self._sums())
         except FLError as error:
             yield self._line("P", SUM, Result.DIFFERS, str(error))
         else:
@@ -170,10 +169,13 @@ class Offline:
 
     def _recorded_and_recomputed(self) -> tuple[object, object]:
         bundle, judged = self.bundle, self._judged()
-        recorded = (bundle.verdicts, bundle.rows, bundle.gram, bundle.divisor, bundle.aggregate, bundle.after)
+        recorded = (
+            bundle.verdicts, bundle.rows, bundle.gram, bundle.direction_roots, bundle.divisor, bundle.aggregate,
+            bundle.sums_root, bundle.after,
+        )  # fmt: skip
         recomputed = (
-            judged.verdicts, judged.gram.names, judged.gram.triangle, judged.divisor,
-            cid_of(judged.aggregate_bytes).digest, judged.after,
+            judged.verdicts, judged.gram.names, judged.gram.triangle, judged.direction_roots, judged.divisor,
+            cid_of(judged.aggregate_bytes).digest, judged.sums_root, judged.after,
         )  # fmt: skip
         return dict(zip(_PARTS, recorded, strict=True)), dict(zip(_PARTS, recomputed, strict=True))
 
@@ -183,19 +185,15 @@ class Offline:
         context = RoundContext(
             self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model, stakes, self.pot
         )
-        sums = np.frombuffer(self._checked_sums(), dtype="<i8")
         return rejudge_public(
-            spec, context, bundle.before, bundle, sums=sums, models=self._model,
+            spec, context, bundle.before, bundle, sums=self._sums(), models=self._model,
             validation=readable_slice(spec, parse_slice(bundle.validation)), utility=utility_of(spec),
         )  # fmt: skip
 
-    def _checked_sums(self) -> bytes:
+    def _sums(self) -> Sums:
+        """The given sums. Raises DocumentInvalid."""
         assert self._files.sums is not None
-        if len(self._files.sums) != 8 * self.spec.model.size:
-            raise DocumentInvalid(
-                f"the sums have {len(self._files.sums)} bytes, the model's have {8 * self.spec.model.size}"
-            )
-        return self._files.sums
+        return read_sums(self._files.sums, size=self.spec.model.size)
 
     def _model(self, digest: bytes) -> Tensors:
         return decode_model(self._files.models[digest], self.spec.model)
@@ -217,7 +215,10 @@ class Offline:
         return Line(layer, self.bundle.round, what, result, why)
 
 
-_PARTS = ("verdicts", "Gram rows", "Gram entries", "divisor", "sums", "state after")
+_PARTS = (
+    "verdicts", "Gram rows", "Gram entries", "content roots of the directions", "divisor", "sums",
+    "content root of the sums", "state after",
+)  # fmt: skip
 
 
 def _allotted(state: TaskState) -> int:

@@ -17,8 +17,7 @@ from fl_platform.store.interface import Store
 from fl_platform.store.keywrap import RevealKey, WrapContext, derive_ephemeral, unwrap_key, wrap_key
 from fl_platform.store.keywrap import WrappedKey as Box
 from fl_platform.store.unixfs import root_codec
-from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
-from fl_platform.updates.content import content_root
+from fl_platform.updates.content import file_root
 from zk import curve, dleq
 from zk.curve import Point
 from zk.dleq import DleqProof
@@ -72,15 +71,17 @@ def check_content(plain: bytes, receipt: Receipt, *, key: bytes) -> None:
 
     A file whose header does not fit its own length is left to admission, which refuses it by that.
     """
-    shape = claimed_shape(plain)
-    if shape is None:
-        return
-    root = content_root(plain[HEADER_BYTES:], size=shape.size, bits=shape.bits, key=key)
-    if root != receipt.content_root:
+    root = file_root(plain, key=key)
+    if root not in (None, receipt.content_root):
         raise UpdateHashMismatch(
-            f"the integers of 0x{receipt.trainer.hex()} have content root 0x{root.hex()}, its receipt binds "
+            f"the integers of 0x{receipt.trainer.hex()} are not those that its receipt binds by content root "
             f"0x{receipt.content_root.hex()}: refuse it"
         )
+
+
+def sealed_update(store: Store, receipt: Receipt) -> bytes:
+    """Return the ciphertext of a receipt's update. Raises StoreMissing, CidMismatch, ObjectTooLarge, RetryError."""
+    return store.get(Cid(root_codec(receipt.length), receipt.update), max_bytes=receipt.length)
 
 
 class UpdateOpener:
@@ -116,7 +117,7 @@ class UpdateOpener:
 
     def sealed(self, receipt: Receipt) -> bytes:
         """Return the ciphertext of a receipt's update. Raises StoreMissing, CidMismatch, StoreUnavailable."""
-        return self._store.get(Cid(root_codec(receipt.length), receipt.update), max_bytes=receipt.length)
+        return sealed_update(self._store, receipt)
 
     def show(self, receipt: Receipt, key: WrappedKey) -> tuple[Point, DleqProof]:
         """Return S of this recipient's box, with the proof that it is; it opens this one box and nothing else.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.aggregation.admit import RoundContext
+from fl_platform.aggregation.sums import Sums, read_sums
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.reveals import Package, Reveals
@@ -69,6 +70,11 @@ class TaskReader:
             check_rows(bundle, rostered + len(record.forced))
             self._bundles[seal.bundle] = bundle
         return self._bundles[seal.bundle]
+
+    def sums(self, bundle: RoundBundle) -> Sums:
+        """Return the sums that a bundle names, int64 (d,). Raises StoreMissing, CidMismatch, DocumentInvalid."""
+        size = self.spec.model.size
+        return read_sums(self.object(bundle.aggregate, max_bytes=8 * size), size=size)
 
     def model(self, digest: bytes) -> State:
         """Return a model by its digest, decoded. Raises StoreMissing, CidMismatch, UpdateHeaderMismatch, ..."""

@@ -14,20 +14,18 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.reveals import KEY, RevealDemand, Reveals
 from fl_platform.chain.signer import Signer
-from fl_platform.errors import ConfigError, EnvelopeInvalid, FLError, RetryError
+from fl_platform.errors import ConfigError, FLError, RetryError
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import Submission, decode_message
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.spec import Party
 from fl_platform.roles.files import write_once
 from fl_platform.roles.membership import signed_file
-from fl_platform.roles.opening import wrap_for
+from fl_platform.roles.opening import sealed_update, wrap_for
 from fl_platform.roles.reading import TaskReader
-from fl_platform.store.cid import Cid
+from fl_platform.roles.work import record_of
 from fl_platform.store.envelope import check_key, unseal
-from fl_platform.store.unixfs import root_codec
-from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
-from fl_platform.updates.content import open_content
+from fl_platform.updates.content import open_file
 from zk import curve
 
 logger = logging.getLogger(__name__)
@@ -96,13 +94,8 @@ def _answer(reader: TaskReader, reveals: Reveals, signer: Signer, folder: Path, 
 
 def _content(reader: TaskReader, folder: Path, receipt: Receipt, index: int) -> ContentLeafRecord:
     key = _kept_key(folder, receipt)
-    data = reader.store.get(Cid(root_codec(receipt.length), receipt.update), max_bytes=receipt.length)
-    plain = unseal(data, key=key, expected_key_hash=receipt.key_hash)
-    shape = claimed_shape(plain)
-    if shape is None:
-        raise EnvelopeInvalid("the own update is not a file of this task")
-    leaf = open_content(plain[HEADER_BYTES:], index, size=shape.size, bits=shape.bits, key=key)
-    return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)
+    plain = unseal(sealed_update(reader.store, receipt), key=key, expected_key_hash=receipt.key_hash)
+    return record_of(open_file(plain, index, key=key))
 
 
 def _all_signed(folder: Path, task: int) -> Iterator[Submission]:

@@ -43,8 +43,7 @@ from fl_platform.roles.revealing import answer_demands, force_reveal, keep_key
 from fl_platform.store.envelope import derive_update_key, seal
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_update, rounding_seed, update_length
-from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
-from fl_platform.updates.content import content_root
+from fl_platform.updates.content import file_root
 
 logger = logging.getLogger(__name__)
 
@@ -239,15 +238,11 @@ class Trainer:
         package = self._signer.sign_digest(package_digest(receipt, keys, self._domain, self._reader.spec))
         return Submission(receipt, signed.signature, keys, package, committed.shown)
 
+    def _content_root(self, plain: bytes, key: bytes) -> bytes:
+        return file_root(plain, key=key) or bytes(32)  # a rehearsed attacker's file may be none
+
     def _wrap(self, key: bytes, receipt: Receipt) -> tuple[WrappedKey, ...]:
         return wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)
-
-    def _content_root(self, plain: bytes, key: bytes) -> bytes:
-        """The root over the integers; of a rehearsed attacker's file that is none, over nothing."""
-        shape = claimed_shape(plain)
-        if shape is None:
-            return bytes(32)
-        return content_root(plain[HEADER_BYTES:], size=shape.size, bits=shape.bits, key=key)
 
     def _forced_in(self, order: RevealOrder, submission: Submission) -> bool:
         """Whether this receipt stands on chain because its trainer put it there."""

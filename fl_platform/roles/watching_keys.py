@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.records import ContentLeafRecord
+from fl_platform.chain.records import ContentLeafRecord, ring_size
 from fl_platform.chain.reveals import (
     CipherLeaf,
     RevealDemand,
@@ -120,8 +120,7 @@ class KeyWatcher:
 
     def _entries(self) -> Iterator[Entry]:
         """Entries of trainers in sealed rounds that can still be asked about."""
-        history, windows = self._reader.history(), self._reader.spec.windows
-        ring = -(-windows.challenge // windows.min_round) + 1
+        history, ring = self._reader.history(), ring_size(self._reader.spec.windows)
         for record in history.rounds:
             if record.seal is None or record.number + ring <= history.head.round:
                 continue

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import numpy as np
-
 from fl_platform.aggregation.admit import is_reference
 from fl_platform.aggregation.products import Products, leaf_products
 from fl_platform.aggregation.sums import Sums, weighted_sum
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.work_evidence import Product
-from fl_platform.contribution.judge import DIRECTION_BITS, address_text, public_directions
+from fl_platform.contribution.judge import address_text, public_directions
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.protocol.trace import DIRECTION_BITS
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.updates.codec import HEADER_BYTES, raw_integers
@@ -48,9 +47,9 @@ class RoundWork:
         entry, size = self._entry(row), self._reader.spec.model.size
         if entry is None:
             payload = self._direction(row).astype("<i2").tobytes()
-            return _opening(open_content(payload, index, size=size, bits=DIRECTION_BITS, key=None))
+            return record_of(open_content(payload, index, size=size, bits=DIRECTION_BITS, key=None))
         payload, key = self._opened(row, entry)[HEADER_BYTES:], self._opener.unwrap(entry.receipt, entry.keys)
-        return _opening(open_content(payload, index, size=size, bits=self._reader.spec.codec.bits, key=key))
+        return record_of(open_content(payload, index, size=size, bits=self._reader.spec.codec.bits, key=key))
 
     def products(self, row: int, column: int) -> Products:
         """Return the products of all leaves of two rows, int64."""
@@ -65,16 +64,12 @@ class RoundWork:
     @cached_property
     def told_sums(self) -> Sums:
         """The sums that the bundle names, int64 (d,). Raises StoreMissing, CidMismatch, DocumentInvalid."""
-        length = 8 * self._reader.spec.model.size
-        data = self._reader.object(self.bundle.aggregate, max_bytes=length)
-        if len(data) != length:
-            raise DocumentInvalid(f"the sums have {len(data)} bytes, the model's have {length}")
-        return np.frombuffer(data, dtype="<i8")
+        return self._reader.sums(self.bundle)
 
     def sums_leaf(self, index: int) -> ContentLeafRecord:
         """Open one leaf of the sums that the bundle names."""
         size = self._reader.spec.model.size
-        return _opening(open_content(self.told_sums.tobytes(), index, size=size, bits=SUM_BITS, key=None))
+        return record_of(open_content(self.told_sums.tobytes(), index, size=size, bits=SUM_BITS, key=None))
 
     def sums_by(self, weights: dict[int, int]) -> Sums:
         """Return the weighted sum of rows, int64 (d,). `weights`: row -> weight."""
@@ -111,5 +106,6 @@ class RoundWork:
         return public_directions(self._reader.spec, self.bundle.before, self._reader.model)
 
 
-def _opening(leaf: ContentLeaf) -> ContentLeafRecord:
+def record_of(leaf: ContentLeaf) -> ContentLeafRecord:
+    """Return an opened leaf as calls carry it."""
     return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)

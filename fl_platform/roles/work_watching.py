@@ -8,21 +8,20 @@ import logging
 from collections.abc import Iterator
 from functools import cache, partial
 
-from fl_platform.aggregation.gram import GramRow, from_triangle, gram_matrix
+from fl_platform.aggregation.gram import GramRow, gram_matrix
 from fl_platform.aggregation.products import first_difference, first_outside, split_range
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections, OpenGame
 from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.chain.history import RoundHistory
-from fl_platform.contribution.judge import DIRECTION_BITS
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.protocol.trace import Trace
+from fl_platform.protocol.trace import COORDINATES, Trace
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.tracing import sealed_trace
 from fl_platform.roles.work import RoundWork
-from fl_platform.updates.content import COORDINATES, ContentLeaf, verify_content_leaf
+from fl_platform.updates.content import ContentLeaf, verify_content_leaf
 
 logger = logging.getLogger(__name__)
 
@@ -54,28 +53,24 @@ def opened_moves(work: RoundWork, trace: Trace, bits: int) -> Iterator[Move]:
         outside = first_outside(work.integers(row), bits)
         if outside is not None:
             leaf = work.leaf(row, outside // COORDINATES)
-            yield Question.RANGE, work_evidence.out_of_range(trace, row, outside, leaf=leaf, per_leaf=COORDINATES)
+            yield Question.RANGE, work_evidence.out_of_range(trace, row, outside, leaf=leaf)
             return
     weights = {row: weight for row, (_, weight) in enumerate(trace.work.rows) if weight}
     wrong = first_difference(work.told_sums, work.sums_by(weights))
     if wrong is not None:
         index = wrong // COORDINATES
         yield Question.SUM, work_evidence.coordinate_of_sum(
-            trace, wrong, sums=work.sums_leaf(index), rows=[work.leaf(row, index) for row in sorted(weights)],
-            per_leaf=COORDINATES,
+            trace, wrong, sums=work.sums_leaf(index), rows=[work.leaf(row, index) for row in sorted(weights)]
         )  # fmt: skip
 
 
-def wrong_gram_entries(reader: TaskReader, work: RoundWork) -> Iterator[tuple[int, int]]:
+def wrong_gram_entries(reader: TaskReader, work: RoundWork, trace: Trace) -> Iterator[tuple[int, int]]:
     """Yield (row, column) of every Gram entry that is not the product of its rows."""
-    bundle, spec = work.bundle, reader.spec
-    names = bundle.rows
-    width = [DIRECTION_BITS if name.startswith("direction:") else spec.codec.bits for name in names]
-    rows = [GramRow(name, number, width[number]) for number, name in enumerate(names)]
-    right = gram_matrix(rows, work.integers, model=spec.model, scale=bundle.before.scale)
-    told = from_triangle(names, bundle.gram).values
+    names = work.bundle.rows
+    rows = [GramRow(name, number, trace.row_bits(number)) for number, name in enumerate(names)]
+    right = gram_matrix(rows, work.integers, model=reader.spec.model, scale=work.bundle.before.scale).values
     for row in range(len(names)):
-        yield from ((row, column) for column in range(row + 1) if told[row][column] != right.values[row][column])
+        yield from ((row, column) for column in range(row + 1) if trace.gram[row][column] != right[row][column])
 
 
 class GramChallenger:
@@ -92,7 +87,7 @@ class GramChallenger:
         """
         opens = cache(partial(self._opens, work, trace))
         try:
-            wrong = next((w for w in wrong_gram_entries(self._reader, work) if all(map(opens, w))), None)
+            wrong = next((w for w in wrong_gram_entries(self._reader, work, trace) if all(map(opens, w))), None)
         except RetryError:
             raise
         except FLError as error:
@@ -106,10 +101,8 @@ class GramChallenger:
     def _opens(self, work: RoundWork, trace: Trace, row: int) -> bool:
         """Whether a row's own leaves lie under the content root that the trace names."""
         leaf, root = work.leaf(row, 0), trace.work.rows[row][0].to_bytes(32, "big")
-        trainers = row < trace.round.reference + trace.round.candidates
-        bits = self._reader.spec.codec.bits if trainers else DIRECTION_BITS
         opening = ContentLeaf(0, leaf.blind, leaf.body, leaf.siblings)
-        return verify_content_leaf(opening, root=root, size=self._reader.spec.model.size, bits=bits)
+        return verify_content_leaf(opening, root=root, size=trace.rules.size, bits=trace.row_bits(row))
 
     def waits(self, number: int) -> bool:
         """Whether a game goes on. One whose seal fell by another dispute is ended here: its bond comes back."""

@@ -23,10 +23,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.trace import COORDINATES
+from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
 from zk import merkle
 from zk.keccak import keccak256_many
 
-COORDINATES = 128  # a leaf's; its bytes are 16 * bits
 BLIND_BYTES = 32
 SUM_BITS = 64
 BITS = (4, 8, 16, SUM_BITS)
@@ -87,6 +88,20 @@ def verify_content_leaf(leaf: ContentLeaf, *, root: bytes, size: int, bits: int)
         digest = keccak256(b"\x01" + (sibling + digest if position & 1 else digest + sibling))
         position >>= 1
     return digest == root
+
+
+def file_root(plain: bytes, *, key: bytes) -> bytes | None:
+    """Return the root over the integers of an update file (untrusted); None when its header does not fit its length."""
+    shape = claimed_shape(plain)
+    return None if shape is None else content_root(plain[HEADER_BYTES:], size=shape.size, bits=shape.bits, key=key)
+
+
+def open_file(plain: bytes, index: int, *, key: bytes) -> ContentLeaf:
+    """Return leaf `index` of an update file. Raises DocumentInvalid when it is none, or has no such leaf."""
+    shape = claimed_shape(plain)
+    if shape is None:
+        raise DocumentInvalid(f"{len(plain)} bytes are no update file: header and length do not fit each other")
+    return open_content(plain[HEADER_BYTES:], index, size=shape.size, bits=shape.bits, key=key)
 
 
 def payload_bytes(size: int, bits: int) -> int:

@@ -22,8 +22,8 @@ from fl_platform.contribution.judge import direction_roots, sums_root
 from fl_platform.contribution.tracing import trace_of
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.trace import Trace
-from fl_platform.updates.content import COORDINATES, content_root, leaf_count
+from fl_platform.protocol.trace import COORDINATES, Trace
+from fl_platform.updates.content import content_root, leaf_count
 from scripts.bench.harness import Row, at_most
 from tests.support.disputes import Stage
 from tests.support.evm import Outcome, account
@@ -67,7 +67,7 @@ def _sum(stage: Stage, spec: TaskSpec, sums: np.ndarray, work: Work) -> int:
     trace, index = stage.traces[0], PLACE // COORDINATES
     rows = [work.leaf(row, index) for row, (_, weight) in enumerate(trace.work.rows) if weight]
     shown = work_evidence.coordinate_of_sum(
-        trace, PLACE, sums=work.sums_leaf(index, bent), rows=rows, per_leaf=COORDINATES
+        trace, PLACE, sums=work.sums_leaf(index, bent), rows=rows
     )
     return stage.challenge(0, Question.SUM, shown).gas
 

@@ -34,7 +34,7 @@ from fl_platform.attacks import Attack, View, make_attack
 from fl_platform.attacks.base import Delta
 from fl_platform.attacks.poisoning import LabelFlip
 from fl_platform.contribution.anchored import Anchor, Scored, anchored_scores
-from fl_platform.contribution.judge import DIRECTION_BITS, DIRECTIONS
+from fl_platform.contribution.judge import DIRECTIONS
 from fl_platform.learning import (
     DataTask,
     Federation,
@@ -49,6 +49,7 @@ from fl_platform.learning import (
 )
 from fl_platform.protocol.payout import split_pot
 from fl_platform.protocol.spec import AggregationRule, ModelSpec, ScaleSpec
+from fl_platform.protocol.trace import DIRECTION_BITS
 from fl_platform.updates import (
     encode_update,
     measured_scale,

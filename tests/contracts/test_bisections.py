@@ -18,11 +18,11 @@ from fl_platform.chain.bisections import digest_of
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.records import struct
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.trace import Trace
-from fl_platform.updates.content import COORDINATES, leaf_count
+from fl_platform.protocol.trace import COORDINATES, Trace
+from fl_platform.updates.content import leaf_count
 from tests.support.disputes import Stage
 from tests.support.evm import Account, Outcome, Reverted, account
-from tests.support.rounds import Round
+from tests.support.rounds import Round, build_round
 from tests.support.work import Work, big_round, big_spec
 
 CHALLENGER = account("challenger")
@@ -336,8 +336,6 @@ def test_the_contract_multiplies_leaves_as_python_does(bits: int, sizes: list[in
         values = rng.integers(-top, top + 1, spec.model.size)
         values[rng.random(spec.model.size) < 0.2] = top
         return np.asarray(values, dtype=kind)
-
-    from tests.support.rounds import build_round
 
     reference = draw()
     made = build_round(spec, [draw(), reference], reference=reference)

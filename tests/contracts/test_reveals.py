@@ -11,6 +11,7 @@ from fl_platform.chain.reveals import ShownParty
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash
 from fl_platform.protocol.spec import Party
+from fl_platform.roles.work import record_of
 from fl_platform.store import envelope
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
@@ -229,7 +230,7 @@ def test_content_behind_the_files_end_is_a_bad_opening() -> None:
     last = -(-SIZE // 128) - 1
     receipt = scene.receipt(content_root=root)
     leaf = open_content(padded[HEADER_BYTES:], last, size=SIZE + -SIZE % 128, bits=BITS, key=KEY)
-    scene.accuse_opening(last, 7, receipt=receipt, content=ContentLeafRecord(leaf.blind, leaf.body, leaf.path))
+    scene.accuse_opening(last, 7, receipt=receipt, content=record_of(leaf))
     assert scene.stake == 0
 
 
@@ -495,5 +496,5 @@ def test_a_demand_costs_what_one_about_a_seal_costs() -> None:
     scene = Scene.start(pot=10**18 + 7)
     scene.demand_key()
     assert scene.run.member(CHALLENGER)[0] == scene.bond
-    for name in ("DEMAND_BPS", "CHALLENGER_BPS"):
-        assert scene.world.reveals.call(name) == scene.world.disputes.call(name)
+    assert scene.bond == scene.world.disputes.call("bondOf", scene.run.task)
+    assert scene.world.reveals.call("CHALLENGER_BPS") == scene.world.disputes.call("CHALLENGER_BPS")

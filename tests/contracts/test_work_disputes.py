@@ -19,9 +19,11 @@ from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.contribution.judge import sums_root
 from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.trace import Kind, Trace
-from fl_platform.updates.content import COORDINATES
+from fl_platform.protocol.trace import COORDINATES, Kind, Trace, layout_bytes
+from fl_platform.roles.work import record_of
+from fl_platform.updates.content import content_root, open_content
 from tests.support.contracts import Tree
 from tests.support.disputes import Stage
 from tests.support.evm import Reverted, account
@@ -51,7 +53,7 @@ def sum_evidence(stage: Stage, work: Work, coordinate: int, sums: np.ndarray | N
     index = coordinate // COORDINATES
     rows = [work.leaf(row, index) for row in rows_with_weight(stage.traces[0])]
     return work_evidence.coordinate_of_sum(
-        stage.traces[0], coordinate, sums=work.sums_leaf(index, sums), rows=rows, per_leaf=COORDINATES
+        stage.traces[0], coordinate, sums=work.sums_leaf(index, sums), rows=rows
     )
 
 
@@ -89,7 +91,7 @@ def test_nothing_about_honest_work_can_be_refuted() -> None:
         assert not stage.refuted(0, Question.WORK, shown)
         for coordinate in (0, 127, 128, 357):
             leaf = work.leaf(entry.row - 1, coordinate // COORDINATES)
-            shown = work_evidence.out_of_range(trace, entry.row - 1, coordinate, leaf=leaf, per_leaf=COORDINATES)
+            shown = work_evidence.out_of_range(trace, entry.row - 1, coordinate, leaf=leaf)
             assert not stage.refuted(0, Question.RANGE, shown)
     assert not stage.refuted(0, Question.WORK, work_evidence.weight(trace, 0))
     for coordinate in (0, 127, 128, 255, 256, 357):
@@ -176,15 +178,13 @@ def test_a_judged_update_outside_its_width() -> None:
     forged[130] = -128
     stage, _ = staged(trace=lambda t: _with_root(t, row, made, forged))
     leaf = _forged_leaf(made, forged, 1)
-    shown = work_evidence.out_of_range(stage.traces[0], row, 130, leaf=leaf, per_leaf=COORDINATES)
+    shown = work_evidence.out_of_range(stage.traces[0], row, 130, leaf=leaf)
     assert stage.refuted(0, Question.RANGE, shown)
-    shown = work_evidence.out_of_range(stage.traces[0], row, 131, leaf=leaf, per_leaf=COORDINATES)
+    shown = work_evidence.out_of_range(stage.traces[0], row, 131, leaf=leaf)
     assert not stage.refuted(0, Question.RANGE, shown)
 
 
 def _with_root(trace: Trace, row: int, made: Round, forged: np.ndarray) -> Trace:
-    from fl_platform.updates.content import content_root
-
     root = content_root(forged.tobytes(), size=made.spec.model.size, bits=8, key=bytes(32))
     rows = list(trace.work.rows)
     rows[row] = (int.from_bytes(root, "big"), rows[row][1])
@@ -192,17 +192,12 @@ def _with_root(trace: Trace, row: int, made: Round, forged: np.ndarray) -> Trace
 
 
 def _forged_leaf(made: Round, forged: np.ndarray, index: int) -> ContentLeafRecord:
-    from fl_platform.updates.content import open_content
-
     leaf = open_content(forged.tobytes(), index, size=made.spec.model.size, bits=8, key=bytes(32))
-    return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)
+    return record_of(leaf)
 
 
 @pytest.mark.parametrize("which", ["size", "offset", "missing"])
 def test_a_layout_against_the_specification(which: str) -> None:
-    from fl_platform.protocol.keccak import keccak256
-    from fl_platform.protocol.trace import layout_bytes
-
     spec = big_spec(*SHAPES, offsets=OFFSETS)
     sizes, offsets = [t.size for t in spec.model.tensors], list(OFFSETS)
     if which == "size":
@@ -284,7 +279,7 @@ def test_leaves_of_another_place_or_width_revert() -> None:
         ("Judge_NoCoordinate", 358, work.sums_leaf(2), ends),
     )
     for error, coordinate, sums, rows in cases:
-        shown = work_evidence.coordinate_of_sum(trace, coordinate, sums=sums, rows=rows, per_leaf=COORDINATES)
+        shown = work_evidence.coordinate_of_sum(trace, coordinate, sums=sums, rows=rows)
         with pytest.raises(Reverted, match=error):
             stage.refuted(0, Question.SUM, shown)
     assert stage.world.disputes.call("workJudge") == stage.world.judges[4].address

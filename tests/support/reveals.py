@@ -21,6 +21,7 @@ from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.receipt import Receipt, sign_digest
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.roles.opening import wrap_context, wrap_for_all
+from fl_platform.roles.work import record_of
 from fl_platform.store import envelope
 from fl_platform.store.keywrap import RevealKey
 from fl_platform.store.keywrap import WrappedKey as Box
@@ -140,7 +141,7 @@ class Scene:
     def content(self, index: int, plain: bytes | None = None) -> ContentLeafRecord:
         """Return a content leaf."""
         leaf = open_content((plain or self.plain)[HEADER_BYTES:], index, size=self.size, bits=self.bits, key=KEY)
-        return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)
+        return record_of(leaf)
 
     # --- calls ---
 

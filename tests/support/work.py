@@ -9,9 +9,11 @@ import numpy as np
 from fl_platform.aggregation.products import Products, leaf_products
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.work_evidence import Product
-from fl_platform.contribution.judge import DIRECTION_BITS, Judgement, public_directions
+from fl_platform.contribution.judge import Judgement, public_directions
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec
+from fl_platform.protocol.trace import DIRECTION_BITS
+from fl_platform.roles.work import record_of
 from fl_platform.updates.codec import HEADER_BYTES, decode_update
 from fl_platform.updates.content import SUM_BITS, open_content
 from fl_platform.updates.tensors import Integers
@@ -88,6 +90,6 @@ class Work:
 
 def _open(payload: bytes, index: int, size: int, bits: int, key: bytes | None) -> ContentLeafRecord:
     leaf = open_content(payload, index, size=size, bits=bits, key=key)
-    return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)
+    return record_of(leaf)
 
 

@@ -104,8 +104,10 @@ Change = Callable[[RoundBundle], RoundBundle]
      (lambda b: replace(b, spec=bytes(32)), "names these rules"),
      (lambda b: replace(b, aggregate=bytes(32)), "names these sums"),
      (lambda b: replace(b, task=b.task + 1), "follow by the rule"),
+     (lambda b: replace(b, sums_root=bytes(32)), "content root of the sums"),
+     (lambda b: replace(b, direction_roots=(bytes(32), *b.direction_roots[1:])), "content roots of the directions"),
      (lambda b: replace(b, blindings=(b.blindings[0] + 1, *b.blindings[1:])), "P  DIFFERENCE: round 1: the sums are")],
-    ids=["score", "pay", "receipt", "model", "rules", "sums", "task", "blindings"],
+    ids=["score", "pay", "receipt", "model", "rules", "sums", "task", "sums root", "direction root", "blindings"],
 )  # fmt: skip
 def test_every_change_of_a_bundle_is_named(folder: Path, change: Change, says: str) -> None:
     honest = files(folder)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.reveals import Reveals
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.keypackage import package_digest
@@ -21,6 +20,7 @@ from fl_platform.roles.revealing import open_demands
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watching_keys import KeyFinding, KeyWatcher
+from fl_platform.roles.work import record_of
 from fl_platform.roles.workspace import reveal_key
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
@@ -179,7 +179,7 @@ class OtherContent:
         receipt = self._trainer._signed(reader.task, 0).receipt
         for made in demands:
             leaf = open_content(self._payload, made.index, size=self._size, bits=8, key=self._key)
-            reveals.answer_content(made, receipt, ContentLeafRecord(leaf.blind, leaf.body, leaf.path))
+            reveals.answer_content(made, receipt, record_of(leaf))
         return len(demands)
 
 

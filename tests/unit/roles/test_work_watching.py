@@ -177,8 +177,6 @@ def test_an_honest_matrix_opens_no_game(disputed: Stage, tmp_path: Path) -> None
     assert watcher_of(disputed, task).step(disputed.chain.now()) == []
 
 
-
-
 def test_no_game_is_opened_that_no_leaf_could_end(disputed: Stage, tmp_path: Path) -> None:
     """Rows whose content root is nobody's (a direction's is judged nowhere) cannot be shown: the bond would be lost."""
     task = sealed_by(disputed, tmp_path, BendsGram)
@@ -186,7 +184,7 @@ def test_no_game_is_opened_that_no_leaf_could_end(disputed: Stage, tmp_path: Pat
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
     opener = UpdateOpener(reader.store, domain=reader.domain, recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR))
     work, trace = RoundWork(reader, reader.bundle(0), opener), sealed_trace(reader, reader.bundle(0))
-    assert list(wrong_gram_entries(reader, work))
+    assert list(wrong_gram_entries(reader, work, trace))
     others = tuple((root ^ 1, weight) for root, weight in trace.work.rows)
     foreign = replace(trace, work=replace(trace.work, rows=others))
     games = Bisections(Disputes(contracts, SUCCESSOR))

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.trace import COORDINATES
 from fl_platform.updates import pack_update
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import (
-    COORDINATES,
     content_root,
+    file_root,
     leaf_count,
     open_content,
+    open_file,
     payload_bytes,
     verify_content_leaf,
 )
@@ -84,3 +86,20 @@ def test_refusals() -> None:
         content_root(bytes(100), size=101, bits=8, key=None)
     with pytest.raises(DocumentInvalid, match="no leaf 1 in a content tree of 1"):
         open_content(bytes(100), 1, size=100, bits=8, key=None)
+
+
+def test_an_update_file_says_its_own_shape() -> None:
+    spec = small_spec()
+    plain = pack_update(np.ones(spec.model.size, np.int8), model=spec.model, bits=8)
+    payload, size = plain[HEADER_BYTES:], spec.model.size
+    root = file_root(plain, key=KEY)
+    assert root == content_root(payload, size=size, bits=8, key=KEY)
+    leaf = open_file(plain, 0, key=KEY)
+    assert leaf == open_content(payload, 0, size=size, bits=8, key=KEY)
+
+
+@pytest.mark.parametrize("plain", [b"", b"FLU1", bytes(100), b"FLU1" + bytes((1, 8, 0, 0)) + bytes(92)])
+def test_what_is_no_update_file_has_no_content(plain: bytes) -> None:
+    assert file_root(plain, key=KEY) is None
+    with pytest.raises(DocumentInvalid, match=f"{len(plain)} bytes are no update file"):
+        open_file(plain, 0, key=KEY)

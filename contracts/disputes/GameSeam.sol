@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {IDisputes} from "../interfaces/IDisputes.sol";
+import {IEscrow} from "../interfaces/IEscrow.sol";
+import {IGameSeam} from "../interfaces/IGameSeam.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {MemberFlags} from "../libraries/MemberFlags.sol";
+
+/// @title GameSeam
+/// @notice See {IGameSeam}: what {Disputes} shares with the games. It counts the open disputes of every seal.
+abstract contract GameSeam is IDisputes, IGameSeam {
+    /// @notice What a demand costs: basis points of the pot, rounded up. It pays an answer's gas many times over.
+    uint256 public constant DEMAND_BPS = 500;
+    uint256 internal constant BASIS = 10_000;
+
+    /// @inheritdoc IDisputes
+    address public immutable ledger;
+    address public immutable escrow;
+    /// @notice The games that this contract lends its trust to; zero where a deployment has none.
+    address public immutable bisections;
+    address public immutable reveals;
+
+    /// @dev Open demands and games about a seal: the first one marks, the last one resolves.
+    mapping(bytes32 seal => uint256) internal _open;
+
+    constructor(address ledger_, address escrow_, address bisections_, address reveals_) {
+        (ledger, escrow, bisections, reveals) = (ledger_, escrow_, bisections_, reveals_);
+    }
+
+    modifier onlyGames() {
+        if (msg.sender != bisections && msg.sender != reveals) revert Disputes_NotGame(msg.sender);
+        _;
+    }
+
+    /// @inheritdoc IGameSeam
+    function enter(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, address challenger)
+        external
+        onlyGames
+        returns (uint256 bond)
+    {
+        if (record.trace == 0) revert Disputes_NoTrace(task, round);
+        _openOn(task, round, record);
+        bond = bondOf(task);
+        IEscrow(escrow).lock(task, challenger, bond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
+    }
+
+    /// @inheritdoc IGameSeam
+    function uphold(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.SealRecord calldata record,
+        address challenger,
+        uint256 bond,
+        address[] calldata aggregators
+    ) external onlyGames {
+        --_open[_sealKey(task, round, record)];
+        IEscrow(escrow).unlock(task, challenger, bond);
+        _uphold(task, round, record, challenger, aggregators);
+    }
+
+    /// @inheritdoc IGameSeam
+    function drop(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.SealRecord calldata record,
+        address challenger,
+        uint256 bond,
+        address winner
+    ) external onlyGames {
+        IRoundLedger(ledger).slashMember(task, challenger, bond, winner, BASIS);
+        if (--_open[_sealKey(task, round, record)] == 0) IRoundLedger(ledger).markUnchallenged(task, round, record);
+    }
+
+    /// @inheritdoc IGameSeam
+    function release(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, address challenger, uint256 bond)
+        external
+        onlyGames
+    {
+        --_open[_sealKey(task, round, record)];
+        IEscrow(escrow).unlock(task, challenger, bond);
+    }
+
+    /// @inheritdoc IGameSeam
+    function lockBond(uint256 task, address from, uint256 amount) external onlyGames {
+        IEscrow(escrow).lock(task, from, amount, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
+    }
+
+    /// @inheritdoc IGameSeam
+    function returnBond(uint256 task, address to, uint256 amount) external onlyGames {
+        IEscrow(escrow).unlock(task, to, amount);
+    }
+
+    /// @inheritdoc IGameSeam
+    function forfeitBond(uint256 task, address from, uint256 amount, address winner) external onlyGames {
+        IRoundLedger(ledger).slashMember(task, from, amount, winner, BASIS);
+    }
+
+    /// @inheritdoc IGameSeam
+    function penalise(uint256 task, address trainer, uint256 amount, address challenger, uint256 shareBps)
+        external
+        onlyGames
+        returns (uint256 slashed)
+    {
+        return IRoundLedger(ledger).slashMember(task, trainer, amount, challenger, shareBps);
+    }
+
+    /// @inheritdoc IGameSeam
+    function isVoid(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) public view returns (bool) {
+        if (!IRoundLedger(ledger).isChallenged(task, round)) return true;
+        IRoundLedger.ClaimRecord memory claims = IRoundLedger(ledger).claimRecord(task, round, record);
+        return keccak256(abi.encode(task, round, claims)) != IRoundLedger(ledger).ringDigest(task, round);
+    }
+
+    /// @inheritdoc IGameSeam
+    function bondOf(uint256 task) public view returns (uint256) {
+        return (uint256(IRoundLedger(ledger).config(task).pot) * DEMAND_BPS + BASIS - 1) / BASIS;
+    }
+
+    /// @dev Count one more dispute of a seal. The first must come inside the challenge window, later ones at most one
+    /// takeover after it (they follow from what an answer showed): else disputes could be strung together for ever.
+    function _openOn(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) internal returns (bytes32 seal) {
+        seal = _sealKey(task, round, record);
+        if (_open[seal] == 0) {
+            IRoundLedger(ledger).markChallenged(task, round, record);
+        } else {
+            IRoundLedger.Config memory config = IRoundLedger(ledger).config(task);
+            uint256 end = uint256(record.sealedAt) + config.challenge + config.takeover;
+            if (block.timestamp >= end) revert IRoundLedger.RoundLedger_TooLate(task, end);
+        }
+        ++_open[seal];
+    }
+
+    function _uphold(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.SealRecord calldata record,
+        address challenger,
+        address[] calldata aggregators
+    ) internal {
+        IRoundLedger(ledger).overturnSeal(task, round, record, challenger, aggregators);
+    }
+
+    function _deadline(uint256 task) internal view returns (uint40) {
+        return uint40(block.timestamp + IRoundLedger(ledger).config(task).takeover);
+    }
+
+    function _sealKey(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(task, round, record));
+    }
+}
