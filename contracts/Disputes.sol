@@ -70,10 +70,9 @@ contract Disputes is ITraceDisputes, GameSeam {
         uint256 round,
         IRoundLedger.SealRecord calldata record,
         Subject subject,
-        uint8 kind,
         uint32 index
     ) external returns (uint256 id) {
-        if (subject == Subject.Leaf && record.trace == 0) revert Disputes_NoTrace(task, round);
+        if (subject == Subject.Trace && record.trace == 0) revert Disputes_NoTrace(task, round);
         bytes32 seal = _openOn(task, round, record);
         id = ++demandCount;
         Demand memory made = Demand({
@@ -81,9 +80,9 @@ contract Disputes is ITraceDisputes, GameSeam {
             deadline: _deadline(task),
             round: uint16(round),
             subject: subject,
-            kind: kind,
+            kind: 0,
             answered: false,
-            index: index,
+            index: subject == Subject.Receipt ? index : 0,
             bond: uint80(bondOf(task)),
             task: task,
             seal: seal
@@ -94,25 +93,20 @@ contract Disputes is ITraceDisputes, GameSeam {
     }
 
     /// @inheritdoc ITraceDisputes
-    function answerLeaf(
+    function answerTrace(
         uint256 id,
         IRoundLedger.SealRecord calldata record,
         uint32[6] calldata counts,
         bytes32[6] calldata roots,
-        ITraceJudge.Opening calldata opening
+        Page calldata page
     ) external {
-        Demand memory d = _requireAnswerable(id, Subject.Leaf, record);
-        bytes32 given = Traces.rootOf(counts, roots);
-        if (given != record.trace) revert Traces.Traces_HeaderMismatch(given, record.trace);
-        bytes memory content;
-        if (d.kind < Traces.KINDS && d.index < counts[d.kind]) {
-            if (opening.index != d.index) revert Disputes_WrongAnswer(id);
-            uint256 length = Traces.lengthOf(d.kind, counts);
-            (bytes calldata words,) = Traces.openIn(counts, roots, opening, d.kind, length);
-            content = words;
-        }
-        emit Answered(d.task, d.round, id, msg.sender, abi.encode(counts, roots, content));
-        _satisfy(id, d, record.aggregator);
+        Demand memory d = _requireAnswerable(id, Subject.Trace, record);
+        Traces.requireReadable(counts, roots, record.trace);
+        uint256 end = Traces.requirePage(counts, roots, d.kind, d.index, page);
+        emit Answered(d.task, d.round, id, msg.sender, abi.encode(counts, roots, d.kind, d.index, page.words));
+        (uint256 kind, uint256 index) = Traces.next(counts, d.kind, end);
+        if (kind == Traces.KINDS) return _satisfy(id, d, record.aggregator);
+        (_demands[id].kind, _demands[id].index) = (uint8(kind), uint32(index));
     }
 
     /// @inheritdoc ITraceDisputes
@@ -141,21 +135,14 @@ contract Disputes is ITraceDisputes, GameSeam {
     }
 
     /// @inheritdoc ITraceDisputes
-    function answerClaim(
-        uint256 id,
-        IRoundLedger.SealRecord calldata record,
-        IRoundLedger.Leaf calldata leaf,
-        bytes calldata siblings
-    ) external {
-        Demand memory d = _requireAnswerable(id, Subject.Claim, record);
-        // an index past the claims is answered by their count, which the seal tells
-        if (d.index < record.claimCount) {
-            bytes32 hash = MerkleSum.leafHash(d.index, leaf.owner, leaf.amount, leaf.data);
-            MerkleSum.requireLeaf(
-                record.claimRoot, record.claimTotal, record.claimCount, d.index, hash, leaf.amount, siblings
-            );
+    function answerClaims(uint256 id, IRoundLedger.SealRecord calldata record, bytes calldata leaves) external {
+        Demand memory d = _requireAnswerable(id, Subject.Claims, record);
+        if (leaves.length != record.claimCount * MerkleSum.PACKED) revert Disputes_WrongAnswer(id);
+        (bytes32 root, uint256 total) = MerkleSum.rootOf(leaves);
+        if (root != record.claimRoot || total != record.claimTotal) {
+            revert MerkleSum.MerkleSum_NotInTree(root, record.claimRoot, total, record.claimTotal);
         }
-        emit Answered(d.task, d.round, id, msg.sender, abi.encode(leaf, siblings));
+        emit Answered(d.task, d.round, id, msg.sender, leaves);
         _satisfy(id, d, record.aggregator);
     }
 

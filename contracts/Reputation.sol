@@ -8,11 +8,6 @@ import {MerkleSum} from "./libraries/MerkleSum.sol";
 /// @title Reputation
 /// @notice See {IReputation}.
 contract Reputation is IReputation {
-    /// @dev owner 20, amount 16, reputation 16 bytes.
-    uint256 private constant ENTRY = 52;
-    /// @dev A node in memory: sum 16, hash 32 bytes.
-    uint256 private constant NODE = 48;
-
     IRoundLedger public immutable ledger;
 
     /// @dev (round + 1) << 128 | value; zero when never written.
@@ -26,12 +21,10 @@ contract Reputation is IReputation {
     function record(uint256 task, uint256 round, IRoundLedger.ClaimRecord calldata seal, bytes calldata leaves) external {
         ledger.requireFinal(task, round, seal);
         uint256 count = seal.claimCount;
-        if (leaves.length != count * ENTRY) revert Reputation_LengthMismatch(leaves.length, count * ENTRY);
-        uint256 width = 1 << MerkleSum.depthOf(count);
-        // one byte of tag, then the bottom row of nodes; fresh memory, so missing leaves are (0, 0)
-        bytes memory row = new bytes(1 + width * NODE);
+        if (leaves.length != count * MerkleSum.PACKED) revert Reputation_LengthMismatch(leaves.length, count * MerkleSum.PACKED);
+        bytes memory row = MerkleSum.emptyRow(count);
         _write(_values[task], task, round, leaves, row);
-        bytes32 root = _fold(row, width);
+        (bytes32 root,) = MerkleSum.fold(row);
         if (root != seal.claimRoot) revert Reputation_RootMismatch(root, seal.claimRoot);
         emit ReputationRecorded(task, round, seal.claimRoot, count);
     }
@@ -93,40 +86,5 @@ contract Reputation is IReputation {
             }
         }
         if (stale != 0) revert Reputation_Stale(task, round, (stale >> 128) - 1);
-    }
-
-    /// @dev Folds the row in place, level by level, and returns the root.
-    /// Proof of the assembly: pair j of a level lies at row + 33 + 96 j; its tag goes to the byte before, which is the last
-    /// byte of pair j - 1 (already hashed) or the tag byte of `row`. Its parent goes to row + 33 + 48 j, which ends at or
-    /// before the end of pair j, so no unread node is touched; width halves until one node is left. All writes lie inside
-    /// `row`. Sums are below 2^128 before an addition, so it cannot wrap; one that reaches 2^128 ends the loop and reverts.
-    function _fold(bytes memory row, uint256 width) private pure returns (bytes32 root) {
-        bool overflow;
-        uint256 left;
-        uint256 right;
-        assembly ("memory-safe") {
-            let base := add(row, 33)
-            for {} gt(width, 1) { width := shr(1, width) } {
-                let parent := base
-                let end := add(base, mul(width, 48))
-                for { let pair := base } lt(pair, end) { pair := add(pair, 96) } {
-                    left := shr(128, mload(pair))
-                    right := shr(128, mload(add(pair, 48)))
-                    let sum := add(left, right)
-                    if shr(128, sum) {
-                        overflow := 1
-                        break
-                    }
-                    mstore8(sub(pair, 1), 1)
-                    let hash := keccak256(sub(pair, 1), 97)
-                    mstore(parent, shl(128, sum))
-                    mstore(add(parent, 16), hash)
-                    parent := add(parent, 48)
-                }
-                if overflow { break }
-            }
-            root := mload(add(base, 16))
-        }
-        if (overflow) revert MerkleSum.MerkleSum_SumOverflow(left, right);
     }
 }

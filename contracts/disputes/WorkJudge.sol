@@ -70,20 +70,11 @@ contract WorkJudge is JudgeBase {
     function refutes(Case calldata c, Evidence calldata e) external view returns (bool) {
         e.requireHeader(c.record.trace);
         if (e.counts[Traces.WORK] != 1 || e.counts[Traces.RULES] != 1 || e.counts[Traces.ROUND] != 1) return true;
-        if (c.question == uint8(ITraceDisputes.Question.Shape)) return _shape(e);
         if (c.question == uint8(ITraceDisputes.Question.Work)) return _work(e);
         if (c.question == uint8(ITraceDisputes.Question.Sum)) return _sum(e);
         if (c.question == uint8(ITraceDisputes.Question.Range)) return _range(e);
         if (c.question == uint8(ITraceDisputes.Question.Layout)) return _layout(c, e);
         revert Judge_UnknownQuestion(c.question);
-    }
-
-    /// @dev openings: the leaf. extra: its kind, 32 bytes. Every other question reverts at a leaf of another length.
-    function _shape(Evidence calldata e) private pure returns (bool) {
-        uint256 kind = uint256(bytes32(e.extra));
-        if (kind >= Traces.KINDS) return false;
-        (bytes calldata words,) = e.open(0, kind, 0);
-        return words.length != Traces.lengthOf(kind, e.counts);
     }
 
     /// @dev openings: work, round, then an entry (extra: its receipt) or none (extra: the number of a row that no trainer

@@ -48,7 +48,6 @@ interface ITraceDisputes is IDisputes {
     ///   Sum         one coordinate of the sums                         rules, work                    -          leaves
     ///   Range       a judged update with a value outside its width     rules, work, round             -          leaf
     ///   Layout      the tensors' sizes and offsets                     rules, work                    -          document
-    ///   Shape       a leaf with other than its kind's words            the leaf                       -          kind
     ///
     /// (An entry of the Gram matrix is a long sum: {IBisections}.)
     enum Question {
@@ -76,15 +75,28 @@ interface ITraceDisputes is IDisputes {
         Work,
         Sum,
         Range,
-        Layout,
-        Shape
+        Layout
     }
 
     /// @notice What a sealer can be asked to show.
+    ///
+    ///   Trace     every leaf, kind by kind, in as many answers as it takes (`answerTrace`)
+    ///   Receipt   one roster entry's signed receipt (`answerReceipt`)
+    ///   Claims    every claim leaf (`answerClaims`)
     enum Subject {
-        Leaf,
+        Trace,
         Receipt,
-        Claim
+        Claims
+    }
+
+    /// @notice Some leaves of one kind, side by side.
+    /// @param level It spans 2^level places of the kind's tree.
+    /// @param words The words of its leaves; places past the count have none.
+    /// @param siblings The way from its root up.
+    struct Page {
+        uint8 level;
+        bytes words;
+        bytes32[] siblings;
     }
 
     /// @notice An open demand.
@@ -92,9 +104,9 @@ interface ITraceDisputes is IDisputes {
     /// @param deadline The first second (Unix) at which it is too late to answer, or to challenge what the answer showed.
     /// @param round The sealed round.
     /// @param subject What is asked for.
-    /// @param kind Leaf: kind of the trace leaf.
-    /// @param answered Whether the sealer, or anybody, has shown it.
-    /// @param index The leaf's place: in the trace, in the roster or among the claims.
+    /// @param kind Trace: the kind of which a leaf is to be shown next.
+    /// @param answered Whether the sealer, or anybody, has shown it all.
+    /// @param index Trace: the place of that leaf. Receipt: the entry's place in the roster.
     /// @param bond What the sealer gets for an answer, in wei.
     /// @param task The task.
     /// @param seal keccak256(abi.encode(task, round, seal record)).
@@ -119,8 +131,9 @@ interface ITraceDisputes is IDisputes {
     /// @notice Emitted when a sealer was asked to show something.
     event Demanded(uint256 indexed task, uint256 indexed round, uint256 indexed id, Demand demand);
 
-    /// @notice Emitted when a demand was answered; `content` is, ABI-encoded, the trace's
-    /// counts and roots and the leaf's words; or the receipt and its signature; or the claim leaf and its path.
+    /// @notice Emitted when a demand was answered, or a part of it; `content` is, ABI-encoded, the trace's counts and roots,
+    /// kind and place of the page's first leaf and the page's words; or the receipt and its signature; or, packed, all claim
+    /// leaves.
     event Answered(uint256 indexed task, uint256 indexed round, uint256 indexed id, address answerer, bytes content);
 
     /// @notice Emitted when a demand ended: by its deadline (`upheld`), or without effect because the round is void.
@@ -155,7 +168,8 @@ interface ITraceDisputes is IDisputes {
         address[] calldata aggregators
     ) external;
 
-    /// @notice Ask the sealer to show a trace leaf, a roster entry's signed receipt, or a claim leaf. Locks `bondOf(task)`.
+    /// @notice Ask the sealer to show its trace, a roster entry's signed receipt, or its claims. Locks `bondOf(task)`.
+    /// @param index Receipt: the entry's place in the roster. Else it is not read.
     /// Requirements: inside the challenge window, or at most one takeover later while the seal is disputed; the caller is not
     /// leaving; the escrow is approved for the bond.
     function demand(
@@ -163,18 +177,19 @@ interface ITraceDisputes is IDisputes {
         uint256 round,
         IRoundLedger.SealRecord calldata record,
         Subject subject,
-        uint8 kind,
         uint32 index
     ) external returns (uint256 id);
 
-    /// @notice Answer with a leaf of the trace. Anyone; the bond goes to the sealer. A leaf that no tree of that count can
-    /// have (index past its count) is answered by the header alone.
-    function answerLeaf(
+    /// @notice Show the next page of the trace. Anyone; with the last one the demand is answered and the bond goes to the
+    /// sealer. The demand tells which leaf is next: its `kind` and `index`; kinds without leaves are passed over.
+    /// @param page Its leaves have the words of their kind, so that every judge can read them.
+    /// Requirements: the page starts where the last one ended; there is one leaf of rules, round and work each.
+    function answerTrace(
         uint256 id,
         IRoundLedger.SealRecord calldata record,
         uint32[6] calldata counts,
         bytes32[6] calldata roots,
-        ITraceJudge.Opening calldata opening
+        Page calldata page
     ) external;
 
     /// @notice Answer with the signed receipt of a roster entry. Anyone; the bond goes to the sealer.
@@ -188,13 +203,9 @@ interface ITraceDisputes is IDisputes {
         bytes calldata siblings
     ) external;
 
-    /// @notice Answer with a claim leaf and its path. Anyone; the bond goes to the sealer.
-    function answerClaim(
-        uint256 id,
-        IRoundLedger.SealRecord calldata record,
-        IRoundLedger.Leaf calldata leaf,
-        bytes calldata siblings
-    ) external;
+    /// @notice Answer with all claim leaves, 52 bytes each: owner, amount (u128), reputation (u128). Anyone; the bond goes to
+    /// the sealer. Other leaves than {Reputation} can read cannot be shown.
+    function answerClaims(uint256 id, IRoundLedger.SealRecord calldata record, bytes calldata leaves) external;
 
     /// @notice End a demand. Unanswered past its deadline: the seal falls. Answered: the task goes on once the second deadline
     /// is past, or the challenger says so. Its round void by now: the bond goes back.

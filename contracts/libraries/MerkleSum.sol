@@ -29,6 +29,8 @@ library MerkleSum {
     uint256 internal constant MAX_LEAVES = 2 ** 20;
     /// @notice Bytes of one sibling: sum u128, hash.
     uint256 internal constant SIBLING = 48;
+    /// @notice Bytes of a leaf where all are shown: owner 20, amount 16, data 16 (its upper half is zero).
+    uint256 internal constant PACKED = 52;
 
     /// @notice Return ceil(log2(count)). Requirements: 1 <= count <= MAX_LEAVES.
     function depthOf(uint256 count) internal pure returns (uint256 depth) {
@@ -143,5 +145,75 @@ library MerkleSum {
         }
         if (overflow) revert MerkleSum_SumOverflow(sum - otherSum, otherSum);
         return (hash, sum);
+    }
+
+    /// @notice Return the bottom row of a tree of `count` leaves, all of them missing: a byte for a tag, then 48 bytes a node.
+    function emptyRow(uint256 count) internal pure returns (bytes memory row) {
+        // fresh memory, so missing leaves are (0, 0)
+        row = new bytes(1 + (1 << depthOf(count)) * SIBLING);
+    }
+
+    /// @notice Return root and total of a tree given all its leaves, {PACKED} bytes each: owner, amount, data (u128).
+    function rootOf(bytes calldata leaves) internal pure returns (bytes32 root, uint256 total) {
+        bytes memory row = emptyRow(leaves.length / PACKED);
+        // Proof of the assembly: as in {Reputation}, whose loop also stores what it reads.
+        // - calldata: position runs over `leaves` in steps of 52 while at least 52 bytes are left.
+        // - memory-safe: nodes go to row + 33 + 48 i, 48 bytes each, i < count <= width, inside `row`; the sum's store is 32
+        //   bytes long, its tail is overwritten by the hash. The leaf's preimage is built in [m, m + 73) past the free
+        //   pointer: tag 1 (zero), index 4, owner 20, amount 16, data 32; each store's tail is overwritten by the next.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            let node := add(row, 33)
+            let end := sub(add(leaves.offset, leaves.length), 51)
+            let index := 0
+            for { let position := leaves.offset } lt(position, end) { position := add(position, 52) } {
+                mstore(m, shl(216, index))
+                calldatacopy(add(m, 5), position, 36)
+                mstore(add(m, 41), shr(128, calldataload(add(position, 36))))
+                mstore(node, shl(128, shr(128, calldataload(add(position, 20)))))
+                mstore(add(node, 16), keccak256(m, 73))
+                node := add(node, 48)
+                index := add(index, 1)
+            }
+        }
+        return fold(row);
+    }
+
+    /// @notice Fold a row of nodes in place, level by level; return root and total.
+    /// @param row As `emptyRow` returns it, filled from the left. Its content is lost.
+    /// @dev Proof of the assembly: pair j of a level lies at row + 33 + 96 j; its tag goes to the byte before, which is the
+    /// last byte of pair j - 1 (already hashed) or the tag byte of `row`. Its parent goes to row + 33 + 48 j, which ends at
+    /// or before the end of pair j, so no unread node is touched; width halves until one node is left. All writes lie inside
+    /// `row`. Sums are below 2^128 before an addition, so it cannot wrap; one that reaches 2^128 ends the loop and reverts.
+    function fold(bytes memory row) internal pure returns (bytes32 root, uint256 total) {
+        uint256 width = row.length / SIBLING;
+        bool overflow;
+        uint256 left;
+        uint256 right;
+        assembly ("memory-safe") {
+            let base := add(row, 33)
+            for {} gt(width, 1) { width := shr(1, width) } {
+                let parent := base
+                let end := add(base, mul(width, 48))
+                for { let pair := base } lt(pair, end) { pair := add(pair, 96) } {
+                    left := shr(128, mload(pair))
+                    right := shr(128, mload(add(pair, 48)))
+                    let sum := add(left, right)
+                    if shr(128, sum) {
+                        overflow := 1
+                        break
+                    }
+                    mstore8(sub(pair, 1), 1)
+                    let hash := keccak256(sub(pair, 1), 97)
+                    mstore(parent, shl(128, sum))
+                    mstore(add(parent, 16), hash)
+                    parent := add(parent, 48)
+                }
+                if overflow { break }
+            }
+            root := mload(add(base, 16))
+            total := shr(128, mload(base))
+        }
+        if (overflow) revert MerkleSum_SumOverflow(left, right);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {ITraceDisputes} from "../interfaces/ITraceDisputes.sol";
 import {ITraceJudge} from "../interfaces/ITraceJudge.sol";
 
 /// @title Traces
@@ -245,22 +246,61 @@ library Traces {
         count = evidence.counts[kind];
         bytes calldata words = evidence.all;
         if (words.length != count * length) revert Traces_EvidenceShape(kind, words.length, count * length);
-        bytes32 root = _rootOfAll(kind, count, length, words);
+        bytes32 root = _rootOf(kind, 0, count, length, words, 1 << depthOf(count));
         if (root != evidence.roots[kind]) revert Traces_LeafMismatch(kind, count);
     }
 
-    /// @dev The root over `count` leaves of `length` bytes. Proof of the assembly:
+    /// @notice Revert unless counts and roots are those of `trace`, with the one leaf of every kind that has one in all rounds.
+    function requireReadable(uint32[6] calldata counts, bytes32[6] calldata roots, bytes32 trace) internal pure {
+        bytes32 given = rootOf(counts, roots);
+        if (given != trace) revert Traces_HeaderMismatch(given, trace);
+        if (counts[RULES] != 1) revert Traces_EvidenceShape(RULES, counts[RULES], 1);
+        if (counts[ROUND] != 1) revert Traces_EvidenceShape(ROUND, counts[ROUND], 1);
+        if (counts[WORK] != 1) revert Traces_EvidenceShape(WORK, counts[WORK], 1);
+    }
+
+    /// @notice Return the place of the next leaf, from leaf `index` of `kind` on, passing over kinds that have no more; kind
+    /// {KINDS} when there is none.
+    function next(uint32[6] calldata counts, uint256 kind, uint256 index) internal pure returns (uint256, uint256) {
+        // at most six turns
+        while (kind < KINDS && index >= counts[kind]) (kind, index) = (kind + 1, 0);
+        return (kind, index);
+    }
+
+    /// @notice Demand that `page` is 2^level places of a kind's tree, from leaf `first` on; return the first leaf behind it.
+    /// Requirements: `first` is below the kind's count and a multiple of 2^level.
+    function requirePage(
+        uint32[6] calldata counts,
+        bytes32[6] calldata roots,
+        uint256 kind,
+        uint256 first,
+        ITraceDisputes.Page calldata page
+    ) internal pure returns (uint256 end) {
+        uint256 depth = depthOf(counts[kind]);
+        if (page.level > depth || first & ((1 << page.level) - 1) != 0 || page.siblings.length != depth - page.level) {
+            revert Traces_LeafMismatch(kind, first);
+        }
+        end = first + (1 << page.level);
+        if (end > counts[kind]) end = counts[kind];
+        uint256 length = lengthOf(kind, counts);
+        if (page.words.length != (end - first) * length) {
+            revert Traces_EvidenceShape(kind, page.words.length, (end - first) * length);
+        }
+        bytes32 hash = _rootOf(kind, first, end - first, length, page.words, 1 << page.level);
+        if (_climb(hash, first >> page.level, page.siblings) != roots[kind]) revert Traces_LeafMismatch(kind, first);
+    }
+
+    /// @dev The root over `width` places from leaf `first` on, `count` of them leaves of `length` bytes. Proof of the assembly:
     /// - calldata: leaf i is read at words.offset + i * length, i < count, and the caller has checked the length of all.
     /// - memory-safe: it takes [level, level + 32 width) from the free pointer on; behind it lies the buffer of one leaf (6 +
     ///   length bytes: tag 1, kind 1, index 4, words) or node (65 bytes), which is past the new free pointer.
     /// - nodes: pair j lies at level + 64 j, its parent goes to level + 32 j, which no later pair reads. Places without a leaf
     ///   are zero: the buffer is written only behind them.
-    function _rootOfAll(uint256 kind, uint256 count, uint256 length, bytes calldata words)
+    function _rootOf(uint256 kind, uint256 first, uint256 count, uint256 length, bytes calldata words, uint256 width)
         private
         pure
         returns (bytes32 root)
     {
-        uint256 width = 1 << depthOf(count);
         assembly ("memory-safe") {
             let level := mload(0x40)
             let m := add(level, shl(5, width))
@@ -270,7 +310,7 @@ library Traces {
             mstore8(add(m, 1), kind)
             let at := words.offset
             for { let i := 0 } lt(i, count) { i := add(i, 1) } {
-                mstore(add(m, 2), shl(224, i))
+                mstore(add(m, 2), shl(224, add(first, i)))
                 calldatacopy(add(m, 6), at, length)
                 mstore(add(level, shl(5, i)), keccak256(m, add(6, length)))
                 at := add(at, length)

@@ -22,7 +22,7 @@ from fl_platform.chain.records import (
     SealInput,
     TaskParams,
     Ticket,
-    pack_reputation,
+    pack_leaves,
     pack_siblings,
 )
 from fl_platform.chain.signer import Signer, demand_signer
@@ -245,7 +245,7 @@ class Contracts(Views):
 
     def record_reputation(self, task: int, round_number: int, leaves: tuple[Leaf, ...]) -> TxReceipt | None:
         """Write the reputation of every claim leaf of a final round."""
-        seal, packed = self._sealed(task, round_number), pack_reputation(leaves)
+        seal, packed = self._sealed(task, round_number), pack_leaves(leaves)
         step = Step(task, round_number, self._name("reputation", task))
 
         def already() -> bool:

@@ -12,27 +12,29 @@ from eth_abi.abi import decode, encode
 
 from fl_platform.chain.abi import plain
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.evidence import SEAL, Case, Evidence, Opened, Question
+from fl_platform.chain.evidence import SEAL, Case, Evidence, Question
 from fl_platform.chain.journal import Step
-from fl_platform.chain.records import LeafRecord, RosterRecord, SealRecord, struct
+from fl_platform.chain.records import RosterRecord, SealRecord, pack_leaves, struct, unpack_leaves
 from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import TxReceipt
-from fl_platform.errors import IntegrityError, TaskClosed, TransactionPending, TransactionReverted
+from fl_platform.errors import DocumentInvalid, IntegrityError, TaskClosed, TransactionPending, TransactionReverted
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.receipt import SignedReceipt
-from fl_platform.protocol.trace import Header
+from fl_platform.protocol.trace import Header, Kind, Trace
+from fl_platform.protocol.trace_pages import pages, rebuilt
 
 CONTRACT = "Disputes"
-_LEAF = "(uint32,address,uint128,bytes32)"
+_SHOWN_PAGE = ("uint32[6]", "bytes32[6]", "uint256", "uint256", "bytes")
 _MONEY, _ENTRY, _SCREEN, _WORTH, _WORK = "MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge"
 
 
 class Subject(IntEnum):
     """What a sealer can be asked to show."""
 
-    LEAF = 0
+    TRACE = 0
     RECEIPT = 1
-    CLAIM = 2
+    CLAIMS = 2
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,12 @@ class Disputes:
         return self._signer
 
     def demands_on(self, task: int, sealer: bytes) -> tuple[tuple[int, Demand], ...]:
-        """Return the numbers and contents of unanswered demands about seals of one aggregator that stand."""
+        """Return the numbers and contents of open demands about seals of one aggregator that stand."""
         found = []
         for event in self._contracts.chain.events([self._contract], names=["Demanded"]):
             number = int(event.values["id"])
             made = self.open_demand(number) if event.values["task"] == task else None
-            if made is None or made.answered:
+            if made is None:
                 continue
             rounds = self._contracts.history(task).rounds
             seal = rounds[made.round].seal if made.round < len(rounds) else None
@@ -126,30 +128,31 @@ class Disputes:
         """Let the escrow take what `step` locks. Raises WalletError when the wallet does not hold as much."""
         self._contracts.approve(self._contracts.token_of(task), self.bond(task), step)
 
-    def demand(self, task: int, round_number: int, subject: Subject, *, kind: int = 0, index: int) -> int:
-        """Ask the sealer to show a leaf or a receipt; locks the bond. Returns the demand's number."""
+    def demand(self, task: int, round_number: int, subject: Subject, index: int = 0) -> int:
+        """Ask for its trace, a roster entry's receipt or its claims; locks the bond. Returns its number."""
         record, chain = self._seal(task, round_number), self._contracts.chain
-        step = self._step(task, round_number, record, f"demand {subject.name} {kind} {index}")
+        step = self._step(task, round_number, record, f"demand {subject.name} {index}")
         self.approve_bond(task, step)
         chain.send(
-            self._contract, "demand", task, round_number, record, int(subject), kind, index, signer=self._wallet(),
-            step=step,
-        )  # fmt: skip
-        return self._made(self.seal_digest(task, round_number, record), int(subject), kind, index)
+            self._contract, "demand", task, round_number, record, int(subject), index, signer=self._wallet(), step=step
+        )
+        return self._made(self.seal_digest(task, round_number, record), int(subject), index)
 
     def open_demand(self, number: int) -> Demand | None:
         """Return a demand; None when it has ended."""
         found = struct(Demand, self._contracts.chain.read(self._contract, "demandOf", number))
         return found if any(found.challenger) else None
 
-    def answer_leaf(self, number: int, header: Header, leaf: Opened) -> TxReceipt | None:
-        """Show a leaf of the trace; the demand's bond goes to the sealer, whoever shows it."""
+    def answer_trace(self, number: int, trace: Trace) -> None:
+        """Show a trace from the next page on; with the last one the bond goes to the sealer, whoever shows it."""
         made = self._demand(number)
-        record = self._seal(made.task, made.round)
-        return self._contracts.chain.send(
-            self._contract, "answerLeaf", number, record, header.counts, header.roots, leaf, signer=self._wallet(),
-            step=Step(made.task, made.round, f"answer {number}"),
-        )  # fmt: skip
+        record, header = self._seal(made.task, made.round), trace.header
+        for page in pages(trace, made.kind, made.index):
+            self._contracts.chain.send(
+                self._contract, "answerTrace", number, record, header.counts, header.roots,
+                (page.level, page.words, page.siblings), signer=self._wallet(),
+                step=Step(made.task, made.round, f"answer {number} {page.kind.name} {page.first}"),
+            )  # fmt: skip
 
     def answer_receipt(
         self, number: int, signed: SignedReceipt, *, roster: RosterRecord, stake: int, siblings: bytes
@@ -162,21 +165,43 @@ class Disputes:
             signer=self._wallet(), step=Step(made.task, made.round, f"answer {number}"),
         )  # fmt: skip
 
-    def answer_claim(self, number: int, leaf: LeafRecord, siblings: bytes) -> TxReceipt | None:
-        """Show a claim leaf; the demand's bond goes to the sealer."""
+    def answer_claims(self, number: int, leaves: tuple[Leaf, ...]) -> TxReceipt | None:
+        """Show all claim leaves; the demand's bond goes to the sealer."""
         made = self._demand(number)
         return self._contracts.chain.send(
-            self._contract, "answerClaim", number, self._seal(made.task, made.round), leaf, siblings,
+            self._contract, "answerClaims", number, self._seal(made.task, made.round), pack_leaves(leaves),
             signer=self._wallet(), step=Step(made.task, made.round, f"answer {number}"),
         )  # fmt: skip
 
-    def shown_claim(self, number: int) -> tuple[LeafRecord, bytes] | None:
-        """Return the claim leaf and path that answered a demand; None while there is no such answer."""
-        for event in self._contracts.chain.events([self._contract], names=["Answered"]):
-            if event.values["id"] == number:
-                leaf, siblings = decode([_LEAF, "bytes"], event.values["content"])
-                return LeafRecord(leaf[0], bytes.fromhex(leaf[1][2:]), leaf[2], leaf[3]), siblings
-        return None
+    def shown_trace(self, task: int, round_number: int) -> Trace | None:
+        """Return the trace of a round's seal that was shown on chain; None while it was not, or not all of it."""
+        shown: dict[tuple[Kind, int], bytes] = {}
+        header: Header | None = None
+        for content in self._answers(task, round_number, Subject.TRACE):
+            counts, roots, kind, first, words = decode(_SHOWN_PAGE, content)
+            header, shown[Kind(kind), first] = Header(counts, roots), words
+        try:
+            return None if header is None else rebuilt(header, shown)
+        except DocumentInvalid:  # the contract has checked every page: what lacks was not shown yet
+            return None
+
+    def shown_claims(self, task: int, round_number: int) -> tuple[Leaf, ...] | None:
+        """Return the claim leaves of a round's seal that were shown on chain; None while they were not."""
+        found = self._answers(task, round_number, Subject.CLAIMS)
+        return unpack_leaves(found[-1]) if found else None
+
+    def _answers(self, task: int, round_number: int, subject: Subject) -> list[bytes]:
+        """Contents of all answers to demands about one subject of the seal that a round has now, oldest first."""
+        seal = self.seal_digest(task, round_number, self._seal(task, round_number))
+        about, found = set(), []
+        for event in self._contracts.chain.events([self._contract], names=["Demanded", "Answered"]):
+            number = int(event.values["id"])
+            if event.name == "Demanded":
+                made = struct(Demand, event.values["demand"])
+                about |= {number} if (made.seal, made.subject) == (seal, subject) else set()
+            elif number in about:
+                found.append(bytes(event.values["content"]))
+        return found
 
     def expire(self, number: int) -> TxReceipt | None:
         """End a demand: unanswered past its deadline the seal falls, answered the task goes on."""
@@ -220,7 +245,7 @@ class Disputes:
         for event in self._contracts.chain.events([self._contract], names=["Demanded"]):
             made = struct(Demand, event.values["demand"])
             own = (made.challenger, made.seal) == (self._wallet().address, seal)
-            if own and (made.subject, made.kind, made.index) == wanted:
+            if own and (made.subject, made.index) == wanted:
                 numbers.append(int(event.values["id"]))
         if not numbers:
             raise TransactionPending("the demand was sent and its event is not confirmed yet; run again")

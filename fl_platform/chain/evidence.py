@@ -12,7 +12,7 @@ from enum import IntEnum
 from eth_abi.abi import encode
 
 from fl_platform.chain.abi import plain
-from fl_platform.chain.records import LeafRecord, RosterRecord, SealRecord
+from fl_platform.chain.records import RosterRecord, SealRecord
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.trace import EntryLeaf, Header, Kind, Trace
@@ -58,7 +58,6 @@ class Question(IntEnum):
     SUM = 22
     RANGE = 23
     LAYOUT = 24
-    SHAPE = 25
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,6 @@ def claim(trace: Trace, index: int, claims: tuple[Leaf, ...]) -> Evidence:
     leaf = claims[index]
     extra = encode(["address", "uint128", "bytes32"], [leaf.owner, leaf.amount, leaf.data])
     return gather(trace, [(Kind.STANDING, index)], extra=extra + path_of(claims, index))
-
-
-def shown_claim(trace: Trace, leaf: LeafRecord, siblings: bytes) -> Evidence:
-    """A claim leaf that its sealer was made to show, against the account at its place."""
-    extra = encode(["address", "uint128", "bytes32"], [leaf.owner, leaf.amount, leaf.data])
-    return gather(trace, [(Kind.STANDING, leaf.index)], extra=extra + siblings)
 
 
 def standing(trace: Trace, index: int) -> Evidence:

@@ -82,11 +82,6 @@ def layout(trace: Trace, document: bytes, tensors: bytes, before: tuple[SealReco
     return gather(trace, [(Kind.RULES, 0), (Kind.WORK, 0)], extra=extra)
 
 
-def shape(trace: Trace, kind: Kind, index: int) -> Evidence:
-    """A leaf that has not its kind's words."""
-    return gather(trace, [(kind, index)], extra=int(kind).to_bytes(32, "big"))
-
-
 def gram_entry(trace: Trace, row: int, column: int) -> Evidence:
     """What a game about one entry of the Gram matrix starts from."""
     places = [(Kind.RULES, 0), (Kind.ROUND, 0), (Kind.WORK, 0), (Kind.GRAM, row)]

@@ -65,8 +65,7 @@ def watch(
         def look() -> bool:
             now = own.workspace.chain.now()
             findings.extend(watcher.step(now))
-            for found in findings:
-                watcher.follow(found)
+            findings[:] = [watcher.follow(found) for found in findings]
             for bad in keys.step(now) if keys else ():
                 out.print(f"KEY  {bad}", style="bold red", markup=False)
                 accused.append(bad)

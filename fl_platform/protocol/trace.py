@@ -249,11 +249,12 @@ class Trace:
         leaves = self.leaves[kind]
         if not 0 <= index < len(leaves):
             raise DocumentInvalid(f"trace: no {kind.name} leaf {index} among {len(leaves)}")
-        path, position = [], index
-        for level in self._levels[kind][:-1]:
-            path.append(level[position ^ 1])
-            position >>= 1
-        return Opening(kind, index, leaves[index], tuple(path))
+        return Opening(kind, index, leaves[index], self.path(kind, index))
+
+    def path(self, kind: Kind, index: int, level: int = 0) -> tuple[bytes, ...]:
+        """Return the way up from the subtree of 2^level places that begins at leaf `index`."""
+        levels = self._levels[kind][level:-1]
+        return tuple(row[(index >> (level + up)) ^ 1] for up, row in enumerate(levels))
 
 
 def layout_bytes(sizes: Sequence[int], offsets: Sequence[int]) -> bytes:

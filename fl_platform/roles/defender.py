@@ -16,13 +16,9 @@ from fl_platform.aggregation.products import split_range
 from fl_platform.chain import evidence, work_evidence
 from fl_platform.chain.bisections import Bisections, OpenGame
 from fl_platform.chain.disputes import Demand, Disputes, Subject
-from fl_platform.chain.evidence import Opened
-from fl_platform.chain.records import LeafRecord
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.errors import ConfigError, FLError, RetryError
 from fl_platform.protocol.bundle import claim_leaves
-from fl_platform.protocol.merkle_sum import Leaf
-from fl_platform.protocol.trace import Kind
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.tracing import sealed_trace
@@ -66,7 +62,9 @@ class Defender:
 
     def step(self, now: int) -> list[Answer]:
         """Answer all that waits for this sealer at block time `now`. Raises RetryError (out of reach: call again)."""
-        answers = [self._answer(n, d) for n, d in self._disputes.demands_on(self._reader.task, self._sealer)]
+        made = self._disputes.demands_on(self._reader.task, self._sealer)
+        answers = [self._answer(n, d) for n, d in made if not d.answered]
+        answers += [self._end(n, d) for n, d in made if d.answered and now >= d.deadline]
         for found in self._games.open_games(self._reader.task):
             seal = self._reader.history().rounds[found.game.round].seal
             waits = not found.game.answered and now < found.game.deadline
@@ -80,7 +78,11 @@ class Defender:
     def _answer(self, number: int, demand: Demand) -> Answer:
         return self._try(demand.round, f"answer to demand {number}", partial(self._show, number, demand))
 
-    def _try(self, round_number: int, what: str, move: Callable[[], None]) -> Answer:
+    def _end(self, number: int, demand: Demand) -> Answer:
+        """Nobody challenged what was shown: the task goes on."""
+        return self._try(demand.round, f"end of demand {number}", partial(self._disputes.expire, number))
+
+    def _try(self, round_number: int, what: str, move: Callable[[], object]) -> Answer:
         try:
             move()
         except RetryError:
@@ -101,15 +103,10 @@ class Defender:
 
     def _show(self, number: int, demand: Demand) -> None:
         bundle = self._reader.bundle(demand.round)
-        if demand.subject == Subject.LEAF:
-            trace = sealed_trace(self._reader, bundle)
-            inside = demand.kind < len(Kind) and demand.index < len(trace.leaves[demand.kind])
-            leaf = evidence.opened(trace, Kind(demand.kind), demand.index) if inside else Opened(0, b"", ())
-            self._disputes.answer_leaf(number, trace.header, leaf)
-        elif demand.subject == Subject.CLAIM:
-            leaves = claim_leaves(bundle.after)
-            shown, siblings = _shown(leaves, demand.index)
-            self._disputes.answer_claim(number, shown, siblings)
+        if demand.subject == Subject.TRACE:
+            self._disputes.answer_trace(number, sealed_trace(self._reader, bundle))
+        elif demand.subject == Subject.CLAIMS:
+            self._disputes.answer_claims(number, claim_leaves(bundle.after))
         else:
             self._show_receipt(number, demand)
 
@@ -118,13 +115,6 @@ class Defender:
         assert record is not None  # a sealed round has one
         rostered = [entry for entry in self._reader.bundle(demand.round).entries if not entry.forced]
         leaves = tuple(entry.leaf for entry in rostered)
-        entry = rostered[min(demand.index, len(rostered) - 1)]  # past the roster its count answers
-        _, siblings = _shown(leaves, min(demand.index, len(leaves) - 1))
+        place = min(demand.index, len(rostered) - 1)  # past the roster its count answers, beside any receipt
+        entry, siblings = rostered[place], evidence.path_of(leaves, place)
         self._disputes.answer_receipt(number, entry.signed, roster=record, stake=entry.stake, siblings=siblings)
-
-
-def _shown(leaves: tuple[Leaf, ...], index: int) -> tuple[LeafRecord, bytes]:
-    """Return a leaf with its path as calls carry it; an index past the leaves is answered by their number alone."""
-    if index >= len(leaves):
-        return LeafRecord(index, bytes(20), 0, bytes(32)), b""
-    return LeafRecord.of(index, leaves[index]), evidence.path_of(leaves, index)

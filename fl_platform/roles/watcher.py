@@ -16,27 +16,25 @@ from functools import partial
 from fl_platform.chain import evidence
 from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.disputes import Disputes, Subject
-from fl_platform.chain.evidence import Evidence, Question
+from fl_platform.chain.evidence import Question
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import SealRecord
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import FLError, RetryError, TransactionReverted
-from fl_platform.protocol.bundle import RoundBundle, claim_leaves
-from fl_platform.protocol.merkle_sum import Leaf
+from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import Kind, Trace
 from fl_platform.roles.auditor import Auditor, Difference
+from fl_platform.roles.moves import Move, about, about_all, against_roster, obtainable
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.tracing import NO_TRACE, all_places, differing, sealed_trace
+from fl_platform.roles.sealed import Sealed, SealedRounds
+from fl_platform.roles.tracing import NO_TRACE, differing, sealed_trace
 from fl_platform.roles.validating import parse_slice, utility_of
 from fl_platform.roles.work import RoundWork
 from fl_platform.roles.work_watching import GramChallenger, opened_moves, public_moves
 
 logger = logging.getLogger(__name__)
-
-Move = tuple[Question, Evidence]
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -76,7 +74,7 @@ class Watcher:
     ) -> None:
         """Create a watcher; `disputes` holds the wallet that sends, `watch` is told of every finding."""
         self._reader, self._disputes, self._opener, self._watch = reader, disputes, opener, watch
-        self._gram = GramChallenger(reader, Bisections(disputes))
+        self._gram, self._sealed = GramChallenger(reader, Bisections(disputes)), SealedRounds(reader, disputes)
         self._seen: set[SealRecord] = set()
 
     def step(self, now: int) -> list[Finding]:
@@ -109,67 +107,78 @@ class Watcher:
         if difference is None:
             return None
         logger.warning("round %d: %s", record.number, difference)
-        for question, shown in self._moves(record):
-            if not self._disputes.refutes(self._reader.task, record.number, question, shown):
-                continue
-            try:
-                self._disputes.challenge(self._reader.task, record.number, question, shown)
-            except TransactionReverted as error:  # somebody else was first, or the window closed
-                logger.warning("round %d: the challenge failed: %s", record.number, error)
-                continue
-            return Finding(record.number, record.seal.aggregator, difference, question, upheld=True)
-        games = self._play(record)
-        demands = () if games else self._demand(record)
-        return Finding(
-            record.number, record.seal.aggregator, difference, None, upheld=False, demands=demands, games=games
-        )
+        return self._contradict(Finding(record.number, record.seal.aggregator, difference, None, upheld=False))
 
-    def follow(self, finding: Finding) -> bool:
+    def follow(self, finding: Finding) -> Finding:
         """Go on with a finding's games and demands: make the next move, challenge what an answer shows, end what nobody
         answered in time.
 
-        True when the seal fell. Call it again after every block while games or demands are open.
+        Returns the finding as it then stands. Call it again after every block while games or demands are open.
         """
         now = self._reader.history().block.timestamp
-        games = [partial(self._follow_game, finding, number, now) for number in finding.games]
-        for move in (*games, *(partial(self._follow_demand, finding, number, now) for number in finding.demands)):
-            try:
-                if move():
-                    return True
-            except RetryError:
-                raise
-            except FLError as error:  # e.g. somebody else was first: the others go on
-                logger.warning("round %d: a dispute could not go on: %s", finding.round, error)
-        return False
+        for number in finding.games if not finding.upheld else ():
+            finding = self._attempt(finding, partial(self._follow_game, finding, number, now))
+        for number in finding.demands if not finding.upheld else ():
+            finding = self._attempt(finding, partial(self._follow_demand, finding, number, now))
+        return finding
 
-    def _follow_game(self, finding: Finding, number: int, now: int) -> bool:
+    def _attempt(self, finding: Finding, move: Callable[[], Finding]) -> Finding:
+        if finding.upheld:
+            return finding
+        try:
+            return move()
+        except RetryError:
+            raise
+        except FLError as error:  # e.g. somebody else was first: the others go on
+            logger.warning("round %d: a dispute could not go on: %s", finding.round, error)
+            return finding
+
+    def _follow_game(self, finding: Finding, number: int, now: int) -> Finding:
         if not self._gram.waits(number):
-            return False
-        work, trace = self._opened(finding.round)
-        return work is not None and self._gram.step(number, work, trace, now=now)
+            return finding
+        sealed = self._sealed.read(finding.round)
+        work = None if sealed is None else self._work(sealed)
+        if sealed is None or work is None:
+            return finding
+        return replace(finding, upheld=self._gram.step(number, work, sealed.trace, now=now))
 
-    def _follow_demand(self, finding: Finding, number: int, now: int) -> bool:
+    def _follow_demand(self, finding: Finding, number: int, now: int) -> Finding:
         made = self._disputes.open_demand(number)
         if made is None:
-            return False
-        if made.answered:
-            return made.subject == Subject.CLAIM and self._challenge_shown(finding, number)
-        if now < made.deadline:
-            return False
-        self._disputes.expire(number)
-        return True
+            return finding
+        if not made.answered:
+            if now >= made.deadline:
+                self._disputes.expire(number)
+                finding = replace(finding, upheld=True)
+            return finding
+        finding = self._contradict(finding)
+        own = self._disputes.signer is not None and made.challenger == self._disputes.signer.address
+        if not finding.upheld and (own or now >= made.deadline):
+            self._disputes.expire(number)  # what it showed was used, or shows no lie: the task need not wait for it
+        return finding
 
-    def _challenge_shown(self, finding: Finding, number: int) -> bool:
-        shown = self._disputes.shown_claim(number)
-        if shown is None:
-            return False
-        trace = sealed_trace(self._reader, self._reader.bundle(finding.round))
-        found = evidence.shown_claim(trace, *shown)
-        task = self._reader.task
-        if not self._disputes.refutes(task, finding.round, Question.CLAIM, found):
-            return False
-        self._disputes.challenge(task, finding.round, Question.CLAIM, found)
-        return True
+    def _contradict(self, finding: Finding) -> Finding:
+        """Challenge a seal; where no leaf that is known decides, play about the Gram matrix or demand what is hidden.
+        """
+        sealed = self._sealed.read(finding.round)
+        question = self._challenge(finding.round, self._moves(sealed) if sealed else self._traceless(finding.round))
+        if question is not None:
+            return replace(finding, question=question, upheld=True)
+        games = self._play(sealed) if sealed and not finding.games else ()
+        demands = () if games else self._demand(finding, sealed)
+        return replace(finding, games=finding.games + games, demands=finding.demands + demands)
+
+    def _challenge(self, number: int, moves: Iterator[Move]) -> Question | None:
+        for question, shown in moves:
+            if not self._disputes.refutes(self._reader.task, number, question, shown):
+                continue
+            try:
+                self._disputes.challenge(self._reader.task, number, question, shown)
+            except TransactionReverted as error:  # somebody else was first, or the window closed
+                logger.warning("round %d: the challenge failed: %s", number, error)
+                continue
+            return question
+        return None
 
     # --- what differs ------------------------------------------------------------------------------------------------
 
@@ -188,59 +197,41 @@ class Watcher:
         found = Auditor(self._reader, opener=self._opener).audit(first=record.number).first_difference
         return found if found is not None and found.round == record.number else None
 
-    def _moves(self, record: RoundHistory) -> Iterator[Move]:
-        """Yield challenges that may hold, likeliest first. Nothing is yielded of a trace that is not the sealed one."""
-        assert record.seal is not None
-        if record.seal.trace == NO_TRACE:
-            if self._reader.spec.exact:
-                yield Question.UNTRACED, evidence.untraced(self._reader.spec.to_bytes())
-            return
-        try:
-            bundle = self._reader.bundle(record.number)
-            trace = sealed_trace(self._reader, bundle)
-        except RetryError:
-            raise
-        except FLError:
-            return
-        if trace.root != record.seal.trace:
-            return
-        yield from self._against_roster(record, bundle, trace)
-        honest = self._honest_trace(bundle)
-        first = differing(trace, honest) if honest is not None else []
-        yield from self._about(record, bundle, trace, first)
-        yield from self._about_work(record, bundle, trace)
-        yield from _obtainable(self._dropped(record, trace))
-        rest = [place for place in all_places(trace) if place not in set(first)]
-        yield from self._about(record, bundle, trace, rest)
+    def _traceless(self, number: int) -> Iterator[Move]:
+        seal = self._reader.history().rounds[number].seal
+        if seal is not None and seal.trace == NO_TRACE and self._reader.spec.exact:
+            yield Question.UNTRACED, evidence.untraced(self._reader.spec.to_bytes())
 
-    def _about_work(self, record: RoundHistory, bundle: RoundBundle, trace: Trace) -> Iterator[Move]:
-        yield from _obtainable(public_moves(self._reader, record, bundle, trace))
-        if self._opener is None:
-            return
-        try:
-            yield from opened_moves(RoundWork(self._reader, bundle, self._opener), trace, self._reader.spec.codec.bits)
-        except RetryError:
-            raise
-        except FLError as error:  # an update that does not open, sums that are not there: no leaf of them to show
-            logger.warning("round %d: no leaf of the work can be shown: %s", record.number, error)
+    def _moves(self, sealed: Sealed) -> Iterator[Move]:
+        """Yield challenges that may hold, likeliest first."""
+        if sealed.hidden:  # no number of it was checked by anybody: rules and counts first, the others build on them
+            yield from about(self._reader, sealed, [(Kind.RULES, 0), (Kind.ROUND, 0)])
+        yield from against_roster(self._reader, sealed)
+        honest = None if sealed.bundle is None else self._honest_trace(sealed.bundle)
+        first = differing(sealed.trace, honest) if honest is not None else []
+        yield from about(self._reader, sealed, first)
+        if sealed.hidden:
+            yield from about_all(self._reader, sealed, set(first))
+        yield from self._about_work(sealed)
+        if not sealed.hidden:
+            yield from about_all(self._reader, sealed, set(first))
 
-    def _opened(self, number: int) -> tuple[RoundWork | None, Trace]:
-        bundle = self._reader.bundle(number)
-        work = None if self._opener is None else RoundWork(self._reader, bundle, self._opener)
-        return work, sealed_trace(self._reader, bundle)
+    def _about_work(self, sealed: Sealed) -> Iterator[Move]:
+        yield from obtainable(public_moves(self._reader, sealed))
+        work = self._work(sealed)
+        if work is not None:
+            # an update that does not open, sums that are not there: no leaf of them can be shown
+            yield from obtainable(opened_moves(work, sealed.trace, self._reader.spec.codec.bits))
 
-    def _play(self, record: RoundHistory) -> tuple[int, ...]:
-        """Open a game about a wrong Gram entry of a trace that is the sealed one."""
-        assert record.seal is not None
-        try:
-            work, trace = self._opened(record.number)
-        except RetryError:
-            raise
-        except FLError:
-            return ()
-        if work is None or trace.root != record.seal.trace:
-            return ()
-        number = self._gram.open(work, trace)
+    def _work(self, sealed: Sealed) -> RoundWork | None:
+        if self._opener is None or sealed.bundle is None:
+            return None
+        return RoundWork(self._reader, sealed.bundle, self._opener)
+
+    def _play(self, sealed: Sealed) -> tuple[int, ...]:
+        """Open a game about a wrong Gram entry."""
+        work = self._work(sealed)
+        number = None if work is None else self._gram.open(work, sealed.trace)
         return () if number is None else (number,)
 
     def _honest_trace(self, bundle: RoundBundle) -> Trace | None:
@@ -273,120 +264,19 @@ class Watcher:
             utility=utility_of(self._reader.spec),
         )
 
-    # --- from leaves to challenges -----------------------------------------------------------------------------------
-
-    def _about(
-        self, record: RoundHistory, bundle: RoundBundle, trace: Trace, places: list[tuple[Kind, int]]
-    ) -> Iterator[Move]:
-        claims = claim_leaves(bundle.after)
-        for kind, index in places:
-            if kind is Kind.RULES:
-                yield Question.RULES, evidence.rules(trace, self._reader.spec.to_bytes())
-            elif kind is Kind.ROUND:
-                yield Question.TOTALS, evidence.totals(trace)
-                yield Question.ENTRIES, evidence.entries(trace)
-                yield Question.SOLUTION, evidence.solution(trace)
-                yield from _obtainable(self._carried(record, trace, None))
-            elif kind is Kind.ENTRY:
-                yield from _about_entry(trace, index)
-            elif kind is Kind.STANDING:
-                yield Question.STANDING, evidence.standing(trace, index)
-                yield from _claim(record, trace, claims, index)
-                yield from _obtainable(self._carried(record, trace, index))
-
-    def _carried(self, record: RoundHistory, trace: Trace, index: int | None) -> Iterator[Move]:
-        new = index is not None and not trace.standings[index].previous
-        if record.number == 0 or new:
-            yield Question.CARRIED, evidence.carried(trace, index, None)
-        if record.number:
-            seal = self._reader.history().rounds[record.number - 1].seal
-            old = sealed_trace(self._reader, self._reader.bundle(record.number - 1))
-            if seal is not None and old.standings and old.root == seal.trace:
-                yield Question.CARRIED, evidence.carried(trace, index, (seal, old))
-
-    def _dropped(self, record: RoundHistory, trace: Trace) -> Iterator[Move]:
-        there = {s.trainer for s in trace.standings}
-        for i, entry in enumerate(trace.entries):
-            if entry.trainer not in there and entry.stake:
-                yield Question.DROPPED, evidence.dropped(trace, entry.trainer, i)
-        if record.number:
-            seal = self._reader.history().rounds[record.number - 1].seal
-            old = sealed_trace(self._reader, self._reader.bundle(record.number - 1))
-            for standing in old.standings:
-                if seal is not None and standing.trainer not in there:
-                    yield Question.DROPPED, evidence.dropped(trace, standing.trainer, (seal, old))
-
-    def _against_roster(self, record: RoundHistory, bundle: RoundBundle, trace: Trace) -> Iterator[Move]:
-        """Entries against what is on chain: the forced list, and the roster where the bundle knows its leaves."""
-        assert record.roster is not None
-        links = [(item.chain, item.receipt.trainer, item.receipt.struct_hash()) for item in record.forced]
-        for i in range(len(links)):
-            yield Question.FORCED, evidence.forced(trace, i, record.roster, links)
-        leaves = tuple(entry.leaf for entry in bundle.entries if not entry.forced)
-        if not leaves or bundle.roster.digest != record.roster.root:
-            return
-        members = self._reader.history().members_at_roster(record.number)
-        for i, leaf in enumerate(leaves):
-            if leaf.amount and leaf.owner not in members:
-                yield Question.FOREIGN, evidence.roster(None, i, record.roster, leaves)
-        yield Question.ROSTER, evidence.roster(trace, 0, record.roster, leaves)
-        for first, second in _pairs(trace):
-            yield Question.TWICE, evidence.twice(trace, first, second)
-
-    def _demand(self, record: RoundHistory) -> tuple[int, ...]:
-        """Ask for what nobody can derive from the bundle: a leaf of another trace, the leaves of other claims."""
-        assert record.seal is not None
-        seal, task = record.seal, self._reader.task
-        try:
-            bundle = self._reader.bundle(record.number)
-            told = sealed_trace(self._reader, bundle).root
-        except RetryError:
-            raise
-        except FLError:
-            told, bundle = NO_TRACE, None
-        if seal.trace not in (told, NO_TRACE):
-            return (self._disputes.demand(task, record.number, Subject.LEAF, kind=Kind.ROUND, index=0),)
-        if bundle is None or bundle.claims.digest == seal.claim_root:
+    def _demand(self, finding: Finding, sealed: Sealed | None) -> tuple[int, ...]:
+        """Ask for what is hidden, the trace or the claims under the sealed root, unless somebody has already asked."""
+        seal, task = self._reader.history().rounds[finding.round].seal, self._reader.task
+        if seal is None:
             return ()
-        places = range(seal.claim_count)
-        return tuple(self._disputes.demand(task, record.number, Subject.CLAIM, index=i) for i in places)
-
-
-def _about_entry(trace: Trace, index: int) -> Iterator[Move]:
-    yield Question.ENTRY, evidence.entry(trace, index)
-    if not trace.entries[index].row:
-        return
-    yield Question.SCORE, evidence.score(trace, index)
-    yield Question.QUALITY, evidence.quality(trace, index)
-    yield Question.GROUP, evidence.group(trace, index)
-    yield Question.REPLAY, evidence.replay(trace, index)
-    yield Question.KRUM, evidence.krum(trace, index)
-    for other in range(len(trace.entries)):
-        if trace.entries[other].capped and trace.entries[index].capped and other != index:
-            yield Question.DUPLICATES, evidence.duplicates(trace, index, other)
-
-
-def _claim(record: RoundHistory, trace: Trace, claims: tuple[Leaf, ...], index: int) -> Iterator[Move]:
-    if index < len(claims):
-        yield Question.CLAIM, evidence.claim(trace, index, claims)
-
-
-def _pairs(trace: Trace) -> Iterator[tuple[int, int]]:
-    seen: dict[int, int] = {}
-    for i, entry in enumerate(trace.entries):
-        if entry.trainer in seen:
-            yield seen[entry.trainer], i
-        seen.setdefault(entry.trainer, i)
-
-
-def _obtainable(moves: Iterator[Move]) -> Iterator[Move]:
-    """Yield moves as long as what they are made of can be had: the bundle before may be another liar's."""
-    try:
-        yield from moves
-    except RetryError:
-        raise
-    except FLError as error:
-        logger.warning("some evidence cannot be made: %s", error)
+        subject = Subject.CLAIMS if sealed is not None or seal.trace == NO_TRACE else Subject.TRACE
+        if subject is Subject.CLAIMS and self._sealed.claims(finding.round) is not None:
+            return ()
+        digest = self._disputes.seal_digest(task, finding.round, seal)
+        for number, made in self._disputes.demands_on(task, seal.aggregator):
+            if (made.seal, made.subject, made.answered) == (digest, subject, False):
+                return (number,)
+        return (self._disputes.demand(task, finding.round, subject),)
 
 
 def nothing_left(reader: TaskReader, *, now: int) -> bool:

@@ -12,44 +12,39 @@ from fl_platform.aggregation.gram import GramRow, gram_matrix
 from fl_platform.aggregation.products import first_difference, first_outside, split_range
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections, OpenGame
-from fl_platform.chain.evidence import Evidence, Question
-from fl_platform.chain.history import RoundHistory
+from fl_platform.chain.evidence import Question
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.errors import FLError, RetryError
-from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import COORDINATES, Trace
+from fl_platform.roles.moves import Move
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.tracing import sealed_trace
+from fl_platform.roles.sealed import Sealed
 from fl_platform.roles.work import RoundWork
 from fl_platform.updates.content import ContentLeaf, verify_content_leaf
 
 logger = logging.getLogger(__name__)
 
-Move = tuple[Question, Evidence]
-
-
-def public_moves(reader: TaskReader, record: RoundHistory, bundle: RoundBundle, trace: Trace) -> Iterator[Move]:
+def public_moves(reader: TaskReader, sealed: Sealed) -> Iterator[Move]:
     """Yield challenges that need no key: content roots and weights against receipts and entries, the layout."""
-    for index, entry in enumerate(trace.entries):
-        if 0 < entry.row <= len(trace.work.rows):
-            yield Question.WORK, work_evidence.work(trace, index, bundle.entries[index].receipt)
-    first = trace.round.reference + trace.round.candidates
-    for row in (*range(trace.round.reference), *range(first, len(trace.work.rows))):
+    trace, bundle = sealed.trace, sealed.bundle
+    first = min(trace.round.reference, len(trace.work.rows))
+    last = max(first, min(trace.round.reference + trace.round.candidates, len(trace.work.rows)))
+    for row in (*range(first), *range(last, len(trace.work.rows))):
         yield Question.WORK, work_evidence.weight(trace, row)
-    before = None
-    if record.number:
-        seal = reader.history().rounds[record.number - 1].seal
-        old = sealed_trace(reader, reader.bundle(record.number - 1))
-        if seal is None or old.root != seal.trace:
-            return
-        before = (seal, old)
-    tensors = layout_of(reader.spec, bundle.before.scale)
-    yield Question.LAYOUT, work_evidence.layout(trace, reader.spec.to_bytes(), tensors, before)
+    if bundle is None:
+        return
+    receipts = {int.from_bytes(e.receipt.struct_hash(), "big"): e.receipt for e in bundle.entries}
+    for index, entry in enumerate(trace.entries):
+        if 0 < entry.row <= len(trace.work.rows) and entry.receipt in receipts:
+            yield Question.WORK, work_evidence.work(trace, index, receipts[entry.receipt])
+    if sealed.number == 0 or sealed.before is not None:
+        tensors = layout_of(reader.spec, bundle.before.scale)
+        yield Question.LAYOUT, work_evidence.layout(trace, reader.spec.to_bytes(), tensors, sealed.before)
 
 
 def opened_moves(work: RoundWork, trace: Trace, bits: int) -> Iterator[Move]:
     """Yield challenges that show leaves of updates: a value outside its width, a coordinate of the sums."""
-    for row in range(trace.round.reference + trace.round.candidates):
+    for row in range(min(trace.round.reference + trace.round.candidates, len(trace.work.rows))):
         outside = first_outside(work.integers(row), bits)
         if outside is not None:
             leaf = work.leaf(row, outside // COORDINATES)

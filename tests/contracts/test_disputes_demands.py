@@ -6,19 +6,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from eth_abi.abi import decode
 
 from fl_platform.chain import evidence
+from fl_platform.chain.disputes import Demand
 from fl_platform.chain.evidence import Question
+from fl_platform.chain.records import pack_leaves, struct, unpack_leaves
 from fl_platform.protocol import merkle_sum
+from fl_platform.protocol.bundle import claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.trace import Kind
+from fl_platform.protocol.trace import Header, Kind, Trace
+from fl_platform.protocol.trace_pages import Page, pages, rebuilt
 from tests.support.contracts import Run, Tree, digest, path_of
 from tests.support.disputes import Stage, disputed_world
 from tests.support.evm import Outcome, Reverted, account
 from tests.support.rounds import happy_round
 
-LEAF, RECEIPT = 0, 1
+TRACE, RECEIPT, CLAIMS = range(3)
 CHALLENGER = account("challenger")
 
 
@@ -28,19 +33,21 @@ def sealed(**lies: Any) -> Stage:
     return stage
 
 
-def demand(stage: Stage, subject: int, kind: int, index: int) -> int:
-    done = stage.world.disputes.send(
-        CHALLENGER, "demand", stage.run.task, 0, stage.record(0), subject, kind, index
-    )  # fmt: skip
+def demand(stage: Stage, subject: int = TRACE, index: int = 0) -> int:
+    done = stage.world.disputes.send(CHALLENGER, "demand", stage.run.task, 0, stage.record(0), subject, index)
     return int(done.output[0])
 
 
-def answer(stage: Stage, number: int, kind: Kind, index: int) -> Outcome:
-    header = stage.traces[0].header
-    leaf = evidence.opened(stage.traces[0], kind, index)
+def show(stage: Stage, number: int, page: Page, header: Header | None = None) -> Outcome:
+    told = header or stage.traces[0].header
     return stage.world.disputes.send(
-        account("anyone"), "answerLeaf", number, stage.record(0), header.counts, header.roots, leaf
-    )
+        account("anyone"), "answerTrace", number, stage.record(0), told.counts, told.roots,
+        (page.level, page.words, page.siblings),
+    )  # fmt: skip
+
+
+def answer(stage: Stage, number: int) -> list[Outcome]:
+    return [show(stage, number, page) for page in pages(stage.traces[0])]
 
 
 def expire(stage: Stage, number: int, who: str = "anyone") -> Outcome:
@@ -48,24 +55,24 @@ def expire(stage: Stage, number: int, who: str = "anyone") -> Outcome:
     return stage.world.disputes.send(account(who), "expire", number, stage.record(0), listed)
 
 
-def deadline(stage: Stage, number: int) -> int:
-    return int(stage.world.disputes.call("demandOf", number)[1])
+def demanded(stage: Stage, number: int) -> Demand:
+    return struct(Demand, stage.world.disputes.call("demandOf", number))
 
 
 def test_an_answered_demand_pays_the_sealer_and_the_task_goes_on() -> None:
     stage = sealed()
-    number = demand(stage, LEAF, Kind.ENTRY, 1)
+    number = demand(stage)
     bond = stage.world.disputes.call("bondOf", stage.run.task)
     assert bond == -(-stage.run.params.pot * 500 // 10_000)
     assert stage.world.ledger.call("isChallenged", stage.run.task, 0)
-    answer(stage, number, Kind.ENTRY, 1)
+    answer(stage, number)
     assert stage.run.member(CHALLENGER)[:2] == (0, 0)
     assert stage.run.member(account("anyone"))[1] == 0  # else its own second account would demand for nothing
     assert stage.run.member(stage.run.params.aggregators[0])[1] == bond
     with pytest.raises(Reverted, match="Disputes_Deadline"):
         expire(stage, number)
     with pytest.raises(Reverted, match="Disputes_WrongAnswer"):
-        answer(stage, number, Kind.ENTRY, 1)
+        answer(stage, number)
     expire(stage, number, "challenger")
     assert not stage.world.ledger.call("isChallenged", stage.run.task, 0)
     with pytest.raises(Reverted, match="Disputes_UnknownDemand"):
@@ -75,14 +82,14 @@ def test_an_answered_demand_pays_the_sealer_and_the_task_goes_on() -> None:
 def test_disputes_cannot_be_strung_together_for_ever() -> None:
     """Demands that are answered in time would keep a round open: one takeover after its window no new one is taken."""
     stage = sealed()
-    demand(stage, LEAF, Kind.ROUND, 0)
+    demand(stage)
     windows = stage.world.ledger.call("config", stage.run.task)
     end = stage.record(0).sealed_at + windows[5] + windows[6]  # challenge, takeover
     stage.world.wait(end - 1)
-    demand(stage, LEAF, Kind.ENTRY, 0)
+    demand(stage, RECEIPT)
     stage.world.wait(end)
     with pytest.raises(Reverted, match="RoundLedger_TooLate"):
-        demand(stage, LEAF, Kind.ENTRY, 1)
+        demand(stage, RECEIPT, 1)
 
 
 def test_who_is_leaving_cannot_lock_a_bond_that_it_would_take_along() -> None:
@@ -90,30 +97,121 @@ def test_who_is_leaving_cannot_lock_a_bond_that_it_would_take_along() -> None:
     leaver = stage.run.params.aggregators[1]
     stage.world.ledger.send(leaver, "unbondAggregator", stage.run.task)
     with pytest.raises(Reverted, match="Escrow_RoleConflict"):
-        stage.world.disputes.send(leaver, "demand", stage.run.task, 0, stage.record(0), LEAF, Kind.ROUND, 0)
+        stage.world.disputes.send(leaver, "demand", stage.run.task, 0, stage.record(0), TRACE, 0)
 
 
-def test_a_leaf_of_another_length_is_no_answer() -> None:
-    """What is shown must be readable by the judges."""
+@pytest.mark.parametrize("kind", Kind)
+def test_a_leaf_of_another_length_is_no_answer(kind: Kind) -> None:
+    """What is shown must be readable by the judges: a trace of other leaves cannot be shown, and falls."""
     stage = sealed()
-    number = demand(stage, LEAF, Kind.ENTRY, 0)
-    header = stage.traces[0].header
-    leaf = evidence.opened(stage.traces[0], Kind.ENTRY, 0)
+    number = demand(stage)
+    for page in pages(stage.traces[0]):
+        if page.kind == kind:
+            with pytest.raises(Reverted, match="Traces_EvidenceShape"):
+                show(stage, number, replace(page, words=page.words + bytes(32)))
+            return
+        show(stage, number, page)
+
+
+@pytest.mark.parametrize("kind", [Kind.RULES, Kind.ROUND, Kind.WORK])
+def test_a_trace_with_two_leaves_where_there_is_one_cannot_be_shown(kind: Kind) -> None:
+    honest = sealed()
+    header = honest.traces[0].header
+    counts = tuple(2 if place == kind else count for place, count in enumerate(header.counts))
+    twice = replace(header, counts=counts)
+    stage = Stage.start(happy_round(3))
+    stage.seal(happy_round(3), trace=lambda t: SealsRoot(t, twice.root))
+    number = demand(stage)
+    page = next(iter(pages(honest.traces[0])))
     with pytest.raises(Reverted, match="Traces_EvidenceShape"):
-        stage.world.disputes.send(
-            account("anyone"), "answerLeaf", number, stage.record(0), header.counts, header.roots,
-            replace(leaf, words=leaf.words + bytes(32)),
-        )  # fmt: skip
+        show(stage, number, page, twice)
+
+
+class SealsRoot(Trace):
+    """A trace that is sealed under another root."""
+
+    def __init__(self, honest: Trace, root: bytes) -> None:
+        super().__init__(honest.rules, honest.round, honest.entries, honest.gram, honest.standings, honest.work)
+        object.__setattr__(self, "told", root)
+
+    @property
+    def root(self) -> bytes:
+        told: bytes = object.__getattribute__(self, "told")
+        return told
+
+
+def test_pages_come_in_their_order_and_whole() -> None:
+    stage = sealed()
+    number = demand(stage)
+    first, *rest = pages(stage.traces[0])
+    for page in rest:
+        with pytest.raises(Reverted, match="Traces_"):
+            show(stage, number, page)
+    show(stage, number, first)
+    with pytest.raises(Reverted, match="Traces_"):
+        show(stage, number, first)
+    entries = next(page for page in rest if page.kind is Kind.ENTRY)
+    assert entries.level == 2
+    show(stage, number, rest[0])
+    wrong = bytes([entries.words[0] ^ 1]) + entries.words[1:]
+    for bad in (
+        replace(entries, words=wrong), replace(entries, level=3), replace(entries, level=1),
+        replace(entries, siblings=(bytes(32),)), replace(entries, words=entries.words[:-32]),
+        replace(entries, level=255),
+    ):  # fmt: skip
+        with pytest.raises(Reverted, match="Traces_"):
+            show(stage, number, bad)
+    show(stage, number, entries)
+    assert (demanded(stage, number).kind, demanded(stage, number).index) == (Kind.GRAM, 0)
+
+
+def test_whoever_shows_a_small_part_does_not_stop_the_sealer() -> None:
+    """A stranger shows one leaf where the sealer would have shown them all at once: the next pages go on from there."""
+    stage = sealed()
+    number, trace = demand(stage), stage.traces[0]
+    shown = {}
+    while not demanded(stage, number).answered:
+        made = demanded(stage, number)
+        page = next(iter(pages(trace, made.kind, made.index)))
+        if page.first == 0:
+            words = trace.leaves[page.kind][page.first]
+            page = Page(page.kind, page.first, 0, words, trace.path(page.kind, page.first))
+        content = show(stage, number, page).event("Answered")["content"]
+        counts, roots, kind, first, words = decode(
+            ["uint32[6]", "bytes32[6]", "uint256", "uint256", "bytes"], content
+        )
+        shown[Kind(kind), first] = words
+    assert rebuilt(Header(counts, roots), shown) == trace
+
+
+def test_the_claims_are_shown_all_at_once() -> None:
+    stage = sealed()
+    number = demand(stage, CLAIMS, 7)
+    leaves = claim_leaves(stage.bundles[0].after)
+
+    def show_claims(packed: bytes) -> Outcome:
+        return stage.world.disputes.send(account("anyone"), "answerClaims", number, stage.record(0), packed)
+
+    packed = pack_leaves(leaves)
+    assert unpack_leaves(packed) == leaves
+    more = replace(leaves[0], amount=leaves[0].amount + 1)
+    for bad in (packed[:-52], packed + bytes(52), pack_leaves((more, *leaves[1:])), packed[:-1] + b"\x07"):
+        with pytest.raises(Reverted, match=r"MerkleSum_NotInTree|Disputes_WrongAnswer"):
+            show_claims(bad)
+    assert show_claims(packed).event("Answered")["content"] == packed
+    assert demanded(stage, number).answered
 
 
 def test_a_demand_without_an_answer_takes_the_seal_and_the_bond() -> None:
     stage = sealed()
-    number = demand(stage, LEAF, Kind.ROUND, 0)
+    number = demand(stage)
     with pytest.raises(Reverted, match="Disputes_Deadline"):
         expire(stage, number)
-    stage.world.wait(deadline(stage, number))
+    first, *rest = pages(stage.traces[0])
+    show(stage, number, first)  # a part is no answer
+    stage.world.wait(demanded(stage, number).deadline)
     with pytest.raises(Reverted, match="Disputes_Deadline"):
-        answer(stage, number, Kind.ROUND, 0)
+        show(stage, number, rest[0])
     expire(stage, number)
     bond = stage.world.disputes.call("bondOf", stage.run.task)
     assert stage.run.member(CHALLENGER)[1] == stage.run.params.bond * 3_000 // 10_000 + bond
@@ -124,22 +222,21 @@ def test_a_demand_without_an_answer_takes_the_seal_and_the_bond() -> None:
 def test_what_an_answer_shows_can_be_challenged_after_the_window() -> None:
     stage = sealed(trace=lambda t: replace(t, entries=(replace(t.entries[0], score=t.entries[0].score + 1),
                                                        *t.entries[1:])))  # fmt: skip
-    first, second = demand(stage, LEAF, Kind.ENTRY, 0), demand(stage, LEAF, Kind.ROUND, 0)
-    stage.world.wait(deadline(stage, first) - 1)
-    answer(stage, first, Kind.ENTRY, 0)
-    answer(stage, second, Kind.ROUND, 0)
+    number, other = demand(stage), demand(stage, CLAIMS)
+    stage.world.wait(demanded(stage, number).deadline - 1)
+    answer(stage, number)
     question = Question.SCORE if stage.traces[0].entries[0].row > 1 else Question.ENTRY
     shown = evidence.score(stage.traces[0], 0) if question is Question.SCORE else evidence.entry(stage.traces[0], 0)
     kept = stage.record(0)
     stage.challenge(0, question, shown)
-    for number in (first, second):  # their round is void: the bond was the answerer's already
-        stage.world.disputes.send(account("anyone"), "expire", number, kept, stage.run.params.aggregators)
+    for made in (number, other):  # their round is void
+        stage.world.disputes.send(account("anyone"), "expire", made, kept, stage.run.params.aggregators)
     assert stage.run.phase == 2
 
 
 def test_a_demand_on_a_void_round_gives_the_bond_back() -> None:
     stage = sealed(trace=lambda t: replace(t, round=replace(t.round, fee=t.round.fee + 1)))
-    number, kept = demand(stage, LEAF, Kind.GRAM, 0), stage.record(0)
+    number, kept = demand(stage), stage.record(0)
     stage.challenge(0, Question.TOTALS, evidence.totals(stage.traces[0]))
     before = stage.run.member(CHALLENGER)
     stage.world.disputes.send(account("anyone"), "expire", number, kept, stage.run.params.aggregators)
@@ -163,7 +260,7 @@ def test_a_sealer_must_show_the_signed_receipt_of_every_roster_entry() -> None:
     run.seal()
     record, roster = run.seals[0][0], run.rosters[0][0]
     ids = [
-        int(run.world.disputes.send(CHALLENGER, "demand", run.task, 0, record, RECEIPT, 0, i).output[0]) for i in (0, 1)
+        int(run.world.disputes.send(CHALLENGER, "demand", run.task, 0, record, RECEIPT, i).output[0]) for i in (0, 1)
     ]
 
     def show(number: int, index: int, receipt: Receipt, signature: bytes) -> None:

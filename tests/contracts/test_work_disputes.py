@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from fl_platform.contribution.judge import sums_root
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.trace import COORDINATES, Kind, Trace, layout_bytes
+from fl_platform.protocol.trace import COORDINATES, Trace, layout_bytes
 from fl_platform.roles.work import record_of
 from fl_platform.updates.content import content_root, open_content
 from tests.support.contracts import Tree
@@ -214,36 +213,6 @@ def test_a_layout_against_the_specification(which: str) -> None:
 def test_the_width_in_the_rules_is_the_specifications() -> None:
     stage, _ = staged(trace=lambda t: replace(t, rules=replace(t.rules, bits=16)))
     assert stage.refuted(0, Question.RULES, evidence.rules(stage.traces[0], stage.rounds[0].spec.to_bytes()))
-
-
-def longer(kind: Kind) -> Callable[[Trace], Trace]:
-    """Give the first leaf of a kind one word more: no question reads it then, but for Shape."""
-
-    class Longer(Trace):
-        @cached_property
-        def leaves(self) -> tuple[tuple[bytes, ...], ...]:
-            kinds = list(super().leaves)
-            kinds[kind] = (kinds[kind][0] + bytes(32), *kinds[kind][1:])
-            return tuple(kinds)
-
-    return lambda t: Longer(t.rules, t.round, t.entries, t.gram, t.standings, t.work)
-
-
-@pytest.mark.parametrize("kind", Kind)
-def test_a_leaf_of_another_length_is_a_lie_itself(kind: Kind) -> None:
-    """Every other question reverts at it: without this one a sealer could hide whatever it likes."""
-    stage, _ = staged(trace=longer(kind))
-    shown = work_evidence.shape(stage.traces[0], kind, 0)
-    assert stage.refuted(0, Question.SHAPE, shown)
-    stage.challenge(0, Question.SHAPE, shown)
-    assert stage.run.member(stage.run.params.aggregators[0])[0] == 0
-
-
-@pytest.mark.parametrize("kind", Kind)
-def test_honest_leaves_have_their_shape(kind: Kind) -> None:
-    stage, _ = staged()
-    for index in range(len(stage.traces[0].leaves[kind])):
-        assert not stage.refuted(0, Question.SHAPE, work_evidence.shape(stage.traces[0], kind, index))
 
 
 def test_nobody_answers_for_a_layout_that_another_handed_on() -> None:

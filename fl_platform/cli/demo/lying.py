@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fl_platform.attacks.lying import BEND_SUMS, LIES, bend_sums
 from fl_platform.chain import events as ev
@@ -93,7 +93,7 @@ def play_out(workspace: Workspace, cast: Cast, watcher: Watcher, finding: Findin
     """Go on with a finding's games until the seal falls, the liar answering each move; the finding as it ends."""
     while finding.games and not finding.upheld:
         split_falsely(workspace, cast)
-        finding = replace(finding, upheld=watcher.follow(finding))
+        finding = watcher.follow(finding)
     return finding
 
 

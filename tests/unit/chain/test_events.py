@@ -114,7 +114,7 @@ def test_siblings_and_reputation_are_packed() -> None:
     assert len(packed) == 48 * 3
     assert packed[:16] == proof.siblings[0].total.to_bytes(16, "big")
     assert packed[16:48] == proof.siblings[0].digest
-    assert len(records.pack_reputation(leaves)) == 52 * 5
+    assert len(records.pack_leaves(leaves)) == 52 * 5
 
 
 def test_snake_case() -> None:

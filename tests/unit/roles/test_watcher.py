@@ -98,7 +98,7 @@ def test_a_sealer_that_disputes_its_own_seal_hides_nothing(disputed: Stage, tmp_
     final = disputed.owner.history(reader.task).final_at(0)
     assert final is not None
     disputed.chain.wait_until(final - 60)
-    assert Disputes(contracts, AGGREGATOR).demand(reader.task, 0, Subject.CLAIM, index=0) == 1
+    assert Disputes(contracts, AGGREGATOR).demand(reader.task, 0, Subject.CLAIMS) == 1
     disputed.chain.wait_until(final + 1)
     assert not nothing_left(reader, now=disputed.chain.now())
     (finding,) = watcher_of(disputed, task, []).step(disputed.chain.now())
@@ -120,11 +120,11 @@ def test_a_demand_is_the_own_one_even_if_another_came_at_once(
         done = send(contract, function, *arguments, **options)
         if function == "demand":
             monkeypatch.undo()
-            other.demand(number, 0, Subject.CLAIM, index=1)
+            other.demand(number, 0, Subject.CLAIMS)
         return done
 
     monkeypatch.setattr(mine.contracts.chain, "send", followed)
-    assert mine.demand(number, 0, Subject.CLAIM, index=0) == 1
+    assert mine.demand(number, 0, Subject.CLAIMS) == 1
     assert other.open_demand(2) is not None
 
 

@@ -17,7 +17,6 @@ from fl_platform.chain.evidence import Question
 from fl_platform.contribution.judge import Judgement
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.protocol.bundle import Entry, RoundBundle
-from fl_platform.protocol.trace import Kind
 from fl_platform.roles.aggregator import Aggregator, SealedRound
 from fl_platform.roles.defender import Defender
 from fl_platform.roles.opening import UpdateOpener
@@ -107,11 +106,11 @@ def test_a_gram_entry_falls_when_its_sealer_splits_it(disputed: Stage, tmp_path:
     (answer,) = defender.step(disputed.chain.now())
     assert "Bisections_PartSum" in answer.problem
     assert "FAILED" in str(answer)
-    assert not watcher.follow(finding)  # the sealer's time is not over
+    assert watcher.follow(finding) == finding  # the sealer's time is not over
     _split_with_a_lie(disputed, task)
-    assert watcher.follow(finding)
+    assert watcher.follow(finding).upheld
     assert bond_of(disputed, task) == 0
-    assert watcher.follow(finding) is False
+    assert watcher.follow(finding) == finding
 
 
 def _split_with_a_lie(stage: Stage, task: SmallTask) -> None:
@@ -134,7 +133,7 @@ def test_a_sealer_that_is_silent_about_its_gram_matrix_loses_too(disputed: Stage
     found = Bisections(Disputes(disputed.as_(SUCCESSOR), SUCCESSOR)).game(finding.games[0])
     assert found is not None
     disputed.chain.wait_until(found.deadline)
-    assert watcher.follow(finding)
+    assert watcher.follow(finding).upheld
     assert bond_of(disputed, task) == 0
 
 
@@ -147,29 +146,27 @@ def test_an_honest_sealer_answers_everything_and_keeps_its_bond(disputed: Stage,
     accuser = Disputes(contracts, SUCCESSOR)
     number = task.reader.task
     trace = sealed_trace(task.reader, task.reader.bundle(0))
-    accuser.demand(number, 0, Subject.LEAF, kind=Kind.WORK, index=0)
-    accuser.demand(number, 0, Subject.LEAF, kind=Kind.ENTRY, index=99)
+    accuser.demand(number, 0, Subject.TRACE)
     accuser.demand(number, 0, Subject.RECEIPT, index=2)
     accuser.demand(number, 0, Subject.RECEIPT, index=77)
-    accuser.demand(number, 0, Subject.CLAIM, index=1)
-    accuser.demand(number, 0, Subject.CLAIM, index=55)
+    accuser.demand(number, 0, Subject.CLAIMS)
     games = Bisections(accuser)
     game = games.open(number, 0, work_evidence.gram_entry(trace, 1, 0))
     defender = defender_of(disputed, task)
     answers = defender.step(disputed.chain.now())
-    assert [answer.problem for answer in answers] == [""] * 7
+    assert [answer.problem for answer in answers] == [""] * 5
     assert defender.step(disputed.chain.now()) == []
     found = games.game(game)
     assert found is not None
     assert found.answered
     disputed.chain.wait_until(found.deadline)
     games.expire(game)
-    for demand in range(1, 7):
+    for demand in range(1, 5):
         accuser.expire(demand)
     assert bond_of(disputed, task) == bond
     assert not disputed.owner.history(number).rounds[0].challenged
     credit = disputed.owner.member(number, AGGREGATOR.address).credit
-    assert credit == 7 * accuser.bond(number)
+    assert credit == 5 * accuser.bond(number)
 
 
 def test_an_honest_matrix_opens_no_game(disputed: Stage, tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""A sealed round as who contradicts it has it: trace and claims that the seal itself binds, with what the bundle adds.
+
+The trace is the bundle's where that is the sealed one. Where it is not, the sealer can be made to show the sealed one
+on chain, and then that is it: its words are whatever a liar picked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from fl_platform.chain.disputes import Disputes
+from fl_platform.chain.history import RoundHistory
+from fl_platform.chain.records import RosterRecord, SealRecord
+from fl_platform.contribution.judge import address_text
+from fl_platform.errors import FLError, RetryError
+from fl_platform.protocol import merkle_sum
+from fl_platform.protocol.bundle import RoundBundle, claim_leaves
+from fl_platform.protocol.merkle_sum import Leaf
+from fl_platform.protocol.trace import Code, StandingLeaf, Trace
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.tracing import sealed_trace
+
+Before = tuple[SealRecord, Trace]
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """One sealed round."""
+
+    record: RoundHistory
+    seal: SealRecord
+    roster: RosterRecord
+    trace: Trace  # its root is the seal's
+    hidden: bool  # the trace is not its bundle's: it was shown on chain
+    claims: tuple[Leaf, ...] | None  # their root is the seal's; None: nobody has shown them
+    bundle: RoundBundle | None  # Gram rows as the trace has them; None where it cannot be had
+    before: Before | None  # the round before, where its trace is known
+
+    @property
+    def number(self) -> int:
+        """The round."""
+        return self.record.number
+
+
+class SealedRounds:
+    """Reads sealed rounds of one task."""
+
+    def __init__(self, reader: TaskReader, disputes: Disputes) -> None:
+        self._reader, self._disputes = reader, disputes
+
+    def read(self, number: int) -> Sealed | None:
+        """Return a sealed round; None where its trace is not known. Raises RetryError."""
+        record = self._reader.history().rounds[number]
+        trace, bundle, hidden = self._trace(number)
+        if record.seal is None or record.roster is None or trace is None:
+            return None
+        before, claims = self._before(number), self.claims(number)
+        return Sealed(record, record.seal, record.roster, trace, hidden, claims, bundle, before)
+
+    def _trace(self, number: int) -> tuple[Trace | None, RoundBundle | None, bool]:
+        """The sealed trace, the bundle with its rows, and whether the trace is another than the bundle's."""
+        seal = self._reader.history().rounds[number].seal
+        if seal is None:
+            return None, None, False
+        bundle = self._bundle(number)
+        told = None if bundle is None else self._told(bundle)
+        if told is not None and told.root == seal.trace:
+            return told, bundle, False
+        shown = self._disputes.shown_trace(self._reader.task, number)
+        if shown is None or shown.root != seal.trace:
+            return None, bundle, True
+        return shown, bundle and self._fitted(bundle, shown), True
+
+    def _bundle(self, number: int) -> RoundBundle | None:
+        try:
+            return self._reader.bundle(number)
+        except RetryError:
+            raise
+        except FLError:
+            return None
+
+    def _told(self, bundle: RoundBundle) -> Trace | None:
+        try:
+            return sealed_trace(self._reader, bundle)
+        except RetryError:
+            raise
+        except FLError:
+            return None
+
+    def _fitted(self, bundle: RoundBundle, trace: Trace) -> RoundBundle | None:
+        """A bundle whose rows are those of a trace that is not its own, on the state that the round began with."""
+        try:
+            return replace(bundle, rows=rows_of(trace), before=self._reader.state_before(bundle.round))
+        except RetryError:
+            raise
+        except FLError:
+            return None
+
+    def _before(self, number: int) -> Before | None:
+        if number == 0:
+            return None
+        seal, (trace, _, _) = self._reader.history().rounds[number - 1].seal, self._trace(number - 1)
+        return None if seal is None or trace is None else (seal, trace)
+
+    def claims(self, number: int) -> tuple[Leaf, ...] | None:
+        """Return the claims under a sealed root: the trace's, the bundle's or what was shown; None: not known."""
+        seal, (trace, bundle, _) = self._reader.history().rounds[number].seal, self._trace(number)
+        if seal is None:
+            return None
+        shown = self._disputes.shown_claims(self._reader.task, number)
+        accounts = () if trace is None else _claims_of(trace.standings)
+        for leaves in (accounts, () if bundle is None else claim_leaves(bundle.after), shown):
+            if leaves and merkle_sum.build(leaves).digest == seal.claim_root:
+                return leaves
+        return None
+
+
+def rows_of(trace: Trace) -> tuple[str, ...]:
+    """Return what the Gram rows of a trace (unverified) are called, as bundles call them."""
+    names: list[str | None] = [None] * len(trace.gram)
+    for entry in trace.entries:
+        if 0 < entry.row <= len(names) and entry.trainer < 1 << 160:
+            own = address_text(entry.trainer.to_bytes(20, "big"))
+            names[entry.row - 1] = "reference" if entry.code == Code.REFERENCE else own
+    first = sum(name is not None for name in names)
+    return tuple(name or f"direction:{row - first + 1}" for row, name in enumerate(names))
+
+
+def _claims_of(standings: tuple[StandingLeaf, ...]) -> tuple[Leaf, ...]:
+    """The claims that accounts stand for; none where a number is not a claim's."""
+    leaves = []
+    for s in standings:
+        amount = s.scored_after + s.base_after
+        if s.trainer >> 160 or amount >> 128:
+            return ()
+        leaves.append(Leaf(s.trainer.to_bytes(20, "big"), amount, s.reputation_after.to_bytes(32, "big")))
+    return tuple(leaves)
