@@ -106,7 +106,8 @@ contract Bisections is IBisections {
         Product calldata product,
         address[] calldata aggregators
     ) external {
-        Game memory game = _requireMove(id, shown, record, true);
+        // a seal that is void by now cannot be overturned: the ledger looks
+        Game memory game = _requireTurn(id, shown, record, true);
         if (keccak256(abi.encode(statement)) != game.statement) revert Bisections_WrongEvidence(id);
         (uint256 leaf, uint256 count, int256 claimed) = _part(id, game, parts, index);
         if (count != 1) revert Bisections_NotALeaf(id, count);
@@ -161,9 +162,11 @@ contract Bisections is IBisections {
         claimed = Traces.wordAt(words, column);
         Traces.RulesLeaf calldata rules = Traces.rules(w);
         uint256 trainersEnd = Traces.trainersEnd(Traces.round(o));
+        (bytes32 left,) = Traces.rowAt(work, row);
+        (bytes32 right,) = Traces.rowAt(work, column);
         statement = Statement({
-            left: Traces.contentAt(work, row),
-            right: Traces.contentAt(work, column),
+            left: left,
+            right: right,
             tensors: Traces.layoutOf(work),
             leftBits: uint32(row < trainersEnd ? rules.bits : Contents.DIRECTION_BITS),
             rightBits: uint32(column < trainersEnd ? rules.bits : Contents.DIRECTION_BITS),
@@ -220,8 +223,17 @@ contract Bisections is IBisections {
         IRoundLedger.SealRecord calldata record,
         bool challengers
     ) private view returns (Game memory) {
-        _requireGame(id, game, record);
         if (IGameSeam(disputes).isVoid(game.task, game.round, record)) revert Bisections_WrongEvidence(id);
+        return _requireTurn(id, game, record, challengers);
+    }
+
+    function _requireTurn(
+        uint256 id,
+        Game calldata game,
+        IRoundLedger.SealRecord calldata record,
+        bool challengers
+    ) private view returns (Game memory) {
+        _requireGame(id, game, record);
         address mover = challengers ? game.challenger : record.aggregator;
         if (game.answered != challengers || msg.sender != mover) revert Bisections_NotYourMove(id);
         if (block.timestamp >= game.deadline) revert Bisections_Deadline(id, game.deadline);

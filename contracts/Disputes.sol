@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {GameSeam} from "./disputes/GameSeam.sol";
 import {IDisputes} from "./interfaces/IDisputes.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ITraceDisputes} from "./interfaces/ITraceDisputes.sol";
 import {ITraceJudge} from "./interfaces/ITraceJudge.sol";
-import {MemberFlags} from "./libraries/MemberFlags.sol";
-import {MerkleSum} from "./libraries/MerkleSum.sol";
 import {Receipts} from "./libraries/Receipts.sol";
-import {Traces} from "./libraries/Traces.sol";
 
 /// @title Disputes
 /// @notice See {ITraceDisputes}. Holds no money: bonds lie in the escrow. No owner, no upgrade.
@@ -26,11 +22,6 @@ contract Disputes is ITraceDisputes, GameSeam {
     ITraceJudge public immutable worthJudge;
     ITraceJudge public immutable workJudge;
 
-    /// @notice How many demands were ever made: the last one's number.
-    uint256 public demandCount;
-
-    mapping(uint256 id => Demand) private _demands;
-
     constructor(
         address ledger_,
         address escrow_,
@@ -40,8 +31,9 @@ contract Disputes is ITraceDisputes, GameSeam {
         address worthJudge_,
         address workJudge_,
         address bisections_,
-        address reveals_
-    ) GameSeam(ledger_, escrow_, bisections_, reveals_) {
+        address reveals_,
+        address demands_
+    ) GameSeam(ledger_, escrow_, bisections_, reveals_, demands_) {
         moneyJudge = ITraceJudge(moneyJudge_);
         entryJudge = ITraceJudge(entryJudge_);
         screenJudge = ITraceJudge(screenJudge_);
@@ -65,107 +57,6 @@ contract Disputes is ITraceDisputes, GameSeam {
     }
 
     /// @inheritdoc ITraceDisputes
-    function demand(
-        uint256 task,
-        uint256 round,
-        IRoundLedger.SealRecord calldata record,
-        Subject subject,
-        uint32 index
-    ) external returns (uint256 id) {
-        if (subject == Subject.Trace && record.trace == 0) revert Disputes_NoTrace(task, round);
-        bytes32 seal = _openOn(task, round, record);
-        id = ++demandCount;
-        Demand memory made = Demand({
-            challenger: msg.sender,
-            deadline: _deadline(task),
-            round: uint16(round),
-            subject: subject,
-            kind: 0,
-            answered: false,
-            index: subject == Subject.Receipt ? index : 0,
-            bond: uint80(bondOf(task)),
-            task: task,
-            seal: seal
-        });
-        _demands[id] = made;
-        emit Demanded(task, round, id, made);
-        IEscrow(escrow).lock(task, msg.sender, made.bond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
-    }
-
-    /// @inheritdoc ITraceDisputes
-    function answerTrace(
-        uint256 id,
-        IRoundLedger.SealRecord calldata record,
-        uint32[6] calldata counts,
-        bytes32[6] calldata roots,
-        Page calldata page
-    ) external {
-        Demand memory d = _requireAnswerable(id, Subject.Trace, record);
-        Traces.requireReadable(counts, roots, record.trace);
-        uint256 end = Traces.requirePage(counts, roots, d.kind, d.index, page);
-        emit Answered(d.task, d.round, id, msg.sender, abi.encode(counts, roots, d.kind, d.index, page.words));
-        (uint256 kind, uint256 index) = Traces.next(counts, d.kind, end);
-        if (kind == Traces.KINDS) return _satisfy(id, d, record.aggregator);
-        (_demands[id].kind, _demands[id].index) = (uint8(kind), uint32(index));
-    }
-
-    /// @inheritdoc ITraceDisputes
-    function answerReceipt(
-        uint256 id,
-        IRoundLedger.SealRecord calldata record,
-        IRoundLedger.RosterRecord calldata roster,
-        IRoundLedger.Receipt calldata receipt,
-        bytes calldata signature,
-        uint128 stake,
-        bytes calldata siblings
-    ) external {
-        Demand memory d = _requireAnswerable(id, Subject.Receipt, record);
-        bytes32 digest = keccak256(abi.encode(d.task, uint256(d.round), roster));
-        if (digest != record.rosterDigest) {
-            revert IRoundLedger.RoundLedger_RecordMismatch(d.task, d.round, digest, record.rosterDigest);
-        }
-        emit Answered(d.task, d.round, id, msg.sender, abi.encode(receipt, signature));
-        // an index past the roster is answered by the roster's count
-        if (d.index < roster.count) {
-            bytes32 leaf = MerkleSum.leafHash(d.index, receipt.trainer, stake, Receipts.structHash(receipt));
-            MerkleSum.requireLeaf(roster.root, roster.totalStake, roster.count, d.index, leaf, stake, siblings);
-            _requireSigned(receipt, signature);
-        }
-        _satisfy(id, d, record.aggregator);
-    }
-
-    /// @inheritdoc ITraceDisputes
-    function answerClaims(uint256 id, IRoundLedger.SealRecord calldata record, bytes calldata leaves) external {
-        Demand memory d = _requireAnswerable(id, Subject.Claims, record);
-        if (leaves.length != record.claimCount * MerkleSum.PACKED) revert Disputes_WrongAnswer(id);
-        (bytes32 root, uint256 total) = MerkleSum.rootOf(leaves);
-        if (root != record.claimRoot || total != record.claimTotal) {
-            revert MerkleSum.MerkleSum_NotInTree(root, record.claimRoot, total, record.claimTotal);
-        }
-        emit Answered(d.task, d.round, id, msg.sender, leaves);
-        _satisfy(id, d, record.aggregator);
-    }
-
-    /// @inheritdoc ITraceDisputes
-    function expire(uint256 id, IRoundLedger.SealRecord calldata record, address[] calldata aggregators) external {
-        Demand memory d = _requireDemand(id);
-        if (_sealKey(d.task, d.round, record) != d.seal) revert Disputes_WrongAnswer(id);
-        bool gone = isVoid(d.task, d.round, record);
-        bool early = block.timestamp < d.deadline && !(d.answered && msg.sender == d.challenger);
-        if (!gone && early) revert Disputes_Deadline(id, d.deadline);
-        delete _demands[id];
-        --_open[d.seal];
-        emit DemandEnded(d.task, d.round, id, !gone && !d.answered);
-        if (!d.answered) IEscrow(escrow).unlock(d.task, d.challenger, d.bond);
-        if (gone) return;
-        if (!d.answered) {
-            _uphold(d.task, d.round, record, d.challenger, aggregators);
-        } else if (_open[d.seal] == 0) {
-            IRoundLedger(ledger).markUnchallenged(d.task, d.round, record);
-        }
-    }
-
-    /// @inheritdoc ITraceDisputes
     function equivocation(
         IRoundLedger.Receipt calldata first,
         bytes calldata firstSignature,
@@ -177,17 +68,12 @@ contract Disputes is ITraceDisputes, GameSeam {
             && first.parent == second.parent;
         bool differ = Receipts.structHash(first) != Receipts.structHash(second);
         if (!same || !differ || !_neverUpheld(task)) revert Disputes_NoEquivocation(task, trainer);
-        _requireSigned(first, firstSignature);
-        _requireSigned(second, secondSignature);
+        Receipts.requireSigned(ledger, first, firstSignature);
+        Receipts.requireSigned(ledger, second, secondSignature);
         uint256 stake = IEscrow(escrow).member(task, trainer).stake;
         if (stake == 0) revert Disputes_NoEquivocation(task, trainer);
         uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, stake, msg.sender, CHALLENGER_BPS);
         emit EquivocationProved(task, first.round, trainer, msg.sender, slashed);
-    }
-
-    /// @inheritdoc ITraceDisputes
-    function demandOf(uint256 id) external view returns (Demand memory) {
-        return _demands[id];
     }
 
     function _judge(Question question) private view returns (ITraceJudge) {
@@ -216,43 +102,9 @@ contract Disputes is ITraceDisputes, GameSeam {
         }
     }
 
-    function _requireSigned(IRoundLedger.Receipt calldata receipt, bytes calldata signature) private view {
-        bytes32 digest = IRoundLedger(ledger).receiptDigest(receipt);
-        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(digest, signature);
-        if (problem != ECDSA.RecoverError.NoError || signer != receipt.trainer) {
-            revert IRoundLedger.RoundLedger_ReceiptSignatureInvalid(receipt.trainer, signer);
-        }
-    }
-
-    function _requireDemand(uint256 id) private view returns (Demand memory d) {
-        d = _demands[id];
-        if (d.challenger == address(0)) revert Disputes_UnknownDemand(id);
-    }
-
-    function _requireAnswerable(uint256 id, Subject subject, IRoundLedger.SealRecord calldata record)
-        private
-        view
-        returns (Demand memory d)
-    {
-        d = _requireDemand(id);
-        if (d.subject != subject || d.answered || _sealKey(d.task, d.round, record) != d.seal || isVoid(d.task, d.round, record)) {
-            revert Disputes_WrongAnswer(id);
-        }
-        if (block.timestamp >= d.deadline) revert Disputes_Deadline(id, d.deadline);
-    }
-
     /// @dev Every upheld dispute moves the task to the next aggregator, or ends it.
     function _neverUpheld(uint256 task) private view returns (bool) {
         IRoundLedger.Head memory head = IRoundLedger(ledger).head(task);
         return head.index == 0 && head.phase != IRoundLedger.Phase.Compensated;
-    }
-
-    /// @dev The bond, until now the challenger's stake, goes to the sealer, whoever answered: else a challenger could
-    /// answer itself for nothing. The round stays disputed until the new deadline,
-    /// so that what was shown can be challenged.
-    function _satisfy(uint256 id, Demand memory d, address sealer) private {
-        _demands[id].answered = true;
-        _demands[id].deadline = _deadline(d.task);
-        IRoundLedger(ledger).slashMember(d.task, d.challenger, d.bond, sealer, BASIS);
     }
 }

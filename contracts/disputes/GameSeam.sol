@@ -20,16 +20,19 @@ abstract contract GameSeam is IDisputes, IGameSeam {
     /// @notice The games that this contract lends its trust to; zero where a deployment has none.
     address public immutable bisections;
     address public immutable reveals;
+    address public immutable demands;
 
     /// @dev Open demands and games about a seal: the first one marks, the last one resolves.
     mapping(bytes32 seal => uint256) internal _open;
 
-    constructor(address ledger_, address escrow_, address bisections_, address reveals_) {
-        (ledger, escrow, bisections, reveals) = (ledger_, escrow_, bisections_, reveals_);
+    constructor(address ledger_, address escrow_, address bisections_, address reveals_, address demands_) {
+        (ledger, escrow, bisections, reveals, demands) = (ledger_, escrow_, bisections_, reveals_, demands_);
     }
 
     modifier onlyGames() {
-        if (msg.sender != bisections && msg.sender != reveals) revert Disputes_NotGame(msg.sender);
+        if (msg.sender != bisections && msg.sender != reveals && msg.sender != demands) {
+            revert Disputes_NotGame(msg.sender);
+        }
         _;
     }
 
@@ -39,7 +42,6 @@ abstract contract GameSeam is IDisputes, IGameSeam {
         onlyGames
         returns (uint256 bond)
     {
-        if (record.trace == 0) revert Disputes_NoTrace(task, round);
         _openOn(task, round, record);
         bond = bondOf(task);
         IEscrow(escrow).lock(task, challenger, bond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
@@ -139,10 +141,6 @@ abstract contract GameSeam is IDisputes, IGameSeam {
         address[] calldata aggregators
     ) internal {
         IRoundLedger(ledger).overturnSeal(task, round, record, challenger, aggregators);
-    }
-
-    function _deadline(uint256 task) internal view returns (uint40) {
-        return uint40(block.timestamp + IRoundLedger(ledger).config(task).takeover);
     }
 
     function _sealKey(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record)

@@ -34,16 +34,12 @@ contract WorkJudge is JudgeBase {
         (ledger, registry) = (IRoundLedger(ledger_), ITaskRegistry(registry_));
     }
 
-    /// @notice One coordinate of the sums with what it should be the sum of.
-    /// @param index The leaf.
-    /// @param place The coordinate in it, 0 .. 127.
-    /// @param sums The leaf of the sums.
-    /// @param rows The leaf of every Gram row whose weight is not zero, in the order of rows.
-    struct SumProof {
+    /// @dev One coordinate of vectors: its leaf, its place there, bits of an update's integers, depth of the tree.
+    struct Coordinate {
         uint256 index;
         uint256 place;
-        Contents.Leaf sums;
-        Contents.Leaf[] rows;
+        uint256 bits;
+        uint256 depth;
     }
 
     /// @notice One coordinate of one update.
@@ -86,7 +82,9 @@ contract WorkJudge is JudgeBase {
             (bytes calldata o,) = e.open(1, Traces.ROUND, Traces.ROUND_BYTES);
             uint256 row = uint256(bytes32(e.extra));
             bool trainers = row >= Traces.round(o).reference_ && row < Traces.trainersEnd(Traces.round(o));
-            return row < e.counts[Traces.GRAM] && !trainers && Traces.weightAt(work, row) != 0;
+            if (row >= e.counts[Traces.GRAM] || trainers) return false;
+            (, int256 told) = Traces.rowAt(work, row);
+            return told != 0;
         }
         (bytes calldata w,) = e.open(2, Traces.ENTRY, Traces.ENTRY_BYTES);
         Traces.EntryLeaf calldata entry = Traces.entry(w);
@@ -94,32 +92,73 @@ contract WorkJudge is JudgeBase {
         IRoundLedger.Receipt calldata receipt = _receipt(e.extra);
         bytes32 hash = Receipts.structHash(receipt);
         if (hash != entry.receipt) revert Judge_ReceiptMismatch(hash, entry.receipt);
-        return Traces.contentAt(work, entry.row - 1) != receipt.contentRoot
-            || Traces.weightAt(work, entry.row - 1) != int256(entry.weight);
+        (bytes32 content, int256 weight) = Traces.rowAt(work, entry.row - 1);
+        return content != receipt.contentRoot || weight != int256(entry.weight);
     }
 
-    /// @dev openings: rules, work. extra: SumProof.
+    /// @dev openings: rules, work. extra, packed: index of the leaf and the coordinate's place in it (32 bytes each), the leaf
+    /// of the sums, the leaf of every Gram row whose weight is not zero, in the order of rows; a leaf is its blind, body and
+    /// siblings, one behind the other.
     function _sum(Evidence calldata e) private pure returns (bool) {
         (bytes calldata w,) = e.open(0, Traces.RULES, Traces.RULES_BYTES);
-        Traces.RulesLeaf calldata r = Traces.rules(w);
+        (uint256 size, uint256 bits) = (Traces.rules(w).size, Traces.rules(w).bits);
         bytes calldata work = _openWork(e, 1);
-        SumProof calldata p = _sumProof(e.extra);
-        _requireCoordinate(p.index, p.place, r.size);
-        uint256 depth = Contents.depthOf(r.size);
-        Contents.requireLeaf(p.sums, p.index, Contents.SUM_BITS, depth, Traces.sumsOf(work));
-        int256 total = 0;
-        uint256 next = 0;
-        // one turn a Gram row
-        for (uint256 row = 0; row < (work.length - Traces.WORK_HEAD) / 64; ++row) {
-            int256 weight = Traces.weightAt(work, row);
-            if (weight == 0) continue;
-            // no honest weight reaches it; one that does is a lie that the question Work decides
-            if (!_within(weight)) return true;
-            Contents.Leaf calldata leaf = p.rows[next++];
-            Contents.requireLeaf(leaf, p.index, r.bits, depth, Traces.contentAt(work, row));
-            total += weight * Contents.integerAt(leaf.body, p.place, r.bits);
+        bytes calldata extra = e.extra;
+        (uint256 index, uint256 place) = (uint256(bytes32(extra[:32])), uint256(bytes32(extra[32:64])));
+        _requireCoordinate(index, place, size);
+        if (bits > Contents.SUM_BITS) return true; // no honest rules have it
+        return _sumDiffers(extra[64:], work, Coordinate(index, place, bits, Contents.depthOf(size)));
+    }
+
+    /// @dev Every addition and product below is of numbers under 2^191, or of places in calldata: none can wrap.
+    function _sumDiffers(bytes calldata leaves, bytes calldata work, Coordinate memory c) private pure returns (bool) {
+        unchecked {
+            uint256 count = _rowsOf(work);
+            (uint256 at, uint256 end) = _reach(leaves);
+            int256 told = _coordinate(at, end, c, Contents.SUM_BITS, Traces.sumsOf(work));
+            at += Contents.packedLength(16 * Contents.SUM_BITS, c.depth);
+            uint256 length = Contents.packedLength(16 * c.bits, c.depth);
+            int256 total = 0;
+            // one turn a Gram row
+            for (uint256 row = 0; row < count; ++row) {
+                (bytes32 root, int256 weight) = Traces.rowAt(work, row);
+                if (weight == 0) continue;
+                // no honest weight reaches it; one that does is a lie that the question Work decides
+                if (!_within(weight)) return true;
+                total += weight * _coordinate(at, end, c, c.bits, root);
+                at += length;
+            }
+            return total != told;
         }
-        return total != Contents.integerAt(p.sums.body, p.place, Contents.SUM_BITS);
+    }
+
+    /// @dev Return one integer of the leaf packed at `at`, which must end before `end` and lie under `root`.
+    function _coordinate(uint256 at, uint256 end, Coordinate memory c, uint256 bits, bytes32 root)
+        private
+        pure
+        returns (int256)
+    {
+        unchecked {
+            if (at + Contents.packedLength(16 * bits, c.depth) > end) {
+                revert Contents.Contents_LeafShape(c.index, 16 * bits, c.depth);
+            }
+            bytes32 given = Contents.rootAt(at, c.index, 16 * bits, c.depth);
+            if (given != root) revert Contents.Contents_LeafMismatch(c.index, given, root);
+            return Contents.integerAt(at + 32, c.place, bits);
+        }
+    }
+
+    /// @dev Return how many Gram rows a work leaf lists; `_openWork` has checked its length.
+    function _rowsOf(bytes calldata work) private pure returns (uint256) {
+        return (work.length - Traces.WORK_HEAD) / 64;
+    }
+
+    /// @dev Return where some bytes begin and end in calldata.
+    function _reach(bytes calldata data) private pure returns (uint256 from, uint256 to) {
+        assembly ("memory-safe") {
+            from := data.offset
+            to := add(from, data.length)
+        }
     }
 
     /// @dev openings: rules, work, round. extra: RangeProof. A judged update holds the one value that no encoder writes.
@@ -129,11 +168,13 @@ contract WorkJudge is JudgeBase {
         (bytes calldata o,) = e.open(2, Traces.ROUND, Traces.ROUND_BYTES);
         RangeProof calldata p = _rangeProof(e.extra);
         Traces.RulesLeaf calldata r = Traces.rules(w);
-        if (p.row >= Traces.trainersEnd(Traces.round(o))) return false;
+        if (p.row >= Traces.trainersEnd(Traces.round(o)) || p.row >= _rowsOf(work)) return false;
         _requireCoordinate(p.index, p.place, r.size);
         uint256 depth = Contents.depthOf(r.size);
-        Contents.requireLeaf(p.leaf, p.index, r.bits, depth, Traces.contentAt(work, p.row));
-        return Contents.integerAt(p.leaf.body, p.place, r.bits) == -int256(1 << (r.bits - 1));
+        (bytes32 root,) = Traces.rowAt(work, p.row);
+        Contents.requireLeaf(p.leaf, p.index, r.bits, depth, root);
+        (uint256 body,) = _reach(p.leaf.body);
+        return Contents.integerAt(body, p.place, r.bits) == -int256(1 << (r.bits - 1));
     }
 
     /// @dev openings: rules, work. extra: LayoutProof. Sizes follow from the specification, offsets from its first scale or,
@@ -176,12 +217,6 @@ contract WorkJudge is JudgeBase {
         if (extra.length != 12 * 32) revert Judge_ExtraShape(extra.length);
         assembly ("memory-safe") {
             p := extra.offset
-        }
-    }
-
-    function _sumProof(bytes calldata extra) private pure returns (SumProof calldata p) {
-        assembly ("memory-safe") {
-            p := add(extra.offset, 0x20)
         }
     }
 

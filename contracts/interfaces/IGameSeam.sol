@@ -5,7 +5,7 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 
 /// @title IGameSeam
 /// @notice Where disputes of more than one move plug in. The disputes contract is the only one that ledger and escrow trust;
-/// it lends that trust, move by move, to the games that it names when it is deployed ({IBisections}, {IReveals}).
+/// it lends that trust, move by move, to the games that it names when it is deployed ({IBisections}, {IDemands}, {IReveals}).
 ///
 /// A game about a sealed round is entered once and left once: upheld (the seal falls), dropped (the challenger loses its
 /// bond) or without effect (the round is void by then). A game about a trainer locks a bond and may penalise.
@@ -17,8 +17,8 @@ interface IGameSeam {
     error Disputes_NoTrace(uint256 task, uint256 round);
 
     /// @notice Enter a game about a sealed round: mark the round, lock `bondOf(task)` of the challenger's.
-    /// Requirements: inside the challenge window, or at most one takeover later while the seal is disputed; the seal has a
-    /// trace; the challenger is not leaving; the escrow is approved for the bond.
+    /// Requirements: inside the challenge window, or at most one takeover later while the seal is disputed; the challenger is
+    /// not leaving; the escrow is approved for the bond.
     function enter(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, address challenger)
         external
         returns (uint256 bond);

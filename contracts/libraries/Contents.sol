@@ -24,6 +24,8 @@ library Contents {
     uint256 internal constant SUM_BITS = 64;
     /// @notice Width of the public directions' integers.
     uint256 internal constant DIRECTION_BITS = 16;
+    /// @notice Levels of a tree that one answer shows.
+    uint256 internal constant LEVELS = 7;
     uint256 private constant TENSOR_BYTES = 9;
 
     /// @notice One leaf with its path.
@@ -52,8 +54,8 @@ library Contents {
         }
         bytes32 blind = leaf.blind;
         bytes32 hash;
-        // memory-safe: writes [m, m + 37 + body) and then [m, m + 65) past the free pointer and moves no pointer. The
-        // siblings' words are read in place: the decoder has checked that they lie in calldata.
+        uint256 from;
+        // memory-safe: writes [m, m + 37 + body) past the free pointer and moves no pointer
         assembly ("memory-safe") {
             let m := mload(0x40)
             mstore8(m, 0)
@@ -61,10 +63,41 @@ library Contents {
             mstore(add(m, 5), blind)
             calldatacopy(add(m, 37), body.offset, body.length)
             hash := keccak256(m, add(37, body.length))
+            from := siblings.offset
+        }
+        hash = _climb(hash, index, from, depth);
+        if (hash != root) revert Contents_LeafMismatch(index, hash, root);
+    }
+
+    /// @notice Return the root that leaf `index` leads to, packed in calldata from `from` on: blind, `body` bytes, `depth`
+    /// siblings. Requirements: the caller has checked that so many bytes are there.
+    function rootAt(uint256 from, uint256 index, uint256 body, uint256 depth) internal pure returns (bytes32) {
+        bytes32 hash;
+        // memory-safe: writes [m, m + 37 + body) past the free pointer and moves no pointer
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore8(m, 0)
+            mstore(add(m, 1), shl(224, index))
+            calldatacopy(add(m, 5), from, add(32, body))
+            hash := keccak256(m, add(37, body))
+            from := add(from, add(32, body))
+        }
+        return _climb(hash, index, from, depth);
+    }
+
+    /// @notice Return the bytes of a packed leaf.
+    function packedLength(uint256 body, uint256 depth) internal pure returns (uint256) {
+        return 32 + body + 32 * depth;
+    }
+
+    /// @dev memory-safe: writes [m, m + 65) past the free pointer and moves no pointer. The siblings' words are read in place:
+    /// callers have checked that `depth` of them lie in calldata from `from` on.
+    function _climb(bytes32 hash, uint256 position, uint256 from, uint256 depth) private pure returns (bytes32) {
+        assembly ("memory-safe") {
+            let m := mload(0x40)
             mstore8(m, 1)
-            let position := index
-            let end := add(siblings.offset, shl(5, depth))
-            for { let cursor := siblings.offset } lt(cursor, end) { cursor := add(cursor, 32) } {
+            let end := add(from, shl(5, depth))
+            for { let cursor := from } lt(cursor, end) { cursor := add(cursor, 32) } {
                 // m + 1: left child, m + 33: right child; an odd position is a right one
                 let side := shl(5, and(position, 1))
                 mstore(add(m, add(1, side)), hash)
@@ -73,19 +106,70 @@ library Contents {
                 position := shr(1, position)
             }
         }
-        if (hash != root) revert Contents_LeafMismatch(index, hash, root);
+        return hash;
     }
 
-    /// @notice Return integer `place` (0 .. 127) of a leaf's body.
-    function integerAt(bytes calldata body, uint256 place, uint256 bits) internal pure returns (int256) {
-        if (bits == 8) return int8(uint8(body[place]));
-        if (bits == 16) return _wide(body[2 * place:2 * place + 2]);
-        if (bits == 4) {
-            uint256 pair = uint8(body[place >> 1]);
-            uint256 nibble = place & 1 == 0 ? pair & 15 : pair >> 4;
-            return int256(nibble ^ 8) - 8;
+    /// @notice Revert unless nodes and leaf are what lies below `node` (1: the root; 2 i, 2 i + 1: the children of i) of the
+    /// tree over `size` sums: its descendants at most {LEVELS} further down, or on the bottom row the leaf, unblinded. A node
+    /// that no tree of that size has is not held against anything.
+    function requireSubtree(uint256 node, uint256 size, bytes32[] calldata nodes, Leaf calldata leaf, bytes32 root)
+        internal
+        pure
+    {
+        if (node == 0) return;
+        uint256 depth = depthOf(size);
+        uint256 level = 0;
+        // node has 32 bits: at most 32 turns
+        while (node >> (level + 1) != 0) ++level;
+        uint256 position = node - (1 << level);
+        if (level > depth || position << (depth - level) >= leafCount(size)) return;
+        if (level == depth) {
+            if (leaf.blind != 0 || nodes.length != 0) revert Contents_LeafShape(position, leaf.body.length, nodes.length);
+            requireLeaf(leaf, position, SUM_BITS, depth, root);
+            return;
         }
-        return _wide(body[8 * place:8 * place + 8]);
+        uint256 width = 1 << (depth - level < LEVELS ? depth - level : LEVELS);
+        if (nodes.length != width || leaf.siblings.length != level) {
+            revert Contents_LeafShape(position, nodes.length, leaf.siblings.length);
+        }
+        bytes32 hash = _fold(nodes);
+        // one turn a level
+        for (uint256 i = 0; i < level; ++i) {
+            bytes32 other = leaf.siblings[i];
+            hash = position >> i & 1 == 0 ? Traces.nodeHash(hash, other) : Traces.nodeHash(other, hash);
+        }
+        if (hash != root) revert Contents_LeafMismatch(position, hash, root);
+    }
+
+    /// @dev The root over at most 128 nodes, a power of two of them.
+    function _fold(bytes32[] memory row) private pure returns (bytes32) {
+        for (uint256 width = row.length; width > 1; width >>= 1) {
+            for (uint256 i = 0; i < width; i += 2) row[i >> 1] = Traces.nodeHash(row[i], row[i + 1]);
+        }
+        return row[0];
+    }
+
+    /// @notice Return integer `place` (0 .. 127) of a leaf's body, which begins at `body` in calldata and was checked.
+    /// @dev Reads calldata only. Little endian: 64 bits are turned round in three swaps.
+    function integerAt(uint256 body, uint256 place, uint256 bits) internal pure returns (int256 value) {
+        assembly ("memory-safe") {
+            switch bits
+            case 8 { value := signextend(0, byte(0, calldataload(add(body, place)))) }
+            case 16 {
+                let word := calldataload(add(body, shl(1, place)))
+                value := signextend(1, or(byte(0, word), shl(8, byte(1, word))))
+            }
+            case 4 {
+                let pair := byte(0, calldataload(add(body, shr(1, place))))
+                value := sub(xor(and(shr(shl(2, and(place, 1)), pair), 15), 8), 8)
+            }
+            default {
+                let word := shr(192, calldataload(add(body, shl(3, place))))
+                word := or(shr(8, and(word, 0xff00ff00ff00ff00)), shl(8, and(word, 0x00ff00ff00ff00ff)))
+                word := or(shr(16, and(word, 0xffff0000ffff0000)), shl(16, and(word, 0x0000ffff0000ffff)))
+                value := signextend(7, or(shr(32, word), shl(32, and(word, 0xffffffff))))
+            }
+        }
     }
 
     /// @notice Return sum 4^offset * a * b over the coordinates of leaf `index`.
@@ -139,8 +223,26 @@ library Contents {
                     value := sub(xor(and(shr(shl(2, and(i, 1)), pair), 15), 8), 8)
                 }
             }
-            for { let i := from } lt(i, to) { i := add(i, 1) } {
-                sum := add(sum, mul(read(a.offset, i, aBits), read(b.offset, i, bBits)))
+            // an update is multiplied by an update as a rule: widths that are equal have loops of their own
+            switch or(shl(8, aBits), bBits)
+            case 0x0808 {
+                for { let i := from } lt(i, to) { i := add(i, 1) } {
+                    let x := signextend(0, byte(0, calldataload(add(a.offset, i))))
+                    sum := add(sum, mul(x, signextend(0, byte(0, calldataload(add(b.offset, i))))))
+                }
+            }
+            case 0x1010 {
+                for { let i := shl(1, from) } lt(i, shl(1, to)) { i := add(i, 2) } {
+                    let x := calldataload(add(a.offset, i))
+                    let y := calldataload(add(b.offset, i))
+                    x := signextend(1, or(byte(0, x), shl(8, byte(1, x))))
+                    sum := add(sum, mul(x, signextend(1, or(byte(0, y), shl(8, byte(1, y))))))
+                }
+            }
+            default {
+                for { let i := from } lt(i, to) { i := add(i, 1) } {
+                    sum := add(sum, mul(read(a.offset, i, aBits), read(b.offset, i, bBits)))
+                }
             }
         }
     }
@@ -157,14 +259,5 @@ library Contents {
     function requireLayout(bytes calldata tensors, bytes32 expected) internal pure {
         bytes32 given = keccak256(tensors);
         if (given != expected || tensors.length % TENSOR_BYTES != 0) revert Contents_LayoutMismatch(given, expected);
-    }
-
-    function _wide(bytes calldata word) private pure returns (int256 value) {
-        // at most 8 turns: little endian
-        uint256 raw = 0;
-        for (uint256 i = word.length; i > 0; --i) {
-            raw = raw << 8 | uint8(word[i - 1]);
-        }
-        return word.length == 2 ? int256(int16(uint16(raw))) : int256(int64(uint64(raw)));
     }
 }

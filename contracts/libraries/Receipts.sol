@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 
 /// @title Receipts
-/// @notice The EIP-712 struct hash of a trainer's receipt. Twin of `fl_platform/protocol/receipt.py`.
+/// @notice The EIP-712 struct hash of a trainer's receipt, and who signed it. Twin of `fl_platform/protocol/receipt.py`.
 library Receipts {
     bytes32 internal constant TYPEHASH = keccak256(
         "Receipt(uint256 task,uint64 round,address trainer,bytes32 parent,bytes32 update,uint64 length,bytes32 keyHash,bytes32 leavesRoot,bytes32 contentRoot,bytes32 commitment,uint64 samples,bytes32 salt)"
@@ -14,5 +15,14 @@ library Receipts {
     function structHash(IRoundLedger.Receipt calldata receipt) internal pure returns (bytes32) {
         // every field is one static word, so encoding the struct in place equals encoding its fields
         return keccak256(abi.encode(TYPEHASH, receipt));
+    }
+
+    /// @notice Revert unless the receipt's trainer signed it for `ledger`.
+    function requireSigned(address ledger, IRoundLedger.Receipt calldata receipt, bytes calldata signature) internal view {
+        bytes32 digest = IRoundLedger(ledger).receiptDigest(receipt);
+        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(digest, signature);
+        if (problem != ECDSA.RecoverError.NoError || signer != receipt.trainer) {
+            revert IRoundLedger.RoundLedger_ReceiptSignatureInvalid(receipt.trainer, signer);
+        }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ITraceDisputes} from "../interfaces/ITraceDisputes.sol";
+import {IDemands} from "../interfaces/IDemands.sol";
 import {ITraceJudge} from "../interfaces/ITraceJudge.sol";
 
 /// @title Traces
@@ -274,7 +274,7 @@ library Traces {
         bytes32[6] calldata roots,
         uint256 kind,
         uint256 first,
-        ITraceDisputes.Page calldata page
+        IDemands.Page calldata page
     ) internal pure returns (uint256 end) {
         uint256 depth = depthOf(counts[kind]);
         if (page.level > depth || first & ((1 << page.level) - 1) != 0 || page.siblings.length != depth - page.level) {
@@ -397,14 +397,14 @@ library Traces {
         return bytes32(work[64:96]);
     }
 
-    /// @notice Return the content root of a Gram row. Requirements: there is such a row.
-    function contentAt(bytes calldata work, uint256 row) internal pure returns (bytes32) {
-        return bytes32(work[WORK_HEAD + 64 * row:WORK_HEAD + 64 * row + 32]);
-    }
-
-    /// @notice Return the weight of a Gram row in the sums.
-    function weightAt(bytes calldata work, uint256 row) internal pure returns (int256) {
-        return int256(uint256(bytes32(work[WORK_HEAD + 64 * row + 32:WORK_HEAD + 64 * row + 64])));
+    /// @notice Return content root and weight of a Gram row. Requirements: there is such a row.
+    function rowAt(bytes calldata work, uint256 row) internal pure returns (bytes32 content, int256 weight) {
+        // reads calldata only; inside `work`, as callers have checked
+        assembly ("memory-safe") {
+            let at := add(add(work.offset, WORK_HEAD), shl(6, row))
+            content := calldataload(at)
+            weight := calldataload(add(at, 32))
+        }
     }
 
     /// @notice Return word `place` of a Gram row. Requirements: the row has so many.

@@ -25,7 +25,10 @@ from fl_platform.protocol.keccak import keccak256
 FORMAT = "fl-platform/deployment/1"
 CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation")  # in this order, nonce by nonce
 # Disputes and their judges follow, where a deployment has its own.
-DISPUTES = ("MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge", "Bisections", "Reveals", "Disputes")
+DISPUTES = (
+    "MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge",
+    "Bisections", "Reveals", "Demands", "Disputes",
+)  # fmt: skip
 TOKEN = "FaucetToken"
 # The gate of settlement proofs after its verifiers; no other contract knows them (`proofs.add_proofs`).
 PROOFS = ("SettlementVerifier4", "SettlementVerifier16", "SettlementVerifier64", "SettlementProofs")
@@ -42,6 +45,7 @@ WIRES = {
     "workJudge_": "WorkJudge",
     "bisections_": "Bisections",
     "reveals_": "Reveals",
+    "demands_": "Demands",
 }
 # The public getter of each wire.
 GETTERS = {
@@ -60,6 +64,7 @@ GETTERS = {
     "workJudge": "WorkJudge",
     "bisections": "Bisections",
     "reveals": "Reveals",
+    "demands": "Demands",
 }
 
 

@@ -59,8 +59,8 @@ def coordinate_of_sum(
 ) -> Evidence:
     """One coordinate of the sums; `rows`: the same leaf of every Gram row with a weight, in order of rows."""
     index, place = divmod(coordinate, COORDINATES)
-    shape = f"(uint256,uint256,{_LEAF},{_LEAF}[])"
-    extra = encode([shape], [(index, place, plain(sums), [plain(row) for row in rows])])
+    leaves = (b"".join((leaf.blind, leaf.body, *leaf.siblings)) for leaf in (sums, *rows))
+    extra = encode(["uint256", "uint256"], [index, place]) + b"".join(leaves)
     return gather(trace, [(Kind.RULES, 0), (Kind.WORK, 0)], extra=extra)
 
 

@@ -38,6 +38,7 @@ from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener, demand_key
 from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, fitting, with_package
 from fl_platform.roles.reading import TaskReader, roster_root
+from fl_platform.roles.recomputing import settle_past
 from fl_platform.roles.tracing import demand_true_trace, trace_root
 from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
 from fl_platform.store.keywrap import RevealKey
@@ -130,6 +131,8 @@ class Aggregator:
             if head.phase is Phase.OPEN:
                 demand_true_trace(self._reader, head.round)
                 self.roster(self.collect(transport))
+            else:
+                settle_past(self._reader, self._opener, head.round)
             sealed.append(self.seal(transport))
         return sealed
 

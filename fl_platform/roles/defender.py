@@ -15,7 +15,8 @@ from functools import partial
 from fl_platform.aggregation.products import split_range
 from fl_platform.chain import evidence, work_evidence
 from fl_platform.chain.bisections import Bisections, OpenGame
-from fl_platform.chain.disputes import Demand, Disputes, Subject
+from fl_platform.chain.demands import Demand, Demands, Subject
+from fl_platform.chain.disputes import Disputes
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.errors import ConfigError, FLError, RetryError
 from fl_platform.protocol.bundle import claim_leaves
@@ -57,12 +58,12 @@ class Defender:
         """
         if disputes.signer is None:
             raise ConfigError("a defender answers with the sealer's wallet; name it (`--wallet`)")
-        self._reader, self._disputes, self._opener, self._watch = reader, disputes, opener, watch
+        self._reader, self._demands, self._opener, self._watch = reader, Demands(disputes), opener, watch
         self._games, self._sealer = Bisections(disputes), disputes.signer.address
 
     def step(self, now: int) -> list[Answer]:
         """Answer all that waits for this sealer at block time `now`. Raises RetryError (out of reach: call again)."""
-        made = self._disputes.demands_on(self._reader.task, self._sealer)
+        made = self._demands.demands_on(self._reader.task, self._sealer)
         answers = [self._answer(n, d) for n, d in made if not d.answered]
         answers += [self._end(n, d) for n, d in made if d.answered and now >= d.deadline]
         for found in self._games.open_games(self._reader.task):
@@ -80,7 +81,7 @@ class Defender:
 
     def _end(self, number: int, demand: Demand) -> Answer:
         """Nobody challenged what was shown: the task goes on."""
-        return self._try(demand.round, f"end of demand {number}", partial(self._disputes.expire, number))
+        return self._try(demand.round, f"end of demand {number}", partial(self._demands.expire, number))
 
     def _try(self, round_number: int, what: str, move: Callable[[], object]) -> Answer:
         try:
@@ -104,9 +105,12 @@ class Defender:
     def _show(self, number: int, demand: Demand) -> None:
         bundle = self._reader.bundle(demand.round)
         if demand.subject == Subject.TRACE:
-            self._disputes.answer_trace(number, sealed_trace(self._reader, bundle))
+            self._demands.answer_trace(number, sealed_trace(self._reader, bundle))
         elif demand.subject == Subject.CLAIMS:
-            self._disputes.answer_claims(number, claim_leaves(bundle.after))
+            self._demands.answer_claims(number, claim_leaves(bundle.after))
+        elif demand.subject == Subject.SUMS:
+            work = RoundWork(self._reader, bundle, self._opener)
+            self._demands.answer_sums(number, sealed_trace(self._reader, bundle), *work.below_sums(demand.index))
         else:
             self._show_receipt(number, demand)
 
@@ -117,4 +121,4 @@ class Defender:
         leaves = tuple(entry.leaf for entry in rostered)
         place = min(demand.index, len(rostered) - 1)  # past the roster its count answers, beside any receipt
         entry, siblings = rostered[place], evidence.path_of(leaves, place)
-        self._disputes.answer_receipt(number, entry.signed, roster=record, stake=entry.stake, siblings=siblings)
+        self._demands.answer_receipt(number, entry.signed, roster=record, stake=entry.stake, siblings=siblings)

@@ -71,6 +71,12 @@ class TaskReader:
             self._bundles[seal.bundle] = bundle
         return self._bundles[seal.bundle]
 
+    def amend(self, bundle: RoundBundle) -> None:
+        """Take this from now on for its round's bundle: the seal stands for it, and not for what was published."""
+        seal = self.history().rounds[bundle.round].seal
+        if seal is not None:
+            self._bundles[seal.bundle] = bundle
+
     def sums(self, bundle: RoundBundle) -> Sums:
         """Return the sums that a bundle names, int64 (d,). Raises StoreMissing, CidMismatch, DocumentInvalid."""
         size = self.spec.model.size

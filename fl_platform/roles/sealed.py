@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fl_platform.chain.disputes import Disputes
+from fl_platform.chain.demands import Demands
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import RosterRecord, SealRecord
 from fl_platform.contribution.judge import address_text
@@ -45,8 +45,8 @@ class Sealed:
 class SealedRounds:
     """Reads sealed rounds of one task."""
 
-    def __init__(self, reader: TaskReader, disputes: Disputes) -> None:
-        self._reader, self._disputes = reader, disputes
+    def __init__(self, reader: TaskReader, demands: Demands) -> None:
+        self._reader, self._demands = reader, demands
 
     def read(self, number: int) -> Sealed | None:
         """Return a sealed round; None where its trace is not known. Raises RetryError."""
@@ -66,7 +66,7 @@ class SealedRounds:
         told = None if bundle is None else self._told(bundle)
         if told is not None and told.root == seal.trace:
             return told, bundle, False
-        shown = self._disputes.shown_trace(self._reader.task, number)
+        shown = self._demands.shown_trace(self._reader.task, number)
         if shown is None or shown.root != seal.trace:
             return None, bundle, True
         return shown, bundle and self._fitted(bundle, shown), True
@@ -107,7 +107,7 @@ class SealedRounds:
         seal, (trace, bundle, _) = self._reader.history().rounds[number].seal, self._trace(number)
         if seal is None:
             return None
-        shown = self._disputes.shown_claims(self._reader.task, number)
+        shown = self._demands.shown_claims(self._reader.task, number)
         accounts = () if trace is None else _claims_of(trace.standings)
         for leaves in (accounts, () if bundle is None else claim_leaves(bundle.after), shown):
             if leaves and merkle_sum.build(leaves).digest == seal.claim_root:

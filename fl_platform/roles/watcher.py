@@ -15,12 +15,12 @@ from functools import partial
 
 from fl_platform.chain import evidence
 from fl_platform.chain.bisections import Bisections
-from fl_platform.chain.disputes import Disputes, Subject
+from fl_platform.chain.demands import Demands, Subject
+from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import SealRecord
 from fl_platform.chain.types import Phase
-from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import FLError, RetryError, TransactionReverted
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import Kind, Trace
@@ -28,9 +28,10 @@ from fl_platform.roles.auditor import Auditor, Difference
 from fl_platform.roles.moves import Move, about, about_all, against_roster, obtainable
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.recomputing import recomputed
 from fl_platform.roles.sealed import Sealed, SealedRounds
+from fl_platform.roles.sums_watching import SumsChallenger
 from fl_platform.roles.tracing import NO_TRACE, differing, sealed_trace
-from fl_platform.roles.validating import parse_slice, utility_of
 from fl_platform.roles.work import RoundWork
 from fl_platform.roles.work_watching import GramChallenger, opened_moves, public_moves
 
@@ -74,7 +75,9 @@ class Watcher:
     ) -> None:
         """Create a watcher; `disputes` holds the wallet that sends, `watch` is told of every finding."""
         self._reader, self._disputes, self._opener, self._watch = reader, disputes, opener, watch
-        self._gram, self._sealed = GramChallenger(reader, Bisections(disputes)), SealedRounds(reader, disputes)
+        self._demands = Demands(disputes)
+        self._sealed, self._sums = SealedRounds(reader, self._demands), SumsChallenger(reader, self._demands)
+        self._gram = GramChallenger(reader, Bisections(disputes))
         self._seen: set[SealRecord] = set()
 
     def step(self, now: int) -> list[Finding]:
@@ -143,18 +146,18 @@ class Watcher:
         return replace(finding, upheld=self._gram.step(number, work, sealed.trace, now=now))
 
     def _follow_demand(self, finding: Finding, number: int, now: int) -> Finding:
-        made = self._disputes.open_demand(number)
+        made = self._demands.open_demand(number)
         if made is None:
             return finding
         if not made.answered:
             if now >= made.deadline:
-                self._disputes.expire(number)
+                self._demands.expire(number)
                 finding = replace(finding, upheld=True)
             return finding
         finding = self._contradict(finding)
         own = self._disputes.signer is not None and made.challenger == self._disputes.signer.address
         if not finding.upheld and (own or now >= made.deadline):
-            self._disputes.expire(number)  # what it showed was used, or shows no lie: the task need not wait for it
+            self._demands.expire(number)  # what it showed was used, or shows no lie: the task need not wait for it
         return finding
 
     def _contradict(self, finding: Finding) -> Finding:
@@ -222,6 +225,9 @@ class Watcher:
         if work is not None:
             # an update that does not open, sums that are not there: no leaf of them can be shown
             yield from obtainable(opened_moves(work, sealed.trace, self._reader.spec.codec.bits))
+            hidden = self._sums.move(sealed, work)
+            if isinstance(hidden, tuple):
+                yield hidden
 
     def _work(self, sealed: Sealed) -> RoundWork | None:
         if self._opener is None or sealed.bundle is None:
@@ -239,44 +245,37 @@ class Watcher:
         if self._opener is None:
             return None
         try:
-            judged = self._judge(bundle, self._opener)
-            told = replace(
-                bundle, before=self._reader.state_before(bundle.round), verdicts=judged.verdicts,
-                rows=judged.gram.names, gram=judged.gram.triangle, direction_roots=judged.direction_roots,
-                divisor=judged.divisor, sums_root=judged.sums_root, after=judged.after,
-            )  # fmt: skip
-            return sealed_trace(self._reader, told)
+            return sealed_trace(self._reader, recomputed(self._reader, self._opener, bundle))
         except RetryError:
             raise
         except FLError:
             return None
-
-    def _judge(self, bundle: RoundBundle, opener: UpdateOpener) -> Judgement:
-        return judge_round(
-            self._reader.spec,
-            self._reader.round_context(bundle.round, bundle.aggregator),
-            self._reader.state_before(bundle.round),
-            bundle.entries,
-            updates=opener.source(bundle.entries),
-            models=self._reader.model,
-            keys=opener.keys(bundle.entries),
-            validation=parse_slice(bundle.validation),
-            utility=utility_of(self._reader.spec),
-        )
 
     def _demand(self, finding: Finding, sealed: Sealed | None) -> tuple[int, ...]:
         """Ask for what is hidden, the trace or the claims under the sealed root, unless somebody has already asked."""
         seal, task = self._reader.history().rounds[finding.round].seal, self._reader.task
         if seal is None:
             return ()
-        subject = Subject.CLAIMS if sealed is not None or seal.trace == NO_TRACE else Subject.TRACE
-        if subject is Subject.CLAIMS and self._sealed.claims(finding.round) is not None:
+        found = self._hidden(finding.round, seal, sealed)
+        if found is None:
             return ()
         digest = self._disputes.seal_digest(task, finding.round, seal)
-        for number, made in self._disputes.demands_on(task, seal.aggregator):
-            if (made.seal, made.subject, made.answered) == (digest, subject, False):
+        for number, made in self._demands.demands_on(task, seal.aggregator):
+            same = (made.seal, made.subject, made.answered) == (digest, found[0], False)
+            # of a trace the index tells which leaf is next
+            if same and (found[0] is Subject.TRACE or made.index == found[1]):
                 return (number,)
-        return (self._disputes.demand(task, finding.round, subject),)
+        return (self._demands.demand(task, finding.round, *found),)
+
+    def _hidden(self, number: int, seal: SealRecord, sealed: Sealed | None) -> tuple[Subject, int] | None:
+        """Return what of a seal is known to its sealer only, and which part to ask for; None where nothing is."""
+        if sealed is None and seal.trace != NO_TRACE:
+            return Subject.TRACE, 0
+        if self._sealed.claims(number) is None:
+            return Subject.CLAIMS, 0
+        work = None if sealed is None else self._work(sealed)
+        node = None if sealed is None or work is None else self._sums.move(sealed, work)
+        return (Subject.SUMS, node) if isinstance(node, int) else None
 
 
 def nothing_left(reader: TaskReader, *, now: int) -> bool:

@@ -20,7 +20,7 @@ from fl_platform.protocol.trace import DIRECTION_BITS
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.updates.codec import HEADER_BYTES, raw_integers
-from fl_platform.updates.content import SUM_BITS, ContentLeaf, open_content
+from fl_platform.updates.content import SUM_BITS, ContentLeaf, is_in_tree, is_leaf, open_content, open_subtree
 from fl_platform.updates.tensors import Integers
 
 
@@ -70,6 +70,19 @@ class RoundWork:
         """Open one leaf of the sums that the bundle names."""
         size = self._reader.spec.model.size
         return record_of(open_content(self.told_sums.tobytes(), index, size=size, bits=SUM_BITS, key=None))
+
+    def below_sums(self, node: int) -> tuple[tuple[bytes, ...], ContentLeafRecord]:
+        """Return the nodes below a node of the tree over the sums, and the leaf, as an answer on chain has them.
+
+        A node that is nowhere (whoever asks may ask for one) has nothing below it.
+        """
+        size = self._reader.spec.model.size
+        if not is_in_tree(node, size):
+            return (), ContentLeafRecord(bytes(32), b"", ())
+        if is_leaf(node, size):
+            return (), self.sums_leaf(node - (1 << (node.bit_length() - 1)))
+        found = open_subtree(self.told_sums.tobytes(), node, size=size, bits=SUM_BITS)
+        return found.nodes, ContentLeafRecord(bytes(32), b"", found.path)
 
     def sums_by(self, weights: dict[int, int]) -> Sums:
         """Return the weighted sum of rows, int64 (d,). `weights`: row -> weight."""

@@ -31,6 +31,7 @@ from zk.keccak import keccak256_many
 BLIND_BYTES = 32
 SUM_BITS = 64
 BITS = (4, 8, 16, SUM_BITS)
+LEVELS = 7  # of a tree, in one answer (Contents.LEVELS)
 
 _BLIND_DOMAIN = b"fl-platform/content-blind/v1"
 _AT_ONCE = 1 << 13  # leaves hashed at once: a few MiB of work space however large the model
@@ -67,13 +68,45 @@ def open_content(payload: bytes | memoryview, index: int, *, size: int, bits: in
     count = leaf_count(size)
     if not 0 <= index < count:
         raise DocumentInvalid(f"there is no leaf {index} in a content tree of {count}")
-    path, position = [], index
-    for level in merkle.levels_above(_leaf_digests(payload, size=size, bits=bits, key=key))[:-1]:
-        path.append(bytes(level[position ^ 1]))
-        position >>= 1
+    levels = merkle.levels_above(_leaf_digests(payload, size=size, bits=bits, key=key))
     body = bytes(memoryview(payload)[index * 16 * bits : (index + 1) * 16 * bits]).ljust(16 * bits, b"\0")
     blind = bytes(BLIND_BYTES) if key is None else _blinds(key, count)[32 * index : 32 * index + 32]
-    return ContentLeaf(index, blind, body, tuple(path))
+    return ContentLeaf(index, blind, body, _path(levels, index))
+
+
+@dataclass(frozen=True)
+class Subtree:
+    """What a tree over public integers has below one node: 1 is the root, 2 i and 2 i + 1 are the children of i."""
+
+    nodes: tuple[bytes, ...]  # `LEVELS` further down or on the bottom row; none for a node of the bottom row itself
+    path: tuple[bytes, ...]  # siblings, from the node up
+
+
+def is_leaf(node: int, size: int) -> bool:
+    """Whether a node (untrusted) stands on the bottom row of a tree over `size` integers."""
+    return node.bit_length() - 1 == merkle.depth_of(leaf_count(size))
+
+
+def is_in_tree(node: int, size: int) -> bool:
+    """Whether a node (untrusted) of a tree over `size` integers is there and has leaves below it."""
+    down = merkle.depth_of(leaf_count(size)) - (node.bit_length() - 1)
+    return node > 0 and down >= 0 and (node << down) - (1 << merkle.depth_of(leaf_count(size))) < leaf_count(size)
+
+
+def open_subtree(payload: bytes | memoryview, node: int, *, size: int, bits: int) -> Subtree:
+    """Return what lies below a node of a tree over public integers. Raises DocumentInvalid when there is none."""
+    if not is_in_tree(node, size):
+        raise DocumentInvalid(f"there is no node {node} in a content tree of {leaf_count(size)}")
+    levels = merkle.levels_above(_leaf_digests(payload, size=size, bits=bits, key=None))
+    up = len(levels) - node.bit_length()  # of the node, from the bottom row
+    down = min(LEVELS, up)
+    position = node - (1 << (node.bit_length() - 1))
+    row = levels[up - down][position << down : (position + 1) << down] if down else ()
+    return Subtree(tuple(map(bytes, row)), _path(levels[up:], position))
+
+
+def _path(levels: list[Bytes2D], position: int) -> tuple[bytes, ...]:
+    return tuple(bytes(level[(position >> up) ^ 1]) for up, level in enumerate(levels[:-1]))
 
 
 def verify_content_leaf(leaf: ContentLeaf, *, root: bytes, size: int, bits: int) -> bool:

@@ -1,6 +1,7 @@
 """Gas of disputes about the work at d = 1,663,370, and what content trees cost: part of the benchmark `dispute`.
 
-The leaf of a sum touches every update; leaves of one update and every move of a game about a Gram entry do not.
+A coordinate of the sums touches every update. A game about a Gram entry is opened with a row of the matrix and every
+update's content root; its other moves touch two updates. Pages of a trace that is demanded are as long as it is.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import numpy as np
 from fl_platform.aggregation.products import split_range
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Game
-from fl_platform.chain.evidence import Question
-from fl_platform.chain.records import struct
+from fl_platform.chain.demands import Subject
+from fl_platform.chain.evidence import Question, opened
+from fl_platform.chain.records import pack_leaves, struct
 from fl_platform.contribution.judge import direction_roots, sums_root
 from fl_platform.contribution.tracing import trace_of
-from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.bundle import RoundBundle, claim_leaves
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.trace import COORDINATES, Trace
+from fl_platform.protocol.trace import COORDINATES, Kind, Trace
+from fl_platform.protocol.trace_pages import pages
 from fl_platform.updates.content import content_root, leaf_count
 from scripts.bench.harness import Row, at_most
 from tests.support.disputes import Stage
@@ -33,6 +36,7 @@ CNN = ((32, 1, 5, 5), (32,), (64, 32, 5, 5), (64,), (512, 3136), (512,), (10, 51
 D = "d=1,663,370"
 PLACE = 900_000  # the coordinate that lies
 WRONG = 70  # the part of a split that lies
+SUBJECTS = (("trace", Subject.TRACE), ("claims", Subject.CLAIMS), ("sums", Subject.SUMS))
 
 
 def cnn_spec(bits: int = 8) -> TaskSpec:
@@ -53,7 +57,36 @@ def work_rows(count: int, *, bar: int, point: int, bits: int) -> list[Row]:
     stage.world.evm.restore(mark)
     stage.run.seals, stage.run.rosters = {}, {}
     gas = _game(stage, made.spec, work, honest.gram.values)
-    return rows + [at_most(f"gram {move} {where}", used, point, unit="gas") for move, used in gas.items()]
+    bars = {"open": bar}
+    rows += [at_most(f"gram {move} {where}", used, bars.get(move, point), unit="gas") for move, used in gas.items()]
+    stage.world.evm.restore(mark)
+    stage.run.seals, stage.run.rosters = {}, {}
+    return rows + _demands(stage, work, where)
+
+
+def _demands(stage: Stage, work: Work, where: str) -> list[Row]:
+    """Demand a trace, claims and the sums' root of an honest seal and show them; a trace's pages together."""
+    stage.seal(work.made)
+    record, trace, listed = stage.record(0), stage.traces[0], stage.run.params.aggregators
+    send, challenger = stage.world.demands.send, account("challenger")
+    made = {name: send(challenger, "demand", stage.run.task, 0, record, subject, 1) for name, subject in SUBJECTS}
+    number = {name: int(done.output[0]) for name, done in made.items()}
+    header = (record, trace.header.counts, trace.header.roots)
+    shown = [
+        send(challenger, "answerTrace", number["trace"], *header, (page.level, page.words, page.siblings))
+        for page in pages(trace)
+    ]
+    openings = (opened(trace, Kind.RULES, 0), opened(trace, Kind.WORK, 0))
+    nodes, leaf = work.below_sums(1)
+    claims = pack_leaves(claim_leaves(stage.bundles[0].after))
+    gas = {
+        "demand": made["claims"].gas,
+        f"show a trace, {len(shown)} pages": sum(done.gas for done in shown),
+        "show claims": send(challenger, "answerClaims", number["claims"], record, claims).gas,
+        "show sums": send(challenger, "answerSums", number["sums"], *header, openings, nodes, leaf).gas,
+        "end a demand": send(challenger, "expire", number["claims"], record, listed).gas,
+    }
+    return [Row(case=f"{what} {where}", value=used, unit="gas") for what, used in gas.items()]
 
 
 def _sum(stage: Stage, spec: TaskSpec, sums: np.ndarray, work: Work) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.demands import Demands
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.records import SealInput
@@ -98,7 +99,7 @@ def test_a_hidden_trace_is_demanded_and_the_seal_falls_at_the_deadline(disputed:
     (finding,) = watcher.step(disputed.chain.now())
     assert finding.demands == (1,)
     assert not finding.upheld
-    made = Disputes(disputed.owner).open_demand(1)
+    made = Demands(Disputes(disputed.owner)).open_demand(1)
     assert made is not None
     disputed.chain.wait_until(made.deadline)
     assert watcher.follow(finding).upheld
@@ -137,7 +138,7 @@ def test_claims_that_are_not_the_bundles_must_be_shown_and_then_fall(
     disputed.owner.mint(SUCCESSOR.address, ETHER)
     (finding,) = watcher.step(disputed.chain.now())
     assert finding.demands == (1,)
-    liar = Disputes(disputed.as_(AGGREGATOR), AGGREGATOR)
+    liar = Demands(Disputes(disputed.as_(AGGREGATOR), AGGREGATOR))
     assert not watcher.follow(finding).upheld
     if answered:
         liar.answer_claims(1, Embezzler.claims)

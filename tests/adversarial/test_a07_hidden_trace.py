@@ -12,26 +12,28 @@ from typing import Any
 
 import pytest
 
+from fl_platform.aggregation.sums import Sums
 from fl_platform.attacks.lying import bend_gram, drop_one, raise_score
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections
-from fl_platform.chain.disputes import Disputes, Subject
+from fl_platform.chain.demands import Demands, Subject
+from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
+from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import Trace
-from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.defender import Defender
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.tracing import sealed_trace
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Finding, Watcher
+from fl_platform.roles.work import record_of
 from fl_platform.roles.workspace import reveal_key
+from fl_platform.updates.content import SUM_BITS, content_root, is_leaf, open_content, open_subtree
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
+from tests.support.hiders import Hider, Lie, Told, greedy, nothing
 from tests.support.small_task import SmallTask, open_small_task
-
-Lie = Callable[[Trace], Trace]
 
 
 @pytest.fixture
@@ -40,50 +42,23 @@ def disputed() -> Iterator[Stage]:
         yield stage
 
 
-def greedy(bundle: RoundBundle) -> RoundBundle:
-    """Move half of every trainer's base pay to the aggregator."""
-    own = next(s for s in bundle.after.standings if s.trainer == bundle.aggregator)
-    cut = {s.trainer: s.paid_base // 2 for s in bundle.after.standings if s is not own}
-    cut[own.trainer] = -sum(cut.values())
-    paid = tuple(replace(s, paid_base=s.paid_base - cut[s.trainer]) for s in bundle.after.standings)
-    return replace(bundle, after=replace(bundle.after, standings=paid))
-
-
-class Hider(Aggregator):
-    """Publishes what it found, and seals the trace (and the claims) of something else."""
-
-    told: Callable[[RoundBundle], RoundBundle]
-    lie: Lie
-    withheld: bool
-    hidden: Trace  # what it sealed
-
-    def seal_hidden(self, task: int, round_number: int, digest: bytes, bundle: RoundBundle, **_: Any) -> Any:
-        other = self.told(bundle)
-        self.hidden = self.lie(sealed_trace(self.reader, other))
-        named = b"\x55" * 32 if self.withheld else digest
-        return self.honest(task, round_number, named, other, trace=self.hidden.root)
-
-    def __init__(self, **parts: Any) -> None:
-        super().__init__(**parts)
-        self.honest = self._contracts.seal_round
-        self._contracts.seal_round = self.seal_hidden  # type: ignore[method-assign]
-
-
 def hidden_by(
     stage: Stage,
     folder: Path,
     *,
-    told: Callable[[RoundBundle], RoundBundle] = lambda bundle: bundle,
+    told: Told = nothing,
+    shown: Told | None = nothing,
     lie: Lie = lambda trace: trace,
-    withheld: bool = False,
+    opened: Callable[[SmallTask], None] = lambda _: None,
 ) -> tuple[SmallTask, Hider]:
     task = open_small_task(stage, folder, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
+    opened(task)
     contracts = stage.as_(AGGREGATOR)
     hider = Hider(
         reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
         reveal_key=reveal_key(AGGREGATOR), workdir=folder / "hider", wait_until=stage.chain.wait_until,
     )  # fmt: skip
-    hider.told, hider.lie, hider.withheld = told, lie, withheld  # type: ignore[method-assign]
+    hider.told, hider.shown, hider.lie = told, shown, lie  # type: ignore[method-assign]
     hider.run(LocalTransport(task.trainers), rounds=1)
     return task, hider
 
@@ -100,7 +75,7 @@ def demanded(stage: Stage, watcher: Watcher) -> Finding:
     (finding,) = watcher.step(stage.chain.now())
     assert (finding.demands, finding.games, finding.upheld) == ((1,), (), False)
     assert "must show" in str(finding)
-    made = Disputes(stage.owner).open_demand(1)
+    made = Demands(Disputes(stage.owner)).open_demand(1)
     assert made is not None
     assert made.subject == Subject.TRACE
     assert watcher.follow(finding) == finding  # its time is not over
@@ -108,7 +83,7 @@ def demanded(stage: Stage, watcher: Watcher) -> Finding:
 
 
 def show(stage: Stage, trace: Trace, number: int = 1) -> None:
-    Disputes(stage.as_(AGGREGATOR), AGGREGATOR).answer_trace(number, trace)
+    Demands(Disputes(stage.as_(AGGREGATOR), AGGREGATOR)).answer_trace(number, trace)
 
 
 def bond_of(stage: Stage, task: SmallTask) -> int:
@@ -125,12 +100,12 @@ def more(trace: Trace, kind: str, **changes: int) -> Trace:
 
 @pytest.mark.parametrize(("told", "key"), [(greedy, False), (raise_score, False), (drop_one, True)])
 def test_a_lie_that_the_bundle_does_not_tell_is_shown_and_falls(
-    disputed: Stage, tmp_path: Path, told: Callable[[RoundBundle], RoundBundle], *, key: bool
+    disputed: Stage, tmp_path: Path, told: Told, *, key: bool
 ) -> None:
     task, hider = hidden_by(disputed, tmp_path, told=told)
     watcher = watcher_of(disputed, task, key=key)
     finding = demanded(disputed, watcher)
-    show(disputed, hider.hidden)
+    show(disputed, hider.sealed)
     finding = watcher.follow(finding)
     assert finding.upheld
     assert finding.question is not None
@@ -163,7 +138,7 @@ def test_numbers_that_no_bundle_can_tell_fall_too(disputed: Stage, tmp_path: Pat
     task, hider = hidden_by(disputed, tmp_path, lie=lie)
     watcher = watcher_of(disputed, task)
     finding = demanded(disputed, watcher)
-    show(disputed, hider.hidden)
+    show(disputed, hider.sealed)
     finding = watcher.follow(finding)
     assert (finding.question, finding.upheld) == (question, True)
     assert bond_of(disputed, task) == 0
@@ -173,7 +148,7 @@ def test_a_hidden_gram_entry_is_played_to_its_leaf(disputed: Stage, tmp_path: Pa
     task, hider = hidden_by(disputed, tmp_path, told=bend_gram)
     watcher = watcher_of(disputed, task)
     finding = demanded(disputed, watcher)
-    show(disputed, hider.hidden)
+    show(disputed, hider.sealed)
     finding = watcher.follow(finding)
     assert (finding.games, finding.upheld) == ((1,), False)
     games = Bisections(Disputes(disputed.as_(AGGREGATOR), AGGREGATOR))
@@ -182,20 +157,83 @@ def test_a_hidden_gram_entry_is_played_to_its_leaf(disputed: Stage, tmp_path: Pa
     even = found.game.claimed // parts
     told = [*[even] * (parts - 1), found.game.claimed - even * (parts - 1)]
     tensors = layout_of(task.reader.spec, task.reader.bundle(0).before.scale)
-    games.split(found.number, work_evidence.statement_of(hider.hidden, found.row, found.column), told, tensors)
+    games.split(found.number, work_evidence.statement_of(hider.sealed, found.row, found.column), told, tensors)
+    assert watcher.follow(finding).upheld
+    assert bond_of(disputed, task) == 0
+
+
+def show_sums(stage: Stage, trace: Trace, sums: Sums, number: int) -> None:
+    """What a liar does that holds the sums it sealed: it shows whatever it is asked for."""
+    liar = Demands(Disputes(stage.as_(AGGREGATOR), AGGREGATOR))
+    made = liar.open_demand(number)
+    assert made is not None
+    assert made.subject == Subject.SUMS
+    payload, size, node = sums.tobytes(), len(sums), made.index
+    if is_leaf(node, size):
+        leaf = open_content(payload, node - (1 << (node.bit_length() - 1)), size=size, bits=SUM_BITS, key=None)
+        liar.answer_sums(number, trace, (), record_of(leaf))
+    else:
+        found = open_subtree(payload, node, size=size, bits=SUM_BITS)
+        liar.answer_sums(number, trace, found.nodes, ContentLeafRecord(bytes(32), b"", found.path))
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_sums_that_nobody_published_are_followed_to_the_leaf_that_lies(
+    disputed: Stage, tmp_path: Path, *, hidden: bool
+) -> None:
+    """The right sums are published and the root of others is sealed: in the bundle, or in a trace of its own."""
+    bent: list[Sums] = []
+
+    def other_root(bundle: RoundBundle) -> RoundBundle:
+        sums = task_of[0].reader.sums(bundle).copy()
+        sums[len(sums) // 2] += 1
+        bent.append(sums)
+        return replace(bundle, sums_root=content_root(sums.tobytes(), size=len(sums), bits=SUM_BITS, key=None))
+
+    task_of: list[SmallTask] = []
+    shown = nothing if hidden else other_root
+    task, hider = hidden_by(disputed, tmp_path, told=other_root, shown=shown, opened=task_of.append)
+    watcher = watcher_of(disputed, task)
+    (finding,) = watcher.step(disputed.chain.now())
+    if hidden:
+        show(disputed, hider.sealed)
+        finding = watcher.follow(finding)
+    asked = []
+    while not finding.upheld:
+        asked.append(finding.demands[-1])
+        assert len(asked) < 4
+        show_sums(disputed, hider.sealed, bent[0], finding.demands[-1])
+        finding = watcher.follow(finding)
+    assert finding.question is Question.SUM
+    assert len(asked) == 2  # what lies below the root, and one leaf
+    assert bond_of(disputed, task) == 0
+
+
+def no_sums(bundle: RoundBundle) -> RoundBundle:
+    return replace(bundle, sums_root=b"\x99" * 32)
+
+
+def test_a_root_of_no_sums_at_all_falls_for_want_of_an_answer(disputed: Stage, tmp_path: Path) -> None:
+    task, _ = hidden_by(disputed, tmp_path, told=no_sums, shown=no_sums)
+    watcher = watcher_of(disputed, task)
+    (finding,) = watcher.step(disputed.chain.now())
+    made = Demands(Disputes(disputed.owner)).open_demand(finding.demands[0])
+    assert made is not None
+    assert (made.subject, made.index) == (Subject.SUMS, 1)
+    disputed.chain.wait_until(made.deadline)
     assert watcher.follow(finding).upheld
     assert bond_of(disputed, task) == 0
 
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_who_withholds_its_bundle_shows_its_trace_or_loses(disputed: Stage, tmp_path: Path, *, shown: bool) -> None:
-    task, hider = hidden_by(disputed, tmp_path, told=greedy, withheld=True)
+    task, hider = hidden_by(disputed, tmp_path, told=greedy, shown=None)
     watcher = watcher_of(disputed, task)
     finding = demanded(disputed, watcher)
     if shown:
-        show(disputed, hider.hidden)
+        show(disputed, hider.sealed)
     else:
-        made = Disputes(disputed.owner).open_demand(1)
+        made = Demands(Disputes(disputed.owner)).open_demand(1)
         assert made is not None
         disputed.chain.wait_until(made.deadline)
     finding = watcher.follow(finding)
@@ -208,8 +246,9 @@ def test_a_part_of_a_trace_is_no_answer(disputed: Stage, tmp_path: Path) -> None
     task, hider = hidden_by(disputed, tmp_path, told=greedy)
     watcher = watcher_of(disputed, task)
     finding = demanded(disputed, watcher)
-    liar = Disputes(disputed.as_(AGGREGATOR), AGGREGATOR)
-    send, sent = liar.contracts.chain.send, []
+    contracts = disputed.as_(AGGREGATOR)
+    liar = Demands(Disputes(contracts, AGGREGATOR))
+    send, sent = contracts.chain.send, []
 
     def once(contract: Any, function: str, *arguments: Any, **options: Any) -> Any:
         if function == "answerTrace":
@@ -218,8 +257,8 @@ def test_a_part_of_a_trace_is_no_answer(disputed: Stage, tmp_path: Path) -> None
                 return None
         return send(contract, function, *arguments, **options)
 
-    liar.contracts.chain.send = once  # type: ignore[method-assign]
-    liar.answer_trace(1, hider.hidden)
+    contracts.chain.send = once  # type: ignore[method-assign]
+    liar.answer_trace(1, hider.sealed)
     assert liar.shown_trace(task.reader.task, 0) is None
     assert watcher.follow(finding) == finding
     made = liar.open_demand(1)
@@ -231,11 +270,11 @@ def test_a_part_of_a_trace_is_no_answer(disputed: Stage, tmp_path: Path) -> None
 
 def test_an_honest_sealer_shows_its_trace_and_the_task_goes_on(disputed: Stage, tmp_path: Path) -> None:
     """The honest twin: a watcher that cannot get the bundle asks; nothing falls, the demand ends with the answer."""
-    task, hider = hidden_by(disputed, tmp_path, withheld=True)
+    task, hider = hidden_by(disputed, tmp_path, shown=None)
     watcher = watcher_of(disputed, task)
     finding = demanded(disputed, watcher)
     bond = bond_of(disputed, task)
-    show(disputed, hider.hidden)
+    show(disputed, hider.sealed)
     finding = watcher.follow(finding)
     assert not finding.upheld
     assert bond_of(disputed, task) == bond
@@ -249,15 +288,16 @@ def test_a_second_watcher_waits_for_the_answer_that_the_first_asked_for(disputed
     second = watcher_of(disputed, task)  # or the first one, started again
     (finding,) = second.step(disputed.chain.now())
     assert finding.demands == (1,)
-    show(disputed, hider.hidden)
+    show(disputed, hider.sealed)
     assert second.follow(finding).upheld
 
 
 def test_a_defender_ends_answered_demands_that_nobody_ends(disputed: Stage, tmp_path: Path) -> None:
     task = open_small_task(disputed, tmp_path, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
     task.aggregator.run(LocalTransport(task.trainers), rounds=1)
-    accuser = Disputes(disputed.as_(SUCCESSOR), SUCCESSOR)
-    accuser.contracts.mint(SUCCESSOR.address, ETHER)
+    watching = disputed.as_(SUCCESSOR)
+    watching.mint(SUCCESSOR.address, ETHER)
+    accuser = Demands(Disputes(watching, SUCCESSOR))
     accuser.demand(task.reader.task, 0, Subject.TRACE)
     contracts = disputed.as_(AGGREGATOR)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)

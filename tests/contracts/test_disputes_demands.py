@@ -9,7 +9,7 @@ import pytest
 from eth_abi.abi import decode
 
 from fl_platform.chain import evidence
-from fl_platform.chain.disputes import Demand
+from fl_platform.chain.demands import Demand
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.records import pack_leaves, struct, unpack_leaves
 from fl_platform.protocol import merkle_sum
@@ -34,13 +34,13 @@ def sealed(**lies: Any) -> Stage:
 
 
 def demand(stage: Stage, subject: int = TRACE, index: int = 0) -> int:
-    done = stage.world.disputes.send(CHALLENGER, "demand", stage.run.task, 0, stage.record(0), subject, index)
+    done = stage.world.demands.send(CHALLENGER, "demand", stage.run.task, 0, stage.record(0), subject, index)
     return int(done.output[0])
 
 
 def show(stage: Stage, number: int, page: Page, header: Header | None = None) -> Outcome:
     told = header or stage.traces[0].header
-    return stage.world.disputes.send(
+    return stage.world.demands.send(
         account("anyone"), "answerTrace", number, stage.record(0), told.counts, told.roots,
         (page.level, page.words, page.siblings),
     )  # fmt: skip
@@ -52,11 +52,11 @@ def answer(stage: Stage, number: int) -> list[Outcome]:
 
 def expire(stage: Stage, number: int, who: str = "anyone") -> Outcome:
     listed = stage.run.params.aggregators
-    return stage.world.disputes.send(account(who), "expire", number, stage.record(0), listed)
+    return stage.world.demands.send(account(who), "expire", number, stage.record(0), listed)
 
 
 def demanded(stage: Stage, number: int) -> Demand:
-    return struct(Demand, stage.world.disputes.call("demandOf", number))
+    return struct(Demand, stage.world.demands.call("demandOf", number))
 
 
 def test_an_answered_demand_pays_the_sealer_and_the_task_goes_on() -> None:
@@ -66,16 +66,17 @@ def test_an_answered_demand_pays_the_sealer_and_the_task_goes_on() -> None:
     assert bond == -(-stage.run.params.pot * 500 // 10_000)
     assert stage.world.ledger.call("isChallenged", stage.run.task, 0)
     answer(stage, number)
+    assert stage.run.member(CHALLENGER)[0] == bond
+    with pytest.raises(Reverted, match="Demands_Deadline"):
+        expire(stage, number)
+    with pytest.raises(Reverted, match="Demands_WrongAnswer"):
+        answer(stage, number)
+    expire(stage, number, "challenger")
     assert stage.run.member(CHALLENGER)[:2] == (0, 0)
     assert stage.run.member(account("anyone"))[1] == 0  # else its own second account would demand for nothing
     assert stage.run.member(stage.run.params.aggregators[0])[1] == bond
-    with pytest.raises(Reverted, match="Disputes_Deadline"):
-        expire(stage, number)
-    with pytest.raises(Reverted, match="Disputes_WrongAnswer"):
-        answer(stage, number)
-    expire(stage, number, "challenger")
     assert not stage.world.ledger.call("isChallenged", stage.run.task, 0)
-    with pytest.raises(Reverted, match="Disputes_UnknownDemand"):
+    with pytest.raises(Reverted, match="Demands_Unknown"):
         expire(stage, number)
 
 
@@ -97,7 +98,7 @@ def test_who_is_leaving_cannot_lock_a_bond_that_it_would_take_along() -> None:
     leaver = stage.run.params.aggregators[1]
     stage.world.ledger.send(leaver, "unbondAggregator", stage.run.task)
     with pytest.raises(Reverted, match="Escrow_RoleConflict"):
-        stage.world.disputes.send(leaver, "demand", stage.run.task, 0, stage.record(0), TRACE, 0)
+        stage.world.demands.send(leaver, "demand", stage.run.task, 0, stage.record(0), TRACE, 0)
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -190,13 +191,13 @@ def test_the_claims_are_shown_all_at_once() -> None:
     leaves = claim_leaves(stage.bundles[0].after)
 
     def show_claims(packed: bytes) -> Outcome:
-        return stage.world.disputes.send(account("anyone"), "answerClaims", number, stage.record(0), packed)
+        return stage.world.demands.send(account("anyone"), "answerClaims", number, stage.record(0), packed)
 
     packed = pack_leaves(leaves)
     assert unpack_leaves(packed) == leaves
     more = replace(leaves[0], amount=leaves[0].amount + 1)
     for bad in (packed[:-52], packed + bytes(52), pack_leaves((more, *leaves[1:])), packed[:-1] + b"\x07"):
-        with pytest.raises(Reverted, match=r"MerkleSum_NotInTree|Disputes_WrongAnswer"):
+        with pytest.raises(Reverted, match=r"MerkleSum_NotInTree|Demands_WrongAnswer"):
             show_claims(bad)
     assert show_claims(packed).event("Answered")["content"] == packed
     assert demanded(stage, number).answered
@@ -205,12 +206,12 @@ def test_the_claims_are_shown_all_at_once() -> None:
 def test_a_demand_without_an_answer_takes_the_seal_and_the_bond() -> None:
     stage = sealed()
     number = demand(stage)
-    with pytest.raises(Reverted, match="Disputes_Deadline"):
+    with pytest.raises(Reverted, match="Demands_Deadline"):
         expire(stage, number)
     first, *rest = pages(stage.traces[0])
     show(stage, number, first)  # a part is no answer
     stage.world.wait(demanded(stage, number).deadline)
-    with pytest.raises(Reverted, match="Disputes_Deadline"):
+    with pytest.raises(Reverted, match="Demands_Deadline"):
         show(stage, number, rest[0])
     expire(stage, number)
     bond = stage.world.disputes.call("bondOf", stage.run.task)
@@ -227,10 +228,12 @@ def test_what_an_answer_shows_can_be_challenged_after_the_window() -> None:
     answer(stage, number)
     question = Question.SCORE if stage.traces[0].entries[0].row > 1 else Question.ENTRY
     shown = evidence.score(stage.traces[0], 0) if question is Question.SCORE else evidence.entry(stage.traces[0], 0)
-    kept = stage.record(0)
+    kept, won = stage.record(0), stage.run.params.bond * 3_000 // 10_000
     stage.challenge(0, question, shown)
-    for made in (number, other):  # their round is void
-        stage.world.disputes.send(account("anyone"), "expire", made, kept, stage.run.params.aggregators)
+    for made in (number, other):  # their round is void: both bonds come back, that of the answered one, too
+        stage.world.demands.send(account("anyone"), "expire", made, kept, stage.run.params.aggregators)
+    bond = stage.world.disputes.call("bondOf", stage.run.task)
+    assert stage.run.member(CHALLENGER)[:2] == (0, won + 2 * bond)
     assert stage.run.phase == 2
 
 
@@ -239,7 +242,7 @@ def test_a_demand_on_a_void_round_gives_the_bond_back() -> None:
     number, kept = demand(stage), stage.record(0)
     stage.challenge(0, Question.TOTALS, evidence.totals(stage.traces[0]))
     before = stage.run.member(CHALLENGER)
-    stage.world.disputes.send(account("anyone"), "expire", number, kept, stage.run.params.aggregators)
+    stage.world.demands.send(account("anyone"), "expire", number, kept, stage.run.params.aggregators)
     after = stage.run.member(CHALLENGER)
     assert (before[0] - after[0], after[1] - before[1]) == (before[0], before[0])
 
@@ -260,13 +263,13 @@ def test_a_sealer_must_show_the_signed_receipt_of_every_roster_entry() -> None:
     run.seal()
     record, roster = run.seals[0][0], run.rosters[0][0]
     ids = [
-        int(run.world.disputes.send(CHALLENGER, "demand", run.task, 0, record, RECEIPT, i).output[0]) for i in (0, 1)
+        int(run.world.demands.send(CHALLENGER, "demand", run.task, 0, record, RECEIPT, i).output[0]) for i in (0, 1)
     ]
 
     def show(number: int, index: int, receipt: Receipt, signature: bytes) -> None:
         path = path_of(merkle_sum.prove(leaves, index))
         stake = leaves[index].amount
-        run.world.disputes.send(
+        run.world.demands.send(
             account("anyone"), "answerReceipt", number, record, roster, receipt, signature, stake, path
         )
 
@@ -275,8 +278,8 @@ def test_a_sealer_must_show_the_signed_receipt_of_every_roster_entry() -> None:
         show(ids[1], 1, receipts[1], run.sign(run.trainers[1], receipts[1]))
     with pytest.raises(Reverted, match="RoundLedger_ReceiptSignatureInvalid"):
         show(ids[1], 1, stranger, run.sign(run.trainers[0], stranger))
-    run.world.wait(int(run.world.disputes.call("demandOf", ids[1])[1]))
-    run.world.disputes.send(CHALLENGER, "expire", ids[1], record, run.params.aggregators)
+    run.world.wait(int(run.world.demands.call("demandOf", ids[1])[1]))
+    run.world.demands.send(CHALLENGER, "expire", ids[1], record, run.params.aggregators)
     assert run.member(run.params.aggregators[0])[0] == 0
 
 

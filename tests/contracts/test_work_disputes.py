@@ -240,11 +240,11 @@ def test_leaves_of_another_place_or_width_revert() -> None:
     trace = stage.traces[0]
     good = [work.leaf(row, 0) for row in rows_with_weight(trace)]
     last = rows_with_weight(trace)[-1]
-    short = replace(good[0], body=good[0].body[:-1])
+    short = replace(good[-1], body=good[-1].body[:-1])
     ends = [work.leaf(row, 2) for row in rows_with_weight(trace)]
     cases = (
         ("Contents_LeafMismatch", 5, work.sums_leaf(0), [*good[:-1], work.leaf(last, 1)]),
-        ("Contents_LeafShape", 5, work.sums_leaf(0), [short, *good[1:]]),
+        ("Contents_LeafShape", 5, work.sums_leaf(0), [*good[:-1], short]),
         ("Judge_NoCoordinate", 358, work.sums_leaf(2), ends),
     )
     for error, coordinate, sums, rows in cases:

@@ -32,21 +32,22 @@ class DisputedWorld(World):
         deployer = account("deployer").address
         self.owner, self.guardian = account("owner"), account("guardian")
         self.aggregators = tuple(account(f"aggregator {i}") for i in range(3))
-        at = [created_at(deployer, nonce) for nonce in range(14)]
+        at = [created_at(deployer, nonce) for nonce in range(15)]
         create = partial(self.evm.create, deployer)
         self.token = create("FaucetToken")
-        self.escrow = create("Escrow", at[2], at[3], at[4], at[13])
+        self.escrow = create("Escrow", at[2], at[3], at[4], at[14])
         self.registry = create("TaskRegistry", at[1], at[3], self.guardian.address)
-        self.ledger = create("RoundLedger", at[1], at[2], at[4], at[13])
+        self.ledger = create("RoundLedger", at[1], at[2], at[4], at[14])
         self.settlement = create("Settlement", at[1], at[2], at[3])
         self.reputation = create("Reputation", at[3])
         money, entry = create("MoneyJudge", at[3]), create("EntryJudge", at[3], at[1], at[2])
         screen, worth = create("ScreenJudge"), create("WorthJudge")
         work = create("WorkJudge", at[3], at[2])
         self.judges = (money, entry, screen, worth, work)
-        self.bisections = create("Bisections", at[13])
-        self.reveals = create("Reveals", at[13], at[3], at[1], at[2])
-        games = (self.bisections.address, self.reveals.address)
+        self.bisections = create("Bisections", at[14])
+        self.reveals = create("Reveals", at[14], at[3], at[1], at[2])
+        self.demands = create("Demands", at[14], at[3])
+        games = (self.bisections.address, self.reveals.address, self.demands.address)
         self.disputes = create("Disputes", at[3], at[1], *(judge.address for judge in self.judges), *games)
         for who in (self.owner, *self.aggregators, account("challenger")):
             self.fill(who)

@@ -86,7 +86,7 @@ def _known() -> Abi:
         "Escrow", "FaucetToken", "Reputation", "RoundLedger", "Settlement", "TaskRegistry", "HookToken",
         "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "KeyHarness", "SettlementProofs",
         "Disputes", "MoneyJudge", "EntryJudge",
-        "ScreenJudge", "WorthJudge", "WorkJudge", "Bisections", "Reveals",
+        "ScreenJudge", "WorthJudge", "WorkJudge", "Bisections", "Reveals", "Demands",
     ]  # fmt: skip
     first, *rest = [artifact(name).abi for name in names]
     return first.merged(*rest)

@@ -15,7 +15,7 @@ from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec
 from fl_platform.protocol.trace import DIRECTION_BITS
 from fl_platform.roles.work import record_of
 from fl_platform.updates.codec import HEADER_BYTES, decode_update
-from fl_platform.updates.content import SUM_BITS, open_content
+from fl_platform.updates.content import SUM_BITS, open_content, open_subtree
 from fl_platform.updates.tensors import Integers
 from tests.support.rounds import Round, anchored_spec, build_round, content_key, ints_like
 from tests.support.rounds import address_of as _address
@@ -65,6 +65,12 @@ class Work:
         """Open one leaf of the sums (of other sums, where given)."""
         values = self._judged.sums if sums is None else sums
         return _open(values.astype("<i8").tobytes(), index, self.made.spec.model.size, SUM_BITS, None)
+
+    def below_sums(self, node: int) -> tuple[tuple[bytes, ...], ContentLeafRecord]:
+        """Return the nodes below an inner node of the tree over the sums, and its way up."""
+        payload, size = self._judged.sums.astype("<i8").tobytes(), self.made.spec.model.size
+        found = open_subtree(payload, node, size=size, bits=SUM_BITS)
+        return found.nodes, ContentLeafRecord(bytes(32), b"", found.path)
 
     def products(self, row: int, column: int) -> Products:
         """Return the products of all leaves of two rows."""

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from fl_platform.attacks.lying import pay_itself
-from fl_platform.chain.disputes import Disputes, Subject
+from fl_platform.chain.demands import Demands, Subject
+from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
 from fl_platform.errors import AuditDifference
 from fl_platform.protocol.bundle import RoundBundle
@@ -98,7 +99,7 @@ def test_a_sealer_that_disputes_its_own_seal_hides_nothing(disputed: Stage, tmp_
     final = disputed.owner.history(reader.task).final_at(0)
     assert final is not None
     disputed.chain.wait_until(final - 60)
-    assert Disputes(contracts, AGGREGATOR).demand(reader.task, 0, Subject.CLAIMS) == 1
+    assert Demands(Disputes(contracts, AGGREGATOR)).demand(reader.task, 0, Subject.CLAIMS) == 1
     disputed.chain.wait_until(final + 1)
     assert not nothing_left(reader, now=disputed.chain.now())
     (finding,) = watcher_of(disputed, task, []).step(disputed.chain.now())
@@ -111,10 +112,12 @@ def test_a_demand_is_the_own_one_even_if_another_came_at_once(
     task = open_small_task(disputed, tmp_path, trainers=2)
     task.aggregator.run(LocalTransport(task.trainers), rounds=1)
     number = task.reader.task
-    mine, other = (Disputes(disputed.as_(who), who) for who in (SUCCESSOR, OWNER))
+    sending = {who: disputed.as_(who) for who in (SUCCESSOR, OWNER)}
+    mine, other = (Demands(Disputes(contracts, who)) for who, contracts in sending.items())
     for who in (SUCCESSOR, OWNER):
         disputed.owner.mint(who.address, ETHER)
-    send = mine.contracts.chain.send
+    chain = sending[SUCCESSOR].chain
+    send = chain.send
 
     def followed(contract: Any, function: str, *arguments: Any, **options: Any) -> Any:
         done = send(contract, function, *arguments, **options)
@@ -123,7 +126,7 @@ def test_a_demand_is_the_own_one_even_if_another_came_at_once(
             other.demand(number, 0, Subject.CLAIMS)
         return done
 
-    monkeypatch.setattr(mine.contracts.chain, "send", followed)
+    monkeypatch.setattr(chain, "send", followed)
     assert mine.demand(number, 0, Subject.CLAIMS) == 1
     assert other.open_demand(2) is not None
 

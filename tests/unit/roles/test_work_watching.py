@@ -12,7 +12,8 @@ import pytest
 from fl_platform.attacks.lying import bend_gram, bend_sums
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections
-from fl_platform.chain.disputes import Disputes, Subject
+from fl_platform.chain.demands import Demands, Subject
+from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
 from fl_platform.contribution.judge import Judgement
 from fl_platform.contribution.tracing import layout_of
@@ -143,14 +144,15 @@ def test_an_honest_sealer_answers_everything_and_keeps_its_bond(disputed: Stage,
     bond = bond_of(disputed, task)
     contracts = disputed.as_(SUCCESSOR)
     contracts.mint(SUCCESSOR.address, 10 * ETHER)
-    accuser = Disputes(contracts, SUCCESSOR)
+    disputes = Disputes(contracts, SUCCESSOR)
+    accuser = Demands(disputes)
     number = task.reader.task
     trace = sealed_trace(task.reader, task.reader.bundle(0))
     accuser.demand(number, 0, Subject.TRACE)
     accuser.demand(number, 0, Subject.RECEIPT, index=2)
     accuser.demand(number, 0, Subject.RECEIPT, index=77)
     accuser.demand(number, 0, Subject.CLAIMS)
-    games = Bisections(accuser)
+    games = Bisections(disputes)
     game = games.open(number, 0, work_evidence.gram_entry(trace, 1, 0))
     defender = defender_of(disputed, task)
     answers = defender.step(disputed.chain.now())
@@ -166,7 +168,7 @@ def test_an_honest_sealer_answers_everything_and_keeps_its_bond(disputed: Stage,
     assert bond_of(disputed, task) == bond
     assert not disputed.owner.history(number).rounds[0].challenged
     credit = disputed.owner.member(number, AGGREGATOR.address).credit
-    assert credit == 5 * accuser.bond(number)
+    assert credit == 5 * disputes.bond(number)
 
 
 def test_an_honest_matrix_opens_no_game(disputed: Stage, tmp_path: Path) -> None:
