@@ -62,10 +62,16 @@ def watch(
             watch=lambda found: out.print(f"LIE  {found}", style="bold red", markup=False),
         )
 
+        def follow(found: Finding) -> Finding:
+            after = watcher.follow(found)
+            if after != found:
+                out.print(f"LIE  {after}", style="bold red", markup=False)
+            return after
+
         def look() -> bool:
             now = own.workspace.chain.now()
             findings.extend(watcher.step(now))
-            findings[:] = [watcher.follow(found) for found in findings]
+            findings[:] = map(follow, findings)
             for bad in keys.step(now) if keys else ():
                 out.print(f"KEY  {bad}", style="bold red", markup=False)
                 accused.append(bad)
@@ -81,7 +87,7 @@ def watch(
 def _as_json(found: Finding) -> dict[str, object]:
     return {
         "round": found.round,
-        "sealer": hexed(found.sealer),
+        "sealer": hexed(found.seal.aggregator),
         "difference": str(found.difference),
         "question": None if found.question is None else found.question.name,
         "upheld": found.upheld,

@@ -42,7 +42,7 @@ class Finding:
     """A sealed round that is not what it should be, and what was done about it."""
 
     round: int
-    sealer: bytes
+    seal: SealRecord
     difference: Difference
     question: Question | None  # what the challenge was about; None: no leaf decides it
     upheld: bool  # the seal fell and the sealer was slashed
@@ -55,6 +55,8 @@ class Finding:
             return f"{self.difference}; challenged by {self.question.name}: the seal fell"
         if self.games and self.upheld:
             return f"{self.difference}; a game about the Gram matrix ended at one leaf: the seal fell"
+        if self.upheld:
+            return f"{self.difference}; the sealer did not show in time what it hides: the seal fell"
         if self.games:
             return f"{self.difference}; game {self.games[0]} about the Gram matrix goes on until one leaf decides"
         if self.demands:
@@ -110,7 +112,7 @@ class Watcher:
         if difference is None:
             return None
         logger.warning("round %d: %s", record.number, difference)
-        return self._contradict(Finding(record.number, record.seal.aggregator, difference, None, upheld=False))
+        return self._contradict(Finding(record.number, record.seal, difference, None, upheld=False))
 
     def follow(self, finding: Finding) -> Finding:
         """Go on with a finding's games and demands: make the next move, challenge what an answer shows, end what nobody
@@ -119,15 +121,17 @@ class Watcher:
         Returns the finding as it then stands. Call it again after every block while games or demands are open.
         """
         now = self._reader.history().block.timestamp
-        for number in finding.games if not finding.upheld else ():
+        for number in finding.games:
             finding = self._attempt(finding, partial(self._follow_game, finding, number, now))
-        for number in finding.demands if not finding.upheld else ():
+        for number in finding.demands:
             finding = self._attempt(finding, partial(self._follow_demand, finding, number, now))
+        if not self._stands(finding):
+            finding = replace(finding, upheld=True)
+            for number in finding.demands:  # their bonds come back
+                finding = self._attempt(finding, partial(self._end_demand, finding, number))
         return finding
 
     def _attempt(self, finding: Finding, move: Callable[[], Finding]) -> Finding:
-        if finding.upheld:
-            return finding
         try:
             return move()
         except RetryError:
@@ -136,10 +140,13 @@ class Watcher:
             logger.warning("round %d: a dispute could not go on: %s", finding.round, error)
             return finding
 
+    def _stands(self, finding: Finding) -> bool:
+        """Whether the seal that a finding is about is still the round's."""
+        rounds = self._reader.history().rounds
+        return finding.round < len(rounds) and rounds[finding.round].seal == finding.seal
+
     def _follow_game(self, finding: Finding, number: int, now: int) -> Finding:
-        if not self._gram.waits(number):
-            return finding
-        sealed = self._sealed.read(finding.round)
+        sealed = self._sealed.read(finding.round) if self._gram.waits(number) else None
         work = None if sealed is None else self._work(sealed)
         if sealed is None or work is None:
             return finding
@@ -147,18 +154,22 @@ class Watcher:
 
     def _follow_demand(self, finding: Finding, number: int, now: int) -> Finding:
         made = self._demands.open_demand(number)
-        if made is None:
+        if made is None or not self._stands(finding):
             return finding
-        if not made.answered:
-            if now >= made.deadline:
-                self._demands.expire(number)
-                finding = replace(finding, upheld=True)
-            return finding
-        finding = self._contradict(finding)
-        own = self._disputes.signer is not None and made.challenger == self._disputes.signer.address
-        if not finding.upheld and (own or now >= made.deadline):
-            self._demands.expire(number)  # what it showed was used, or shows no lie: the task need not wait for it
+        if made.answered:
+            finding = self._contradict(finding)
+            own = self._disputes.signer is not None and made.challenger == self._disputes.signer.address
+            # what it showed was used, or shows no lie: the task need not wait for it
+            return self._end_demand(finding, number) if own or now >= made.deadline else finding
+        if now >= made.deadline:
+            self._demands.expire(number)
+            return replace(finding, upheld=True)
         return finding
+
+    def _end_demand(self, finding: Finding, number: int) -> Finding:
+        if self._demands.open_demand(number) is not None:
+            self._demands.expire(number)
+        return replace(finding, demands=tuple(n for n in finding.demands if n != number))
 
     def _contradict(self, finding: Finding) -> Finding:
         """Challenge a seal; where no leaf that is known decides, play about the Gram matrix or demand what is hidden.

@@ -14,7 +14,7 @@ import pytest
 
 from fl_platform.aggregation.sums import Sums
 from fl_platform.attacks.lying import bend_gram, drop_one, raise_score
-from fl_platform.chain import work_evidence
+from fl_platform.chain import evidence, work_evidence
 from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.demands import Demands, Subject
 from fl_platform.chain.disputes import Disputes
@@ -105,12 +105,17 @@ def test_a_lie_that_the_bundle_does_not_tell_is_shown_and_falls(
     task, hider = hidden_by(disputed, tmp_path, told=told)
     watcher = watcher_of(disputed, task, key=key)
     finding = demanded(disputed, watcher)
+    locked = bond_of(disputed, task)
+    demand = Demands(Disputes(disputed.owner)).open_demand(1)
+    assert demand is not None
     show(disputed, hider.sealed)
     finding = watcher.follow(finding)
     assert finding.upheld
     assert finding.question is not None
     assert "the seal fell" in str(finding)
     assert bond_of(disputed, task) == 0
+    won = disputed.owner.member(task.reader.task, SUCCESSOR.address).credit
+    assert won == locked * 3 // 10 + demand.bond  # the liar's answer earns it nothing
 
 
 LIES: dict[str, tuple[Lie, Question]] = {
@@ -290,6 +295,26 @@ def test_a_second_watcher_waits_for_the_answer_that_the_first_asked_for(disputed
     assert finding.demands == (1,)
     show(disputed, hider.sealed)
     assert second.follow(finding).upheld
+    assert second.follow(finding).demands == ()
+
+
+def test_a_watcher_that_came_too_late_gets_its_bond_back(disputed: Stage, tmp_path: Path) -> None:
+    """Somebody else's challenge takes the seal while this watcher's demand is open."""
+    task, hider = hidden_by(disputed, tmp_path, told=greedy)
+    watcher = watcher_of(disputed, task)
+    finding = demanded(disputed, watcher)
+    other = Disputes(disputed.as_(AGGREGATOR), AGGREGATOR)
+    trace = hider.sealed
+    for index in range(len(trace.standings)):
+        shown = evidence.standing(trace, index)
+        if other.refutes(task.reader.task, 0, Question.STANDING, shown):
+            other.challenge(task.reader.task, 0, Question.STANDING, shown)
+            break
+    finding = watcher.follow(finding)
+    assert (finding.upheld, finding.demands) == (True, ())
+    assert Demands(Disputes(disputed.owner)).open_demand(1) is None
+    member = disputed.owner.member(task.reader.task, SUCCESSOR.address)
+    assert (member.stake, member.credit) == (0, Disputes(disputed.owner).bond(task.reader.task))
 
 
 def test_a_defender_ends_answered_demands_that_nobody_ends(disputed: Stage, tmp_path: Path) -> None:
