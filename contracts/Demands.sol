@@ -64,8 +64,8 @@ contract Demands is IDemands {
     ) external {
         Demand memory d = _requireAnswerable(id, Subject.Trace, record);
         Traces.requireReadable(counts, roots, record.trace);
-        uint256 end = Traces.requirePage(counts, roots, d.kind, d.index, page);
-        emit Answered(d.task, d.round, id, msg.sender, abi.encode(counts, roots, d.kind, d.index, page.words));
+        (uint256 first, uint256 end) = Traces.requirePage(counts, roots, d.kind, d.index, page);
+        emit Answered(d.task, d.round, id, msg.sender, abi.encode(counts, roots, d.kind, first, page.words));
         (uint256 kind, uint256 index) = Traces.next(counts, d.kind, end);
         if (kind == Traces.KINDS) return _satisfy(id, d);
         (_demands[id].kind, _demands[id].index) = (uint8(kind), uint32(index));
@@ -87,8 +87,8 @@ contract Demands is IDemands {
             revert IRoundLedger.RoundLedger_RecordMismatch(d.task, d.round, digest, record.rosterDigest);
         }
         emit Answered(d.task, d.round, id, msg.sender, abi.encode(receipt, signature));
-        // an index past the roster is answered by the roster's count
-        if (d.index < roster.count) {
+        // an index past the roster is answered by the roster's count; and nobody answers for what another put on it
+        if (d.index < roster.count && roster.aggregator == record.aggregator) {
             bytes32 leaf = MerkleSum.leafHash(d.index, receipt.trainer, stake, Receipts.structHash(receipt));
             MerkleSum.requireLeaf(roster.root, roster.totalStake, roster.count, d.index, leaf, stake, siblings);
             Receipts.requireSigned(ledger, receipt, signature);

@@ -12,6 +12,9 @@ import {MemberFlags} from "../libraries/MemberFlags.sol";
 abstract contract GameSeam is IDisputes, IGameSeam {
     /// @notice What a demand costs: basis points of the pot, rounded up. It pays an answer's gas many times over.
     uint256 public constant DEMAND_BPS = 500;
+    /// @notice How many answers, one after the other, a dispute may have to wait for: a trace, three parts of its sums, and
+    /// then a game.
+    uint256 public constant FOLLOW_UPS = 5;
     uint256 internal constant BASIS = 10_000;
 
     /// @inheritdoc IDisputes
@@ -119,15 +122,16 @@ abstract contract GameSeam is IDisputes, IGameSeam {
         return (uint256(IRoundLedger(ledger).config(task).pot) * DEMAND_BPS + BASIS - 1) / BASIS;
     }
 
-    /// @dev Count one more dispute of a seal. The first must come inside the challenge window, later ones at most one
-    /// takeover after it (they follow from what an answer showed): else disputes could be strung together for ever.
+    /// @dev Count one more dispute of a seal. The first must come inside the challenge window, later ones at most
+    /// {FOLLOW_UPS} takeovers after it (they follow from what answers showed, each of which may take a takeover): else disputes
+    /// could be strung together for ever.
     function _openOn(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) internal returns (bytes32 seal) {
         seal = _sealKey(task, round, record);
         if (_open[seal] == 0) {
             IRoundLedger(ledger).markChallenged(task, round, record);
         } else {
             IRoundLedger.Config memory config = IRoundLedger(ledger).config(task);
-            uint256 end = uint256(record.sealedAt) + config.challenge + config.takeover;
+            uint256 end = uint256(record.sealedAt) + config.challenge + FOLLOW_UPS * config.takeover;
             if (block.timestamp >= end) revert IRoundLedger.RoundLedger_TooLate(task, end);
         }
         ++_open[seal];

@@ -64,6 +64,8 @@ contract MoneyJudge is JudgeBase {
         Traces.StandingLeaf calldata s = Traces.standing(w);
         if (s.entry > e.counts[Traces.ENTRY] || _wild(s)) return true;
         if (s.entry == 0) {
+            // who was neither here before nor on this roster has no account, but for the sealer's fee
+            if (s.previous == 0 && s.trainer != uint160(c.record.aggregator)) return true;
             if (e.openings.length == 3) return _hasEntry(e, s.trainer);
             return _pays(Traces.round(o), s, 0, false, c.record.aggregator) || s.scoreAfter != s.scoreBefore
                 || s.reputationAfter != s.reputationBefore;

@@ -83,7 +83,7 @@ interface IDemands {
     /// @notice Ask the sealer to show its trace, a roster entry's signed receipt, its claims or a part of its sums. Locks
     /// `bondOf(task)`.
     /// @param index Receipt: the entry's place in the roster. Sums: the node. Else it is not read.
-    /// Requirements: inside the challenge window, or at most one takeover later while the seal is disputed; the caller is not
+    /// Requirements: inside the challenge window, or at most five takeovers later while the seal is disputed; the caller is not
     /// leaving; the escrow is approved for the bond.
     function demand(
         uint256 task,
@@ -94,8 +94,9 @@ interface IDemands {
     ) external returns (uint256 id);
 
     /// @notice Show the next page of the trace. Anyone; with the last one the demand is answered. The demand tells which leaf is next: its `kind` and `index`; kinds without leaves are passed over.
-    /// @param page Its leaves have the words of their kind, so that every judge can read them.
-    /// Requirements: the page starts where the last one ended; there is one leaf of rules, round and work each.
+    /// @param page The places that the next leaf is among; it may begin before that leaf, so that nobody's small page stops a
+    /// large one. Its leaves have the words of their kind, so that every judge can read them.
+    /// Requirements: there is one leaf of rules, round and work each, and no root where there is no leaf.
     function answerTrace(
         uint256 id,
         IRoundLedger.SealRecord calldata record,
@@ -104,7 +105,8 @@ interface IDemands {
         Page calldata page
     ) external;
 
-    /// @notice Answer with the signed receipt of a roster entry. Anyone.
+    /// @notice Answer with the signed receipt of a roster entry. Anyone. An index past the roster, and the roster of another
+    /// than the sealer, are answered by the roster record alone.
     function answerReceipt(
         uint256 id,
         IRoundLedger.SealRecord calldata record,

@@ -17,7 +17,7 @@ interface IGameSeam {
     error Disputes_NoTrace(uint256 task, uint256 round);
 
     /// @notice Enter a game about a sealed round: mark the round, lock `bondOf(task)` of the challenger's.
-    /// Requirements: inside the challenge window, or at most one takeover later while the seal is disputed; the challenger is
+    /// Requirements: inside the challenge window, or at most five takeovers later while the seal is disputed; the challenger is
     /// not leaving; the escrow is approved for the bond.
     function enter(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, address challenger)
         external

@@ -250,13 +250,17 @@ library Traces {
         if (root != evidence.roots[kind]) revert Traces_LeafMismatch(kind, count);
     }
 
-    /// @notice Revert unless counts and roots are those of `trace`, with the one leaf of every kind that has one in all rounds.
+    /// @notice Revert unless counts and roots are those of `trace`, with the one leaf of every kind that has one in all rounds,
+    /// and without a root where there is no leaf: no judge could read the others.
     function requireReadable(uint32[6] calldata counts, bytes32[6] calldata roots, bytes32 trace) internal pure {
         bytes32 given = rootOf(counts, roots);
         if (given != trace) revert Traces_HeaderMismatch(given, trace);
         if (counts[RULES] != 1) revert Traces_EvidenceShape(RULES, counts[RULES], 1);
         if (counts[ROUND] != 1) revert Traces_EvidenceShape(ROUND, counts[ROUND], 1);
         if (counts[WORK] != 1) revert Traces_EvidenceShape(WORK, counts[WORK], 1);
+        for (uint256 kind = ENTRY; kind < WORK; ++kind) {
+            if (counts[kind] == 0 && roots[kind] != 0) revert Traces_LeafMismatch(kind, 0);
+        }
     }
 
     /// @notice Return the place of the next leaf, from leaf `index` of `kind` on, passing over kinds that have no more; kind
@@ -267,19 +271,18 @@ library Traces {
         return (kind, index);
     }
 
-    /// @notice Demand that `page` is 2^level places of a kind's tree, from leaf `first` on; return the first leaf behind it.
-    /// Requirements: `first` is below the kind's count and a multiple of 2^level.
+    /// @notice Demand that `page` is the 2^level places of a kind's tree that leaf `index` is among; return the first leaf in it
+    /// and the first behind it. Requirements: `index` is below the kind's count.
     function requirePage(
         uint32[6] calldata counts,
         bytes32[6] calldata roots,
         uint256 kind,
-        uint256 first,
+        uint256 index,
         IDemands.Page calldata page
-    ) internal pure returns (uint256 end) {
+    ) internal pure returns (uint256 first, uint256 end) {
         uint256 depth = depthOf(counts[kind]);
-        if (page.level > depth || first & ((1 << page.level) - 1) != 0 || page.siblings.length != depth - page.level) {
-            revert Traces_LeafMismatch(kind, first);
-        }
+        if (page.level > depth || page.siblings.length != depth - page.level) revert Traces_LeafMismatch(kind, index);
+        first = (index >> page.level) << page.level;
         end = first + (1 << page.level);
         if (end > counts[kind]) end = counts[kind];
         uint256 length = lengthOf(kind, counts);

@@ -23,11 +23,11 @@ from fl_platform.chain.records import (
 )
 from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import TxReceipt
-from fl_platform.errors import DocumentInvalid, TaskClosed, TransactionPending
+from fl_platform.errors import DocumentInvalid, TaskClosed, TransactionPending, TransactionReverted
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.receipt import SignedReceipt
 from fl_platform.protocol.trace import Header, Kind, Trace
-from fl_platform.protocol.trace_pages import pages, rebuilt
+from fl_platform.protocol.trace_pages import leaves_of, pages, rebuilt
 
 CONTRACT = "Demands"
 _CONTENT_LEAF = "(bytes32,bytes,bytes32[])"
@@ -102,15 +102,26 @@ class Demands:
         return found if any(found.challenger) else None
 
     def answer_trace(self, number: int, trace: Trace) -> None:
-        """Show a trace from the next page on; the last one answers the demand, whoever shows it."""
+        """Show a trace from the next page on; the last one answers the demand, whoever shows it.
+
+        Goes on behind what others show meanwhile. Raises TransactionReverted when a page is refused for another reason.
+        """
         made = self._demand(number)
         record, header = self._disputes.seal(made.task, made.round), trace.header
-        for page in pages(trace, made.kind, made.index):
-            self._contracts.chain.send(
-                self._contract, "answerTrace", number, record, header.counts, header.roots,
-                (page.level, page.words, page.siblings), signer=self._wallet(),
-                step=Step(made.task, made.round, f"answer {number} {page.kind.name} {page.first}"),
-            )  # fmt: skip
+        while not made.answered:
+            page = next(pages(trace, made.kind, made.index))
+            step = Step(made.task, made.round, f"answer {number} {page.kind.name} {page.first}")
+            try:
+                self._contracts.chain.send(
+                    self._contract, "answerTrace", number, record, header.counts, header.roots,
+                    (page.level, page.words, page.siblings), signer=self._wallet(), step=step,
+                )  # fmt: skip
+            except TransactionReverted:
+                if self._demand(number) == made:
+                    raise
+            before, made = made, self._demand(number)
+            if made == before:  # the page is not confirmed yet
+                raise TransactionPending(f"a page of the answer to demand {number} is not confirmed yet; run again")
 
     def answer_receipt(
         self, number: int, signed: SignedReceipt, *, roster: RosterRecord, stake: int, siblings: bytes
@@ -137,7 +148,8 @@ class Demands:
         header: Header | None = None
         for _, content in self._answers(task, round_number, Subject.TRACE):
             counts, roots, kind, first, words = decode(_SHOWN_PAGE, content)
-            header, shown[Kind(kind), first] = Header(counts, roots), words
+            header = Header(counts, roots)
+            shown |= leaves_of(header, Kind(kind), first, words)  # pages of several demands may overlap
         try:
             return None if header is None else rebuilt(header, shown)
         except DocumentInvalid:  # the contract has checked every page: what lacks was not shown yet

@@ -13,7 +13,7 @@ from typing import TypeVar
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.trace import EntryLeaf, Header, Kind, RoundLeaf, RulesLeaf, StandingLeaf, Trace, WorkLeaf
 
-PAGE_BYTES = 48 * 1024  # of words: a node takes transactions of 128 KiB, and a page comes with header and path
+PAGE_BYTES = 96 * 1024  # of words: a node takes transactions of 128 KiB, and a page comes with header and path
 WORD = 32
 SIGNED = frozenset((
     "cosine_median", "determinant", "solution_0", "solution_1", "solution_2", "solution_3", "cosine", "quality",
@@ -37,22 +37,34 @@ class Page:
 def pages(trace: Trace, kind: int = 0, index: int = 0) -> Iterator[Page]:
     """Yield a trace from leaf `index` of `kind` on, in pages of at most `PAGE_BYTES` (or one leaf).
 
-    Anybody can have shown a part, so it may go on at a place where no large page begins.
+    Anybody can have shown a part: the first page may begin before that leaf.
     """
     for number in Kind:
         leaves = trace.leaves[number]
-        first = 0 if number > kind else index if number == kind else len(leaves)
-        while first < len(leaves):
-            level = (first & -first).bit_length() - 1 if first else len(trace.path(number, 0))
-            while level and (len(leaves[0]) << level) > PAGE_BYTES:
-                level -= 1
+        if number < kind or not leaves:
+            continue
+        level = len(trace.path(number, 0))
+        while level and (len(leaves[0]) << level) > PAGE_BYTES:
+            level -= 1
+        start = index if number == kind else 0
+        for first in range((start >> level) << level, len(leaves) if start < len(leaves) else 0, 1 << level):
             words = b"".join(leaves[first : first + (1 << level)])
             yield Page(number, first, level, words, trace.path(number, first, level))
-            first += 1 << level
+
+
+def leaves_of(header: Header, kind: Kind, first: int, words: bytes) -> dict[tuple[Kind, int], bytes]:
+    """Return the leaves of a page that was shown under a header: (kind, place) -> words. Twin of Traces.lengthOf."""
+    rows = header.counts[Kind.GRAM]
+    length = WORD * {
+        Kind.RULES: len(fields(RulesLeaf)), Kind.ROUND: len(fields(RoundLeaf)), Kind.ENTRY: len(fields(EntryLeaf)),
+        Kind.GRAM: rows, Kind.STANDING: len(fields(StandingLeaf)), Kind.WORK: _WORK_HEAD + 2 * rows,
+    }[kind]  # fmt: skip
+    count = len(words) // length if length else 0
+    return {(kind, first + i): words[i * length : (i + 1) * length] for i in range(count)}
 
 
 def rebuilt(header: Header, shown: Mapping[tuple[Kind, int], bytes]) -> Trace:
-    """Return the trace whose pages were shown: (kind, first leaf) -> words (unverified).
+    """Return the trace whose leaves were shown: (kind, place) -> words (unverified).
 
     Raises DocumentInvalid when they are not all of it.
     """

@@ -68,10 +68,14 @@ class Defender:
         answers += [self._end(n, d) for n, d in made if d.answered and now >= d.deadline]
         for found in self._games.open_games(self._reader.task):
             seal = self._reader.history().rounds[found.game.round].seal
-            waits = not found.game.answered and now < found.game.deadline
-            if waits and seal is not None and seal.aggregator == self._sealer:
+            if seal is None or seal.aggregator != self._sealer:
+                continue
+            if now < found.game.deadline and not found.game.answered:
                 what = f"split of game {found.number}"
                 answers.append(self._try(found.game.round, what, partial(self._split, found)))
+            elif now >= found.game.deadline and found.game.answered:  # its challenger left it: the task goes on
+                what = f"end of game {found.number}"
+                answers.append(self._try(found.game.round, what, partial(self._games.expire, found.number)))
         for answer in answers:
             self._watch(answer)
         return answers

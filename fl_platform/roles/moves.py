@@ -83,6 +83,8 @@ def obtainable(moves: Iterator[Move]) -> Iterator[Move]:
         raise
     except FLError as error:
         logger.warning("some evidence cannot be made: %s", error)
+    except Exception:  # a hidden trace's words are whatever a liar picked; the other moves are tried all the same
+        logger.warning("a sealed trace broke what makes evidence of it", exc_info=True)
 
 
 def _carried(sealed: Sealed, index: int | None) -> Iterator[Move]:

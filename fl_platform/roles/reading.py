@@ -67,6 +67,7 @@ class TaskReader:
         if seal.bundle not in self._bundles:
             bundle = RoundBundle.from_bytes(self.object(seal.bundle))
             rostered = 0 if record.roster is None else record.roster.count
+            check_shape(bundle, round_number, self.spec)
             check_rows(bundle, rostered + len(record.forced))
             self._bundles[seal.bundle] = bundle
         return self._bundles[seal.bundle]
@@ -152,6 +153,21 @@ class TaskReader:
             raise AuditDifference(
                 f"round {round_number}: roster of {len(rostered)} with root 0x{root.digest.hex()}, stake {root.total}; "
                 f"the chain has {record.count}, 0x{record.root.hex()}, {record.total_stake}"
+            )
+
+
+def check_shape(bundle: RoundBundle, round_number: int, spec: TaskSpec) -> None:
+    """Refuse a bundle that is another round's, or whose scales are another model's: what reads it counts on both.
+
+    Raises DocumentInvalid.
+    """
+    if bundle.round != round_number:
+        raise DocumentInvalid(f"the bundle sealed for round {round_number} says that it is round {bundle.round}'s")
+    tensors = len(spec.model.tensors)
+    for name, state in (("before", bundle.before), ("after", bundle.after)):
+        if len(state.scale.offsets) != tensors:
+            raise DocumentInvalid(
+                f"round {round_number}: the scale {name} has {len(state.scale.offsets)} offsets for {tensors} tensors"
             )
 
 

@@ -6,7 +6,11 @@ on chain, and then that is it: its words are whatever a liar picked.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from fl_platform.chain.demands import Demands
 from fl_platform.chain.history import RoundHistory
@@ -15,12 +19,31 @@ from fl_platform.contribution.judge import address_text
 from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import RoundBundle, claim_leaves
-from fl_platform.protocol.merkle_sum import Leaf
+from fl_platform.protocol.merkle_sum import Leaf, Node
 from fl_platform.protocol.trace import Code, StandingLeaf, Trace
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.tracing import sealed_trace
 
+logger = logging.getLogger(__name__)
+
 Before = tuple[SealRecord, Trace]
+T = TypeVar("T")
+
+
+def readable(read: Callable[[], T]) -> T | None:
+    """Return what a liar's documents yield; None where they cannot be read, for whatever reason. Raises RetryError.
+
+    Who watches must not be stopped by a document that breaks its reader in a way that nobody thought of.
+    """
+    try:
+        return read()
+    except RetryError:
+        raise
+    except FLError as error:
+        logger.debug("not readable: %s", error)
+    except Exception:
+        logger.warning("a sealed document broke its reader", exc_info=True)
+    return None
 
 
 @dataclass(frozen=True)
@@ -72,29 +95,15 @@ class SealedRounds:
         return shown, bundle and self._fitted(bundle, shown), True
 
     def _bundle(self, number: int) -> RoundBundle | None:
-        try:
-            return self._reader.bundle(number)
-        except RetryError:
-            raise
-        except FLError:
-            return None
+        return readable(lambda: self._reader.bundle(number))
 
     def _told(self, bundle: RoundBundle) -> Trace | None:
-        try:
-            return sealed_trace(self._reader, bundle)
-        except RetryError:
-            raise
-        except FLError:
-            return None
+        return readable(lambda: sealed_trace(self._reader, bundle))
 
     def _fitted(self, bundle: RoundBundle, trace: Trace) -> RoundBundle | None:
         """A bundle whose rows are those of a trace that is not its own, on the state that the round began with."""
-        try:
-            return replace(bundle, rows=rows_of(trace), before=self._reader.state_before(bundle.round))
-        except RetryError:
-            raise
-        except FLError:
-            return None
+        before = readable(lambda: self._reader.state_before(bundle.round))
+        return None if before is None else replace(bundle, rows=rows_of(trace), before=before)
 
     def _before(self, number: int) -> Before | None:
         if number == 0:
@@ -110,7 +119,7 @@ class SealedRounds:
         shown = self._demands.shown_claims(self._reader.task, number)
         accounts = () if trace is None else _claims_of(trace.standings)
         for leaves in (accounts, () if bundle is None else claim_leaves(bundle.after), shown):
-            if leaves and merkle_sum.build(leaves).digest == seal.claim_root:
+            if leaves and readable(partial(merkle_sum.build, leaves)) == Node(seal.claim_root, seal.claim_total):
                 return leaves
         return None
 

@@ -7,23 +7,18 @@ question Sum decides, or nothing is shown in time.
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 
 from fl_platform.aggregation.products import first_difference
 from fl_platform.chain import work_evidence
 from fl_platform.chain.demands import Demands
 from fl_platform.chain.evidence import Question
-from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol.trace import COORDINATES
 from fl_platform.roles.moves import Move
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.sealed import Sealed
+from fl_platform.roles.sealed import Sealed, readable
 from fl_platform.roles.work import RoundWork
 from fl_platform.updates.content import SUM_BITS, content_root, is_leaf, open_subtree
-
-logger = logging.getLogger(__name__)
 
 
 class SumsChallenger:
@@ -37,22 +32,11 @@ class SumsChallenger:
 
         None where nothing is hidden, or the right sums are not known. Raises RetryError.
         """
-        try:
-            return None if self._published(sealed, work) else self._follow(sealed, work)
-        except RetryError:
-            raise
-        except FLError as error:
-            logger.warning("round %d: the right sums cannot be had: %s", sealed.number, error)
-            return None
+        return readable(lambda: None if self._published(sealed, work) else self._follow(sealed, work))
 
     def _published(self, sealed: Sealed, work: RoundWork) -> bool:
-        try:
-            payload = work.told_sums.tobytes()
-        except RetryError:
-            raise
-        except FLError:
-            return False
-        return self._root(payload) == sealed.trace.work.sums
+        payload = readable(lambda: work.told_sums.tobytes())
+        return payload is not None and self._root(payload) == sealed.trace.work.sums
 
     def _root(self, payload: bytes) -> int:
         root = content_root(payload, size=self._reader.spec.model.size, bits=SUM_BITS, key=None)
@@ -62,8 +46,8 @@ class SumsChallenger:
         weights = {row: weight for row, (_, weight) in enumerate(sealed.trace.work.rows) if weight}
         right = work.sums_by(weights)
         payload, size = right.tobytes(), self._reader.spec.model.size
-        if self._root(payload) == sealed.trace.work.sums:
-            return None
+        if self._root(payload) == sealed.trace.work.sums or sealed.trace.rules.size != size:
+            return None  # a wrong size is the question Layout's
         shown, node = self._demands.shown_sums(self._reader.task, sealed.number), 1
         while node in shown and not is_leaf(node, size):
             nodes = open_subtree(payload, node, size=size, bits=SUM_BITS).nodes

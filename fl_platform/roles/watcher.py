@@ -29,7 +29,7 @@ from fl_platform.roles.moves import Move, about, about_all, against_roster, obta
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.recomputing import recomputed
-from fl_platform.roles.sealed import Sealed, SealedRounds
+from fl_platform.roles.sealed import Sealed, SealedRounds, readable
 from fl_platform.roles.sums_watching import SumsChallenger
 from fl_platform.roles.tracing import NO_TRACE, differing, sealed_trace
 from fl_platform.roles.work import RoundWork
@@ -89,6 +89,7 @@ class Watcher:
         seal hides nothing. Stops at the first seal that falls: later rounds fall with it. Raises RetryError.
         """
         findings: list[Finding] = []
+        problem: FLError | None = None
         history = self._reader.history()
         for record in history.rounds:
             final = history.final_at(record.number)
@@ -96,13 +97,22 @@ class Watcher:
                 continue
             if record.seal in self._seen:
                 continue
-            found = self.look(record)
+            try:
+                found = self.look(record)
+            except RetryError:
+                raise
+            except FLError as error:  # e.g. no money for a bond: the other rounds are looked at all the same
+                logger.warning("round %d: %s", record.number, error)
+                problem = problem or error
+                continue
             self._seen.add(record.seal)
             if found is not None:
                 findings.append(found)
                 self._watch(found)
                 if found.upheld:
                     break
+        if problem is not None and not findings:
+            raise problem
         return findings
 
     def look(self, record: RoundHistory) -> Finding | None:
@@ -154,8 +164,10 @@ class Watcher:
 
     def _follow_demand(self, finding: Finding, number: int, now: int) -> Finding:
         made = self._demands.open_demand(number)
-        if made is None or not self._stands(finding):
+        if not self._stands(finding):
             return finding
+        if made is None:  # somebody else ended it when its time was over
+            return self._contradict(self._end_demand(finding, number))
         if made.answered:
             finding = self._contradict(finding)
             own = self._disputes.signer is not None and made.challenger == self._disputes.signer.address
@@ -199,17 +211,17 @@ class Watcher:
     def _difference(self, record: RoundHistory) -> Difference | None:
         """Audit from this round on; a difference of a later round is that round's matter."""
         assert record.seal is not None
-        try:
-            bundle = self._reader.bundle(record.number)
-            told = sealed_trace(self._reader, bundle).root if self._reader.spec.exact else NO_TRACE
-        except RetryError:
-            raise
-        except FLError as error:
-            return Difference(record.number, type(error).__name__, str(error), "a bundle with a trace")
+        number, exact = record.number, self._reader.spec.exact
+        told = readable(lambda: sealed_trace(self._reader, self._reader.bundle(number)).root) if exact else NO_TRACE
+        if told is None:
+            return Difference(number, "bundle", "one that cannot be had or read", "a bundle with a trace")
         if told != record.seal.trace:
-            return Difference(record.number, "trace on chain", "0x" + record.seal.trace.hex(), "0x" + told.hex())
-        found = Auditor(self._reader, opener=self._opener).audit(first=record.number).first_difference
-        return found if found is not None and found.round == record.number else None
+            return Difference(number, "trace on chain", "0x" + record.seal.trace.hex(), "0x" + told.hex())
+        report = readable(lambda: Auditor(self._reader, opener=self._opener).audit(first=number))
+        if report is None:
+            return Difference(number, "bundle", "one that breaks its audit", "a bundle that can be judged")
+        found = report.first_difference
+        return found if found is not None and found.round == number else None
 
     def _traceless(self, number: int) -> Iterator[Move]:
         seal = self._reader.history().rounds[number].seal
@@ -255,15 +267,11 @@ class Watcher:
         """Return the trace that the round should have; None where it cannot be computed."""
         if self._opener is None:
             return None
-        try:
-            return sealed_trace(self._reader, recomputed(self._reader, self._opener, bundle))
-        except RetryError:
-            raise
-        except FLError:
-            return None
+        opener = self._opener
+        return readable(lambda: sealed_trace(self._reader, recomputed(self._reader, opener, bundle)))
 
     def _demand(self, finding: Finding, sealed: Sealed | None) -> tuple[int, ...]:
-        """Ask for what is hidden, the trace or the claims under the sealed root, unless somebody has already asked."""
+        """Ask for what is hidden: the trace, or the claims or sums under the sealed roots."""
         seal, task = self._reader.history().rounds[finding.round].seal, self._reader.task
         if seal is None:
             return ()
@@ -271,10 +279,11 @@ class Watcher:
         if found is None:
             return ()
         digest = self._disputes.seal_digest(task, finding.round, seal)
+        own = None if self._disputes.signer is None else self._disputes.signer.address
         for number, made in self._demands.demands_on(task, seal.aggregator):
-            same = (made.seal, made.subject, made.answered) == (digest, found[0], False)
-            # of a trace the index tells which leaf is next
-            if same and (found[0] is Subject.TRACE or made.index == found[1]):
+            # one's own, of before a restart; another's can end at once, answered, before anybody could use the answer
+            same = (made.seal, made.subject, made.challenger) == (digest, found[0], own) and not made.answered
+            if same and (found[0] is Subject.TRACE or made.index == found[1]):  # of a trace it tells which leaf is next
                 return (number,)
         return (self._demands.demand(task, finding.round, *found),)
 

@@ -14,11 +14,10 @@ from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections, OpenGame
 from fl_platform.chain.evidence import Question
 from fl_platform.contribution.tracing import layout_of
-from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol.trace import COORDINATES, Trace
 from fl_platform.roles.moves import Move
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.sealed import Sealed
+from fl_platform.roles.sealed import Sealed, readable
 from fl_platform.roles.work import RoundWork
 from fl_platform.updates.content import ContentLeaf, verify_content_leaf
 
@@ -81,13 +80,8 @@ class GramChallenger:
         shown: the game would be lost.
         """
         opens = cache(partial(self._opens, work, trace))
-        try:
-            wrong = next((w for w in wrong_gram_entries(self._reader, work, trace) if all(map(opens, w))), None)
-        except RetryError:
-            raise
-        except FLError as error:
-            logger.warning("round %d: the Gram matrix cannot be recomputed: %s", work.bundle.round, error)
-            return None
+        entries = wrong_gram_entries(self._reader, work, trace)
+        wrong = readable(lambda: next((w for w in entries if all(map(opens, w))), None))
         if wrong is None:
             return None
         shown = work_evidence.gram_entry(trace, *wrong)
@@ -112,12 +106,10 @@ class GramChallenger:
     def step(self, number: int, work: RoundWork, trace: Trace, *, now: int) -> bool:
         """Make the next move of a game that waits if it is ours, or end it. True when the seal fell."""
         found = next(g for g in self._games.open_games(self._reader.task) if g.number == number)
-        if not found.game.answered:
-            if now < found.game.deadline:
-                return False
-            self._games.expire(number)  # the sealer has not split in time
-            return True
-        return self._answer(found, work, trace)
+        if now >= found.game.deadline:  # the sealer has not split in time, or this side not moved
+            self._games.expire(number)
+            return not found.game.answered
+        return found.game.answered and self._answer(found, work, trace)
 
     def _answer(self, found: OpenGame, work: RoundWork, trace: Trace) -> bool:
         game = found.game

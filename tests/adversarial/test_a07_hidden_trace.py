@@ -19,13 +19,17 @@ from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.demands import Demands, Subject
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
+from fl_platform.chain.journal import Step
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.contribution.tracing import layout_of
+from fl_platform.errors import TransactionPending
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import Trace
+from fl_platform.protocol.trace_pages import pages
 from fl_platform.roles.defender import Defender
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.tracing import sealed_trace
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Finding, Watcher
 from fl_platform.roles.work import record_of
@@ -128,6 +132,10 @@ LIES: dict[str, tuple[Lie, Question]] = {
     "trainer": (lambda t: more(t, "entries", trainer=1 << 200), Question.ROSTER),
     "stake": (lambda t: more(t, "entries", stake=5), Question.ENTRIES),
     "row": (lambda t: more(t, "entries", row=1 << 255), Question.ENTRIES),
+    "accounts": (
+        lambda t: replace(t, standings=tuple(replace(s, base_after=s.base_after + 2**127) for s in t.standings)),
+        Question.TOTALS,
+    ),
     "account": (lambda t: more(t, "standings", base_after=1 << 200), Question.TOTALS),
     "weight": (
         lambda t: replace(t, work=replace(t.work, rows=((t.work.rows[0][0], t.work.rows[0][1] + 1), *t.work.rows[1:]))),
@@ -263,7 +271,8 @@ def test_a_part_of_a_trace_is_no_answer(disputed: Stage, tmp_path: Path) -> None
         return send(contract, function, *arguments, **options)
 
     contracts.chain.send = once  # type: ignore[method-assign]
-    liar.answer_trace(1, hider.sealed)
+    with pytest.raises(TransactionPending):
+        liar.answer_trace(1, hider.sealed)
     assert liar.shown_trace(task.reader.task, 0) is None
     assert watcher.follow(finding) == finding
     made = liar.open_demand(1)
@@ -287,15 +296,82 @@ def test_an_honest_sealer_shows_its_trace_and_the_task_goes_on(disputed: Stage, 
     assert watcher.follow(finding) == finding
 
 
-def test_a_second_watcher_waits_for_the_answer_that_the_first_asked_for(disputed: Stage, tmp_path: Path) -> None:
+def test_a_watcher_that_was_started_again_goes_on_with_its_demand(disputed: Stage, tmp_path: Path) -> None:
     task, hider = hidden_by(disputed, tmp_path, told=greedy)
     demanded(disputed, watcher_of(disputed, task))
-    second = watcher_of(disputed, task)  # or the first one, started again
-    (finding,) = second.step(disputed.chain.now())
+    again = watcher_of(disputed, task)
+    (finding,) = again.step(disputed.chain.now())
     assert finding.demands == (1,)
     show(disputed, hider.sealed)
-    assert second.follow(finding).upheld
-    assert second.follow(finding).demands == ()
+    assert again.follow(finding).upheld
+    assert again.follow(finding).demands == ()
+
+
+def test_a_liars_own_demand_saves_it_from_none(disputed: Stage, tmp_path: Path) -> None:
+    """It demands, answers and ends the demand at once: who did not rely on it still has what it showed."""
+    task, hider = hidden_by(disputed, tmp_path, told=greedy)
+    contracts = disputed.as_(AGGREGATOR)
+    contracts.mint(AGGREGATOR.address, ETHER)
+    liar = Demands(Disputes(contracts, AGGREGATOR))
+    liar.demand(task.reader.task, 0, Subject.TRACE)
+    watcher = watcher_of(disputed, task)
+    (finding,) = watcher.step(disputed.chain.now())
+    assert finding.demands == (2,)  # its own
+    show(disputed, hider.sealed)
+    liar.expire(1)
+    assert watcher.follow(finding) == finding  # its own demand waits for its own answer
+    (late,) = watcher_of(disputed, task).step(disputed.chain.now())
+    assert late.upheld  # the trace is on chain: nobody needs to ask again
+    finding = watcher.follow(finding)
+    assert (finding.upheld, finding.demands) == (True, ())
+
+
+def test_pages_of_two_demands_make_one_trace(disputed: Stage, tmp_path: Path) -> None:
+    """The liar answers a demand of its own in other pages than the watcher's: the leaves are the same."""
+    task, hider = hidden_by(disputed, tmp_path, told=greedy)
+    watcher = watcher_of(disputed, task)
+    finding = demanded(disputed, watcher)
+    show(disputed, hider.sealed)
+    contracts = disputed.as_(AGGREGATOR)
+    contracts.mint(AGGREGATOR.address, ETHER)
+    liar = Demands(Disputes(contracts, AGGREGATOR))
+    second, trace = liar.demand(task.reader.task, 0, Subject.TRACE), hider.sealed
+    seal = hider.reader.history().rounds[0].seal
+    for place, page in enumerate(pages(trace)):
+        if place == 3:
+            break
+        words, path = trace.leaves[page.kind][page.first], trace.path(page.kind, page.first)
+        disputed.chain.send(
+            disputed.owner.deployment.contract("Demands"), "answerTrace", second, seal, trace.header.counts,
+            trace.header.roots, (0, words, path), signer=AGGREGATOR, step=Step(task.reader.task, 0, f"leaf {place}"),
+        )  # fmt: skip
+    assert liar.shown_trace(task.reader.task, 0) == trace
+    assert watcher.follow(finding).upheld
+
+
+def far(bundle: RoundBundle) -> RoundBundle:
+    return replace(bundle, round=1_000_000)
+
+
+def longer(bundle: RoundBundle) -> RoundBundle:
+    scale = bundle.before.scale
+    return replace(bundle, before=replace(bundle.before, scale=replace(scale, offsets=(*scale.offsets, 1))))
+
+
+def rich(bundle: RoundBundle) -> RoundBundle:
+    paid = tuple(replace(s, paid_base=2**127 - 1) for s in bundle.after.standings)
+    return replace(bundle, after=replace(bundle.after, standings=paid))
+
+
+@pytest.mark.parametrize("shown", [far, longer, rich])
+def test_no_document_stops_a_watcher(disputed: Stage, tmp_path: Path, shown: Told) -> None:
+    """Whatever was published cannot be read, so what was sealed must be shown."""
+    task, hider = hidden_by(disputed, tmp_path, told=greedy, shown=shown)
+    watcher = watcher_of(disputed, task)
+    finding = demanded(disputed, watcher)
+    show(disputed, hider.sealed)
+    assert watcher.follow(finding).upheld
+    assert bond_of(disputed, task) == 0
 
 
 def test_a_watcher_that_came_too_late_gets_its_bond_back(disputed: Stage, tmp_path: Path) -> None:
@@ -317,6 +393,33 @@ def test_a_watcher_that_came_too_late_gets_its_bond_back(disputed: Stage, tmp_pa
     assert (member.stake, member.credit) == (0, Disputes(disputed.owner).bond(task.reader.task))
 
 
+def test_a_defender_ends_games_that_their_challenger_left(disputed: Stage, tmp_path: Path) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
+    task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    contracts = disputed.as_(SUCCESSOR)
+    contracts.mint(SUCCESSOR.address, ETHER)
+    games = Bisections(Disputes(contracts, SUCCESSOR))
+    trace = sealed_trace(task.reader, task.reader.bundle(0))
+    number = games.open(task.reader.task, 0, work_evidence.gram_entry(trace, 1, 0))
+    defender = defender_of(disputed, task)
+    (answer,) = defender.step(disputed.chain.now())
+    game = games.game(number)
+    assert (answer.what, answer.problem) == (f"split of game {number}", "")
+    assert game is not None
+    assert defender.step(disputed.chain.now()) == []
+    disputed.chain.wait_until(game.deadline)
+    (end,) = defender.step(disputed.chain.now())
+    assert (end.what, end.problem) == (f"end of game {number}", "")
+    assert not disputed.owner.history(task.reader.task).rounds[0].challenged
+
+
+def defender_of(stage: Stage, task: SmallTask) -> Defender:
+    contracts = stage.as_(AGGREGATOR)
+    reader = TaskReader(contracts, task.reader.store, task.reader.task)
+    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR))
+    return Defender(reader, Disputes(contracts, AGGREGATOR), opener=opener)
+
+
 def test_a_defender_ends_answered_demands_that_nobody_ends(disputed: Stage, tmp_path: Path) -> None:
     task = open_small_task(disputed, tmp_path, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
     task.aggregator.run(LocalTransport(task.trainers), rounds=1)
@@ -324,10 +427,7 @@ def test_a_defender_ends_answered_demands_that_nobody_ends(disputed: Stage, tmp_
     watching.mint(SUCCESSOR.address, ETHER)
     accuser = Demands(Disputes(watching, SUCCESSOR))
     accuser.demand(task.reader.task, 0, Subject.TRACE)
-    contracts = disputed.as_(AGGREGATOR)
-    reader = TaskReader(contracts, task.reader.store, task.reader.task)
-    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR))
-    defender = Defender(reader, Disputes(contracts, AGGREGATOR), opener=opener)
+    defender = defender_of(disputed, task)
     (answer,) = defender.step(disputed.chain.now())
     assert answer.problem == ""
     made = accuser.open_demand(1)

@@ -17,7 +17,7 @@ from fl_platform.protocol.bundle import claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.trace import Header, Kind, Trace
-from fl_platform.protocol.trace_pages import Page, pages, rebuilt
+from fl_platform.protocol.trace_pages import Page, leaves_of, pages, rebuilt
 from tests.support.contracts import Run, Tree, digest, path_of
 from tests.support.disputes import Stage, disputed_world
 from tests.support.evm import Outcome, Reverted, account
@@ -25,6 +25,7 @@ from tests.support.rounds import happy_round
 
 TRACE, RECEIPT, CLAIMS = range(3)
 CHALLENGER = account("challenger")
+PAGE = ["uint32[6]", "bytes32[6]", "uint256", "uint256", "bytes"]
 
 
 def sealed(**lies: Any) -> Stage:
@@ -81,11 +82,11 @@ def test_an_answered_demand_pays_the_sealer_and_the_task_goes_on() -> None:
 
 
 def test_disputes_cannot_be_strung_together_for_ever() -> None:
-    """Demands that are answered in time would keep a round open: one takeover after its window no new one is taken."""
+    """Demands answered in time would keep a round open: five takeovers after its window no new one is taken."""
     stage = sealed()
     demand(stage)
     windows = stage.world.ledger.call("config", stage.run.task)
-    end = stage.record(0).sealed_at + windows[5] + windows[6]  # challenge, takeover
+    end = stage.record(0).sealed_at + windows[5] + 5 * windows[6]  # challenge, takeover
     stage.world.wait(end - 1)
     demand(stage, RECEIPT)
     stage.world.wait(end)
@@ -123,7 +124,7 @@ def test_a_trace_with_two_leaves_where_there_is_one_cannot_be_shown(kind: Kind) 
     stage = Stage.start(happy_round(3))
     stage.seal(happy_round(3), trace=lambda t: SealsRoot(t, twice.root))
     number = demand(stage)
-    page = next(iter(pages(honest.traces[0])))
+    page = next(pages(honest.traces[0]))
     with pytest.raises(Reverted, match="Traces_EvidenceShape"):
         show(stage, number, page, twice)
 
@@ -167,22 +168,33 @@ def test_pages_come_in_their_order_and_whole() -> None:
 
 
 def test_whoever_shows_a_small_part_does_not_stop_the_sealer() -> None:
-    """A stranger shows one leaf where the sealer would have shown them all at once: the next pages go on from there."""
+    """A stranger shows one leaf first: the sealer's page, made before, holds the next one and counts all the same."""
     stage = sealed()
     number, trace = demand(stage), stage.traces[0]
-    shown = {}
-    while not demanded(stage, number).answered:
-        made = demanded(stage, number)
-        page = next(iter(pages(trace, made.kind, made.index)))
-        if page.first == 0:
-            words = trace.leaves[page.kind][page.first]
-            page = Page(page.kind, page.first, 0, words, trace.path(page.kind, page.first))
-        content = show(stage, number, page).event("Answered")["content"]
-        counts, roots, kind, first, words = decode(
-            ["uint32[6]", "bytes32[6]", "uint256", "uint256", "bytes"], content
-        )
-        shown[Kind(kind), first] = words
-    assert rebuilt(Header(counts, roots), shown) == trace
+    shown: dict[tuple[Kind, int], bytes] = {}
+    for page in pages(trace):
+        small = Page(page.kind, page.first, 0, trace.leaves[page.kind][page.first], trace.path(page.kind, page.first))
+        moves = (small, page) if page.level else (page,)
+        for move in moves:
+            content = show(stage, number, move).event("Answered")["content"]
+            counts, roots, kind, first, words = decode(PAGE, content)
+            shown |= leaves_of(Header(counts, roots), Kind(kind), first, words)
+    assert demanded(stage, number).answered
+    assert rebuilt(trace.header, shown) == trace
+
+
+@pytest.mark.parametrize("kind", [Kind.ENTRY, Kind.GRAM, Kind.STANDING])
+def test_a_root_without_leaves_cannot_be_shown(kind: Kind) -> None:
+    """No judge can read such a kind, and nobody could rebuild the trace: it falls for want of an answer."""
+    header = sealed().traces[0].header
+    counts = tuple(0 if place == kind else count for place, count in enumerate(header.counts))
+    roots = tuple(digest("nothing") if place == kind else root for place, root in enumerate(header.roots))
+    lie = Header(counts, roots)
+    stage = Stage.start(happy_round(3))
+    stage.seal(happy_round(3), trace=lambda t: SealsRoot(t, lie.root))
+    number = demand(stage)
+    with pytest.raises(Reverted, match="Traces_LeafMismatch"):
+        show(stage, number, next(pages(stage.traces[0])), lie)
 
 
 def test_the_claims_are_shown_all_at_once() -> None:
@@ -281,6 +293,21 @@ def test_a_sealer_must_show_the_signed_receipt_of_every_roster_entry() -> None:
     run.world.wait(int(run.world.demands.call("demandOf", ids[1])[1]))
     run.world.demands.send(CHALLENGER, "expire", ids[1], record, run.params.aggregators)
     assert run.member(run.params.aggregators[0])[0] == 0
+
+
+def test_a_successor_need_not_show_receipts_that_it_did_not_roster() -> None:
+    """A forged leaf is whose roster it is: else every honest successor would lose its bond to it."""
+    run, receipts, tree = real_stage()
+    stranger = replace(receipts[1], salt=digest("another salt"))
+    run.roster(Tree((tree.leaves[0], replace(tree.leaves[1], data=stranger.struct_hash()), tree.leaves[2])))
+    run.advance()
+    run.seal()
+    record, roster = run.seals[0][0], run.rosters[0][0]
+    assert record.aggregator != roster.aggregator
+    number = int(run.world.demands.send(CHALLENGER, "demand", run.task, 0, record, RECEIPT, 1).output[0])
+    run.world.demands.send(account("anyone"), "answerReceipt", number, record, roster, stranger, b"", 0, b"")
+    run.world.demands.send(CHALLENGER, "expire", number, record, run.params.aggregators)
+    assert run.member(record.aggregator)[0] == run.params.bond
 
 
 def test_a_stranger_on_the_roster_is_foreign_and_a_member_is_not() -> None:
