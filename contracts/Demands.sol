@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {IDemands} from "./interfaces/IDemands.sol";
 import {IGameSeam} from "./interfaces/IGameSeam.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ITraceJudge} from "./interfaces/ITraceJudge.sol";
 import {Contents} from "./libraries/Contents.sol";
+import {KeyWraps} from "./libraries/KeyWraps.sol";
 import {MerkleSum} from "./libraries/MerkleSum.sol";
 import {Receipts} from "./libraries/Receipts.sol";
 import {Traces} from "./libraries/Traces.sol";
@@ -34,8 +37,7 @@ contract Demands is IDemands {
         Subject subject,
         uint32 index
     ) external returns (uint256 id) {
-        bool traced = subject == Subject.Trace || subject == Subject.Sums;
-        if (traced && record.trace == 0) revert IGameSeam.Disputes_NoTrace(task, round);
+        if (subject != Subject.Claims && record.trace == 0) revert IGameSeam.Disputes_NoTrace(task, round);
         uint256 bond = IGameSeam(disputes).enter(task, round, record, msg.sender);
         id = ++demandCount;
         Demand memory made = Demand({
@@ -45,7 +47,7 @@ contract Demands is IDemands {
             subject: subject,
             kind: 0,
             answered: false,
-            index: subject == Subject.Receipt || subject == Subject.Sums ? index : 0,
+            index: subject == Subject.Sums ? index : 0,
             bond: uint80(bond),
             task: task,
             seal: _sealKey(task, round, record)
@@ -72,28 +74,60 @@ contract Demands is IDemands {
     }
 
     /// @inheritdoc IDemands
-    function answerReceipt(
+    function answerEntries(
         uint256 id,
         IRoundLedger.SealRecord calldata record,
         IRoundLedger.RosterRecord calldata roster,
-        IRoundLedger.Receipt calldata receipt,
-        bytes calldata signature,
-        uint128 stake,
-        bytes calldata siblings
+        uint32[6] calldata counts,
+        bytes32[6] calldata roots,
+        Shown[] calldata shown
     ) external {
-        Demand memory d = _requireAnswerable(id, Subject.Receipt, record);
+        Demand memory d = _requireAnswerable(id, Subject.Entries, record);
         bytes32 digest = keccak256(abi.encode(d.task, uint256(d.round), roster));
         if (digest != record.rosterDigest) {
             revert IRoundLedger.RoundLedger_RecordMismatch(d.task, d.round, digest, record.rosterDigest);
         }
-        emit Answered(d.task, d.round, id, msg.sender, abi.encode(receipt, signature));
-        // an index past the roster is answered by the roster's count; and nobody answers for what another put on it
-        if (d.index < roster.count && roster.aggregator == record.aggregator) {
-            bytes32 leaf = MerkleSum.leafHash(d.index, receipt.trainer, stake, Receipts.structHash(receipt));
-            MerkleSum.requireLeaf(roster.root, roster.totalStake, roster.count, d.index, leaf, stake, siblings);
-            Receipts.requireSigned(ledger, receipt, signature);
+        Traces.requireReadable(counts, roots, record.trace);
+        bool own = roster.aggregator == record.aggregator;
+        // one turn an entry; the caller pays for as many as it shows
+        for (uint256 i = 0; i < shown.length; ++i) {
+            (bytes calldata words, uint256 index) =
+                Traces.openIn(counts, roots, shown[i].entry, Traces.ENTRY, Traces.ENTRY_BYTES);
+            if (index != d.index + i) revert Demands_WrongEntry(id, index);
+            _requireEntry(id, index, shown[i], Traces.entry(words), roster, own);
         }
-        _satisfy(id, d);
+        emit Answered(d.task, d.round, id, msg.sender, abi.encode(d.index, shown));
+        uint256 next = d.index + shown.length;
+        if (next == counts[Traces.ENTRY]) return _satisfy(id, d);
+        _demands[id].index = uint32(next);
+    }
+
+    function _requireEntry(
+        uint256 id,
+        uint256 index,
+        Shown calldata shown,
+        Traces.EntryLeaf calldata entry,
+        IRoundLedger.RosterRecord calldata roster,
+        bool own
+    ) private view {
+        bytes32 receipt = Receipts.structHash(shown.receipt);
+        address trainer = shown.receipt.trainer;
+        if (receipt != entry.receipt || uint160(trainer) != entry.trainer) revert Demands_WrongEntry(id, index);
+        if (index < roster.count) {
+            if (entry.stake > type(uint128).max) revert Demands_WrongEntry(id, index);
+            bytes32 leaf = MerkleSum.leafHash(uint32(index), trainer, uint128(entry.stake), receipt);
+            MerkleSum.requireLeaf(
+                roster.root, roster.totalStake, roster.count, index, leaf, entry.stake, shown.siblings
+            );
+        }
+        if (own || entry.row != 0) Receipts.requireSigned(ledger, shown.receipt, shown.signature);
+        if (entry.row == 0) return;
+        bytes32 package = KeyWraps.structHash(receipt, shown.boxes);
+        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(
+            MessageHashUtils.toTypedDataHash(KeyWraps.domainSeparator(ledger), package), shown.packageSignature
+        );
+        bool signed = problem == ECDSA.RecoverError.NoError && signer == trainer;
+        if (!signed || shown.boxes.length > KeyWraps.MAX_BOXES) revert Demands_WrongEntry(id, index);
     }
 
     /// @inheritdoc IDemands

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {Contents} from "../libraries/Contents.sol";
+import {KeyWraps} from "../libraries/KeyWraps.sol";
 import {IRoundLedger} from "./IRoundLedger.sol";
 import {ITraceJudge} from "./ITraceJudge.sol";
 
@@ -14,13 +15,13 @@ interface IDemands {
     /// @notice What a sealer can be asked to show.
     ///
     ///   Trace     every leaf, kind by kind, in as many answers as it takes (`answerTrace`)
-    ///   Receipt   one roster entry's signed receipt (`answerReceipt`)
+    ///   Entries   every entry's receipt and, where it was judged, the keys to its update (`answerEntries`)
     ///   Claims    every claim leaf (`answerClaims`)
     ///   Sums      what lies below one node of the tree over the sums (`answerSums`): who has the right sums follows the
     ///             wrong child down to a leaf that the question Sum decides, two or three demands at any size
     enum Subject {
         Trace,
-        Receipt,
+        Entries,
         Claims,
         Sums
     }
@@ -35,6 +36,19 @@ interface IDemands {
         bytes32[] siblings;
     }
 
+    /// @notice One entry as its sealer had it.
+    /// @param boxes The keys to its update, one a recipient; with `packageSignature` over them: see {KeyWraps}.
+    /// @param entry The trace's leaf.
+    /// @param siblings Its way to the roster's root; empty for a forced entry.
+    struct Shown {
+        IRoundLedger.Receipt receipt;
+        bytes signature;
+        KeyWraps.Box[] boxes;
+        bytes packageSignature;
+        ITraceJudge.Opening entry;
+        bytes siblings;
+    }
+
     /// @notice An open demand.
     /// @param challenger Who locked the bond.
     /// @param deadline The first second (Unix) at which it is too late to answer, or to challenge what the answer showed.
@@ -42,8 +56,8 @@ interface IDemands {
     /// @param subject What is asked for.
     /// @param kind Trace: the kind of which a leaf is to be shown next.
     /// @param answered Whether the sealer, or anybody, has shown it all.
-    /// @param index Trace: the place of that leaf. Receipt: the entry's place in the roster. Sums: the node, 1 for the root
-    /// and 2 i, 2 i + 1 for the children of i.
+    /// @param index Trace: the place of that leaf. Entries: the entry to be shown next. Sums: the node, 1 for the root and
+    /// 2 i, 2 i + 1 for the children of i.
     /// @param bond What the challenger locked, in wei.
     /// @param task The task.
     /// @param seal keccak256(abi.encode(task, round, seal record)).
@@ -64,8 +78,8 @@ interface IDemands {
     event Demanded(uint256 indexed task, uint256 indexed round, uint256 indexed id, Demand demand);
 
     /// @notice Emitted when a demand was answered, or a part of it; `content` is, ABI-encoded, the trace's counts and roots,
-    /// kind and place of the page's first leaf and the page's words; or the receipt and its signature; or, packed, all claim
-    /// leaves; or the nodes and the leaf of the sums.
+    /// kind and place of the page's first leaf and the page's words; or the place of the first entry and the entries; or,
+    /// packed, all claim leaves; or the nodes and the leaf of the sums.
     event Answered(uint256 indexed task, uint256 indexed round, uint256 indexed id, address answerer, bytes content);
 
     /// @notice Emitted when a demand ended: by its deadline (`upheld`), or without effect because the round is void.
@@ -77,12 +91,14 @@ interface IDemands {
     /// @notice Thrown when the answer is not what was asked for.
     error Demands_WrongAnswer(uint256 id);
 
+    /// @notice Thrown when an entry is shown with another receipt than the trace's, or a package that its trainer did not sign.
+    error Demands_WrongEntry(uint256 id, uint256 index);
+
     /// @notice Thrown when the deadline has passed, or has not yet; `deadline` is the first second past it.
     error Demands_Deadline(uint256 id, uint256 deadline);
 
-    /// @notice Ask the sealer to show its trace, a roster entry's signed receipt, its claims or a part of its sums. Locks
-    /// `bondOf(task)`.
-    /// @param index Receipt: the entry's place in the roster. Sums: the node. Else it is not read.
+    /// @notice Ask the sealer to show its trace, its entries, its claims or a part of its sums. Locks `bondOf(task)`.
+    /// @param index Sums: the node. Else it is not read.
     /// Requirements: inside the challenge window, or at most five takeovers later while the seal is disputed; the caller is not
     /// leaving; the escrow is approved for the bond.
     function demand(
@@ -105,16 +121,18 @@ interface IDemands {
         Page calldata page
     ) external;
 
-    /// @notice Answer with the signed receipt of a roster entry. Anyone. An index past the roster, and the roster of another
-    /// than the sealer, are answered by the roster record alone.
-    function answerReceipt(
+    /// @notice Show the next entries, in the order of the trace. Anyone; with the last one the demand is answered.
+    /// @param roster The roster on chain: entries below its count must be on it, as the trace has them.
+    /// Requirements, for each: its receipt is the trace's, signed by its trainer; a judged one (one with a Gram row) comes with
+    /// a key package that its trainer signed. An unjudged entry of a roster that another than the sealer wrote needs no
+    /// signature: nobody answers for another's forgery.
+    function answerEntries(
         uint256 id,
         IRoundLedger.SealRecord calldata record,
         IRoundLedger.RosterRecord calldata roster,
-        IRoundLedger.Receipt calldata receipt,
-        bytes calldata signature,
-        uint128 stake,
-        bytes calldata siblings
+        uint32[6] calldata counts,
+        bytes32[6] calldata roots,
+        Shown[] calldata shown
     ) external;
 
     /// @notice Answer with all claim leaves, 52 bytes each: owner, amount (u128), reputation (u128). Anyone.

@@ -7,6 +7,9 @@ import {Dleq} from "./Dleq.sol";
 /// @notice Wrapped keys and the trainer's signature over them. Twin of `fl_platform/store/keywrap.py` (boxes) and
 /// `fl_platform/protocol/keypackage.py` (signed packages).
 library KeyWraps {
+    /// @notice The boxes that a package may have: for eight aggregators and 64 auditors. More would make an accusation dear.
+    uint256 internal constant MAX_BOXES = 72;
+
     bytes32 internal constant TYPEHASH = keccak256("KeyPackage(bytes32 receipt,bytes32 boxes)");
 
     bytes32 private constant DOMAIN_TYPEHASH =

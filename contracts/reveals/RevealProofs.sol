@@ -22,9 +22,6 @@ abstract contract RevealProofs is IReveals {
     /// @dev An update file begins with a header of two blocks.
     uint256 private constant HEADER_BYTES = 32;
     uint256 private constant MAX_BITS = 16;
-    /// @notice The boxes that a package may have: for eight aggregators and 64 auditors. More would make an accusation
-    /// dear.
-    uint256 public constant MAX_BOXES = 72;
 
     IRoundLedger public immutable ledger;
     ITaskRegistry public immutable registry;
@@ -44,7 +41,7 @@ abstract contract RevealProofs is IReveals {
 
     function _requirePackage(bytes32 receipt, address trainer, Package calldata package) internal view {
         uint256 count = package.boxes.length;
-        if (count > MAX_BOXES) revert Reveals_TooManyBoxes(count, MAX_BOXES);
+        if (count > KeyWraps.MAX_BOXES) revert Reveals_TooManyBoxes(count, KeyWraps.MAX_BOXES);
         address signer = _recover(KeyWraps.structHash(receipt, package.boxes), package.signature);
         if (signer != trainer) revert Reveals_PackageSignatureInvalid(trainer, signer);
     }

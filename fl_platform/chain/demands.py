@@ -5,13 +5,15 @@ See contracts/interfaces/IDemands.sol. Amounts in wei, times in seconds of block
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
 from eth_abi.abi import decode
 
 from fl_platform.chain.disputes import Disputes
+from fl_platform.chain.entries_shown import entries_from, shown_from
 from fl_platform.chain.evidence import opened
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import (
@@ -24,8 +26,9 @@ from fl_platform.chain.records import (
 from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.errors import DocumentInvalid, TaskClosed, TransactionPending, TransactionReverted
+from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.merkle_sum import Leaf
-from fl_platform.protocol.receipt import SignedReceipt
+from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.trace import Header, Kind, Trace
 from fl_platform.protocol.trace_pages import leaves_of, pages, rebuilt
 
@@ -38,7 +41,7 @@ class Subject(IntEnum):
     """What a sealer can be asked to show."""
 
     TRACE = 0
-    RECEIPT = 1
+    ENTRIES = 1
     CLAIMS = 2
     SUMS = 3
 
@@ -110,29 +113,38 @@ class Demands:
         record, header = self._disputes.seal(made.task, made.round), trace.header
         while not made.answered:
             page = next(pages(trace, made.kind, made.index))
-            step = Step(made.task, made.round, f"answer {number} {page.kind.name} {page.first}")
-            try:
-                self._contracts.chain.send(
-                    self._contract, "answerTrace", number, record, header.counts, header.roots,
-                    (page.level, page.words, page.siblings), signer=self._wallet(), step=step,
-                )  # fmt: skip
-            except TransactionReverted:
-                if self._demand(number) == made:
-                    raise
-            before, made = made, self._demand(number)
-            if made == before:  # the page is not confirmed yet
-                raise TransactionPending(f"a page of the answer to demand {number} is not confirmed yet; run again")
+            made = self._next(number, made, f"answer {number} {page.kind.name} {page.first}", partial(
+                self._contracts.chain.send, self._contract, "answerTrace", number, record, header.counts, header.roots,
+                (page.level, page.words, page.siblings), signer=self._wallet(),
+            ))  # fmt: skip
 
-    def answer_receipt(
-        self, number: int, signed: SignedReceipt, *, roster: RosterRecord, stake: int, siblings: bytes
-    ) -> TxReceipt | None:
-        """Show a roster entry's signed receipt; if its seal stands, the sealer gets the demand's bond."""
+    def _next(self, number: int, made: Demand, name: str, send: Callable[..., object]) -> Demand:
+        """Send a part of an answer; return the demand as it then stands."""
+        try:
+            send(step=Step(made.task, made.round, name))
+        except TransactionReverted:
+            if self._demand(number) == made:
+                raise
+        after = self._demand(number)
+        if after == made:
+            raise TransactionPending(f"a part of the answer to demand {number} is not confirmed yet; run again")
+        return after
+
+    def answer_entries(
+        self, number: int, entries: tuple[Entry, ...], trace: Trace, roster: RosterRecord, spec: TaskSpec
+    ) -> None:
+        """Show a round's entries from the next one on; the last one answers the demand, whoever shows it.
+
+        Raises as `answer_trace`.
+        """
         made = self._demand(number)
-        record = self._disputes.seal(made.task, made.round)
-        return self._contracts.chain.send(
-            self._contract, "answerReceipt", number, record, roster, signed.receipt, signed.signature, stake, siblings,
-            signer=self._wallet(), step=Step(made.task, made.round, f"answer {number}"),
-        )  # fmt: skip
+        record, header = self._disputes.seal(made.task, made.round), trace.header
+        while not made.answered:
+            shown = shown_from(entries, made.index, trace, spec)
+            made = self._next(number, made, f"answer {number} from {made.index}", partial(
+                self._contracts.chain.send, self._contract, "answerEntries", number, record, roster, header.counts,
+                header.roots, shown, signer=self._wallet(),
+            ))  # fmt: skip
 
     def answer_claims(self, number: int, leaves: tuple[Leaf, ...]) -> TxReceipt | None:
         """Show all claim leaves."""
@@ -154,6 +166,14 @@ class Demands:
             return None if header is None else rebuilt(header, shown)
         except DocumentInvalid:  # the contract has checked every page: what lacks was not shown yet
             return None
+
+    def shown_entries(self, task: int, round_number: int, trace: Trace) -> tuple[Entry, ...] | None:
+        """Return the entries of a round's seal that were shown on chain; None while not all of them were."""
+        found: dict[int, Entry] = {}
+        for _, content in self._answers(task, round_number, Subject.ENTRIES):
+            found |= entries_from(content, trace)
+        whole = len(found) == len(trace.entries) and found
+        return tuple(found[place] for place in sorted(found)) if whole else None
 
     def shown_claims(self, task: int, round_number: int) -> tuple[Leaf, ...] | None:
         """Return the claim leaves of a round's seal that were shown on chain; None while they were not."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from fl_platform.aggregation.products import split_range
-from fl_platform.chain import evidence, work_evidence
+from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections, OpenGame
 from fl_platform.chain.demands import Demand, Demands, Subject
 from fl_platform.chain.disputes import Disputes
@@ -116,13 +116,7 @@ class Defender:
             work = RoundWork(self._reader, bundle, self._opener)
             self._demands.answer_sums(number, sealed_trace(self._reader, bundle), *work.below_sums(demand.index))
         else:
-            self._show_receipt(number, demand)
-
-    def _show_receipt(self, number: int, demand: Demand) -> None:
-        record = self._reader.history().rounds[demand.round].roster
-        assert record is not None  # a sealed round has one
-        rostered = [entry for entry in self._reader.bundle(demand.round).entries if not entry.forced]
-        leaves = tuple(entry.leaf for entry in rostered)
-        place = min(demand.index, len(rostered) - 1)  # past the roster its count answers, beside any receipt
-        entry, siblings = rostered[place], evidence.path_of(leaves, place)
-        self._demands.answer_receipt(number, entry.signed, roster=record, stake=entry.stake, siblings=siblings)
+            roster = self._reader.history().rounds[demand.round].roster
+            assert roster is not None  # a sealed round has one
+            trace = sealed_trace(self._reader, bundle)
+            self._demands.answer_entries(number, bundle.entries, trace, roster, self._reader.spec)

@@ -18,7 +18,8 @@ from fl_platform.chain.records import RosterRecord, SealRecord
 from fl_platform.contribution.judge import address_text
 from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol import merkle_sum
-from fl_platform.protocol.bundle import RoundBundle, claim_leaves
+from fl_platform.protocol.bundle import Entry, RoundBundle, claim_leaves
+from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.merkle_sum import Leaf, Node
 from fl_platform.protocol.trace import Code, StandingLeaf, Trace
 from fl_platform.roles.reading import TaskReader
@@ -56,7 +57,8 @@ class Sealed:
     trace: Trace  # its root is the seal's
     hidden: bool  # the trace is not its bundle's: it was shown on chain
     claims: tuple[Leaf, ...] | None  # their root is the seal's; None: nobody has shown them
-    bundle: RoundBundle | None  # Gram rows as the trace has them; None where it cannot be had
+    bundle: RoundBundle | None  # entries and Gram rows as the trace has them; None where they cannot be had
+    whole: bool  # the bundle has every entry of the trace, and signed keys of every judged one
     before: Before | None  # the round before, where its trace is known
 
     @property
@@ -77,11 +79,39 @@ class SealedRounds:
         trace, bundle, hidden = self._trace(number)
         if record.seal is None or record.roster is None or trace is None:
             return None
+        whole = bundle is not None and self._has_entries(bundle, trace)
+        if not whole:
+            shown = readable(lambda: self._demands.shown_entries(self._reader.task, number, trace))
+            if shown is not None:
+                bundle = self._rebuilt(number, record.seal, shown) if bundle is None else replace(bundle, entries=shown)
+                whole = bundle is not None
+        if bundle is not None and hidden:
+            bundle = self._fitted(bundle, trace)
         before, claims = self._before(number), self.claims(number)
-        return Sealed(record, record.seal, record.roster, trace, hidden, claims, bundle, before)
+        return Sealed(record, record.seal, record.roster, trace, hidden, claims, bundle, whole, before)
+
+    def _has_entries(self, bundle: RoundBundle, trace: Trace) -> bool:
+        told = [int.from_bytes(entry.receipt.struct_hash(), "big") for entry in bundle.entries]
+        if told != [leaf.receipt for leaf in trace.entries]:
+            return False
+        judged = (entry for entry, leaf in zip(bundle.entries, trace.entries, strict=True) if leaf.row)
+        return all(has_package(entry, self._reader.domain, self._reader.spec) for entry in judged)
+
+    def _rebuilt(self, number: int, seal: SealRecord, entries: tuple[Entry, ...]) -> RoundBundle | None:
+        """A bundle of what was shown on chain; what stays unknown is empty."""
+        reader, nothing = self._reader, bytes(32)
+        before = readable(lambda: reader.state_before(number))
+        if before is None:
+            return None
+        # a trace that is nobody's bundle's is hidden: `_fitted` adds its rows
+        return RoundBundle(
+            chain_id=reader.domain.chain_id, ledger=reader.domain.ledger, task=reader.task, round=number,
+            spec=reader.spec.digest, aggregator=seal.aggregator, before=before, entries=entries, verdicts=(), rows=(),
+            gram=(), direction_roots=(), validation=(), divisor=0, aggregate=nothing, sums_root=nothing, after=before,
+        )  # fmt: skip
 
     def _trace(self, number: int) -> tuple[Trace | None, RoundBundle | None, bool]:
-        """The sealed trace, the bundle with its rows, and whether the trace is another than the bundle's."""
+        """The sealed trace, the published bundle, and whether the trace is another than the bundle's."""
         seal = self._reader.history().rounds[number].seal
         if seal is None:
             return None, None, False
@@ -92,7 +122,7 @@ class SealedRounds:
         shown = self._demands.shown_trace(self._reader.task, number)
         if shown is None or shown.root != seal.trace:
             return None, bundle, True
-        return shown, bundle and self._fitted(bundle, shown), True
+        return shown, bundle, True
 
     def _bundle(self, number: int) -> RoundBundle | None:
         return readable(lambda: self._reader.bundle(number))

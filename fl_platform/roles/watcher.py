@@ -283,7 +283,8 @@ class Watcher:
         for number, made in self._demands.demands_on(task, seal.aggregator):
             # one's own, of before a restart; another's can end at once, answered, before anybody could use the answer
             same = (made.seal, made.subject, made.challenger) == (digest, found[0], own) and not made.answered
-            if same and (found[0] is Subject.TRACE or made.index == found[1]):  # of a trace it tells which leaf is next
+            # of a trace, and of entries, the index tells which is next
+            if same and (found[0] in (Subject.TRACE, Subject.ENTRIES) or made.index == found[1]):
                 return (number,)
         return (self._demands.demand(task, finding.round, *found),)
 
@@ -293,6 +294,8 @@ class Watcher:
             return Subject.TRACE, 0
         if self._sealed.claims(number) is None:
             return Subject.CLAIMS, 0
+        if sealed is not None and not sealed.whole and self._opener is not None:
+            return Subject.ENTRIES, 0
         work = None if sealed is None else self._work(sealed)
         node = None if sealed is None or work is None else self._sums.move(sealed, work)
         return (Subject.SUMS, node) if isinstance(node, int) else None

@@ -283,14 +283,21 @@ def test_a_part_of_a_trace_is_no_answer(disputed: Stage, tmp_path: Path) -> None
 
 
 def test_an_honest_sealer_shows_its_trace_and_the_task_goes_on(disputed: Stage, tmp_path: Path) -> None:
-    """The honest twin: a watcher that cannot get the bundle asks; nothing falls, the demand ends with the answer."""
-    task, hider = hidden_by(disputed, tmp_path, shown=None)
+    """The honest twin: a watcher that cannot get the bundle asks; nothing falls, the demands end with the answers."""
+    found: list[RoundBundle] = []
+    task, hider = hidden_by(disputed, tmp_path, told=lambda b: found.append(b) or b, shown=None)
     watcher = watcher_of(disputed, task)
     finding = demanded(disputed, watcher)
     bond = bond_of(disputed, task)
     show(disputed, hider.sealed)
     finding = watcher.follow(finding)
-    assert not finding.upheld
+    assert (finding.upheld, finding.demands) == (False, (2,))
+    roster = task.reader.history().rounds[0].roster
+    assert roster is not None
+    sealer = Demands(Disputes(disputed.as_(AGGREGATOR), AGGREGATOR))
+    sealer.answer_entries(2, found[0].entries, hider.sealed, roster, task.reader.spec)
+    finding = watcher.follow(finding)
+    assert (finding.upheld, finding.demands) == (False, ())
     assert bond_of(disputed, task) == bond
     assert not disputed.owner.history(task.reader.task).rounds[0].challenged
     assert watcher.follow(finding) == finding
@@ -347,6 +354,79 @@ def test_pages_of_two_demands_make_one_trace(disputed: Stage, tmp_path: Path) ->
         )  # fmt: skip
     assert liar.shown_trace(task.reader.task, 0) == trace
     assert watcher.follow(finding).upheld
+
+
+def bent_sums(bundle: RoundBundle) -> RoundBundle:
+    return replace(bundle, sums_root=b"\x98" * 32)
+
+
+def without_keys(bundle: RoundBundle) -> RoundBundle:
+    """Publish no keys: nobody but the sealer can open what it judged."""
+    return replace(bundle, entries=tuple(replace(e, keys=(), keys_signature=b"") for e in bundle.entries))
+
+
+def in_content(trace: Trace) -> Trace:
+    """Another content root than the receipt's, with its weight."""
+    (root, weight), *others = trace.work.rows
+    return replace(trace, work=replace(trace.work, rows=((root ^ 1, weight), *others)))
+
+
+def in_receipt(trace: Trace) -> Trace:
+    """A receipt that nobody signed, on the entry and nowhere else."""
+    return more(trace, "entries", receipt=1)
+
+
+def lies_without_a_bundle() -> list[Any]:
+    cases: list[tuple[str, Told, Lie, Question | str]] = [
+        ("gram", bend_gram, lambda t: t, "game"),
+        ("sums", bent_sums, lambda t: t, "silent"),
+        ("content root", nothing, in_content, Question.WORK),
+        ("receipt", nothing, in_receipt, "silent"),
+    ]
+    return [pytest.param(told, lie, end, id=name) for name, told, lie, end in cases]
+
+
+@pytest.mark.parametrize("shown", [None, without_keys], ids=["withheld", "without keys"])
+@pytest.mark.parametrize(("told", "lie", "end"), lies_without_a_bundle())
+def test_without_a_bundle_receipts_and_keys_must_be_shown(
+    disputed: Stage, tmp_path: Path, told: Told, lie: Lie, end: Question | str, *, shown: Told | None
+) -> None:
+    """The trace follows from itself; with entries and keys from the chain a watcher holds it against the updates."""
+    found: list[RoundBundle] = []
+
+    def kept(bundle: RoundBundle) -> RoundBundle:
+        found.append(bundle)
+        return told(bundle)
+
+    task, hider = hidden_by(disputed, tmp_path, told=kept, lie=lie, shown=shown)
+    watcher = watcher_of(disputed, task)
+    finding = demanded(disputed, watcher)
+    show(disputed, hider.sealed)
+    finding = watcher.follow(finding)
+    liar = Demands(Disputes(disputed.as_(AGGREGATOR), AGGREGATOR))
+    for turn in range(5):
+        if finding.upheld or finding.games:
+            break
+        number = finding.demands[-1]
+        made = liar.open_demand(number)
+        assert made is not None
+        if made.subject == Subject.ENTRIES and lie is not in_receipt:
+            roster = task.reader.history().rounds[0].roster
+            assert roster is not None
+            liar.answer_entries(number, found[0].entries, hider.sealed, roster, task.reader.spec)
+        else:  # it has nothing to show
+            disputed.chain.wait_until(made.deadline)
+        finding = watcher.follow(finding)
+        assert turn < 4
+    if end == "game":
+        assert finding.games
+        game = Bisections(Disputes(disputed.owner)).game(finding.games[0])
+        assert game is not None
+        disputed.chain.wait_until(game.deadline)  # true parts do not add up to its number
+        finding = watcher.follow(finding)
+    assert finding.upheld
+    assert isinstance(end, str) or finding.question is end
+    assert bond_of(disputed, task) == 0
 
 
 def far(bundle: RoundBundle) -> RoundBundle:

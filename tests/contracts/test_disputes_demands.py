@@ -12,18 +12,17 @@ from fl_platform.chain import evidence
 from fl_platform.chain.demands import Demand
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.records import pack_leaves, struct, unpack_leaves
-from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.trace import Header, Kind, Trace
 from fl_platform.protocol.trace_pages import Page, leaves_of, pages, rebuilt
-from tests.support.contracts import Run, Tree, digest, path_of
+from tests.support.contracts import Run, Tree, digest
 from tests.support.disputes import Stage, disputed_world
 from tests.support.evm import Outcome, Reverted, account
 from tests.support.rounds import happy_round
 
-TRACE, RECEIPT, CLAIMS = range(3)
+TRACE, ENTRIES, CLAIMS = range(3)
 CHALLENGER = account("challenger")
 PAGE = ["uint32[6]", "bytes32[6]", "uint256", "uint256", "bytes"]
 
@@ -88,10 +87,10 @@ def test_disputes_cannot_be_strung_together_for_ever() -> None:
     windows = stage.world.ledger.call("config", stage.run.task)
     end = stage.record(0).sealed_at + windows[5] + 5 * windows[6]  # challenge, takeover
     stage.world.wait(end - 1)
-    demand(stage, RECEIPT)
+    demand(stage, CLAIMS)
     stage.world.wait(end)
     with pytest.raises(Reverted, match="RoundLedger_TooLate"):
-        demand(stage, RECEIPT, 1)
+        demand(stage, ENTRIES)
 
 
 def test_who_is_leaving_cannot_lock_a_bond_that_it_would_take_along() -> None:
@@ -265,49 +264,6 @@ def real_stage(trainers: int = 3) -> tuple[Run, list[Receipt], Tree]:
     tree = run.roster_tree()
     receipts = [run.receipt(who) for who in run.trainers]
     return run, receipts, tree
-
-
-def test_a_sealer_must_show_the_signed_receipt_of_every_roster_entry() -> None:
-    run, receipts, tree = real_stage()
-    stranger = replace(receipts[1], salt=digest("another salt"))
-    leaves = (tree.leaves[0], replace(tree.leaves[1], data=stranger.struct_hash()), tree.leaves[2])
-    run.roster(Tree(leaves))
-    run.seal()
-    record, roster = run.seals[0][0], run.rosters[0][0]
-    ids = [
-        int(run.world.demands.send(CHALLENGER, "demand", run.task, 0, record, RECEIPT, i).output[0]) for i in (0, 1)
-    ]
-
-    def show(number: int, index: int, receipt: Receipt, signature: bytes) -> None:
-        path = path_of(merkle_sum.prove(leaves, index))
-        stake = leaves[index].amount
-        run.world.demands.send(
-            account("anyone"), "answerReceipt", number, record, roster, receipt, signature, stake, path
-        )
-
-    show(ids[0], 0, receipts[0], run.sign(run.trainers[0], receipts[0]))
-    with pytest.raises(Reverted, match="MerkleSum_NotInTree"):
-        show(ids[1], 1, receipts[1], run.sign(run.trainers[1], receipts[1]))
-    with pytest.raises(Reverted, match="RoundLedger_ReceiptSignatureInvalid"):
-        show(ids[1], 1, stranger, run.sign(run.trainers[0], stranger))
-    run.world.wait(int(run.world.demands.call("demandOf", ids[1])[1]))
-    run.world.demands.send(CHALLENGER, "expire", ids[1], record, run.params.aggregators)
-    assert run.member(run.params.aggregators[0])[0] == 0
-
-
-def test_a_successor_need_not_show_receipts_that_it_did_not_roster() -> None:
-    """A forged leaf is whose roster it is: else every honest successor would lose its bond to it."""
-    run, receipts, tree = real_stage()
-    stranger = replace(receipts[1], salt=digest("another salt"))
-    run.roster(Tree((tree.leaves[0], replace(tree.leaves[1], data=stranger.struct_hash()), tree.leaves[2])))
-    run.advance()
-    run.seal()
-    record, roster = run.seals[0][0], run.rosters[0][0]
-    assert record.aggregator != roster.aggregator
-    number = int(run.world.demands.send(CHALLENGER, "demand", run.task, 0, record, RECEIPT, 1).output[0])
-    run.world.demands.send(account("anyone"), "answerReceipt", number, record, roster, stranger, b"", 0, b"")
-    run.world.demands.send(CHALLENGER, "expire", number, record, run.params.aggregators)
-    assert run.member(record.aggregator)[0] == run.params.bond
 
 
 def test_a_stranger_on_the_roster_is_foreign_and_a_member_is_not() -> None:

@@ -150,26 +150,27 @@ def test_an_honest_sealer_answers_everything_and_keeps_its_bond(disputed: Stage,
     number = task.reader.task
     trace = sealed_trace(task.reader, task.reader.bundle(0))
     accuser.demand(number, 0, Subject.TRACE)
-    accuser.demand(number, 0, Subject.RECEIPT, index=2)
-    accuser.demand(number, 0, Subject.RECEIPT, index=77)
+    accuser.demand(number, 0, Subject.ENTRIES)
+    accuser.demand(number, 0, Subject.SUMS, index=1)
+    accuser.demand(number, 0, Subject.SUMS, index=2**31)
     accuser.demand(number, 0, Subject.CLAIMS)
     games = Bisections(disputes)
     game = games.open(number, 0, work_evidence.gram_entry(trace, 1, 0))
     defender = defender_of(disputed, task)
     answers = defender.step(disputed.chain.now())
-    assert [answer.problem for answer in answers] == [""] * 5
+    assert [answer.problem for answer in answers] == [""] * 6
     assert defender.step(disputed.chain.now()) == []
     found = games.game(game)
     assert found is not None
     assert found.answered
     disputed.chain.wait_until(found.deadline)
     games.expire(game)
-    for demand in range(1, 5):
+    for demand in range(1, 6):
         accuser.expire(demand)
     assert bond_of(disputed, task) == bond
     assert not disputed.owner.history(number).rounds[0].challenged
     credit = disputed.owner.member(number, AGGREGATOR.address).credit
-    assert credit == 5 * disputes.bond(number)
+    assert credit == 6 * disputes.bond(number)
 
 
 def test_an_honest_matrix_opens_no_game(disputed: Stage, tmp_path: Path) -> None:
