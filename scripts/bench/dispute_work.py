@@ -18,6 +18,7 @@ from fl_platform.aggregation.products import split_range
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Game
 from fl_platform.chain.demands import Subject
+from fl_platform.chain.entries_shown import AT_ONCE
 from fl_platform.chain.evidence import Question, opened
 from fl_platform.chain.records import pack_leaves, struct
 from fl_platform.contribution.judge import direction_roots, sums_root
@@ -30,13 +31,16 @@ from fl_platform.updates.content import content_root, leaf_count
 from scripts.bench.harness import Row, at_most
 from tests.support.disputes import Stage
 from tests.support.evm import Outcome, account
+from tests.support.shown import shown_entries
 from tests.support.work import Work, big_round, big_spec
 
 CNN = ((32, 1, 5, 5), (32,), (64, 32, 5, 5), (64,), (512, 3136), (512,), (10, 512), (10,))  # McMahan's, 1,663,370
 D = "d=1,663,370"
 PLACE = 900_000  # the coordinate that lies
 WRONG = 70  # the part of a split that lies
-SUBJECTS = (("trace", Subject.TRACE), ("claims", Subject.CLAIMS), ("sums", Subject.SUMS))
+SUBJECTS = (
+    ("trace", Subject.TRACE), ("entries", Subject.ENTRIES), ("claims", Subject.CLAIMS), ("sums", Subject.SUMS),
+)  # fmt: skip
 
 
 def cnn_spec(bits: int = 8) -> TaskSpec:
@@ -76,12 +80,18 @@ def _demands(stage: Stage, work: Work, where: str) -> list[Row]:
         send(challenger, "answerTrace", number["trace"], *header, (page.level, page.words, page.siblings))
         for page in pages(trace)
     ]
+    entries = 0
+    for first in range(0, len(stage.bundles[0].entries), AT_ONCE):
+        part, roster = shown_entries(stage, first), stage.roster_record(0)
+        head = (record, roster, trace.header.counts, trace.header.roots)
+        entries += send(challenger, "answerEntries", number["entries"], *head, part).gas
     openings = (opened(trace, Kind.RULES, 0), opened(trace, Kind.WORK, 0))
     nodes, leaf = work.below_sums(1)
     claims = pack_leaves(claim_leaves(stage.bundles[0].after))
     gas = {
         "demand": made["claims"].gas,
         f"show a trace, {len(shown)} pages": sum(done.gas for done in shown),
+        "show entries and keys": entries,
         "show claims": send(challenger, "answerClaims", number["claims"], record, claims).gas,
         "show sums": send(challenger, "answerSums", number["sums"], *header, openings, nodes, leaf).gas,
         "end a demand": send(challenger, "expire", number["claims"], record, listed).gas,

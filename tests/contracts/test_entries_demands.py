@@ -7,16 +7,15 @@ from dataclasses import replace
 import pytest
 
 from fl_platform.chain.demands import Demand
-from fl_platform.chain.entries_shown import ShownEntry, entries_from, shown_from
+from fl_platform.chain.entries_shown import ShownEntry, entries_from
 from fl_platform.chain.records import struct
 from fl_platform.protocol.bundle import Entry
-from fl_platform.protocol.keypackage import package_digest
-from fl_platform.protocol.receipt import sign_digest
 from fl_platform.protocol.trace import EntryLeaf, Trace
 from tests.support.contracts import Tree
 from tests.support.disputes import Stage
 from tests.support.evm import Outcome, Reverted, account
-from tests.support.rounds import address_of, happy_round, private_key
+from tests.support.rounds import happy_round
+from tests.support.shown import shown_entries
 
 ENTRIES = 1
 CHALLENGER = account("challenger")
@@ -35,17 +34,7 @@ class Scene:
         return struct(Demand, self.world.demands.call("demandOf", self.number))
 
     def shown(self, first: int = 0) -> list[ShownEntry]:
-        """The entries as an honest sealer has them, signed for this chain."""
-        entries, spec = self.stage.bundles[0].entries, self.stage.rounds[0].spec
-        return [self._signed(e, entries[e.entry.index]) for e in shown_from(entries, first, self.stage.traces[0], spec)]
-
-    def _signed(self, shown: ShownEntry, entry: Entry) -> ShownEntry:
-        key = next(private_key(n) for n in range(9) if address_of(n) == entry.receipt.trainer)
-        domain, spec = self.world.domain, self.stage.rounds[0].spec
-        return replace(
-            shown, signature=sign_digest(entry.receipt.digest(domain), key),
-            packageSignature=sign_digest(package_digest(entry.receipt, entry.keys, domain, spec), key),
-        )  # fmt: skip
+        return shown_entries(self.stage, first)
 
     def answer(self, shown: list[ShownEntry]) -> Outcome:
         header, roster = self.stage.traces[0].header, self.stage.roster_record(0)
