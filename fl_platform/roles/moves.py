@@ -25,7 +25,9 @@ def about_all(reader: TaskReader, sealed: Sealed, but: set[tuple[Kind, int]]) ->
     """Yield what can be asked about every leaf that is not among `but`."""
     yield from obtainable(_dropped(sealed))
     yield from _asymmetric(sealed.trace)
-    yield from about(reader, sealed, [place for place in all_places(sealed.trace) if place not in but])
+    for place in all_places(sealed.trace):
+        if place not in but:
+            yield from obtainable(about(reader, sealed, [place]))
 
 
 def about(reader: TaskReader, sealed: Sealed, places: list[tuple[Kind, int]]) -> Iterator[Move]:

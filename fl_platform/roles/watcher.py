@@ -105,6 +105,9 @@ class Watcher:
                 logger.warning("round %d: %s", record.number, error)
                 problem = problem or error
                 continue
+            except Exception:  # a round whose documents break what reads them hides no other round
+                logger.exception("round %d cannot be looked at", record.number)
+                continue
             self._seen.add(record.seal)
             if found is not None:
                 findings.append(found)
@@ -231,11 +234,11 @@ class Watcher:
     def _moves(self, sealed: Sealed) -> Iterator[Move]:
         """Yield challenges that may hold, likeliest first."""
         if sealed.hidden:  # no number of it was checked by anybody: rules and counts first, the others build on them
-            yield from about(self._reader, sealed, [(Kind.RULES, 0), (Kind.ROUND, 0)])
-        yield from against_roster(self._reader, sealed)
+            yield from obtainable(about(self._reader, sealed, [(Kind.RULES, 0), (Kind.ROUND, 0)]))
+        yield from obtainable(against_roster(self._reader, sealed))
         honest = None if sealed.bundle is None else self._honest_trace(sealed.bundle)
         first = differing(sealed.trace, honest) if honest is not None else []
-        yield from about(self._reader, sealed, first)
+        yield from obtainable(about(self._reader, sealed, first))
         if sealed.hidden:
             yield from about_all(self._reader, sealed, set(first))
         yield from self._about_work(sealed)
