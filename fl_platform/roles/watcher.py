@@ -21,7 +21,7 @@ from fl_platform.chain.evidence import Question
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import SealRecord
 from fl_platform.chain.types import Phase
-from fl_platform.errors import FLError, RetryError, TransactionReverted
+from fl_platform.errors import FLError, RetryError, StoreMissing, TransactionReverted
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import Kind, Trace
 from fl_platform.roles.auditor import Auditor, Difference
@@ -81,6 +81,7 @@ class Watcher:
         self._sealed, self._sums = SealedRounds(reader, self._demands), SumsChallenger(reader, self._demands)
         self._gram = GramChallenger(reader, Bisections(disputes))
         self._seen: set[SealRecord] = set()
+        self.waiting: tuple[int, ...] = ()  # rounds whose bundle was in no store at the last look
 
     def step(self, now: int) -> list[Finding]:
         """Look at every sealed round that can still be challenged at block time `now` and was not looked at yet.
@@ -90,12 +91,16 @@ class Watcher:
         """
         findings: list[Finding] = []
         problem: FLError | None = None
+        self.waiting = ()
         history = self._reader.history()
         for record in history.rounds:
             final = history.final_at(record.number)
             if record.seal is None or final is None or (now >= final and not record.challenged):
                 continue
             if record.seal in self._seen:
+                continue
+            if self._may_still_come(record, final, now):
+                self.waiting += (record.number,)
                 continue
             try:
                 found = self.look(record)
@@ -117,6 +122,21 @@ class Watcher:
         if problem is not None and not findings:
             raise problem
         return findings
+
+    def _may_still_come(self, record: RoundHistory, final: int, now: int) -> bool:
+        """Whether a bundle that no store has may be on its way: nobody pays to see it in its window's first half."""
+        assert record.seal is not None
+        if record.challenged or 2 * now >= record.seal.sealed_at + final:
+            return False
+        try:
+            self._reader.bundle(record.number)
+        except StoreMissing:
+            return True
+        except RetryError:
+            raise
+        except Exception:  # one that cannot be read is there, and looked at
+            return False
+        return False
 
     def look(self, record: RoundHistory) -> Finding | None:
         """Audit one sealed round and challenge it where it lies; None when it is as it should be."""

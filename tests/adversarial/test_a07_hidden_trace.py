@@ -76,7 +76,10 @@ def watcher_of(stage: Stage, task: SmallTask, *, key: bool = True) -> Watcher:
 
 
 def demanded(stage: Stage, watcher: Watcher) -> Finding:
-    (finding,) = watcher.step(stage.chain.now())
+    sealed_at = next(r.seal.sealed_at for r in stage.owner.history(1).rounds if r.seal is not None)
+    final = stage.owner.history(1).final_at(0)
+    assert final is not None
+    (finding,) = watcher.step((sealed_at + final + 1) // 2)  # a bundle that is nowhere may come until then
     assert (finding.demands, finding.games, finding.upheld) == ((1,), (), False)
     assert "must show" in str(finding)
     made = Demands(Disputes(stage.owner)).open_demand(1)
@@ -287,6 +290,8 @@ def test_an_honest_sealer_shows_its_trace_and_the_task_goes_on(disputed: Stage, 
     found: list[RoundBundle] = []
     task, hider = hidden_by(disputed, tmp_path, told=lambda b: found.append(b) or b, shown=None)
     watcher = watcher_of(disputed, task)
+    assert watcher.step(disputed.chain.now()) == []  # the store may be slow: nobody pays yet
+    assert watcher.waiting == (0,)
     finding = demanded(disputed, watcher)
     bond = bond_of(disputed, task)
     show(disputed, hider.sealed)
