@@ -15,7 +15,7 @@ from fl_platform.chain.records import pack_leaves, struct, unpack_leaves
 from fl_platform.protocol.bundle import claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.trace import Header, Kind, Trace
+from fl_platform.protocol.trace import Header, Kind, StandingLeaf, Trace
 from fl_platform.protocol.trace_pages import Page, leaves_of, pages, rebuilt
 from tests.support.contracts import Run, Tree, digest
 from tests.support.disputes import Stage, disputed_world
@@ -300,3 +300,13 @@ def test_a_trainer_that_signs_two_receipts_for_one_round_loses_its_stake() -> No
     assert run.member(cheat)[0] == 0
     with pytest.raises(Reverted, match="Disputes_NoEquivocation"):
         accuse(other)
+
+
+def test_an_account_of_nobody_is_a_lie_of_its_own() -> None:
+    """Accounts that are all zero would change no sum, and make evidence of all accounts as long as a liar likes."""
+    nobody = StandingLeaf(2**160 - 1, *[0] * 12)
+    stage = sealed(trace=lambda t: replace(t, standings=(*t.standings, nobody)))
+    trace = stage.traces[0]
+    for index in range(len(trace.standings)):
+        shown = evidence.standing(trace, index)
+        assert stage.refuted(0, Question.STANDING, shown) is (index == len(trace.standings) - 1)
