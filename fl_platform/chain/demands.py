@@ -70,11 +70,6 @@ class Demands:
         self._disputes, self._contracts, self._signer = disputes, disputes.contracts, disputes.signer
         self._contract = self._contracts.deployment.contract(CONTRACT)
 
-    @property
-    def signer(self) -> Signer | None:
-        """Who sends; None: reads only."""
-        return self._signer
-
     def demands_on(self, task: int, sealer: bytes) -> tuple[tuple[int, Demand], ...]:
         """Return the numbers and contents of open demands about seals of one aggregator that stand."""
         found = []
@@ -90,7 +85,7 @@ class Demands:
         return tuple(found)
 
     def demand(self, task: int, round_number: int, subject: Subject, index: int = 0) -> int:
-        """Ask for its trace, a roster entry's receipt or its claims; locks the bond. Returns its number."""
+        """Ask for a trace, entries, claims or (`index`: the node) sums; locks the bond. Returns the demand's number."""
         record, chain = self._disputes.seal(task, round_number), self._contracts.chain
         step = self._disputes.step(task, round_number, record, f"demand {subject.name} {index}")
         self._disputes.approve_bond(task, step)

@@ -72,8 +72,8 @@ def against_roster(reader: TaskReader, sealed: Sealed) -> Iterator[Move]:
     for i, leaf in enumerate(leaves):
         if leaf.amount and leaf.owner not in members:
             yield Question.FOREIGN, evidence.roster(None, i, sealed.roster, leaves)
-    wrong = range(len(leaves)) if sealed.hidden else range(1)  # a bundle's own entries are the roster's, or not as many
-    for i in wrong:
+    # a bundle's own entries are the roster's, or not as many: any leaf tells
+    for i in range(len(leaves) if sealed.hidden else 1):
         yield Question.ROSTER, evidence.roster(trace, i, sealed.roster, leaves)
 
 

@@ -79,7 +79,7 @@ class SealedRounds:
         trace, bundle, hidden = self._trace(number)
         if record.seal is None or record.roster is None or trace is None:
             return None
-        whole = bundle is not None and self._has_entries(bundle, trace)
+        whole = bundle is not None and readable(partial(self._has_entries, bundle, trace)) is True
         if not whole:
             shown = readable(lambda: self._demands.shown_entries(self._reader.task, number, trace))
             if shown is not None:
@@ -87,7 +87,7 @@ class SealedRounds:
                 whole = bundle is not None
         if bundle is not None and hidden:
             bundle = self._fitted(bundle, trace)
-        before, claims = self._before(number), self.claims(number)
+        before, claims = self._before(number), self._claims(number, record.seal, trace, bundle)
         return Sealed(record, record.seal, record.roster, trace, hidden, claims, bundle, whole, before)
 
     def _has_entries(self, bundle: RoundBundle, trace: Trace) -> bool:
@@ -144,8 +144,11 @@ class SealedRounds:
     def claims(self, number: int) -> tuple[Leaf, ...] | None:
         """Return the claims under a sealed root: the trace's, the bundle's or what was shown; None: not known."""
         seal, (trace, bundle, _) = self._reader.history().rounds[number].seal, self._trace(number)
-        if seal is None:
-            return None
+        return None if seal is None else self._claims(number, seal, trace, bundle)
+
+    def _claims(
+        self, number: int, seal: SealRecord, trace: Trace | None, bundle: RoundBundle | None
+    ) -> tuple[Leaf, ...] | None:
         shown = self._demands.shown_claims(self._reader.task, number)
         accounts = () if trace is None else _claims_of(trace.standings)
         for leaves in (accounts, () if bundle is None else claim_leaves(bundle.after), shown):

@@ -18,7 +18,7 @@ from fl_platform.roles.moves import Move
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.sealed import Sealed, readable
 from fl_platform.roles.work import RoundWork
-from fl_platform.updates.content import SUM_BITS, content_root, is_leaf, open_subtree
+from fl_platform.updates.content import SUM_BITS, content_root, is_leaf, open_subtree, place_of
 
 
 class SumsChallenger:
@@ -58,7 +58,7 @@ class SumsChallenger:
             node = node * len(nodes) + wrong
         if node not in shown:
             return node
-        index, leaf = node - (1 << (node.bit_length() - 1)), shown[node][1]
+        index, leaf = place_of(node), shown[node][1]
         own = right[index * COORDINATES : (index + 1) * COORDINATES]
         place = first_difference(np.frombuffer(leaf.body, "<i8")[: len(own)], own)
         if place is None:

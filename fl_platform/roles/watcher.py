@@ -210,11 +210,13 @@ class Watcher:
         """Challenge a seal; where no leaf that is known decides, play about the Gram matrix or demand what is hidden.
         """
         sealed = self._sealed.read(finding.round)
-        question = self._challenge(finding.round, self._moves(sealed) if sealed else self._traceless(finding.round))
+        work = None if sealed is None else self._work(sealed)
+        moves = self._traceless(finding.round) if sealed is None else self._moves(sealed, work)
+        question = self._challenge(finding.round, moves)
         if question is not None:
             return replace(finding, question=question, upheld=True)
-        games = self._play(sealed) if sealed and not finding.games else ()
-        demands = () if games else self._demand(finding, sealed)
+        games = () if sealed is None or work is None or finding.games else self._play(sealed, work)
+        demands = () if games else self._demand(finding, sealed, work)
         return replace(finding, games=finding.games + games, demands=finding.demands + demands)
 
     def _challenge(self, number: int, moves: Iterator[Move]) -> Question | None:
@@ -251,7 +253,7 @@ class Watcher:
         if seal is not None and seal.trace == NO_TRACE and self._reader.spec.exact:
             yield Question.UNTRACED, evidence.untraced(self._reader.spec.to_bytes())
 
-    def _moves(self, sealed: Sealed) -> Iterator[Move]:
+    def _moves(self, sealed: Sealed, work: RoundWork | None) -> Iterator[Move]:
         """Yield challenges that may hold, likeliest first."""
         if sealed.hidden:  # no number of it was checked by anybody: rules and counts first, the others build on them
             yield from obtainable(about(self._reader, sealed, [(Kind.RULES, 0), (Kind.ROUND, 0)]))
@@ -261,13 +263,12 @@ class Watcher:
         yield from obtainable(about(self._reader, sealed, first))
         if sealed.hidden:
             yield from about_all(self._reader, sealed, set(first))
-        yield from self._about_work(sealed)
+        yield from self._about_work(sealed, work)
         if not sealed.hidden:
             yield from about_all(self._reader, sealed, set(first))
 
-    def _about_work(self, sealed: Sealed) -> Iterator[Move]:
+    def _about_work(self, sealed: Sealed, work: RoundWork | None) -> Iterator[Move]:
         yield from obtainable(public_moves(self._reader, sealed))
-        work = self._work(sealed)
         if work is not None:
             # an update that does not open, sums that are not there: no leaf of them can be shown
             yield from obtainable(opened_moves(work, sealed.trace, self._reader.spec.codec.bits))
@@ -280,10 +281,9 @@ class Watcher:
             return None
         return RoundWork(self._reader, sealed.bundle, self._opener)
 
-    def _play(self, sealed: Sealed) -> tuple[int, ...]:
+    def _play(self, sealed: Sealed, work: RoundWork) -> tuple[int, ...]:
         """Open a game about a wrong Gram entry."""
-        work = self._work(sealed)
-        number = None if work is None else self._gram.open(work, sealed.trace)
+        number = self._gram.open(work, sealed.trace)
         return () if number is None else (number,)
 
     def _honest_trace(self, bundle: RoundBundle) -> Trace | None:
@@ -293,12 +293,12 @@ class Watcher:
         opener = self._opener
         return readable(lambda: sealed_trace(self._reader, recomputed(self._reader, opener, bundle)))
 
-    def _demand(self, finding: Finding, sealed: Sealed | None) -> tuple[int, ...]:
+    def _demand(self, finding: Finding, sealed: Sealed | None, work: RoundWork | None) -> tuple[int, ...]:
         """Ask for what is hidden: the trace, or the claims or sums under the sealed roots."""
         seal, task = self._reader.history().rounds[finding.round].seal, self._reader.task
         if seal is None:
             return ()
-        found = self._hidden(finding.round, seal, sealed)
+        found = self._hidden(finding.round, seal, sealed, work)
         if found is None:
             return ()
         digest = self._disputes.seal_digest(task, finding.round, seal)
@@ -311,15 +311,16 @@ class Watcher:
                 return (number,)
         return (self._demands.demand(task, finding.round, *found),)
 
-    def _hidden(self, number: int, seal: SealRecord, sealed: Sealed | None) -> tuple[Subject, int] | None:
+    def _hidden(
+        self, number: int, seal: SealRecord, sealed: Sealed | None, work: RoundWork | None
+    ) -> tuple[Subject, int] | None:
         """Return what of a seal is known to its sealer only, and which part to ask for; None where nothing is."""
         if sealed is None and seal.trace != NO_TRACE:
             return Subject.TRACE, 0
-        if self._sealed.claims(number) is None:
+        if (self._sealed.claims(number) if sealed is None else sealed.claims) is None:
             return Subject.CLAIMS, 0
         if sealed is not None and not sealed.whole and self._opener is not None:
             return Subject.ENTRIES, 0
-        work = None if sealed is None else self._work(sealed)
         node = None if sealed is None or work is None else self._sums.move(sealed, work)
         return (Subject.SUMS, node) if isinstance(node, int) else None
 

@@ -20,7 +20,7 @@ from fl_platform.protocol.trace import DIRECTION_BITS
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.updates.codec import HEADER_BYTES, raw_integers
-from fl_platform.updates.content import SUM_BITS, ContentLeaf, is_in_tree, is_leaf, open_content, open_subtree
+from fl_platform.updates.content import SUM_BITS, ContentLeaf, is_in_tree, is_leaf, open_content, open_subtree, place_of
 from fl_platform.updates.tensors import Integers
 
 
@@ -80,7 +80,7 @@ class RoundWork:
         if not is_in_tree(node, size):
             return (), ContentLeafRecord(bytes(32), b"", ())
         if is_leaf(node, size):
-            return (), self.sums_leaf(node - (1 << (node.bit_length() - 1)))
+            return (), self.sums_leaf(place_of(node))
         found = open_subtree(self.told_sums.tobytes(), node, size=size, bits=SUM_BITS)
         return found.nodes, ContentLeafRecord(bytes(32), b"", found.path)
 

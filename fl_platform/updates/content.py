@@ -82,6 +82,11 @@ class Subtree:
     path: tuple[bytes, ...]  # siblings, from the node up
 
 
+def place_of(node: int) -> int:
+    """Return a node's place in its row."""
+    return node - (1 << (node.bit_length() - 1))
+
+
 def is_leaf(node: int, size: int) -> bool:
     """Whether a node (untrusted) stands on the bottom row of a tree over `size` integers."""
     return node.bit_length() - 1 == merkle.depth_of(leaf_count(size))
@@ -100,7 +105,7 @@ def open_subtree(payload: bytes | memoryview, node: int, *, size: int, bits: int
     levels = merkle.levels_above(_leaf_digests(payload, size=size, bits=bits, key=None))
     up = len(levels) - node.bit_length()  # of the node, from the bottom row
     down = min(LEVELS, up)
-    position = node - (1 << (node.bit_length() - 1))
+    position = place_of(node)
     row = levels[up - down][position << down : (position + 1) << down] if down else ()
     return Subtree(tuple(map(bytes, row)), _path(levels[up:], position))
 

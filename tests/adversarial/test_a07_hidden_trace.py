@@ -34,7 +34,7 @@ from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Finding, Watcher
 from fl_platform.roles.work import record_of
 from fl_platform.roles.workspace import reveal_key
-from fl_platform.updates.content import SUM_BITS, content_root, is_leaf, open_content, open_subtree
+from fl_platform.updates.content import SUM_BITS, content_root, is_leaf, open_content, open_subtree, place_of
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
 from tests.support.hiders import Hider, Lie, Told, greedy, nothing
 from tests.support.small_task import SmallTask, open_small_task
@@ -186,7 +186,7 @@ def show_sums(stage: Stage, trace: Trace, sums: Sums, number: int) -> None:
     assert made.subject == Subject.SUMS
     payload, size, node = sums.tobytes(), len(sums), made.index
     if is_leaf(node, size):
-        leaf = open_content(payload, node - (1 << (node.bit_length() - 1)), size=size, bits=SUM_BITS, key=None)
+        leaf = open_content(payload, place_of(node), size=size, bits=SUM_BITS, key=None)
         liar.answer_sums(number, trace, (), record_of(leaf))
     else:
         found = open_subtree(payload, node, size=size, bits=SUM_BITS)

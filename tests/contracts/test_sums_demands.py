@@ -10,7 +10,7 @@ import pytest
 from fl_platform.chain import evidence
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.protocol.trace import Kind
-from fl_platform.updates.content import SUM_BITS, is_in_tree, is_leaf, leaf_count, open_content, open_subtree
+from fl_platform.updates.content import SUM_BITS, is_in_tree, is_leaf, leaf_count, open_content, open_subtree, place_of
 from tests.support.disputes import Stage
 from tests.support.evm import Outcome, Reverted, account
 from tests.support.work import big_round, big_spec
@@ -40,7 +40,7 @@ class Shown:
         if not is_in_tree(node, self.size):
             return (), NOTHING
         if is_leaf(node, self.size):
-            leaf = open_content(self.payload, node - (1 << (node.bit_length() - 1)), size=self.size, bits=64, key=None)
+            leaf = open_content(self.payload, place_of(node), size=self.size, bits=64, key=None)
             return (), ContentLeafRecord(leaf.blind, leaf.body, leaf.path)
         found = open_subtree(self.payload, node, size=self.size, bits=SUM_BITS)
         return found.nodes, ContentLeafRecord(bytes(32), b"", found.path)
