@@ -222,9 +222,9 @@ contract Bisections is IBisections {
         Game calldata game,
         IRoundLedger.SealRecord calldata record,
         bool challengers
-    ) private view returns (Game memory) {
+    ) private view returns (Game memory found) {
+        found = _requireTurn(id, game, record, challengers);
         if (IGameSeam(disputes).isVoid(game.task, game.round, record)) revert Bisections_WrongEvidence(id);
-        return _requireTurn(id, game, record, challengers);
     }
 
     function _requireTurn(

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {IDemands} from "./interfaces/IDemands.sol";
 import {IGameSeam} from "./interfaces/IGameSeam.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
@@ -11,6 +9,7 @@ import {Contents} from "./libraries/Contents.sol";
 import {KeyWraps} from "./libraries/KeyWraps.sol";
 import {MerkleSum} from "./libraries/MerkleSum.sol";
 import {Receipts} from "./libraries/Receipts.sol";
+import {TracePages} from "./libraries/TracePages.sol";
 import {Traces} from "./libraries/Traces.sol";
 
 /// @title Demands
@@ -65,10 +64,10 @@ contract Demands is IDemands {
         Page calldata page
     ) external {
         Demand memory d = _requireAnswerable(id, Subject.Trace, record);
-        Traces.requireReadable(counts, roots, record.trace);
-        (uint256 first, uint256 end) = Traces.requirePage(counts, roots, d.kind, d.index, page);
+        TracePages.requireReadable(counts, roots, record.trace);
+        (uint256 first, uint256 end) = TracePages.requirePage(counts, roots, d.kind, d.index, page);
         emit Answered(d.task, d.round, id, msg.sender, abi.encode(counts, roots, d.kind, first, page.words));
-        (uint256 kind, uint256 index) = Traces.next(counts, d.kind, end);
+        (uint256 kind, uint256 index) = TracePages.next(counts, d.kind, end);
         if (kind == Traces.KINDS) return _satisfy(id, d);
         (_demands[id].kind, _demands[id].index) = (uint8(kind), uint32(index));
     }
@@ -87,7 +86,7 @@ contract Demands is IDemands {
         if (digest != record.rosterDigest) {
             revert IRoundLedger.RoundLedger_RecordMismatch(d.task, d.round, digest, record.rosterDigest);
         }
-        Traces.requireReadable(counts, roots, record.trace);
+        TracePages.requireReadable(counts, roots, record.trace);
         bool own = roster.aggregator == record.aggregator;
         // one turn an entry; the caller pays for as many as it shows
         for (uint256 i = 0; i < shown.length; ++i) {
@@ -122,12 +121,8 @@ contract Demands is IDemands {
         }
         if (own || entry.row != 0) Receipts.requireSigned(ledger, shown.receipt, shown.signature);
         if (entry.row == 0) return;
-        bytes32 package = KeyWraps.structHash(receipt, shown.boxes);
-        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(
-            MessageHashUtils.toTypedDataHash(KeyWraps.domainSeparator(ledger), package), shown.packageSignature
-        );
-        bool signed = problem == ECDSA.RecoverError.NoError && signer == trainer;
-        if (!signed || shown.boxes.length > KeyWraps.MAX_BOXES) revert Demands_WrongEntry(id, index);
+        address signer = KeyWraps.recover(ledger, KeyWraps.structHash(receipt, shown.boxes), shown.packageSignature);
+        if (signer != trainer || shown.boxes.length > KeyWraps.MAX_BOXES) revert Demands_WrongEntry(id, index);
     }
 
     /// @inheritdoc IDemands
@@ -153,7 +148,7 @@ contract Demands is IDemands {
         Contents.Leaf calldata leaf
     ) external {
         Demand memory d = _requireAnswerable(id, Subject.Sums, record);
-        Traces.requireReadable(counts, roots, record.trace);
+        TracePages.requireReadable(counts, roots, record.trace);
         (bytes calldata rules,) = Traces.openIn(counts, roots, openings[0], Traces.RULES, Traces.RULES_BYTES);
         uint256 length = Traces.lengthOf(Traces.WORK, counts);
         (bytes calldata work,) = Traces.openIn(counts, roots, openings[1], Traces.WORK, length);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {Dleq} from "./Dleq.sol";
 
 /// @title KeyWraps
@@ -36,6 +38,13 @@ library KeyWraps {
         return keccak256(
             abi.encode(DOMAIN_TYPEHASH, keccak256("fl-platform"), keccak256("1"), block.chainid, ledger)
         );
+    }
+
+    /// @notice Return who signed a struct hash in that domain; zero when nothing can be recovered.
+    function recover(address ledger, bytes32 hash, bytes calldata signature) internal view returns (address signer) {
+        ECDSA.RecoverError problem;
+        (signer, problem,) = ECDSA.tryRecover(MessageHashUtils.toTypedDataHash(domainSeparator(ledger), hash), signature);
+        if (problem != ECDSA.RecoverError.NoError) signer = address(0);
     }
 
     /// @notice Return the struct hash of a key package.

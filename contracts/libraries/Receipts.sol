@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {KeyWraps} from "./KeyWraps.sol";
 
 /// @title Receipts
 /// @notice The EIP-712 struct hash of a trainer's receipt, and who signed it. Twin of `fl_platform/protocol/receipt.py`.
@@ -17,12 +17,14 @@ library Receipts {
         return keccak256(abi.encode(TYPEHASH, receipt));
     }
 
-    /// @notice Revert unless the receipt's trainer signed it for `ledger`.
-    function requireSigned(address ledger, IRoundLedger.Receipt calldata receipt, bytes calldata signature) internal view {
-        bytes32 digest = IRoundLedger(ledger).receiptDigest(receipt);
-        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(digest, signature);
-        if (problem != ECDSA.RecoverError.NoError || signer != receipt.trainer) {
-            revert IRoundLedger.RoundLedger_ReceiptSignatureInvalid(receipt.trainer, signer);
-        }
+    /// @notice Revert unless the receipt's trainer signed it for `ledger`; return its struct hash.
+    function requireSigned(address ledger, IRoundLedger.Receipt calldata receipt, bytes calldata signature)
+        internal
+        view
+        returns (bytes32 hash)
+    {
+        hash = structHash(receipt);
+        address signer = KeyWraps.recover(ledger, hash, signature);
+        if (signer != receipt.trainer) revert IRoundLedger.RoundLedger_ReceiptSignatureInvalid(receipt.trainer, signer);
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IDemands} from "../interfaces/IDemands.sol";
 import {ITraceJudge} from "../interfaces/ITraceJudge.sol";
 
 /// @title Traces
@@ -215,13 +214,13 @@ library Traces {
         uint256 count = counts[kind];
         if (length != 0 && words.length != length) revert Traces_EvidenceShape(kind, words.length, length);
         if (index >= count || opening.siblings.length != depthOf(count)) revert Traces_LeafMismatch(kind, index);
-        bytes32 hash = _climb(leafHash(kind, index, words), index, opening.siblings);
+        bytes32 hash = climb(leafHash(kind, index, words), index, opening.siblings);
         if (hash != roots[kind]) revert Traces_LeafMismatch(kind, index);
     }
 
     /// @dev Folds a path in one buffer. memory-safe: writes [m, m + 65) past the free pointer and moves no pointer: tag, left,
     /// right, as in `nodeHash`; an odd position puts the node on the right, 32 bytes further, and its sibling on the left.
-    function _climb(bytes32 hash, uint256 position, bytes32[] calldata siblings) private pure returns (bytes32) {
+    function climb(bytes32 hash, uint256 position, bytes32[] calldata siblings) internal pure returns (bytes32) {
         assembly ("memory-safe") {
             let m := mload(0x40)
             mstore8(m, 1)
@@ -246,51 +245,8 @@ library Traces {
         count = evidence.counts[kind];
         bytes calldata words = evidence.all;
         if (words.length != count * length) revert Traces_EvidenceShape(kind, words.length, count * length);
-        bytes32 root = _rootOf(kind, 0, count, length, words, 1 << depthOf(count));
+        bytes32 root = rootOver(kind, 0, count, length, words, 1 << depthOf(count));
         if (root != evidence.roots[kind]) revert Traces_LeafMismatch(kind, count);
-    }
-
-    /// @notice Revert unless counts and roots are those of `trace`, with the one leaf of every kind that has one in all rounds,
-    /// and without a root where there is no leaf: no judge could read the others.
-    function requireReadable(uint32[6] calldata counts, bytes32[6] calldata roots, bytes32 trace) internal pure {
-        bytes32 given = rootOf(counts, roots);
-        if (given != trace) revert Traces_HeaderMismatch(given, trace);
-        if (counts[RULES] != 1) revert Traces_EvidenceShape(RULES, counts[RULES], 1);
-        if (counts[ROUND] != 1) revert Traces_EvidenceShape(ROUND, counts[ROUND], 1);
-        if (counts[WORK] != 1) revert Traces_EvidenceShape(WORK, counts[WORK], 1);
-        for (uint256 kind = ENTRY; kind < WORK; ++kind) {
-            if (counts[kind] == 0 && roots[kind] != 0) revert Traces_LeafMismatch(kind, 0);
-        }
-    }
-
-    /// @notice Return the place of the next leaf, from leaf `index` of `kind` on, passing over kinds that have no more; kind
-    /// {KINDS} when there is none.
-    function next(uint32[6] calldata counts, uint256 kind, uint256 index) internal pure returns (uint256, uint256) {
-        // at most six turns
-        while (kind < KINDS && index >= counts[kind]) (kind, index) = (kind + 1, 0);
-        return (kind, index);
-    }
-
-    /// @notice Demand that `page` is the 2^level places of a kind's tree that leaf `index` is among; return the first leaf in it
-    /// and the first behind it. Requirements: `index` is below the kind's count.
-    function requirePage(
-        uint32[6] calldata counts,
-        bytes32[6] calldata roots,
-        uint256 kind,
-        uint256 index,
-        IDemands.Page calldata page
-    ) internal pure returns (uint256 first, uint256 end) {
-        uint256 depth = depthOf(counts[kind]);
-        if (page.level > depth || page.siblings.length != depth - page.level) revert Traces_LeafMismatch(kind, index);
-        first = (index >> page.level) << page.level;
-        end = first + (1 << page.level);
-        if (end > counts[kind]) end = counts[kind];
-        uint256 length = lengthOf(kind, counts);
-        if (page.words.length != (end - first) * length) {
-            revert Traces_EvidenceShape(kind, page.words.length, (end - first) * length);
-        }
-        bytes32 hash = _rootOf(kind, first, end - first, length, page.words, 1 << page.level);
-        if (_climb(hash, first >> page.level, page.siblings) != roots[kind]) revert Traces_LeafMismatch(kind, first);
     }
 
     /// @dev The root over `width` places from leaf `first` on, `count` of them leaves of `length` bytes. Proof of the assembly:
@@ -299,8 +255,8 @@ library Traces {
     ///   length bytes: tag 1, kind 1, index 4, words) or node (65 bytes), which is past the new free pointer.
     /// - nodes: pair j lies at level + 64 j, its parent goes to level + 32 j, which no later pair reads. Places without a leaf
     ///   are zero: the buffer is written only behind them.
-    function _rootOf(uint256 kind, uint256 first, uint256 count, uint256 length, bytes calldata words, uint256 width)
-        private
+    function rootOver(uint256 kind, uint256 first, uint256 count, uint256 length, bytes calldata words, uint256 width)
+        internal
         pure
         returns (bytes32 root)
     {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {IReveals} from "../interfaces/IReveals.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {ITaskRegistry} from "../interfaces/ITaskRegistry.sol";
@@ -33,16 +32,13 @@ abstract contract RevealProofs is IReveals {
 
     /// @dev Returns the receipt's struct hash.
     function _requireReceipt(SignedReceipt calldata signed) internal view returns (bytes32 hash) {
-        hash = Receipts.structHash(signed.receipt);
-        address signer = _recover(hash, signed.signature);
-        address trainer = signed.receipt.trainer;
-        if (signer != trainer) revert IRoundLedger.RoundLedger_ReceiptSignatureInvalid(trainer, signer);
+        return Receipts.requireSigned(address(ledger), signed.receipt, signed.signature);
     }
 
     function _requirePackage(bytes32 receipt, address trainer, Package calldata package) internal view {
         uint256 count = package.boxes.length;
         if (count > KeyWraps.MAX_BOXES) revert Reveals_TooManyBoxes(count, KeyWraps.MAX_BOXES);
-        address signer = _recover(KeyWraps.structHash(receipt, package.boxes), package.signature);
+        address signer = KeyWraps.recover(address(ledger), KeyWraps.structHash(receipt, package.boxes), package.signature);
         if (signer != trainer) revert Reveals_PackageSignatureInvalid(trainer, signer);
     }
 
@@ -132,13 +128,5 @@ abstract contract RevealProofs is IReveals {
         if (rest >= CipherLeaves.BLOCK_BYTES) return plain;
         // the key stream behind the end is nobody's plaintext
         return plain & ~bytes16(type(uint128).max >> (8 * rest));
-    }
-
-    function _recover(bytes32 structHash, bytes calldata signature) private view returns (address signer) {
-        bytes32 digest =
-            keccak256(abi.encodePacked(hex"1901", KeyWraps.domainSeparator(address(ledger)), structHash));
-        ECDSA.RecoverError problem;
-        (signer, problem,) = ECDSA.tryRecover(digest, signature);
-        if (problem != ECDSA.RecoverError.NoError) signer = address(0);
     }
 }
