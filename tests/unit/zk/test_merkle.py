@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 from eth_hash.auto import keccak
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from zk import merkle
-from zk.keccak import _plain_many, keccak256, keccak256_many
 
 
 def slow_root(points):
@@ -53,27 +50,3 @@ def test_bytes_that_are_no_points(bad):
 def test_no_such_chunk(index):
     with pytest.raises(ValueError, match="no chunk"):
         merkle.path(b"".join(points_of(3)), index)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 300), st.integers(0, 255))
-def test_many_keccaks_are_each_the_librarys(length, fill):
-    import numpy as np
-
-    messages = np.full((3, length), fill, np.uint8)
-    messages[1] = np.arange(length) % 251
-    found = keccak256_many(messages)
-    for row, digest in zip(messages, found, strict=True):
-        assert bytes(digest) == keccak256(row.tobytes()) == keccak(row.tobytes())
-
-
-@pytest.mark.parametrize("length", [1, 65, 69, 134, 135, 136, 137])
-def test_the_plain_twin_takes_the_padding_off_again(length):
-    import numpy as np
-
-    message = np.zeros((1, length), np.uint8)
-    blocks = length // 136 + 1
-    padded = np.zeros((1, blocks * 136), np.uint8)
-    padded[0, length] = 0x01
-    padded[0, -1] |= 0x80
-    assert bytes(_plain_many(padded)[0]) == keccak256(message[0].tobytes())
