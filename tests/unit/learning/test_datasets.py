@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import tracemalloc
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from fl_platform.errors import ConfigError, DocumentInvalid
 from fl_platform.learning.datasets import (
@@ -33,6 +36,24 @@ def test_digits_are_split_without_overlap() -> None:
     assert set(np.unique(split.test.y)) == set(range(10))
     assert not np.array_equal(split.test.x, load_digits_split(seed=4).test.x)
     assert np.array_equal(split.test.x, load_digits_split(seed=3).test.x)
+
+
+def test_digits_are_those_of_sklearns_own_loader() -> None:
+    bunch = load_digits()
+    order = np.random.Generator(np.random.Philox(0)).permutation(len(bunch.target))
+    split = load_digits_split()
+    x, y = (np.concatenate([getattr(part, name) for part in (split.test, split.train)]) for name in "xy")
+    assert x.tobytes() == (bunch.images[order].astype(np.float32) / np.float32(16)).tobytes()
+    assert (y.dtype, y.tolist()) == (np.int64, bunch.target[order].tolist())
+
+
+@pytest.mark.parametrize("spec", [None, ModuleSpec("sklearn", None, origin="/nowhere/sklearn/__init__.py")])
+def test_digits_without_scikit_learn_say_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, spec: ModuleSpec | None
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
+    with pytest.raises(ConfigError, match="make setup"):
+        load_digits_split()
 
 
 def small_mnist(folder: Path) -> None:
