@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.optim.sgd import sgd
 
 from fl_platform.errors import ConfigError
 from fl_platform.learning.datasets import Labelled
@@ -86,18 +87,20 @@ def choose_device(wish: str = "auto") -> torch.device:
 @contextmanager
 def deterministic(seed: int, device: torch.device) -> Iterator[None]:
     """Pin torch to one thread, deterministic kernels and a seed; put everything back afterwards."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, strict = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     if device.type == "cuda":
         # cuBLAS refuses deterministic mode without it, with an error that names this variable.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    # The flag of torch.use_deterministic_algorithms(True), which also imports the inductor (a second of CPU a process)
+    # to tell it not to time kernels against each other. Only torch.compile asks it, and nothing here compiles.
+    torch.set_deterministic_debug_mode("error")
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
             yield
     finally:
-        torch.use_deterministic_algorithms(strict)
+        torch.set_deterministic_debug_mode(strict)
         torch.set_num_threads(threads)
 
 
@@ -152,21 +155,38 @@ def _descend(
     module: nn.Module, task: LearningTask, data: Labelled, *, plan: TrainPlan, seed: int, device: torch.device
 ) -> tuple[int, float]:
     inputs, targets = torch.tensor(data.x, device=device), torch.tensor(data.y, device=device)
-    optimizer = torch.optim.SGD(
-        module.parameters(), lr=plan.learning_rate, momentum=plan.momentum, weight_decay=plan.weight_decay
-    )
+    velocity: dict[torch.Tensor, torch.Tensor | None] = {}
     generator = np.random.Generator(np.random.Philox(seed))
     total, steps = torch.zeros((), dtype=torch.float64, device=device), 0
     for _ in range(plan.epochs):
         order = torch.tensor(generator.permutation(len(data)), device=device)
         for rows in torch.split(order, plan.batch_size):
-            optimizer.zero_grad(set_to_none=True)
+            module.zero_grad(set_to_none=True)
             loss = task.loss(module(inputs[rows]), targets[rows])
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            _step(module, velocity, plan)
             total += loss.detach()
             steps += 1
     return steps, float(total) / steps
+
+
+@torch.no_grad()
+def _step(module: nn.Module, velocity: dict[torch.Tensor, torch.Tensor | None], plan: TrainPlan) -> None:
+    """Take one step of torch.optim.SGD by its own function: its class imports torch._dynamo, 0.7 CPU-s a process."""
+    gradients = {weights: weights.grad for weights in module.parameters() if weights.grad is not None}
+    buffers = [velocity.get(weights) for weights in gradients]
+    sgd(
+        list(gradients),
+        list(gradients.values()),
+        buffers,
+        lr=plan.learning_rate,
+        momentum=plan.momentum,
+        weight_decay=plan.weight_decay,
+        dampening=0.0,
+        nesterov=False,
+        maximize=False,
+    )
+    velocity.update(zip(gradients, buffers, strict=True))
 
 
 def _right_rows(

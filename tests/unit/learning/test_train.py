@@ -15,7 +15,7 @@ from torch import nn
 
 from fl_platform.errors import ConfigError, UpdateHeaderMismatch, UpdateNotFinite
 from fl_platform.learning.datasets import Labelled, load_digits_split
-from fl_platform.learning.models import MODELS, initial_state, model_spec
+from fl_platform.learning.models import MODELS, initial_state, load_state, model_spec, state_arrays
 from fl_platform.learning.task import DataTask
 from fl_platform.learning.train import (
     TrainPlan,
@@ -28,6 +28,7 @@ from fl_platform.learning.train import (
 from fl_platform.protocol.spec import ScaleSpec
 from fl_platform.updates.codec import encode_update
 
+ROOT = Path(__file__).resolve().parents[3]
 PLAN = TrainPlan(epochs=1, batch_size=16, learning_rate=0.1)
 
 
@@ -50,7 +51,7 @@ def test_one_and_two_threads_give_the_same_bytes() -> None:
     )
     answers = {
         subprocess.run(
-            [sys.executable, "-c", code, str(here.parent), str(here.parents[3]), *models],
+            [sys.executable, "-c", code, str(here.parent), str(ROOT), *models],
             env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
             capture_output=True,
             text=True,
@@ -91,6 +92,31 @@ def test_settings_come_back_even_after_an_error() -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
+def test_settings_of_the_caller_are_kept() -> None:
+    torch.set_deterministic_debug_mode("warn")
+    try:
+        with deterministic(1, torch.device("cpu")):
+            assert torch.get_deterministic_debug_mode() == 2
+        assert torch.get_deterministic_debug_mode() == 1
+    finally:
+        torch.set_deterministic_debug_mode("default")
+
+
+def test_a_training_imports_neither_the_inductor_nor_sklearn() -> None:
+    """Two seconds of CPU in every process that trains."""
+    code = (
+        "import sys; from fl_platform.learning.datasets import load_digits_split as load;"
+        "from fl_platform.learning.models import MODELS, initial_state as state;"
+        "from fl_platform.learning.task import DataTask;"
+        "from fl_platform.learning.train import TrainPlan, train_locally;"
+        "split = load(); model = MODELS['digits-mlp']; task = DataTask(model, split.train, split.test);"
+        "train_locally(task, state(model, seed=1), plan=TrainPlan(1, 512, 0.1), seed=1);"
+        "print({'sklearn', 'scipy', 'torch._inductor', 'torch._dynamo'} & sys.modules.keys())"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (answer.stdout, answer.stderr) == ("set()\n", "")
+
+
 def test_the_seed_orders_the_rows() -> None:
     assert fingerprint("digits-mlp", seed=3) != fingerprint("digits-mlp", seed=4)
 
@@ -123,6 +149,36 @@ def test_one_step_is_the_gradient_times_the_learning_rate() -> None:
     assert (update.samples, update.steps) == (20, 1)
     right = -np.log((odds / odds.sum(axis=1, keepdims=True))[np.arange(20), data.y]).mean()
     assert update.mean_loss == pytest.approx(right, rel=1e-5)
+
+
+@pytest.mark.parametrize(("momentum", "weight_decay"), [(0.0, 0.0), (0.9, 0.0), (0.0, 0.01), (0.9, 0.01)])
+def test_steps_are_those_of_torchs_own_optimizer(momentum: float, weight_decay: float) -> None:
+    """One parameter never gets a gradient: torch leaves it alone, whatever the decay."""
+
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.idle = nn.Linear(64, 10), nn.Linear(3, 2)
+
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            return self.used(rows.flatten(1))
+
+    task = DataTask(Half, digits("digits-mlp", rows=50).train, digits("digits-mlp").validation)
+    parent = initial_state(Half, seed=2)
+    update = train_locally(task, parent, plan=TrainPlan(2, 16, 0.3, momentum, weight_decay), seed=5)
+    module = Half()
+    load_state(module, parent)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.3, momentum=momentum, weight_decay=weight_decay)
+    generator = np.random.Generator(np.random.Philox(5))
+    with deterministic(5, torch.device("cpu")):
+        for _ in range(2):
+            for rows in np.split(generator.permutation(50), (16, 32, 48)):
+                optimizer.zero_grad()
+                batch = task.train_data().take(rows)
+                nn.functional.cross_entropy(module(torch.tensor(batch.x)), torch.tensor(batch.y)).backward()
+                optimizer.step()
+    wanted = state_arrays(module)
+    assert all(np.array_equal(update.delta[name], wanted[name] - parent[name]) for name in parent)
 
 
 def test_batch_norm_statistics_are_part_of_the_delta() -> None:
