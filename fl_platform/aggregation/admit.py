@@ -37,6 +37,8 @@ from fl_platform.updates.tensors import Integers
 # CidMismatch when it cannot be had. May be called more than once for an entry, and may read from disk each time.
 UpdateSource = Callable[[int], bytes | memoryview]
 
+CACHE_BYTES = 512 << 20  # opened updates kept between the passes over them; beyond that they are opened again
+
 ADMITTED = "admitted"
 REFERENCE = "reference"
 _PEERS_FAULTS = (RejectedInput, StoreMissing, CidMismatch)
@@ -131,6 +133,27 @@ def check_update(data: bytes | memoryview, *, spec: TaskSpec) -> Integers:
     return decode_update(data, model=spec.model, bits=spec.codec.bits)
 
 
+class OpenedUpdates:
+    """A round's opened updates: each is opened and checked once while there is room in `limit` bytes.
+
+    Those that do not fit are opened again at every reading, so that memory does not grow with their number.
+    """
+
+    def __init__(self, updates: UpdateSource, spec: TaskSpec, *, limit: int = CACHE_BYTES) -> None:
+        self._updates, self._spec, self._room = updates, spec, limit
+        self._kept: dict[int, Integers] = {}
+
+    def read(self, index: int) -> Integers:
+        """Return entry i's integers, shape (d,). Raises as UpdateSource and check_update do, evidence for all alike."""
+        if index in self._kept:
+            return self._kept[index]
+        integers = check_update(_open(self._updates, index), spec=self._spec)
+        if integers.nbytes <= self._room:
+            self._kept[index] = integers
+            self._room -= integers.nbytes
+        return integers
+
+
 def public_refusals(entries: Sequence[Entry], *, spec: TaskSpec, context: RoundContext) -> list[Refusal | None]:
     """Check of every entry what anybody can without a key: receipt, that keys came, the shown commitment."""
     refusals: list[Refusal | None] = []
@@ -148,13 +171,13 @@ def public_refusals(entries: Sequence[Entry], *, spec: TaskSpec, context: RoundC
 
 def admit_entries(
     entries: Sequence[Entry],
-    updates: UpdateSource,
+    opened: OpenedUpdates,
     *,
     spec: TaskSpec,
     context: RoundContext,
     keys: KeySource | None = None,
 ) -> Admission:
-    """Check every entry of a round; a peer's fault becomes a Refusal. One update is held at a time.
+    """Check every entry of a round; a peer's fault becomes a Refusal. What it opens stays in `opened`.
 
     `keys`: of the updates; needed in tasks with layer P. Raises only what is no peer's fault (RetryError of the store,
     ...), ConfigError without keys where they are needed.
@@ -166,13 +189,13 @@ def admit_entries(
         if refusals[index] is not None:
             continue
         try:
-            row = check_update(_open(updates, index), spec=spec)
+            row = opened.read(index)
             if openings is not None and not is_reference(entry, spec):
                 openings.add(index, entry, row)
         except _PEERS_FAULTS as error:
             refusals[index] = _refusal(error)
     if openings is not None:
-        for index, fault in openings.faults(entries, lambda i: check_update(_open(updates, i), spec=spec)).items():
+        for index, fault in openings.faults(entries, opened.read).items():
             refusals[index] = _refusal(fault)
     reference = next((i for i, e in enumerate(entries) if refusals[i] is None and is_reference(e, spec)), None)
     return Admission(tuple(refusals), reference, {} if openings is None else openings.seeds)

@@ -17,10 +17,10 @@ from fl_platform.aggregation.admit import (
     ADMITTED,
     REFERENCE,
     Admission,
+    OpenedUpdates,
     RoundContext,
     UpdateSource,
     admit_entries,
-    check_update,
     is_reference,
 )
 from fl_platform.aggregation.commitments import KeySource, blinding_sums, layer_of
@@ -50,7 +50,6 @@ ModelSource = Callable[[bytes], Tensors]
 # before the last earns 17 to 28 % of an honest mean (benchmark `worth`); with four, no public mix earns 6 %.
 DIRECTIONS = 4
 # DIRECTION_BITS is wider than an update: a direction costs nothing to store, and its quantisation error is a loophole.
-CACHE_BYTES = 512 << 20  # opened updates kept between the passes over them; beyond that they are opened again
 
 NO_GROUP = -1  # a refused entry has no row in the Gram matrix
 OFF_ROSTER = frozenset({ReceiptForeign.__name__, ReceiptDuplicate.__name__})
@@ -102,9 +101,10 @@ def judge_round(
     """
     if (context.round, context.parent) != (before.round, before.model):
         raise DocumentInvalid(f"state before round {before.round} does not start round {context.round} of the chain")
-    admission = admit_entries(entries, updates, spec=spec, context=context, keys=keys)
+    opened = OpenedUpdates(updates, spec)
+    admission = admit_entries(entries, opened, spec=spec, context=context, keys=keys)
     directions = public_directions(spec, before, models)
-    rows = _Rows(spec, admission, updates, directions)
+    rows = _Rows(spec, admission, opened, directions)
     gram = gram_matrix(rows.listed(entries), rows.read, model=spec.model, scale=before.scale)
     candidates = screen_candidates(spec, before, entries, admission, gram)
     weights = [item.weight for item in candidates.decision.screened]
@@ -165,11 +165,9 @@ class _Rows:
     """
 
     def __init__(
-        self, spec: TaskSpec, admission: Admission, updates: UpdateSource, directions: Sequence[Integers]
+        self, spec: TaskSpec, admission: Admission, opened: OpenedUpdates, directions: Sequence[Integers]
     ) -> None:
-        self._spec, self._admission, self._updates, self._directions = spec, admission, updates, directions
-        self._kept: dict[int, Integers] = {}
-        self._kept_bytes = 0
+        self._spec, self._admission, self._opened, self._directions = spec, admission, opened, directions
 
     def listed(self, entries: Sequence[Entry]) -> list[GramRow]:
         """Name the rows in order."""
@@ -181,15 +179,7 @@ class _Rows:
 
     def read(self, number: int) -> Integers:
         """Return one row's integers, shape (d,)."""
-        if number < 0:
-            return self._directions[-1 - number]
-        if number not in self._kept:
-            integers = check_update(self._updates(number), spec=self._spec)
-            if self._kept_bytes + integers.nbytes > CACHE_BYTES:
-                return integers
-            self._kept[number] = integers
-            self._kept_bytes += integers.nbytes
-        return self._kept[number]
+        return self._directions[-1 - number] if number < 0 else self._opened.read(number)
 
 
 def address_text(address: bytes) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from fl_platform.aggregation.admit import admit_entries
+from fl_platform.aggregation.admit import Admission, OpenedUpdates, UpdateSource, admit_entries
 from fl_platform.errors import (
     CidMismatch,
     EnvelopeInvalid,
@@ -24,9 +25,15 @@ from fl_platform.errors import (
     UpdateRangeExceeded,
 )
 from fl_platform.protocol.receipt import sign_receipt
+from fl_platform.updates import decode_update
 from tests.support.rounds import DOMAIN, Round, address_of, happy_round, private_key
 
 TRAINER = 2  # the key number of the trainer that misbehaves
+
+
+def admit(round_: Round, updates: UpdateSource | None = None) -> Admission:
+    opened = OpenedUpdates(updates or round_.updates, round_.spec)
+    return admit_entries(round_.entries, opened, spec=round_.spec, context=round_.context)
 
 
 def place(round_: Round, number: int = TRAINER) -> int:
@@ -117,7 +124,7 @@ def test_each_fault_has_its_own_error_and_harms_nobody_else(
     round_ = happy_round()
     index = place(round_)
     change(round_)
-    admission = admit_entries(round_.entries, round_.updates, spec=round_.spec, context=round_.context)
+    admission = admit(round_)
     refusal = admission.refusals[index]
     assert refusal is not None
     assert refusal.code == error.__name__
@@ -131,7 +138,7 @@ def test_each_fault_has_its_own_error_and_harms_nobody_else(
 
 def test_the_happy_round_is_admitted_whole() -> None:
     round_ = happy_round()
-    admission = admit_entries(round_.entries, round_.updates, spec=round_.spec, context=round_.context)
+    admission = admit(round_)
     assert admission.refusals == (None,) * 5
     assert admission.reference == place(round_, 0)
 
@@ -141,7 +148,7 @@ def test_a_second_entry_of_a_trainer_is_a_duplicate_and_the_first_counts() -> No
     index = place(round_)
     round_.entries.append(replace(round_.entries[index], forced=True))
     round_.data.append(round_.data[index])
-    admission = admit_entries(round_.entries, round_.updates, spec=round_.spec, context=round_.context)
+    admission = admit(round_)
     assert admission.refusals[index] is None
     assert admission.refusals[-1] is not None
     assert admission.refusals[-1].code == ReceiptDuplicate.__name__
@@ -156,7 +163,7 @@ def test_nothing_is_fetched_for_a_receipt_that_fails() -> None:
         asked.append(index)
         return round_.updates(index)
 
-    admit_entries(round_.entries, updates, spec=round_.spec, context=round_.context)
+    admit(round_, updates)
     assert place(round_) not in asked
 
 
@@ -167,14 +174,43 @@ def test_a_transport_failure_is_nobodys_fault_and_goes_up() -> None:
         raise StoreUnavailable("the daemon did not answer")
 
     with pytest.raises(StoreUnavailable):
-        admit_entries(round_.entries, updates, spec=round_.spec, context=round_.context)
+        admit(round_, updates)
 
 
 def test_the_references_key_is_no_trainer() -> None:
     round_ = happy_round()
     index = place(round_, 0)
     round_.entries[index] = replace(round_.entries[index], stake=10**18)
-    admission = admit_entries(round_.entries, round_.updates, spec=round_.spec, context=round_.context)
+    admission = admit(round_)
     assert admission.reference is None
     assert admission.refusals[index] is not None
     assert admission.refusals[index].code == ReceiptForeign.__name__  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("limit", "openings"), [(1 << 20, [1] * 5), (0, [3] * 5), (44, [1, 1, 3, 3, 3])])
+def test_an_update_is_opened_once_while_it_fits_into_memory(limit: int, openings: list[int]) -> None:
+    """An update of the small task is 15 bytes of integers: two fit into 44, and none into 0."""
+    round_ = happy_round()
+    asked: list[int] = []
+
+    def updates(index: int) -> bytes:
+        asked.append(index)
+        return round_.updates(index)
+
+    opened = OpenedUpdates(updates, round_.spec, limit=limit)
+    admission = admit_entries(round_.entries, opened, spec=round_.spec, context=round_.context)
+    for _ in range(2):
+        for index in range(5):
+            wanted = decode_update(round_.updates(index), model=round_.spec.model, bits=round_.spec.codec.bits)
+            assert np.array_equal(opened.read(index), wanted)
+    assert admission.refusals == (None,) * 5
+    assert [asked.count(index) for index in range(5)] == openings
+
+
+def test_a_refused_update_is_not_kept() -> None:
+    round_ = happy_round()
+    round_.data[place(round_)] = b"FLU1"
+    opened = OpenedUpdates(round_.updates, round_.spec)
+    admit_entries(round_.entries, opened, spec=round_.spec, context=round_.context)
+    with pytest.raises(UpdateLengthMismatch):
+        opened.read(place(round_))

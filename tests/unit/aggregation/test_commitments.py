@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fl_platform.aggregation import commitments
-from fl_platform.aggregation.admit import admit_entries
+from fl_platform.aggregation.admit import OpenedUpdates, admit_entries
 from fl_platform.aggregation.commitments import check_round_sum, fits
 from fl_platform.errors import CommitmentMismatch, ConfigError, PointInvalid, ProofInvalid
 from fl_platform.protocol.bundle import Entry
@@ -170,8 +170,9 @@ def test_on_a_strict_roster_only_a_forced_receipt_needs_a_proof() -> None:
 
 def test_a_round_with_commitments_is_not_judged_without_keys() -> None:
     round_ = committed_round()
+    opened = OpenedUpdates(round_.updates, round_.spec)
     with pytest.raises(ConfigError, match="keys"):
-        admit_entries(round_.entries, round_.updates, spec=round_.spec, context=round_.context)
+        admit_entries(round_.entries, opened, spec=round_.spec, context=round_.context)
 
 
 def test_without_the_layer_nothing_is_asked_and_nothing_can_be_checked() -> None:
