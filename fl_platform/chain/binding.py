@@ -19,9 +19,9 @@ from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import hex_address
 from fl_platform.errors import DocumentInvalid, ReceiptSignatureInvalid
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Domain, recover
-from fl_platform.protocol.spec import from_json, to_json
 
 FORMAT = "fl-platform/binding/1"
 MAX_BINDING_BYTES = 4096

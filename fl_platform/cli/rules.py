@@ -44,7 +44,7 @@ def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
 
 def rules(spec: TaskSpec) -> dict[str, Any]:
     """Return the frozen rules for `--json`."""
-    from fl_platform.protocol.spec import to_json
+    from fl_platform.protocol.document import to_json
 
     return {"digest": hexed(spec.digest), "bounty_wei": spec.money.pot * spec.money.rounds, "rules": to_json(spec)}
 

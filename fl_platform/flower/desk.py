@@ -21,8 +21,8 @@ from fl_platform.errors import DocumentInvalid, ProcessAbsent, RejectedInput
 from fl_platform.flower.resident import ask
 from fl_platform.flower.wire import COMMIT, MAX_MESSAGE_BYTES, REVEAL
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, decode_message, encode_message
-from fl_platform.protocol.spec import from_json, to_json
 
 logger = logging.getLogger(__name__)
 

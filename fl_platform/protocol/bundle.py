@@ -13,9 +13,10 @@ from functools import cached_property
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
-from fl_platform.protocol.spec import ScaleSpec, check_scale, from_json, to_json
+from fl_platform.protocol.spec import ScaleSpec, check_scale
 
 FORMAT = "fl-platform/round/2"
 MAX_NUMBER = 2**127  # over any weight, score or inner product: 2^34 parameters of 16 bits reach 2^73

@@ -19,6 +19,7 @@ MAX_DEPTH = 32
 # A string that is never closed runs to the end: were it passed over, each of its escaped quotes would start another
 # search, and a peer's megabyte would take hours.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_EXACT = frozenset((int, str))
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 MAX_DOCUMENT_BYTES = 256 * 1024 * 1024  # a bundle of 10,000 trainers is about 30 MB
 
@@ -29,7 +30,7 @@ def canonical_json(value: Json) -> bytes:
     Raises TypeError on floats, bytes and non-string keys: those are our own mistakes.
     """
     _refuse_inexact(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return _encoded(value)
 
 
 def parse_canonical(data: bytes, *, what: str, max_bytes: int = MAX_DOCUMENT_BYTES) -> Json:
@@ -46,7 +47,7 @@ def parse_canonical(data: bytes, *, what: str, max_bytes: int = MAX_DOCUMENT_BYT
         )
     except (ValueError, RecursionError) as error:
         raise DocumentInvalid(f"{what}: not a JSON document without floats ({error})") from error
-    if canonical_json(value) != data:
+    if _encoded(value) != data:
         raise DocumentInvalid(
             f"{what}: not in canonical form (sorted keys, no spaces); ask its author to write it again"
         )
@@ -56,6 +57,10 @@ def parse_canonical(data: bytes, *, what: str, max_bytes: int = MAX_DOCUMENT_BYT
 def digest(value: Json) -> bytes:
     """Return sha256 of the canonical bytes (32 bytes)."""
     return hashlib.sha256(canonical_json(value)).digest()
+
+
+def _encoded(value: Json) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
 def _refuse_depth(data: bytes, what: str) -> None:
@@ -84,7 +89,8 @@ def _refuse_inexact(value: object) -> None:
                 raise TypeError(f"canonical documents have string keys, not {key!r}")
             _refuse_inexact(inner)
     elif isinstance(value, list | tuple):
-        for inner in value:
-            _refuse_inexact(inner)
+        if not _EXACT.issuperset(map(type, value)):
+            for inner in value:
+                _refuse_inexact(inner)
     elif value is not None and not isinstance(value, bool | int | str):
         raise TypeError(f"canonical documents hold integers and strings, not {type(value).__name__}: {value!r}")

@@ -5,16 +5,13 @@ All numbers are integers; fractions are numerator/denominator or basis points (1
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import types
-import typing
 from dataclasses import dataclass
 from functools import cached_property
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.canonical import Json, canonical_json, parse_canonical
-from fl_platform.protocol.receipt import hex_of
+from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
 
 FORMAT = "fl-platform/task/1"
@@ -269,63 +266,3 @@ def check_scale(scale: ScaleSpec, *, what: str) -> None:
     ):
         if not all(low <= value <= high for value in values):
             raise DocumentInvalid(f"{what} {name} must be {low} to {high}")
-
-
-def to_json(value: object) -> Json:
-    """Turn a frozen dataclass tree of int, str, bool, bytes and tuples into a canonical document."""
-    if dataclasses.is_dataclass(value):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple):
-        return [to_json(inner) for inner in value]
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    raise TypeError(f"{type(value).__name__} has no canonical form")
-
-
-def from_json(kind: typing.Any, value: object, where: str) -> typing.Any:
-    """Read a dataclass tree strictly (exact fields, exact types) from a parsed document. Raises DocumentInvalid."""
-    try:
-        return _read(kind, value, where)
-    except (ValueError, TypeError) as error:
-        raise DocumentInvalid(f"{where}: {error}") from error
-
-
-def _read(kind: typing.Any, value: object, where: str) -> typing.Any:
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _read_dataclass(kind, value, where)
-    origin = typing.get_origin(kind)
-    if origin is tuple:
-        return _read_tuple(typing.get_args(kind), value, where)
-    if origin in (types.UnionType, typing.Union):
-        inner = [k for k in typing.get_args(kind) if k is not type(None)]
-        return None if value is None else _read(inner[0], value, where)
-    if kind is bytes:
-        return hex_of(value)
-    if kind is int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"{where} must be an integer, not {value!r}")
-        return value
-    if not isinstance(value, kind):
-        raise ValueError(f"{where} must be {kind.__name__}, not {value!r}")
-    return value
-
-
-def _read_dataclass(kind: type, value: object, where: str) -> object:
-    hints = typing.get_type_hints(kind)
-    names = [f.name for f in dataclasses.fields(kind)]
-    if not isinstance(value, dict) or sorted(value) != sorted(names):
-        found = sorted(value) if isinstance(value, dict) else type(value).__name__
-        raise ValueError(f"{where} must have exactly the fields {sorted(names)}, found {found}")
-    return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in names})
-
-
-def _read_tuple(arguments: tuple[typing.Any, ...], value: object, where: str) -> tuple[object, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"{where} must be a list")
-    if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return tuple(_read(arguments[0], inner, f"{where}[{i}]") for i, inner in enumerate(value))
-    if len(arguments) != len(value):
-        raise ValueError(f"{where} must have {len(arguments)} entries")
-    return tuple(_read(k, inner, f"{where}[{i}]") for i, (k, inner) in enumerate(zip(arguments, value, strict=True)))

@@ -29,10 +29,10 @@ from fl_platform.errors import (
 )
 from fl_platform.protocol.bundle import Entry, RoundBundle, roster_bytes
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.keypackage import check_package, has_package
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, decode_message
 from fl_platform.protocol.receipt import Receipt, check_signature
-from fl_platform.protocol.spec import from_json, to_json
 from fl_platform.roles.committing import mend
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener, demand_key
