@@ -8,7 +8,8 @@ Traps this module keeps the rest of the house out of:
 - the curve is global to the library: nothing else in a process may initialise it differently.
 
 Layout: a point is 12 words (x, y, z; Jacobian), a scalar 4 words, in Montgomery form, little endian (zk/kernels.py).
-Importing mclbn256 costs 0.15 s and about 100 MB for a moment (the library is unpacked from a text), so it is put off.
+Importing mclbn256 costs 0.12 s and about 100 MB for a moment (the library is unpacked from a text), the compiled loops
+cost 0.7 s more: both are put off. `bound` is enough for a multiple of one point, `load` for rows of points and scalars.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import CurveEngineBroken, PointInvalid
-from zk import curve, kernels
+from zk import curve
 from zk.curve import FIELD, ORDER, Point
 
 Words = npt.NDArray[np.uint64]
@@ -30,7 +31,7 @@ Words = npt.NDArray[np.uint64]
 CURVE_SNARK1 = 4  # mcl's number for alt_bn128
 COMPILED_TIME_VAR = 44  # MCLBN_FP_UNIT_SIZE + 10 * MCLBN_FR_UNIT_SIZE, as the wheel was built; init refuses another
 MAX_TERMS = 1 << 16
-_WORD = 1 << 64
+_RADIX = 1 << 256  # of the Montgomery form
 _CHECKED_TERMS = 40  # enough for mcl's bucket method and not only its small tables
 
 
@@ -87,16 +88,28 @@ class Mcl:
         point = np.ascontiguousarray(point)
         affine = np.zeros((1, 12), np.uint64)
         self._normalize(affine.ctypes.data, point.ctypes.data)
-        if not affine[0, 8:].any():
-            return curve.INFINITY
-        words = np.empty((1, 8), np.uint64)
-        kernels.points_to_words(affine, words)
-        raw = words.tobytes()
-        return Point(int.from_bytes(raw[:32], "little"), int.from_bytes(raw[32:], "little"))
+        x, y, z = (_integer(affine[0, i : i + 4], FIELD) for i in (0, 4, 8))
+        return Point(x, y) if z else curve.INFINITY
+
+    def multiply(self, point: Point, scalar: int) -> Point:
+        """Return scalar * point for a valid point but infinity and 0 <= scalar < r, in constant time."""
+        words = np.concatenate([_element(value, FIELD) for value in (point.x, point.y, 1)])
+        return self.to_point(self.multiply_secret(words, _element(scalar, ORDER)))
+
+
+def _element(value: int, modulus: int) -> Words:
+    """Return one number below the modulus as (4,) words in Montgomery form."""
+    return np.frombuffer((value * _RADIX % modulus).to_bytes(32, "little"), np.uint64)
+
+
+def _integer(words: Words, modulus: int) -> int:
+    return int.from_bytes(words.tobytes(), "little") * pow(_RADIX, -1, modulus) % modulus
 
 
 def points_from_bytes(encoded: bytes) -> Words:
     """Read n 64-byte points (untrusted) as (n, 12). Raises PointInvalid; infinity is refused."""
+    from zk import kernels
+
     if len(encoded) % curve.POINT_BYTES:
         raise PointInvalid(f"{len(encoded)} bytes are no whole number of {curve.POINT_BYTES}-byte points")
     coordinates = np.frombuffer(encoded, np.uint8).reshape(-1, 2, 32)[:, :, ::-1]
@@ -111,6 +124,8 @@ def points_from_bytes(encoded: bytes) -> Words:
 
 def scalars_from_ints(values: list[int]) -> Words:
     """Return integers of any size and sign, reduced modulo r, as (n, 4) scalars."""
+    from zk import kernels
+
     plain = b"".join([(value % ORDER).to_bytes(32, "little") for value in values])
     words = np.frombuffer(plain, np.uint64).reshape(-1, 4)
     scalars = np.empty_like(words)
@@ -120,6 +135,8 @@ def scalars_from_ints(values: list[int]) -> Words:
 
 def scalars_to_ints(scalars: Words) -> list[int]:
     """Return (n, 4) scalars as integers in [0, r)."""
+    from zk import kernels
+
     words = np.empty(scalars.shape, np.uint64)
     kernels.scalars_to_words(np.ascontiguousarray(scalars), words)
     raw = words.tobytes()
@@ -127,14 +144,31 @@ def scalars_to_ints(scalars: Words) -> list[int]:
 
 
 @functools.cache
-def load() -> Mcl:
-    """Load, initialise and check the library, once a process.
+def bound() -> Mcl:
+    """Bind and initialise the library, once a process; it multiplies points as py_ecc does.
 
     Raises ImportError or OSError where there is no build for this platform, CurveEngineBroken where it answers wrongly.
     """
     mcl = Mcl(importlib.import_module("mclbn256.mclbn256").lib)
+    check_multiple(mcl)
+    return mcl
+
+
+@functools.cache
+def load() -> Mcl:
+    """Return the library, its sums checked too, once a process. Raises what `bound` does."""
+    mcl = bound()
     check(mcl)
     return mcl
+
+
+def check_multiple(mcl: Mcl) -> None:
+    """Compare two multiples of one point with py_ecc's. Raises CurveEngineBroken."""
+    scalar = pow(7, 90, ORDER)
+    wanted = curve.multiply(curve.GENERATOR, scalar)
+    found = mcl.multiply(curve.GENERATOR, scalar)
+    if found != wanted or mcl.multiply(wanted, ORDER - 1) != curve.negate(wanted):
+        raise CurveEngineBroken(f"libmcl says {found}, py_ecc says {wanted}: reinstall mclbn256")
 
 
 def check(mcl: Mcl) -> None:

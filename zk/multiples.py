@@ -1,18 +1,20 @@
-"""One multiple of one point, as fast as this process can: by libmcl where it is loaded anyway, else by py_ecc.
+"""One multiple of one point, as fast as this process can: by libmcl where it is installed, else by py_ecc.
 
-Loading the compiled library costs a second, thirty times what one multiplication by py_ecc costs; so who needs a single
-multiple does not load it, and who commits to updates has it. The results are the same. libmcl's multiplication is
+Loading the library costs what thirty multiplications by py_ecc cost; so a process that needs a few never loads it, and
+one that needs many has paid for it once over when it does. The results are the same. libmcl's multiplication is
 constant time, py_ecc's is not: in neither case offer it to strangers as a service.
 """
 
 from __future__ import annotations
 
-import sys
+import functools
+import itertools
 
-from zk import curve
+from zk import curve, mcl
 from zk.curve import INFINITY, ORDER, Point
 
-_LIBRARY = "zk.mcl"
+FEW = 30  # multiplications by py_ecc, 4 ms each, before libmcl is loaded, 0.12 s
+_done = itertools.count()
 
 
 def multiply(point: Point, scalar: int) -> Point:
@@ -20,10 +22,15 @@ def multiply(point: Point, scalar: int) -> Point:
     reduced = scalar % ORDER
     if point.is_infinity or not reduced:
         return INFINITY
-    mcl = sys.modules.get(_LIBRARY)
-    if mcl is None or not mcl.load.cache_info().currsize:
-        return curve.multiply(point, reduced)
-    library = mcl.load()
-    words = mcl.points_from_bytes(curve.encode(point))[0]
-    found: Point = library.to_point(library.multiply_secret(words, mcl.scalars_from_ints([reduced])[0]))
-    return found
+    is_loaded = mcl.bound.cache_info().currsize > 0
+    library = _library() if is_loaded or next(_done) >= FEW else None
+    return curve.multiply(point, reduced) if library is None else library.multiply(point, reduced)
+
+
+@functools.cache
+def _library() -> mcl.Mcl | None:
+    """Return the library, None where there is no build for this platform. Raises CurveEngineBroken."""
+    try:
+        return mcl.bound()
+    except (ImportError, OSError):
+        return None
