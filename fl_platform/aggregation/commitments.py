@@ -82,13 +82,13 @@ class Layer:
         salt = hmac.digest(key, _SALT_LABEL + binding.encode(), "sha256")
         return Secrets(pedersen.blinding_seed(key, binding), salt)
 
-    def needs_proof(self, entry: Entry) -> bool:
+    def needs_proof(self, *, forced: bool) -> bool:
         """Whether an entry's maker must prove that it knows an opening.
 
         On a strict round's roster it need not: the roster was on chain before anybody's points were shown. A forced
         receipt came later than that.
         """
-        return entry.forced or self.spec.strictness == "standard"
+        return forced or self.spec.strictness == "standard"
 
     def commitment(self, receipt: Receipt, shown: Shown) -> Commitment:
         """Return the shown commitment (unverified), once it hashes to the receipt's.
@@ -121,7 +121,7 @@ class Layer:
         for index, entry in entries.items():
             try:
                 commitment = self.commitment(entry.receipt, entry.shown)
-                if self.needs_proof(entry):
+                if self.needs_proof(forced=entry.forced):
                     proof = parse_proof(entry.shown.proof, self.generators, self.length)
                     proofs[index] = (proof, commitment, self.binding(entry.receipt.trainer))
             except RejectedInput as error:

@@ -35,12 +35,21 @@ NOT_COMMITTED = Committed(bytes(32), NOTHING_SHOWN)
 
 
 def commit_update(
-    spec: TaskSpec, domain: Domain, *, task: int, round_number: int, trainer: bytes, plain: bytes, key: bytes
+    spec: TaskSpec,
+    domain: Domain,
+    *,
+    task: int,
+    round_number: int,
+    trainer: bytes,
+    plain: bytes,
+    key: bytes,
+    forced: bool = False,
 ) -> Committed:
-    """Commit to the integers of an encoded update under secrets that follow from its key, and prove to know them.
+    """Commit to the integers of an encoded update under secrets that follow from its key; prove to know them if asked.
 
-    The same update gives the same commitment and the same proof. Row 0 commits to nothing, for it is
-    in no sum. A file that is no update (a rehearsed attacker's) is committed to as zeros: it is refused for what it is.
+    A standard round asks for the proof, a strict one only where the receipt is `forced` in. The same update gives the
+    same commitment and the same proof. Row 0 commits to nothing, for it is in no sum. A file that is no update (a
+    rehearsed attacker's) is committed to as zeros: it is refused for what it is.
     """
     layer = layer_of(spec, domain, task=task, round_number=round_number)
     if layer is None or is_reference_party(trainer, spec):
@@ -48,11 +57,13 @@ def commit_update(
     row = _integers(plain, spec)
     secrets = layer.secrets(key, trainer)
     commitment = pedersen.commit(row, bits=spec.codec.bits, seed=secrets.seed, generators=layer.generators)
-    proof = prove_knowledge(
-        row, secrets.seed, commitment=commitment, binding=layer.binding(trainer), generators=layer.generators
-    )
+    proof = b""
+    if layer.needs_proof(forced=forced):
+        proof = prove_knowledge(
+            row, secrets.seed, commitment=commitment, binding=layer.binding(trainer), generators=layer.generators
+        ).encode()
     hidden = pedersen.roster_commitment(commitment.root, secrets.salt)
-    return Committed(hidden, Shown(commitment.points, secrets.salt, proof.encode()))
+    return Committed(hidden, Shown(commitment.points, secrets.salt, proof))
 
 
 def _integers(plain: bytes, spec: TaskSpec) -> Integers:
@@ -60,11 +71,6 @@ def _integers(plain: bytes, spec: TaskSpec) -> Integers:
         return decode_update(plain, model=spec.model, bits=spec.codec.bits)
     except RejectedInput:
         return np.zeros(spec.model.size, dtype=np.int8)
-
-
-def without_proof(shown: Shown) -> Shown:
-    """What a trainer on a strict round's roster shows: the roster came before the points, that is proof enough."""
-    return replace(shown, proof=b"")
 
 
 def mend(
@@ -90,9 +96,6 @@ def _mended(spec: TaskSpec, opener: UpdateOpener, entry: Entry) -> Entry:
         return entry
     made = commit_update(
         spec, opener.domain, task=receipt.task, round_number=receipt.round, trainer=receipt.trainer,
-        plain=plain, key=key,
+        plain=plain, key=key, forced=entry.forced,
     )  # fmt: skip
-    if made.hidden != receipt.commitment:
-        return entry
-    rostered = spec.strictness == "strict" and not entry.forced
-    return replace(entry, shown=without_proof(made.shown) if rostered else made.shown)
+    return replace(entry, shown=made.shown) if made.hidden == receipt.commitment else entry

@@ -18,7 +18,9 @@ from fl_platform.errors import ConfigError, FLError, RetryError
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import Submission, decode_message
 from fl_platform.protocol.receipt import Receipt
+from fl_platform.protocol.shown import Shown
 from fl_platform.protocol.spec import Party
+from fl_platform.roles.committing import commit_update
 from fl_platform.roles.files import write_once
 from fl_platform.roles.membership import signed_file
 from fl_platform.roles.opening import sealed_update, wrap_for
@@ -46,6 +48,26 @@ def force_reveal(reader: TaskReader, contracts: Contracts, signer: Signer, folde
         raise ConfigError(f"this trainer has signed nothing for round {round_number} of task {reader.task}: no {path}")
     signed = _submission(path)
     Reveals(contracts, reader.spec, signer).force(signed.signed, signed.keys, signed.keys_signature)
+
+
+def shown_if_forced(reader: TaskReader, folder: Path, signed: Submission) -> Shown:
+    """Return what a trainer shows whose receipt was forced in: with the proof that a strict round's roster needs not.
+
+    Where the update or its key is lost from `folder` and store, no proof can be made, and the keys go out without:
+    whoever opens the update makes commitment and proof again.
+    """
+    if not signed.shown.points or signed.shown.proof:
+        return signed.shown
+    receipt = signed.receipt
+    try:
+        key, plain = _opened(reader, folder, receipt)
+    except FLError as error:
+        logger.error("round %d: no proof of knowledge of the forced receipt can be made: %s", receipt.round, error)
+        return signed.shown
+    return commit_update(
+        reader.spec, reader.domain, task=receipt.task, round_number=receipt.round, trainer=receipt.trainer,
+        plain=plain, key=key, forced=True,
+    ).shown  # fmt: skip
 
 
 def open_demands(reader: TaskReader, contracts: Contracts, trainer: bytes) -> list[RevealDemand]:
@@ -93,9 +115,14 @@ def _answer(reader: TaskReader, reveals: Reveals, signer: Signer, folder: Path, 
 
 
 def _content(reader: TaskReader, folder: Path, receipt: Receipt, index: int) -> ContentLeafRecord:
-    key = _kept_key(folder, receipt)
-    plain = unseal(sealed_update(reader.store, receipt), key=key, expected_key_hash=receipt.key_hash)
+    key, plain = _opened(reader, folder, receipt)
     return record_of(open_file(plain, index, key=key))
+
+
+def _opened(reader: TaskReader, folder: Path, receipt: Receipt) -> tuple[bytes, bytes]:
+    """Return the key of one's own update and its plaintext."""
+    key = _kept_key(folder, receipt)
+    return key, unseal(sealed_update(reader.store, receipt), key=key, expected_key_hash=receipt.key_hash)
 
 
 def _all_signed(folder: Path, task: int) -> Iterator[Submission]:

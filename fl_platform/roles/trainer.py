@@ -35,11 +35,11 @@ from fl_platform.protocol.messages import (
 )
 from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.shown import NOTHING_SHOWN
-from fl_platform.roles.committing import commit_update, without_proof
+from fl_platform.roles.committing import commit_update
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import wrap_for_all
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.revealing import answer_demands, force_reveal, keep_key
+from fl_platform.roles.revealing import answer_demands, force_reveal, keep_key, shown_if_forced
 from fl_platform.store.envelope import derive_update_key, seal
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_update, rounding_seed, update_length
@@ -158,7 +158,7 @@ class Trainer:
                 f"task {order.task} round {order.round}: the roster on chain leaves 0x{self.address.hex()} out; "
                 "force the receipt in with `fl-platform trainer force` before the window closes"
             )
-        shown = submission.shown if forced else without_proof(submission.shown)
+        shown = shown_if_forced(self._reader, self._workdir, submission) if forced else submission.shown
         return Reveal(order.task, order.round, self.address, submission.keys, submission.keys_signature, shown)
 
     def force_include(self, round_number: int) -> None:

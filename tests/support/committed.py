@@ -10,7 +10,7 @@ from fl_platform.aggregation.commitments import Layer
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.shown import PEDERSEN
-from fl_platform.roles.committing import commit_update, without_proof
+from fl_platform.roles.committing import commit_update
 from tests.support.disputes import bundle_of
 from tests.support.rounds import DOMAIN, Round, address_of, happy_round, place_of
 
@@ -44,12 +44,10 @@ def commit_entry(round_: Round, number: int, plain: bytes) -> None:
     index, context = place_of(round_, number), round_.context
     made = commit_update(
         round_.spec, DOMAIN, task=context.task, round_number=context.round, trainer=address_of(number), plain=plain,
-        key=update_key(number),
+        key=update_key(number), forced=round_.entries[index].forced,
     )  # fmt: skip
-    strict = round_.spec.strictness == "strict" and not round_.entries[index].forced
     round_.sign(index, number, commitment=made.hidden)
-    shown = without_proof(made.shown) if strict else made.shown
-    round_.entries[index] = replace(round_.entries[index], shown=shown)
+    round_.entries[index] = replace(round_.entries[index], shown=made.shown)
 
 
 def show(round_: Round, number: int, **changes: Any) -> None:

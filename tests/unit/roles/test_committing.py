@@ -28,7 +28,7 @@ from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.auditor import COMMITTED_UNCHECKED, SUMS_UNCHECKED, Auditor, AuditReport
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.trainer import Conduct
+from fl_platform.roles.trainer import Conduct, Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import reveal_key
 from fl_platform.store.unixfs import cid_of
@@ -79,6 +79,49 @@ def test_a_strict_round_shows_points_only_once_the_roster_is_on_chain(embedded: 
     assert all(entry.shown.points and not entry.shown.proof for entry in sealed.bundle.entries)
     assert {v.code for v in sealed.bundle.verdicts} == {"admitted"}
     assert audit(task, key=False).exit_code == 3
+
+
+def unwanted(*_: object, **__: object) -> None:
+    raise AssertionError("nobody asked for a proof of knowledge")
+
+
+def test_on_a_strict_roster_no_proof_is_made(
+    embedded: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fl_platform.roles.committing.prove_knowledge", unwanted)
+    task = opened(embedded, tmp_path, strictness="strict")
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers))
+    assert {v.code for v in sealed.bundle.verdicts} == {"admitted"}
+
+
+def left_out(task: SmallTask) -> Trainer:
+    """Roster all but the last trainer, who forces its receipt in."""
+    *others, victim = task.trainers
+    victim.commit(task.aggregator.order())
+    task.aggregator.roster(task.aggregator.collect(LocalTransport(others)))
+    victim.force_include(0)
+    return victim
+
+
+def test_who_forces_its_receipt_into_a_strict_round_proves_what_it_knows_by_itself(
+    embedded: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fl_platform.roles.aggregator.mend", lambda _spec, _opener, entries, _verdicts: entries)
+    task = opened(embedded, tmp_path, strictness="strict")
+    victim = left_out(task)
+    bundle = task.aggregator.seal(LocalTransport(task.trainers)).bundle
+    assert {entry.receipt.trainer for entry in bundle.entries if entry.shown.proof} == {victim.address}
+    assert [v.code for v in bundle.verdicts] == ["admitted"] * 3
+    assert (audit(task, key=True).exit_code, audit(task, key=False).exit_code) == (0, 3)
+
+
+def test_who_lost_its_updates_key_is_forced_in_all_the_same(embedded: Stage, tmp_path: Path) -> None:
+    task = opened(embedded, tmp_path, strictness="strict")
+    left_out(task)
+    for path in (tmp_path / "trainer-2").rglob("key-*.bin"):
+        path.unlink()
+    bundle = task.aggregator.seal(LocalTransport(task.trainers)).bundle
+    assert [v.code for v in bundle.verdicts] == ["admitted"] * 3
 
 
 @pytest.mark.parametrize("commitments", ["pedersen", "none"])
