@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fl_platform.aggregation.blas import one_thread
 from fl_platform.aggregation.sums import RowSource
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec
 from fl_platform.updates import tensor_slices
@@ -104,8 +105,9 @@ def _products(
     """All inner products of two groups of rows, weighted by 4^e_t, as Python integers."""
     largest = largest_integer(bits[0]) * largest_integer(bits[1])
     total = np.zeros((len(left), len(right)), dtype=object)
-    for place, offset in segments(model, scale):
-        total += _segment(left, right, place, largest, same=left is right) * (1 << (2 * offset))
+    with one_thread():
+        for place, offset in segments(model, scale):
+            total += _segment(left, right, place, largest, same=left is right) * (1 << (2 * offset))
     return [[int(value) for value in row] for row in total]
 
 

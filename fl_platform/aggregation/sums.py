@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fl_platform.aggregation.blas import one_thread
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.spec import ModelSpec
 from fl_platform.updates import check_sum_bound, tensor_slices
@@ -86,10 +87,9 @@ def _zeros(size: int, kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
 def add_batch(total: Sums, updates: Sequence[Integers], weights: Sequence[int], *, bits: int) -> None:
     """Add sum_i weights[i] * updates[i] to `total` in place, exactly; a batch fits into memory as floats by strips."""
     largest = sum(map(abs, weights)) * largest_integer(bits)
-    if largest < 2**24:
-        _add_products(total, updates, weights, np.float32)
-    elif largest < 2**53:
-        _add_products(total, updates, weights, np.float64)
+    if largest < 2**53:
+        with one_thread():
+            _add_products(total, updates, weights, np.float32 if largest < 2**24 else np.float64)
     else:
         for update, weight in zip(updates, weights, strict=True):
             total += update.astype(np.int64) * np.int64(weight)
