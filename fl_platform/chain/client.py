@@ -54,7 +54,7 @@ class Chain:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Check the chain id against the network's. Raises ConfigError, RpcUnavailable, ChainBusy (journal in use)."""
+        """Check the chain id against the network's. Raises ConfigError, RpcUnavailable, IntegrityError (journal)."""
         self.backend: Backend = Retrying(backend, policy, sleep)
         self.network = network
         self.policy = policy
@@ -70,7 +70,7 @@ class Chain:
         self._abi = Abi(())
         for artifact in shipped():
             self._abi = self._abi.merged(artifact.abi)
-        # Nothing may fail after this line: an open journal is locked until it is closed.
+        # Nothing may fail after this line: an open journal is a file to close.
         self._journal = Journal(journal, self.genesis)
         self._sender = Sender(
             self.backend,
@@ -191,7 +191,8 @@ class Chain:
 
     def progress(self, step: Step, signer: Signer) -> Progress:
         """Return what the journal knows of a step."""
-        return self._journal.progress(step.key(signer.address))
+        with self._journal.held():  # another process of this wallet may have begun it
+            return self._journal.progress(step.key(signer.address))
 
     # --- time, local chains ---
 

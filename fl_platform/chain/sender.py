@@ -4,6 +4,9 @@ Order for every step: look into the journal, then at the chain; only then sign, 
 hand them in, wait, confirm, note the end. A process killed anywhere in between finds its own bytes again and hands
 them in once more; one dropped by a reorganisation is handed in again; one that stays unmined is replaced under the
 same nonce with higher fees, so at most one of them can ever count.
+
+The journal is held from the look into it until the bytes are handed in, and never while they are waited for. So a
+second process of the wallet takes the next nonce, or waits for the same bytes where it is at the same step.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 GWEI = 10**9
 BUMP_PERCENT = 130  # of the fees before; nodes refuse replacements under +10 %
-FRESH_STARTS = 3  # how often a step may lose its nonce to another process of the same wallet
+FRESH_STARTS = 3  # how often a step may lose its nonce to a program that does not share the journal
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,6 @@ class Sender:
         self._chain_id = chain_id
         self._locks: dict[bytes, threading.Lock] = {}
         self._guard = threading.Lock()
-        self._last: dict[bytes, Attempt] = {}
 
     def send(self, order: Order) -> TxReceipt | None:
         """Return the receipt of the order's one mined transaction; None when the chain shows it done by somebody else.
@@ -75,22 +77,27 @@ class Sender:
         with self._guard:
             lock = self._locks.setdefault(order.signer.address, threading.Lock())
         with lock:
+            again = order.repeat
             for _ in range(FRESH_STARTS):
-                progress = self._progress(order)
-                if order.repeat and progress.outcome == "done":
-                    self._forget(order, progress)
+                with self._journal.held():
                     progress = self._progress(order)
-                if progress.outcome == "done" and (receipt := self._backend.receipt(progress.transaction)) is not None:
-                    return receipt
-                if not progress.attempts:
-                    if order.already is not None and order.already():
-                        return None
-                    self._start(order, progress)
+                    if progress.outcome == "done" and again:
+                        progress = self._forget(order, progress)
+                    again = False  # what another process does of it meanwhile is this time
+                    if progress.outcome == "done" and (done := self._backend.receipt(progress.transaction)) is not None:
+                        return done
+                    if not progress.attempts:
+                        if order.already is not None and order.already():
+                            return None
+                        self._start(order, progress)
+                    self._hand_in(order, progress)
                 mined = self._settle(order, progress)
                 if mined is not None:
                     return self._finish(order, mined)
-                logger.warning("%s of %s: its nonce went to another transaction", order.label, order.signer)
-                self._forget(order, progress)
+                with self._journal.held():
+                    if self._is_newest(order, progress) and self._mined(progress) is None:
+                        logger.warning("%s of %s: its nonce went to another transaction", order.label, order.signer)
+                        self._forget(order, progress)
         raise ChainError(
             f"{order.label}: another program sends from {hex_address(order.signer.address)} at the same time; stop it"
         )
@@ -111,16 +118,24 @@ class Sender:
         else:
             self._journal.intend(f"{hex_address(order.signer.address)}/send {attempt.nonce}", attempt)
             progress.attempts.append(attempt)
-        self._last[order.signer.address] = attempt
 
-    def _forget(self, order: Order, progress: Progress) -> None:
+    def _is_newest(self, order: Order, progress: Progress) -> bool:
+        """Whether no other process has ended or forgotten since what this one knows of a step."""
+        return not order.key or self._journal.progress(order.key) is progress
+
+    def _forget(self, order: Order, progress: Progress) -> Progress:
         progress.attempts.clear()
         if order.key:
             self._journal.forget(order.key)
+        return self._progress(order)
 
     def _finish(self, order: Order, receipt: TxReceipt) -> TxReceipt:
-        if order.key:
-            self._journal.finish(order.key, receipt.transaction, ok=receipt.ok)
+        with self._journal.held():
+            progress, mined = self._progress(order), receipt.transaction
+            noted = (progress.outcome, progress.transaction) == ("done", mined)
+            # attempts are gone where another process noted the failure of this one, and may have begun the next
+            if not noted and any(attempt.transaction == mined for attempt in progress.attempts):
+                self._journal.finish(order.key, mined, ok=receipt.ok)
         self._gas.add(order.label, receipt.gas_used)
         if receipt.ok:
             logger.info("%s by %s: block %d, gas %d", order.label, order.signer, receipt.block, receipt.gas_used)
@@ -168,9 +183,9 @@ class Sender:
             )
 
     def _next_nonce(self, sender: bytes) -> int:
-        """Return the next nonce; a lagging end point is overruled by what this process saw mined and still sees."""
+        """Return the next nonce; a lagging end point is overruled by what was signed here and is seen mined."""
         nonce = self._backend.nonce(sender, pending=True)
-        last = self._last.get(sender)
+        last = self._journal.last(sender)
         if last is not None and last.nonce >= nonce and self._backend.receipt(last.transaction) is not None:
             return last.nonce + 1
         return nonce
@@ -189,7 +204,6 @@ class Sender:
     def _settle(self, order: Order, progress: Progress) -> TxReceipt | None:
         """Wait until one attempt is mined and confirmed; None when its nonce went to a stranger."""
         began = sent = self._clock()
-        self._hand_in(order, progress)
         while True:
             receipt = self._mined(progress)
             if receipt is not None and self._confirmed(receipt):
@@ -207,7 +221,11 @@ class Sender:
                     f"{now - began:.0f} s; run again later, it is journalled and not sent twice"
                 )
             if receipt is None and now - sent > self._policy.bump_after:
-                self._bump(order, progress)
+                waited = progress.attempts[-1]
+                with self._journal.held():
+                    # else another process has replaced it just now, or this step is no longer what it was
+                    if self._is_newest(order, progress) and progress.attempts[-1] == waited:
+                        self._bump(order, progress)
                 sent = now
             self._sleep(self._policy.poll)
 

@@ -71,7 +71,7 @@ def reading(options: Options, *, verify: bool = False) -> Iterator[Workspace]:
 
 @contextlib.contextmanager
 def signing(options: Options, wallet: str | None, *, sends: bool = True) -> Iterator[Session]:
-    """Open the folder with one wallet unlocked; if it `sends` transactions, its journal is held meanwhile."""
+    """Open the folder with one wallet unlocked; if it `sends` transactions, it shares its journal."""
     name = pick_wallet(options, wallet)
     journal = name if sends else None
     with _workspace(options, password=password(options), journal=journal, verify=False) as workspace:

@@ -48,8 +48,8 @@ class Workspace:
         """Open nothing yet; chain and store are opened when first used.
 
         `password`: of all wallets of this folder; `light`: cheap keystores (rehearsals); `verify`: replay the embedded
-        chain's signed transactions instead of trusting its checked snapshot. `journal`: one process at a time holds a
-        journal, so processes of several wallets that share a folder name the wallet here; None: this one only reads.
+        chain's signed transactions instead of trusting its checked snapshot. `journal`: processes of one wallet share
+        one and wait for each other, so where several wallets share a folder name the wallet; None: this one only reads.
         """
         self.root, self.network = root, network
         self._store, self._password, self._light, self._verify = store, password, light, verify

@@ -17,14 +17,12 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.deploy import Deployment
 from fl_platform.chain.embedded import EmbeddedBackend
 from fl_platform.chain.journal import Step
-from fl_platform.chain.sender import offer_of
-from fl_platform.chain.types import BlockRef, Call, FeeQuote, Log, LogFilter, TxReceipt, Underpriced
+from fl_platform.chain.types import BlockRef, Call, FeeQuote, Log, LogFilter, TxReceipt
 from fl_platform.chain.witness import WitnessedBackend
-from fl_platform.config import MINIMAL, NETWORKS, Network
+from fl_platform.config import MINIMAL, NETWORKS
 from fl_platform.errors import EndPointsDisagree, IntegrityError, RpcUnavailable, TransactionPending
-from fl_platform.protocol.keccak import keccak256
 from tests.support.chain import ETHER, wallet
-from tests.support.faults import FaultyBackend, Killed
+from tests.support.faults import FaultyBackend, Killed, SlowPool, fee_chain
 from tests.support.script import TASK, TRAINER, Outcome, outcome, play, prepare
 
 EMBEDDED = NETWORKS["embedded"]
@@ -89,43 +87,6 @@ def test_an_outage_that_lasts_names_the_end_point() -> None:
     with EmbeddedBackend() as backend, pytest.raises(RpcUnavailable, match=r"node\.example"):
         Chain(Down(backend), EMBEDDED, policy=replace(MINIMAL, attempts=4, backoff=1.0), sleep=slept.append)
     assert slept == [1.0, 2.0, 4.0]
-
-
-class SlowPool(FaultyBackend):
-    """A node that keeps transactions in its pool until their fee reaches `least`, and can be told to forget them."""
-
-    def __init__(self, inner: EmbeddedBackend, least: int) -> None:
-        super().__init__(inner)
-        self.least, self.refuse = least, False
-        self.pool: list[bytes] = []
-
-    def broadcast(self, raw: bytes) -> bytes:
-        _gas, fees = offer_of(raw)
-        if self.refuse and fees.ceiling < self.least:
-            raise Underpriced("transaction underpriced")
-        self.pool.append(raw)
-        if fees.ceiling >= self.least:
-            return self.inner.broadcast(raw)
-        return keccak256(raw)
-
-
-class Clock:
-    """A clock that moves by what is slept."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def fee_chain(backend: SlowPool, network: Network = EMBEDDED, journal: Path | None = None) -> Chain:
-    clock = Clock()
-    policy = replace(MINIMAL, poll=1.0, bump_after=5.0, give_up_after=60.0)
-    return Chain(backend, network, policy=policy, sleep=clock.sleep, clock=clock, journal=journal)
 
 
 @pytest.mark.parametrize("refuse", [False, True], ids=["silent", "underpriced"])

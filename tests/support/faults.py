@@ -1,13 +1,21 @@
-"""A back end that fails on purpose: on call k, before the call takes effect or after (the answer is lost)."""
+"""A back end that fails on purpose: on call k, before the call takes effect or after (the answer is lost); and one
+whose pool keeps what offers too little.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fl_platform.chain.backend import Backend
-from fl_platform.chain.types import BlockRef, Call, FeeQuote, Log, LogFilter, TxReceipt
+from fl_platform.chain.client import Chain
+from fl_platform.chain.sender import offer_of
+from fl_platform.chain.types import BlockRef, Call, FeeQuote, Log, LogFilter, TxReceipt, Underpriced
+from fl_platform.config import MINIMAL, NETWORKS, Network
 from fl_platform.errors import RpcUnavailable
+from fl_platform.protocol.keccak import keccak256
 
 
 class Killed(BaseException):
@@ -85,3 +93,60 @@ class FaultyBackend(Backend):
 
     def revert(self, snapshot: str) -> None:
         self.inner.revert(snapshot)
+
+
+class SlowPool(FaultyBackend):
+    """A node that keeps transactions in its pool until their fee reaches `least`, and can be told to forget them."""
+
+    def __init__(self, inner: Backend, least: int) -> None:
+        super().__init__(inner)
+        self.least, self.refuse = least, False
+        self.pool: list[bytes] = []
+
+    def broadcast(self, raw: bytes) -> bytes:
+        _gas, fees = offer_of(raw)
+        if self.refuse and fees.ceiling < self.least:
+            raise Underpriced("transaction underpriced")
+        self.pool.append(raw)
+        if fees.ceiling >= self.least:
+            return self.inner.broadcast(raw)
+        return keccak256(raw)
+
+
+class Clock:
+    """A clock that moves by what is slept."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Meanwhile(Clock):
+    """Lets something happen while the first pause lasts."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self._happens: Callable[[], object] | None = happens
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        happens, self._happens = self._happens, None
+        if happens is not None:
+            happens()
+
+
+def fee_chain(
+    backend: SlowPool,
+    network: Network = NETWORKS["embedded"],
+    journal: Path | None = None,
+    clock: Clock | None = None,
+) -> Chain:
+    """Return a chain whose clock moves by what is slept: it raises fees after 5 s and gives up after 60 s."""
+    clock = clock or Clock()
+    policy = replace(MINIMAL, poll=1.0, bump_after=5.0, give_up_after=60.0)
+    return Chain(backend, network, policy=policy, sleep=clock.sleep, clock=clock, journal=journal)

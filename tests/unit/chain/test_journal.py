@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fl_platform.chain.journal import TASKLESS, Attempt, Journal, Progress, Step
-from fl_platform.errors import ChainBusy, ConfigError, IntegrityError
+from fl_platform.errors import ConfigError, IntegrityError
 
 CHAIN = b"\x01" * 32
 KEY = Step(1, 2, "seal").key(b"\x02" * 20)
@@ -68,12 +68,61 @@ def test_another_chain_is_refused(tmp_path: Path) -> None:
         Journal(tmp_path / "j", bytes(32))
 
 
-def test_two_processes_cannot_share_one(tmp_path: Path) -> None:
-    first = Journal(tmp_path / "j", CHAIN)
-    with pytest.raises(ChainBusy, match="another process of this wallet"):
-        Journal(tmp_path / "j", CHAIN)
+def test_what_another_process_wrote_is_read_before_the_next_entry(tmp_path: Path) -> None:
+    first, second = Journal(tmp_path / "j", CHAIN), Journal(tmp_path / "j", CHAIN)
+    first.intend(KEY, ATTEMPT)
+    with second.held():
+        assert second.progress(KEY).attempts == [ATTEMPT]
+        assert second.last(b"\x02" * 20) == ATTEMPT
+        assert second.last(b"\x03" * 20) is None
+        second.finish(KEY, ATTEMPT.transaction, ok=True)
+    first.intend("0x/other", Attempt(8, b"\x05" * 32, b"\x06"))
+    assert first.progress(KEY).outcome == "done"
+    second.close()
     first.close()
-    Journal(tmp_path / "j", CHAIN).close()
+    whole = Journal(tmp_path / "j", CHAIN)
+    assert whole.progress(KEY).outcome == "done"
+    assert whole.progress("0x/other").attempts != []
+    whole.close()
+
+
+def test_a_line_that_another_process_was_killed_over_is_cut_off(tmp_path: Path) -> None:
+    alive = Journal(tmp_path / "j", CHAIN)
+    with (tmp_path / "j").open("ab") as stream:
+        stream.write(b'{"nonce":1,"ra')
+    alive.intend(KEY, ATTEMPT)
+    alive.close()
+    again = Journal(tmp_path / "j", CHAIN)
+    assert again.progress(KEY).attempts == [ATTEMPT]
+    again.close()
+
+
+def test_a_file_that_shrank_stops(tmp_path: Path) -> None:
+    alive = Journal(tmp_path / "j", CHAIN)
+    alive.intend(KEY, ATTEMPT)
+    with (tmp_path / "j").open("r+b") as stream:
+        stream.truncate(200)
+    with pytest.raises(IntegrityError, match="cut from"):
+        alive.forget(KEY)
+    alive.close()
+
+
+def test_processes_that_write_at_once_leave_one_whole_journal(tmp_path: Path) -> None:
+    """Each line's digest covers the one before: two that do not wait for each other break the file."""
+    code = """
+import sys
+from pathlib import Path
+from fl_platform.chain.journal import Attempt, Journal
+journal, name = Journal(Path(sys.argv[1]), b"\\x01" * 32), sys.argv[2]
+for number in range(60):
+    journal.intend(f"0x{name}/{number}", Attempt(number, bytes(32), name.encode()))
+"""
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "j"), name]) for name in ("a", "b", "c")]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    again = Journal(tmp_path / "j", CHAIN)
+    for name in ("a", "b", "c"):
+        assert [len(again.progress(f"0x{name}/{number}").attempts) for number in range(60)] == [1] * 60
+    again.close()
 
 
 def test_every_flipped_byte_stops_and_every_cut_is_survived(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
