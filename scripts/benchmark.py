@@ -4,7 +4,8 @@
     python scripts/benchmark.py cid --json cid.json
     python scripts/benchmark.py cid --help          (the benchmark's own options)
 
-The JSON is `{benchmark, machine, rows: [{case, value, unit, reference, reference_value, ratio, bar, holds}]}`.
+The JSON is `{benchmark, machine, complete, rows}`, written anew after every row, and complete after the last one; a row
+is `{case, value, unit, reference, reference_value, ratio, bar, holds}`.
 Exit code: 0 every bar holds, 1 some bar does not, 2 wrong usage.
 """
 
@@ -73,9 +74,9 @@ def print_table(name: str, rows: Sequence[Row], console: Console) -> None:
     console.print(table)
 
 
-def report(name: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the JSON document of one benchmark run."""
-    return {"benchmark": name, "machine": machine(), "rows": [row.to_json() for row in rows]}
+def report(name: str, rows: Sequence[Row], *, complete: bool) -> dict[str, Any]:
+    """Return the JSON document of one benchmark run, so far."""
+    return {"benchmark": name, "machine": machine(), "complete": complete, "rows": [row.to_json() for row in rows]}
 
 
 def write_report(path: Path, document: dict[str, Any]) -> None:
@@ -115,11 +116,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.remove(chosen)
     module = load(chosen)
     args = _parser(chosen, module).parse_args(arguments)
-    rows: list[Row] = module.run(args)
+    rows: list[Row] = []
+    for row in module.run(args):
+        rows.append(row)
+        print(f"{row.case}: {_number(row.value)} {row.unit or ''}", file=sys.stderr, flush=True)
+        if args.json is not None:
+            write_report(args.json, report(chosen, rows, complete=False))
     # a pipe has no width: 80 columns would fold every cell
     print_table(chosen, rows, Console() if sys.stdout.isatty() else Console(width=140))
     if args.json is not None:
-        write_report(args.json, report(chosen, rows))
+        write_report(args.json, report(chosen, rows, complete=True))
     return 1 if any(row.holds is False for row in rows) else 0
 
 

@@ -19,7 +19,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,18 +60,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--child", default="", help=argparse.SUPPRESS)
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> Iterator[Row]:
     """Measure every width and number of updates; the quick run leaves out n = 100."""
     if args.child:
-        return [_child(args.child)]
+        yield _child(args.child)
+        return
     counts = COUNTS[:1] if args.quick else COUNTS
-    rows: list[Row] = []
     for bits in BARS:
         for count in counts:
-            rows += _speed_rows(bits, count, quick=bool(args.quick))
-    rows += [_memory_row(bits) for bits in BARS if not args.quick]
-    rows += [_gram_row(bits, count) for bits in BARS for count in (counts if args.quick else GRAM_COUNTS)]
-    return rows
+            yield from _speed_rows(bits, count, quick=bool(args.quick))
+    yield from (_memory_row(bits) for bits in BARS if not args.quick)
+    yield from (_gram_row(bits, count) for bits in BARS for count in (counts if args.quick else GRAM_COUNTS))
 
 
 def _spec() -> ModelSpec:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,11 @@ SIZES = {"1.66 MB": 1_663_402, "6.6 MB": 6_653_512, "64 MB": 64_000_000}
 BAR = 0.7
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> Iterator[Row]:
     """Measure in memory and from a file, for an update of int8, one of float32 and a larger model."""
-    rows: list[Row] = []
     for name, size in SIZES.items():
         repeats = 5 if args.quick else max(15, min(200, 400_000_000 // size))
-        rows.extend(_pair(name, np.random.default_rng(size).bytes(size), repeats))
-    return rows
+        yield from _pair(name, np.random.default_rng(size).bytes(size), repeats)
 
 
 def _pair(name: str, data: bytes, repeats: int) -> list[Row]:

@@ -21,7 +21,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -106,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", type=Path, metavar="FILE", help="keep finished runs here and reuse them")
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> Iterator[Row]:
     """Train every setting in every arm and report losses against float32, and the codec's own speed."""
     cnn_rounds = args.rounds or (2 if args.quick else 10)
     seeds = range(1, (1 if args.quick else args.seeds) + 1)
@@ -115,12 +115,11 @@ def run(args: argparse.Namespace) -> list[Row]:
     cache = _read_cache(args.resume)
     if not args.finished:
         _train_missing(args, settings, seeds, cache)
-    rows: list[Row] = []
     for setting in settings:
         whole = [seed for seed in seeds if all(_key(setting, arm, seed) in cache for arm in setting.arms)]
         own = {(arm.name, seed): _from_json(cache[_key(setting, arm, seed)]) for arm in setting.arms for seed in whole}
-        rows += _rows(setting, own, whole) if whole else []
-    return rows + _speed_rows(split_model=models[0])
+        yield from _rows(setting, own, whole) if whole else []
+    yield from _speed_rows(split_model=models[0])
 
 
 def _train_missing(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -161,23 +162,24 @@ def _memory_row(args: argparse.Namespace) -> Row:
     return at_most(f"peak memory: {TRAINERS} commitments, sum, knowledge", peak / 1e6, 600.0, unit="MB")
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> Iterator[Row]:
     """Measure; --quick: one and a half chunks, one repeat."""
     parameters = CHUNK * 3 // 2 if args.quick else PARAMETERS
     repeats = 1 if args.quick else 3
-    rows = [] if args.memory_only else [_memory_row(args)]
+    if not args.memory_only:
+        yield _memory_row(args)
     gens = generators.load_generators(fast_engine.load(), cache=args.cache)
     if args.memory_only:
         _everything_once(parameters, gens)
         print(f"peak {peak_memory_bytes()}")
-        return []
+        return
     _commit(CHUNK, 16, gens)  # compiled and warm
     for bits in BARS:
-        rows += _commit_rows(parameters, bits, gens, repeats)
+        yield from _commit_rows(parameters, bits, gens, repeats)
     # the bar is that of int16 at full size: fewer or cheaper chunks make the commitment cheap, not the check dear
-    rows += _sum_rows(parameters, 16, gens, repeats, has_bar=not args.quick)
-    rows += _sum_rows(parameters, 8, gens, repeats, has_bar=False)
-    rows += _knowledge_rows(parameters, gens, repeats)
+    yield from _sum_rows(parameters, 16, gens, repeats, has_bar=not args.quick)
+    yield from _sum_rows(parameters, 8, gens, repeats, has_bar=False)
+    yield from _knowledge_rows(parameters, gens, repeats)
     derive = cpu_time(lambda: generators.derive(gens.engine), repeats=1)
-    rows += [Row("derive 2^16 generators", CHUNK / derive, "points/CPU-s"), _slow_row(gens)]
-    return rows
+    yield Row("derive 2^16 generators", CHUNK / derive, "points/CPU-s")
+    yield _slow_row(gens)

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=None)
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> Iterator[Row]:
     """Run the command as a user does and read its report."""
     seeds = args.seeds or (SEEDS[:1] if getattr(args, "quick", False) else SEEDS)
-    rows: list[Row] = []
     for seed in seeds:
-        rows += _rows(seed, _demo(seed))
-    return rows
+        yield from _rows(seed, _demo(seed))
 
 
 def _demo(seed: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -154,21 +154,20 @@ def trace_cost(count: int) -> tuple[float, float]:
     return seconds, peak
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> Iterator[Row]:
     """Measure every dispute."""
     del args
-    rows = []
     for count in UPDATES:
         for question, gas in gas_of(count).items():
             bar = per_update(count) if CASES[question][2] else POINT
-            rows.append(at_most(f"{question.name.lower()} n={count}", gas, bar, unit="gas"))
-    rows += [at_most(name, gas, POINT, unit="gas") for name, gas in reveal_gas().items()]
+            yield at_most(f"{question.name.lower()} n={count}", gas, bar, unit="gas")
+    yield from (at_most(name, gas, POINT, unit="gas") for name, gas in reveal_gas().items())
     for count in UPDATES:
-        rows += work_rows(count, bar=per_update(count), point=POINT, bits=8)
-    rows += work_rows(16, bar=per_update(16), point=POINT, bits=16) + content_rows()
+        yield from work_rows(count, bar=per_update(count), point=POINT, bits=8)
+    yield from work_rows(16, bar=per_update(16), point=POINT, bits=16)
+    yield from content_rows()
     for count in (16, 64):
-        rows += trace_rows(count)
+        yield from trace_rows(count)
         seconds, peak = trace_cost(count)
-        rows.append(Row(case=f"trace n={count}, any d", value=round(seconds, 4), unit="CPU-s"))
-        rows.append(Row(case=f"trace n={count}, any d", value=round(peak, 2), unit="MB peak"))
-    return rows
+        yield Row(case=f"trace n={count}, any d", value=round(seconds, 4), unit="CPU-s")
+        yield Row(case=f"trace n={count}, any d", value=round(peak, 2), unit="MB peak")

@@ -9,6 +9,7 @@ scripts/bench/gas_snapshot.py keeps the same figures in git.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 from scripts.bench.harness import Row, at_most
 from tests.support.contracts import TOKENS, Run, Tree, Windows, fresh_world
@@ -128,7 +129,7 @@ def _row(case: str, gas: int) -> Row:
     return at_most(case, gas, BARS[fits[0]], unit="gas")
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> Iterator[Row]:
     """Measure everything; the last row says how flat a round is in the number of trainers."""
     del args
     gas = measure()
@@ -138,4 +139,5 @@ def run(args: argparse.Namespace) -> list[Row]:
         reference_value=min(rounds), ratio=max(rounds) / min(rounds), bar=f"<= {FLAT}",
         holds=max(rounds) <= FLAT * min(rounds),
     )  # fmt: skip
-    return [*(_row(case, value) for case, value in gas.items()), flat]
+    yield from (_row(case, value) for case, value in gas.items())
+    yield flat

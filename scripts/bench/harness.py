@@ -2,11 +2,12 @@
 
 A benchmark is one module `scripts/bench/NAME.py` with a one-line docstring and
 
-    def run(args: argparse.Namespace) -> list[Row]
+    def run(args: argparse.Namespace) -> Iterator[Row]
 
-It may also define `add_arguments(parser)` for options of its own; `--quick` is there for all. Each row
-stands beside the reference that was measured in the same run, on the same machine, so that a ratio means something
-on hardware nobody has seen; what is not known is None and becomes null in the JSON.
+which yields each row as soon as it is known: it is written at once, so that a run that is cut off keeps it. It may also
+define `add_arguments(parser)` for options of its own; `--quick` is there for all. Each row stands beside the reference
+that was measured in the same run, on the same machine, so that a ratio means something on hardware nobody has seen;
+what is not known is None and becomes null in the JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,8 +53,8 @@ class Row:
 class Benchmark(Protocol):
     """A module under scripts/bench."""
 
-    def run(self, args: argparse.Namespace) -> list[Row]:
-        """Measure and return the rows."""
+    def run(self, args: argparse.Namespace) -> Iterator[Row]:
+        """Measure and yield the rows."""
 
 
 @dataclass(frozen=True)

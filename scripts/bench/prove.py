@@ -13,7 +13,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,11 @@ GAS_BAR = 240_000
 SNARKJS_BAR = 0.5
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> Iterator[Row]:
     """Measure every size; --quick leaves out 64 slots."""
-    rows: list[Row] = []
     for slots in (4, 16) if args.quick else (4, 16, 64):
-        rows += _proving(slots, repeats=1 if args.quick else 3)
-    return rows + _gas()
+        yield from _proving(slots, repeats=1 if args.quick else 3)
+    yield from _gas()
 
 
 def _best(function: Callable[[], object], repeats: int) -> float:

@@ -116,22 +116,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, default=None, help="folder that keeps Gram matrices between runs")
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> Iterator[Row]:
     """Measure MNIST over partitions and seeds, then digits as the demo runs it."""
     quick = bool(args.quick)
     rounds, seeds = (4, 1) if quick else (args.rounds, args.seeds)
-    rows: list[Row] = []
     for partition in ("iid",) if quick else ("iid", "dirichlet:0.3", "2-shard"):
         settings = [
             Setting("mnist", "mnist-mlp", partition, 20, rounds, 1_000, TrainPlan(1, 32, 0.05), seed)
             for seed in range(1, seeds + 1)
         ]
-        rows += _rows(f"mnist {partition}", [_records(setting, args) for setting in settings], 20, judged=RECOMMENDED)
+        records = [_records(setting, args) for setting in settings]
+        yield from _rows(f"mnist {partition}", records, 20, judged=RECOMMENDED)
     digits = [
         Setting("digits", "digits-mlp", "iid", 5, 5, 150, TrainPlan(5, 16, 0.1), seed) for seed in range(1, 6)
     ]
-    rows += _rows("digits iid", [_records(setting, args) for setting in digits], 5, judged=RECOMMENDED)
-    return rows
+    yield from _rows("digits iid", [_records(setting, args) for setting in digits], 5, judged=RECOMMENDED)
 
 
 def _rows(name: str, runs: Sequence[Sequence[RoundRecord]], trainers: int, *, judged: Fraction) -> list[Row]:

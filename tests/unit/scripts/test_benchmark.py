@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -30,7 +31,8 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
 def test_the_json_format(rows: list[Row], tmp_path: Path) -> None:
     assert benchmark.main(["cid", "--json", str(tmp_path / "deep" / "out.json")]) == 0
     document = json.loads((tmp_path / "deep" / "out.json").read_text())
-    assert sorted(document) == ["benchmark", "machine", "rows"]
+    assert sorted(document) == ["benchmark", "complete", "machine", "rows"]
+    assert document["complete"] is True
     assert document["benchmark"] == "cid"
     assert document["rows"][0] == {
         "case": "fast enough",
@@ -43,6 +45,19 @@ def test_the_json_format(rows: list[Row], tmp_path: Path) -> None:
         "holds": True,
     }
     assert {name for name, value in document["rows"][1].items() if value is None} == set(document["rows"][1]) - {"case"}
+
+
+def test_a_run_that_is_cut_off_keeps_its_rows(rows: list[Row], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(args: Namespace) -> Iterator[Row]:
+        yield GOOD
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark.load("cid"), "run", broken)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.main(["cid", "--json", str(tmp_path / "out.json")])
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert document["complete"] is False
+    assert [row["case"] for row in document["rows"]] == ["fast enough"]
 
 
 def test_a_bar_that_does_not_hold_fails(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +110,6 @@ def test_the_machine_is_described_without_names_or_paths() -> None:
 def test_the_cid_benchmark_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     cid = benchmark.load("cid")
     monkeypatch.setattr(cid, "SIZES", {"small": 2_000_000})
-    found = cid.run(Namespace(quick=True))
+    found = list(cid.run(Namespace(quick=True)))
     assert [row.case for row in found] == ["memory small", "streamed small"]
     assert all(row.bar == ">= 0.7" for row in found)
