@@ -35,18 +35,23 @@ _RADIX = 1 << 256  # of the Montgomery form
 _CHECKED_TERMS = 40  # enough for mcl's bucket method and not only its small tables
 
 
+def bind(name: str, result: Any, *arguments: Any) -> Any:
+    """Return a function of libmcl, by address, so that the package's own prototypes stay as they are.
+
+    The curve is set once `bound` has returned. Raises ImportError or OSError where there is no build.
+    """
+    library = importlib.import_module("mclbn256.mclbn256").lib
+    address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    if address is None:
+        raise CurveEngineBroken(f"libmcl has no {name}: install the pinned mclbn256")
+    return ctypes.CFUNCTYPE(result, *arguments)(address)
+
+
 class Mcl:
     """The bound functions. Get it from `load`, which checks it first."""
 
-    def __init__(self, library: Any) -> None:
-        """Bind by address, so that the package's own prototypes stay as they are; initialise the curve."""
-
-        def bind(name: str, result: Any, *arguments: Any) -> Any:
-            address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
-            if address is None:
-                raise CurveEngineBroken(f"libmcl has no {name}: install the pinned mclbn256")
-            return ctypes.CFUNCTYPE(result, *arguments)(address)
-
+    def __init__(self) -> None:
+        """Bind the functions and initialise the curve."""
         pointer = ctypes.c_void_p
         code = bind("mclBn_init", ctypes.c_int, ctypes.c_int, ctypes.c_int)(CURVE_SNARK1, COMPILED_TIME_VAR)
         if code != 0:
@@ -93,11 +98,11 @@ class Mcl:
 
     def multiply(self, point: Point, scalar: int) -> Point:
         """Return scalar * point for a valid point but infinity and 0 <= scalar < r, in constant time."""
-        words = np.concatenate([_element(value, FIELD) for value in (point.x, point.y, 1)])
-        return self.to_point(self.multiply_secret(words, _element(scalar, ORDER)))
+        words = np.concatenate([element(value, FIELD) for value in (point.x, point.y, 1)])
+        return self.to_point(self.multiply_secret(words, element(scalar, ORDER)))
 
 
-def _element(value: int, modulus: int) -> Words:
+def element(value: int, modulus: int) -> Words:
     """Return one number below the modulus as (4,) words in Montgomery form."""
     return np.frombuffer((value * _RADIX % modulus).to_bytes(32, "little"), np.uint64)
 
@@ -149,7 +154,7 @@ def bound() -> Mcl:
 
     Raises ImportError or OSError where there is no build for this platform, CurveEngineBroken where it answers wrongly.
     """
-    mcl = Mcl(importlib.import_module("mclbn256.mclbn256").lib)
+    mcl = Mcl()
     check_multiple(mcl)
     return mcl
 

@@ -21,11 +21,11 @@ from eth.db.atomic import AtomicDB
 from eth.db.backends.memory import MemoryDB
 from eth.exceptions import Revert as EvmRevert
 from eth.exceptions import VMError
-from eth.vm.forks.shanghai import ShanghaiVM
 from eth.vm.spoof import SpoofTransaction
 from eth_utils.exceptions import ValidationError
 from rlp.exceptions import RLPException
 
+from fl_platform.chain.precompiles import FastShanghaiVM
 from fl_platform.chain.types import BlockRef, Call, CallReverted, Log, TxReceipt, Underpriced, address_of
 from fl_platform.errors import ChainError
 from fl_platform.protocol.keccak import keccak256
@@ -61,7 +61,7 @@ class _Chain(MiningChain):
     """py-evm's Shanghai rules without proof of work, under a constant gas limit."""
 
     chain_id = CHAIN_ID
-    vm_configuration = ConsensusApplier(NoProofConsensus).amend_vm_configuration(((0, ShanghaiVM),))
+    vm_configuration = ConsensusApplier(NoProofConsensus).amend_vm_configuration(((0, FastShanghaiVM),))
 
     def create_header_from_parent(self, parent_header: BlockHeaderAPI, **params: Any) -> BlockHeaderAPI:
         beacon = keccak256(b"prevrandao" + parent_header.hash)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,18 +23,11 @@ class _G2:
 
     def __init__(self) -> None:
         mcl.load()
-        library = importlib.import_module("mclbn256.mclbn256").lib
         pointer = ctypes.c_void_p
-
-        def bind(name: str, *arguments: Any) -> Any:
-            address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
-            assert address is not None
-            return ctypes.CFUNCTYPE(None, *arguments)(address)
-
-        self._mul_vec = bind("mclBnG2_mulVec", pointer, pointer, pointer, ctypes.c_size_t)
-        self._mul = bind("mclBnG2_mul", pointer, pointer, pointer)
-        self._add = bind("mclBnG2_add", pointer, pointer, pointer)
-        self._normalize = bind("mclBnG2_normalize", pointer, pointer)
+        self._mul_vec = mcl.bind("mclBnG2_mulVec", None, pointer, pointer, pointer, ctypes.c_size_t)
+        self._mul = mcl.bind("mclBnG2_mul", None, pointer, pointer, pointer)
+        self._add = mcl.bind("mclBnG2_add", None, pointer, pointer, pointer)
+        self._normalize = mcl.bind("mclBnG2_normalize", None, pointer, pointer)
 
     def mul_vec(self, points: Words, scalars: Words) -> Words:
         """Return sum scalars[i] * points[i]; (n, 24), (n, 4) Montgomery -> (24,)."""
