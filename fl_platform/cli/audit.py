@@ -13,7 +13,7 @@ from fl_platform.cli.common import Options, hexed, json_option, password, readin
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fl_platform.roles.auditor import AuditReport
+    from fl_platform.roles.audit_report import AuditReport
     from fl_platform.roles.exporting import Exported
     from fl_platform.roles.opening import UpdateOpener
     from fl_platform.roles.reading import TaskReader

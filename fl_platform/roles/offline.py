@@ -20,7 +20,7 @@ from fl_platform.protocol.bundle import RoundBundle, TaskState
 from fl_platform.protocol.receipt import Domain, check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.roles.auditor import SUM, SUMS_UNCHECKED, WITHOUT_KEY, without_key
+from fl_platform.roles.audit_report import SUM, SUMS_UNCHECKED, WITHOUT_KEY, without_key
 from fl_platform.roles.proving import Settlement
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
 from fl_platform.roles.verifying import Expected, Line, Result, proof_lines, unchecked_lines

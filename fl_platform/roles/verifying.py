@@ -14,15 +14,15 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.proofs import DEVELOPMENT, Proofs
 from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid
 from fl_platform.protocol.shown import NO_COMMITMENTS
-from fl_platform.roles.auditor import (
+from fl_platform.roles.audit_report import (
     COMMITTED_UNCHECKED,
     SUM,
     SUM_DIFFERS,
     SUMS_UNCHECKED,
     WITHOUT_KEY,
-    Auditor,
     AuditReport,
 )
+from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.proving import Settlement, accepted_proof, settlement_of
 from fl_platform.roles.reading import TaskReader
 from zk.groth16 import shipped

@@ -24,7 +24,8 @@ from fl_platform.chain.types import Phase
 from fl_platform.errors import FLError, RetryError, StoreMissing, TransactionReverted
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import Kind, Trace
-from fl_platform.roles.auditor import Auditor, Difference
+from fl_platform.roles.audit_report import Difference
+from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.moves import Move, about, about_all, against_roster, obtainable
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader

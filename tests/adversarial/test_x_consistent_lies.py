@@ -17,7 +17,8 @@ from fl_platform.cli.demo.federation import Cast
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.roles.aggregator import SealedRound
-from fl_platform.roles.auditor import Auditor, AuditReport
+from fl_platform.roles.audit_report import AuditReport
+from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.reading import TaskReader, roster_root
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace

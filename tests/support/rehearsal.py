@@ -11,7 +11,8 @@ from fl_platform.cli.demo import federation
 from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
 from fl_platform.config import resolve
 from fl_platform.learning.train import TrainPlan
-from fl_platform.roles.auditor import Auditor, AuditReport
+from fl_platform.roles.audit_report import AuditReport
+from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.workspace import Workspace, reveal_key

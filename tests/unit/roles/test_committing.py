@@ -25,7 +25,8 @@ from fl_platform.protocol.messages import (
 )
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.roles.aggregator import Aggregator
-from fl_platform.roles.auditor import COMMITTED_UNCHECKED, SUMS_UNCHECKED, Auditor, AuditReport
+from fl_platform.roles.audit_report import COMMITTED_UNCHECKED, SUMS_UNCHECKED, AuditReport
+from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.trainer import Conduct, Trainer

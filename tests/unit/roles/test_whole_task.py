@@ -14,7 +14,8 @@ from fl_platform.chain.history import TaskHistory
 from fl_platform.cli.demo.federation import POT, Cast
 from fl_platform.protocol.bundle import RoundBundle, Standing, claim_leaves
 from fl_platform.roles.aggregator import SealedRound
-from fl_platform.roles.auditor import Auditor, AuditReport
+from fl_platform.roles.audit_report import AuditReport
+from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
