@@ -55,7 +55,7 @@ ROSTER = "roster and forced receipts are those on chain; every receipt is signed
 RULE = "verdicts, weights, scores, payouts, reputations follow by the rule from {source}, the new model from the sums"
 SUM = "the sums are the weighted sum of what the trainers committed to, under proofs or a hidden roster"
 SUM_DIFFERS = "weighted sum of the commitments"
-SEAL = "model and claims of the seal on chain are the bundle's"
+SEAL = "roster, forced list, trace, model and claims of the seal on chain are the bundle's"
 CLAIMS = "every claim that was paid is what its leaf says"
 
 

@@ -42,6 +42,7 @@ from fl_platform.roles.audit_report import (
 from fl_platform.roles.committing import mend
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.tracing import trace_root
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
 from fl_platform.store.unixfs import cid_of
 
@@ -109,7 +110,7 @@ class Auditor:
 
     def _audit_round(self, number: int, before: TaskState) -> RoundAudit:
         record = self._reader.history().rounds[number]
-        bundle = self._reader.bundle(number)
+        bundle = self._bundle(number)
         self._check_identity(number, bundle, record)
         self._pass(DOCUMENT)
         self._expect_state("state before", bundle.before, before)
@@ -125,6 +126,16 @@ class Auditor:
         admitted = sum(verdict.weight > 0 for verdict in bundle.verdicts)
         logger.info("round %d: %d values recomputed", number, self._checks)
         return RoundAudit(number, len(bundle.entries), admitted, self._checks)
+
+    def _bundle(self, number: int) -> RoundBundle:
+        """The document whose digest was sealed; none that can be had and read is a difference of that field."""
+        try:
+            return self._reader.bundle(number)
+        except RetryError:
+            raise
+        except FLError as error:
+            sealed = f"one of which {type(error).__name__} says: {error}"
+            raise _Found(Difference(number, "bundle on chain", sealed, "a round's document in the store")) from error
 
     def _check_identity(self, number: int, bundle: RoundBundle, record: RoundHistory) -> None:
         assert record.seal is not None
@@ -250,11 +261,16 @@ class Auditor:
         self._pass(SUM)
 
     def _check_seal(self, bundle: RoundBundle, record: RoundHistory) -> None:
-        assert record.seal is not None
-        self._expect("model on chain", record.seal.model, bundle.after.model)
-        self._expect("claim root on chain", record.seal.claim_root, bundle.claims.digest)
-        self._expect("claim total on chain", record.seal.claim_total, bundle.claims.total)
-        self._expect("claim count on chain", record.seal.claim_count, len(bundle.after.standings))
+        seal, roster = record.seal, record.roster
+        assert seal is not None
+        assert roster is not None  # `_check_entries` has held the entries against it, and against the forced list
+        self._expect("roster on chain", seal.roster_digest, roster.digest(self._reader.task, bundle.round))
+        self._expect("forced list on chain", seal.forced, record.forced_chain)
+        self._expect("trace on chain", seal.trace, trace_root(self._reader, bundle))
+        self._expect("model on chain", seal.model, bundle.after.model)
+        self._expect("claim root on chain", seal.claim_root, bundle.claims.digest)
+        self._expect("claim total on chain", seal.claim_total, bundle.claims.total)
+        self._expect("claim count on chain", seal.claim_count, len(bundle.after.standings))
         self._reader.model(bundle.after.model)  # it is there, and is a model of these rules
         self._reader.sums(bundle)  # they are there for those without a key
 

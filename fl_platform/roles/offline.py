@@ -15,6 +15,7 @@ from fl_platform.aggregation.sums import Sums, read_sums
 from fl_platform.contribution.judge import DIRECTIONS, Judgement
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.contribution.settlement_round import settlement_round
+from fl_platform.contribution.tracing import trace_of
 from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, FLError
 from fl_platform.protocol.bundle import RoundBundle, TaskState
 from fl_platform.protocol.receipt import Domain, check_signature
@@ -22,6 +23,7 @@ from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.roles.audit_report import SUM, SUMS_UNCHECKED, WITHOUT_KEY, without_key
 from fl_platform.roles.proving import Settlement
+from fl_platform.roles.tracing import NO_TRACE
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
 from fl_platform.roles.verifying import Expected, Line, Result, proof_lines, unchecked_lines
 from fl_platform.store.unixfs import cid_of
@@ -139,8 +141,8 @@ class Offline:
         yield self._line(
             "M", "that this bundle is the sealed one", Result.UNCHECKED,
             f"anybody can write one; on chain {bundle.chain_id}, the seal of task {bundle.task} round {bundle.round} "
-            f"must name bundle 0x{digest.hex()}, model 0x{bundle.after.model.hex()}, claims 0x{claims.digest.hex()} of "
-            f"{claims.total} wei",
+            f"must name bundle 0x{digest.hex()}, trace {self._trace()}, model 0x{bundle.after.model.hex()} and "
+            f"{len(bundle.after.standings)} claims 0x{claims.digest.hex()} of {claims.total} wei",
         )  # fmt: skip
         count = sum(not entry.forced for entry in bundle.entries)
         yield self._line(
@@ -158,6 +160,14 @@ class Offline:
                 "M", "that the accounts before the round are right", Result.UNCHECKED,
                 f"earnings add up from them; verify the bundle of round {bundle.round - 1}, too",
             )  # fmt: skip
+
+    def _trace(self) -> str:
+        if not self.spec.exact:
+            return "0x" + NO_TRACE.hex()
+        try:
+            return "0x" + trace_of(self.spec, self.bundle, pot=self.pot).root.hex()
+        except DocumentInvalid as error:
+            return f"(this bundle has none: {error})"
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,13 @@ class DoctoredReader(TaskReader):
     """Reads a task whose round `bundle.round` (or `number`) carries a seal of this bundle, with changes of the seal."""
 
     def __init__(
-        self, workspace: Workspace, task: int, bundle: RoundBundle, *, number: int | None = None, **seal: Any
+        self,
+        workspace: Workspace,
+        task: int,
+        bundle: RoundBundle,
+        *,
+        number: int | None = None,
+        seal: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(workspace.contracts(), workspace.store, task)
         place = bundle.round if number is None else number
@@ -29,7 +36,7 @@ class DoctoredReader(TaskReader):
             "claim_total": bundle.claims.total,
             "claim_count": len(bundle.after.standings),
         }
-        rounds[place] = replace(rounds[place], seal=replace(honest, **(told | seal)))
+        rounds[place] = replace(rounds[place], seal=replace(honest, **(told | dict(seal or {}))))
         self._doctored = replace(super().history(), rounds=tuple(rounds))
 
     def history(self) -> TaskHistory:

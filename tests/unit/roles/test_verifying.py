@@ -98,11 +98,11 @@ def test_sums_that_are_not_of_the_commitments_are_layer_p(settled: Settled) -> N
 
 def test_claims_that_are_not_the_proved_ones(settled: Settled) -> None:
     bundle = settled.reader().bundle(1)
-    reader = DoctoredReader(settled.workspace, settled.cast.task, bundle, claim_root=bytes(32))
+    reader = DoctoredReader(settled.workspace, settled.cast.task, bundle, seal={"claim_root": bytes(32)})
     line = settlement_line(reader, settled.proofs(), 1)
     assert line.result is Result.DIFFERS
     assert "the seal's claims are not the bundle's" in line.why
-    reader = DoctoredReader(settled.workspace, settled.cast.task, bundle, claim_count=1)
+    reader = DoctoredReader(settled.workspace, settled.cast.task, bundle, seal={"claim_count": 1})
     line = settlement_line(reader, settled.proofs(), 1)
     assert line.result is Result.DIFFERS
     assert "its claims are not the sealed ones" in line.why

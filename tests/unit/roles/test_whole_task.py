@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fl_platform.chain.history import TaskHistory
+from fl_platform.chain.records import SealRecord
 from fl_platform.cli.demo.federation import POT, Cast
 from fl_platform.protocol.bundle import RoundBundle, Standing, claim_leaves
 from fl_platform.roles.aggregator import SealedRound
 from fl_platform.roles.audit_report import AuditReport
 from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
+from tests.support.doctored import DoctoredReader
 from tests.support.rehearsal import addresses, audit, opener_for, rehearsal, small_settings
 
 
@@ -38,30 +39,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         yield Played(workspace, cast, sealed[-1])
 
 
-class DoctoredReader(TaskReader):
-    """Reads a chain on which round 1 was sealed with another bundle."""
-
-    def __init__(self, played: Played, bundle: RoundBundle) -> None:
-        super().__init__(played.workspace.contracts(), played.workspace.store, played.cast.task)
-        honest = super().history()
-        seal = honest.rounds[1].seal
-        assert seal is not None
-        seal = replace(
-            seal,
-            bundle=played.workspace.store.put(bundle.to_bytes()).digest,
-            model=bundle.after.model,
-            claim_root=bundle.claims.digest,
-            claim_total=bundle.claims.total,
-            claim_count=len(bundle.after.standings),
-        )
-        self._doctored = replace(honest, rounds=(honest.rounds[0], replace(honest.rounds[1], seal=seal)))
-
-    def history(self) -> TaskHistory:
-        return self._doctored
-
-
 def audit_lie(played: Played, name: str, *, key: str | None) -> AuditReport:
-    reader = DoctoredReader(played, LIES[name][0](played.sealed.bundle))
+    return audit_seal(played, LIES[name][0](played.sealed.bundle), key=key)
+
+
+def audit_seal(
+    played: Played, told: RoundBundle, *, key: str | None, seal: Mapping[str, object] | None = None
+) -> AuditReport:
+    reader = DoctoredReader(played.workspace, played.cast.task, told, number=1, seal=seal)
     return Auditor(reader, opener=opener_for(played.workspace, played.cast, reader, key)).audit()
 
 
@@ -145,6 +130,34 @@ def test_each_lie_of_a_seal_is_named(played: Played, name: str) -> None:
     assert report.first_difference is not None
     assert report.first_difference.round == 1
     assert LIES[name][1] in report.first_difference.what + str(report.first_difference)
+
+
+SEAL_FIELDS: dict[str, tuple[object, str]] = {
+    "roster_digest": (os.urandom(32), "roster on chain"),
+    "bundle": (os.urandom(32), "bundle on chain"),
+    "model": (os.urandom(32), "model on chain"),
+    "trace": (os.urandom(32), "trace on chain"),
+    "forced": (os.urandom(32), "forced list on chain"),
+    "claim_root": (os.urandom(32), "claim root on chain"),
+    "claim_total": (1, "claim total on chain"),
+    "claim_count": (1, "claim count on chain"),
+    "aggregator": (os.urandom(20), "aggregator"),
+}
+
+
+def test_no_field_of_a_seal_is_left_out() -> None:
+    """Its time is the block's: nothing that is published says it again."""
+    assert {field.name for field in fields(SealRecord)} - SEAL_FIELDS.keys() == {"sealed_at"}
+
+
+@pytest.mark.parametrize("key", ["auditor", None], ids=["with-key", "public"])
+@pytest.mark.parametrize("name", SEAL_FIELDS)
+def test_each_field_of_a_seal_is_held_against_its_bundle(played: Played, name: str, key: str | None) -> None:
+    value, what = SEAL_FIELDS[name]
+    report = audit_seal(played, played.sealed.bundle, key=key, seal={name: value})
+    assert report.exit_code == 4
+    assert report.first_difference is not None
+    assert (report.first_difference.round, report.first_difference.what) == (1, what)
 
 
 PUBLIC_LIES = [n for n in LIES if n not in ("Gram entry", "Gram entry of the reference", "sums", "verdict", "evidence")]
