@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +35,12 @@ class TaskReader:
         self._contracts, self.store, self.task = contracts, store, task
         self._bundles: dict[bytes, RoundBundle] = {}
         self._models: dict[bytes, State] = {}
+
+    def reading(self, store: Store) -> Self:
+        """Return this reader with another store: what was read stays read."""
+        other = copy(self)
+        other.store = store
+        return other
 
     @cached_property
     def domain(self) -> Domain:
