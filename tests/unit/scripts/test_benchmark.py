@@ -121,8 +121,9 @@ def test_time_is_booked_on_the_innermost_part(monkeypatch: pytest.MonkeyPatch) -
     assert owner.outer is outer
 
 
-def test_every_part_of_a_round_is_there() -> None:
-    places = [place for part in benchmark.load("round").PARTS.values() for place in part]
+@pytest.mark.parametrize("name", ["aggregate", "round"])
+def test_every_part_that_is_timed_is_there(name: str) -> None:
+    places = [place for part in benchmark.load(name).PARTS.values() for place in part]
     assert all(callable(getattr(owner, name)) for owner, name in places)
 
 
