@@ -17,6 +17,8 @@ FLError
 │   ├── CommitmentMismatch     ProofInvalid
 │   └── DocumentInvalid        malformed spec, bundle ...
 │       └── CidInvalid   CarInvalid
+├── Incomplete                 nothing is wrong, but this was not looked at or made   exit 3
+│   └── NoCircuit              no settlement circuit holds the round
 ├── ConfigError                wrong option, wallet, network: fix and run again     exit 5
 │   ├── WalletError            wrong password, no such wallet, empty wallet
 │   ├── UnknownTask   TaskClosed
@@ -144,6 +146,16 @@ class CommitmentMismatch(RejectedInput):
 
 class ProofInvalid(RejectedInput):
     """A proof is malformed, or is not a proof of this statement in this place."""
+
+
+class Incomplete(FLError):
+    """Nothing is known to be wrong, but something asked for could not be looked at or made here."""
+
+    exit_code = 3
+
+
+class NoCircuit(Incomplete):
+    """No settlement circuit holds the round: it has no proof, and its challenge window stands."""
 
 
 class ConfigError(FLError):

@@ -52,6 +52,12 @@ abstract contract JudgeBase is ITraceJudge {
         return stake < ceiling ? stake : ceiling;
     }
 
+    /// @dev A squared length without what rounding adds on average; at least an eighth stays. Twin of rules.clean_energy.
+    function _energy(uint256 squared, uint256 rounding) internal pure returns (uint256) {
+        uint256 least = squared / 8;
+        return squared > rounding + least ? squared - rounding : least;
+    }
+
     /// @dev Whether `root` is floor(sqrt(square)); squares below 2^254.
     function _isRoot(uint256 root, uint256 square) internal pure returns (bool) {
         return root < LIMIT && root * root <= square && square < (root + 1) * (root + 1);

@@ -67,10 +67,8 @@ contract ScreenJudge is JudgeBase {
         pure
         returns (bool)
     {
-        if (squared < 0 || o.rounding >= LIMIT) return true;
-        uint256 energy = uint256(squared) > o.rounding ? uint256(squared) - o.rounding : 0;
-        if (x.energy != energy) return true;
-        return !_isRoot(x.norm, energy << 32);
+        if (squared < 0 || o.rounding >= LIMIT || x.squared != uint256(squared)) return true;
+        return !_isRoot(x.norm, _energy(x.squared, o.rounding) << 32);
     }
 
     /// @dev Everything but whether an update is a replay, which no question decides.
@@ -229,6 +227,6 @@ contract ScreenJudge is JudgeBase {
         if (r.multiKrum == 0) return o.byzantine != 0;
         uint256 dropped = t.refused + t.candidates - t.kept;
         uint256 left = r.byzantine > dropped ? r.byzantine - dropped : 0;
-        return o.byzantine != left || t.kept < (left == 0 ? 1 : 2 * left + 3);
+        return o.byzantine != left || (left != 0 && t.kept < 2 * left + 3);
     }
 }

@@ -126,7 +126,7 @@ contract WorthJudge is JudgeBase {
         }
         int256[4] memory z = Cramer.solve(rows, Cramer.minors(rows, p), p);
         Big inside = _along(g, o, z).times(int256(BASIS));
-        Big bound = Bigs.product(o.determinant, int256(r.duplicateBps)).times(int256(x.energy));
+        Big bound = Bigs.product(o.determinant, int256(r.duplicateBps)).times(_energyOf(o, x));
         return (inside.compare(bound) > 0) != (x.code == Traces.REPLAY);
     }
 
@@ -165,19 +165,19 @@ contract WorthJudge is JudgeBase {
         Big rest = Bigs.product(o.determinant, Traces.wordAt(g, 0)).times(den * den).sub(
             _along(g, o, o.solution).times(2 * num * den - num * num)
         );
-        Big bound = scale.mul(rest).times(NOISE * int256(x.energy));
+        Big bound = scale.mul(rest).times(NOISE * _energyOf(o, x));
         return numerator.mul(numerator).times(int256(r.size)).times(den).compare(bound) > 0;
     }
 
-    /// @dev openings: rules, entry, and its Gram row. all: the entries. Sums over the group, its leader, and that a member
+    /// @dev openings: rules, round, entry, and its Gram row. all: the entries. Sums over the group, its leader, and that a member
     /// has a near-duplicate in it.
     function _group(Evidence calldata e) private pure returns (bool) {
-        (Traces.EntryLeaf calldata x, uint256 index) = _entry(e, 1);
+        (Traces.EntryLeaf calldata x, uint256 index) = _entry(e, 2);
         uint256 count = e.requireAll(Traces.ENTRY, Traces.ENTRY_BYTES);
         if (x.capped == 0) {
             return x.group != x.row || x.groupStake != 0 || x.groupQuality != 0 || x.groupLargest != 0;
         }
-        bytes calldata g = _rowOf(e, 2, x);
+        bytes calldata g = _rowOf(e, 3, x);
         uint256[4] memory sums; // stake, largest, least row, members
         sums[2] = type(uint256).max;
         int256 quality;
@@ -191,30 +191,31 @@ contract WorthJudge is JudgeBase {
             if (y.row < sums[2]) sums[2] = y.row;
             ++sums[3];
             quality += y.quality * int256(y.capped);
-            if (i != index && _near(_rules(e, 0), x, y, Traces.wordAt(g, y.row - 1))) linked = true;
+            if (i != index && _near(e, x, y, Traces.wordAt(g, y.row - 1))) linked = true;
         }
         if (sums[0] != x.groupStake || sums[1] != x.groupLargest || sums[2] != x.group) return true;
         return quality != x.groupQuality || (sums[3] > 1 && !linked);
     }
 
-    function _near(
-        Traces.RulesLeaf calldata r,
-        Traces.EntryLeaf calldata x,
-        Traces.EntryLeaf calldata y,
-        int256 inner
-    ) private pure returns (bool) {
+    /// @dev openings: rules, round.
+    function _near(Evidence calldata e, Traces.EntryLeaf calldata x, Traces.EntryLeaf calldata y, int256 inner)
+        private
+        pure
+        returns (bool)
+    {
         if (inner <= 0) return false;
-        Big bound = Bigs.product(int256(x.energy), int256(y.energy)).times(int256(r.duplicateBps));
+        Traces.RoundLeaf calldata o = _round(e, 1);
+        Big bound = Bigs.product(_energyOf(o, x), _energyOf(o, y)).times(int256(_rules(e, 0).duplicateBps));
         return Bigs.product(inner, inner).times(int256(BASIS)).compare(bound) > 0;
     }
 
-    /// @dev openings: rules, two entries, the Gram row of the first.
+    /// @dev openings: rules, round, two entries, the Gram row of the first.
     function _duplicates(Evidence calldata e) private pure returns (bool) {
-        (Traces.EntryLeaf calldata x,) = _entry(e, 1);
-        (Traces.EntryLeaf calldata y,) = _entry(e, 2);
+        (Traces.EntryLeaf calldata x,) = _entry(e, 2);
+        (Traces.EntryLeaf calldata y,) = _entry(e, 3);
         if (x.capped == 0 || y.capped == 0 || x.group == y.group || y.row == 0) return false;
-        bytes calldata g = _rowOf(e, 3, x);
-        return _near(_rules(e, 0), x, y, Traces.wordAt(g, y.row - 1));
+        bytes calldata g = _rowOf(e, 4, x);
+        return _near(e, x, y, Traces.wordAt(g, y.row - 1));
     }
 
     /// @dev openings: rules, round, entry.
@@ -246,10 +247,9 @@ contract WorthJudge is JudgeBase {
         for (uint256 i = 0; i < count; ++i) {
             Traces.EntryLeaf calldata y = Traces.entryAt(e.all, i);
             if (i == index || !_passed(y.code)) continue;
-            if (y.row == 0 || y.energy == 0 || y.energy >= LIMIT || o.rounding >= LIMIT) return true;
+            if (y.row == 0 || y.squared == 0 || y.squared >= LIMIT) return true;
             if (y.krum < x.krum || (y.krum == x.krum && y.trainer < x.trainer)) ++ahead;
-            int256 other = int256(y.energy + o.rounding);
-            int256 d = Traces.wordAt(g, x.row - 1) + other - 2 * Traces.wordAt(g, y.row - 1);
+            int256 d = Traces.wordAt(g, x.row - 1) + int256(y.squared) - 2 * Traces.wordAt(g, y.row - 1);
             if (d < 0) return true;
             _insert(distances, others++, uint256(d));
         }
@@ -272,6 +272,10 @@ contract WorthJudge is JudgeBase {
     }
 
     // --- openings ---
+
+    function _energyOf(Traces.RoundLeaf calldata o, Traces.EntryLeaf calldata x) private pure returns (int256) {
+        return int256(_energy(x.squared, o.rounding));
+    }
 
     function _rules(Evidence calldata e, uint256 place) private pure returns (Traces.RulesLeaf calldata) {
         (bytes calldata w,) = e.open(place, Traces.RULES, Traces.RULES_BYTES);

@@ -37,9 +37,9 @@ interface ITraceDisputes is IDisputes {
     ///   Symmetry    a Gram entry against its mirror                    Gram row, Gram row             -          -
     ///   Solution    what all scores share                              round, row 0, directions       -          -
     ///   Quality     one update's quality                               rules, round, entry, row, 0    -          -
-    ///   Group       sums over one group of near-duplicates             rules, entry, Gram row         entries    -
+    ///   Group       sums over one group of near-duplicates             rules, round, entry, Gram row  entries    -
     ///   Score       one score                                          rules, round, entry            -          -
-    ///   Duplicates  two near-duplicates in different groups            rules, entry, entry, Gram row  -          -
+    ///   Duplicates  two near-duplicates in different groups            rules, round, entries, row     -          -
     ///   Krum        one update's distances and its selection           round, entry, Gram row         entries    -
     ///   Replay      whether an update is made of public directions     rules .. row, directions       -          -
     ///   Untraced    a seal without a trace, in an exact task            -                              -          document

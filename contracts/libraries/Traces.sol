@@ -102,7 +102,7 @@ library Traces {
         uint256 code;
         uint256 row;
         uint256 firstCap;
-        uint256 energy;
+        uint256 squared;
         uint256 norm;
         int256 cosine;
         uint256 krum;

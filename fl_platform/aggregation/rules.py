@@ -101,7 +101,7 @@ def rounding_energy(model: ModelSpec, scale: ScaleSpec, rounding: str) -> int:
 
 
 def clean_energy(squared: int, rounding: int) -> int:
-    """Return a squared length without the energy that rounding adds on average.
+    """Return a squared length without the energy that rounding adds on average. Twin of `JudgeBase._energy`.
 
     At least an eighth of it stays: where a step is so coarse that most parameters round to 0 or one step, rounding adds
     less than usual, and an honest round must not vanish for it.
@@ -118,7 +118,8 @@ def decide(
     bounds: Bounds,
     refused: int = 0,
 ) -> Decision:
-    """Screen, select and weigh. `refused`: rostered trainers whose updates admission refused.
+    """Screen, select and weigh. `refused`: rostered trainers whose updates admission refused; no strangers, who have
+    no stake to lose, and no second entries.
 
     Raises NotEnoughTrainers when multi-Krum cannot keep its promise (see `remaining_byzantine`): never a silent mean.
     """

@@ -225,7 +225,8 @@ def quality(trace: Trace, index: int) -> Evidence:
 
 def group(trace: Trace, index: int) -> Evidence:
     """Sums over the group of an entry."""
-    return gather(trace, [(Kind.RULES, 0), (Kind.ENTRY, index), *_row(trace, index)], everything=Kind.ENTRY)
+    places = [(Kind.RULES, 0), (Kind.ROUND, 0), (Kind.ENTRY, index), *_row(trace, index)]
+    return gather(trace, places, everything=Kind.ENTRY)
 
 
 def score(trace: Trace, index: int) -> Evidence:
@@ -235,7 +236,8 @@ def score(trace: Trace, index: int) -> Evidence:
 
 def duplicates(trace: Trace, first: int, second: int) -> Evidence:
     """Two near-duplicates in different groups."""
-    return gather(trace, [(Kind.RULES, 0), (Kind.ENTRY, first), (Kind.ENTRY, second), *_row(trace, first)])
+    shared = [(Kind.RULES, 0), (Kind.ROUND, 0)]
+    return gather(trace, [*shared, (Kind.ENTRY, first), (Kind.ENTRY, second), *_row(trace, first)])
 
 
 def krum(trace: Trace, index: int) -> Evidence:

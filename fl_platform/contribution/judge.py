@@ -236,7 +236,7 @@ def screen_candidates(
         refused=sum(
             1
             for entry, refusal in zip(entries, admission.refusals, strict=True)
-            if refusal is not None and refusal.code != ReceiptDuplicate.__name__ and not is_reference(entry, spec)
+            if refusal is not None and refusal.code not in OFF_ROSTER and not is_reference(entry, spec)
         ),
     )
     return Candidates(trainers, numbers, decision, 0 if first else None, directions)

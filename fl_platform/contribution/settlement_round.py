@@ -14,7 +14,7 @@ from fl_platform.aggregation.admit import ADMITTED, is_reference
 from fl_platform.aggregation.gram import Gram, from_triangle
 from fl_platform.aggregation.projection import independent
 from fl_platform.contribution.judge import OFF_ROSTER, address_text
-from fl_platform.errors import AuditDifference, DocumentInvalid
+from fl_platform.errors import AuditDifference, DocumentInvalid, NoCircuit
 from fl_platform.protocol.bundle import RoundBundle, Standing, Verdict
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates.scale import norm_bound_squared
@@ -25,7 +25,7 @@ from zk.settlement_inputs import claims_of, padded, payload
 def settlement_round(spec: TaskSpec, bundle: RoundBundle, *, pot: int) -> Round:
     """Return the round whose settlement can be proved; `pot`: wei that the chain allotted to it.
 
-    The bundle is the aggregator's claim: that its Gram matrix is right is not checked here. Raises DocumentInvalid
+    The bundle is the aggregator's claim: that its Gram matrix is right is not checked here. Raises NoCircuit
     where no circuit holds the round, AuditDifference where the bundle's own state does not follow from its numbers.
     """
     gram = from_triangle(bundle.rows, bundle.gram)
@@ -37,8 +37,17 @@ def settlement_round(spec: TaskSpec, bundle: RoundBundle, *, pot: int) -> Round:
             return made
         except DocumentInvalid as error:
             first = first or error
-    assert first is not None
-    raise first
+    raise NoCircuit(f"round {bundle.round} has no settlement proof: {first}") from first
+
+
+def _demand_plain_lengths(candidates: Sequence[Slot], rounding: int) -> None:
+    """The circuits take rounding's energy off whole, where the rule leaves an eighth of a squared length."""
+    for slot in candidates:
+        if rules.clean_energy(slot.squared, rounding) != max(0, slot.squared - rounding):
+            raise DocumentInvalid(
+                f"0x{slot.address:040x} has a squared length of {slot.squared}, of which rounding explains {rounding}: "
+                f"the rule counts an eighth of it, the circuits count {max(0, slot.squared - rounding)}"
+            )
 
 
 def _directions(gram: Gram) -> tuple[int, ...]:
@@ -73,6 +82,7 @@ def _build(spec: TaskSpec, bundle: RoundBundle, gram: Gram, pot: int, *, given: 
         gram.at(0, direction) if reference and direction is not None else 0,
         gram.at(direction, direction) if direction is not None else 0,
     )
+    _demand_plain_lengths([slot for slot in slots if slot.candidate], rule.rounding)
     between = [[0 if i is None or j is None else gram.at(i, j) for j in rows] for i in rows]
     return padded(rule, shared, slots, between)
 
@@ -105,12 +115,6 @@ def _slot(
     )
 
 
-def _measured(spec: TaskSpec, verdicts: Sequence[Verdict], reference: int) -> int:
-    if spec.worth.kind == "anchored":
-        return reference
-    return int(spec.worth.kind == "leave-one-out" and any(verdict.score for verdict in verdicts))
-
-
 def _rule(
     spec: TaskSpec, bundle: RoundBundle, pot: int, *, reference: int, directions: int, given: int, aggregator: int
 ) -> Rule:
@@ -135,7 +139,7 @@ def _rule(
         reference=reference,
         directions=directions,
         given=given,
-        measured=_measured(spec, bundle.verdicts, reference),
+        measured=int(bundle.measured),
         aggregator=aggregator,
     )
 

@@ -103,7 +103,7 @@ def trace_of(spec: TaskSpec, bundle: RoundBundle, *, pot: int) -> Trace:
     """
     screen = _screen(spec, bundle)
     entries = _entries(spec, bundle, screen)
-    money = _money(spec, bundle, entries, measured=screen.measured, pot=pot)
+    money = _money(spec, bundle, entries, pot=pot)
     gram = screen.gram
     trace = Trace(
         rules=rules_leaf(spec),
@@ -128,7 +128,6 @@ class _Screen:
     rounding: int
     longest: int
     first_caps: Mapping[int, int]
-    energies: Mapping[int, int]
     norms: Mapping[int, int]
     median: int
     cosines: Mapping[int, int]
@@ -138,7 +137,6 @@ class _Screen:
     capped: Mapping[int, int]
     directions: tuple[int, ...]  # independent Gram rows
     qualities: Mapping[int, int]
-    measured: bool
 
 
 def _screen(spec: TaskSpec, bundle: RoundBundle) -> _Screen:
@@ -150,7 +148,7 @@ def _screen(spec: TaskSpec, bundle: RoundBundle) -> _Screen:
         for i, e in enumerate(bundle.entries)
     }
     rounding = rules.rounding_energy(spec.model, bundle.before.scale, spec.codec.rounding)
-    energies = {i: max(0, gram.at(r, r) - rounding) for i, r in rows.items()}
+    energies = {i: rules.clean_energy(gram.at(r, r), rounding) for i, r in rows.items()}
     norms = {i: norm_down(energy) for i, energy in energies.items()}
     first = _caps(spec, bundle, list(rows))
     median = weighted_median(list(norms.values()), list(first.values()))
@@ -158,22 +156,19 @@ def _screen(spec: TaskSpec, bundle: RoundBundle) -> _Screen:
     kept = [i for i in rows if codes[i] in _PASSED]
     capped = _caps(spec, bundle, kept)
     directions = independent(range(len(rows) + (0 if reference is None else 1), len(bundle.rows)), gram)
-    measured = spec.worth.kind == "anchored" and reference is not None and gram.at(0, 0) != 0
-    if spec.worth.kind == "leave-one-out":
-        measured = any(verdict.score for verdict in bundle.verdicts)
     byzantine, krum = _krum(spec, gram, rows, codes, kept)
     live = [i for i in kept if capped[i]]
     anchored: Mapping[int, int] = {}
-    if measured and spec.worth.kind == "anchored":
+    if bundle.measured and spec.worth.kind == "anchored":
         scored = [Scored(rows[i], capped[i], energies[i], rows[i]) for i in live]
         anchor = Anchor(0, directions, spec.worth.alpha_num, spec.worth.alpha_den, median, spec.model.size)
         anchored = dict(zip(live, qualities(scored, gram, anchor), strict=True))
     return _Screen(
         gram=gram, rows=rows, codes=codes, reference=reference, rounding=rounding,
         longest=norm_bound_squared(bundle.before.scale, spec.model, spec.codec.bits), first_caps=first,
-        energies=energies, norms=norms, median=median, cosines=cosines,
+        norms=norms, median=median, cosines=cosines,
         cosine_median=max(0, weighted_median(list(cosines.values()), [first[i] for i in cosines])),
-        byzantine=byzantine, krum=krum, capped=capped, directions=directions, qualities=anchored, measured=measured,
+        byzantine=byzantine, krum=krum, capped=capped, directions=directions, qualities=anchored,
     )  # fmt: skip
 
 
@@ -251,7 +246,7 @@ def _entry(bundle: RoundBundle, screen: _Screen, index: int, roster_cap: int, to
         code=code,
         row=row + 1,
         first_cap=screen.first_caps.get(index, 0),
-        energy=screen.energies.get(index, 0),
+        squared=0 if index not in screen.rows else screen.gram.at(row, row),
         norm=screen.norms.get(index, 0),
         cosine=screen.cosines.get(index, 0),
         krum=screen.krum.get(index, 0),
@@ -285,11 +280,11 @@ class _Money:
 
 
 def _money(
-    spec: TaskSpec, bundle: RoundBundle, entries: Sequence[EntryLeaf], *, measured: bool, pot: int
+    spec: TaskSpec, bundle: RoundBundle, entries: Sequence[EntryLeaf], *, pot: int
 ) -> _Money:  # fmt: skip
     fee = pot * spec.money.fee_bps // BASIS
     rest = pot - fee
-    base_pot = rest * (spec.worth.base_bps if measured else BASIS) // BASIS
+    base_pot = rest * (spec.worth.base_bps if bundle.measured else BASIS) // BASIS
     standings = bundle.after.standings
     place = {e.trainer: i for i, e in reversed(list(enumerate(entries))) if e.code != Code.OFF_ROSTER and e.stake}
     before = {s.trainer: i for i, s in enumerate(bundle.before.standings)}
@@ -340,7 +335,7 @@ def _round(
     z = [*solution, *[0] * DIRECTIONS][:DIRECTIONS]
     stakes = {i: bundle.entries[i].stake for i in screen.rows}
     return RoundLeaf(
-        measured=int(screen.measured),
+        measured=int(bundle.measured),
         reference=0 if screen.reference is None else 1,
         candidates=len(screen.rows),
         rounding=screen.rounding,

@@ -18,7 +18,7 @@ from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.spec import ScaleSpec, check_scale
 
-FORMAT = "fl-platform/round/2"
+FORMAT = "fl-platform/round/3"
 MAX_NUMBER = 2**127  # over any weight, score or inner product: 2^34 parameters of 16 bits reach 2^73
 
 
@@ -117,6 +117,7 @@ class RoundBundle:
     gram: tuple[int, ...]  # lower triangle by rows: G[0][0], G[1][0], G[1][1], ...
     direction_roots: tuple[bytes, ...]  # content root of each public direction's integers, newest first
     validation: tuple[str, ...]  # revealed validation slice as 0x rows, when worth is evaluated
+    measured: bool  # whether worth was measured; if not, the pot went by stake
     divisor: int  # sum of unclipped weights: what the sum is divided by
     aggregate: bytes  # sha256 of the int64 little-endian sums' CID
     sums_root: bytes  # content root of the same sums

@@ -135,7 +135,7 @@ class EntryLeaf:
     code: int  # Code
     row: int  # Gram row + 1; 0: none
     first_cap: int  # capped stake among the candidates, wei
-    energy: int
+    squared: int  # its length, squared base units: the Gram matrix' own entry
     norm: int
     cosine: int
     krum: int  # sum of squared distances to the nearest others; 0 where multi-Krum is off

@@ -334,6 +334,7 @@ class Aggregator:
             gram=judged.gram.triangle,
             direction_roots=judged.direction_roots,
             validation=validation,
+            measured=judged.measured,
             divisor=judged.divisor,
             aggregate=aggregate,
             sums_root=judged.sums_root,

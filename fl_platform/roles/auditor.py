@@ -235,6 +235,7 @@ class Auditor:
         for (i, j), recorded_entry, entry in zip(places, bundle.gram, judged.gram.triangle, strict=True):
             self._expect(f"Gram entry ({rows[i]}, {rows[j]})", recorded_entry, entry)
         self._expect("content roots of the directions", bundle.direction_roots, judged.direction_roots)
+        self._expect("whether worth was measured", bundle.measured, judged.measured)
         self._expect("divisor", bundle.divisor, judged.divisor)
         self._expect("sums", bundle.aggregate, cid_of(judged.aggregate_bytes).digest)
         self._expect("content root of the sums", bundle.sums_root, judged.sums_root)

@@ -16,7 +16,7 @@ from fl_platform.contribution.judge import DIRECTIONS, Judgement
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.contribution.settlement_round import settlement_round
 from fl_platform.contribution.tracing import trace_of
-from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, FLError
+from fl_platform.errors import AuditDifference, ConfigError, FLError, NoCircuit
 from fl_platform.protocol.bundle import RoundBundle, TaskState
 from fl_platform.protocol.receipt import Domain, check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
@@ -25,7 +25,7 @@ from fl_platform.roles.audit_report import SUM, SUMS_UNCHECKED, WITHOUT_KEY, wit
 from fl_platform.roles.proving import Settlement
 from fl_platform.roles.tracing import NO_TRACE
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
-from fl_platform.roles.verifying import Expected, Line, Result, proof_lines, unchecked_lines
+from fl_platform.roles.verifying import Expected, Line, Result, no_subject, proof_lines, unchecked_lines
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import decode_model
 from fl_platform.updates.tensors import Tensors
@@ -59,7 +59,7 @@ class Offline:
         return _allotted(self.bundle.after) - _allotted(self.bundle.before)
 
     def expected(self) -> Expected:
-        """Return what a proof of this round must be about. Raises DocumentInvalid, AuditDifference."""
+        """Return what a proof of this round must be about. Raises NoCircuit, AuditDifference."""
         made = settlement_round(self.spec, self.bundle, pot=self.pot)
         found = Settlement(self.bundle.round, made, commitment(made), payload(made, settle_round(made)))
         return Expected(self.bundle.chain_id, None, self.bundle.task, found)
@@ -73,9 +73,8 @@ class Offline:
         """Verify a proof file against this round. Raises DocumentInvalid, PointInvalid for a file that is none."""
         try:
             expected = self.expected()
-        except (DocumentInvalid, AuditDifference) as error:
-            why = self._line("S", "what the proof should be about", Result.DIFFERS, str(error))
-            return (*proof_lines(file, None), why)
+        except (NoCircuit, AuditDifference) as error:
+            return (*proof_lines(file, None), no_subject(self.bundle.round, error))
         return proof_lines(file, expected)
 
     # --- lines -------------------------------------------------------------------------------------------------------
@@ -111,10 +110,8 @@ class Offline:
         what = "weights, scores, payouts and reputations follow from the Gram matrix by the rule"
         try:
             found = self.expected().settlement
-        except DocumentInvalid as error:
-            yield self._line(
-                "M", what, Result.UNCHECKED, f"no circuit holds this round ({error}); give sums and models"
-            )
+        except NoCircuit as error:
+            yield self._line("M", what, Result.UNCHECKED, f"{error}; give sums and models")
         except AuditDifference as error:
             yield self._line("M", what, Result.DIFFERS, str(error))
         else:
@@ -180,12 +177,12 @@ class Offline:
     def _recorded_and_recomputed(self) -> tuple[object, object]:
         bundle, judged = self.bundle, self._judged()
         recorded = (
-            bundle.verdicts, bundle.rows, bundle.gram, bundle.direction_roots, bundle.divisor, bundle.aggregate,
-            bundle.sums_root, bundle.after,
+            bundle.verdicts, bundle.rows, bundle.gram, bundle.direction_roots, bundle.measured, bundle.divisor,
+            bundle.aggregate, bundle.sums_root, bundle.after,
         )  # fmt: skip
         recomputed = (
-            judged.verdicts, judged.gram.names, judged.gram.triangle, judged.direction_roots, judged.divisor,
-            cid_of(judged.aggregate_bytes).digest, judged.sums_root, judged.after,
+            judged.verdicts, judged.gram.names, judged.gram.triangle, judged.direction_roots, judged.measured,
+            judged.divisor, cid_of(judged.aggregate_bytes).digest, judged.sums_root, judged.after,
         )  # fmt: skip
         return dict(zip(_PARTS, recorded, strict=True)), dict(zip(_PARTS, recomputed, strict=True))
 
@@ -226,8 +223,8 @@ class Offline:
 
 
 _PARTS = (
-    "verdicts", "Gram rows", "Gram entries", "content roots of the directions", "divisor", "sums",
-    "content root of the sums", "state after",
+    "verdicts", "Gram rows", "Gram entries", "content roots of the directions", "whether worth was measured",
+    "divisor", "sums", "content root of the sums", "state after",
 )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def demand_sealed(reader: TaskReader, round_number: int) -> SealRecord:
 def settlement_of(reader: TaskReader, round_number: int) -> Settlement:
     """Return the settlement of a sealed round, held against its seal.
 
-    Raises ConfigError (not sealed), DocumentInvalid (no circuit holds the round; it says why), AuditDifference (bundle
+    Raises ConfigError (not sealed), NoCircuit (no circuit holds the round; it says why), AuditDifference (bundle
     or seal do not follow from the Gram matrix) and what reading raises.
     """
     seal = demand_sealed(reader, round_number)

@@ -107,7 +107,8 @@ class SealedRounds:
         return RoundBundle(
             chain_id=reader.domain.chain_id, ledger=reader.domain.ledger, task=reader.task, round=number,
             spec=reader.spec.digest, aggregator=seal.aggregator, before=before, entries=entries, verdicts=(), rows=(),
-            gram=(), direction_roots=(), validation=(), divisor=0, aggregate=nothing, sums_root=nothing, after=before,
+            gram=(), direction_roots=(), validation=(), measured=False, divisor=0, aggregate=nothing,
+            sums_root=nothing, after=before,
         )  # fmt: skip
 
     def _trace(self, number: int) -> tuple[Trace | None, RoundBundle | None, bool]:

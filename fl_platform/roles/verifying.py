@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.proofs import DEVELOPMENT, Proofs
-from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid
+from fl_platform.errors import AuditDifference, ConfigError, NoCircuit
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.roles.audit_report import (
     COMMITTED_UNCHECKED,
@@ -133,8 +133,8 @@ def settlement_line(reader: TaskReader, proofs: Proofs | str, round_number: int)
     try:
         found = settlement_of(reader, round_number)
         accepted = accepted_proof(proofs, reader.task, found)
-    except DocumentInvalid as error:
-        return line(Result.NONE, f"no circuit holds this round: {error}")
+    except NoCircuit as error:
+        return line(Result.NONE, str(error))
     except AuditDifference as error:
         return line(Result.DIFFERS, str(error))
     if accepted is None:
@@ -249,10 +249,15 @@ def proof_of_round(reader: TaskReader, proofs: Proofs | str, round_number: int, 
     contract = None if isinstance(proofs, str) else proofs.address
     try:
         found = settlement_of(reader, round_number)
-    except (DocumentInvalid, AuditDifference) as error:
-        alone = proof_lines(file, None)
-        return (*alone, Line("S", round_number, "what the proof should be about", Result.DIFFERS, str(error)))
+    except (NoCircuit, AuditDifference) as error:
+        return (*proof_lines(file, None), no_subject(round_number, error))
     return proof_lines(file, Expected(reader.domain.chain_id, contract, reader.task, found))
+
+
+def no_subject(round_number: int, error: NoCircuit | AuditDifference) -> Line:
+    """Say that nothing can be the proof's subject; a round without a circuit is no lie."""
+    result = Result.UNCHECKED if isinstance(error, NoCircuit) else Result.DIFFERS
+    return Line("S", round_number, "what the proof should be about", result, str(error))
 
 
 def _against(file: ProofFile, expected: Expected) -> list[Line]:

@@ -29,8 +29,8 @@ RECEIPT = Receipt(
 STATE = TaskState(0, bytes(32), (), ScaleSpec(128, 0, (0,)), 0, 0, (Standing(bytes(20), 0, 0, 0, 0),))
 BUNDLE = RoundBundle(
     chain_id=1, ledger=bytes(20), task=1, round=0, spec=bytes(32), aggregator=bytes(20), before=STATE, entries=(),
-    verdicts=(), rows=("a",), gram=(1,), direction_roots=(), validation=(), divisor=0, aggregate=bytes(32),
-    sums_root=bytes(32), after=STATE,
+    verdicts=(), rows=("a",), gram=(1,), direction_roots=(), validation=(), measured=False, divisor=0,
+    aggregate=bytes(32), sums_root=bytes(32), after=STATE,
 )  # fmt: skip
 
 

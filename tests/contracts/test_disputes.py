@@ -103,7 +103,7 @@ ROUND_WORDS = (
     "pots_after", "determinant", "solution_0", "direction_0", "reference_length",
 )  # fmt: skip
 ENTRY_WORDS = (
-    "trainer", "stake", "receipt", "forced", "code", "row", "first_cap", "energy", "norm", "cosine", "krum", "capped",
+    "trainer", "stake", "receipt", "forced", "code", "row", "first_cap", "squared", "norm", "cosine", "krum", "capped",
     "full", "weight", "quality", "group", "group_stake", "group_quality", "group_largest", "score", "roster_cap",
 )  # fmt: skip
 STANDING_WORDS = (

@@ -199,8 +199,8 @@ def bundle_of(made: Round, judged: Judgement, number: int) -> RoundBundle:
         chain_id=rounds.DOMAIN.chain_id, ledger=rounds.DOMAIN.ledger, task=made.context.task, round=number,
         spec=made.spec.digest, aggregator=made.context.aggregator, before=made.before, entries=tuple(made.entries),
         verdicts=judged.verdicts, rows=judged.gram.names, gram=judged.gram.triangle,
-        direction_roots=judged.direction_roots, validation=(), divisor=judged.divisor, aggregate=bytes(32),
-        sums_root=judged.sums_root, after=judged.after,
+        direction_roots=judged.direction_roots, validation=(), measured=judged.measured, divisor=judged.divisor,
+        aggregate=bytes(32), sums_root=judged.sums_root, after=judged.after,
     )  # fmt: skip
 
 

@@ -7,25 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from fl_platform.contribution.judge import Judgement
 from fl_platform.contribution.settlement_round import settlement_round
 from fl_platform.errors import AuditDifference
 from fl_platform.protocol.bundle import RoundBundle
-from tests.support.rounds import AGGREGATOR, DOMAIN, Round, happy_round, ints_like
+from tests.support.disputes import bundle_of
+from tests.support.rounds import Round, happy_round, ints_like
 from zk.groth16 import keys, witness
 from zk.settlement import settle_round
 from zk.settlement_inputs import Context, statement
 
 POT = 10**18
-
-
-def bundle_of(round_: Round, judged: Judgement) -> RoundBundle:
-    return RoundBundle(
-        chain_id=DOMAIN.chain_id, ledger=DOMAIN.ledger, task=7, round=round_.before.round, spec=bytes(32),
-        aggregator=AGGREGATOR, before=round_.before, entries=tuple(round_.entries), verdicts=judged.verdicts,
-        rows=judged.gram.names, gram=judged.gram.triangle, direction_roots=judged.direction_roots, validation=(),
-        divisor=judged.divisor, aggregate=bytes(32), sums_root=judged.sums_root, after=judged.after,
-    )  # fmt: skip
 
 
 def rounds(count: int) -> list[tuple[Round, RoundBundle]]:
@@ -34,7 +25,7 @@ def rounds(count: int) -> list[tuple[Round, RoundBundle]]:
     found = []
     for number in range(count):
         judged = made.judge()
-        found.append((made, bundle_of(made, judged)))
+        found.append((made, bundle_of(made, judged, made.before.round)))
         reference = ints_like(made.spec, 50 + number)
         updates = [ints_like(made.spec, 60 + 10 * number + k, towards=reference, share=0.7) for k in range(6)]
         updates[2] = -updates[2]

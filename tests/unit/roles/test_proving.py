@@ -7,7 +7,14 @@ import dataclasses
 import pytest
 
 from fl_platform.chain.proofs import list_hash
-from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, RpcUnavailable, TransactionReverted
+from fl_platform.errors import (
+    AuditDifference,
+    ConfigError,
+    DocumentInvalid,
+    NoCircuit,
+    RpcUnavailable,
+    TransactionReverted,
+)
 from fl_platform.roles import proving
 from tests.unit.roles.conftest import Settled
 from zk.proof_file import ProofFile
@@ -71,7 +78,7 @@ def test_a_round_without_a_circuit_says_why(settled: Settled) -> None:
     ]
     standings = tuple(sorted((*bundle.before.standings, *crowd), key=lambda s: s.trainer))
     before = dataclasses.replace(bundle.before, standings=standings)
-    with pytest.raises(DocumentInvalid, match=r"no settlement circuit has .* slots under this rule"):
+    with pytest.raises(NoCircuit, match=r"no settlement circuit has .* slots under this rule"):
         proving.settled(dataclasses.replace(bundle, before=before), reader)
 
 
