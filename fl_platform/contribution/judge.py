@@ -33,7 +33,7 @@ from fl_platform.contribution.leave_one_out import Utility
 from fl_platform.contribution.settle import Rostered, settle
 from fl_platform.contribution.validation import RevealedRow
 from fl_platform.contribution.worth import Candidates, Evaluation, Worth, measure_worth
-from fl_platform.errors import DocumentInvalid, ReceiptDuplicate, ReceiptForeign
+from fl_platform.errors import DocumentInvalid, NotEnoughTrainers, ReceiptDuplicate, ReceiptForeign
 from fl_platform.protocol.bundle import Entry, TaskState, Verdict
 from fl_platform.protocol.payout import PotSplit
 from fl_platform.protocol.spec import ScaleSpec, TaskSpec
@@ -96,7 +96,7 @@ def judge_round(
     `updates(i)` gives the plaintext of entry i (see UpdateSource), `models(digest)` the parent and the models before
     it, `keys(i)` the key of entry i's update (needed in tasks with layer P). `validation` is the slice revealed for
     this round, `utility` reads it (leave-one-out tasks only).
-    A peer's fault becomes a verdict. Raises NotEnoughTrainers (multi-Krum with too few updates: do not seal),
+    A peer's fault becomes a verdict. Raises NotEnoughTrainers (nobody to pay, or too few for multi-Krum: do not seal),
     DocumentInvalid when context and state do not belong together, and what `models` raises.
     """
     if (context.round, context.parent) != (before.round, before.model):
@@ -261,13 +261,21 @@ def _verdicts(
 
 
 def _rostered(spec: TaskSpec, entries: Sequence[Entry], verdicts: Sequence[Verdict]) -> list[Rostered]:
-    """Trainers with a place on the roster: all but the reference, strangers and second entries."""
+    """Trainers with a place on the roster: all but the reference, strangers and second entries.
+
+    Raises NotEnoughTrainers where nobody has one: the pot has no owner, so no ledger takes such a seal.
+    """
     rostered = []
     for entry, verdict in zip(entries, verdicts, strict=True):
         if is_reference(entry, spec) or verdict.code in OFF_ROSTER:
             continue
         screened = verdict.code in (ADMITTED, rules.NOT_SELECTED)
         rostered.append(Rostered(verdict.trainer, entry.stake, verdict.code == ADMITTED, screened, verdict.score))
+    if not rostered:
+        raise NotEnoughTrainers(
+            f"none of {len(entries)} entries belongs to a trainer of the task with its stake: nobody can be paid, the "
+            f"round cannot be sealed and its pot goes to those who joined"
+        )
     return rostered
 
 
