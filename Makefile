@@ -1,6 +1,6 @@
 # Everything a person types. Needs Python >= 3.11 and make; Node only for `make tools` and what follows from it.
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check bench lock tools compile forge brownie-env brownie clean
+.PHONY: help setup demo test check fuzz bench lock tools compile forge brownie-env brownie clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
@@ -17,6 +17,7 @@ help:
 	@echo "make demo    one paid, audited training on real images      DEMO='--trainers 12' adds options"
 	@echo "make test    the tests that need Python only                 PYTEST='-k payout' adds options"
 	@echo "make check   style, types, floors, compiled contracts against their sources"
+	@echo "make fuzz    random honest rounds that no question may refute ROUNDS=2000 SEED=1"
 	@echo "make bench   the benchmarks by name                         NAME=gas runs one"
 	@echo "make tools   npm tools: compiler, forge, anvil, ganache      (needs Node 20)"
 	@echo "make forge   the Solidity tests                             FORGE='--match-test claim' adds options"
@@ -52,6 +53,9 @@ check: setup
 		echo "$(PY) scripts/compile.py --check" && $(PY) scripts/compile.py --check; \
 	else echo "compiled contracts were not rebuilt: no npm tools here (make tools)"; fi
 	$(PY) -m pytest -q tests/unit/test_floors.py tests/unit/test_repository.py
+
+fuzz: setup
+	$(PY) -m tests.support.honest_rounds --rounds $(or $(ROUNDS),2000) --seed $(or $(SEED),1)
 
 bench: setup
 	$(PY) scripts/benchmark.py $(or $(NAME),--list) $(if $(NAME),--json bench-$(NAME).json) $(BENCH)

@@ -15,8 +15,9 @@ from fl_platform.contribution.judge import Judgement
 from fl_platform.contribution.tracing import trace_of
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import RoundBundle, claim_leaves
+from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.trace import Trace
-from tests.support import contracts, rounds
+from tests.support import contracts
 from tests.support.contracts import Run, World
 from tests.support.evm import Evm, Outcome, account, created_at
 from tests.support.rounds import Round
@@ -82,8 +83,13 @@ class Stage:
     @classmethod
     def start(cls, first: Round, **changes: Any) -> Stage:
         """Open a task whose specification is the round's."""
+        return cls.open(first.spec, **changes)
+
+    @classmethod
+    def open(cls, spec: TaskSpec, **changes: Any) -> Stage:
+        """Open a task of this specification."""
         world = disputed_world()
-        values: dict[str, Any] = {"spec": first.spec.digest, "rounds": 4, "fee_bps": first.spec.money.fee_bps}
+        values: dict[str, Any] = {"spec": spec.digest, "rounds": 4, "fee_bps": spec.money.fee_bps}
         return cls(world, Run.start(world, trainers=0, bonded=2, **(values | changes)))
 
     def pot(self, judged_before: int) -> int:
@@ -106,14 +112,16 @@ class Stage:
         roster: contracts.Tree | None = None,
         forced: int = 0,
         untraced: bool = False,
+        rostered: Callable[[], object] = lambda: None,
     ) -> Judgement:
-        """Roster and seal the head's round; `bundle` and `trace` may lie."""
+        """Roster and seal the head's round; `bundle` and `trace` may lie. `rostered` happens between the two."""
         number = self.run.round
         placed, judged, pot = self.judge(made)
         entries = tuple(placed.entries)
-        rostered = entries[: len(entries) - forced]
+        listed = entries[: len(entries) - forced]
         if self.run.phase == 1:
-            self.run.roster(roster or contracts.Tree(tuple(e.leaf for e in rostered)))
+            self.run.roster(roster or contracts.Tree(tuple(e.leaf for e in listed)))
+        rostered()
         sealed = bundle(bundle_of(placed, judged, number))
         told = trace(trace_of(placed.spec, sealed, pot=pot))
         self.rounds[number], self.bundles[number], self.traces[number] = placed, sealed, told
@@ -196,7 +204,7 @@ def judge_of(question: Question) -> int:
 def bundle_of(made: Round, judged: Judgement, number: int) -> RoundBundle:
     """Return what an aggregator publishes of a judged round."""
     return RoundBundle(
-        chain_id=rounds.DOMAIN.chain_id, ledger=rounds.DOMAIN.ledger, task=made.context.task, round=number,
+        chain_id=made.context.domain.chain_id, ledger=made.context.domain.ledger, task=made.context.task, round=number,
         spec=made.spec.digest, aggregator=made.context.aggregator, before=made.before, entries=tuple(made.entries),
         verdicts=judged.verdicts, rows=judged.gram.names, gram=judged.gram.triangle,
         direction_roots=judged.direction_roots, validation=(), measured=judged.measured, divisor=judged.divisor,

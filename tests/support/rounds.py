@@ -33,6 +33,17 @@ AGGREGATOR = b"\xa0" * 20
 STAKE = 10**18
 
 
+@dataclass(frozen=True)
+class Place:
+    """Which task of which ledger a round belongs to."""
+
+    domain: Domain
+    task: int
+
+
+NOWHERE = Place(DOMAIN, 7)  # a task that is on no chain
+
+
 def private_key(number: int) -> bytes:
     """Return a test key."""
     return (number + 1).to_bytes(32, "big")
@@ -122,22 +133,25 @@ def content_key(number: int) -> bytes:
     return keccak256(b"update key" + number.to_bytes(4, "big"))
 
 
-def make_entry(spec: TaskSpec, state: TaskState, number: int, update: Integers, *, stake: int) -> Entry:
+def make_entry(
+    spec: TaskSpec, state: TaskState, number: int, update: Integers, *, stake: int, place: Place = NOWHERE
+) -> Entry:
     """Return a signed entry of key `number`."""
     payload = pack_update(update, model=spec.model, bits=spec.codec.bits)[HEADER_BYTES:]
     root = content_root(payload, size=spec.model.size, bits=spec.codec.bits, key=content_key(number))
     receipt = Receipt(
-        task=7, round=state.round, trainer=address_of(number), parent=state.model,
+        task=place.task, round=state.round, trainer=address_of(number), parent=state.model,
         update=number.to_bytes(32, "big"), length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32),
         leaves_root=bytes(32), content_root=root, commitment=bytes(32), samples=10**9, salt=bytes(32),
     )  # fmt: skip
-    signature = sign_receipt(receipt, DOMAIN, private_key(number)).signature
-    return Entry(receipt, signature, stake, KEYS, sign_keys(receipt, private_key(number)), forced=False)
+    signature = sign_receipt(receipt, place.domain, private_key(number)).signature
+    keys = sign_keys(receipt, private_key(number), place.domain)
+    return Entry(receipt, signature, stake, KEYS, keys, forced=False)
 
 
-def sign_keys(receipt: Receipt, key: bytes) -> bytes:
+def sign_keys(receipt: Receipt, key: bytes, domain: Domain = DOMAIN) -> bytes:
     """Return a trainer's signature over KEYS."""
-    return sign_digest(package_digest(receipt, KEYS, DOMAIN, small_spec()), key)
+    return sign_digest(package_digest(receipt, KEYS, domain, small_spec()), key)
 
 
 def build_round(
@@ -149,6 +163,7 @@ def build_round(
     before: TaskState | None = None,
     models: dict[bytes, Tensors] | None = None,
     members: Mapping[bytes, int] | None = None,
+    place: Place = NOWHERE,
 ) -> Round:
     """Return a round of trainers 1, 2, ... (and the reference as key 0), entries sorted by address."""
     stakes = stakes or [STAKE] * len(updates)
@@ -156,14 +171,14 @@ def build_round(
         model = zero_model(spec)
         before = first_state(spec, model)
         models = {before.model: model}
-    made = [] if reference is None else [(make_entry(spec, before, 0, reference, stake=0), reference)]
+    made = [] if reference is None else [(make_entry(spec, before, 0, reference, stake=0, place=place), reference)]
     made += [
-        (make_entry(spec, before, n, update, stake=stake), update)
+        (make_entry(spec, before, n, update, stake=stake, place=place), update)
         for n, (stake, update) in enumerate(zip(stakes, updates, strict=True), start=1)
     ]
     made.sort(key=lambda item: item[0].receipt.trainer)
     members = members or {address_of(n): stake for n, stake in enumerate(stakes, start=1)}
-    context = RoundContext(DOMAIN, 7, before.round, AGGREGATOR, before.model, members)
+    context = RoundContext(place.domain, place.task, before.round, AGGREGATOR, before.model, members)
     data: list[bytes | RejectedInput | StoreMissing] = [
         pack_update(update, model=spec.model, bits=spec.codec.bits) for _, update in made
     ]

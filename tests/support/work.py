@@ -42,7 +42,8 @@ class Work:
     def __init__(self, made: Round, judged: Judgement) -> None:
         self.made, self._judged = made, judged
         self._directions = public_directions(made.spec, made.before, made.models.__getitem__)
-        numbers = {"0x" + _address(n).hex(): n for n in range(len(made.entries) + 1)} | {"reference": 0}
+        keys = [int.from_bytes(e.receipt.update, "big") for e in made.entries]  # see rounds.make_entry
+        numbers = {"0x" + _address(n).hex(): n for n in keys} | {"reference": 0}
         self._number = [numbers.get(name) for name in judged.gram.names]
 
     def row(self, row: int) -> Integers:
