@@ -16,7 +16,7 @@ from fl_platform.contribution.judge import DIRECTIONS, Judgement
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.contribution.settlement_round import settlement_round
 from fl_platform.contribution.tracing import trace_of
-from fl_platform.errors import AuditDifference, ConfigError, FLError, NoCircuit
+from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, FLError, NoCircuit
 from fl_platform.protocol.bundle import RoundBundle, TaskState
 from fl_platform.protocol.receipt import Domain, check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
