@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eth.abc import ComputationAPI
 from eth.exceptions import VMError
@@ -20,7 +20,9 @@ from eth.vm.forks.shanghai.state import ShanghaiState
 from eth_typing import Address
 
 from fl_platform.errors import PointInvalid
-from zk import pairing
+
+if TYPE_CHECKING:
+    from zk import pairing
 
 _LOG = logging.getLogger(__name__)
 ECMUL, ECPAIRING = (Address(number.to_bytes(20, "big")) for number in (7, 8))
@@ -29,6 +31,8 @@ PY_EVM: dict[Address, Callable[[ComputationAPI], Any]] = ShanghaiComputation.get
 
 def ecmul(computation: ComputationAPI) -> ComputationAPI:
     """Run EIP-196's multiple of a point."""
+    from zk import pairing  # here and below: most processes that open a chain meet neither precompile
+
     computation.consume_gas(GAS_ECMUL, reason="ECMUL Precompile")
     try:
         computation.output = pairing.multiple(computation.msg.data_as_bytes)
@@ -43,6 +47,8 @@ def ecpairing(computation: ComputationAPI) -> ComputationAPI:
     if library is None:
         own: ComputationAPI = PY_EVM[ECPAIRING](computation)
         return own
+    from zk import pairing
+
     data = computation.msg.data_as_bytes
     pairs, rest = divmod(len(data), pairing.PAIR_BYTES)
     if rest:
@@ -58,6 +64,8 @@ def ecpairing(computation: ComputationAPI) -> ComputationAPI:
 @functools.cache
 def _library() -> pairing.Pairing | None:
     """Return the library, None where there is none. Raises CurveEngineBroken when it answers wrongly."""
+    from zk import pairing
+
     try:
         return pairing.load()
     except (ImportError, OSError) as error:

@@ -81,10 +81,13 @@ def signing(options: Options, wallet: str | None, *, sends: bool = True) -> Iter
 def _workspace(options: Options, *, password: str | None, journal: str | None, verify: bool) -> Workspace:
     from fl_platform.config import resolve
     from fl_platform.roles.workspace import Workspace, environment
-    from fl_platform.store.opening import open_store
 
     network = resolve(options.network, environment())
-    store = None if options.store in ("", "disk") else open_store(options.store)
+    store = None
+    if options.store not in ("", "disk"):
+        from fl_platform.store.opening import open_store
+
+        store = open_store(options.store)
     return Workspace(options.workdir, network, store=store, password=password, journal=journal, verify=verify)
 
 

@@ -3,19 +3,31 @@
 Floats end here: a `LocalUpdate` goes to `updates.codec` and is integers from then on.
 """
 
-from fl_platform.learning.datasets import Labelled, Split, fetch_mnist, load_digits_split, load_mnist_split
-from fl_platform.learning.models import build_model, initial_state, model_spec
-from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
-from fl_platform.learning.tasks import Federation, deal, federate, load_split
-from fl_platform.learning.train import (
-    Evaluation,
-    LocalUpdate,
-    TrainPlan,
-    choose_device,
-    correct_rows,
-    evaluate,
-    train_locally,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fl_platform.learning.datasets import Labelled, Split, fetch_mnist, load_digits_split, load_mnist_split
+    from fl_platform.learning.models import build_model, initial_state, model_spec
+    from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
+    from fl_platform.learning.tasks import Federation, deal, federate, load_split
+    from fl_platform.learning.train import (
+        Evaluation,
+        LocalUpdate,
+        TrainPlan,
+        choose_device,
+        correct_rows,
+        evaluate,
+        train_locally,
+    )
+
+_HOMES = {
+    "datasets": ("Labelled", "Split", "fetch_mnist", "load_digits_split", "load_mnist_split"),
+    "models": ("build_model", "initial_state", "model_spec"),
+    "task": ("DataTask", "LearningTask", "TransformedTask"),
+    "tasks": ("Federation", "deal", "federate", "load_split"),
+    "train": ("Evaluation", "LocalUpdate", "TrainPlan", "choose_device", "correct_rows", "evaluate", "train_locally"),
+}
 
 __all__ = [
     "DataTask",
@@ -41,3 +53,11 @@ __all__ = [
     "model_spec",
     "train_locally",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: data sets are read where nobody needs torch."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 A row is data of the network (checked against the task's committed root by `contribution.validation`, then parsed here
 with exact lengths). Its bytes: number of dimensions u8, each dimension u32 BE, features float32 LE, label u32 BE.
+torch is imported where a model is run: most who read a task never run one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from fl_platform.contribution.leave_one_out import Utility
 from fl_platform.contribution.validation import RevealedRow, ValidationRow, commit_rows, reveal_slice
 from fl_platform.errors import ConfigError, DocumentInvalid, RejectedInput
 from fl_platform.learning.datasets import Labelled
-from fl_platform.learning.models import build_model, state_arrays
-from fl_platform.learning.train import correct_rows
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates.rounding import rounding_seed
 from fl_platform.updates.tensors import Tensors
@@ -104,6 +103,9 @@ def readable_slice(spec: TaskSpec, revealed: tuple[RevealedRow, ...]) -> tuple[R
     """
     if spec.worth.kind != "leave-one-out" or not revealed:
         return revealed
+    from fl_platform.learning.models import build_model, state_arrays
+    from fl_platform.learning.train import correct_rows
+
     try:
         data = _labelled(revealed)
         module = build_model(spec.model.name)
@@ -123,6 +125,8 @@ def utility_of(spec: TaskSpec) -> Utility | None:
     """Return how a task's revealed rows are counted: right rows in float64 on the CPU; None when worth needs none."""
     if spec.worth.kind != "leave-one-out":
         return None
+    from fl_platform.learning.models import build_model
+    from fl_platform.learning.train import correct_rows
 
     def count_right(state: Tensors, revealed: Sequence[RevealedRow]) -> int:
         return int(correct_rows(build_model(spec.model.name), state, _labelled(revealed)).sum())

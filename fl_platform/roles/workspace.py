@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from fl_platform.chain import deploy, proofs, wallets
+from fl_platform.chain import deploy, wallets
 from fl_platform.chain.client import Chain, connect
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.deploy import Deployment
@@ -25,8 +25,9 @@ from fl_platform.protocol.spec import Party
 from fl_platform.roles.reading import TaskReader
 from fl_platform.store.disk import DiskStore
 from fl_platform.store.interface import Store
-from fl_platform.store.keywrap import RevealKey
-from zk import curve
+
+if TYPE_CHECKING:
+    from fl_platform.store.keywrap import RevealKey
 
 COIN_WEI = 10**21  # what a wallet is given on a local chain: enough gas for any rehearsal
 
@@ -110,6 +111,8 @@ class Workspace:
 
     def deploy(self, signer: Signer, *, with_token: bool) -> Deployment:
         """Deploy all contracts and write the deployment file; settlement proofs only where their keys are good."""
+        from fl_platform.chain import proofs
+
         done = deploy.deploy(self.chain, signer, with_token=with_token, with_disputes=True)
         if proofs.left_out(self.chain.chain_id) is None:
             done = proofs.add_proofs(self.chain, signer, done)
@@ -164,11 +167,15 @@ class Workspace:
 
 def reveal_key(signer: Signer) -> RevealKey:
     """Return the key pair to which trainers wrap update keys for this wallet."""
+    from fl_platform.store.keywrap import RevealKey
+
     return RevealKey.derive(signer.derive(b"reveal"))
 
 
 def party(signer: Signer) -> Party:
     """Return how a task's rules name this wallet."""
+    from zk import curve
+
     return Party(signer.address, curve.encode(reveal_key(signer).public))
 
 
