@@ -204,7 +204,7 @@ def test_without_the_library_py_evms_own_pairing_runs(
     monkeypatch.setattr(pairing, "load", missing)
     precompiles._library.cache_clear()
     try:
-        with caplog.at_level("INFO"):
+        with caplog.at_level("INFO", logger="fl_platform"):
             assert both(PAIR, bytes(192))[0] == (1).to_bytes(32, "big")
         assert "no libmcl here (no build for this platform)" in caplog.text
     finally:
