@@ -20,8 +20,8 @@ WAYS = {
     "ReceiptForeign", "ReceiptDuplicate", "StoreMissing", "UpdateLengthMismatch",
     "bits 4", "bits 8", "bits 16", "0 directions", "1 directions", "2 directions", "3 directions", "4 directions",
     "worth 0, measured 0", "worth 0, measured 1", "worth 1, measured 0", "worth 1, measured 1", "worth 2, measured 0",
-    "measured, and all scores are 0", "reference of zero", "a negative score sum", "somebody lacks",
-    "multi-Krum selects", "multi-Krum has nobody to fear", "multi-Krum with nobody left",
+    "worth 0: all scores are 0", "worth 1: all scores are 0", "reference of zero", "a negative score sum",
+    "somebody lacks", "multi-Krum selects", "multi-Krum has nobody to fear", "multi-Krum with nobody left",
     "a stranger beside multi-Krum", "nobody admitted, paid by stake", "an eighth of a length stays", "near-duplicates",
     "clipped", "capped", "not sealed: too few for multi-Krum, or nobody to pay",
 }  # fmt: skip

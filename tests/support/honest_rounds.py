@@ -343,7 +343,7 @@ def _note(seen: Counter[str], stage: Stage, number: int, judged: Judgement) -> N
             "a negative score sum": any(s.score_after < 0 for s in trace.standings),
             "somebody lacks": any(s.lacking for s in trace.standings),
             f"{sum(bool(d) for d in (o.direction_0, o.direction_1, o.direction_2, o.direction_3))} directions": True,
-            "measured, and all scores are 0": bool(o.measured and not any(e.score for e in trace.entries)),
+            f"worth {rules.worth}: all scores are 0": bool(o.measured and not any(e.score for e in trace.entries)),
             "reference of zero": bool(o.reference and not o.reference_length),
         }.items()
         if holds
