@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from eth_hash.auto import keccak
@@ -42,3 +45,17 @@ def test_messages_of_zeros_end_where_they_end():
     for length in (1, 134, 135, 136, 137):
         padded = _padded(np.zeros((1, length), np.uint8))
         assert bytes(_plain_many(padded)[0]) == keccak256(bytes(length))
+
+
+def test_a_process_that_hashes_little_does_not_load_the_compiler() -> None:
+    program = """
+import sys
+import numpy as np
+from zk import keccak
+for _ in range(2):
+    half = np.zeros((keccak._FEW // 2, 1), np.uint8)
+    assert bytes(keccak.keccak256_many(half)[-1]) == keccak.keccak256(bytes(1))
+    print("numba" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"]
