@@ -19,6 +19,7 @@ from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.spec import ScaleSpec, check_scale
 
 FORMAT = "fl-platform/round/3"
+_OPENING, _GROWING = b'{"after":', b',"standings":['
 MAX_NUMBER = 2**127  # over any weight, score or inner product: 2^34 parameters of 16 bits reach 2^73
 
 
@@ -88,8 +89,11 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class TaskState:
-    """All that round r needs to know of the rounds before it; recomputable from their bundles."""
+class RoundStart:
+    """What a trainer needs to know of the rounds before its own: the same length however many take part.
+
+    A bundle begins with it (`read_start`): the names of its fields sort before those of all that grows.
+    """
 
     round: int  # the round that starts from this state
     model: bytes  # sha256 of the parent model's bytes
@@ -97,6 +101,12 @@ class TaskState:
     scale: ScaleSpec
     scored_pots: int  # wei that went through the catch-up split so far
     dust: int  # wei so far
+
+
+@dataclass(frozen=True)
+class TaskState(RoundStart):
+    """All that round r needs to know of the rounds before it; recomputable from their bundles."""
+
     standings: tuple[Standing, ...]  # sorted by address
 
 
@@ -178,6 +188,21 @@ def check_ranges(bundle: RoundBundle) -> None:
         raise DocumentInvalid("round bundle: a blinding sum is outside 256 bits")
     if any(abs(number) >= MAX_NUMBER for number in numbers):
         raise DocumentInvalid("round bundle: a weight, score, group, divisor or Gram entry is outside 128 bits")
+
+
+def read_start(data: bytes) -> RoundStart:
+    """Read the state after a round from the first bytes of its bundle (hash-checked, but written by the aggregator).
+
+    What `RoundBundle.from_bytes` takes has this state; a bundle that it refuses may have one, too. Raises
+    DocumentInvalid.
+    """
+    end = data.find(_GROWING)
+    if not data.startswith(_OPENING) or end < 0:
+        raise DocumentInvalid("round bundle: it does not begin with the state after the round; was it cut short?")
+    value = parse_canonical(data[len(_OPENING) : end] + b"}", what="round bundle: state after")
+    start: RoundStart = from_json(RoundStart, value, "round bundle: state after")
+    check_scale(start.scale, what="round bundle: scale")
+    return start
 
 
 def claim_leaves(state: TaskState) -> tuple[merkle_sum.Leaf, ...]:

@@ -13,7 +13,7 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.history import TaskHistory
 from fl_platform.errors import AuditDifference, DocumentInvalid, IntegrityError
 from fl_platform.protocol import merkle_sum
-from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
+from fl_platform.protocol.bundle import Entry, RoundBundle, RoundStart, TaskState, read_start
 from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.spec import MAX_SPEC_BYTES, TaskSpec
 from fl_platform.store.interface import Store
@@ -38,6 +38,7 @@ class TaskReader:
     def __init__(self, contracts: Contracts, store: Store, task: int) -> None:
         self._contracts, self.store, self.task = contracts, store, task
         self._bundles: dict[bytes, RoundBundle] = {}
+        self._starts: dict[bytes, RoundStart] = {}
         self._models: dict[bytes, State] = {}
 
     @cached_property
@@ -122,6 +123,26 @@ class TaskReader:
         """Return the state that the round being worked on starts from."""
         return self.state_before(self.history().head.round)
 
+    def current_start(self) -> RoundStart:
+        """Return what a trainer needs of that state, from the first bytes of the bundle: verified, and no more read.
+
+        Raises StoreMissing, CidMismatch, DocumentInvalid.
+        """
+        history = self.history()
+        number, digest = history.head.round, self.previous_bundle()
+        if not number or digest in self._bundles:
+            return self.current_state()
+        if digest not in self._starts:
+            pieces = self.store.open_blocks(self.store.locate(digest), max_bytes=MAX_BUNDLE_BYTES)
+            start = read_start(next(iter(pieces)))
+            if start.round != number:
+                raise DocumentInvalid(
+                    f"the bundle sealed for round {number - 1} says that round {start.round} comes next"
+                )
+            _check_offsets(start, "after", number - 1, self.spec)
+            self._starts = {digest: start}
+        return self._starts[digest]
+
     def previous_bundle(self) -> bytes:
         """Return the digest of the last sealed bundle; zero in round 0."""
         current = self.history().head.round
@@ -177,12 +198,16 @@ def check_shape(bundle: RoundBundle, round_number: int, spec: TaskSpec) -> None:
     """
     if bundle.round != round_number:
         raise DocumentInvalid(f"the bundle sealed for round {round_number} says that it is round {bundle.round}'s")
-    tensors = len(spec.model.tensors)
     for name, state in (("before", bundle.before), ("after", bundle.after)):
-        if len(state.scale.offsets) != tensors:
-            raise DocumentInvalid(
-                f"round {round_number}: the scale {name} has {len(state.scale.offsets)} offsets for {tensors} tensors"
-            )
+        _check_offsets(state, name, round_number, spec)
+
+
+def _check_offsets(state: RoundStart, name: str, round_number: int, spec: TaskSpec) -> None:
+    tensors = len(spec.model.tensors)
+    if len(state.scale.offsets) != tensors:
+        raise DocumentInvalid(
+            f"round {round_number}: the scale {name} has {len(state.scale.offsets)} offsets for {tensors} tensors"
+        )
 
 
 def check_rows(bundle: RoundBundle, entries: int) -> None:

@@ -177,25 +177,25 @@ class Trainer:
     def _check_order(self, order: RoundOrder) -> None:
         if order.task != self._reader.task:
             raise ReceiptReplayed(f"the order is for task {order.task}, this trainer works on {self._reader.task}")
-        state = self._reader.current_state()
-        if order.round != state.round:
-            raise ReceiptReplayed(f"the order is for round {order.round}, the chain works on round {state.round}")
-        if (order.parent, order.scale) != (state.model, state.scale):
+        start = self._reader.current_start()
+        if order.round != start.round:
+            raise ReceiptReplayed(f"the order is for round {order.round}, the chain works on round {start.round}")
+        if (order.parent, order.scale) != (start.model, start.scale):
             raise ReceiptParentMismatch(
                 f"round {order.round}: the order's parent 0x{order.parent.hex()} or scale is not that of the sealed "
-                f"rounds before it (0x{state.model.hex()}); the aggregator is wrong or lying"
+                f"rounds before it (0x{start.model.hex()}); the aggregator is wrong or lying"
             )
 
     def _train(self, order: RoundOrder) -> tuple[bytes | None, int]:
         spec = self._reader.spec
-        state = self._reader.current_state()
+        start = self._reader.current_start()
         parent = self._reader.model(order.parent)
         context = self._context(order.task, order.round)
         seed = int.from_bytes(
             rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"sgd")[:7]
         )
         update = train_locally(self._learning, parent, plan=TrainPlan.of(spec), seed=seed, device=self._device)
-        previous = tuple(self._reader.model(digest) for digest in state.previous_models)
+        previous = tuple(self._reader.model(digest) for digest in start.previous_models)
         encoded = encode_update(
             self._conduct.forge(TrainedRound(order, parent, previous, update)),
             model=spec.model,

@@ -1,15 +1,24 @@
-"""A bundle is refused before its size costs anything: its Gram rows are bounded by what the chain says."""
+"""A bundle is refused before its size costs anything, and a trainer reads no more of one than its first bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.roles.reading import ROWS_OVER, check_rows
+from fl_platform.protocol.bundle import RoundBundle, RoundStart, TaskState
+from fl_platform.roles.reading import ROWS_OVER, TaskReader, check_rows
+from fl_platform.roles.transport import LocalTransport
+from fl_platform.store.cid import Cid
+from fl_platform.store.interface import Store
+from fl_platform.store.memory import MemoryStore
+from fl_platform.store.unixfs import MAX_FILE_BYTES
 from tests.adversarial.test_x_hostile_documents import BUNDLE
+from tests.support.chain import stage
+from tests.support.small_task import SmallTask, open_small_task
 
 
 def with_rows(*names: str) -> RoundBundle:
@@ -28,3 +37,74 @@ def test_one_row_more_is_refused() -> None:
 def test_a_row_named_twice_is_refused() -> None:
     with pytest.raises(DocumentInvalid, match="2 Gram rows \\(1 of them different\\)"):
         check_rows(with_rows("a", "a"), 3)
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallTask]:
+    """A task of two rounds whose first is sealed."""
+    with stage() as own:
+        task = open_small_task(own, tmp_path_factory.mktemp("start"), trainers=2, rounds=2)
+        task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+        yield task
+
+
+def fresh(task: SmallTask, store: Store | None = None) -> TaskReader:
+    return TaskReader(task.reader._contracts, store or task.reader.store, task.reader.task)
+
+
+def test_a_trainer_reads_the_start_of_its_round_without_the_rest_of_the_bundle(
+    sealed: SmallTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, order = fresh(sealed).current_state(), sealed.aggregator.order()
+    monkeypatch.setattr(RoundBundle, "from_bytes", lambda _data: pytest.fail("the whole bundle was read"))
+    start = fresh(sealed).current_start()
+    assert isinstance(start, RoundStart)
+    assert not isinstance(start, TaskState)
+    assert (start.round, start.model, start.previous_models) == (1, state.model, state.previous_models)
+    assert (start.scale, start.scored_pots, start.dust) == (state.scale, state.scored_pots, state.dust)
+    assert sealed.trainers[0].commit(order).receipt.parent == start.model
+
+
+class FirstPiece(MemoryStore):
+    """Holds the first MiB of an object: whoever asks for more fails."""
+
+    def open_blocks(self, cid: Cid, *, max_bytes: int = MAX_FILE_BYTES) -> Iterator[bytes]:
+        pieces = super().open_blocks(cid, max_bytes=max_bytes)
+        yield next(pieces)
+        for _ in pieces:
+            pytest.fail("a second piece was asked for")
+
+
+def swapped(sealed: SmallTask, monkeypatch: pytest.MonkeyPatch, data: bytes) -> TaskReader:
+    """Return a reader for whom the chain has the digest of `data`."""
+    store = FirstPiece()
+    reader = fresh(sealed, store)
+    spec = sealed.reader.spec.to_bytes()
+    store.put(spec)
+    digest = store.put(data).digest
+    monkeypatch.setattr(TaskReader, "previous_bundle", lambda _self: digest)
+    return reader
+
+
+def test_of_a_long_bundle_only_the_first_piece_is_fetched(sealed: SmallTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = fresh(sealed).bundle(0)
+    long = replace(bundle, validation=("0x" + "00" * 2**21,)).to_bytes()
+    assert len(long) > 4 * 2**20
+    assert swapped(sealed, monkeypatch, long).current_start().model == bundle.after.model
+
+
+def test_a_start_of_another_round_or_model_is_refused(sealed: SmallTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = fresh(sealed).bundle(0)
+    other = replace(bundle, after=replace(bundle.after, round=7))
+    with pytest.raises(DocumentInvalid, match="says that round 7 comes next"):
+        swapped(sealed, monkeypatch, other.to_bytes()).current_start()
+    scale = replace(bundle.after.scale, offsets=(0,))
+    other = replace(bundle, after=replace(bundle.after, scale=scale))
+    with pytest.raises(DocumentInvalid, match="has 1 offsets for"):
+        swapped(sealed, monkeypatch, other.to_bytes()).current_start()
+
+
+def test_before_the_first_seal_a_round_starts_from_the_rules(tmp_path: Path) -> None:
+    with stage() as own:
+        task = open_small_task(own, tmp_path, trainers=1)
+        assert task.reader.current_start() == task.reader.initial_state()
