@@ -180,7 +180,8 @@ def _defender(own: Session, task: int, say: Callable[[str], None]) -> Defender |
         return None
     reader = own.workspace.reader(task)
     disputes = Disputes(own.contracts, own.signer)
-    return Defender(reader, disputes, opener=opener_of(reader, own.signer), watch=lambda answer: say(str(answer)))
+    opener = opener_of(reader, own.signer, else_="it has no part in this task's disputes")
+    return Defender(reader, disputes, opener=opener, watch=lambda answer: say(str(answer)))
 
 
 def _answer_all(

@@ -43,7 +43,7 @@ def audit(
 
     Every receipt, verdict, Gram entry, weight, sum, model, score, reputation and payout; nothing is shared with the
     aggregator but what is public. Exits 0 when everything was recomputed and is equal, 3 when all that a stranger can
-    check is equal, 4 at the first difference, which is named.
+    check is equal or no round is sealed yet, 4 at the first difference, which is named.
     """
     from fl_platform.cli.show import bar, console
     from fl_platform.roles.auditor import Auditor
@@ -77,7 +77,7 @@ def _opener(options: Options, reader: TaskReader, key: str) -> UpdateOpener:
     from fl_platform.roles.keyholder import opener_of
 
     signer = wallets.unlock(options.workdir / "wallets" / f"{key}.json", password(options))
-    return opener_of(reader, signer)
+    return opener_of(reader, signer, else_="leave --key out to audit what a stranger can")
 
 
 def _show(out: Console, report: AuditReport, layers: Sequence[Line]) -> None:
@@ -93,6 +93,8 @@ def _show(out: Console, report: AuditReport, layers: Sequence[Line]) -> None:
         out.print(str(line), markup=False)
     if report.first_difference is not None:
         out.print(f"DIFFERENCE  {report.first_difference}", style="bold red", markup=False)
+    elif not report.rounds:
+        out.print(f"nothing to audit yet: no round of task {report.task} is sealed", style="yellow")
     elif report.unchecked:
         out.print("everything that a stranger can check is equal; with --key of an auditor's wallet all is checked")
     else:

@@ -49,7 +49,7 @@ EXIT_CODES = {
     0: "done; an audit found everything equal",
     1: "a bug in this program: please report it (-v shows where)",
     2: "usage: the command line is wrong",
-    3: "an audit found everything equal, but could not check all of it",
+    3: "what was looked at is equal, but not all could be checked, or there is nothing to look at yet",
     4: "integrity: an audit found a difference, or something is missing, damaged or full",
     5: "configuration: a wrong option, file, wallet, password, task or network",
     6: "transport: a chain, store or process does not answer; run again",

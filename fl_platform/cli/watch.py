@@ -39,7 +39,7 @@ def watch(
     A challenge that succeeds voids the seal and takes its aggregator's bond, part of which is the watcher's. A lie that
     no leaf decides is shown, not sent. With a key to the updates, a trainer whose update does not open is accused, or
     asked on chain for what is missing. Runs until the task is over and its last window closed. Exits 4 when a lie was
-    found, 3 when a bundle was in no store yet (with `--once`).
+    found, 3 when a seal could not be looked at (no store has its bundle yet, or none answers), or there was none.
     """
     from fl_platform.chain.disputes import Disputes
     from fl_platform.cli.show import console
@@ -53,7 +53,8 @@ def watch(
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
         reader.history()  # an unknown task is the caller's mistake
-        opener = None if public else opener_of(reader, own.signer)
+        keyless = "add --public to judge from public values alone"
+        opener = None if public else opener_of(reader, own.signer, else_=keyless)
         keys = opener and KeyWatcher(reader, own.contracts, own.signer, opener)
         watcher = Watcher(
             reader,
@@ -78,13 +79,21 @@ def watch(
             return once or (nothing_left(reader, now=now) and not (keys and keys.waits()))
 
         wait_to_stop(look, every_s=every, patient=not once)
-    if watcher.waiting:
-        rounds = ", ".join(map(str, watcher.waiting))
-        out.print(f"no store has the bundle of round {rounds} yet: look again later in its window", style="yellow")
+        unseen = sorted({*watcher.unseen(), *(keys.unread if keys else ())})
+    if unseen:
+        rounds = ", ".join(map(str, unseen))
+        out.print(
+            f"round {rounds} could not be looked at: no store has what it takes, or none answers; look again while its "
+            f"window is open",
+            style="yellow",
+        )
     elif not findings and not accused:
-        out.print("every seal that can be challenged is what it should be", style="green")
+        if watcher.looked:
+            out.print("every seal that could be challenged is what it should be", style="green")
+        else:
+            out.print("nothing was looked at: no seal can be challenged now", style="yellow")
     write_json(json_file, [*map(_as_json, findings), *map(_key_json, accused)])
-    raise click.exceptions.Exit(4 if findings or accused else 3 if watcher.waiting else 0)
+    raise click.exceptions.Exit(4 if findings or accused else 3 if unseen or not watcher.looked else 0)
 
 
 def _as_json(found: Finding) -> dict[str, object]:

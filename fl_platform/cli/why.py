@@ -24,7 +24,7 @@ def why(options: Options, address: str, number: int | None, json_file: Path | No
 
     Which rounds, what was handed in, which verdict with its evidence, which score and share, what was claimed and
     withdrawn. ADDRESS may be the name of a wallet of this folder. What is told is what the sealed bundles say;
-    `fl-platform audit` recomputes them.
+    `fl-platform audit` recomputes them. Exits 3 when a sealed round's bundle cannot be read.
     """
     from fl_platform.cli.show import console
     from fl_platform.roles.explain import explain, involved
@@ -43,6 +43,8 @@ def why(options: Options, address: str, number: int | None, json_file: Path | No
     if not found:
         out.print(f"{hexed(account)} has no part in any task on {options.network}")
     write_json(json_file, [_json(explanation) for explanation in found])
+    unread = any(story.missing for explanation in found for story in explanation.rounds)
+    raise click.exceptions.Exit(3 if unread else 0)
 
 
 def _json(explanation: Explanation) -> dict[str, Any]:

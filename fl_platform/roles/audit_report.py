@@ -18,6 +18,9 @@ COMMITTED_UNCHECKED = (
 )
 
 
+NOTHING_SEALED = "any round: none is sealed yet"
+
+
 def without_key(spec: TaskSpec) -> tuple[str, ...]:
     """Return what an audit of a task without a key leaves open."""
     return (*WITHOUT_KEY, SUMS_UNCHECKED if spec.commitments == NO_COMMITMENTS else COMMITTED_UNCHECKED)

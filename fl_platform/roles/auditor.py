@@ -28,6 +28,7 @@ from fl_platform.roles.audit_report import (
     ACCOUNTS,
     CLAIMS,
     DOCUMENT,
+    NOTHING_SEALED,
     ROSTER,
     RULE,
     SEAL,
@@ -97,7 +98,9 @@ class Auditor:
         except FLError as error:  # documents that are missing, malformed or not what their digest says
             difference = Difference(self._round, type(error).__name__, str(error), "what chain and rules imply")
         unchecked = without_key(self._reader.spec) if self._opener is None else ()
-        if unchecked and difference is None and self._reader.spec.worth.kind == "leave-one-out":
+        if not audited and difference is None:
+            unchecked = (NOTHING_SEALED,)
+        elif unchecked and difference is None and self._reader.spec.worth.kind == "leave-one-out":
             unchecked += ("that the leave-one-out scores are those of the updates",)
         unchecked += self._unsealed_pots() if difference is None else ()
         passed = tuple(self._passed)

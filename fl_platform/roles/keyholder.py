@@ -9,15 +9,16 @@ from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.workspace import party, reveal_key
 
 
-def opener_of(reader: TaskReader, signer: Signer) -> UpdateOpener:
+def opener_of(reader: TaskReader, signer: Signer, *, else_: str) -> UpdateOpener:
     """Return what opens a task's updates with this wallet. Raises ConfigError when no key was ever wrapped for it.
 
+    `else_` says what its holder can do instead.
     Without this check an audit with a stranger's key would call every update unopened, and honest work a difference.
     """
     named = recipients(reader.spec)
     if party(signer) not in named:
         raise ConfigError(
             f"updates of task {reader.task} were not encrypted for 0x{signer.address.hex()}, but for "
-            f"{', '.join('0x' + each.address.hex() for each in named)}; leave --key out to audit what a stranger can"
+            f"{', '.join('0x' + each.address.hex() for each in named)}; {else_}"
         )
     return UpdateOpener(reader.store, domain=reader.domain, recipient=signer.address, key=reveal_key(signer))

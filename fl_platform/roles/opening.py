@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Self
 
 from fl_platform.aggregation.admit import UpdateSource
 from fl_platform.aggregation.commitments import KeySource
@@ -89,6 +91,12 @@ class UpdateOpener:
 
     def __init__(self, store: Store, *, domain: Domain, recipient: bytes, key: RevealKey) -> None:
         self._store, self.domain, self._recipient, self._key = store, domain, recipient, key
+
+    def reading(self, through: Callable[[Store], Store]) -> Self:
+        """Return this opener with its store read through another."""
+        other = copy(self)
+        other._store = through(self._store)
+        return other
 
     def source(self, entries: Sequence[Entry]) -> UpdateSource:
         """Return the function that judge_round calls to read entry i's plaintext."""

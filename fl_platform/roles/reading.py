@@ -6,8 +6,9 @@ What computes with models is imported where it does: most commands read no model
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.history import TaskHistory
@@ -40,6 +41,12 @@ class TaskReader:
         self._bundles: dict[bytes, RoundBundle] = {}
         self._starts: dict[bytes, RoundStart] = {}
         self._models: dict[bytes, State] = {}
+
+    def reading(self, store: Store) -> Self:
+        """Return this reader with another store: what was read stays read."""
+        other = copy(self)
+        other.store = store
+        return other
 
     @cached_property
     def domain(self) -> Domain:

@@ -16,6 +16,7 @@ from fl_platform.errors import AuditDifference, ConfigError, NoCircuit
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.roles.audit_report import (
     COMMITTED_UNCHECKED,
+    NOTHING_SEALED,
     SUM,
     SUM_DIFFERS,
     SUMS_UNCHECKED,
@@ -106,6 +107,7 @@ WHY = {
     WITHOUT_KEY[0]: f"an invented refusal would shut a trainer out of its pay; {_KEY}",
     WITHOUT_KEY[1]: f"scores and payouts rest on it; {_KEY}",
     SUMS_UNCHECKED: f"the model rests on it, and this task has no commitments; {_KEY}",
+    NOTHING_SEALED: "come again when one is",
     COMMITTED_UNCHECKED: f"a number out of range would weigh more than it may; {_KEY}",
 }
 

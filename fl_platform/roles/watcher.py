@@ -21,13 +21,14 @@ from fl_platform.chain.evidence import Question
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import SealRecord
 from fl_platform.chain.types import Phase
-from fl_platform.errors import FLError, RetryError, StoreMissing, TransactionReverted
+from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import Kind, Trace
 from fl_platform.roles.audit_report import Difference
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.moves import Move, about, about_all, against_roster, obtainable
 from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.patience import Patience
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.recomputing import recomputed
 from fl_platform.roles.sealed import Sealed, SealedRounds, readable
@@ -77,12 +78,26 @@ class Watcher:
         watch: Callable[[Finding], None] = lambda _: None,
     ) -> None:
         """Create a watcher; `disputes` holds the wallet that sends, `watch` is told of every finding."""
-        self._reader, self._disputes, self._opener, self._watch = reader, disputes, opener, watch
+        self._patience = Patience()
+        reader = reader.reading(self._patience.with_(reader.store))
+        self._opener = None if opener is None else opener.reading(self._patience.with_)
+        self._reader, self._disputes, self._watch = reader, disputes, watch
         self._demands = Demands(disputes)
         self._sealed, self._sums = SealedRounds(reader, self._demands), SumsChallenger(reader, self._demands)
         self._gram = GramChallenger(reader, Bisections(disputes))
+        self._due: set[SealRecord] = set()  # those that could be challenged at a look
         self._seen: set[SealRecord] = set()
-        self.waiting: tuple[int, ...] = ()  # rounds whose bundle was in no store at the last look
+        self.waiting: tuple[int, ...] = ()  # rounds whose documents no store delivered at the last look
+
+    @property
+    def looked(self) -> bool:
+        """Whether any seal was looked at."""
+        return bool(self._seen)
+
+    def unseen(self) -> tuple[int, ...]:
+        """Return the rounds whose seal stands, could be challenged since the first look, and was never looked at."""
+        left = self._due - self._seen
+        return tuple(record.number for record in self._reader.history().rounds if record.seal in left)
 
     def step(self, now: int) -> list[Finding]:
         """Look at every sealed round that can still be challenged at block time `now` and was not looked at yet.
@@ -100,11 +115,17 @@ class Watcher:
                 continue
             if record.seal in self._seen:
                 continue
-            if self._may_still_come(record, final, now):
+            self._due.add(record.seal)
+            self._patience.over = self._hurries(record, now)
+            try:
+                if self._may_still_come(record):
+                    self.waiting += (record.number,)
+                    continue
+                found = self.look(record)
+            except StoreUnavailable as error:
+                logger.warning("round %d: looked at again later: %s", record.number, error)
                 self.waiting += (record.number,)
                 continue
-            try:
-                found = self.look(record)
             except RetryError:
                 raise
             except FLError as error:  # e.g. no money for a bond: the other rounds are looked at all the same
@@ -124,10 +145,15 @@ class Watcher:
             raise problem
         return findings
 
-    def _may_still_come(self, record: RoundHistory, final: int, now: int) -> bool:
-        """Whether a bundle that no store has may be on its way: nobody pays to see it in its window's first half."""
+    def _hurries(self, record: RoundHistory, now: int) -> bool:
+        """Whether a store that has not delivered by now is not waited for: half of the window is over."""
         assert record.seal is not None
-        if record.challenged or 2 * now >= record.seal.sealed_at + final:
+        window = self._reader.history().opened.windows.challenge
+        return record.challenged or 2 * (now - record.seal.sealed_at) >= window
+
+    def _may_still_come(self, record: RoundHistory) -> bool:
+        """Whether a bundle that no store has may be on its way: nobody pays to see it in its window's first half."""
+        if self._patience.over:
             return False
         try:
             self._reader.bundle(record.number)
@@ -154,7 +180,9 @@ class Watcher:
 
         Returns the finding as it then stands. Call it again after every block while games or demands are open.
         """
-        now = self._reader.history().block.timestamp
+        history = self._reader.history()
+        now = history.block.timestamp
+        self._patience.over = not self._stands(finding) or self._hurries(history.rounds[finding.round], now)
         for number in finding.games:
             finding = self._attempt(finding, partial(self._follow_game, finding, number, now))
         for number in finding.demands:
@@ -168,6 +196,9 @@ class Watcher:
     def _attempt(self, finding: Finding, move: Callable[[], Finding]) -> Finding:
         try:
             return move()
+        except StoreUnavailable as error:
+            logger.warning("round %d: a dispute goes on when a store answers: %s", finding.round, error)
+            return finding
         except RetryError:
             raise
         except FLError as error:  # e.g. somebody else was first: the others go on
@@ -235,7 +266,7 @@ class Watcher:
     # --- what differs ------------------------------------------------------------------------------------------------
 
     def _difference(self, record: RoundHistory) -> Difference | None:
-        """Audit from this round on; a difference of a later round is that round's matter."""
+        """Audit this round alone; a difference of another is that round's matter."""
         assert record.seal is not None
         number, exact = record.number, self._reader.spec.exact
         told = readable(lambda: sealed_trace(self._reader, self._reader.bundle(number)).root) if exact else NO_TRACE
@@ -243,11 +274,10 @@ class Watcher:
             return Difference(number, "bundle", "one that cannot be had or read", "a bundle with a trace")
         if told != record.seal.trace:
             return Difference(number, "trace on chain", "0x" + record.seal.trace.hex(), "0x" + told.hex())
-        report = readable(lambda: Auditor(self._reader, opener=self._opener).audit(first=number))
+        report = readable(lambda: Auditor(self._reader, opener=self._opener).audit(first=number, last=number))
         if report is None:
             return Difference(number, "bundle", "one that breaks its audit", "a bundle that can be judged")
-        found = report.first_difference
-        return found if found is not None and found.round == number else None
+        return report.first_difference
 
     def _traceless(self, number: int) -> Iterator[Move]:
         seal = self._reader.history().rounds[number].seal

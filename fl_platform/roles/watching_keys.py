@@ -28,7 +28,7 @@ from fl_platform.chain.reveals import (
     boxes_of,
 )
 from fl_platform.chain.signer import Signer
-from fl_platform.errors import EnvelopeInvalid, FLError, RetryError
+from fl_platform.errors import EnvelopeInvalid, FLError, RetryError, StoreUnavailable
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import Receipt
@@ -98,12 +98,14 @@ class KeyWatcher:
         self._reader, self._signer, self._opener, self._watch = reader, signer, opener, watch
         self._settled: set[tuple[bytes, int, int]] = set()  # receipts with what was on chain when they were looked at
         self._reveals = Reveals(contracts, reader.spec, signer) if Reveals.there(contracts) else None
+        self.unread: set[int] = set()  # rounds of which a store did not deliver something at the last look
 
     def step(self, now: int) -> list[KeyFinding]:
         """Look at all entries of sealed rounds that can be asked about, and end own demands. Raises RetryError."""
         if self._reveals is None:
             return []
         found = self._end_demands(self._reveals, now)
+        self.unread = set()
         task = self._reader.task
         shown = self._reveals.shown_packages(task)
         leaves = self._reveals.shown_content(task)
@@ -112,11 +114,19 @@ class KeyWatcher:
             known = _Known(shown.get(name, []), leaves.get(name, []))
             state = name, len(known.packages), len(known.leaves)
             if state not in self._settled and not self._reveals.punished(entry.receipt):
-                found += self._look(self._reveals, entry, known)
+                try:
+                    found += self._look(self._reveals, entry, known)
+                except StoreUnavailable as error:  # whoever keeps a store silent hides no other update
+                    self._unread(entry.receipt.round, error)
+                    continue
                 self._settled.add(state)
         for finding in found:
             self._watch(finding)
         return found
+
+    def _unread(self, round_number: int, error: StoreUnavailable) -> None:
+        logger.warning("round %d: read again later: %s", round_number, error)
+        self.unread.add(round_number)
 
     def _entries(self) -> Iterator[Entry]:
         """Entries of trainers in sealed rounds that can still be asked about."""
@@ -126,6 +136,9 @@ class KeyWatcher:
                 continue
             try:
                 entries = self._reader.bundle(record.number).entries
+            except StoreUnavailable as error:
+                self._unread(record.number, error)
+                continue
             except RetryError:
                 raise
             except FLError as error:  # the aggregator's fault, and the other watcher's matter

@@ -13,6 +13,7 @@ what is not known is None and becomes null in the JSON.
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import importlib.metadata
 import os
@@ -20,11 +21,15 @@ import platform
 import resource
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from unittest import mock
 
+Parts = Mapping[str, tuple[tuple[Any, str], ...]]  # part -> (owner, name) of its functions
 PACKAGES = ("numpy", "torch", "flwr", "web3", "cryptography", "py-ecc")
 
 
@@ -107,6 +112,37 @@ def paired_cpu_time(function: Callable[[], object], reference: Callable[[], obje
             theirs.append(cpu_seconds(reference))
             ours.append(cpu_seconds(function))
     return PairedTime(value=min(ours), reference=min(theirs))
+
+
+def cpu_by_part(function: Callable[[], object], parts: Parts) -> dict[str, float]:
+    """Run once; return CPU seconds by part, what is in no part as "rest", and the whole as "all".
+
+    A part is the time inside its functions (an owner and a name each), less that of other parts inside them.
+    """
+    seconds: dict[str, float] = defaultdict(float)
+    inside: list[float] = []  # of each part that is running: seconds of the parts inside it
+
+    def booked(part: str, called: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(called)
+        def call(*args: Any, **fields: Any) -> Any:
+            inside.append(0.0)
+            start = time.process_time()
+            try:
+                return called(*args, **fields)
+            finally:
+                whole = time.process_time() - start
+                seconds[part] += whole - inside.pop()
+                if inside:
+                    inside[-1] += whole
+
+        return call
+
+    with ExitStack() as patches:
+        for part, places in parts.items():
+            for owner, name in places:
+                patches.enter_context(mock.patch.object(owner, name, booked(part, getattr(owner, name))))
+        whole = cpu_seconds(function)
+    return {**seconds, "rest": whole - sum(seconds.values()), "all": whole}
 
 
 def peak_memory_bytes() -> int:

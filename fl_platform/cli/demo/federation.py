@@ -16,6 +16,7 @@ from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
 from fl_platform.learning.tasks import DEFAULT_MODEL, Federation, federate, load_split
 from fl_platform.learning.train import TrainPlan
+from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import Money, TaskSpec
 from fl_platform.roles.aggregator import Aggregator, Watch
 from fl_platform.roles.owner import Owner, default_terms, draft_spec
@@ -49,6 +50,7 @@ class Settings:
     partition: str
     mnist: Path | None
     strict: bool = False  # rounds of two messages
+    commitments: bool = True  # anybody can check the sums
     worth: str = "anchored"  # or "leave-one-out" on the owner's root rows
     lying: bool = False  # the first aggregator seals a lie; a second one is there to succeed it
     lie: str = "pay-itself"  # which one, see attacks.lying
@@ -130,14 +132,24 @@ def make_wallets(workspace: Workspace, settings: Settings) -> dict[str, Signer]:
     }
 
 
-def gather(workspace: Workspace, settings: Settings, wallets: dict[str, Signer], watch: Watch) -> Cast:
-    """Fund wallets, open the task, let everybody join. The contracts are deployed already."""
+def gather(
+    workspace: Workspace,
+    settings: Settings,
+    wallets: dict[str, Signer],
+    watch: Watch,
+    *,
+    federation: Federation | None = None,
+) -> Cast:
+    """Fund wallets, open the task, let everybody join. The contracts are deployed already.
+
+    `federation`: other data than the settings', dealt to as many parties.
+    """
     money_needed = {"owner": POT * settings.rounds, "aggregator": BOND}
     if settings.lying:  # the successor locks a bond, too, and the watcher one with each challenge
         money_needed |= {SUCCESSOR: BOND, "auditor": BOND}
     for name, signer in wallets.items():
         workspace.fund(signer, tokens=money_needed.get(name, STAKE if name.startswith("trainer") else 0))
-    federation = _deal(settings)
+    federation = federation or _deal(settings)
     owner_task = DataTask(federation.factory, federation.root, federation.test)
     spec, initial = _rules(workspace, settings, wallets, owner_task)
     task = Owner(contracts=workspace.contracts(wallets["owner"]), store=workspace.store).open(spec, initial)
@@ -227,6 +239,8 @@ def _rules(
     )
     if settings.strict:
         terms = replace(terms, strictness="strict")
+    if not settings.commitments:
+        terms = replace(terms, commitments=NO_COMMITMENTS)
     if settings.worth == LEAVE_ONE_OUT:
         root = _book(settings, wallets, owner_task.train_data()).root
         terms = replace(

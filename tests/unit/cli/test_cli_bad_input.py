@@ -90,7 +90,10 @@ def test_an_open_task_cannot_be_closed(cli: CliInside) -> None:
         (("rewards", "claim", OPEN, "--wallet", "one"), "no round is sealed yet"),
         (("rewards", "claim", FINISHED, "--wallet", "one"), "--fast-forward"),
         (("rewards", "claim", FINISHED, "--wallet", "one", "--for", "nobody"), "neither an address"),
-        (("audit", FINISHED, "--key", "one"), "were not encrypted for"),
+        (("audit", FINISHED, "--key", "one"), "leave --key out"),
+        (("watch", FINISHED, "--wallet", "one", "--once"), "add --public"),
+        (("prove", OPEN, "--wallet", "one"), "no sealed round yet"),
+        (("verify", OPEN, "0"), "round 0 is not sealed"),
         (("why", "0x12"), "neither an address"),
         (("deploy", "--wallet", "owner", "--from", __file__), "is no deployment file"),
         (("task", "open", "--wallet", "owner", "--aggregator", "0x12:0x34"), "names no party"),
@@ -106,6 +109,20 @@ def test_an_open_task_cannot_be_closed(cli: CliInside) -> None:
 )  # fmt: skip
 def test_what_a_person_can_mend(cli: CliInside, words: tuple[str, ...], says: str) -> None:
     refused(cli, *words, code=5, says=says)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("audit", OPEN), "nothing to audit yet: no round of task 2 is sealed"),
+        (("audit", OPEN, "--key", "aggregator"), "nothing to audit yet: no round of task 2 is sealed"),
+        (("verify", OPEN), "not checked: any round: none is sealed yet"),
+        (("watch", OPEN, "--wallet", "one", "--public", "--once"), "nothing was looked at"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)  # fmt: skip
+def test_a_task_without_a_seal_ends_no_command_green(cli: CliInside, words: tuple[str, ...], says: str) -> None:
+    assert says in " ".join(cli(*words, code=3).stdout.split())
 
 
 def test_a_bond_must_be_at_least_one_pot(cli: CliInside) -> None:
@@ -168,7 +185,7 @@ def test_a_damaged_store_stops_with_4(cli: CliInside) -> None:
         audited = cli.report("audit", FINISHED, "--key", "auditor", code=4)
         assert not audited["ok"]
         assert audited["first_difference"]["text"]
-        assert "its bundle cannot be read" in cli("why", "one", "--task", FINISHED).stdout
+        assert "its bundle cannot be read" in cli("why", "one", "--task", FINISHED, code=3).stdout
         path.unlink()
         refused(cli, "rewards", "show", FINISHED, code=4, says="")
     finally:

@@ -16,11 +16,13 @@ from fl_platform.chain.evidence import Question
 from fl_platform.errors import AuditDifference
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.aggregator import Aggregator
+from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Finding, Watcher, nothing_left
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, OWNER, SUCCESSOR, Stage, disputed_stage
+from tests.support.silent import Silent
 from tests.support.small_task import SmallTask, open_small_task
 
 
@@ -140,3 +142,72 @@ def test_nobody_rosters_on_a_seal_whose_trace_is_not_its_bundles(
         task.aggregator.run(LocalTransport(task.trainers), rounds=1)
     with pytest.raises(AuditDifference, match="dispute that seal first"):
         task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+
+
+def silent_watcher(stage: Stage, folder: Path, task: SmallTask) -> tuple[Watcher, Silent]:
+    """A watcher that holds a key."""
+    store = Silent(folder / "store")
+    contracts = stage.as_(SUCCESSOR)
+    contracts.mint(SUCCESSOR.address, 10 * ETHER)
+    reader = TaskReader(contracts, store, task.reader.task)
+    opener = UpdateOpener(store, domain=reader.domain, recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR))
+    return Watcher(reader, Disputes(contracts, SUCCESSOR), opener=opener), store
+
+
+def half_of(stage: Stage, task: SmallTask, number: int) -> int:
+    history = stage.owner.history(task.reader.task)
+    seal, final = history.rounds[number].seal, history.final_at(number)
+    assert seal is not None
+    assert final is not None
+    return (seal.sealed_at + final + 1) // 2
+
+
+@pytest.mark.parametrize("what", ["bundle", "everything"])
+def test_a_silent_store_is_waited_for_in_half_of_the_window_and_then_has_nothing(
+    disputed: Stage, tmp_path: Path, what: str
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2, aggregators=(AGGREGATOR, SUCCESSOR))
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    watcher, store = silent_watcher(disputed, tmp_path, task)
+    assert watcher._reader.spec == task.reader.spec  # the rules were read while the store answered
+    store.silent = lambda digest: what == "everything" or digest == sealed.digest
+    half = half_of(disputed, task, 0)
+    assert watcher.step(half - 1) == []
+    assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((0,), (0,), False)
+    (finding,) = watcher.step(half)
+    assert finding.demands == (1,)  # the sealer is asked on chain, as where no store has the bundle
+    assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((), (), True)
+
+
+def test_a_store_that_answers_again_in_time_shows_an_honest_round(disputed: Stage, tmp_path: Path) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2, aggregators=(AGGREGATOR, SUCCESSOR))
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    watcher, store = silent_watcher(disputed, tmp_path, task)
+    store.silent = lambda digest: digest == sealed.bundle.entries[0].receipt.update
+    half = half_of(disputed, task, 0)
+    assert watcher.step(half - 1) == []
+    assert watcher.unseen() == (0,)
+    store.silent = lambda _: False
+    assert watcher.step(half) == []
+    assert (watcher.unseen(), watcher.looked) == ((), True)
+
+
+def test_silence_about_one_round_hides_no_other(disputed: Stage, tmp_path: Path) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2, rounds=2, aggregators=(AGGREGATOR, SUCCESSOR))
+    first, _ = task.aggregator.run(LocalTransport(task.trainers), rounds=2)
+    watcher, store = silent_watcher(disputed, tmp_path, task)
+    store.silent = lambda digest: digest == first.bundle.entries[0].receipt.update
+    watcher.step(disputed.chain.now())
+    assert (watcher.waiting, watcher.looked) == ((0,), True)
+
+
+def test_a_round_whose_window_closed_unlooked_is_told(disputed: Stage, tmp_path: Path) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2, aggregators=(AGGREGATOR, SUCCESSOR))
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    watcher, store = silent_watcher(disputed, tmp_path, task)
+    store.silent = lambda digest: digest == sealed.digest
+    assert watcher.step(disputed.chain.now()) == []
+    final = disputed.owner.history(task.reader.task).final_at(0)
+    assert final is not None
+    assert watcher.step(final) == []
+    assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((), (0,), False)

@@ -25,6 +25,7 @@ from fl_platform.roles.workspace import reveal_key
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
+from tests.support.silent import Silent
 from tests.support.small_task import SmallTask, open_small_task
 
 WHO = (AGGREGATOR, SUCCESSOR)
@@ -95,6 +96,24 @@ def test_a_bad_box_for_one_reader_costs_the_stake(disputed: Stage, tmp_path: Pat
     assert desk.stake(cheat) == 0
     assert desk.credit(SUCCESSOR.address) == 2 * ETHER * 3_000 // 10_000
     assert desk.step() == []
+
+
+def test_a_store_that_is_silent_about_one_update_hides_no_other(disputed: Stage, tmp_path: Path) -> None:
+    task = started(disputed, tmp_path)
+    cheat = task.trainers[1]
+    wraps(cheat, garbled)
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    desk = Desk(disputed, task)
+    store = Silent(tmp_path / "store")
+    reader = TaskReader(desk.contracts, store, task.reader.task)
+    watcher = KeyWatcher(reader, desk.contracts, SUCCESSOR, opener_of(task, reader))
+    missing = next(e.receipt for e in sealed.bundle.entries if e.receipt.trainer != cheat.address)
+    store.silent = lambda digest: digest == missing.update
+    assert watcher.step(disputed.chain.now()) == [KeyFinding(0, cheat.address, "bad wrap proved")]
+    assert watcher.unread == {0}
+    store.silent = lambda _: False
+    assert watcher.step(disputed.chain.now()) == []
+    assert watcher.unread == set()
 
 
 def test_a_missing_box_is_demanded_and_an_answer_pays_the_trainer(disputed: Stage, tmp_path: Path) -> None:

@@ -99,6 +99,34 @@ def test_the_faster_of_a_pair_has_a_ratio_above_one() -> None:
     assert harness.cpu_time(lambda: None, repeats=2) >= 0
 
 
+def test_time_is_booked_on_the_innermost_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0]
+
+    def work(seconds: int) -> None:
+        clock[0] += seconds
+
+    def outer() -> None:
+        work(2)
+        owner.inner()
+
+    def whole() -> None:
+        work(1)
+        owner.outer()
+        owner.inner()
+
+    owner = Namespace(outer=outer, inner=lambda: work(4))
+    monkeypatch.setattr(harness.time, "process_time", lambda: clock[0])
+    spent = harness.cpu_by_part(whole, {"out": ((owner, "outer"),), "in": ((owner, "inner"),)})
+    assert spent == {"out": 2, "in": 8, "rest": 1, "all": 11}
+    assert owner.outer is outer
+
+
+@pytest.mark.parametrize("name", ["aggregate", "round"])
+def test_every_part_that_is_timed_is_there(name: str) -> None:
+    places = [place for part in benchmark.load(name).PARTS.values() for place in part]
+    assert all(callable(getattr(owner, name)) for owner, name in places)
+
+
 def test_the_machine_is_described_without_names_or_paths() -> None:
     described = json.dumps(harness.machine())
     assert str(harness.Path.cwd()) not in described
