@@ -41,8 +41,9 @@ $(STAMP): requirements/lock.txt requirements/torch.txt pyproject.toml
 demo: setup
 	$(PY) -m fl_platform demo $(DEMO)
 
+# One worker a core, up to eight (each is 0.7 GB); PYTEST='-n 0' runs in one process, as a debugger needs it.
 test: setup
-	$(PY) -m pytest -q -m "not node and not slow" $(PYTEST)
+	$(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal -m "not node and not slow" $(PYTEST)
 
 check: setup
 	$(PY) -m ruff check .
