@@ -51,6 +51,7 @@ def check_report(report: dict[str, Any]) -> None:
     assert "CidMismatch" in report["tampered_audit"]["first_difference"]
 
 
+@pytest.mark.slow
 def test_in_process_twice_gives_the_same_model_and_claims(tmp_path: Path) -> None:
     reports = []
     for name in ("first", "second"):
@@ -72,6 +73,7 @@ def test_a_lying_aggregator_is_slashed_and_its_round_sealed_again(tmp_path: Path
     assert liar["amount_wei"] == 0
     assert all(p["amount_wei"] > 0 for p in report["payouts"] if "honest" in p["role"])
     assert report["audit"]["ok"]
+    assert "CidMismatch" in report["tampered_audit"]["first_difference"]
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ def fingerprint(model: str, seed: int = 3) -> str:
     return hashlib.sha256(b"".join(array.tobytes() for array in update.delta.values())).hexdigest()
 
 
+@pytest.mark.slow
 def test_one_and_two_threads_give_the_same_bytes() -> None:
     here, models = Path(__file__), ("digits-mlp", "digits-cnn")
     code = (
