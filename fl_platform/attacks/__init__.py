@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from fl_platform.attacks.base import Attack, Delta, View
 from fl_platform.attacks.freeriding import (
     FreeRider,
+    LeakedCopies,
     Mimic,
     NotANumber,
     RandomHashes,
     ReplayLast,
+    ReplayLayer,
     ReplayMix,
     ReplayNoise,
     ReplayScaled,
@@ -22,8 +24,8 @@ from fl_platform.attacks.poisoning import InnerProduct, LabelFlip, LittleIsEnoug
 from fl_platform.errors import ConfigError
 
 _CLASSES: tuple[Callable[[], Attack], ...] = (
-    FreeRider, InnerProduct, LabelFlip, LittleIsEnough, Mimic, Noise, NotANumber, RandomHashes, ReplayLast, ReplayMix,
-    ReplayNoise, ReplayScaled, Scale, SignFlip, SybilClones, Whisper, Zero,
+    FreeRider, InnerProduct, LabelFlip, LeakedCopies, LittleIsEnough, Mimic, Noise, NotANumber, RandomHashes,
+    ReplayLast, ReplayLayer, ReplayMix, ReplayNoise, ReplayScaled, Scale, SignFlip, SybilClones, Whisper, Zero,
 )  # fmt: skip
 
 ATTACKS: Mapping[str, Callable[[], Attack]] = {make().name: make for make in _CLASSES}

@@ -86,6 +86,39 @@ class ReplayMix(ReplayLast):
         return combine(terms)
 
 
+class ReplayLayer(ReplayLast):
+    """The last tensors of the last aggregate (the output layer: weight and bias), zeros elsewhere.
+
+    The replay screen and the worth rule take out whole public aggregates, not their parts. Expected: **paid**, more
+    than honest work where data is skewed (benchmark `worth`).
+    """
+
+    name: ClassVar[str] = "replay-layer"
+    expected: ClassVar[str] = "paid by the rule of today (NoWork in round 0)"
+
+    def disguise(self, replay: Delta, view: View) -> Delta:
+        kept = list(replay)[-2:]
+        return {name: value if name in kept else np.zeros_like(value) for name, value in replay.items()}
+
+
+class LeakedCopies(Attack):
+    """Several identities send one leaked update, each under its own noise of `share` of its length.
+
+    The noise hides them from the bound on near-duplicates. Expected: each **paid** nearly what its victim gets.
+    """
+
+    name: ClassVar[str] = "leaked-copies"
+    attacker: ClassVar[str] = "a trainer with several stakes that got another's update before the roster closed"
+    expected: ClassVar[str] = "each paid like its victim by the rule of today"
+
+    def __init__(self, share: float = 0.3) -> None:
+        self.share = share
+
+    def forge(self, view: View) -> Delta:
+        leaked = view.others[0] if view.others else view.honest
+        return combine([(1.0, leaked), (self.share, noise_like(leaked, view.rng))])
+
+
 class Mimic(Attack):
     """Sends what one honest trainer sends (Karimireddy 2022); expected: the two share one score (A15)."""
 

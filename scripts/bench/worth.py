@@ -74,7 +74,9 @@ ALPHAS = (Fraction(0), Fraction(1, 2), Fraction(1))
 RECOMMENDED = Fraction(1)
 # Attackers with a bar: at most a tenth of one mean honest trainer.
 BARRED = ("replay-last", "replay-scaled", "replay-noise", "zero", "noise", "sybils-noise", "sybils-replay")
-INFORMATIVE = ("replay-mix", "label-flip", "sign-flip", "mimic")
+# What today's rule does not stop: parts of an aggregate, last round's reference in a friend's hands, a leaked update.
+OPEN = ("replay-layer", "last-reference", "leaked-copies")
+INFORMATIVE = ("replay-mix", "label-flip", "sign-flip", "mimic", *OPEN)
 SYBILS = 4
 
 
@@ -188,7 +190,7 @@ def _early(
 
 
 def _attack_share(records: Sequence[RoundRecord], case: str, trainers: int, alpha: Fraction) -> float:
-    attackers = {"sybils-noise": "sybil-noise", "sybils-replay": "sybil-replay"}
+    attackers = {"sybils-noise": "sybil-noise", "sybils-replay": "sybil-replay", "leaked-copies": "leaked"}
     base = attackers.get(case)
     names = [f"{base}-{k}" for k in range(SYBILS)] if base else [case]
     pay = _pays(records, [*(f"honest-{i}" for i in range(trainers)), *names], alpha)
@@ -285,8 +287,12 @@ def _play(setting: Setting, folder: Path | None) -> Iterator[RoundRecord]:
     chain: list[Delta] = [initial_state(federation.factory, seed=setting.seed)]
     first = train_locally(owner, chain[0], plan=setting.plan, seed=setting.seed).delta
     scale = measured_scale(first, model=model, bits=BITS)
+    reference: Delta | None = None  # of the round before
     for number in range(setting.rounds):
-        rows = _updates(setting, federation, owner, chain, number, model, scale)
+        deltas = _deltas(setting, federation, owner, chain, number)
+        deltas["last-reference"] = reference or deltas["zero"]
+        reference = deltas["reference"]
+        rows = _updates(setting, deltas, chain, number, model, scale)
         names, integers = list(rows), list(rows.values())
         listed = [GramRow(n, i, DIRECTION_BITS if n.startswith("direction") else BITS) for i, n in enumerate(names)]
         gram = gram_matrix(listed, integers.__getitem__, model=model, scale=scale)
@@ -312,10 +318,22 @@ def _advance(
 
 
 def _updates(
-    setting: Setting, federation: Federation, owner: DataTask, chain: Sequence[Delta], number: int, model: ModelSpec,
+    setting: Setting, deltas: Mapping[str, Delta], chain: Sequence[Delta], number: int, model: ModelSpec,
     scale: ScaleSpec,
 ) -> dict[str, Integers]:  # fmt: skip
     """Every row of one round by name, as integers."""
+    rows = {name: _encoded(name, delta, setting, number, model, scale) for name, delta in deltas.items()}
+    for k, (after, before) in enumerate(pairwise(chain)):
+        rows[f"direction:{k + 1}"] = quantise_direction_nearest(
+            after, before, model=model, scale=scale, bits=DIRECTION_BITS
+        )
+    return rows
+
+
+def _deltas(
+    setting: Setting, federation: Federation, owner: DataTask, chain: Sequence[Delta], number: int
+) -> dict[str, Delta]:
+    """Every trainer's and attacker's float delta of one round by name."""
     parent, seed = chain[0], setting.seed * 1_000 + number * 50
     plan = setting.plan
     # The owner's root set is smaller than a trainer's rows: it takes as many steps by more epochs.
@@ -327,20 +345,17 @@ def _updates(
     deltas |= {f"honest-{i}": delta for i, delta in enumerate(honest)}
     deltas |= {f"scaled-{i}": make_attack("scale").forge(_view(d, chain, number, seed)) for i, d in enumerate(honest)}
     deltas["label-flip"] = train_locally(flipped, parent, plan=plan, seed=seed + 40).delta
-    attackers: Mapping[str, Attack] = {n: make_attack(n) for n in (*BARRED[:5], "replay-mix", "sign-flip", "mimic")}
+    single = (*BARRED[:5], "replay-mix", "sign-flip", "mimic", "replay-layer")
+    attackers: Mapping[str, Attack] = {n: make_attack(n) for n in single}
     deltas |= {
         n: attack.forge(_view(honest[0], chain, number, seed + 41 + k, honest))
         for k, (n, attack) in enumerate(attackers.items())
     }
-    for vector, source in (("noise", make_attack("sybil-clones")), ("replay", make_attack("replay-last"))):
-        view = _view(honest[0], chain, number, seed + 49)
-        deltas |= {f"sybil-{vector}-{k}": source.forge(view) for k in range(SYBILS)}
-    rows = {name: _encoded(name, delta, setting, number, model, scale) for name, delta in deltas.items()}
-    for k, (after, before) in enumerate(pairwise(chain)):
-        rows[f"direction:{k + 1}"] = quantise_direction_nearest(
-            after, before, model=model, scale=scale, bits=DIRECTION_BITS
-        )
-    return rows
+    sybils = {"sybil-noise": "sybil-clones", "sybil-replay": "replay-last", "leaked": "leaked-copies"}
+    for vector, attack in sybils.items():
+        source, view = make_attack(attack), _view(honest[0], chain, number, seed + 49, honest)
+        deltas |= {f"{vector}-{k}": source.forge(view) for k in range(SYBILS)}
+    return deltas
 
 
 def _encoded(

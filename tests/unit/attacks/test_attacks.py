@@ -55,6 +55,7 @@ def test_forgeries_are_what_they_say() -> None:
         "replay-last": parent - previous[0],
         "replay-scaled": 3 * (parent - previous[0]),
         "replay-mix": (parent - previous[0]) + 0.7 * (previous[0] - previous[1]) + 0.49 * (previous[1] - previous[2]),
+        "replay-layer": parent - previous[0],  # these models have one layer
         "mimic": others[0],
         "ipm": -0.5 * others.mean(axis=0),
         "alie": others.mean(axis=0) - alie_factor(8, 2) * others.std(axis=0),
@@ -66,7 +67,7 @@ def test_forgeries_are_what_they_say() -> None:
         assert np.allclose(flat(make_attack(name).forge(view())), value, rtol=1e-5, atol=1e-6), name
     for name in ("noise", "sybil-clones"):
         assert norm(make_attack(name).forge(view())) == pytest.approx(norm(model(0)), rel=1e-5)
-    assert set(expected) | {"noise", "sybil-clones", "replay-noise"} == set(ATTACKS)
+    assert set(expected) | {"noise", "sybil-clones", "replay-noise", "leaked-copies"} == set(ATTACKS)
 
 
 def test_alie_factor_is_the_papers() -> None:
@@ -78,6 +79,24 @@ def test_replay_noise_hides_the_replay_by_its_share() -> None:
     replay = flat(make_attack("replay-last").forge(view()))
     noisy = flat(make_attack("replay-noise").forge(view()))
     assert np.linalg.norm(noisy - replay) == pytest.approx(0.5 * np.linalg.norm(replay), rel=1e-5)
+
+
+def test_a_replayed_layer_is_the_last_one_alone() -> None:
+    parent, previous = ({**model(s), "out.w": model(s + 50)["w"], "out.b": model(s + 50)["b"]} for s in (1, 2))
+    forged = make_attack("replay-layer").forge(view(honest=parent, parent=parent, previous=(previous,)))
+    assert {name: bool(value.any()) for name, value in forged.items()} == {
+        "w": False, "b": False, "out.w": True, "out.b": True,
+    }  # fmt: skip
+    assert np.array_equal(forged["out.w"], parent["out.w"] - previous["out.w"])
+
+
+def test_leaked_copies_are_their_victim_under_noise_of_their_own() -> None:
+    clones = parse_attacks(["leaked-copies=2"])
+    where = view()
+    first, second = (flat(clone.forge(where)) for clone in clones)
+    for copy in (first, second):
+        assert np.linalg.norm(copy - flat(model(10))) == pytest.approx(0.3 * norm(model(10)), rel=1e-5)
+    assert not np.array_equal(first, second)
 
 
 def test_sybils_of_one_object_send_one_vector_per_round() -> None:
