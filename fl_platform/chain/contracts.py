@@ -153,7 +153,11 @@ class Contracts(Views):
         self, task: int, round_number: int, bundle_digest: bytes, bundle: RoundBundle, *, trace: bytes = bytes(32)
     ) -> TxReceipt | None:
         """Seal a rostered round with its bundle and the root of its trace (zero: none)."""
-        given = SealInput(
+        return self.seal_with(task, round_number, self.seal_input(task, bundle_digest, bundle, trace=trace))
+
+    def seal_input(self, task: int, bundle_digest: bytes, bundle: RoundBundle, *, trace: bytes) -> SealInput:
+        """Return what a seal of a bundle says, with the forced list that is on chain now."""
+        return SealInput(
             bundle=bundle_digest,
             model=bundle.after.model,
             trace=trace,
@@ -162,7 +166,6 @@ class Contracts(Views):
             claim_total=bundle.claims.total,
             claim_count=len(bundle.after.standings),
         )
-        return self.seal_with(task, round_number, given)
 
     def seal_with(self, task: int, round_number: int, given: SealInput) -> TxReceipt | None:
         """Seal a rostered round with any input (the contract decides whether it is acceptable)."""

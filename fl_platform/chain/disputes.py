@@ -61,8 +61,11 @@ class Disputes:
 
     def refutes(self, task: int, round_number: int, question: Question, shown: Evidence) -> bool:
         """Ask the judge whether the evidence shows a lie; what it cannot read shows none. Costs nothing."""
-        judge = self._contracts.deployment.contract(judge_of(question))
-        case = self.case(task, round_number, question)
+        return self.holds(self.case(task, round_number, question), shown)
+
+    def holds(self, case: Case, shown: Evidence) -> bool:
+        """Ask the same of a seal that need not be on chain yet."""
+        judge = self._contracts.deployment.contract(judge_of(Question(case.question)))
         try:
             return bool(self._contracts.chain.read(judge, "refutes", case, shown))
         except TransactionReverted:

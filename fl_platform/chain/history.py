@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 from fl_platform.chain import events as ev
 from fl_platform.chain.records import ClaimRecord, Head, RosterRecord, SealRecord
-from fl_platform.chain.types import Admission, BlockRef, RoundState
+from fl_platform.chain.types import Admission, BlockRef, Phase, RoundState
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.spec import Windows
+from fl_platform.protocol.spec import BASIS, Windows
+
+LATENESS_BPS = 1_000  # of a round's pot, rounded up: what a missed deadline costs. Twin of RoundSteps.LATENESS_BPS
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,17 @@ class TaskHistory:
             if fixed is not None:
                 return fixed
         return self.opened.pot * (round_number + 1) + self.bonus
+
+    def successor(self) -> bytes:
+        """Return who takes over when the current aggregator is late, 20 bytes; empty when nobody is left."""
+        place = self.head.index + 1
+        return self.opened.aggregators[place] if place < len(self.opened.aggregators) else b""
+
+    def fine_if_late(self) -> int:
+        """Return what a missed deadline costs the current aggregator now, wei. Twin of RoundSteps.advance."""
+        bond = self.stakes.get(self.head.aggregator, 0) if self.head.aggregator in self.bonded else 0
+        whole = not self.successor() and self.head.phase is Phase.ROSTERED
+        return bond if whole else min(bond, -(-self.opened.pot * LATENESS_BPS // BASIS))
 
     def claim_record(self, round_number: int) -> ClaimRecord | None:
         """Return what claims from a round bring along, None when it is not sealed."""

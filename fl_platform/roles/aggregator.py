@@ -36,6 +36,7 @@ from fl_platform.protocol.receipt import Receipt, check_signature
 from fl_platform.roles.committing import mend
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener, demand_key
+from fl_platform.roles.own_seal import demand_unrefuted
 from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, fitting, with_package
 from fl_platform.roles.reading import TaskReader, roster_root
 from fl_platform.roles.recomputing import settle_past
@@ -136,8 +137,6 @@ class Aggregator:
             sealed.append(self.seal(transport))
         return sealed
 
-    # --- steps -----------------------------------------------------------------------------------------------------
-
     def order(self) -> RoundOrder:
         """Return the current round's order, from chain and store."""
         state = self._reader.current_state()
@@ -173,7 +172,7 @@ class Aggregator:
         self._watch(Progress(round_number, "roster", f"{len(entries)} receipts on chain"))
 
     def seal(self, transport: Transport) -> SealedRound:
-        """Take reveals (strict), judge the rostered round and seal it."""
+        """Take reveals (strict), judge the rostered round and seal it. Raises OwnSealRefuted where it would fall."""
         round_number = self._reader.current_state().round
         entries = self._rostered_entries(round_number, transport)
         if self._reader.spec.strictness == "strict":
@@ -189,10 +188,14 @@ class Aggregator:
         if mended != entries:
             entries, judged = mended, self._judge(round_number, mended, revealed)
         sealed = self._store(round_number, entries, judged, slice_texts(revealed))
+        self._question(sealed)
         trace = trace_root(self._reader, sealed.bundle)
         self._contracts.seal_round(self._reader.task, round_number, sealed.digest, sealed.bundle, trace=trace)
         self._watch(Progress(round_number, "seal", "sealed"))
         return sealed
+
+    def _question(self, sealed: SealedRound) -> None:
+        demand_unrefuted(self._reader, self._contracts, self._opener, sealed.bundle, sealed.digest)
 
     def _judge(self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow]) -> Judgement:
         return judge_round(
@@ -206,8 +209,6 @@ class Aggregator:
             validation=revealed,
             utility=utility_of(self._reader.spec),
         )
-
-    # --- parts -----------------------------------------------------------------------------------------------------
 
     def _answers(self, transport: Transport, order: RoundOrder) -> dict[bytes, Entry]:
         """Send a round's order and return who answered with a receipt for it, by trainer."""

@@ -6,7 +6,7 @@ Nothing here sends. Moves about the updates' integers are in `work_watching`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fl_platform.chain import evidence
 from fl_platform.chain.evidence import Evidence, Question
@@ -23,15 +23,25 @@ Move = tuple[Question, Evidence]
 
 def about_all(reader: TaskReader, sealed: Sealed, but: set[tuple[Kind, int]]) -> Iterator[Move]:
     """Yield what can be asked about every leaf that is not among `but`."""
-    yield from obtainable(_dropped(sealed))
+    yield from obtainable(dropped(sealed))
     yield from _asymmetric(sealed.trace)
     for place in all_places(sealed.trace):
         if place not in but:
             yield from obtainable(about(reader, sealed, [place]))
 
 
-def about(reader: TaskReader, sealed: Sealed, places: list[tuple[Kind, int]]) -> Iterator[Move]:
-    """Yield what can be asked about some leaves."""
+def _others(trace: Trace, index: int) -> Iterator[int]:
+    yield from (i for i, entry in enumerate(trace.entries) if entry.capped and i != index)
+
+
+def about(
+    reader: TaskReader,
+    sealed: Sealed,
+    places: list[tuple[Kind, int]],
+    *,
+    near: Callable[[Trace, int], Iterator[int]] = _others,
+) -> Iterator[Move]:
+    """Yield what can be asked about some leaves; `near`: which entries an entry may be a near-duplicate of."""
     trace = sealed.trace
     for kind, index in places:
         if kind is Kind.RULES:
@@ -43,6 +53,9 @@ def about(reader: TaskReader, sealed: Sealed, places: list[tuple[Kind, int]]) ->
             yield from _carried(sealed, None)
         elif kind is Kind.ENTRY:
             yield from _about_entry(trace, index)
+            if trace.entries[index].row and trace.entries[index].capped:
+                for other in near(trace, index):
+                    yield Question.DUPLICATES, evidence.duplicates(trace, index, other)
         elif kind is Kind.STANDING:
             yield Question.STANDING, evidence.standing(trace, index)
             yield from about_claim(sealed, index)
@@ -97,7 +110,8 @@ def _carried(sealed: Sealed, index: int | None) -> Iterator[Move]:
         yield Question.CARRIED, evidence.carried(sealed.trace, index, sealed.before)
 
 
-def _dropped(sealed: Sealed) -> Iterator[Move]:
+def dropped(sealed: Sealed) -> Iterator[Move]:
+    """Yield trainers that should have an account and have none."""
     there = {s.trainer for s in sealed.trace.standings}
     for i, entry in enumerate(sealed.trace.entries):
         if entry.trainer not in there and entry.stake:
@@ -117,9 +131,6 @@ def _about_entry(trace: Trace, index: int) -> Iterator[Move]:
     yield Question.GROUP, evidence.group(trace, index)
     yield Question.REPLAY, evidence.replay(trace, index)
     yield Question.KRUM, evidence.krum(trace, index)
-    for other in range(len(trace.entries)):
-        if trace.entries[other].capped and trace.entries[index].capped and other != index:
-            yield Question.DUPLICATES, evidence.duplicates(trace, index, other)
 
 
 def _asymmetric(trace: Trace) -> Iterator[Move]:

@@ -87,7 +87,7 @@ class SealedRounds:
                 whole = bundle is not None
         if bundle is not None and hidden:
             bundle = self._fitted(bundle, trace)
-        before, claims = self._before(number), self._claims(number, record.seal, trace, bundle)
+        before, claims = self.before(number), self._claims(number, record.seal, trace, bundle)
         return Sealed(record, record.seal, record.roster, trace, hidden, claims, bundle, whole, before)
 
     def _has_entries(self, bundle: RoundBundle, trace: Trace) -> bool:
@@ -136,7 +136,8 @@ class SealedRounds:
         before = readable(lambda: self._reader.state_before(bundle.round))
         return None if before is None else replace(bundle, rows=rows_of(trace), before=before)
 
-    def _before(self, number: int) -> Before | None:
+    def before(self, number: int) -> Before | None:
+        """Return seal and trace of the round before; None in round 0, and where its trace is not known."""
         if number == 0:
             return None
         seal, (trace, _, _) = self._reader.history().rounds[number - 1].seal, self._trace(number - 1)

@@ -81,6 +81,7 @@ PARTS: Parts = {
         (Chain, "wait_until"),
     ),
     "trace": ((aggregator, "trace_root"),),
+    "questions before the seal": ((aggregator, "demand_unrefuted"),),
 }  # fmt: skip
 
 

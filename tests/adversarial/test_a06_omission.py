@@ -25,6 +25,7 @@ from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Watcher
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
+from tests.support.liars import Liar
 from tests.support.small_task import SmallTask, open_small_task
 
 
@@ -34,7 +35,7 @@ def disputed() -> Iterator[Stage]:
         yield stage
 
 
-class Censor(Aggregator):
+class Censor(Liar):
     """Leaves out what trainers forced in."""
 
     def _forced(self, round_number: int, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:

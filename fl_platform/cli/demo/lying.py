@@ -50,6 +50,9 @@ class LyingAggregator(Aggregator):
         honest = super()._bundle(round_number, entries, judged, aggregate, validation)
         return LIES[self.lie](honest) if round_number == self.when else honest
 
+    def _question(self, sealed: SealedRound) -> None:
+        """Nobody who lies asks whether it will be found out."""
+
     def rostered(self, round_number: int) -> tuple[Leaf, ...]:
         """Return the leaves of a round's roster, in order: what compensation is claimed with."""
         return tuple(entry.leaf for entry in self._load_entries(round_number) if not entry.forced)

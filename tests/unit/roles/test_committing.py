@@ -24,7 +24,6 @@ from fl_platform.protocol.messages import (
     encode_message,
 )
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
-from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.audit_report import COMMITTED_UNCHECKED, SUMS_UNCHECKED, AuditReport
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.opening import UpdateOpener
@@ -35,6 +34,7 @@ from fl_platform.roles.workspace import reveal_key
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_model, next_scale
 from tests.support.chain import AGGREGATOR, Stage, stage
+from tests.support.liars import Liar
 from tests.support.small_task import SmallTask, open_small_task
 
 
@@ -143,7 +143,7 @@ def test_a_roster_document_tells_nothing_of_commitments_or_keys(embedded: Stage,
     assert all(entry.shown == NOTHING_SHOWN and not entry.keys for entry in parse_roster(roster_bytes(entries)))
 
 
-class LyingSums(Aggregator):
+class LyingSums(Liar):
     """Adds up another sum than that of the updates and goes on with it: model, bundle and trace fit it."""
 
     lie: Callable[[Judgement], Judgement]

@@ -15,13 +15,13 @@ from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
 from fl_platform.errors import AuditDifference
 from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Finding, Watcher, nothing_left
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, OWNER, SUCCESSOR, Stage, disputed_stage
+from tests.support.liars import Liar
 from tests.support.silent import Silent
 from tests.support.small_task import SmallTask, open_small_task
 
@@ -32,7 +32,7 @@ def disputed() -> Iterator[Stage]:
         yield stage
 
 
-class Greedy(Aggregator):
+class Greedy(Liar):
     """Moves base pay to itself."""
 
     def _bundle(self, *arguments: Any) -> RoundBundle:

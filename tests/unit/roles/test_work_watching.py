@@ -29,6 +29,7 @@ from fl_platform.roles.work import RoundWork
 from fl_platform.roles.work_watching import GramChallenger, wrong_gram_entries
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
+from tests.support.liars import Liar
 from tests.support.small_task import SmallTask, open_small_task
 
 
@@ -38,14 +39,14 @@ def disputed() -> Iterator[Stage]:
         yield stage
 
 
-class BendsGram(Aggregator):
+class BendsGram(Liar):
     """Seals a Gram matrix with one wrong entry, and all that follows from it."""
 
     def _bundle(self, *arguments: Any) -> RoundBundle:
         return bend_gram(super()._bundle(*arguments))
 
 
-class BendsSums(Aggregator):
+class BendsSums(Liar):
     """Adds to one coordinate of the sums, and takes the model from them."""
 
     def _store(

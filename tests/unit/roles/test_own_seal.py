@@ -1,0 +1,135 @@
+"""Before a seal is sent every question about it is asked for nothing: an honest one passes, a lie is not sent."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fl_platform.attacks.lying import bend_sums, drop_one, raise_score
+from fl_platform.chain.client import Chain
+from fl_platform.chain.disputes import judge_of
+from fl_platform.chain.evidence import Case, Question
+from fl_platform.chain.signer import Signer
+from fl_platform.chain.types import Phase
+from fl_platform.contribution.judge import Judgement
+from fl_platform.errors import OwnSealRefuted
+from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.roles import aggregator as aggregator_module
+from fl_platform.roles.aggregator import Aggregator, SealedRound
+from fl_platform.roles.amounts import tokens
+from fl_platform.roles.own_seal import demand_unrefuted, own_questions
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.workspace import reveal_key
+from tests.support.chain import AGGREGATOR, SUCCESSOR, Stage, disputed_stage
+from tests.support.hiders import greedy
+from tests.support.small_task import SmallTask, open_small_task
+
+ABSENT = {Question.DROPPED, Question.FORCED, Question.TWICE}  # nobody is missing, forced in or there twice
+
+
+@pytest.fixture
+def disputed() -> Iterator[Stage]:
+    with disputed_stage() as stage:
+        yield stage
+
+
+class Mistaken(Aggregator):
+    """Judges honestly, then something goes wrong with the bundle. It means to seal an honest one."""
+
+    bend: Callable[[RoundBundle], RoundBundle]
+
+    def _bundle(self, *arguments: Any) -> RoundBundle:
+        return self.bend(super()._bundle(*arguments))
+
+
+class MistakenSums(Aggregator):
+    """Something goes wrong with one coordinate of the sums."""
+
+    def _store(
+        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
+    ) -> SealedRound:
+        before = self.reader.current_state()
+        bent = bend_sums(self.reader.spec, before, self.reader.model(before.model), judged)
+        return super()._store(round_number, entries, bent, validation)
+
+
+def sealer_of(stage: Stage, task: SmallTask, folder: Path, kind: type[Aggregator]) -> Aggregator:
+    contracts = stage.as_(AGGREGATOR)
+    return kind(
+        reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
+        reveal_key=reveal_key(AGGREGATOR), workdir=folder / "sealer", wait_until=stage.chain.wait_until,
+    )  # fmt: skip
+
+
+def test_every_kind_of_question_is_asked_in_words_that_its_judge_reads(
+    disputed: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A judge that reverts says no lie, too: evidence that it cannot read would ask nothing."""
+    task = open_small_task(disputed, tmp_path, trainers=3, rounds=2, aggregators=(AGGREGATOR, SUCCESSOR))
+    asked: list[set[Question]] = []
+
+    def read_by_judges(reader: TaskReader, contracts: Any, *rest: Any) -> None:
+        demand_unrefuted(reader, contracts, *rest)
+        seal, questions = own_questions(reader, contracts, *rest)
+        asked.append(set())
+        for each in questions:
+            judge = contracts.deployment.contract(judge_of(each.question))
+            case = Case(reader.task, rest[1].round, seal, int(each.question))
+            assert contracts.chain.read(judge, "refutes", case, each.shown) is False, each
+            asked[-1].add(each.question)
+
+    monkeypatch.setattr(aggregator_module, "demand_unrefuted", read_by_judges)
+    sealed = task.aggregator.run(LocalTransport(task.trainers))
+    assert len(sealed) == 2
+    assert asked == [set(Question) - ABSENT] * 2
+
+
+@pytest.mark.parametrize("successors", [(SUCCESSOR,), ()], ids=["successor", "nobody-left"])
+@pytest.mark.parametrize(
+    ("bend", "question"),
+    [(greedy, "STANDING"), (raise_score, "SCORE"), (drop_one, "ENTRIES"), (None, "SUM")],
+    ids=["pay", "score", "verdict", "sums"],
+)  # fmt: skip
+def test_a_seal_that_would_fall_is_not_sent(
+    disputed: Stage, tmp_path: Path, bend: Any, question: str, successors: tuple[Signer, ...]
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=3, aggregators=(AGGREGATOR, *successors))
+    sealer = sealer_of(disputed, task, tmp_path, MistakenSums if bend is None else Mistaken)
+    sealer.bend = bend  # type: ignore[attr-defined]
+    with pytest.raises(OwnSealRefuted) as refused:
+        sealer.run(LocalTransport(task.trainers))
+    history = task.reader.history()
+    assert (history.head.phase, history.rounds[0].seal) == (Phase.ROSTERED, None)
+    told, fine = str(refused.value), history.fine_if_late()
+    deadline = disputed.owner.window(task.reader.task)[1]
+    assert f"asked {question} about " in told
+    assert f"in {deadline - disputed.chain.now()} s costs {fine} wei ({tokens(fine)} tokens)" in told
+    assert (f"0x{SUCCESSOR.address.hex()} takes over" if successors else "compensation") in told
+    disputed.chain.wait_until(deadline)
+    disputed.owner.advance(task.reader.task)
+    (late,) = task.reader.history().replacements
+    assert (late.slashed, late.successor) == (fine, SUCCESSOR.address if successors else bytes(20))
+
+
+def test_asking_makes_nobody_late(
+    disputed: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
+    caplog.set_level(logging.WARNING)
+
+    def hurried(reader: TaskReader, contracts: Any, *rest: Any) -> None:
+        began, deadline = disputed.chain.now(), contracts.window(reader.task)[1]
+        times = itertools.chain([began, (began + deadline) // 2], itertools.repeat((began + deadline) // 2 + 1))
+        with monkeypatch.context() as clock:
+            clock.setattr(Chain, "now", lambda _: next(times))
+            demand_unrefuted(reader, contracts, *rest)
+
+    monkeypatch.setattr(aggregator_module, "demand_unrefuted", hurried)
+    task.aggregator.run(LocalTransport(task.trainers))
+    assert "sealed after 16 questions: the deadline is near" in caplog.text
