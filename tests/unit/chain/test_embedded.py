@@ -275,6 +275,7 @@ def test_web3_sees_the_same_chain_and_its_sends_are_recorded(tmp_path: Path) -> 
         assert chain.balance(OTHER.address) == 9
 
 
+@pytest.mark.slow
 def test_a_hundred_rounds_open_within_five_seconds(tmp_path: Path) -> None:
     """The bar of the issue; CPU time, because the machine is shared."""
     trainers = [wallet(10 + number) for number in range(3)]

@@ -195,6 +195,7 @@ def test_the_honest_twin_passes_is_paid_and_conserved(played: Played) -> None:
     assert all(s.paid_scored == 0 for s in sealed.bundle.after.standings if s.trainer in flippers)
 
 
+@pytest.mark.slow
 def test_one_seed_gives_the_same_bytes_on_one_and_two_threads(tmp_path: Path) -> None:
     def run(folder: Path, threads: int) -> tuple[list[bytes], tuple[Standing, ...]]:
         before = torch.get_num_threads()

@@ -135,6 +135,7 @@ def test_the_machine_is_described_without_names_or_paths() -> None:
     assert harness.peak_memory_bytes() > 1 << 20
 
 
+@pytest.mark.slow
 def test_the_cid_benchmark_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     cid = benchmark.load("cid")
     monkeypatch.setattr(cid, "SIZES", {"small": 2_000_000})
