@@ -1,4 +1,4 @@
-"""What holds for every test: in CI nothing is skipped unless it is on the short list."""
+"""What holds for every test: the longest start first, and in CI nothing is skipped unless it is on the short list."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def allowed_skips() -> frozenset[str]:
 def in_ci() -> bool:
     """Say whether this run decides about a change (CI=true), where a skip must not pass for a success."""
     return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest runs first, so that no worker is left alone with one."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

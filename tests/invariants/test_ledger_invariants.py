@@ -475,12 +475,14 @@ class Ledger(RuleBasedStateMachine):
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 
+@pytest.mark.first
 class TestLedger(Ledger.TestCase):  # type: ignore[misc,name-defined]
     """On every save."""
 
     settings = settings(max_examples=12, stateful_step_count=40, deadline=None, suppress_health_check=_QUIET)
 
 
+@pytest.mark.first
 @pytest.mark.slow
 class TestLedgerLong(Ledger.TestCase):  # type: ignore[misc,name-defined]
     """On every merge."""
