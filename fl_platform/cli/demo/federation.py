@@ -54,6 +54,7 @@ class Settings:
     worth: str = "anchored"  # or "leave-one-out" on the owner's root rows
     lying: bool = False  # the first aggregator seals a lie; a second one is there to succeed it
     lie: str = "pay-itself"  # which one, see attacks.lying
+    epochs: int | None = None  # local ones; None: what suits the data
 
     def __post_init__(self) -> None:
         """Refuse what cannot work. Raises ConfigError."""
@@ -227,7 +228,7 @@ def _seat(
 def _rules(
     workspace: Workspace, settings: Settings, wallets: dict[str, Signer], owner_task: LearningTask
 ) -> tuple[TaskSpec, bytes]:
-    token = workspace.contracts().faucet.address
+    token, plan = workspace.contracts().faucet.address, PLANS[settings.data]
     terms = default_terms(
         title=f"demo: {settings.data}, seed {settings.seed}",
         model_name=DEFAULT_MODEL[settings.data],
@@ -235,7 +236,7 @@ def _rules(
         trainers=settings.trainers,
         byzantine=settings.byzantine,
         seed=settings.seed,
-        plan=PLANS[settings.data],
+        plan=plan if settings.epochs is None else replace(plan, epochs=settings.epochs),
     )
     if settings.strict:
         terms = replace(terms, strictness="strict")
