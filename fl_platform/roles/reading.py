@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Self
 
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.history import TaskHistory
 from fl_platform.errors import AuditDifference, DocumentInvalid, IntegrityError
 from fl_platform.protocol import merkle_sum
-from fl_platform.protocol.bundle import Entry, RoundBundle, RoundStart, TaskState, read_start
+from fl_platform.protocol.bundle import Entry, RoundBundle, RoundStart, TaskState, parse_roster, read_start
 from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.spec import MAX_SPEC_BYTES, TaskSpec
 from fl_platform.store.interface import Store
@@ -181,8 +181,17 @@ class TaskReader:
             return {}
         return Reveals(self._contracts, self.spec).forced(self.task)
 
-    def check_roster(self, round_number: int, entries: Sequence[Entry]) -> None:
-        """Demand that entries are exactly the roster on chain. Raises AuditDifference."""
+    def roster(self, round_number: int, digest: bytes) -> tuple[Entry, ...]:
+        """Return the entries of a roster document, once they are exactly those on chain.
+
+        Raises StoreMissing, CidMismatch, DocumentInvalid, AuditDifference.
+        """
+        entries, root = _read_roster(self.object(digest))
+        self.check_roster(round_number, entries, root)
+        return entries
+
+    def check_roster(self, round_number: int, entries: Sequence[Entry], root: merkle_sum.Node | None = None) -> None:
+        """Demand that entries are exactly the roster on chain; `root`: theirs, if known. Raises AuditDifference."""
         record = self.history().rounds[round_number].roster
         if record is None:
             raise AuditDifference(f"round {round_number}: no roster is on chain")
@@ -190,7 +199,7 @@ class TaskReader:
         owners = [entry.receipt.trainer for entry in rostered]
         if owners != sorted(set(owners)):
             raise AuditDifference(f"round {round_number}: the roster is not sorted by trainer address, each once")
-        root = roster_root(rostered)
+        root = root or roster_root(rostered)
         if (root.digest, len(rostered), root.total) != (record.root, record.count, record.total_stake):
             raise AuditDifference(
                 f"round {round_number}: roster of {len(rostered)} with root 0x{root.digest.hex()}, stake {root.total}; "
@@ -228,6 +237,16 @@ def check_rows(bundle: RoundBundle, entries: int) -> None:
             f"round {bundle.round}: {len(bundle.rows)} Gram rows ({len(set(bundle.rows))} of them different) for "
             f"{entries} entries on chain; at most {most}, each once"
         )
+
+
+@lru_cache(maxsize=1)
+def _read_roster(data: bytes) -> tuple[tuple[Entry, ...], merkle_sum.Node]:
+    """Read a roster document and its root once for all trainers of one process: they are the same for the same bytes.
+
+    Raises DocumentInvalid.
+    """
+    entries = parse_roster(data)
+    return entries, roster_root(tuple(entry for entry in entries if not entry.forced))
 
 
 def roster_root(entries: Sequence[Entry]) -> merkle_sum.Node:

@@ -20,7 +20,7 @@ from fl_platform.chain.signer import Signer
 from fl_platform.errors import DocumentInvalid, ReceiptForeign, ReceiptParentMismatch, ReceiptReplayed
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import LocalUpdate, TrainPlan, choose_device, train_locally
-from fl_platform.protocol.bundle import WrappedKey, parse_roster
+from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.canonical import canonical_json
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import package_digest
@@ -252,9 +252,7 @@ class Trainer:
 
     def _on_roster(self, order: RevealOrder, submission: Submission) -> bool:
         """Whether the roster document (from the store) is the one on chain and holds this receipt."""
-        entries = parse_roster(self._reader.object(order.roster))
-        self._reader.check_roster(order.round, entries)
-        return any(entry.receipt == submission.receipt for entry in entries)
+        return any(entry.receipt == submission.receipt for entry in self._reader.roster(order.round, order.roster))
 
     def _public_part(self, submission: Submission) -> bytes:
         if self._reader.spec.strictness == "strict":

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.bundle import RoundBundle, RoundStart, TaskState
+from fl_platform.errors import AuditDifference, DocumentInvalid
+from fl_platform.protocol.bundle import RoundBundle, RoundStart, TaskState, parse_roster, roster_bytes
+from fl_platform.protocol.messages import RevealOrder
+from fl_platform.roles import reading
 from fl_platform.roles.reading import ROWS_OVER, TaskReader, check_rows
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.store.cid import Cid
@@ -108,3 +110,22 @@ def test_before_the_first_seal_a_round_starts_from_the_rules(tmp_path: Path) -> 
     with stage() as own:
         task = open_small_task(own, tmp_path, trainers=1)
         assert task.reader.current_start() == task.reader.initial_state()
+
+
+def test_a_roster_is_read_once_for_all_trainers_of_a_process_and_held_against_the_chain_by_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(reading, "parse_roster", lambda data: (read.append(len(data)), parse_roster(data))[1])
+    with stage() as own:
+        task = open_small_task(own, tmp_path, trainers=2, strictness="strict")
+        entries = task.aggregator.collect(LocalTransport(task.trainers))
+        task.aggregator.roster(entries)
+        order = RevealOrder(task.reader.task, 0, task.reader.store.put(roster_bytes(entries)).digest)
+        assert [trainer.reveal(order).trainer for trainer in task.trainers] == [t.address for t in task.trainers]
+        assert len(read) == 1
+        for changed in (entries[:1], (entries[0], replace(entries[1], stake=entries[1].stake + 1))):
+            other = replace(order, roster=task.reader.store.put(roster_bytes(changed)).digest)
+            for trainer in task.trainers:
+                with pytest.raises(AuditDifference, match="the chain has"):
+                    trainer.reveal(other)
