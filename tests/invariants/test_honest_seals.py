@@ -1,4 +1,4 @@
-"""No honest seal can be refuted: 200 random rounds in CI, 25 in `make test`: all widths, shapes, screens, forced and late entries.
+"""No honest seal can be refuted: 200 random rounds in CI, 25 in `make test`; all widths, shapes, screens, odd entries.
 
 `make fuzz ROUNDS=2000` plays more. A round that falls here costs an honest aggregator its bond there.
 """
