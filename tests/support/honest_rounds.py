@@ -8,6 +8,7 @@ No question may hold, nothing may differ. `make fuzz` runs thousands; tests/inva
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import random
 import sys
@@ -88,7 +89,8 @@ class Draw:
         r = random.Random(seed)
         spec, calm = draw_spec(r), r.random() < 0.5
         n = r.randint(5, 8) if calm else r.randint(1, 8)
-        stakes = {k: r.choice((10**18, 10**18, r.randint(1, 10**19))) for k in (*range(1, n + 1), *OUTSIDERS)}
+        unit = r.choice((1, 10**18, 10**18, 10**18))  # in wei, a cap can be under one
+        stakes = {k: r.choice((unit, unit, r.randint(1, 10 * unit))) for k in (*range(1, n + 1), *OUTSIDERS)}
         return cls(r, spec, n, stakes, np.random.default_rng(seed).normal(0, 1, spec.model.size), calm)
 
 
@@ -256,7 +258,28 @@ def _against(stage: Stage, number: int, judged: Judgement) -> Iterator[str]:
                 yield f"{question.name} holds"
         except Reverted as error:
             yield f"{question.name} reverts with {error.name}"
+    for question, shown in _beside_the_point(stage, number):
+        with contextlib.suppress(Reverted):
+            if stage.refuted(number, question, shown):
+                yield f"{question.name} holds beside the point"
     yield from _differences(stage, number, judged)
+
+
+def _beside_the_point(stage: Stage, number: int) -> Iterator[tuple[Question, Evidence]]:
+    """Yield questions that a hostile challenger asks with true leaves that are not what they are about."""
+    trace, made = stage.traces[number], stage.rounds[number]
+    for i, leaf in enumerate(trace.entries):
+        yield Question.TWICE, evidence.twice(trace, i, i)
+        yield Question.DROPPED, evidence.dropped(trace, leaf.trainer, i)
+        if not leaf.row:
+            yield Question.WORK, work_evidence.work(trace, i, made.entries[i].receipt)
+    for row in range(len(trace.gram) + 1):
+        yield Question.WORK, work_evidence.weight(trace, row)
+    for i, account in enumerate(trace.standings):
+        yield Question.CARRIED, evidence.carried(trace, i, None)
+        if number and account.previous:
+            lost = (stage.record(number - 1), stage.traces[number - 1])
+            yield Question.DROPPED, evidence.dropped(trace, account.trainer, lost)
 
 
 def _more(stage: Stage, number: int, judged: Judgement) -> Iterator[tuple[Question, Evidence]]:
