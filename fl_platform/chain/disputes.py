@@ -67,7 +67,7 @@ class Disputes:
         """Ask the same of a seal that need not be on chain yet."""
         judge = self._contracts.deployment.contract(judge_of(Question(case.question)))
         try:
-            return bool(self._contracts.chain.read(judge, "refutes", case, shown))
+            return bool(self._contracts.chain.read_alone(judge, "refutes", case, shown))
         except TransactionReverted:
             return False
 

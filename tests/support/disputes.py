@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any
 
 from fl_platform.chain import evidence
+from fl_platform.chain.alone import Alone
 from fl_platform.chain.evidence import Case, Evidence, Question
 from fl_platform.chain.records import RosterRecord, SealRecord
 from fl_platform.contribution.judge import Judgement
@@ -151,8 +152,9 @@ class Stage:
 
     def refuted(self, number: int, question: Question, shown: Evidence) -> bool:
         """Ask the judge without any effect."""
-        judge = self.world.judges[judge_of(question)]
-        return bool(judge.call("refutes", self.case(number, question), shown))
+        judge, case = self.world.judges[judge_of(question)], self.case(number, question)
+        alone = Alone(self.world.evm.code).call(judge.address, judge.abi.encode("refutes", case, shown))
+        return bool(judge.call("refutes", case, shown)) if alone is None else any(alone)
 
     def everything(self, number: int) -> list[tuple[Question, Evidence]]:
         """Return every question about a round that its own leaves answer, with its evidence."""

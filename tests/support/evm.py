@@ -121,6 +121,10 @@ class Evm:
         self._run(sender, b"", made.bytecode + made.abi.encode_constructor(*arguments), static=False)
         return Contract(self, name, created_at(sender, nonce))
 
+    def code(self, address: bytes) -> bytes:
+        """Return a contract's code."""
+        return bytes(self._state.get_code(address))
+
     def nonce(self, sender: bytes) -> int:
         """Return how many transactions `sender` made."""
         return int(self._state.get_nonce(sender))
