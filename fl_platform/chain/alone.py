@@ -8,13 +8,15 @@ without a call over the network for each question.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
-try:
+REVM: Any = None  # without the extra the node answers
+with contextlib.suppress(ImportError):
     import pyrevm
-except ImportError:  # the extra is not installed: the node answers
-    pyrevm = None
+
+    REVM = pyrevm
 
 FORK = "SHANGHAI"  # what contracts are compiled for (foundry.toml)
 _CALLER, _PLACE = "0x" + "00" * 20, "0x" + "11" * 20
@@ -32,11 +34,11 @@ class Alone:
 
         A call of another contract finds no code here, and Solidity reverts.
         """
-        if pyrevm is None:
+        if REVM is None:
             return None
         if address not in self._accounts:
-            self._accounts[address] = pyrevm.AccountInfo(nonce=1, code=self._code_at(address))
-        evm = pyrevm.EVM(spec_id=FORK)
+            self._accounts[address] = REVM.AccountInfo(nonce=1, code=self._code_at(address))
+        evm = REVM.EVM(spec_id=FORK)
         evm.insert_account_info(_PLACE, self._accounts[address])
         try:
             return bytes(evm.message_call(_CALLER, _PLACE, calldata=data, is_static=True))

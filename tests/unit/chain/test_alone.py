@@ -59,5 +59,5 @@ def test_what_reverts_is_left_to_the_node() -> None:
 
 
 def test_without_the_extra_the_node_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alone, "pyrevm", None)
+    monkeypatch.setattr(alone, "REVM", None)
     assert Alone(lambda _: b"").call(bytes(20), b"") is None
