@@ -34,7 +34,7 @@ def prepare(cli: Cli) -> None:
     cli("wallet", "fund", "owner", "aggregator", *NAMES, "--tokens", "200")
     opened = cli.report(
         "task", "open", "--wallet", "owner", "--trainers", str(TRAINERS), "--rounds", str(ROUNDS), "--pot", "100",
-        "--epochs", "2", "--aggregator", "aggregator", "--auditor", "auditor", "--windows", "minutes",
+        "--epochs", "2", "--aggregator", "aggregator", "--auditor", "auditor", "--windows", "hourly",
     )  # fmt: skip
     assert (opened["task"], opened["bounty_wei"]) == (1, ROUNDS * POT)
     for name in NAMES:
