@@ -143,10 +143,9 @@ def _screen(spec: TaskSpec, bundle: RoundBundle) -> _Screen:
     gram = from_triangle(bundle.rows, bundle.gram)
     reference = 0 if bundle.rows[:1] == ("reference",) else None
     rows = _rows_by_entry(spec, bundle)
-    codes = {
-        i: _code(spec, bundle, i, has_row=i in rows or (reference == 0 and is_reference(e, spec)))
-        for i, e in enumerate(bundle.entries)
-    }
+    # its party may have forced a second receipt in: the first one has the row
+    first_row = next((i for i, e in enumerate(bundle.entries) if reference == 0 and is_reference(e, spec)), None)
+    codes = {i: _code(spec, bundle, i, has_row=i in rows or i == first_row) for i in range(len(bundle.entries))}
     rounding = rules.rounding_energy(spec.model, bundle.before.scale, spec.codec.rounding)
     energies = {i: rules.clean_energy(gram.at(r, r), rounding) for i, r in rows.items()}
     norms = {i: norm_down(energy) for i, energy in energies.items()}
@@ -156,7 +155,7 @@ def _screen(spec: TaskSpec, bundle: RoundBundle) -> _Screen:
     kept = [i for i in rows if codes[i] in _PASSED]
     capped = _caps(spec, bundle, kept)
     directions = independent(range(len(rows) + (0 if reference is None else 1), len(bundle.rows)), gram)
-    byzantine, krum = _krum(spec, gram, rows, codes, kept)
+    byzantine, krum = _krum(spec, bundle, gram, rows, codes, kept)
     live = [i for i in kept if capped[i]]
     anchored: Mapping[int, int] = {}
     if bundle.measured and spec.worth.kind == "anchored":
@@ -211,9 +210,15 @@ def _cosines(
 
 
 def _krum(
-    spec: TaskSpec, gram: Gram, rows: Mapping[int, int], codes: Mapping[int, Code], kept: Sequence[int]
+    spec: TaskSpec,
+    bundle: RoundBundle,
+    gram: Gram,
+    rows: Mapping[int, int],
+    codes: Mapping[int, Code],
+    kept: Sequence[int],
 ) -> tuple[int, dict[int, int]]:
-    refused = sum(1 for code in codes.values() if code is Code.REFUSED)
+    # a reference that does not open is nobody's hostile update
+    refused = sum(code is Code.REFUSED and not is_reference(bundle.entries[i], spec) for i, code in codes.items())
     byzantine = rules.remaining_byzantine(spec.aggregation, left=len(kept), dropped=refused + len(rows) - len(kept))
     if not byzantine:
         return 0, {}

@@ -1,4 +1,4 @@
-"""An honest seal stands, whatever others hand in: four stories in which two readers of a rule once disagreed.
+"""An honest seal stands, whatever others hand in: six stories in which two readers of a rule once disagreed.
 
 Each cost the sealer its whole bond: the platform judged and sealed, the contract computed something else and refuted.
 In each the attacker stands beside a round without it. tests/invariants/test_honest_seals.py searches for more.
@@ -140,3 +140,45 @@ def test_somebody_who_joins_after_the_roster_and_forces_a_receipt_in(attack: boo
     assert stage.run.member(sealer)[0] == bond > 0
     assert ("ReceiptForeign" in codes(judged)) is attack
     assert "NotSelected" in codes(judged), "the stranger took the place of the one that multi-Krum withstands"
+
+
+@pytest.mark.parametrize("attack", [False, True])
+def test_an_owner_whose_reference_does_not_open_under_multi_krum(attack: bool) -> None:
+    """The reference is nobody's update: without it multi-Krum withstands as many as before."""
+    made = krum_round()
+    if attack:
+        made.data = [
+            UpdateLengthMismatch("gone") if entry.receipt.trainer == address_of(0) else data
+            for entry, data in zip(made.entries, made.data, strict=True)
+        ]
+    judged = expect_the_seal_to_stand(Stage.start(made), made)
+    assert "NotSelected" in codes(judged)
+    assert judged.measured is not attack
+
+
+@pytest.mark.parametrize("attack", [False, True])
+def test_an_owner_who_forces_a_second_receipt_of_its_reference_in(attack: bool) -> None:
+    """Its party joined with a stake, so the ledger takes the receipt: the first one is row 0, the second counts for
+    nothing."""
+    spec = krum_spec()
+    stage = Stage.open(spec, stake=STAKE)
+    for number in range(7):
+        stage.run.join(Account(private_key(number), address_of(number)), STAKE)
+    place = Place(stage.world.domain, stage.run.task)
+    way = ints_like(spec, 0)
+    updates = [ints_like(spec, seed, towards=way, share=0.7) for seed in range(1, 7)]
+    made = build_round(spec, updates, reference=way, place=place)
+    owner = Account(private_key(0), address_of(0))
+    entry = replace(make_entry(spec, made.before, 0, updates[0], stake=0, place=place), forced=True)
+    if attack:
+        made.entries.append(entry)
+        made.data.append(pack_update(updates[0], model=spec.model, bits=spec.codec.bits))
+
+    def include() -> None:
+        if attack:
+            stage.world.ledger.send(owner, "forceInclude", entry.receipt, entry.signature)
+
+    judged = stage.seal(made, forced=int(attack), rostered=include)
+    assert stage.found(0) == set()
+    assert judged.measured
+    assert ("ReceiptDuplicate" in codes(judged)) is attack

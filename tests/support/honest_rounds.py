@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from fl_platform.aggregation.admit import is_reference_party
 from fl_platform.chain import evidence, work_evidence
 from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.contribution.judge import Judgement, public_directions
@@ -57,7 +58,7 @@ from tests.support.work import Work
 VALIDATION = tuple(ValidationRow(keccak256(bytes([i])), bytes([i])) for i in range(12))
 SLICES = 4
 MOST_ROUNDS = 6  # from round 4 on there are as many public directions as there can be
-OUTSIDERS = (90, 91)  # joined before, on no roster: they force their receipts in
+OUTSIDERS = (0, 90, 91)  # joined before and force their receipts in: on no roster, but for the reference's party (0)
 LATECOMERS = (80, 81)  # join after the roster
 CALM = ("ok",) * 6 + ("flip", "copy", "replay")
 WILD = ("ok",) * 6 + ("flip", "zero", "short", "long", "noise", "tiny", "copy", "copy", "replay")
@@ -189,10 +190,10 @@ def _replayed(draw: Draw, before: TaskState, models: dict[bytes, Tensors]) -> np
 
 
 def _spoil(draw: Draw, made: Round) -> None:
-    """Let updates of some trainers, or of all, not open; let a receipt be one of another parent."""
+    """Let updates of some, or of all, not open: the reference's, too."""
     share = draw.r.choice((0, 0, 0, 0.1, 0.2) if draw.calm else (0, 0, 0, 0.2, 1.0))
-    for i, entry in enumerate(made.entries):
-        if entry.receipt.trainer != address_of(0) and draw.r.random() < share:
+    for i in range(len(made.entries)):
+        if draw.r.random() < share:
             made.data[i] = draw.r.choice((UpdateLengthMismatch("short"), StoreMissing("gone")))
 
 
@@ -200,6 +201,8 @@ def _force(draw: Draw, made: Round, number: int, place: Place) -> None:
     """Append a forced entry: of a member that was left out, of one that joined too late, or a second one."""
     update = draw_update(draw, draw.r.choice(("ok", "short", "flip")))
     stake = 0 if made.context.members is None else made.context.members.get(address_of(number), 0)
+    if is_reference_party(address_of(number), draw.spec):
+        stake = 0
     entry = make_entry(draw.spec, made.before, number, update, stake=stake, place=place)
     if number == 1:  # another receipt than the rostered one
         receipt = replace(entry.receipt, salt=b"\1" * 32)
