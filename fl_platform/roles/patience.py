@@ -21,6 +21,7 @@ class Patience:
 
     def __init__(self) -> None:
         self.over = False  # then StoreUnavailable is StoreMissing
+        self.guessed = False  # whether it has been since this was last set to False
 
     def with_(self, store: Store) -> PatientStore:
         """Return a store as it is read with this patience."""
@@ -34,6 +35,7 @@ class Patience:
         except StoreUnavailable as error:
             if not self.over:
                 raise
+            self.guessed = True
             raise StoreMissing(f"nobody delivered it in time: {error}") from error
 
 

@@ -51,6 +51,11 @@ class Finding:
     demands: tuple[int, ...] = ()  # numbers of demands that wait for an answer or their deadline
     games: tuple[int, ...] = ()  # numbers of games about a Gram entry that go on
 
+    @property
+    def acted(self) -> bool:
+        """Whether anything was sent about it."""
+        return bool(self.upheld or self.demands or self.games)
+
     def __str__(self) -> str:
         """One line for a person."""
         if self.upheld and self.question is not None:
@@ -116,7 +121,7 @@ class Watcher:
             if record.seal in self._seen:
                 continue
             self._due.add(record.seal)
-            self._patience.over = self._hurries(record, now)
+            self._patience.over, self._patience.guessed = self._hurries(record, now), False
             try:
                 if self._may_still_come(record):
                     self.waiting += (record.number,)
@@ -134,6 +139,11 @@ class Watcher:
                 continue
             except Exception:  # a round whose documents break what reads them hides no other round
                 logger.exception("round %d cannot be looked at", record.number)
+                continue
+            if self._patience.guessed and (found is None or not found.acted):
+                # what a store keeps back may show an honest round, or the leaf that decides a lie
+                logger.warning("round %d: looked at again when a store answers: %s", record.number, found or "no lie")
+                self.waiting += (record.number,)
                 continue
             self._seen.add(record.seal)
             if found is not None:

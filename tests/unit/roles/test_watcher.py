@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from fl_platform.attacks.lying import pay_itself
+from fl_platform.attacks.lying import bend_sums, pay_itself
 from fl_platform.chain.demands import Demands, Subject
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
+from fl_platform.contribution.judge import Judgement
 from fl_platform.errors import AuditDifference
-from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.roles.aggregator import Aggregator, SealedRound
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
@@ -211,3 +213,35 @@ def test_a_round_whose_window_closed_unlooked_is_told(disputed: Stage, tmp_path:
     assert final is not None
     assert watcher.step(final) == []
     assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((), (0,), False)
+
+
+class WrongSums(Liar):
+    """Adds to one coordinate of the sums."""
+
+    def _store(
+        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
+    ) -> SealedRound:
+        before = self.reader.current_state()
+        bent = bend_sums(self.reader.spec, before, self.reader.model(before.model), judged)
+        return super()._store(round_number, entries, bent, validation)
+
+
+@pytest.mark.parametrize("lies", [False, True])
+def test_a_store_that_is_silent_about_an_update_late_in_the_window_hides_no_lie_and_makes_none(
+    disputed: Stage, tmp_path: Path, lies: bool
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2, aggregators=(AGGREGATOR, SUCCESSOR))
+    contracts = disputed.as_(AGGREGATOR)
+    sealer = (WrongSums if lies else Aggregator)(
+        reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
+        reveal_key=reveal_key(AGGREGATOR), workdir=tmp_path / "sealer", wait_until=disputed.chain.wait_until,
+    )  # fmt: skip
+    (sealed,) = sealer.run(LocalTransport(task.trainers), rounds=1)
+    watcher, store = silent_watcher(disputed, tmp_path, task)
+    store.silent = lambda digest: digest == sealed.bundle.entries[0].receipt.update
+    half = half_of(disputed, task, 0)
+    assert watcher.step(half) == []
+    assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((0,), (0,), False)
+    store.silent = lambda _: False
+    assert [found.question for found in watcher.step(half)] == [Question.SUM] * lies
+    assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((), (), True)
