@@ -20,8 +20,8 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.demands import Demands
 from fl_platform.chain.disputes import CONTRACT, Disputes
 from fl_platform.chain.evidence import Case, Evidence, Question
-from fl_platform.chain.records import SealRecord
-from fl_platform.errors import OwnSealRefuted
+from fl_platform.chain.records import RosterRecord, SealRecord
+from fl_platform.errors import OwnSealRefuted, RetryError, StoreUnavailable
 from fl_platform.protocol.bundle import RoundBundle, claim_leaves
 from fl_platform.protocol.trace import COORDINATES, Trace
 from fl_platform.roles.amounts import tokens
@@ -52,11 +52,28 @@ def demand_unrefuted(
 ) -> None:
     """Ask the judges everything about the seal that `bundle` (stored as `digest`) would get now. Sends nothing.
 
-    Half of the time that is left to seal is spent on it at most: being late costs, too. Raises OwnSealRefuted, and
-    RetryError (chain or store out of reach).
+    Half of the time that is left to seal is spent on it at most: being late costs, too. For the same reason nothing
+    that keeps a question from being asked keeps the seal back, but a node or store out of reach in the first half of
+    the seal's window. Raises OwnSealRefuted, and then RetryError.
     """
     if CONTRACT not in contracts.deployment.contracts:
         return
+    try:
+        _demand_unrefuted(reader, contracts, opener, bundle, digest)
+    except OwnSealRefuted:
+        raise
+    except RetryError as error:
+        start, deadline = contracts.window(reader.task)
+        if 2 * contracts.chain.now() < start + deadline:
+            raise
+        logger.warning("round %d: sealed with questions unasked: %s", bundle.round, error)
+    except Exception:  # whatever a trainer handed in to break the questions
+        logger.exception("round %d: sealed with questions unasked", bundle.round)
+
+
+def _demand_unrefuted(
+    reader: TaskReader, contracts: Contracts, opener: UpdateOpener, bundle: RoundBundle, digest: bytes
+) -> None:
     disputes, task = Disputes(contracts), reader.task
     deadline, began = contracts.window(task)[1], contracts.chain.now()
     record, moves = own_questions(reader, contracts, opener, bundle, digest)
@@ -86,12 +103,9 @@ def own_questions(
         roster.digest(reader.task, bundle.round), **vars(given), sealed_at=history.block.timestamp,
         aggregator=contracts.address,
     )  # fmt: skip
-    leaves = tuple(entry.leaf for entry in bundle.entries if not entry.forced)
-    traceless = [Asked(Question.UNTRACED, "the specification", evidence.untraced(reader.spec.to_bytes()))]
-    for i in range(len(leaves)):
-        traceless.append(Asked(Question.FOREIGN, f"roster leaf {i}", evidence.roster(None, i, roster, leaves)))
+    traceless = _traceless(reader, bundle, roster)
     if trace is None:
-        return seal, iter(traceless)
+        return seal, traceless
     before = SealedRounds(reader, Demands(Disputes(contracts))).before(bundle.round)
     sealed = Sealed(
         replace(found, seal=seal), seal, roster, trace, hidden=False, claims=claim_leaves(bundle.after), bundle=bundle,
@@ -100,7 +114,14 @@ def own_questions(
     return seal, _all(reader, sealed, RoundWork(reader, bundle, opener), traceless)
 
 
-def _all(reader: TaskReader, sealed: Sealed, work: RoundWork, traceless: list[Asked]) -> Iterator[Asked]:
+def _traceless(reader: TaskReader, bundle: RoundBundle, roster: RosterRecord) -> Iterator[Asked]:
+    leaves = tuple(entry.leaf for entry in bundle.entries if not entry.forced)
+    yield Asked(Question.UNTRACED, "the specification", evidence.untraced(reader.spec.to_bytes()))
+    for i in range(len(leaves)):
+        yield Asked(Question.FOREIGN, f"roster leaf {i}", evidence.roster(None, i, roster, leaves))
+
+
+def _all(reader: TaskReader, sealed: Sealed, work: RoundWork, traceless: Iterator[Asked]) -> Iterator[Asked]:
     trace = sealed.trace
     unselected: set[tuple[int, int]] = set()  # without a selection, all that a question about one has is in these two
     for kind, index in all_places(trace):
@@ -119,7 +140,7 @@ def _all(reader: TaskReader, sealed: Sealed, work: RoundWork, traceless: list[As
         yield Asked(question, "the work leaf", shown)
     if trace.gram:  # of a bundle's triangle: one pair tells
         yield Asked(Question.SYMMETRY, "the last Gram row", evidence.symmetry(trace, len(trace.gram) - 1, 0))
-    for question, shown in obtainable(_opened(trace, work)):
+    for question, shown in _delivered(obtainable(_opened(trace, work))):
         yield Asked(question, "integers of the updates and their sums", shown)
     yield from traceless
 
@@ -143,6 +164,14 @@ def _nearest_to(trace: Trace, index: int) -> int:
                 energy = max(1, clean_energy(entry.squared, rounding))
                 best = max(best, (Fraction(inner * inner, energy), other))
     return best[1]
+
+
+def _delivered(moves: Iterator[Move]) -> Iterator[Move]:
+    """Yield moves while the store answers: an update was judged, and its trainer's silence now keeps no seal back."""
+    try:
+        yield from moves
+    except StoreUnavailable as error:
+        logger.warning("questions about the updates are not asked: %s", error)
 
 
 def _opened(trace: Trace, work: RoundWork) -> Iterator[Move]:

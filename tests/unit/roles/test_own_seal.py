@@ -17,9 +17,10 @@ from fl_platform.chain.evidence import Case, Question
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import Judgement
-from fl_platform.errors import OwnSealRefuted
+from fl_platform.errors import OwnSealRefuted, RpcUnavailable
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.roles import aggregator as aggregator_module
+from fl_platform.roles import own_seal
 from fl_platform.roles.aggregator import Aggregator, SealedRound
 from fl_platform.roles.amounts import tokens
 from fl_platform.roles.own_seal import demand_unrefuted, own_questions
@@ -28,6 +29,7 @@ from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, SUCCESSOR, Stage, disputed_stage
 from tests.support.hiders import greedy
+from tests.support.silent import Silent
 from tests.support.small_task import SmallTask, open_small_task
 
 ABSENT = {Question.DROPPED, Question.FORCED, Question.TWICE}  # nobody is missing, forced in or there twice
@@ -133,3 +135,40 @@ def test_asking_makes_nobody_late(
     monkeypatch.setattr(aggregator_module, "demand_unrefuted", hurried)
     task.aggregator.run(LocalTransport(task.trainers))
     assert "sealed after 16 questions: the deadline is near" in caplog.text
+
+
+class Stalled(Aggregator):
+    """Reads from a store that answers nothing about a trainer's update once that was judged."""
+
+    def _question(self, sealed: SealedRound) -> None:
+        update = sealed.bundle.entries[0].receipt.update
+        assert isinstance(self.reader.store, Silent)
+        self.reader.store.silent = lambda digest: digest == update  # type: ignore[method-assign]
+        super()._question(sealed)
+
+
+def test_a_trainer_whose_update_is_silent_now_makes_nobody_late(
+    disputed: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
+    task.reader.store = Silent(tmp_path / "store")
+    assert len(sealer_of(disputed, task, tmp_path, Stalled).run(LocalTransport(task.trainers))) == 1
+    assert "questions about the updates are not asked" in caplog.text
+
+
+@pytest.mark.parametrize(("error", "keeps_back"), [(RpcUnavailable, "first half"), (ZeroDivisionError, "never")])
+def test_what_breaks_the_asking_keeps_no_seal_back_for_long(
+    disputed: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception], keeps_back: str
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
+
+    def breaks(*_: Any) -> Any:
+        raise error("broken")
+
+    monkeypatch.setattr(own_seal, "own_questions", breaks)
+    if keeps_back == "first half":
+        with pytest.raises(error):
+            task.aggregator.run(LocalTransport(task.trainers))
+        start, deadline = disputed.owner.window(task.reader.task)
+        disputed.chain.wait_until((start + deadline) // 2 + 1)
+    assert len(task.aggregator.run(LocalTransport(task.trainers))) == 1
