@@ -29,15 +29,15 @@ def settlement_round(spec: TaskSpec, bundle: RoundBundle, *, pot: int) -> Round:
     where no circuit holds the round, AuditDifference where the bundle's own state does not follow from its numbers.
     """
     gram = from_triangle(bundle.rows, bundle.gram)
-    first: DocumentInvalid | None = None
+    reason: DocumentInvalid | None = None  # of the last try: the one that asks least of a circuit
     for given in (0, 1):
         try:
             made = _build(spec, bundle, gram, pot, given=given)
             _compare(bundle, made)
             return made
         except DocumentInvalid as error:
-            first = first or error
-    raise NoCircuit(f"round {bundle.round} has no settlement proof: {first}") from first
+            reason = error
+    raise NoCircuit(f"round {bundle.round} has no settlement proof: {reason}") from reason
 
 
 def _demand_plain_lengths(candidates: Sequence[Slot], rounding: int) -> None:

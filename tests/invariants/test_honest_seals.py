@@ -11,7 +11,13 @@ import pytest
 
 from fl_platform.aggregation import rules
 from fl_platform.contribution import judge
+from fl_platform.contribution.settlement_round import settlement_round
+from fl_platform.errors import NoCircuit
+from fl_platform.protocol.bundle import RoundBundle
 from tests.support.honest_rounds import Found, fuzz, play
+from tests.support.rounds import Round
+from zk.groth16 import keys, witness
+from zk.settlement_inputs import Context, statement
 
 PARTS, ROUNDS = 8, 25
 # Every way through the rule that an honest round can take. One that is not drawn is a branch that nobody compares.
@@ -40,6 +46,28 @@ def test_these_rounds_take_every_way_through_the_rule() -> None:
     for part in range(PARTS):
         seen += fuzz(ROUNDS, first_seed(part), ask=False).seen
     assert set(seen) == WAYS
+
+
+@pytest.mark.slow
+def test_a_circuit_takes_every_honest_round_that_has_one() -> None:
+    """What has no circuit is said to have none; all else, its witness holds: `prove` never ends in a riddle."""
+    proved = Counter[int]()
+
+    def look(made: Round, bundle: RoundBundle) -> None:
+        assert made.context.pot is not None
+        try:
+            settlement = settlement_round(made.spec, bundle, pot=made.context.pot)
+        except NoCircuit:
+            return
+        slots = len(settlement.slots)
+        stated = statement(settlement, Context(31337, 1, 7, 1, 2))
+        signals = witness.calculate(keys.program(slots), stated.inputs)
+        assert tuple(int.from_bytes(signals[i].tobytes(), "little") for i in (1, 2, 3)) == stated.public
+        proved[slots] += 1
+
+    found = fuzz(60, first_seed(0), ask=False, look=look)
+    assert found.rounds > sum(proved.values()) > found.rounds // 2
+    assert set(proved) == {4, 16}
 
 
 @pytest.mark.parametrize("reader", [pytest.param("energy", marks=pytest.mark.slow), "dropped"])

@@ -13,7 +13,7 @@ import itertools
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -213,8 +213,14 @@ def _force(draw: Draw, made: Round, number: int, place: Place) -> None:
     made.data.append(pack_update(update, model=draw.spec.model, bits=draw.spec.codec.bits))
 
 
-def play(seed: int, found: Found, *, ask: bool = True) -> None:
-    """Play one random task of a few rounds and note what any reader says against it (`ask`: ask them at all)."""
+Look = Callable[[Round, RoundBundle], None]
+
+
+def play(seed: int, found: Found, *, ask: bool = True, look: Look | None = None) -> None:
+    """Play one random task of a few rounds and note what any reader says against it (`ask`: ask them at all).
+
+    `look` sees every sealed round.
+    """
     draw = Draw.of(seed)
     stage = Stage.open(draw.spec, stake=1, rounds=MOST_ROUNDS)
     for number in draw.stakes:
@@ -236,6 +242,8 @@ def play(seed: int, found: Found, *, ask: bool = True) -> None:
         said = sorted(set(_against(stage, number, judged))) if ask else ()
         found.rounds += 1
         found.faults += [f"seed {seed} round {number}: {fault}" for fault in said]
+        if look is not None:
+            look(stage.rounds[number], stage.bundles[number])
         state, models = judged.after, {**models, judged.after.model: judged.model}
 
 
@@ -376,13 +384,13 @@ def _note(seen: Counter[str], stage: Stage, number: int, judged: Judgement) -> N
     )
 
 
-def fuzz(rounds: int, seed: int, *, ask: bool = True) -> Found:
-    """Play random tasks from `seed` on until so many rounds were sealed."""
+def fuzz(rounds: int, seed: int, *, ask: bool = True, look: Look | None = None) -> Found:
+    """Play random tasks from `seed` on until so many rounds were sealed. `ask`, `look`: as in `play`."""
     found = Found()
     for number in itertools.count(seed):
         if found.rounds >= rounds:
             break
-        play(number, found, ask=ask)
+        play(number, found, ask=ask, look=look)
     return found
 
 
