@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fl_platform.errors import CidMismatch, StoreMissing
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
 
@@ -39,6 +40,12 @@ class Difference:
         """One line for a person."""
         where = "task" if self.round is None else f"round {self.round}"
         return f"{where}: {self.what}: recorded {self.recorded}, recomputed {self.recomputed}"
+
+    @property
+    def of_a_store(self) -> bool:
+        """Whether it is of bytes that the store read here lacks or has damaged: another store may have them."""
+        named = {self.what, self.recomputed.partition(":")[0]}
+        return not named.isdisjoint({StoreMissing.__name__, CidMismatch.__name__})
 
 
 @dataclass(frozen=True)

@@ -226,16 +226,46 @@ class WrongSums(Liar):
         return super()._store(round_number, entries, bent, validation)
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_an_update_that_the_own_store_lacks_or_has_damaged_is_nobodys_lie(
+    disputed: Stage, tmp_path: Path, damaged: bool
+) -> None:
+    task = open_small_task(disputed, tmp_path, trainers=2, aggregators=(AGGREGATOR, SUCCESSOR))
+    (sealed,) = sealer_of(disputed, tmp_path, task).run(LocalTransport(task.trainers), rounds=1)
+    watcher, store = silent_watcher(disputed, tmp_path, task)
+    file = next((tmp_path / "store").rglob(f"*{cid_text(store, sealed.bundle.entries[0].receipt.update)}*"))
+    whole = file.read_bytes()
+    if damaged:
+        file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    else:
+        file.unlink()
+    half = half_of(disputed, task, 0)
+    assert watcher.step(half) == []
+    assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((0,), (0,), False)
+    file.write_bytes(whole)
+    assert watcher.step(half) == []
+    assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((), (), True)
+
+
+def cid_text(store: Silent, digest: bytes) -> str:
+    return str(store.locate(digest))
+
+
+def sealer_of(stage: Stage, folder: Path, task: SmallTask, kind: type[Aggregator] = Aggregator) -> Aggregator:
+    """The first aggregator of a task whose second one watches."""
+    contracts = stage.as_(AGGREGATOR)
+    return kind(
+        reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
+        reveal_key=reveal_key(AGGREGATOR), workdir=folder / "sealer", wait_until=stage.chain.wait_until,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("lies", [False, True])
 def test_a_store_that_is_silent_about_an_update_late_in_the_window_hides_no_lie_and_makes_none(
     disputed: Stage, tmp_path: Path, lies: bool
 ) -> None:
     task = open_small_task(disputed, tmp_path, trainers=2, aggregators=(AGGREGATOR, SUCCESSOR))
-    contracts = disputed.as_(AGGREGATOR)
-    sealer = (WrongSums if lies else Aggregator)(
-        reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
-        reveal_key=reveal_key(AGGREGATOR), workdir=tmp_path / "sealer", wait_until=disputed.chain.wait_until,
-    )  # fmt: skip
+    sealer = sealer_of(disputed, tmp_path, task, WrongSums if lies else Aggregator)
     (sealed,) = sealer.run(LocalTransport(task.trainers), rounds=1)
     watcher, store = silent_watcher(disputed, tmp_path, task)
     store.silent = lambda digest: digest == sealed.bundle.entries[0].receipt.update
