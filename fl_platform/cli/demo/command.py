@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -13,10 +12,12 @@ from rich.table import Table
 
 from fl_platform.attacks import ATTACKS, parse_attacks
 from fl_platform.attacks.lying import LIES
+from fl_platform.cli.common import json_option, write_json
 from fl_platform.cli.demo.federation import TOKEN, Settings
 from fl_platform.cli.demo.lying import ATTACK as LYING
 from fl_platform.cli.demo.lying import DEFAULT_LIE
 from fl_platform.cli.demo.run import CARRIERS, DemoReport, Stage, run_demo
+from fl_platform.cli.show import console as reporting
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
 from fl_platform.learning.train import Evaluation
@@ -65,14 +66,14 @@ BARS = " ▁▂▃▄▅▆▇█"
     "--mnist", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of MNIST's idx files."
 )
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True)
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the report here.")
+@json_option
 def demo(
     data: str, trainers: int, rounds: int, attacks: tuple[str, ...], lie: str, byzantine: int, partition: str,
     network_name: str, flower: str | None, strict: bool, worth: str,
     store_name: str, workdir: Path | None, mnist: Path | None, seed: int, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Run a whole paid, audited training: escrow, rounds with cheats among the trainers, payouts, two audits."""
-    console = Console()
+    console = reporting(json_file)
     chosen = attacks or DEFAULT_ATTACKS
     lying = any(text.partition("=")[0] == LYING for text in chosen)
     cheats = [text for text in chosen if text != "none" and text.partition("=")[0] != LYING]
@@ -97,8 +98,7 @@ def demo(
                 carrier=CARRIERS[flower or ""],
             )  # fmt: skip
     show(console, report)
-    if json_file is not None:
-        json_file.write_text(json.dumps(report.to_json(), indent=1, sort_keys=True) + "\n")
+    write_json(json_file, report.to_json())
     if not report.audit.ok or report.tampered_audit.ok:
         raise click.exceptions.Exit(4)
 
