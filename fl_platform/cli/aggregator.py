@@ -143,8 +143,9 @@ def defend(
     """Answer disputes about this aggregator's seals until none can be challenged any more.
 
     Shows what a demand asks for and splits its Gram entries in games; whoever does not answer in time loses its bond.
-    `aggregator run` does the same between rounds only: let this one run beside it, from another terminal, where rounds
-    take longer than the task's takeover window. Exits 4 when something could not be answered.
+    `aggregator run` does the same between rounds only: let this one run beside it, from another terminal (not on the
+    embedded chain, which one process holds), where rounds take longer than the task's takeover window. Exits 4 when
+    something could not be answered.
     """
     from fl_platform.cli.show import console
     from fl_platform.roles.watcher import nothing_left
@@ -288,7 +289,9 @@ def _line(sealed: SealedRound) -> str:
     verdicts = [verdict.code for verdict in sealed.bundle.verdicts]
     others = sorted({code for code in verdicts if code not in ("admitted", "reference")})
     rest = "; ".join(f"{verdicts.count(code)} {code}" for code in others)
-    return f"round {sealed.bundle.round} sealed: {verdicts.count('admitted')} in the sum{'; ' + rest if rest else ''}"
+    paid = "" if sealed.bundle.measured else "; worth was not measured: paid by stake"
+    counted = f"{verdicts.count('admitted')} in the sum{'; ' + rest if rest else ''}"
+    return f"round {sealed.bundle.round} sealed: {counted}{paid}"
 
 
 def _sealed(item: SealedRound) -> dict[str, Any]:

@@ -123,7 +123,10 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
         with working("escrowing the bounty"):
             number = Owner(contracts=own.contracts, store=own.workspace.store).open(spec, initial)
         show_rules(out, number, spec)
-        out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next")
+        out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
+        if spec.worth.kind == "anchored":
+            run = f"fl-platform trainer run {number} --wallet {own.name} --reference"
+            out.print(f"keep `{run}` running: rounds without your reference are paid by stake", soft_wrap=True)
         write_json(json_file, {"task": number, **rules(spec)})
 
 

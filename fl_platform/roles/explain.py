@@ -51,6 +51,7 @@ class RoundStory:
     weight: int  # in the sum
     divisor: int  # of the sum
     score: int  # of this round, signed fixed point
+    measured: bool  # whether the round's worth was measured; if not, its pot went by stake
     score_share: Fraction | None  # of the round's positive scores; None: nobody had one
     twins: tuple[bytes, ...]  # others whose updates were near-duplicates: they share one score
     earned_by_score: int  # wei in this round
@@ -88,6 +89,8 @@ class RoundStory:
         return f"{work}; {sealed}." if sealed else f"{work}."
 
     def _score(self) -> str:
+        if not self.measured:
+            return "none: worth was not measured in this round, its pot went by stake"
         if self.score_share is not None and self.score > 0:
             text = f"{percent(self.score_share)} of the round's positive scores"
         else:
@@ -256,6 +259,7 @@ def _story(
         weight=verdict.weight if verdict else 0,
         divisor=bundle.divisor if bundle else 0,
         score=verdict.score if verdict else 0,
+        measured=bundle is not None and bundle.measured,
         score_share=Fraction(max(0, verdict.score), positive) if verdict and positive else None,
         twins=_twins(bundle, verdict),
         earned_by_score=after.paid_scored - before.paid_scored,

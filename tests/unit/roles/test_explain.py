@@ -26,8 +26,8 @@ def story(**changes: Any) -> RoundStory:
     """Return an ordinary round."""
     base = RoundStory(
         round=3, state="final", update="bafkreiabc", length=4842, samples=179, forced=False, keys=2, verdict="admitted",
-        evidence="", weight=25, divisor=100, score=7, score_share=Fraction(1, 4), twins=(), earned_by_score=TOKEN,
-        earned_otherwise=0, sealed_it=False, missing="",
+        evidence="", weight=25, divisor=100, score=7, measured=True, score_share=Fraction(1, 4), twins=(),
+        earned_by_score=TOKEN, earned_otherwise=0, sealed_it=False, missing="",
     )  # fmt: skip
     return dataclasses.replace(base, **changes)
 
@@ -73,6 +73,7 @@ def test_an_ordinary_round() -> None:
         ({"verdict": "NotSelected"}, "the robust rule kept others"),
         ({"score": -1}, "negative"),
         ({"score": 0}, "Score: nothing"),
+        ({"measured": False, "score": 0}, "worth was not measured in this round"),
         ({"twins": (b"\x22" * 20,)}, "near-duplicate of 0x2222"),
         ({"earned_otherwise": 2 * TOKEN}, "1 tokens by score and 2 tokens by stake"),
         ({"update": "", "verdict": "", "sealed_it": True, "earned_otherwise": TOKEN}, "as the aggregator's fee"),
