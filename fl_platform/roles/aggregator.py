@@ -149,13 +149,15 @@ class Aggregator:
         """
         order = self.order()
         if self._path(order.round, "entries").exists():
-            kept = self._load_entries(order.round)
+            chosen = self._load_entries(order.round)
             # A dispute may have voided the round that they were made for: then they build on a model that is no more.
-            if all(entry.receipt.parent == order.parent for entry in kept):
-                return kept
+            if all(entry.receipt.parent == order.parent for entry in chosen):
+                return chosen
         self._watch(Progress(order.round, "train", "waiting for trainers"))
-        entries = self._answers(transport, order)
-        chosen = tuple(replace(entries[who], stake=self._stake(who)) for who in sorted(entries))
+        entries, leaving = self._answers(transport, order), self._reader.history().leaving
+        # who leaves gets its stake while the seal can be challenged, and is a stranger on the roster then
+        kept = {who: e for who, e in entries.items() if who not in leaving or is_reference(e, self._reader.spec)}
+        chosen = tuple(replace(kept[who], stake=self._stake(who)) for who in sorted(kept))
         self._demand_enough(chosen)
         self._save_entries(order.round, chosen)
         return chosen

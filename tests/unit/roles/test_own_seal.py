@@ -30,7 +30,7 @@ from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, SUCCESSOR, Stage, disputed_stage
 from tests.support.hiders import greedy
 from tests.support.silent import Silent
-from tests.support.small_task import SmallTask, open_small_task
+from tests.support.small_task import SmallTask, open_small_task, trainer_key
 
 ABSENT = {Question.DROPPED, Question.FORCED, Question.TWICE}  # nobody is missing, forced in or there twice
 
@@ -172,3 +172,14 @@ def test_what_breaks_the_asking_keeps_no_seal_back_for_long(
         start, deadline = disputed.owner.window(task.reader.task)
         disputed.chain.wait_until((start + deadline) // 2 + 1)
     assert len(task.aggregator.run(LocalTransport(task.trainers))) == 1
+
+
+def test_who_leaves_is_not_rostered(disputed: Stage, tmp_path: Path) -> None:
+    """Its stake is paid while the seal can be challenged: then a judge calls it a stranger, and the seal falls."""
+    task = open_small_task(disputed, tmp_path, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
+    gone = task.trainers[0]
+    disputed.as_(Signer(trainer_key(0))).leave(task.reader.task)
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers))
+    assert {entry.receipt.trainer for entry in sealed.bundle.entries} == {t.address for t in task.trainers} - {
+        gone.address
+    }
