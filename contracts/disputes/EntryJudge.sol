@@ -62,8 +62,8 @@ contract EntryJudge is JudgeBase {
         revert Judge_UnknownQuestion(c.question);
     }
 
-    /// @dev A leaf with a stake whose owner is no trainer of the task. Unbonding outlasts every window, so who was one when
-    /// the roster closed still is, or is leaving.
+    /// @dev A leaf with a stake whose owner is no trainer of the task. Warning: unbonding outlasts the windows from the leave
+    /// on, so who was leaving before the roster can be gone at the challenge: nobody rosters who is leaving.
     function _foreign(Case calldata c, Evidence calldata e) private view returns (bool) {
         RosterProof calldata p = _rosterProof(c, e.extra);
         if (p.leaf.amount == 0) return false;
