@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,10 +39,13 @@ class _StandIn(ModuleType):
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name)
         self.__path__ = [str(folder)]
+        self.__spec__ = ModuleSpec(name, None, is_package=True)  # who asks whether the package is there finds it
         self.__dict__.update({wanted: _Later(self, wanted) for wanted in NAMES[name]})
         self.__dict__.update(CONSTANTS.get(name, {}))
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__all__":  # `from package import *`
+            return [own for own in dir(_package(self)) if not own.startswith("_")]
         if name.startswith("__"):  # the import system asks for these; they are no reason to import
             raise AttributeError(name)
         return getattr(_package(self), name)
@@ -58,6 +62,9 @@ class _Later:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._own(), name)
+
+    def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[Any, ...]:
+        return (self._own(),)  # a class that is made from it
 
     def _own(self) -> Any:
         return getattr(_package(self._stand_in), self._name)

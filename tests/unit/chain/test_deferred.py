@@ -72,3 +72,18 @@ print(made["pubkey"])
 @pytest.mark.parametrize("name", ["py_ecc.bls.hash_to_curve", "py_ecc.bls12_381.bls12_381_curve"])
 def test_what_lies_below_a_stand_in_is_found(name: str) -> None:
     assert printed(f"import fl_platform.chain, importlib\nprint(importlib.import_module({name!r}).__name__)") == [name]
+
+
+def test_a_stand_in_is_found_unpacked_and_inherited_from_like_the_package() -> None:
+    code = """
+import fl_platform.chain, importlib.util
+print(importlib.util.find_spec("py_ecc.bls").name)
+from py_ecc.bls import G2ProofOfPossession
+class Mine(G2ProofOfPossession): pass
+print(Mine.__mro__[1].__name__)
+import sys
+names = {}
+exec("from py_ecc.bls12_381 import *", names)
+print("G1" in names, "curve_order" in names)
+"""
+    assert printed(code) == ["py_ecc.bls", "G2ProofOfPossession", "True True"]
