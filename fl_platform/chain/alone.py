@@ -19,6 +19,7 @@ with contextlib.suppress(ImportError):
     REVM = pyrevm
 
 FORK = "SHANGHAI"  # what contracts are compiled for (foundry.toml)
+GAS = 30_000_000  # of a block: what needs more, no challenge can bring
 _CALLER, _PLACE = "0x" + "00" * 20, "0x" + "11" * 20
 
 
@@ -37,10 +38,13 @@ class Alone:
         if REVM is None:
             return None
         if address not in self._accounts:
-            self._accounts[address] = REVM.AccountInfo(nonce=1, code=self._code_at(address))
+            code = self._code_at(address)
+            if not code:  # a node that lags behind may not have it yet
+                return None
+            self._accounts[address] = REVM.AccountInfo(nonce=1, code=code)
         evm = REVM.EVM(spec_id=FORK)
         evm.insert_account_info(_PLACE, self._accounts[address])
         try:
-            return bytes(evm.message_call(_CALLER, _PLACE, calldata=data, is_static=True))
+            return bytes(evm.message_call(_CALLER, _PLACE, calldata=data, gas=GAS, is_static=True))
         except RuntimeError:  # reverted, or out of gas
             return None
