@@ -140,8 +140,8 @@ class Watcher:
             except Exception:  # a round whose documents break what reads them hides no other round
                 logger.exception("round %d cannot be looked at", record.number)
                 continue
-            absent = self._patience.guessed if found is None else self._patience.guessed or found.difference.of_a_store
-            if absent and (found is None or not found.acted):
+            absent = self._patience.guessed or (found is not None and found.difference.of_a_store)
+            if absent and not (found is not None and found.acted):
                 # what a store keeps back, lacks or has damaged may show an honest round, or the leaf that decides a lie
                 logger.warning("round %d: looked at again when a store answers: %s", record.number, found or "no lie")
                 self.waiting += (record.number,)
