@@ -20,6 +20,7 @@ from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.workspace import party, reveal_key
 from fl_platform.store.disk import DiskStore
+from fl_platform.store.interface import Store
 from tests.support.chain import AGGREGATOR, ETHER, OWNER, Stage
 
 ZERO = bytes(20)
@@ -82,6 +83,11 @@ def open_small_task(
     return SmallTask(reader, _aggregator(stage, folder, store, task), tuple(joined), tuple(keys))
 
 
+def sealer_of(stage: Stage, folder: Path, task: SmallTask, kind: type[Aggregator] = Aggregator) -> Aggregator:
+    """Return the first aggregator of a task, of a kind of one's own, with a folder of its own."""
+    return _sealer(stage, folder / "sealer", task.reader.store, task.reader.task, kind)
+
+
 def _spec(
     stage: Stage,
     learning: object,
@@ -111,14 +117,15 @@ def _spec(
 
 
 def _aggregator(stage: Stage, folder: Path, store: DiskStore, task: int) -> Aggregator:
-    contracts = stage.as_(AGGREGATOR)
-    aggregator = Aggregator(
-        reader=TaskReader(contracts, store, task),
-        contracts=contracts,
-        reveal_key=reveal_key(AGGREGATOR),
-        workdir=folder / "aggregator",
-        wait_until=stage.chain.wait_until,
-    )
-    contracts.mint(AGGREGATOR.address, aggregator.reader.spec.money.bond)
+    aggregator = _sealer(stage, folder / "aggregator", store, task, Aggregator)
+    stage.as_(AGGREGATOR).mint(AGGREGATOR.address, aggregator.reader.spec.money.bond)
     aggregator.bond()
     return aggregator
+
+
+def _sealer(stage: Stage, workdir: Path, store: Store, task: int, kind: type[Aggregator]) -> Aggregator:
+    contracts = stage.as_(AGGREGATOR)
+    return kind(
+        reader=TaskReader(contracts, store, task), contracts=contracts, reveal_key=reveal_key(AGGREGATOR),
+        workdir=workdir, wait_until=stage.chain.wait_until,
+    )  # fmt: skip

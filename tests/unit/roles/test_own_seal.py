@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 
-from fl_platform.attacks.lying import bend_sums, drop_one, raise_score
+from fl_platform.attacks.lying import drop_one, raise_score
 from fl_platform.chain.client import Chain
 from fl_platform.chain.disputes import judge_of
 from fl_platform.chain.evidence import Case, Question
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Phase
-from fl_platform.contribution.judge import Judgement
 from fl_platform.errors import OwnSealRefuted, RpcUnavailable
-from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles import aggregator as aggregator_module
 from fl_platform.roles import own_seal
 from fl_platform.roles.aggregator import Aggregator, SealedRound
@@ -26,11 +25,11 @@ from fl_platform.roles.amounts import tokens
 from fl_platform.roles.own_seal import demand_unrefuted, own_questions
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, SUCCESSOR, Stage, disputed_stage
 from tests.support.hiders import greedy
+from tests.support.liars import SumsBent
 from tests.support.silent import Silent
-from tests.support.small_task import SmallTask, open_small_task, trainer_key
+from tests.support.small_task import open_small_task, sealer_of, trainer_key
 
 ABSENT = {Question.DROPPED, Question.FORCED, Question.TWICE}  # nobody is missing, forced in or there twice
 
@@ -48,25 +47,6 @@ class Mistaken(Aggregator):
 
     def _bundle(self, *arguments: Any) -> RoundBundle:
         return self.bend(super()._bundle(*arguments))
-
-
-class MistakenSums(Aggregator):
-    """Something goes wrong with one coordinate of the sums."""
-
-    def _store(
-        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
-    ) -> SealedRound:
-        before = self.reader.current_state()
-        bent = bend_sums(self.reader.spec, before, self.reader.model(before.model), judged)
-        return super()._store(round_number, entries, bent, validation)
-
-
-def sealer_of(stage: Stage, task: SmallTask, folder: Path, kind: type[Aggregator]) -> Aggregator:
-    contracts = stage.as_(AGGREGATOR)
-    return kind(
-        reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
-        reveal_key=reveal_key(AGGREGATOR), workdir=folder / "sealer", wait_until=stage.chain.wait_until,
-    )  # fmt: skip
 
 
 def test_every_kind_of_question_is_asked_in_words_that_its_judge_reads(
@@ -102,7 +82,7 @@ def test_a_seal_that_would_fall_is_not_sent(
     disputed: Stage, tmp_path: Path, bend: Any, question: str, successors: tuple[Signer, ...]
 ) -> None:
     task = open_small_task(disputed, tmp_path, trainers=3, aggregators=(AGGREGATOR, *successors))
-    sealer = sealer_of(disputed, task, tmp_path, MistakenSums if bend is None else Mistaken)
+    sealer = sealer_of(disputed, tmp_path, task, SumsBent if bend is None else Mistaken)
     sealer.bend = bend  # type: ignore[attr-defined]
     with pytest.raises(OwnSealRefuted) as refused:
         sealer.run(LocalTransport(task.trainers))
@@ -152,7 +132,7 @@ def test_a_trainer_whose_update_is_silent_now_makes_nobody_late(
 ) -> None:
     task = open_small_task(disputed, tmp_path, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
     task.reader.store = Silent(tmp_path / "store")
-    assert len(sealer_of(disputed, task, tmp_path, Stalled).run(LocalTransport(task.trainers))) == 1
+    assert len(sealer_of(disputed, tmp_path, task, Stalled).run(LocalTransport(task.trainers))) == 1
     assert "questions about the updates are not asked" in caplog.text
 
 

@@ -9,23 +9,22 @@ from typing import Any
 
 import pytest
 
-from fl_platform.attacks.lying import bend_sums, pay_itself
+from fl_platform.attacks.lying import pay_itself
 from fl_platform.chain.demands import Demands, Subject
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
-from fl_platform.contribution.judge import Judgement
 from fl_platform.errors import AuditDifference
-from fl_platform.protocol.bundle import Entry, RoundBundle
-from fl_platform.roles.aggregator import Aggregator, SealedRound
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Finding, Watcher, nothing_left
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, OWNER, SUCCESSOR, Stage, disputed_stage
-from tests.support.liars import Liar
+from tests.support.liars import BendsSums, Liar
 from tests.support.silent import Silent
-from tests.support.small_task import SmallTask, open_small_task
+from tests.support.small_task import SmallTask, open_small_task, sealer_of
 
 
 @pytest.fixture
@@ -215,17 +214,6 @@ def test_a_round_whose_window_closed_unlooked_is_told(disputed: Stage, tmp_path:
     assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((), (0,), False)
 
 
-class WrongSums(Liar):
-    """Adds to one coordinate of the sums."""
-
-    def _store(
-        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
-    ) -> SealedRound:
-        before = self.reader.current_state()
-        bent = bend_sums(self.reader.spec, before, self.reader.model(before.model), judged)
-        return super()._store(round_number, entries, bent, validation)
-
-
 @pytest.mark.parametrize("damaged", [False, True])
 def test_an_update_that_the_own_store_lacks_or_has_damaged_is_nobodys_lie(
     disputed: Stage, tmp_path: Path, damaged: bool
@@ -251,21 +239,12 @@ def cid_text(store: Silent, digest: bytes) -> str:
     return str(store.locate(digest))
 
 
-def sealer_of(stage: Stage, folder: Path, task: SmallTask, kind: type[Aggregator] = Aggregator) -> Aggregator:
-    """The first aggregator of a task whose second one watches."""
-    contracts = stage.as_(AGGREGATOR)
-    return kind(
-        reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
-        reveal_key=reveal_key(AGGREGATOR), workdir=folder / "sealer", wait_until=stage.chain.wait_until,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("lies", [False, True])
 def test_a_store_that_is_silent_about_an_update_late_in_the_window_hides_no_lie_and_makes_none(
     disputed: Stage, tmp_path: Path, lies: bool
 ) -> None:
     task = open_small_task(disputed, tmp_path, trainers=2, aggregators=(AGGREGATOR, SUCCESSOR))
-    sealer = sealer_of(disputed, tmp_path, task, WrongSums if lies else Aggregator)
+    sealer = sealer_of(disputed, tmp_path, task, BendsSums if lies else Aggregator)
     (sealed,) = sealer.run(LocalTransport(task.trainers), rounds=1)
     watcher, store = silent_watcher(disputed, tmp_path, task)
     store.silent = lambda digest: digest == sealed.bundle.entries[0].receipt.update

@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 
-from fl_platform.attacks.lying import bend_gram, bend_sums
+from fl_platform.attacks.lying import bend_gram
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.demands import Demands, Subject
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
-from fl_platform.contribution.judge import Judgement
 from fl_platform.contribution.tracing import layout_of
-from fl_platform.protocol.bundle import Entry, RoundBundle
-from fl_platform.roles.aggregator import Aggregator, SealedRound
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.defender import Defender
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
@@ -29,8 +28,8 @@ from fl_platform.roles.work import RoundWork
 from fl_platform.roles.work_watching import GramChallenger, wrong_gram_entries
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
-from tests.support.liars import Liar
-from tests.support.small_task import SmallTask, open_small_task
+from tests.support.liars import BendsSums, Liar
+from tests.support.small_task import SmallTask, open_small_task, sealer_of
 
 
 @pytest.fixture
@@ -46,25 +45,9 @@ class BendsGram(Liar):
         return bend_gram(super()._bundle(*arguments))
 
 
-class BendsSums(Liar):
-    """Adds to one coordinate of the sums, and takes the model from them."""
-
-    def _store(
-        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
-    ) -> SealedRound:
-        before = self.reader.current_state()
-        bent = bend_sums(self.reader.spec, before, self.reader.model(before.model), judged)
-        return super()._store(round_number, entries, bent, validation)
-
-
 def sealed_by(stage: Stage, folder: Path, kind: type[Aggregator]) -> SmallTask:
     task = open_small_task(stage, folder, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
-    contracts = stage.as_(AGGREGATOR)
-    sealer = kind(
-        reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
-        reveal_key=reveal_key(AGGREGATOR), workdir=folder / "sealer", wait_until=stage.chain.wait_until,
-    )  # fmt: skip
-    sealer.run(LocalTransport(task.trainers), rounds=1)
+    sealer_of(stage, folder, task, kind).run(LocalTransport(task.trainers), rounds=1)
     return task
 
 
