@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from fl_platform.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fl_platform.roles.watcher import Finding
     from fl_platform.roles.watching_keys import KeyFinding
 
@@ -80,6 +83,13 @@ def watch(
 
         wait_to_stop(look, every_s=every, patient=not once)
         unseen = sorted({*watcher.unseen(), *(keys.unread if keys else ())})
+    _conclude(out, unseen, found=bool(findings or accused), looked=watcher.looked)
+    write_json(json_file, [*map(_as_json, findings), *map(_key_json, accused)])
+    raise click.exceptions.Exit(4 if findings or accused else 3 if unseen or not watcher.looked else 0)
+
+
+def _conclude(out: Console, unseen: Sequence[int], *, found: bool, looked: bool) -> None:
+    """Say what was not looked at, or that nothing is wrong."""
     if unseen:
         rounds = ", ".join(map(str, unseen))
         out.print(
@@ -87,13 +97,10 @@ def watch(
             f"window is open",
             style="yellow",
         )
-    elif not findings and not accused:
-        if watcher.looked:
-            out.print("every seal that could be challenged is what it should be", style="green")
-        else:
-            out.print("nothing was looked at: no seal can be challenged now", style="yellow")
-    write_json(json_file, [*map(_as_json, findings), *map(_key_json, accused)])
-    raise click.exceptions.Exit(4 if findings or accused else 3 if unseen or not watcher.looked else 0)
+    elif not found and looked:
+        out.print("every seal that could be challenged is what it should be", style="green")
+    elif not found:
+        out.print("nothing was looked at: no seal can be challenged now", style="yellow")
 
 
 def _as_json(found: Finding) -> dict[str, object]:
