@@ -4,8 +4,9 @@ From the committed Gram matrix and the frozen rule follow the verdicts (length b
 cosine to the reference, multi-Krum), weights, scores, the round's pot and every standing after. The numbers are those
 of fl_platform.aggregation.rules, contribution.anchored and settle; tests hold them equal. Narrower than the platform:
 at most one public direction, integers within the limits below, no near-duplicates where scores are proved. Otherwise
-`given` says that scores and replay verdicts are taken as committed. This module trusts nothing: what
-the circuit could not hold raises DocumentInvalid.
+`given` says that scores and replay verdicts are taken as committed. Of a squared length rounding is
+taken off whole, where the platform leaves an eighth: callers refuse rounds in which the two differ. This module trusts
+nothing: what the circuit could not hold raises DocumentInvalid.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A seal is held against hundreds of questions before it is sent, and a watcher asks as many. Judges keep no storage and
 read no clock, so a judge that gets by without another contract answers here as it does there. revm (PyPI `pyrevm`, in
-the extra `fast`) runs the very code that lies on chain: ten times faster than the embedded chain's interpreter, and
-without a call over the network for each question.
+the extra `fast`) runs the very code that lies on chain: much faster than the embedded chain's interpreter, and without
+a call over the network for each question.
 """
 
 from __future__ import annotations

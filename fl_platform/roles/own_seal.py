@@ -1,4 +1,4 @@
-"""Before an aggregator seals (step 7): every question that anybody could ask about its seal, asked for nothing.
+"""Before an aggregator seals (step 7): every kind of question that anybody could ask about its seal, for nothing.
 
 Judges on chain decide by arithmetic of their own. Where it were another than this package's, an honest seal would fall
 and its bond with it, whereas being late costs a part of the bond. So a seal that a judge calls a lie is not sent.
@@ -50,7 +50,7 @@ class Asked:
 def demand_unrefuted(
     reader: TaskReader, contracts: Contracts, opener: UpdateOpener, bundle: RoundBundle, digest: bytes
 ) -> None:
-    """Ask the judges everything about the seal that `bundle` (stored as `digest`) would get now. Sends nothing.
+    """Ask the judges about the seal that `bundle` (stored as `digest`) would get; see `own_questions`. Sends nothing.
 
     Half of the time that is left to seal is spent on it at most: being late costs, too. For the same reason nothing
     that keeps a question from being asked keeps the seal back, but a node or store out of reach in the first half of
@@ -88,7 +88,7 @@ def _demand_unrefuted(
 def own_questions(
     reader: TaskReader, contracts: Contracts, opener: UpdateOpener, bundle: RoundBundle, digest: bytes
 ) -> tuple[SealRecord, Iterator[Asked]]:
-    """Return the record that a seal of `bundle` would leave, and all that can be asked about it.
+    """Return the record that a seal of `bundle` would leave, and what is to be asked about it: every kind of question.
 
     A task without a trace has the questions that need none. Pairs are asked where they are nearest, leaves of updates
     where the sums are largest and a value is least: elsewhere the same arithmetic has smaller numbers.
