@@ -96,7 +96,7 @@ def build(size: int) -> Built:
     parsed = files.read_r1cs(r1cs)
     key = development.development_key(parsed, hashlib.sha256(r1cs).digest())
     verifying = prover.verifying_key(key, stamp="dev")
-    verifier.check_key(verifying)  # ZK.md 4: never ship a key with a point at infinity
+    verifier.check_key(verifying)  # never ship a key with a point at infinity
     return Built(size, r1cs, wasm, files.write_zkey(key), verifying, parsed.constraints)
 
 

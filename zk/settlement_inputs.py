@@ -1,4 +1,4 @@
-"""From a round to the circuit's inputs, and the list that a contract reads: commitment, list, rho (ZK.md 6).
+"""From a round to the circuit's inputs, and the list that a contract reads: commitment, list, rho.
 
 The circuit commits to a round by a Poseidon chain (`commitment`): whoever has the round's bundle recomputes it. What
 the round gives everyone is a list of 2 n + 1 numbers below r (`payload`); it travels in calldata. The contract takes

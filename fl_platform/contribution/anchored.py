@@ -1,4 +1,4 @@
-"""The anchored score (DESIGN 3d): how far an update goes the way the owner's reference goes, beyond what is public.
+"""The anchored score: how far an update goes the way the owner's reference goes, beyond what is public.
 
 With r the reference, P the public directions (the last applied aggregates), tau the stake-weighted median length and
 r_perp = r - alpha * Proj_P r:

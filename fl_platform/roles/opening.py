@@ -24,7 +24,7 @@ from zk import curve, dleq
 from zk.curve import Point
 from zk.dleq import DleqProof
 
-KEYED_AGGREGATORS = 2  # receipts wrap their key for the first two in the task's list (DESIGN 3a)
+KEYED_AGGREGATORS = 2  # receipts wrap their key for the first two in the task's list
 
 
 def recipients(spec: TaskSpec) -> tuple[Party, ...]:

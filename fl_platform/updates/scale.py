@@ -114,7 +114,7 @@ def norm_bound_squared(scale: ScaleSpec, model: ModelSpec, bits: int) -> int:
 
 
 def check_sum_bound(*, updates: int, largest_weight: int, bits: int) -> None:
-    """Raise ConfigError unless n * max|a| * 2^(b-1) < 2^62: then no weighted sum can leave int64 (DESIGN 2)."""
+    """Raise ConfigError unless n * max|a| * 2^(b-1) < 2^62: then no weighted sum can leave int64."""
     bound = updates * largest_weight * 2 ** (bits - 1)
     if bound >= 2**62:
         raise ConfigError(

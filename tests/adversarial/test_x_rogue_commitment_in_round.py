@@ -1,4 +1,4 @@
-"""The rogue commitment C_e = (C(w*) - sum a_j C_j) / a_e against a real round and its judge (ZK.md 2).
+"""The rogue commitment C_e = (C(w*) - sum a_j C_j) / a_e against a real round and its judge.
 
 Whoever sees the others' commitments before it fixes its own can make any model pass the sum's check. In a standard
 round it must prove that it knows an opening, which it does not; in a strict round it had to promise a hash before it

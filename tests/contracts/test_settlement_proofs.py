@@ -1,4 +1,4 @@
-"""The generated verifiers and the gate, on the same vectors as py_ecc: one answer; and what they refuse (ZK.md 5)."""
+"""The generated verifiers and the gate, on the same vectors as py_ecc: one answer; and what they refuse."""
 
 from __future__ import annotations
 
