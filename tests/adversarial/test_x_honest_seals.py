@@ -15,6 +15,7 @@ from fl_platform.aggregation.rules import clean_energy, rounding_energy
 from fl_platform.chain.evidence import Question
 from fl_platform.contribution.judge import Judgement
 from fl_platform.errors import UpdateLengthMismatch
+from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec
 from fl_platform.updates import pack_update
 from fl_platform.updates.tensors import Integers
@@ -60,6 +61,23 @@ def expect_the_seal_to_stand(stage: Stage, made: Round, *, forced: int = 0) -> J
     assert stage.run.member(sealer)[0] == bond > 0
     assert stage.run.member(account("challenger"))[1] == 0
     return judged
+
+
+def placed_round(joined: range, *, forced: int, attack: bool) -> tuple[Stage, Round, Entry]:
+    """Open a task with the `joined` as members and build its first round; an attack adds the entry of key `forced`."""
+    spec = krum_spec()
+    stage = Stage.open(spec, stake=STAKE)
+    for number in joined:
+        stage.run.join(Account(private_key(number), address_of(number)), STAKE)
+    place = Place(stage.world.domain, stage.run.task)
+    way = ints_like(spec, 0)
+    updates = [ints_like(spec, seed, towards=way, share=0.7) for seed in range(1, 7)]
+    made = build_round(spec, updates, reference=way, place=place)
+    entry = replace(make_entry(spec, made.before, forced, updates[0], stake=0, place=place), forced=True)
+    if attack:
+        made.entries.append(entry)
+        made.data.append(pack_update(updates[0], model=spec.model, bits=spec.codec.bits))
+    return stage, made, entry
 
 
 def codes(judged: Judgement) -> set[str]:
@@ -114,19 +132,8 @@ def _coarse(way: np.ndarray, seed: int) -> Integers:
 @pytest.mark.parametrize("attack", [False, True])
 def test_somebody_who_joins_after_the_roster_and_forces_a_receipt_in(attack: bool) -> None:
     """It had no stake when the roster closed: no place in the round, and none among those that multi-Krum drops."""
-    spec = krum_spec()
-    stage = Stage.open(spec, stake=STAKE)
-    for number in range(1, 7):
-        stage.run.join(Account(private_key(number), address_of(number)), STAKE)
-    place = Place(stage.world.domain, stage.run.task)
-    way = ints_like(spec, 0)
-    updates = [ints_like(spec, seed, towards=way, share=0.7) for seed in range(1, 7)]
-    made = build_round(spec, updates, reference=way, place=place)
     late = Account(private_key(77), address_of(77))
-    entry = replace(make_entry(spec, made.before, 77, updates[0], stake=0, place=place), forced=True)
-    if attack:
-        made.entries.append(entry)
-        made.data.append(pack_update(updates[0], model=spec.model, bits=spec.codec.bits))
+    stage, made, entry = placed_round(range(1, 7), forced=77, attack=attack)
 
     def include() -> None:
         if attack:
@@ -160,19 +167,8 @@ def test_an_owner_whose_reference_does_not_open_under_multi_krum(attack: bool) -
 def test_an_owner_who_forces_a_second_receipt_of_its_reference_in(attack: bool) -> None:
     """Its party joined with a stake, so the ledger takes the receipt: the first one is row 0, the second counts for
     nothing."""
-    spec = krum_spec()
-    stage = Stage.open(spec, stake=STAKE)
-    for number in range(7):
-        stage.run.join(Account(private_key(number), address_of(number)), STAKE)
-    place = Place(stage.world.domain, stage.run.task)
-    way = ints_like(spec, 0)
-    updates = [ints_like(spec, seed, towards=way, share=0.7) for seed in range(1, 7)]
-    made = build_round(spec, updates, reference=way, place=place)
     owner = Account(private_key(0), address_of(0))
-    entry = replace(make_entry(spec, made.before, 0, updates[0], stake=0, place=place), forced=True)
-    if attack:
-        made.entries.append(entry)
-        made.data.append(pack_update(updates[0], model=spec.model, bits=spec.codec.bits))
+    stage, made, entry = placed_round(range(7), forced=0, attack=attack)
 
     def include() -> None:
         if attack:
