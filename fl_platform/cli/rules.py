@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fl_platform.chain.history import TaskHistory
-    from fl_platform.protocol.spec import TaskSpec
+    from fl_platform.protocol.spec import TaskSpec, TrainingRule
 
 
 def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
@@ -24,8 +24,7 @@ def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
         ("rules", hexed(spec.digest)),
         ("owner", hexed(spec.owner)),
         ("model", f"{spec.model.name}, {spec.model.size:,} parameters"),
-        ("training", f"{spec.local_epochs} epochs, batches of {spec.batch_size}, "
-                     f"step {spec.learning_rate_ppm / 1e6:g}"),
+        ("training", _training(spec.training)),
         ("codec", f"int{spec.codec.bits}, {spec.codec.rounding} rounding"),
         ("sum", robust),
         ("worth", f"{worth.kind}{alpha}, {worth.base_bps / 100:g} % by stake"),
@@ -40,6 +39,27 @@ def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
         ("aggregators", "\n".join(hexed(party.address) for party in spec.aggregators)),
         ("auditors", "\n".join(hexed(party.address) for party in spec.auditors) or "none named"),
     ])  # fmt: skip
+
+
+def _training(rule: TrainingRule) -> str:
+    """Say in a line how everybody trains; what is as usual is left out."""
+    long = f", at most {rule.max_steps:,} steps" if rule.max_steps else ""
+    own = ", ".join(f"{name} {value}" for name, value in rule.parameters)
+    parts = [
+        f"{rule.epochs} epochs of batches of {rule.batch_size}{long}",
+        f"{rule.optimizer}, rate {rule.learning_rate_ppm / 1e6:g}",
+        f"{rule.schedule} over the rounds" if rule.schedule != "constant" else "",
+        *(
+            f"{name} {value / 1e6:g}" if value else ""
+            for name, value in (
+                ("momentum", rule.momentum_ppm), ("weight decay", rule.weight_decay_ppm),
+                ("gradients clipped at", rule.clip_norm_ppm),
+            )
+        ),
+        rule.precision if rule.precision != "float32" else "",
+        f"{rule.algorithm} ({own})" if own else rule.algorithm,
+    ]  # fmt: skip
+    return ", ".join(part for part in parts if part)
 
 
 def rules(spec: TaskSpec) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
 
 
 def _offer(own: Session, lesson: Lesson, choices: dict[str, Any]) -> Offer:
-    from fl_platform.learning.train import TrainPlan
+    from fl_platform.learning.plan import TrainPlan
     from fl_platform.protocol.spec import Money
     from fl_platform.roles.offer import Offer, alpha_of
 

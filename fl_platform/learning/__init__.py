@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fl_platform.learning.datasets import Labelled, Split, fetch_mnist, load_digits_split, load_mnist_split
     from fl_platform.learning.models import build_model, initial_state, model_spec
+    from fl_platform.learning.plan import TrainPlan
     from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
     from fl_platform.learning.tasks import Federation, deal, federate, load_split
     from fl_platform.learning.train import (
         Evaluation,
         LocalUpdate,
-        TrainPlan,
         choose_device,
         correct_rows,
         evaluate,
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "datasets": ("Labelled", "Split", "fetch_mnist", "load_digits_split", "load_mnist_split"),
     "models": ("build_model", "initial_state", "model_spec"),
+    "plan": ("TrainPlan",),
     "task": ("DataTask", "LearningTask", "TransformedTask"),
     "tasks": ("Federation", "deal", "federate", "load_split"),
-    "train": ("Evaluation", "LocalUpdate", "TrainPlan", "choose_device", "correct_rows", "evaluate", "train_locally"),
+    "train": ("Evaluation", "LocalUpdate", "choose_device", "correct_rows", "evaluate", "train_locally"),
 }
 
 __all__ = [

@@ -23,27 +23,10 @@ from torch.optim.sgd import sgd
 from fl_platform.errors import ConfigError
 from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.models import State, load_state, state_arrays
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
-from fl_platform.protocol.spec import TaskSpec
 
 _EVALUATION_BATCH = 500  # rows: tens of MiB of activations for the largest standard model
-PPM = 1_000_000
-
-
-@dataclass(frozen=True)
-class TrainPlan:
-    """How a party trains: plain SGD, as the task freezes it."""
-
-    epochs: int
-    batch_size: int  # rows
-    learning_rate: float
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-
-    @classmethod
-    def of(cls, spec: TaskSpec) -> TrainPlan:
-        """Read the plan out of a task's frozen rules."""
-        return cls(spec.local_epochs, spec.batch_size, spec.learning_rate_ppm / PPM)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,11 @@ MAX_PARAMETERS = 2**34
 MAX_COMMITTED = 2**28  # parameters with layer P: 4,096 points, half of what a message may have
 MAX_SPEC_BYTES = 1024 * 1024
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
+NO_BASE = bytes(32)
+MAX_ALGORITHM_PARAMETERS = 32
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "linear", "cosine")
+PRECISIONS = ("float32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,24 @@ class AggregationRule:
 
 
 @dataclass(frozen=True)
+class TrainingRule:
+    """How everybody trains. Trainers follow it in their own interest: no audited number is computed from it."""
+
+    algorithm: str  # of `learning.algorithms`: "fedavg", "fedprox", "scaffold"
+    parameters: tuple[tuple[str, int], ...]  # the algorithm's own, by name, ascending
+    optimizer: str  # "sgd", "adam" or "adamw"; its state starts anew each round
+    epochs: int
+    max_steps: int  # at most so many steps a round, for data without an end; 0: whole epochs
+    batch_size: int  # rows
+    learning_rate_ppm: int  # step size in parts per million
+    schedule: str  # of the learning rate over the task's rounds: "constant", "linear" or "cosine"
+    momentum_ppm: int  # of sgd
+    weight_decay_ppm: int
+    clip_norm_ppm: int  # a longer gradient (L2) is shortened to this; 0: none is
+    precision: str  # "float32", or "bf16": products in bfloat16, weights in float32
+
+
+@dataclass(frozen=True)
 class WorthRule:
     """What a trainer's work is worth."""
 
@@ -143,13 +166,12 @@ class TaskSpec:
     owner: bytes  # 20 bytes; whoever chooses the reference is trusted for that choice, and this is who
     model: ModelSpec
     initial_model: bytes  # sha256 of the initial model's bytes
+    base_model: bytes  # sha256 of the object with the parameters that nobody learns; zero when all are learned
     codec: CodecRule
     aggregation: AggregationRule
     worth: WorthRule
     strictness: str  # "standard" or "strict"
-    local_epochs: int
-    batch_size: int
-    learning_rate_ppm: int  # local SGD step size, parts per million
+    training: TrainingRule
     windows: Windows
     money: Money
     aggregators: tuple[Party, ...]
@@ -192,6 +214,7 @@ def check_spec(spec: TaskSpec) -> None:
             f"model has {spec.model.size} parameters, allowed 1 to {MAX_PARAMETERS}",
         ),
         (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
+        (len(spec.base_model) == 32, f"base_model has {len(spec.base_model)} bytes, not 32"),
         (all(side > 0 for t in spec.model.tensors for side in t.shape), "a tensor has an empty side"),
         (len(spec.codec.initial_scale.offsets) == len(spec.model.tensors), "one scale offset per tensor is needed"),
         (spec.aggregation.name in ("fedavg", "multi-krum"), f"aggregation rule {spec.aggregation.name!r} is unknown"),
@@ -221,6 +244,7 @@ def check_spec(spec: TaskSpec) -> None:
             ),
             "a party has no address of 20 bytes and key of 64",
         ),
+        *_training_checks(spec.training),
         (_one_key_each(spec), "a party is listed with two wrap keys: one box would be taken for another"),
         *(
             (low <= value <= high, f"{name} {value} must be {low} to {high}")
@@ -240,7 +264,7 @@ def _one_key_each(spec: TaskSpec) -> bool:
 
 def _bounded(spec: TaskSpec) -> tuple[tuple[str, int, int, int], ...]:
     """Numbers that trainers and aggregators compute with: (name, value, least, largest)."""
-    rule, worth = spec.aggregation, spec.worth
+    rule, worth, training = spec.aggregation, spec.worth, spec.training
     return (
         ("byzantine", rule.byzantine, 0, 2**20),
         ("clip_bps", rule.clip_bps, 0, 2**31),
@@ -251,9 +275,26 @@ def _bounded(spec: TaskSpec) -> tuple[tuple[str, int, int, int], ...]:
         ("server_lr_den", rule.server_lr_den, 1, 2**53),
         ("alpha_den", worth.alpha_den, 1, 2**31),
         ("validation_slices", worth.validation_slices, 0, 2**16),
-        ("local_epochs", spec.local_epochs, 1, 2**20),
-        ("batch_size", spec.batch_size, 1, 2**31),
-        ("learning_rate_ppm", spec.learning_rate_ppm, 1, 10**9),
+        ("training.epochs", training.epochs, 1, 2**20),
+        ("training.max_steps", training.max_steps, 0, 2**31),
+        ("training.batch_size", training.batch_size, 1, 2**31),
+        ("training.learning_rate_ppm", training.learning_rate_ppm, 1, 10**9),
+        ("training.momentum_ppm", training.momentum_ppm, 0, 999_999),
+        ("training.weight_decay_ppm", training.weight_decay_ppm, 0, 10**9),
+        ("training.clip_norm_ppm", training.clip_norm_ppm, 0, 2**53),
+    )
+
+
+def _training_checks(training: TrainingRule) -> tuple[tuple[bool, str], ...]:
+    names = [name for name, _ in training.parameters]
+    return (
+        (training.optimizer in OPTIMIZERS, f"training.optimizer {training.optimizer!r} is unknown"),
+        (training.schedule in SCHEDULES, f"training.schedule {training.schedule!r} is unknown"),
+        (training.precision in PRECISIONS, f"training.precision {training.precision!r} is unknown"),
+        (
+            len(names) <= MAX_ALGORITHM_PARAMETERS and names == sorted(set(names)),
+            f"training.parameters must be at most {MAX_ALGORITHM_PARAMETERS}, ascending by name",
+        ),
     )
 
 

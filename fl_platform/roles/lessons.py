@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fl_platform.errors import ConfigError
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask, LearningTask
 from fl_platform.learning.tasks import DEFAULT_MODEL, Federation, federate, load_split
-from fl_platform.learning.train import TrainPlan
 
 PUBLIC = ("digits", "mnist")
 ROOT_ROWS = {"digits": 150, "mnist": 1_000}  # rows that the owner keeps for its reference update

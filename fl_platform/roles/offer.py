@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from fl_platform.chain.types import ZERO_ADDRESS
 from fl_platform.errors import ConfigError
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
-from fl_platform.learning.train import TrainPlan
 from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
 from fl_platform.protocol.spec import BASIS, Money, Party, TaskSpec, Windows, WorthRule
 from fl_platform.roles.owner import HOURLY, Terms, default_terms, draft_spec

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from fl_platform.chain.contracts import Contracts
 from fl_platform.errors import ConfigError
 from fl_platform.learning.models import initial_state, model_spec
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
-from fl_platform.learning.train import TrainPlan, train_locally
+from fl_platform.learning.train import train_locally
 from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.spec import (
+    NO_BASE,
     AggregationRule,
     CodecRule,
     Money,
     Party,
     TaskSpec,
+    TrainingRule,
     Windows,
     WorthRule,
     check_spec,
@@ -29,7 +32,6 @@ from zk import curve
 
 logger = logging.getLogger(__name__)
 
-PPM = 1_000_000
 BASIS = 10_000
 
 # Share of the public directions that is taken out of the reference, as a fraction (benchmark `worth`).
@@ -52,9 +54,7 @@ class Terms:
     aggregation: AggregationRule
     worth: WorthRule
     strictness: str
-    epochs: int
-    batch_size: int
-    learning_rate_ppm: int
+    training: TrainingRule
     windows: Windows
     money: Money
     seed: int  # of the initial model
@@ -81,20 +81,18 @@ def draft_spec(
     model = model_spec(module, terms.model_name)
     parent = initial_state(learning.model, seed=terms.seed)
     initial = encode_model(parent, model)
-    plan = TrainPlan(terms.epochs, terms.batch_size, terms.learning_rate_ppm / PPM)
-    measured = train_locally(learning, parent, plan=plan, seed=terms.seed)
+    measured = train_locally(learning, parent, plan=TrainPlan.of(terms.training), seed=terms.seed)
     spec = TaskSpec(
         title=terms.title,
         owner=owner,
         model=model,
         initial_model=cid_of(initial).digest,
+        base_model=NO_BASE,
         codec=CodecRule(terms.bits, terms.rounding, measured_scale(measured.delta, model=model, bits=terms.bits)),
         aggregation=terms.aggregation,
         worth=terms.worth,
         strictness=terms.strictness,
-        local_epochs=terms.epochs,
-        batch_size=terms.batch_size,
-        learning_rate_ppm=terms.learning_rate_ppm,
+        training=terms.training,
         windows=terms.windows,
         money=terms.money,
         aggregators=tuple(aggregators),
@@ -157,9 +155,7 @@ def default_terms(
         ),
         worth=WorthRule("anchored", *ALPHA, 0, min(BASIS, 2 * BASIS // trainers), bytes(32), 0),
         strictness="standard",
-        epochs=plan.epochs,
-        batch_size=plan.batch_size,
-        learning_rate_ppm=round(plan.learning_rate * PPM),
+        training=plan.rule_nearest(),
         windows=HOURLY,
         money=money,
         seed=seed,

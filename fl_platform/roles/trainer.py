@@ -18,8 +18,9 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.reveals import RevealDemand
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import DocumentInvalid, ReceiptForeign, ReceiptParentMismatch, ReceiptReplayed
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
-from fl_platform.learning.train import LocalUpdate, TrainPlan, choose_device, train_locally
+from fl_platform.learning.train import LocalUpdate, choose_device, train_locally
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.canonical import canonical_json
 from fl_platform.protocol.keccak import keccak256
@@ -194,7 +195,7 @@ class Trainer:
         seed = int.from_bytes(
             rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"sgd")[:7]
         )
-        update = train_locally(self._learning, parent, plan=TrainPlan.of(spec), seed=seed, device=self._device)
+        update = train_locally(self._learning, parent, plan=TrainPlan.of(spec.training), seed=seed, device=self._device)
         previous = tuple(self._reader.model(digest) for digest in start.previous_models)
         encoded = encode_update(
             self._conduct.forge(TrainedRound(order, parent, previous, update)),

@@ -94,10 +94,19 @@ def test_a_bundle_whose_numbers_no_round_can_have_is_refused_where_it_is_read(na
         RoundBundle.from_bytes(HOSTILE[name]().to_bytes())
 
 
+def training(spec: TaskSpec, **changes: Any) -> TaskSpec:
+    """Return the rules with another way to train."""
+    return replace(spec, training=replace(spec.training, **changes))
+
+
 RULES: dict[str, Callable[[TaskSpec], TaskSpec]] = {
-    "no rows a batch": lambda s: replace(s, batch_size=0),
-    "no end of epochs": lambda s: replace(s, local_epochs=2**40),
-    "a learning rate below zero": lambda s: replace(s, learning_rate_ppm=-1),
+    "no rows a batch": lambda s: training(s, batch_size=0),
+    "no end of epochs": lambda s: training(s, epochs=2**40),
+    "a learning rate below zero": lambda s: training(s, learning_rate_ppm=-1),
+    "an optimizer that nobody has": lambda s: training(s, optimizer="lbfgs"),
+    "a momentum that never ends": lambda s: training(s, momentum_ppm=10**6),
+    "an algorithm's parameter twice": lambda s: training(s, parameters=(("mu", 1), ("mu", 2))),
+    "no base at all": lambda s: replace(s, base_model=b""),
     "a server rate over every float": lambda s: replace(s, aggregation=replace(s.aggregation, server_lr_num=10**400)),
     "fewer than no hostile trainers": lambda s: replace(s, aggregation=replace(s.aggregation, byzantine=-3)),
     "a floor below zero": lambda s: replace(s, aggregation=replace(s.aggregation, floor_bps=-1)),

@@ -140,4 +140,3 @@ def _deltas(
         rng = np.random.default_rng(start + who)
         deltas[who] = attackers[who - honest - 1].forge(replace(view, honest=deltas[who], rng=rng))
     return deltas
-

@@ -10,7 +10,7 @@ from fl_platform.attacks import parse_attacks
 from fl_platform.cli.demo import federation
 from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
 from fl_platform.config import resolve
-from fl_platform.learning.train import TrainPlan
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.roles.audit_report import AuditReport
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.opening import UpdateOpener

@@ -10,8 +10,8 @@ from pathlib import Path
 from fl_platform.chain.binding import bind
 from fl_platform.chain.signer import Signer
 from fl_platform.flower.keys import NodeKeyFiles, create_node_key, load_node_key
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.tasks import federate, load_split
-from fl_platform.learning.train import TrainPlan
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.spec import BASIS, Money, TaskSpec, WorthRule
 from fl_platform.roles.aggregator import Aggregator

@@ -14,6 +14,7 @@ from fl_platform.protocol.spec import (
     ScaleSpec,
     TaskSpec,
     TensorSpec,
+    TrainingRule,
     Windows,
     WorthRule,
 )
@@ -32,6 +33,7 @@ def small_spec(**changes: Any) -> TaskSpec:
         owner=address(1),
         model=model,
         initial_model=bytes(32),
+        base_model=bytes(32),
         codec=CodecRule(8, "stochastic", ScaleSpec(128, -12, (0, 0))),
         aggregation=AggregationRule(
             name="multi-krum",
@@ -45,9 +47,7 @@ def small_spec(**changes: Any) -> TaskSpec:
         ),
         worth=WorthRule("anchored", 1, 2, 0, 2_000, bytes(32), 0),
         strictness="standard",
-        local_epochs=1,
-        batch_size=16,
-        learning_rate_ppm=50_000,
+        training=TrainingRule("fedavg", (), "sgd", 1, 0, 16, 50_000, "constant", 0, 0, 0, "float32"),
         windows=Windows(10, 60, 10, 10, 60, 120, 60, 600),
         money=Money(address(2), 10**18, 5, 10**18, 2 * 10**18, 500),
         aggregators=(Party(address(3), bytes(64)),),

@@ -13,9 +13,9 @@ from fl_platform.attacks import Attack, View
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError
 from fl_platform.learning.datasets import Labelled
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
 from fl_platform.learning.tasks import DEFAULT_MODEL, Federation, federate, load_split
-from fl_platform.learning.train import TrainPlan
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import Money, TaskSpec
 from fl_platform.roles.aggregator import Aggregator, Watch

@@ -10,8 +10,9 @@ import torch
 from fl_platform.learning import task as task_module
 from fl_platform.learning.datasets import Labelled, load_digits_split
 from fl_platform.learning.models import MODELS, digits_mlp, initial_state
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
-from fl_platform.learning.train import TrainPlan, evaluate, train_locally
+from fl_platform.learning.train import evaluate, train_locally
 
 
 def test_the_docstrings_example_runs_and_learns() -> None:

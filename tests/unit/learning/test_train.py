@@ -16,9 +16,9 @@ from torch import nn
 from fl_platform.errors import ConfigError, UpdateHeaderMismatch, UpdateNotFinite
 from fl_platform.learning.datasets import Labelled, load_digits_split
 from fl_platform.learning.models import MODELS, initial_state, load_state, model_spec, state_arrays
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask
 from fl_platform.learning.train import (
-    TrainPlan,
     choose_device,
     correct_rows,
     deterministic,
@@ -109,7 +109,8 @@ def test_a_training_imports_neither_the_inductor_nor_sklearn() -> None:
         "import sys; from fl_platform.learning.datasets import load_digits_split as load;"
         "from fl_platform.learning.models import MODELS, initial_state as state;"
         "from fl_platform.learning.task import DataTask;"
-        "from fl_platform.learning.train import TrainPlan, train_locally;"
+        "from fl_platform.learning.plan import TrainPlan;"
+        "from fl_platform.learning.train import train_locally;"
         "split = load(); model = MODELS['digits-mlp']; task = DataTask(model, split.train, split.test);"
         "train_locally(task, state(model, seed=1), plan=TrainPlan(1, 512, 0.1), seed=1);"
         "print({'sklearn', 'scipy', 'torch._inductor', 'torch._dynamo'} & sys.modules.keys())"

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -63,15 +65,26 @@ def test_rules_that_cannot_work_are_refused(path: str, value: object) -> None:
         TaskSpec.from_bytes(changed(path, value))
 
 
-def test_every_field_changes_the_digest() -> None:
-    spec = small_spec()
-    digests = {spec.digest}
-    for field in dataclasses.fields(TaskSpec):
-        value = getattr(spec, field.name)
-        other = {int: lambda v: v + 1, str: lambda v: v + "x", bytes: lambda v: b"\x07" + v[1:], bool: lambda v: not v}
-        if type(value) in other:
-            digests.add(dataclasses.replace(spec, **{field.name: other[type(value)](value)}).digest)
-    assert len(digests) == 10
+def variants(value: Any) -> Iterator[Any]:
+    """Yield a value of rules with one word of it changed, for every word below it."""
+    other = {int: lambda v: v + 1, str: lambda v: v + "x", bytes: lambda v: b"\x07" + v[1:], bool: lambda v: not v}
+    if type(value) in other:
+        yield other[type(value)](value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            for inner in variants(getattr(value, field.name)):
+                yield dataclasses.replace(value, **{field.name: inner})
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            for inner in variants(item):
+                yield (*value[:index], inner, *value[index + 1 :])
+
+
+def test_every_word_of_the_rules_changes_the_digest() -> None:
+    spec = small_spec(training=dataclasses.replace(small_spec().training, parameters=(("mu", 1),)))
+    digests = [other.digest for other in variants(spec)]
+    assert len(digests) > 60
+    assert len({spec.digest, *digests}) == len(digests) + 1
 
 
 def test_commitments_need_exact_sums_and_a_model_whose_points_fit_into_a_message() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fl_platform.errors import ConfigError
-from fl_platform.learning.train import TrainPlan
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.protocol.spec import Money
 from fl_platform.roles.offer import WINDOWS, Offer, alpha_of
 
@@ -48,7 +48,8 @@ def test_choices_reach_the_rules() -> None:
         4,
         1500,
     )
-    assert (terms.epochs, terms.batch_size, terms.learning_rate_ppm) == (3, 16, 250_000)
+    rule = terms.training
+    assert (rule.epochs, rule.batch_size, rule.learning_rate_ppm) == (3, 16, 250_000)
 
 
 def test_equal_worth_measures_nothing() -> None:
