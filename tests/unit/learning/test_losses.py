@@ -1,0 +1,83 @@
+"""Losses by kind of task, against sums written out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fl_platform.errors import ConfigError
+from fl_platform.learning.losses import (
+    aligned,
+    binary_cross_entropy,
+    cross_entropy,
+    mean_squared_error,
+    token_cross_entropy,
+)
+
+
+def surprise(logits: np.ndarray, target: int) -> float:
+    """-log softmax(logits)[target], in Python's floats."""
+    return math.log(sum(math.exp(float(value)) for value in logits)) - float(logits[target])
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+def test_cross_entropy_of_classes_is_the_mean_surprise_and_torchs_own_bits(rng: np.random.Generator) -> None:
+    logits, targets = rng.normal(size=(12, 5)).astype(np.float32), rng.integers(0, 5, 12)
+    found = cross_entropy(torch.tensor(logits), torch.tensor(targets))
+    assert float(found) == pytest.approx(np.mean([surprise(*pair) for pair in zip(logits, targets, strict=True)]))
+    assert torch.equal(found, torch.nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(targets)))
+
+
+def test_cross_entropy_of_masks_counts_every_pixel_but_the_unlabelled(rng: np.random.Generator) -> None:
+    logits, masks = rng.normal(size=(2, 3, 4, 5)), rng.integers(0, 3, (2, 4, 5))
+    masks[0, :2] = -100
+    kept = [surprise(logits[n, :, h, w], masks[n, h, w]) for n, h, w in np.argwhere(masks >= 0)]
+    assert len(kept) == 30
+    assert float(cross_entropy(torch.tensor(logits), torch.tensor(masks))) == pytest.approx(np.mean(kept))
+
+
+@pytest.mark.parametrize("ignore", [-100, 0])
+def test_token_cross_entropy_leaves_padding_out(rng: np.random.Generator, ignore: int) -> None:
+    logits, tokens = rng.normal(size=(3, 6, 7)), rng.integers(1, 7, (3, 6))
+    tokens[1, 2:] = ignore
+    kept = [surprise(logits[n, t], tokens[n, t]) for n, t in np.argwhere(tokens != ignore)]
+    found = token_cross_entropy(torch.tensor(logits), torch.tensor(tokens), ignore=ignore)
+    assert float(found) == pytest.approx(np.mean(kept))
+
+
+def test_a_batch_without_any_counted_token_or_pixel_moves_nothing() -> None:
+    logits = torch.randn(2, 3, 4, requires_grad=True)
+    token_cross_entropy(logits, torch.full((2, 3), -100)).backward()
+    assert logits.grad is not None
+    assert not logits.grad.any()
+    assert float(cross_entropy(torch.randn(2, 3, 4), torch.full((2, 4), -100))) == 0
+
+
+@pytest.mark.parametrize("shape", [(9,), (9, 1)])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32, torch.bool])
+def test_binary_cross_entropy_takes_flat_and_column_logits(
+    rng: np.random.Generator, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    logits, targets = rng.normal(size=9), rng.integers(0, 2, 9)
+    by_hand = np.mean([surprise(np.array([0.0, logit]), t) for logit, t in zip(logits, targets, strict=True)])
+    found = binary_cross_entropy(torch.tensor(logits).reshape(shape), torch.tensor(targets).to(dtype))
+    assert float(found) == pytest.approx(by_hand)
+
+
+def test_mean_squared_error_of_a_column_against_a_row_is_not_broadcast(rng: np.random.Generator) -> None:
+    predicted, wanted = rng.normal(size=8), rng.normal(size=8)
+    by_hand = sum((a - b) ** 2 for a, b in zip(predicted, wanted, strict=True)) / 8
+    for outputs, targets in ((predicted[:, None], wanted), (predicted, wanted[:, None]), (predicted, wanted)):
+        assert float(mean_squared_error(torch.tensor(outputs), torch.tensor(targets))) == pytest.approx(by_hand)
+
+
+def test_shapes_that_do_not_fit_are_refused_with_both_named() -> None:
+    with pytest.raises(ConfigError, match=r"\(4, 3\) against targets of shape \(4,\)"):
+        aligned(torch.zeros(4, 3), torch.zeros(4))
