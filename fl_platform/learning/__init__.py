@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fl_platform.learning.datasets import Labelled, Split, fetch_mnist, load_digits_split, load_mnist_split
-    from fl_platform.learning.models import build_model, initial_state, model_spec
+    from fl_platform.learning.models import build_model
+    from fl_platform.learning.parameters import initial_state, model_spec
     from fl_platform.learning.plan import TrainPlan
     from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
     from fl_platform.learning.tasks import Federation, deal, federate, load_split
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "datasets": ("Labelled", "Split", "fetch_mnist", "load_digits_split", "load_mnist_split"),
-    "models": ("build_model", "initial_state", "model_spec"),
+    "models": ("build_model",),
+    "parameters": ("initial_state", "model_spec"),
     "plan": ("TrainPlan",),
     "task": ("DataTask", "LearningTask", "TransformedTask"),
     "tasks": ("Federation", "deal", "federate", "load_split"),

@@ -22,7 +22,7 @@ from torch.optim.sgd import sgd
 
 from fl_platform.errors import ConfigError
 from fl_platform.learning.datasets import Labelled
-from fl_platform.learning.models import State, load_state, state_arrays
+from fl_platform.learning.parameters import State, difference, load_state, state_arrays
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 
@@ -105,9 +105,7 @@ def train_locally(
         module.train()
         steps, loss = _descend(module, task, data, plan=plan, seed=seed, device=where)
         trained = state_arrays(module)
-    with np.errstate(invalid="ignore", over="ignore"):  # a diverged model is the codec's to refuse, by tensor name
-        delta = {name: trained[name] - parent[name] for name in trained}
-    return LocalUpdate(delta=delta, samples=len(data), steps=steps, mean_loss=loss)
+    return LocalUpdate(delta=difference(trained, parent), samples=len(data), steps=steps, mean_loss=loss)
 
 
 def evaluate(module: nn.Module, state: State, data: Labelled, *, device: torch.device | None = None) -> Evaluation:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fl_platform.chain.contracts import Contracts
 from fl_platform.errors import ConfigError
-from fl_platform.learning.models import initial_state, model_spec
+from fl_platform.learning.parameters import initial_state, model_spec
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import train_locally

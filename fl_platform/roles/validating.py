@@ -103,7 +103,8 @@ def readable_slice(spec: TaskSpec, revealed: tuple[RevealedRow, ...]) -> tuple[R
     """
     if spec.worth.kind != "leave-one-out" or not revealed:
         return revealed
-    from fl_platform.learning.models import build_model, state_arrays
+    from fl_platform.learning.models import build_model
+    from fl_platform.learning.parameters import state_arrays
     from fl_platform.learning.train import correct_rows
 
     try:

@@ -210,7 +210,7 @@ def _quantise(
     integers = np.empty(model.size, dtype=DTYPES[bits])
     saturated = 0
     for index, (tensor, place) in enumerate(zip(model.tensors, tensor_slices(model), strict=True)):
-        source, target = np.ascontiguousarray(delta[tensor.name]).reshape(-1), integers[place]
+        source, target = delta[tensor.name].reshape(-1), integers[place]
         step = step_of(scale, index)
         for start in range(0, tensor.size, _BLOCK):
             scaled: Floats = source[start : start + _BLOCK].astype(np.float64)

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fl_platform.learning.models import initial_state, model_spec
+from fl_platform.learning.parameters import initial_state, model_spec
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.tasks import Federation, federate, load_split
 from fl_platform.learning.train import LocalUpdate, evaluate, train_locally

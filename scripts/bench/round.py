@@ -29,7 +29,7 @@ from fl_platform.cli.demo.federation import PLANS, ROOT_ROWS, Cast, Settings, ga
 from fl_platform.config import resolve
 from fl_platform.contribution import judge
 from fl_platform.learning.datasets import Labelled, Split, load_mnist_split
-from fl_platform.learning.models import State, load_state, state_arrays
+from fl_platform.learning.parameters import State, load_state, state_arrays
 from fl_platform.learning.tasks import Federation, federate
 from fl_platform.roles import aggregator, committing, opening, trainer
 from fl_platform.roles.reading import TaskReader

@@ -7,7 +7,7 @@ import pytest
 
 from fl_platform.errors import ConfigError
 from fl_platform.learning.datasets import load_digits_split
-from fl_platform.learning.models import model_spec
+from fl_platform.learning.parameters import model_spec
 from fl_platform.learning.tasks import deal, federate, load_split
 
 

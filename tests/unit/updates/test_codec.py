@@ -211,6 +211,21 @@ def test_saturation_is_bounded_by_halving_and_keeps_the_direction(bits: int) -> 
     assert (np.sign(integers[:20]) == np.sign(spiky["w"].reshape(-1)[:20])).all()
 
 
+def test_scalars_and_any_strides_are_encoded() -> None:
+    model = ModelSpec("odd", (TensorSpec("t", ()), TensorSpec("w", (3, 4))))
+    rows = np.arange(-12, 12, dtype=np.float32).reshape(4, 6)[:, ::-2].T
+    assert min(rows.strides) < 0
+    delta = {"t": np.asarray(-3.0, np.float32), "w": rows}
+    scale = ScaleSpec(128, -7, (0, 0))
+    data = encode_update(delta, model=model, scale=scale, bits=8, seed=SEED, rounding="nearest").data
+    assert decode_update(data, model=model, bits=8).tolist() == [-3, *rows.reshape(-1).astype(int)]
+    plain = {"t": np.float32(-3.0), "w": np.array(rows, order="C")}
+    assert data == encode_update(plain, model=model, scale=scale, bits=8, seed=SEED, rounding="nearest").data  # type: ignore[arg-type]
+    back = dequantise(decode_update(data, model=model, bits=8), model=model, scale=scale)
+    assert {name: array.shape for name, array in back.items()} == {"t": (), "w": (3, 4)}
+    assert measured_scale(delta, model=model, bits=8).offsets == measured_scale(plain, model=model, bits=8).offsets  # type: ignore[arg-type]
+
+
 def test_equal_values_have_equal_bytes() -> None:
     delta = random_delta()
     delta["b"][:5] = 0.0
