@@ -1,0 +1,107 @@
+"""Running statistics of a model: every reader estimates them from rows of its own, because they are never sent.
+
+A layer such as BatchNorm keeps the mean and variance of what passes through it, for use after training. They are no
+parameters: a mean of integers with noise can leave a variance negative, and their energy would drown what was learned.
+So an update holds none, and whoever evaluates or releases a model calls `reestimate_statistics` on it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from fl_platform.errors import ConfigError
+
+
+class Inputs(Protocol):
+    """A `batches.Batch`, of which the targets do not matter here."""
+
+    @property
+    def inputs(self) -> Any: ...
+
+
+def has_batch_statistics(module: nn.Module) -> bool:
+    """Whether a model keeps running statistics: BatchNorm, SyncBatchNorm, or an InstanceNorm that tracks them."""
+    return bool(_layers(module))
+
+
+@torch.no_grad()
+def reestimate_statistics(module: nn.Module, batches: Iterable[Inputs]) -> None:
+    """Replace every running statistic by its average over these rows, in place; parameters and modes stay.
+
+    Each batch passes once, with the layers in question in training mode and all else (dropout) in evaluation mode. A
+    layer's mean and variance become the averages of the batches' means and unbiased variances, weighted by how many
+    values each brought: no variance is negative, and what is not finite becomes mean 0, variance 1. Give shuffled rows:
+    the spread between batches is not counted. Does nothing to a model without such layers. Raises ConfigError without
+    any batch, or with a batch that has a single value a channel.
+    """
+    layers = _layers(module)
+    if not layers:
+        return
+    passed = 0
+    with _estimating(module, layers):
+        for batch in batches:
+            try:
+                module(batch.inputs)
+            except ValueError as error:
+                if "Expected more than 1" in str(error):
+                    raise ConfigError("batch statistics need batches of at least 2 rows; give more rows") from error
+                raise
+            passed += 1
+    if not passed:
+        raise ConfigError("the model keeps batch statistics, and there is not one row to estimate them from")
+    for layer in layers:
+        _floats(layer.running_mean).nan_to_num_(nan=0.0)
+        _floats(layer.running_var).nan_to_num_(nan=1.0)
+
+
+def _layers(module: nn.Module) -> list[_NormBase]:
+    return [layer for layer in module.modules() if isinstance(layer, _NormBase) and layer.running_mean is not None]
+
+
+@contextmanager
+def _estimating(module: nn.Module, layers: Iterable[_NormBase]) -> Iterator[None]:
+    """Put the layers alone into training mode, averaging; afterwards all modes and momenta are as they were."""
+    modes = {part: part.training for part in module.modules()}
+    with ExitStack() as back:
+        for layer in layers:
+            back.callback(setattr, layer, "momentum", layer.momentum)
+            back.enter_context(_averaging(layer))
+        try:
+            module.eval()
+            for layer in layers:
+                layer.train()
+            yield
+        finally:
+            for part, training in modes.items():
+                part.training = training
+
+
+@contextmanager
+def _averaging(layer: _NormBase) -> Iterator[None]:
+    """Give each call the momentum that makes the running statistics the average over all values so far."""
+    seen = 0
+
+    def weigh(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        nonlocal seen
+        if not seen:
+            layer.reset_running_stats()
+        values = inputs[0].numel() // layer.num_features
+        seen += values
+        layer.momentum = values / max(1, seen)
+
+    hook = layer.register_forward_pre_hook(weigh)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _floats(statistic: torch.Tensor | None) -> torch.Tensor:
+    assert statistic is not None
+    return statistic
