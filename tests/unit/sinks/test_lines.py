@@ -1,0 +1,38 @@
+"""The line that a person reads."""
+
+from __future__ import annotations
+
+from fl_platform.sinks.lines import Lines, line_of
+from fl_platform.sinks.names import AGGREGATOR, REFERENCE
+from fl_platform.sinks.record import Record, labelled
+from tests.support.records import ABSENT, learned, sealed
+
+
+def test_a_trainer_s_line() -> None:
+    assert line_of(learned()) == "round 3: loss 0.75, 120 steps on 182 rows in 0.4 s"
+    whole = learned(loss_first=1.5, loss_last=0.5, clipped=1, halvings=2)
+    assert line_of(whole) == (
+        "round 3: loss 1.5 -> 0.5, 120 steps on 182 rows in 0.4 s; the update was clipped; "
+        "the update was halved 2 times"
+    )
+
+
+def test_the_owner_s_line_after_the_last_round() -> None:
+    values = {"validation_rows": 360, "validation_loss": 0.25, "validation_metric[accuracy]": 0.9375}
+    line = line_of(Record(REFERENCE, 1, 5, values))
+    assert line == "round 5: the model it starts from: accuracy 0.9375, loss 0.25 on 360 validation rows"
+
+
+def test_an_aggregator_s_line() -> None:
+    assert line_of(sealed()) == (
+        f"round 3 sealed: 6 in the sum; 7 of 8 members answered; absent {ABSENT}; 1 NotSelected; train 3.2 s"
+    )
+    absent = {labelled("absent_member", f"0x{number:040x}"): 1 for number in range(5)}
+    many = Record(AGGREGATOR, 1, 0, {"in_sum": 0, "answered": 0, "members": 5, "worth_measured": 0, **absent})
+    assert "0x" + "0" * 39 + "2 and 2 more; worth was not measured: paid by stake" in line_of(many)
+
+
+def test_lines_are_said() -> None:
+    said: list[str] = []
+    Lines(said.append).write(learned())
+    assert said == [line_of(learned())]
