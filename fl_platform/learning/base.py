@@ -1,8 +1,8 @@
 """The frozen base: the parameters that nobody learns, as one object that a task's rules name by its digest.
 
 A safetensors file of any dtype, names as in `learning.parameters`, without metadata. Who has the same frozen numbers
-already fetches nothing; nobody ever sends them in an update. Load the base before the learned state: a module that
-`load_state` turned into float32 no longer has the dtypes of its base.
+already fetches nothing; nobody ever sends them in an update. A module may hold a float parameter wider than the file
+does, as one does that `load_state` turned into float32: the numbers are the same.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def base_digest(data: bytes | None) -> bytes:
 
 def base_limit(module: nn.Module) -> int:
     """Return how many bytes a base of this module has at most: what a reader lets a store send. Raises ConfigError."""
-    return _LENGTH + _header_limit(frozen(module)) + _payload(frozen(module))
+    parameters = frozen(module)
+    return _LENGTH + _header_limit(parameters) + sum(_bytes_of(parameter) for parameter in parameters.values())
 
 
 def load_base(module: nn.Module, data: bytes) -> None:
@@ -55,25 +56,23 @@ def load_base(module: nn.Module, data: bytes) -> None:
     larger than the module itself. Raises DocumentInvalid naming the first tensor that differs, ConfigError.
     """
     parameters = frozen(module)
-    start, entries = _header(data, parameters)
-    _check_entries(entries, parameters, size=len(data) - start)
+    start, entries = _header(data, limit=base_limit(module))
+    dtypes = _check_entries(entries, parameters, size=len(data) - start)
     with torch.no_grad():
         for name, parameter in parameters.items():
             first, last = entries[name]["data_offsets"]
             raw = torch.from_numpy(np.frombuffer(data, np.uint8, count=last - first, offset=start + first).copy())
-            if parameter.dtype == torch.bool and bool((raw > 1).any()):
+            if dtypes[name] == torch.bool and bool((raw > 1).any()):
                 raise DocumentInvalid(f"frozen base: tensor {name!r} holds truth values other than 0 and 1")
-            parameter.copy_(raw.view(parameter.dtype).reshape(parameter.shape))
+            parameter.copy_(raw.view(dtypes[name]).reshape(parameter.shape))
 
 
-def _header(data: bytes, parameters: Mapping[str, nn.Parameter]) -> tuple[int, dict[str, Any]]:
-    """Return where the payload starts, and the header, parsed once its length is known to be that of such a module."""
-    length = int.from_bytes(data[:_LENGTH], "little")
-    start = _LENGTH + length
-    if not 0 < length <= _header_limit(parameters) or len(data) != start + _payload(parameters):
+def _header(data: bytes, *, limit: int) -> tuple[int, dict[str, Any]]:
+    """Return where the payload starts, and the header, parsed once nothing is longer than in such a module."""
+    start = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
+    if not _LENGTH < start <= len(data) <= limit:
         raise DocumentInvalid(
-            f"frozen base: {len(data)} bytes with a header of {length}, this party's model has "
-            f"{_payload(parameters)} bytes of frozen parameters; {_REMEDY}"
+            f"frozen base: {len(data)} bytes, of this party's model {limit} at most, and a header to {start}; {_REMEDY}"
         )
     try:
         entries = json.loads(data[_LENGTH:start])
@@ -84,44 +83,50 @@ def _header(data: bytes, parameters: Mapping[str, nn.Parameter]) -> tuple[int, d
     return start, entries
 
 
-def _check_entries(entries: Mapping[str, Any], parameters: Mapping[str, nn.Parameter], *, size: int) -> None:
-    for name, parameter in parameters.items():
-        wanted = {"dtype": _dtype_name(name, parameter), "shape": list(parameter.shape)}
-        found = entries.get(name)
-        if not isinstance(found, dict) or found.keys() != {*wanted, "data_offsets"}:
-            raise DocumentInvalid(f"frozen base: tensor {name!r} is not in the task's; {_REMEDY}")
-        if {key: found[key] for key in wanted} != wanted:
-            raise DocumentInvalid(
-                f"frozen base: tensor {name!r} is not {wanted['dtype']} of shape {tuple(parameter.shape)} in the "
-                f"task's; {_REMEDY}"
-            )
+def _check_entries(
+    entries: Mapping[str, Any], parameters: Mapping[str, nn.Parameter], *, size: int
+) -> dict[str, torch.dtype]:
+    """Hold a header against a module; returns the dtype of each tensor in the file."""
+    dtypes = {name: _check_entry(name, entries.get(name), value) for name, value in parameters.items()}
     if len(entries) != len(parameters):
         raise DocumentInvalid(
             f"frozen base: the task's has {len(entries)} tensors, this party's model {len(parameters)}; {_REMEDY}"
         )
-    _check_offsets({name: entries[name]["data_offsets"] for name in parameters}, parameters, size=size)
-
-
-def _check_offsets(offsets: Mapping[str, Any], parameters: Mapping[str, nn.Parameter], *, size: int) -> None:
-    """Demand that the tensors lie one after another and fill the payload."""
-    for name, pair in offsets.items():
-        if not isinstance(pair, list) or len(pair) != 2 or any(type(value) is not int for value in pair):
-            raise DocumentInvalid(f"frozen base: tensor {name!r} has no two offsets")
     end = 0
-    for name, (first, last) in sorted(offsets.items(), key=lambda item: item[1]):
-        if first != end or last - first != _bytes_of(parameters[name]):
+    for name in sorted(parameters, key=lambda name: tuple(entries[name]["data_offsets"])):
+        first, last = entries[name]["data_offsets"]
+        if first != end or last - first != parameters[name].numel() * dtypes[name].itemsize:
             raise DocumentInvalid(f"frozen base: tensor {name!r} lies elsewhere than after the one before it")
         end = last
     if end != size:
         raise DocumentInvalid(f"frozen base: its tensors end at {end} of {size} bytes")
+    return dtypes
+
+
+def _check_entry(name: str, found: Any, parameter: nn.Parameter) -> torch.dtype:
+    """Hold one tensor's entry against the module's: the shape the same, and a dtype that its parameter can hold."""
+    if not isinstance(found, dict) or found.keys() != {"dtype", "shape", "data_offsets"}:
+        raise DocumentInvalid(f"frozen base: tensor {name!r} is not in the task's; {_REMEDY}")
+    dtype = next((dtype for dtype in _DTYPES if _DTYPES[dtype] == found["dtype"]), None)
+    if dtype is None or found["shape"] != list(parameter.shape) or not _holds(parameter.dtype, dtype):
+        raise DocumentInvalid(
+            f"frozen base: tensor {name!r} is not {_dtype_name(name, parameter)} of shape {tuple(parameter.shape)} in "
+            f"the task's; {_REMEDY}"
+        )
+    pair = found["data_offsets"]
+    if not isinstance(pair, list) or len(pair) != 2 or any(type(value) is not int for value in pair):
+        raise DocumentInvalid(f"frozen base: tensor {name!r} has no two offsets")
+    return dtype
+
+
+def _holds(ours: torch.dtype, theirs: torch.dtype) -> bool:
+    """Whether every number of one dtype is one of the other's."""
+    wider = ours in (torch.float32, torch.float64) and theirs.is_floating_point and theirs.itemsize < ours.itemsize
+    return ours == theirs or wider
 
 
 def _header_limit(parameters: Mapping[str, nn.Parameter]) -> int:
     return 64 + sum(_ENTRY + len(json.dumps(name)) for name in parameters)
-
-
-def _payload(parameters: Mapping[str, nn.Parameter]) -> int:
-    return sum(_bytes_of(parameter) for parameter in parameters.values())
 
 
 def _bytes_of(parameter: torch.Tensor) -> int:

@@ -115,6 +115,10 @@ def other_dtype(header: dict[str, Any]) -> None:
     header["w_half"]["dtype"] = "F16"
 
 
+def no_dtype(header: dict[str, Any]) -> None:
+    header["w_half"]["dtype"] = ["BF16"]
+
+
 def other_shape(header: dict[str, Any]) -> None:
     header["embed.weight"]["shape"] = [6, 4]
 
@@ -147,6 +151,7 @@ def no_numbers(header: dict[str, Any]) -> None:
     ("change", "words"),
     [
         (other_dtype, r"'w_half' is not BF16 of shape \(6,\)"),
+        (no_dtype, r"'w_half' is not BF16 of shape \(6,\)"),
         (other_shape, r"'embed\.weight' is not F32 of shape \(4, 6\)"),
         (other_name, "'scale' is not in the task's"),
         (one_more, "has 8 tensors, this party's model 7"),
@@ -170,9 +175,28 @@ def test_the_lengths_are_checked_before_anything_is_read(monkeypatch: pytest.Mon
     data = encode_base(Adapted(1)) or b""
     monkeypatch.setattr(json, "loads", lambda _: pytest.fail("parsed"))
     huge = (2**40).to_bytes(8, "little")
-    for wrong in (b"", data[:-1], data + b"\0", huge + data[8:], bytes(8) + data[8:], (2**20).to_bytes(8, "little")):
-        with pytest.raises(DocumentInvalid, match="bytes of frozen parameters"):
+    much = data + bytes(base_limit(Adapted(2)))
+    for wrong in (b"", bytes(7), huge + data[8:], bytes(8) + data[8:], (2**20).to_bytes(8, "little"), much):
+        with pytest.raises(DocumentInvalid, match="of this party's model"):
             load_base(Adapted(2), wrong)
+
+
+@pytest.mark.parametrize("change", [-1, 1, 100])
+def test_a_payload_of_another_length_is_refused(change: int) -> None:
+    data = encode_base(Adapted(1)) or b""
+    with pytest.raises(DocumentInvalid, match=r"end at \d+ of \d+ bytes"):
+        load_base(Adapted(2), data[:change] if change < 0 else data + bytes(change))
+
+
+def test_a_wider_module_takes_a_narrower_base_and_no_other_way_round() -> None:
+    owner, party, narrow = Adapted(1), Adapted(2), Adapted(3)
+    party.w_half.data = party.w_half.data.float()  # as load_state leaves a half-precision module
+    load_base(party, encode_base(owner) or b"")
+    assert party.w_half.dtype == torch.float32
+    assert torch.equal(party.w_half, owner.w_half.float())
+    narrow.w_double.data = narrow.w_double.data.float()
+    with pytest.raises(DocumentInvalid, match="'w_double' is not F32"):
+        load_base(narrow, encode_base(owner) or b"")
 
 
 def test_no_flipped_header_byte_gets_further_than_a_refusal() -> None:
