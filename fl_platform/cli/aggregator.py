@@ -15,6 +15,7 @@ from fl_platform.cli.common import (
     forward_option,
     hexed,
     json_option,
+    log_option,
     signing,
     task_argument,
     tokens,
@@ -25,9 +26,10 @@ from fl_platform.cli.common import (
 
 if TYPE_CHECKING:
     from fl_platform.cli.show import Bar
-    from fl_platform.roles.aggregator import Aggregator, SealedRound, Transport, Watch
+    from fl_platform.roles.aggregator import Aggregator, Progress, SealedRound, Transport, Watch
     from fl_platform.roles.defender import Answer, Defender
     from fl_platform.roles.reading import TaskReader
+    from fl_platform.roles.reporting import RoundsSealed
     from fl_platform.roles.validating import RevealSlice
 
 _SOCKET = click.Path(path_type=Path, dir_okay=False)
@@ -94,27 +96,36 @@ def bond(options: Options, task: int, wallet: str | None, json_file: Path | None
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="With --local: folder of MNIST's idx files.",
 )
+@log_option
 @json_option
 @click.pass_obj
 def run(
-    options: Options, /, task: int, wallet: str | None, rounds: int | None, json_file: Path | None, **ways: Any
-) -> None:
+    options: Options, /, task: int, wallet: str | None, rounds: int | None, logs: tuple[str, ...],
+    json_file: Path | None, **ways: Any,
+) -> None:  # fmt: skip
     """Work through a task's rounds: ask for updates, put the roster on chain, judge, seal.
 
     Killed at any point and started again, it does nothing twice. Trainers are reached through their sockets, or over
     Flower with --flower, or run in this process with --local.
     """
     from fl_platform.cli.show import bar, console
+    from fl_platform.roles.reporting import RoundsSealed
+    from fl_platform.sinks.lines import line_of
+    from fl_platform.sinks.opening import open_sinks
 
     out = console(json_file)
     if sum(map(bool, (ways["trainers_sockets"], ways["local"], ways["desk"]))) > 1:
         raise click.UsageError("choose one of --trainers-sockets, --local and --flower")
-    with signing(options, wallet) as own, contextlib.ExitStack() as stack:
+    with open_sinks(logs) as sinks, signing(options, wallet) as own, contextlib.ExitStack() as stack:
         reader = own.workspace.reader(task)
+        watched = RoundsSealed(reader, who=own.name)
         left = reader.spec.money.rounds - reader.history().head.round
         progress = stack.enter_context(bar("starting", min(left, rounds or left)))
         transport = stack.enter_context(_transport(options, own, task, ways, progress))
-        working = make_aggregator(own, task, watch=_watch(progress), reveal_slice=_slices(options, own, task, ways))
+        for place in sinks.places:
+            progress.say(f"each round is written to {place}")
+        watch = _watch(progress, watched)
+        working = make_aggregator(own, task, watch=watch, reveal_slice=_slices(options, own, task, ways))
         sealed: list[SealedRound] = []
         defended = _defender(own, task, progress.say)
         while rounds is None or len(sealed) < rounds:
@@ -124,7 +135,9 @@ def run(
                 break
             sealed += done
             progress.at(len(sealed))
-            progress.say(_line(done[0]))
+            record = watched.record(done[0])
+            progress.say(line_of(record))
+            sinks.write(record)
         state = reader.history().head.phase.name.lower()
     out.print(f"task {task}: {len(sealed)} rounds sealed, the task is {state}")
     write_json(json_file, {"task": task, "state": state, "sealed": [_sealed(item) for item in sealed]})
@@ -281,17 +294,12 @@ def _slices(options: Options, own: Session, task: int, ways: dict[str, Any]) -> 
     return slices.own_book(reader, owner, rows).reveal
 
 
-def _watch(progress: Bar) -> Callable[[Any], None]:
-    return lambda step: progress.at_text(f"round {step.round}: {step.step} ({step.detail})")
+def _watch(progress: Bar, watched: RoundsSealed) -> Watch:
+    def watch(step: Progress) -> None:
+        progress.at_text(f"round {step.round}: {step.step} ({step.detail})")
+        watched.step(step)
 
-
-def _line(sealed: SealedRound) -> str:
-    verdicts = [verdict.code for verdict in sealed.bundle.verdicts]
-    others = sorted({code for code in verdicts if code not in ("admitted", "reference")})
-    rest = "; ".join(f"{verdicts.count(code)} {code}" for code in others)
-    paid = "" if sealed.bundle.measured else "; worth was not measured: paid by stake"
-    counted = f"{verdicts.count('admitted')} in the sum{'; ' + rest if rest else ''}"
-    return f"round {sealed.bundle.round} sealed: {counted}{paid}"
+    return watch
 
 
 def _sealed(item: SealedRound) -> dict[str, Any]:

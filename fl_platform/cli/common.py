@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fl_platform.roles.amounts import TOKEN, tokens
+from fl_platform.sinks.opening import FORMS as LOGS
 
 if TYPE_CHECKING:
     from fl_platform.chain.contracts import Contracts
@@ -199,6 +200,9 @@ json_option = click.option(
 wallet_option = click.option(
     "--wallet", metavar="NAME", help="Which wallet signs; needed where the folder has several."
 )
+log_option = click.option(
+    "--log", "logs", multiple=True, metavar="WORDS", help=f"Write each round's values to {LOGS}, too."
+)
 task_argument = click.argument("task", type=click.IntRange(1))
 forward_option = click.option(
     "--fast-forward", is_flag=True, help="Local chains: move the clock on instead of waiting."
@@ -243,7 +247,7 @@ def moment(seconds: int | None) -> str:
 
 
 __all__ = [
-    "TOKEN", "Options", "Session", "address_of", "forward_option", "hexed", "json_option", "moment", "part_of",
-    "password", "pick_wallet", "read_proof", "reading", "signing", "task_argument", "tokens", "wait_to_stop",
+    "TOKEN", "Options", "Session", "address_of", "forward_option", "hexed", "json_option", "log_option", "moment",
+    "part_of", "password", "pick_wallet", "read_proof", "reading", "signing", "task_argument", "tokens", "wait_to_stop",
     "wallet_option", "wei_of", "write_json",
 ]  # fmt: skip

@@ -62,7 +62,7 @@ class Progress:
     """Where a round stands, for whoever watches."""
 
     round: int
-    step: str  # "train", "roster", "judge", "seal"
+    step: str  # "train", "refuse" (an answer, `detail` is the error's name), "roster", "judge", "seal"
     detail: str
 
 
@@ -167,8 +167,7 @@ class Aggregator:
         round_number = self._reader.current_state().round
         document = self._reader.store.put(roster_bytes(entries))
         root = roster_root(entries)
-        start, _ = self._contracts.window(self._reader.task)
-        self._wait_until(start)
+        self._wait_until(self._contracts.window(self._reader.task)[0])
         self._contracts.roster_round(self._reader.task, round_number, root.digest, len(entries), root.total)
         logger.info("round %d: roster of %d in %s", round_number, len(entries), document)
         self._watch(Progress(round_number, "roster", f"{len(entries)} receipts on chain"))
@@ -179,8 +178,7 @@ class Aggregator:
         entries = self._rostered_entries(round_number, transport)
         if self._reader.spec.strictness == "strict":
             entries = self._with_reveals(round_number, entries, transport)
-        start, _ = self._contracts.window(self._reader.task)
-        self._wait_until(start)
+        self._wait_until(self._contracts.window(self._reader.task)[0])
         entries += self._forced(round_number, transport)
         entries = self._packages().fill_forced(entries, self._reader.forced_packages())
         self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
@@ -220,6 +218,7 @@ class Aggregator:
                 entry = self._entry(answer, order, entries)
             except RejectedInput as error:
                 logger.warning("round %d: refused an answer: %s", order.round, error)
+                self._watch(Progress(order.round, "refuse", type(error).__name__))
                 continue
             entries[entry.receipt.trainer] = entry
         return entries

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from fl_platform.sinks.names import AGGREGATOR
 from fl_platform.sinks.record import Record, Value
 
 SHOWN = 3  # absent members named in a line
-
-
-class Lines:
-    """Says each record in one line."""
-
-    where = "the terminal"
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-
-    def write(self, record: Record) -> None:
-        """See Sink."""
-        self._say(line_of(record))
-
-    def close(self) -> None:
-        """See Sink."""
 
 
 def line_of(record: Record) -> str:

@@ -43,8 +43,8 @@ _ALL = (
     Metric("refused", "updates", (AGGREGATOR,), "answers refused on arrival, updates not in the sum, by code", "code"),
     Metric("in_sum", "updates", (AGGREGATOR,), "updates in the sum"),
     Metric("worth_measured", "0 or 1", (AGGREGATOR,), "whether worth was measured; 0: the round is paid by stake"),
-    Metric("step_seconds", "seconds", (AGGREGATOR,), "wall time of train, roster and judge: see below", "step"),
-    Metric("sealed_bytes", "bytes", (AGGREGATOR,), "model, sums and bundle put into the store"),
+    Metric("step_seconds", "seconds", (AGGREGATOR,), "wall time of train, roster and judge, see below", "step"),
+    Metric("sealed_bytes", "bytes", (AGGREGATOR,), "model and sums put into the store"),
     Metric("model", "digest", (AGGREGATOR,), "of the new model", text=True),
 )
 METRICS = {metric.name: metric for metric in _ALL}

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Self
 
 from fl_platform.errors import ConfigError
-from fl_platform.sinks.lines import Lines
 from fl_platform.sinks.record import Record, Sink
 
 logger = logging.getLogger(__name__)
@@ -67,15 +66,9 @@ def open_sink(words: str) -> Sink:
 class Sinks:
     """Several sinks as one. Each runs in a thread of its own: one that fails or hangs costs records, never a round."""
 
-    def __init__(self, sinks: Sequence[Sink] = (), *, say: Callable[[str], None] | None = None) -> None:
-        """Create them; `say` gets a line for each record, at once and in the caller's thread."""
-        self._lines = None if say is None else Lines(say)
+    def __init__(self, sinks: Sequence[Sink] = ()) -> None:
+        """Start a thread for each."""
         self._apart = [_Apart(sink) for sink in sinks]
-
-    @property
-    def watched(self) -> bool:
-        """Whether anything but the terminal takes records."""
-        return bool(self._apart)
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -84,8 +77,6 @@ class Sinks:
 
     def write(self, record: Record) -> None:
         """Hand a record to all; returns at once and raises nothing of theirs."""
-        if self._lines is not None:
-            self._lines.write(record)
         for apart in self._apart:
             apart.write(record)
 
@@ -103,7 +94,7 @@ class Sinks:
             apart.close()
 
 
-def open_sinks(words: Sequence[str], *, say: Callable[[str], None] | None = None) -> Sinks:
+def open_sinks(words: Sequence[str]) -> Sinks:
     """Open all or none. Raises what open_sink raises."""
     opened: list[Sink] = []
     try:
@@ -113,7 +104,7 @@ def open_sinks(words: Sequence[str], *, say: Callable[[str], None] | None = None
         for sink in opened:
             sink.close()
         raise
-    return Sinks(opened, say=say)
+    return Sinks(opened)
 
 
 class _Apart:

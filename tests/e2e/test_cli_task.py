@@ -7,6 +7,7 @@ chain, which one process holds at a time, the trainers run in the aggregator's.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -43,9 +44,14 @@ def prepare(cli: Cli) -> None:
     assert len(cli.report("task", "list")[0]["members"]) == TRAINERS
 
 
+def log_of(cli: Cli) -> tuple[str, str]:
+    """Return the words that make a command write its rounds to the one log of all roles."""
+    return "--log", f"jsonl:{cli.folder / 'rounds.jsonl'}"
+
+
 def train_here(cli: Cli) -> Any:
     """Run all trainers in the aggregator's process."""
-    return cli.report("aggregator", "run", "1", "--wallet", "aggregator", "--local")
+    return cli.report("aggregator", "run", "1", "--wallet", "aggregator", "--local", *log_of(cli))
 
 
 def train_apart(cli: Cli) -> Any:
@@ -56,9 +62,17 @@ def train_apart(cli: Cli) -> Any:
             for i, name in enumerate(NAMES, 1)
         ]
         crew.append(stack.enter_context(cli.staying("trainer", "run", "1", "--wallet", "owner", "--reference")))
-        done = cli.report("aggregator", "run", "1", "--wallet", "aggregator", "--patience", "240")
+        done = cli.report("aggregator", "run", "1", "--wallet", "aggregator", "--patience", "240", *log_of(cli))
         assert [process.wait(60) for process in crew] == [0] * (TRAINERS + 1)  # they go home when the task is over
     return done
+
+
+def logged(cli: Cli, done: Any) -> None:
+    """What every role wrote of its rounds."""
+    lines = [json.loads(line) for line in (cli.folder / "rounds.jsonl").read_text().splitlines()]
+    sealed = [line["values"] for line in lines if line["role"] == "aggregator"]
+    assert [values["model"] for values in sealed] == [item["model"] for item in done["sealed"]]
+    assert [(values["in_sum"], values["absent"]) for values in sealed] == [(TRAINERS, 0)] * ROUNDS
 
 
 def settle(cli: Cli) -> None:
@@ -129,6 +143,7 @@ def whole_task(cli: Cli, train: Train) -> None:
     done = train(cli)
     assert done["state"] == "done"
     assert [set(item["verdicts"].values()) for item in done["sealed"]] == [{"admitted", "reference"}] * ROUNDS
+    logged(cli, done)
     prove_and_verify(cli)
     settle(cli)
     look_back(cli)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fl_platform.sinks.lines import Lines, line_of
+from fl_platform.sinks.lines import line_of
 from fl_platform.sinks.names import AGGREGATOR, REFERENCE
 from fl_platform.sinks.record import Record, labelled
 from tests.support.records import ABSENT, learned, sealed
@@ -30,9 +30,3 @@ def test_an_aggregator_s_line() -> None:
     absent = {labelled("absent_member", f"0x{number:040x}"): 1 for number in range(5)}
     many = Record(AGGREGATOR, 1, 0, {"in_sum": 0, "answered": 0, "members": 5, "worth_measured": 0, **absent})
     assert "0x" + "0" * 39 + "2 and 2 more; worth was not measured: paid by stake" in line_of(many)
-
-
-def test_lines_are_said() -> None:
-    said: list[str] = []
-    Lines(said.append).write(learned())
-    assert said == [line_of(learned())]
