@@ -11,7 +11,7 @@ from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
 from fl_platform.protocol.spec import BASIS, Money, Party, TaskSpec, Windows, WorthRule
-from fl_platform.roles.owner import HOURLY, Terms, default_terms, draft_spec
+from fl_platform.roles.owner import HOURLY, Objects, Terms, default_terms, draft_spec
 from fl_platform.roles.slices import LEAVE_ONE_OUT
 
 NOBODY = Party(ZERO_ADDRESS, bytes(64))
@@ -90,8 +90,8 @@ class Offer:
 
     def draft(
         self, learning: LearningTask, *, owner: Party, aggregators: tuple[Party, ...], auditors: tuple[Party, ...]
-    ) -> tuple[TaskSpec, bytes]:
-        """Return the frozen rules and the initial model; trains once on the owner's rows to measure the first scale.
+    ) -> tuple[TaskSpec, Objects]:
+        """Return the frozen rules and what they name; trains once on the owner's rows to measure the first scale.
 
         The owner signs the reference row, unless worth is equal. Raises what `owner.draft_spec` raises.
         """

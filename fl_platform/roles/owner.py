@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from fl_platform.chain.contracts import Contracts
 from fl_platform.errors import ConfigError
-from fl_platform.learning.parameters import initial_state, model_spec
+from fl_platform.learning.base import base_digest, encode_base
+from fl_platform.learning.parameters import initial_module, model_spec, state_arrays
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import train_locally
@@ -31,6 +32,8 @@ from fl_platform.updates import encode_model, measured_scale
 from zk import curve
 
 logger = logging.getLogger(__name__)
+
+Objects = tuple[bytes, ...]  # what the rules name by digest: the initial model, and the frozen base where there is one
 
 BASIS = 10_000
 
@@ -69,17 +72,16 @@ def draft_spec(
     aggregators: Sequence[Party],
     auditors: Sequence[Party],
     reference: Party,
-) -> tuple[TaskSpec, bytes]:
-    """Return the frozen rules and the initial model's bytes.
+) -> tuple[TaskSpec, Objects]:
+    """Return the frozen rules and what they name: the initial model, and the frozen base where there is one.
 
     The first round's scale is measured on one delta that the owner trains on its own rows. Raises ConfigError,
     DocumentInvalid (rules that cannot work), PointInvalid (an unusable wrap key).
     """
     for party in (*aggregators, *auditors):
         curve.decode(party.wrap_key)
-    module = learning.model()
-    model = model_spec(module, terms.model_name)
-    parent = initial_state(learning.model, seed=terms.seed)
+    module = initial_module(learning.model, seed=terms.seed)
+    model, parent, base = model_spec(module, terms.model_name), state_arrays(module), encode_base(module)
     initial = encode_model(parent, model)
     measured = train_locally(learning, parent, plan=TrainPlan.of(terms.training), seed=terms.seed)
     spec = TaskSpec(
@@ -87,7 +89,7 @@ def draft_spec(
         owner=owner,
         model=model,
         initial_model=cid_of(initial).digest,
-        base_model=NO_BASE,
+        base_model=base_digest(base),
         codec=CodecRule(terms.bits, terms.rounding, measured_scale(measured.delta, model=model, bits=terms.bits)),
         aggregation=terms.aggregation,
         worth=terms.worth,
@@ -102,7 +104,7 @@ def draft_spec(
         exact=True,
     )
     check_spec(spec)
-    return spec, initial
+    return spec, (initial,) if base is None else (initial, base)
 
 
 class Owner:
@@ -111,8 +113,8 @@ class Owner:
     def __init__(self, *, contracts: Contracts, store: Store) -> None:
         self._contracts, self._store = contracts, store
 
-    def open(self, spec: TaskSpec, initial_model: bytes) -> int:
-        """Publish rules and initial model, escrow the whole bounty and open the task, and return its number.
+    def open(self, spec: TaskSpec, objects: Objects) -> int:
+        """Publish the rules and what they name, escrow the whole bounty and open the task, and return its number.
 
         Raises ConfigError when the wallet does not hold the bounty, TransactionReverted.
         """
@@ -122,8 +124,9 @@ class Owner:
             raise ConfigError(
                 f"the bounty is {bounty} wei, the wallet holds {balance}; get tokens or lower pot or rounds"
             )
-        if self._store.put(initial_model).digest != spec.initial_model:
-            raise ConfigError("the initial model is not the one that the rules name")
+        named = (spec.initial_model,) if spec.base_model == NO_BASE else (spec.initial_model, spec.base_model)
+        if tuple(self._store.put(data).digest for data in objects) != named:
+            raise ConfigError("the initial model or the frozen base is not the one that the rules name")
         document = self._store.put(spec.to_bytes())
         task = self._contracts.open_task(spec)
         logger.info("task %d open, rules %s", task, document)

@@ -5,7 +5,7 @@ What computes with models is imported where it does: most commands read no model
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Self
@@ -16,12 +16,13 @@ from fl_platform.errors import AuditDifference, DocumentInvalid, IntegrityError
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import Entry, RoundBundle, RoundStart, TaskState, parse_roster, read_start
 from fl_platform.protocol.receipt import Domain
-from fl_platform.protocol.spec import MAX_SPEC_BYTES, TaskSpec
+from fl_platform.protocol.spec import MAX_SPEC_BYTES, NO_BASE, TaskSpec
 from fl_platform.store.interface import Store
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from torch import nn
 
     from fl_platform.aggregation.admit import RoundContext
     from fl_platform.aggregation.sums import Sums
@@ -41,6 +42,7 @@ class TaskReader:
         self._bundles: dict[bytes, RoundBundle] = {}
         self._starts: dict[bytes, RoundStart] = {}
         self._models: dict[bytes, State] = {}
+        self._base: tuple[bytes | None] | None = None
 
     def reading(self, store: Store) -> Self:
         """Return this reader with another store: what was read stays read."""
@@ -109,6 +111,24 @@ class TaskReader:
                 self._models.clear()
             self._models[digest] = decode_model(data, self.spec.model)
         return self._models[digest]
+
+    def base(self, factory: Callable[[], nn.Module]) -> bytes | None:
+        """Return the frozen base to load into a factory's models; None where their own frozen numbers are the task's.
+
+        Looked at once: a factory gives models of the same base, or of none that counts. What the store sends is never
+        larger than the model. Raises StoreMissing, CidMismatch, ObjectTooLarge, ConfigError (what cannot be learned).
+        """
+        if self.spec.base_model == NO_BASE:
+            return None
+        if self._base is None:
+            from fl_platform.learning.base import base_digest, base_limit, encode_base
+
+            module = factory()
+            if base_digest(encode_base(module)) == self.spec.base_model:
+                self._base = (None,)
+            else:
+                self._base = (self.object(self.spec.base_model, max_bytes=base_limit(module)),)
+        return self._base[0]
 
     def initial_state(self) -> TaskState:
         """Return the state that round 0 starts from: a function of the rules alone."""

@@ -11,11 +11,12 @@ from fl_platform.chain.binding import bind
 from fl_platform.chain.signer import Signer
 from fl_platform.flower.keys import NodeKeyFiles, create_node_key, load_node_key
 from fl_platform.learning.plan import TrainPlan
+from fl_platform.learning.task import LearningTask
 from fl_platform.learning.tasks import federate, load_split
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.spec import BASIS, Money, TaskSpec, WorthRule
 from fl_platform.roles.aggregator import Aggregator
-from fl_platform.roles.owner import Owner, default_terms, draft_spec
+from fl_platform.roles.owner import Objects, Owner, default_terms, draft_spec
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.workspace import party, reveal_key
@@ -50,16 +51,23 @@ def open_small_task(
     strictness: str = "standard",
     aggregators: Sequence[Signer] = (AGGREGATOR,),
     commitments: str = "none",
+    bits: int = 8,
+    learning: Sequence[LearningTask] = (),
 ) -> SmallTask:
-    """Open a digits task whose worth is paid equally (so that it needs no reference) and let everybody join."""
+    """Open a task whose worth is paid equally (so that it needs no reference) and let everybody join.
+
+    `learning`: what each trainer does, and the owner with the first one's rows; digits unless said.
+    """
     store = DiskStore(folder / "store")
-    federation = federate(load_split("digits"), model="digits-mlp", parties=trainers, root_rows=100, seed=1)
-    spec, initial = _spec(
-        stage, federation.parties[0], rounds=rounds, strictness=strictness, trainers=trainers, aggregators=aggregators,
-        commitments=commitments,
+    parties = learning or federate(
+        load_split("digits"), model="digits-mlp", parties=trainers, root_rows=100, seed=1
+    ).parties
+    spec, objects = _spec(
+        stage, parties[0], rounds=rounds, strictness=strictness, trainers=trainers, aggregators=aggregators,
+        commitments=commitments, bits=bits,
     )  # fmt: skip
     stage.owner.mint(OWNER.address, spec.money.pot * spec.money.rounds)
-    task = Owner(contracts=stage.owner, store=store).open(spec, initial)
+    task = Owner(contracts=stage.owner, store=store).open(spec, objects)
     reader = TaskReader(stage.owner, store, task)
     joined, keys = [], []
     for number in range(trainers):
@@ -70,7 +78,7 @@ def open_small_task(
             reader=TaskReader(contracts, store, task),
             contracts=contracts,
             signer=signer,
-            learning=federation.parties[number],
+            learning=parties[number],
             workdir=folder / f"trainer-{number}",
             device="cpu",
         )
@@ -90,25 +98,26 @@ def sealer_of(stage: Stage, folder: Path, task: SmallTask, kind: type[Aggregator
 
 def _spec(
     stage: Stage,
-    learning: object,
+    learning: LearningTask,
     *,
     rounds: int,
     strictness: str,
     trainers: int,
     aggregators: Sequence[Signer],
     commitments: str,
-) -> tuple[TaskSpec, bytes]:
+    bits: int,
+) -> tuple[TaskSpec, Objects]:
     money = Money(stage.owner.faucet.address, pot=ETHER, rounds=rounds, stake=2 * ETHER, bond=2 * ETHER, fee_bps=100)
     plan = TrainPlan(epochs=1, batch_size=32, learning_rate=0.1)
     terms = default_terms(
         title="small", model_name="digits-mlp", money=money, trainers=trainers, byzantine=0, seed=1, plan=plan
     )
     equal = WorthRule("equal", 0, 1, 0, BASIS, bytes(32), 0)
-    terms = dataclasses.replace(terms, worth=equal, strictness=strictness, commitments=commitments)
+    terms = dataclasses.replace(terms, worth=equal, strictness=strictness, commitments=commitments, bits=bits)
     nobody = dataclasses.replace(party(AGGREGATOR), address=ZERO, wrap_key=bytes(64))
     return draft_spec(
         terms,
-        learning,  # type: ignore[arg-type]
+        learning,
         owner=OWNER.address,
         aggregators=[party(signer) for signer in aggregators],
         auditors=[],

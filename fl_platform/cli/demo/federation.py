@@ -19,7 +19,7 @@ from fl_platform.learning.tasks import DEFAULT_MODEL, Federation, federate, load
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import Money, TaskSpec
 from fl_platform.roles.aggregator import Aggregator, Watch
-from fl_platform.roles.owner import Owner, default_terms, draft_spec
+from fl_platform.roles.owner import Objects, Owner, default_terms, draft_spec
 from fl_platform.roles.trainer import Conduct, Delta, TrainedRound, Trainer
 from fl_platform.roles.validating import ValidationBook, no_slice
 from fl_platform.roles.workspace import Workspace, party, reveal_key
@@ -227,7 +227,7 @@ def _seat(
 
 def _rules(
     workspace: Workspace, settings: Settings, wallets: dict[str, Signer], owner_task: LearningTask
-) -> tuple[TaskSpec, bytes]:
+) -> tuple[TaskSpec, Objects]:
     token, plan = workspace.contracts().faucet.address, PLANS[settings.data]
     terms = default_terms(
         title=f"demo: {settings.data}, seed {settings.seed}",

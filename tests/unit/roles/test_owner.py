@@ -1,0 +1,119 @@
+"""What an owner publishes: rules, initial model, frozen base; and who has to fetch the base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from fl_platform.errors import ConfigError, ObjectTooLarge, StoreMissing
+from fl_platform.learning.base import base_digest, encode_base
+from fl_platform.learning.datasets import load_digits_split
+from fl_platform.learning.models import digits_mlp
+from fl_platform.learning.parameters import initial_module, model_spec
+from fl_platform.learning.task import DataTask, LearningTask
+from fl_platform.protocol.spec import NO_BASE
+from fl_platform.roles.owner import Owner
+from fl_platform.roles.reading import TaskReader
+from fl_platform.store.memory import MemoryStore
+from tests.support.chain import Stage, stage
+from tests.support.small_task import SmallTask, open_small_task
+
+
+def adapted(width: int = 16) -> nn.Module:
+    """A frozen layer, at random, under a learned one."""
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+    module[1].requires_grad_(requires_grad=False)
+    return module
+
+
+def rows(factory: object = adapted) -> LearningTask:
+    split = load_digits_split()
+    return DataTask(factory, split.train.take(slice(0, 60)), split.test)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, SmallTask]]:
+    with stage() as own:
+        yield own, open_small_task(own, tmp_path_factory.mktemp("base"), trainers=1, learning=[rows()])
+
+
+def fresh(scene: tuple[Stage, SmallTask]) -> TaskReader:
+    own, task = scene
+    return TaskReader(own.owner, task.reader.store, task.reader.task)
+
+
+def test_the_rules_name_the_base_of_the_seeded_model_and_the_store_has_it(scene: tuple[Stage, SmallTask]) -> None:
+    module, spec = initial_module(adapted, seed=1), fresh(scene).spec
+    assert spec.base_model == base_digest(encode_base(module))
+    assert spec.model == model_spec(module, "digits-mlp")
+    assert spec.model.size == 10 * 16 + 10
+
+
+def test_who_has_other_frozen_numbers_gets_the_tasks(scene: tuple[Stage, SmallTask]) -> None:
+    wanted = encode_base(initial_module(adapted, seed=1))
+    reader = fresh(scene)
+    assert reader.base(adapted) == wanted
+    assert reader.base(lambda: pytest.fail("built again")) == wanted
+
+
+def test_who_has_the_tasks_own_fetches_nothing(
+    scene: tuple[Stage, SmallTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = fresh(scene)
+    assert reader.spec.base_model != NO_BASE
+    monkeypatch.setattr(reader, "object", lambda *_, **__: pytest.fail("fetched"))
+    assert reader.base(partial(initial_module, adapted, seed=1)) is None
+
+
+def test_a_store_sends_no_more_than_the_partys_own_model_is_long(scene: tuple[Stage, SmallTask]) -> None:
+    with pytest.raises(ObjectTooLarge):
+        fresh(scene).base(partial(adapted, width=2))
+
+
+def test_a_base_that_is_nowhere_is_missing(scene: tuple[Stage, SmallTask]) -> None:
+    reader = fresh(scene)
+    assert reader.spec.base_model != NO_BASE
+    with pytest.raises(StoreMissing):
+        reader.reading(MemoryStore()).base(adapted)
+
+
+def test_a_task_that_learns_everything_has_no_base_and_builds_no_model(tmp_path: Path) -> None:
+    with stage() as own:
+        reader = open_small_task(own, tmp_path, trainers=1, learning=[rows(digits_mlp)]).reader
+        assert reader.spec.base_model == NO_BASE
+        assert reader.base(lambda: pytest.fail("built")) is None
+
+
+def test_other_objects_than_the_rules_name_are_not_published(scene: tuple[Stage, SmallTask]) -> None:
+    own, task = scene
+    spec = task.reader.spec
+    own.owner.mint(own.owner.address, spec.money.pot)
+    initial = task.reader.object(spec.initial_model)
+    base = task.reader.object(spec.base_model)
+    owner = Owner(contracts=own.owner, store=MemoryStore())
+    for objects in ((initial,), (base, initial), (initial, base, base), (initial, base + b"\0")):
+        with pytest.raises(ConfigError, match="not the one that the rules name"):
+            owner.open(spec, objects)
+    with pytest.raises(ConfigError, match="not the one that the rules name"):
+        owner.open(replace(spec, base_model=NO_BASE), (initial, base))
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(10)), "'1.weight' has no shape yet"),
+        (lambda: digits_mlp().requires_grad_(requires_grad=False), "nothing to learn"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10, dtype=torch.complex64)), "'1.weight' is complex"),
+    ],
+    ids=["lazy", "frozen", "complex"],
+)
+def test_what_cannot_be_learned_is_refused_at_the_opening(factory: object, words: str, tmp_path: Path) -> None:
+    with stage() as own, pytest.raises(ConfigError, match=words) as caught:
+        open_small_task(own, tmp_path, trainers=1, learning=[rows(factory)])
+    assert "\n" not in str(caught.value)
