@@ -54,11 +54,20 @@ class Labelled:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where rows come from, of data that parties held before anybody dealt them. Both int64 (n,)."""
+
+    part: npt.NDArray[np.int64]  # the party, from 0
+    unit: npt.NDArray[np.int64]  # whose row it is; rows of one person stay on one side of a split
+
+
+@dataclass(frozen=True)
 class Split:
     """A data set in two: what is learned from, and what accuracy is measured on."""
 
     train: Labelled
     test: Labelled
+    origin: Origin | None = None  # of the rows to learn from; None where they have none
 
 
 def load_digits_split(seed: int = 0) -> Split:

@@ -1,4 +1,4 @@
-"""Standard models: each takes images (n, 1, side, side) and returns 10 logits (n, 10)."""
+"""Standard models, one logit a class: images (n, 1, side, side) -> (n, 10), people (n, 17) -> (n, 2)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from fl_platform.errors import ConfigError
+from fl_platform.learning.randhie import FEATURES
 
 
 def digits_mlp() -> nn.Module:
@@ -39,11 +40,23 @@ def mnist_cnn() -> nn.Module:
     )  # fmt: skip
 
 
+def randhie_logistic() -> nn.Module:
+    """Logistic regression for the health insurance experiment, as two logits: 36 parameters."""
+    return nn.Linear(FEATURES, 2)
+
+
+def randhie_mlp() -> nn.Module:
+    """17-32-2 for the health insurance experiment: 642 parameters."""
+    return nn.Sequential(nn.Linear(FEATURES, 32), nn.ReLU(), nn.Linear(32, 2))
+
+
 MODELS: Mapping[str, Callable[[], nn.Module]] = {
     "digits-mlp": digits_mlp,
     "digits-cnn": digits_cnn,
     "mnist-mlp": mnist_mlp,
     "mnist-cnn": mnist_cnn,
+    "randhie-logistic": randhie_logistic,
+    "randhie-mlp": randhie_mlp,
 }
 
 
