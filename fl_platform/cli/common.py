@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fl_platform.learning.public import PUBLIC
 from fl_platform.roles.amounts import TOKEN, tokens
 from fl_platform.sinks.opening import FORMS as LOGS
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from zk.proof_file import ProofFile
 
 logger = logging.getLogger(__name__)
+
+DATA = f"{', '.join(PUBLIC)}, or module:NAME of your own LearningTask."
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fl_platform.cli.common import (
+    DATA,
     Options,
     forward_option,
     hexed,
@@ -23,6 +24,7 @@ from fl_platform.cli.common import (
     write_json,
 )
 from fl_platform.cli.rules import phase, rules, show_rules, summary
+from fl_platform.learning.public import TRAINERS
 
 if TYPE_CHECKING:
     from fl_platform.cli.common import Session
@@ -41,15 +43,14 @@ def task() -> None:
 @task.command(name="open")
 @wallet_option
 @click.option("--title", default="", help="Shown to trainers. Default: the data set's name.")
-@click.option(
-    "--data", default="digits", show_default=True, help="digits, mnist, or module:NAME of your own LearningTask."
-)
+@click.option("--data", default="digits", show_default=True, help=DATA)
 @click.option("--model", default="", help="Of a public data set, as in mnist-mlp. Default: its usual one.")
 @click.option("--data-seed", default=0, show_default=True, help="How the public data set is dealt; tell the trainers.")
 @click.option("--mnist", type=_FOLDER, help="Folder of MNIST's idx files.")
 @click.option(
-    "--trainers", type=click.IntRange(1, 100_000), default=8, show_default=True, help="How many are expected."
-)
+    "--trainers", type=click.IntRange(1, 100_000),
+    help=f"How many are expected. Default: {TRAINERS}, or as many as the data come in parts.",
+)  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1, 65_535), default=5, show_default=True)
 @click.option("--pot", type=wei_of, metavar="TOKENS", default="100", show_default=True, help="Bounty of one round.")
 @click.option("--stake", type=wei_of, metavar="TOKENS", help="Least stake of a trainer. Default: half a pot.")
@@ -69,8 +70,10 @@ def task() -> None:
     "--bits", type=click.Choice(["4", "8", "16"]), default="8", show_default=True, help="Of one number of an update."
 )
 @click.option(
-    "--byzantine", type=click.IntRange(0, 1_000), help="Hostile trainers to withstand; 0: plain mean. Default: up to 2."
-)
+    "--byzantine", type=click.IntRange(0, 1_000),
+    help="Hostile trainers to withstand; 0: plain mean. Default: up to 2; 0 for data that come in parts, where who is "
+    "farthest from the others is no liar.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Keys are revealed only after the roster is on chain.")
 @click.option(
     "--commitments/--no-commitments", default=True, show_default=True,
@@ -106,9 +109,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
 
     out = console(json_file)
     with signing(options, wallet) as own:
-        lesson = Lesson(
-            choices["data"], choices["model"], "iid", choices["trainers"], choices["data_seed"], choices["mnist"]
-        )
+        lesson = Lesson(choices["data"], choices["model"], seed=choices["data_seed"], folder=choices["mnist"])
         offer, rows = _offer(own, lesson, choices), reference_rows(lesson)
         if offer.worth == LEAVE_ONE_OUT:
             root = book_of(own.signer, rows.train_data(), offer.money.rounds).root
@@ -136,8 +137,9 @@ def _offer(own: Session, lesson: Lesson, choices: dict[str, Any]) -> Offer:
     from fl_platform.roles.offer import Offer, alpha_of
 
     pot, usual = choices["pot"], lesson.plan
+    trainers = choices["trainers"] or lesson.natural_parts or TRAINERS
     return Offer(
-        title=choices["title"] or f"{lesson.data}, {choices['trainers']} trainers",
+        title=choices["title"] or f"{lesson.data}, {trainers} trainers",
         model_name=lesson.model_name,
         money=Money(
             token=own.contracts.faucet.address,
@@ -147,14 +149,14 @@ def _offer(own: Session, lesson: Lesson, choices: dict[str, Any]) -> Offer:
             bond=2 * pot if choices["bond"] is None else choices["bond"],
             fee_bps=choices["fee_bps"],
         ),
-        trainers=choices["trainers"],
+        trainers=trainers,
         plan=TrainPlan(
             choices["epochs"] or usual.epochs,
             choices["batch_size"] or usual.batch_size,
             choices["learning_rate"] or usual.learning_rate,
         ),
         seed=choices["seed"],
-        byzantine=choices["byzantine"],
+        byzantine=0 if choices["byzantine"] is None and lesson.natural_parts else choices["byzantine"],
         bits=int(choices["bits"]),
         strict=choices["strict"],
         commitments=choices["commitments"],

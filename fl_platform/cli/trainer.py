@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fl_platform.cli.common import (
+    DATA,
     Options,
     Session,
     address_of,
@@ -29,6 +30,7 @@ from fl_platform.cli.common import (
     wei_of,
     write_json,
 )
+from fl_platform.learning.public import PARTITIONS
 
 if TYPE_CHECKING:
     from fl_platform.chain.binding import Binding
@@ -99,13 +101,11 @@ def _binding(own: Session, reader: TaskReader, node_key: Path | None) -> Binding
 @trainer.command()
 @task_argument
 @wallet_option
-@click.option(
-    "--data", default="", help="digits, mnist, or module:NAME of your own LearningTask. Default: by the task's model."
-)
+@click.option("--data", default="", help=f"{DATA} Default: by the task's model.")
 @click.option(
     "--part", type=part_of, default="1/1", show_default=True, metavar="I/N", help="Your hand of a public data set."
 )
-@click.option("--partition", default="iid", show_default=True, help="How it is dealt: iid, 2-shard or dirichlet:ALPHA.")
+@click.option("--partition", default="", help=f"How it is dealt: {PARTITIONS}. Default: what suits the data.")
 @click.option("--data-seed", default=0, show_default=True, help="Of the deal; the owner's.")
 @click.option("--mnist", type=_FOLDER, help="Folder of MNIST's idx files.")
 @click.option(

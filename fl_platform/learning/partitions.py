@@ -1,4 +1,4 @@
-"""Who holds which rows: IID, Dirichlet and McMahan's shards. Seeded, and each row goes to exactly one party.
+"""Who holds which rows: IID, Dirichlet, McMahan's shards, or as they came. Each row goes to exactly one party.
 
 Every function returns one sorted int64 array of row numbers per party.
 """
@@ -58,6 +58,14 @@ def dirichlet(labels: npt.NDArray[np.int64], parties: int, *, alpha: float, seed
             hand.extend(part.tolist())
     _top_up(hands, least, generator)
     return [np.sort(np.array(hand, dtype=np.int64)) for hand in hands]
+
+
+def natural(holders: npt.NDArray[np.int64], parties: int) -> list[Rows]:
+    """Leave the rows with who holds them: `holders` (n,), from 0. Raises ConfigError unless there are `parties`."""
+    there = int(holders.max(initial=-1)) + 1
+    if parties != there:
+        raise ConfigError(f"the data come in {there} parts, not {parties}: take {there}, or deal the rows, as by iid")
+    return [np.flatnonzero(holders == party) for party in range(parties)]
 
 
 def _top_up(hands: list[list[int]], least: int, generator: np.random.Generator) -> None:

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from fl_platform.learning.datasets import Labelled
+from fl_platform.learning.metrics import Accuracy, Metric
 
 
 class LearningTask(ABC):
@@ -52,9 +53,13 @@ class DataTask(LearningTask):
     factory: Callable[[], nn.Module]
     train: Labelled
     validation: Labelled
+    new_metric: Callable[[], Metric] = Accuracy
 
     def model(self) -> nn.Module:
         return self.factory()
+
+    def metric(self) -> Metric:
+        return self.new_metric()
 
     def train_data(self) -> Labelled:
         return self.train

@@ -20,7 +20,8 @@ def lesson_for(reader: TaskReader, lesson: Lesson) -> Lesson:
     """Fill in what the task's rules say: the model, and its data set where none was named."""
     model = reader.spec.model.name
     data = lesson.data or data_of_model(model)
-    return replace(lesson, data=data, model=model if data in ("digits", "mnist") else "")
+    full = replace(lesson, data=data, model="")
+    return replace(full, model=model) if full.public else full
 
 
 def one_trainer(
@@ -47,15 +48,16 @@ def local_crew(
 ) -> tuple[Trainer, ...]:
     """Return trainers for all wallets of this folder that are members, and the owner's reference if its wallet is here.
 
-    names: wallet -> address. Member i in the order of names gets hand i of the lesson, dealt to as many as there are.
-    Raises ConfigError when nobody of the task is here.
+    names: wallet -> address. Member i in the order of names gets hand i of the lesson, dealt to as many as there are,
+    or part i of data that come in parts. Raises ConfigError when nobody of the task is here.
     """
     reader = workspace.reader(task)
     members, reference = reader.history().members, reader.spec.reference.address
     here = [name for name, address in sorted(names.items()) if address in members]
     if not here:
         raise ConfigError(f"no wallet of {workspace.root} is a trainer of task {task}; let them join first")
-    full = replace(lesson_for(reader, lesson), parts=max(len(here), lesson.parts))
+    full = lesson_for(reader, lesson)
+    full = replace(full, parts=max(len(here), full.parts, full.natural_parts))
     rows = hands(full)
     crew = [_trainer(workspace, workspace.signer(name), rows[i], task, name, device) for i, name in enumerate(here)]
     for name, address in names.items():

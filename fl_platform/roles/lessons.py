@@ -1,6 +1,6 @@
 """From the words of a command line to a party's rows and model: a part of a public data set, or the owner's own code.
 
-digits, mnist           part I of N of the data set, without the rows that the task owner keeps for row 0
+a public data set       part I of N of it (see learning.public), without the rows that the task owner keeps for row 0
 package.module:NAME     a LearningTask of the data owner's own: a class, a function that returns one, or an instance
 """
 
@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fl_platform.errors import ConfigError
 from fl_platform.learning.plan import TrainPlan
-from fl_platform.learning.task import DataTask, LearningTask
-from fl_platform.learning.tasks import DEFAULT_MODEL, Federation, federate, load_split
+from fl_platform.learning.public import PUBLIC
+from fl_platform.learning.task import LearningTask
+from fl_platform.learning.tasks import Federation, federate_public
 
-PUBLIC = ("digits", "mnist")
-ROOT_ROWS = {"digits": 150, "mnist": 1_000}  # rows that the owner keeps for its reference update
-PLANS = {"digits": TrainPlan(10, 16, 0.2), "mnist": TrainPlan(1, 32, 0.05)}  # benchmark `worth`
 CUSTOM_PLAN = TrainPlan(1, 32, 0.05)
 
 
@@ -26,9 +24,9 @@ CUSTOM_PLAN = TrainPlan(1, 32, 0.05)
 class Lesson:
     """Which rows a process learns from."""
 
-    data: str  # "digits", "mnist" or "module:NAME"
+    data: str  # the name of a public data set, or "module:NAME"
     model: str = ""  # of a public data set; empty: its usual one
-    partition: str = "iid"  # "iid", "2-shard" or "dirichlet:ALPHA"
+    partition: str = ""  # "iid", "2-shard", "dirichlet:ALPHA" or "natural"; empty: what suits the data
     parts: int = 1  # hands that the data set is dealt to
     seed: int = 0  # of the deal; everybody's must be equal, or the hands overlap
     folder: Path | None = None  # of MNIST's files
@@ -41,12 +39,17 @@ class Lesson:
     @property
     def plan(self) -> TrainPlan:
         """Local training that suits the data set."""
-        return PLANS.get(self.data, CUSTOM_PLAN)
+        return PUBLIC[self.data].plan if self.public else CUSTOM_PLAN
 
     @property
     def model_name(self) -> str:
         """How the task's rules name the model."""
-        return self.model or DEFAULT_MODEL.get(self.data, self.data)
+        return self.model or (PUBLIC[self.data].model if self.public else self.data)
+
+    @property
+    def natural_parts(self) -> int:
+        """How many parties hold the rows before anybody deals them; 0: they are dealt to as many as there are."""
+        return len(PUBLIC[self.data].parts) if self.public else 0
 
 
 def data_of_model(model: str) -> str:
@@ -61,8 +64,7 @@ def reference_rows(lesson: Lesson) -> LearningTask:
     """Return the owner's side: the rows kept back for the reference update. Raises ConfigError, DocumentInvalid."""
     if not lesson.public:
         return own_task(lesson.data)
-    federation = _federation(lesson)
-    return DataTask(federation.factory, federation.root, federation.test)
+    return _federation(replace(lesson, parts=lesson.natural_parts or lesson.parts)).owner
 
 
 def part(lesson: Lesson, index: int) -> LearningTask:
@@ -96,11 +98,11 @@ def own_task(words: str) -> LearningTask:
 
 
 def _federation(lesson: Lesson) -> Federation:
-    return federate(
-        load_split(lesson.data, folder=lesson.folder, seed=lesson.seed),
-        model=lesson.model_name,
+    return federate_public(
+        PUBLIC[lesson.data],
+        model=lesson.model,
         parties=lesson.parts,
         partition=lesson.partition,
-        root_rows=ROOT_ROWS[lesson.data],
         seed=lesson.seed,
+        folder=lesson.folder,
     )

@@ -25,11 +25,12 @@ import torch
 from fl_platform.aggregation.commitments import Layer, Openings
 from fl_platform.chain.client import Chain
 from fl_platform.chain.contracts import Contracts
-from fl_platform.cli.demo.federation import PLANS, ROOT_ROWS, Cast, Settings, gather, make_wallets
+from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
 from fl_platform.config import resolve
 from fl_platform.contribution import judge
 from fl_platform.learning.datasets import Labelled, Split, load_mnist_split
 from fl_platform.learning.parameters import State, load_state, state_arrays
+from fl_platform.learning.public import PUBLIC
 from fl_platform.learning.tasks import Federation, federate
 from fl_platform.roles import aggregator, committing, opening, trainer
 from fl_platform.roles.reading import TaskReader
@@ -93,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Iterator[Row]:
     """Measure the three modes; --quick: two trainers, few rows, one steady round, no bar."""
     quick = bool(args.quick)
-    trainers, rows, root = (2, 64, 64) if quick else (TRAINERS, ROWS, ROOT_ROWS["mnist"])
+    trainers, rows, root = (2, 64, 64) if quick else (TRAINERS, ROWS, PUBLIC["mnist"].root_rows)
     split = _split(args.mnist, trainers * rows + root)
     federation = federate(split, model=MODEL, parties=trainers, root_rows=root, seed=1)
     named = "MNIST" if args.mnist else "random images of MNIST's shape"
@@ -167,7 +168,7 @@ def _rows(
 def _train_bare(federation: Federation, parent: State) -> State:
     """Train every party's model and the owner's in plain PyTorch; return the mean of the parties'."""
     torch.set_num_threads(1)
-    plan = PLANS["mnist"]
+    plan = PUBLIC["mnist"].plan
     trained = [
         _bare_model(federation, rows, parent, plan.batch_size, plan.learning_rate) for rows in _hands(federation)
     ]

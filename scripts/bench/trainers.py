@@ -13,11 +13,12 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
 from fl_platform.config import NETWORKS
+from fl_platform.learning.public import PUBLIC
 from fl_platform.protocol.messages import RevealOrder, RoundOrder
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
@@ -85,7 +86,7 @@ def measure(trainers: int, *, rounds: int) -> Cost:
     """Run one round and then `rounds` more; return the cheapest of these."""
     settings = Settings(
         data="digits", trainers=trainers, rounds=rounds + 1, attacks=(), seed=1, byzantine=2, partition="iid",
-        mnist=None, epochs=1,
+        mnist=None, plan=replace(PUBLIC["digits"].plan, epochs=1),
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="fl-trainers-") as folder:
         store = DiskStore(Path(folder) / "store")

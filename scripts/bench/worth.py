@@ -283,7 +283,7 @@ def _play(setting: Setting, folder: Path | None) -> Iterator[RoundRecord]:
         root_rows=setting.root_rows, seed=setting.seed,
     )  # fmt: skip
     model = model_spec(federation.factory(), setting.model)
-    owner = DataTask(federation.factory, federation.root, federation.test)
+    owner = federation.owner
     chain: list[Delta] = [initial_state(federation.factory, seed=setting.seed)]
     first = train_locally(owner, chain[0], plan=setting.plan, seed=setting.seed).delta
     scale = measured_scale(first, model=model, bits=BITS)

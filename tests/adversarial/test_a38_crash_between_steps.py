@@ -23,7 +23,7 @@ from fl_platform.roles import trainer as trainer_module
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
 from fl_platform.store.disk import DiskStore
-from tests.support.rehearsal import QUICK, rehearsal, small_settings
+from tests.support.rehearsal import rehearsal, small_settings
 
 SETTINGS = small_settings(rounds=1)
 
@@ -75,7 +75,7 @@ def play(folder: Path, prepared: Cast, reaper: Reaper) -> list[bytes]:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Cast]:
     """A workspace on disk in which everybody has joined."""
     folder = tmp_path_factory.mktemp("prepared")
-    with rehearsal(folder, SETTINGS, plan=QUICK) as (_, cast):
+    with rehearsal(folder, SETTINGS) as (_, cast):
         pass
     return folder, cast
 

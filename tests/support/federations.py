@@ -95,7 +95,7 @@ def play_task(
     """Play a task of `honest` trainers and `attackers` (one trainer each; the same object may stand several times)."""
     people = honest + len(attackers)
     federation = _federation(people, partition, seed)
-    owner = DataTask(federation.factory, federation.root, federation.test)
+    owner = federation.owner
     parent: Tensors = initial_state(federation.factory, seed=seed)
     first = train_locally(owner, parent, plan=PLAN, seed=seed).delta
     spec = digits_spec(measured_scale(first, model=model_spec(federation.factory(), MODEL), bits=8), **rule)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fl_platform.attacks import parse_attacks
-from fl_platform.cli.demo import federation
 from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
 from fl_platform.config import resolve
 from fl_platform.learning.plan import TrainPlan
@@ -31,26 +30,20 @@ def small_settings(**changes: object) -> Settings:
         "byzantine": 1,
         "partition": "iid",
         "mnist": None,
+        "plan": QUICK,
     }
     return Settings(**(values | changes))  # type: ignore[arg-type]
 
 
 @contextmanager
-def rehearsal(
-    folder: Path, settings: Settings | None = None, *, plan: TrainPlan = QUICK
-) -> Iterator[tuple[Workspace, Cast]]:
+def rehearsal(folder: Path, settings: Settings | None = None) -> Iterator[tuple[Workspace, Cast]]:
     """Yield a workspace and a cast that has opened a task, joined and bonded."""
     chosen = settings or small_settings()
-    before = federation.PLANS["digits"]
-    federation.PLANS["digits"] = plan
-    try:
-        with Workspace(folder, resolve("embedded", {}), password="test", light=True) as workspace:
-            wallets = make_wallets(workspace, chosen)
-            workspace.chain.fund(wallets["owner"].address, 10**21)
-            workspace.deploy(wallets["owner"], with_token=True)
-            yield workspace, gather(workspace, chosen, wallets, lambda _: None)
-    finally:
-        federation.PLANS["digits"] = before
+    with Workspace(folder, resolve("embedded", {}), password="test", light=True) as workspace:
+        wallets = make_wallets(workspace, chosen)
+        workspace.chain.fund(wallets["owner"].address, 10**21)
+        workspace.deploy(wallets["owner"], with_token=True)
+        yield workspace, gather(workspace, chosen, wallets, lambda _: None)
 
 
 def opener_for(workspace: Workspace, cast: Cast, reader: TaskReader, key: str | None) -> UpdateOpener | None:

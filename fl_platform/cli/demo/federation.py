@@ -14,8 +14,9 @@ from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError
 from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.plan import TrainPlan
-from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
-from fl_platform.learning.tasks import DEFAULT_MODEL, Federation, federate, load_split
+from fl_platform.learning.public import PublicData, public_data
+from fl_platform.learning.task import LearningTask, TransformedTask
+from fl_platform.learning.tasks import Federation, federate_public
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import Money, TaskSpec
 from fl_platform.roles.aggregator import Aggregator, Watch
@@ -29,9 +30,6 @@ POT = 100 * TOKEN
 STAKE = 50 * TOKEN
 BOND = 200 * TOKEN
 FEE_BPS = 500
-ROOT_ROWS = {"digits": 150, "mnist": 1_000}
-PLANS = {"digits": TrainPlan(10, 16, 0.2), "mnist": TrainPlan(1, 32, 0.05)}
-CLASSES = 10
 HONEST = "honest"
 SUCCESSOR = "successor"
 LEAVE_ONE_OUT = "leave-one-out"
@@ -47,19 +45,19 @@ class Settings:
     attacks: tuple[Attack, ...]
     seed: int
     byzantine: int
-    partition: str
+    partition: str  # empty: what suits the data
     mnist: Path | None
+    model: str = ""  # empty: the data's usual one
     strict: bool = False  # rounds of two messages
     commitments: bool = True  # anybody can check the sums
     worth: str = "anchored"  # or "leave-one-out" on the owner's root rows
     lying: bool = False  # the first aggregator seals a lie; a second one is there to succeed it
     lie: str = "pay-itself"  # which one, see attacks.lying
-    epochs: int | None = None  # local ones; None: what suits the data
+    plan: TrainPlan | None = None  # of local training; None: what suits the data
 
     def __post_init__(self) -> None:
         """Refuse what cannot work. Raises ConfigError."""
-        if self.data not in PLANS:
-            raise ConfigError(f"data set {self.data!r} is unknown; use digits or mnist")
+        public_data(self.data)
         if not 1 <= self.rounds <= 1000:
             raise ConfigError(f"{self.rounds} rounds; use 1 to 1000")
         needed = 2 * self.byzantine + 3 if self.byzantine else 1
@@ -69,6 +67,11 @@ class Settings:
             )
         if len(self.attacks) >= self.trainers:
             raise ConfigError(f"{len(self.attacks)} attackers among {self.trainers} trainers; leave somebody honest")
+
+    @property
+    def public(self) -> PublicData:
+        """What is known of the data set."""
+        return public_data(self.data)
 
 
 @dataclass(frozen=True)
@@ -151,8 +154,7 @@ def gather(
     for name, signer in wallets.items():
         workspace.fund(signer, tokens=money_needed.get(name, STAKE if name.startswith("trainer") else 0))
     federation = federation or _deal(settings)
-    owner_task = DataTask(federation.factory, federation.root, federation.test)
-    spec, initial = _rules(workspace, settings, wallets, owner_task)
+    spec, initial = _rules(workspace, settings, wallets, federation)
     task = Owner(contracts=workspace.contracts(wallets["owner"]), store=workspace.store).open(spec, initial)
     cast = _seat(workspace, settings, wallets, federation, task=task, spec=spec, watch=watch)
     for member in cast.members:
@@ -189,13 +191,13 @@ def aggregator_of(workspace: Workspace, cast: Cast, wallet: str, watch: Watch) -
 
 
 def _deal(settings: Settings) -> Federation:
-    return federate(
-        load_split(settings.data, folder=settings.mnist, seed=settings.seed),
-        model=DEFAULT_MODEL[settings.data],
+    return federate_public(
+        settings.public,
         parties=settings.trainers,
+        model=settings.model,
         partition=settings.partition,
-        root_rows=ROOT_ROWS[settings.data],
         seed=settings.seed,
+        folder=settings.mnist,
     )
 
 
@@ -220,37 +222,36 @@ def _seat(
         reveal_slice=book.reveal if settings.worth == LEAVE_ONE_OUT else no_slice,
     )
     members = _members(workspace, settings, wallets, federation.parties, task)
-    owner_task = DataTask(federation.factory, federation.root, federation.test)
-    reference = _trainer(workspace, wallets["owner"], owner_task, task, "owner", Conduct())
+    reference = _trainer(workspace, wallets["owner"], federation.owner, task, "owner", Conduct())
     return Cast(task, spec, federation, members, reference, aggregator, wallets)
 
 
 def _rules(
-    workspace: Workspace, settings: Settings, wallets: dict[str, Signer], owner_task: LearningTask
+    workspace: Workspace, settings: Settings, wallets: dict[str, Signer], federation: Federation
 ) -> tuple[TaskSpec, Objects]:
-    token, plan = workspace.contracts().faucet.address, PLANS[settings.data]
+    token = workspace.contracts().faucet.address
     terms = default_terms(
         title=f"demo: {settings.data}, seed {settings.seed}",
-        model_name=DEFAULT_MODEL[settings.data],
+        model_name=federation.model_name,
         money=Money(token, POT, settings.rounds, STAKE, BOND, FEE_BPS),
         trainers=settings.trainers,
         byzantine=settings.byzantine,
         seed=settings.seed,
-        plan=plan if settings.epochs is None else replace(plan, epochs=settings.epochs),
+        plan=settings.plan or settings.public.plan,
     )
     if settings.strict:
         terms = replace(terms, strictness="strict")
     if not settings.commitments:
         terms = replace(terms, commitments=NO_COMMITMENTS)
     if settings.worth == LEAVE_ONE_OUT:
-        root = _book(settings, wallets, owner_task.train_data()).root
+        root = _book(settings, wallets, federation.root).root
         terms = replace(
             terms,
             worth=replace(terms.worth, kind=LEAVE_ONE_OUT, validation_root=root, validation_slices=settings.rounds),
         )
     return draft_spec(
         terms,
-        owner_task,
+        federation.owner,
         owner=wallets["owner"].address,
         aggregators=[
             party(wallets[name]) for name in (("aggregator", SUCCESSOR) if settings.lying else ("aggregator",))
@@ -275,16 +276,16 @@ def _members(
         name = f"trainer-{i}"
         conduct: Conduct = Conduct()
         if attack is not None:
-            learning = TransformedTask(learning, _poisoner(attack))
+            learning = TransformedTask(learning, _poisoner(attack, settings.public.classes))
             conduct = Rehearsed(attack, seed=settings.seed * 1000 + i, hostile=len(settings.attacks))
         trainer = _trainer(workspace, wallets[name], learning, task, name, conduct)
         members.append(Member(name, HONEST if attack is None else attack.name, trainer))
     return tuple(members)
 
 
-def _poisoner(attack: Attack) -> Callable[[Labelled], Labelled]:
+def _poisoner(attack: Attack, classes: int) -> Callable[[Labelled], Labelled]:
     def poison(rows: Labelled) -> Labelled:
-        return Labelled(rows.x, attack.poison(rows.y, classes=CLASSES))
+        return Labelled(rows.x, attack.poison(rows.y, classes=classes))
 
     return poison
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_platform.errors import ConfigError
-from fl_platform.learning.partitions import Rows, dirichlet, iid, shards
+from fl_platform.learning.partitions import Rows, dirichlet, iid, natural, shards
 
 labels_of = st.lists(st.integers(0, 9), min_size=40, max_size=200).map(lambda v: np.array(v, dtype=np.int64))
 
@@ -87,3 +87,11 @@ def test_impossible_wishes_are_configuration_errors() -> None:
         dirichlet(BALANCED, 2, alpha=0.0, seed=0)
     with pytest.raises(ConfigError, match="alpha"):
         dirichlet(BALANCED, 2, alpha=float("nan"), seed=0)
+
+
+def test_natural_parts_are_whose_they_were() -> None:
+    holders = np.array([2, 0, 1, 0, 2, 2])
+    assert [part.tolist() for part in natural(holders, 3)] == [[1, 3], [2], [0, 4, 5]]
+    for parties in (2, 4):
+        with pytest.raises(ConfigError, match="come in 3 parts"):
+            natural(holders, parties)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fl_platform.errors import ConfigError
-from fl_platform.roles.lessons import ROOT_ROWS, Lesson, data_of_model, hands, own_task, part, reference_rows
+from fl_platform.learning.public import PUBLIC
+from fl_platform.roles.lessons import Lesson, data_of_model, hands, own_task, part, reference_rows
 
 OWN = """
 from fl_platform.learning.datasets import load_digits_split
@@ -34,10 +35,20 @@ def test_hands_and_root_rows_share_nothing_and_miss_nothing() -> None:
     lesson = Lesson("digits", parts=3, seed=4)
     rows = [one.train_data().x for one in (*hands(lesson), reference_rows(lesson))]
     flat = np.concatenate(rows).reshape(sum(map(len, rows)), -1)
-    assert len(rows[-1]) == ROOT_ROWS["digits"]
+    assert len(rows[-1]) == PUBLIC["digits"].root_rows
     assert len(flat) == 1437
     same = part(lesson, 1).train_data()
     assert np.array_equal(same.x, rows[1])
+
+
+def test_a_site_is_a_part_and_the_owner_s_people_are_nobody_s() -> None:
+    lesson = Lesson("randhie", parts=6, seed=2)
+    sides = [one.train_data() for one in (*hands(lesson), reference_rows(Lesson("randhie", seed=2)))]
+    assert len(sides) == 7
+    assert sum(map(len, sides)) + len(hands(lesson)[0].validation_data()) == 20_190
+    assert lesson.model_name == "randhie-logistic"
+    with pytest.raises(ConfigError, match="come in 6 parts, not 1"):
+        part(Lesson("randhie", seed=2), 0)
 
 
 def test_a_model_s_name_says_its_data() -> None:
