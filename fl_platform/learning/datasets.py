@@ -1,4 +1,4 @@
-"""Real images: scikit-learn's bundled digits, and MNIST from its four gzipped idx files.
+"""Rows in memory; and real images: scikit-learn's bundled digits, and MNIST from its four idx files, gzipped or not.
 
 Nothing is downloaded unless `fetch_mnist` is called. An idx file is checked (magic, declared sizes) before anything of
 the declared size is allocated, and read no further than declared.
@@ -11,9 +11,10 @@ import importlib
 import importlib.util
 import logging
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,15 +32,22 @@ MNIST_FILES = {
 }
 # Mean and standard deviation of MNIST's training pixels scaled to 0..1: the customary normalisation.
 _MNIST_MEAN, _MNIST_DEVIATION = 0.1307, 0.3081
+_GZIP = b"\x1f\x8b"
 _DIGITS_TEST_ROWS = 360  # a fifth of 1,797
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Rows with a class each. `x`: float32 (n, channels, height, width) or (n, features); `y`: int64 (n,)."""
+    """Rows in memory, each with its target.
 
-    x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.int64]
+    `x`: numbers of any dtype, (n, ...): images (n, channels, height, width), features (n, features), token ids (n,
+    length). Whole numbers stay whole, floating ones become the model's dtype when they are read. `y`: class labels from
+    0 on, of any whole dtype, (n,) or one a token or pixel; or floating targets. What the numbers are is checked by
+    `batches.open_batches`. Raises ConfigError when `x` and `y` differ in length.
+    """
+
+    x: npt.NDArray[Any]
+    y: npt.NDArray[Any]
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
@@ -98,7 +106,7 @@ def load_mnist_split(folder: Path | None = None) -> Split:
     `folder` as `mnist_folder` finds it. Raises ConfigError (files missing), DocumentInvalid (files malformed).
     """
     place = mnist_folder(folder)
-    parts = {name: read_idx(place / file, shape) for name, (file, shape) in MNIST_FILES.items()}
+    parts = {name: read_idx(_idx_file(place, file), shape) for name, (file, shape) in MNIST_FILES.items()}
     return Split(
         train=_labelled(parts["train_images"], parts["train_labels"]),
         test=_labelled(parts["test_images"], parts["test_labels"]),
@@ -113,26 +121,34 @@ def mnist_folder(folder: Path | None = None) -> Path:
     beside = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist"
     named = folder or (Path(os.environ[MNIST_VARIABLE]) if os.environ.get(MNIST_VARIABLE) else None)
     place = named or beside
-    missing = [file for file, _ in MNIST_FILES.values() if not (place / file).is_file()]
+    missing = [file for file, _ in MNIST_FILES.values() if not _idx_file(place, file).is_file()]
     if missing:
         raise ConfigError(
-            f"MNIST: {', '.join(missing)} not found in {place}; give the folder of the four gzipped idx files as an "
-            f"option or in {MNIST_VARIABLE}, or fetch them once with fl_platform.learning.datasets.fetch_mnist(folder)"
+            f"MNIST: {', '.join(missing)} not found in {place}; give the folder of the four idx files (gzipped or not) "
+            f"as an option or in {MNIST_VARIABLE}, or fetch them with fl_platform.learning.datasets.fetch_mnist(folder)"
         )
     return place
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Read one gzipped idx file of unsigned bytes whose shape must be exactly `shape`.
+    """Read one idx file of unsigned bytes, gzipped or not, whose shape must be exactly `shape`.
 
     The file is untrusted: magic and sizes are compared before the body is inflated, at most the expected bytes (and one
     more, to see that there is none) are inflated. Raises DocumentInvalid.
     """
     try:
-        with gzip.open(path, "rb") as stream:
-            return _read_idx(cast(BinaryIO, stream), path.name, shape)
-    except (gzip.BadGzipFile, EOFError, OSError) as error:
+        with path.open("rb") as file:
+            gzipped = file.read(2) == _GZIP  # a name can be wrong: some browsers unpack what they fetch
+            file.seek(0)
+            return _read_idx(cast(BinaryIO, gzip.open(file)) if gzipped else file, path.name, shape)
+    except (zlib.error, EOFError, OSError) as error:
         raise DocumentInvalid(f"{path.name}: {error}; fetch the file again") from error
+
+
+def _idx_file(folder: Path, name: str) -> Path:
+    """Return the path of a gzipped idx file, or of the same unpacked where that is there instead."""
+    unpacked = folder / name.removesuffix(".gz")
+    return unpacked if unpacked.is_file() and not (folder / name).is_file() else folder / name
 
 
 def write_idx(path: Path, array: npt.NDArray[np.uint8]) -> None:

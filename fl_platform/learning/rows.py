@@ -23,6 +23,7 @@ RowNumbers = Sequence[int] | npt.NDArray[np.int64]
 
 LEFT_OUT = -100  # the label that torch's losses ignore
 _BLOCK = 1 << 20  # numbers looked at together: a few MiB beside rows that may fill the memory
+_USUAL = {np.dtype(kind) for kind in (np.float32, np.float64, np.int64)}
 # Torch has little but storage for these: they become the next type that holds all their values (64 bits: nearly all).
 _NEXT = {"u2": np.int32, "u4": np.int64, "u8": np.int64, "f16": np.float64}
 
@@ -65,6 +66,8 @@ def host_array(value: Any, name: str) -> Array:
 
 def as_tensor(array: Array) -> torch.Tensor:
     """Return an array as a tensor, sharing its memory where torch can (the array must be writable)."""
+    if array.dtype in _USUAL and array.flags.c_contiguous:  # the short way: a training comes here twice a step
+        return torch.from_numpy(array)
     wanted = np.dtype(_NEXT.get(array.dtype.str[1:], array.dtype)).newbyteorder("=")
     return torch.from_numpy(np.ascontiguousarray(array, dtype=wanted))
 

@@ -326,6 +326,7 @@ import numpy as np, torch
 from torch.utils.data import Dataset, IterableDataset
 from fl_platform.learning.batches import open_batches
 
+torch.set_num_threads(1)  # as a training does; with more, threads wait for each other
 ROW, ROWS = 1 << 17, 1 << 11  # float32 numbers, rows: 1 GiB
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import tracemalloc
+import zlib
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -109,11 +111,44 @@ def test_a_malformed_idx_file_is_refused(tmp_path: Path, body: bytes) -> None:
     with pytest.raises(DocumentInvalid, match=r"f\.gz"):
         read_idx(tmp_path / "f.gz", (10,))
 
+    (tmp_path / "f.gz").write_bytes(body)  # unpacked
+    with pytest.raises(DocumentInvalid, match=r"f\.gz"):
+        read_idx(tmp_path / "f.gz", (10,))
 
-def test_a_file_that_is_no_gzip_or_is_cut_short_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "plain.gz").write_bytes(HEADER + bytes(10))
-    with pytest.raises(DocumentInvalid):
-        read_idx(tmp_path / "plain.gz", (10,))
+
+@pytest.mark.parametrize(("level", "strategy", "block"), [(0, 0, 0), (9, zlib.Z_FIXED, 1), (9, 0, 2)])
+def test_a_flipped_bit_never_changes_what_is_read(tmp_path: Path, level: int, strategy: int, block: int) -> None:
+    """Every bit of a gzip with a stored, a fixed and a dynamic block: refused, or without a meaning (time, system)."""
+    array = np.random.default_rng(0).integers(0, 7, (5, 8), dtype=np.uint8)
+    array[:2] = 3
+    packer = zlib.compressobj(level, wbits=31, strategy=strategy)
+    header = bytes((0, 0, 8, 2)) + (5).to_bytes(4, "big") + (8).to_bytes(4, "big")
+    good = packer.compress(header + array.tobytes()) + packer.flush()
+    assert good[10] >> 1 & 3 == block
+    unnoticed = 0
+    for bit in range(8 * len(good)):
+        flipped = bytearray(good)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "f.gz").write_bytes(flipped)
+        with suppress(DocumentInvalid):
+            assert np.array_equal(read_idx(tmp_path / "f.gz", (5, 8)), array)
+            unnoticed += 1
+    assert unnoticed < 64  # flags, time and system in the header, and the padding of a stored block
+
+
+def test_mnist_loads_unpacked_files(tmp_path: Path) -> None:
+    small_mnist(tmp_path / "mnist")
+    for file in list((tmp_path / "mnist").iterdir())[:3]:
+        file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+        file.unlink()
+    split = load_mnist_split(tmp_path / "mnist")
+    assert [(part.x.shape, part.y[0]) for part in (split.train, split.test)] == [
+        ((60_000, 1, 28, 28), 7),
+        ((10_000, 1, 28, 28), 7),
+    ]
+
+
+def test_a_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(HEADER + bytes(10))[:-6])
     with pytest.raises(DocumentInvalid):
         read_idx(tmp_path / "cut.gz", (10,))
@@ -140,3 +175,10 @@ def test_fetching_without_a_fetcher_names_both(tmp_path: Path, monkeypatch: pyte
 def test_rows_and_labels_must_agree() -> None:
     with pytest.raises(ConfigError, match="3 rows of data have 2 labels"):
         Labelled(np.zeros((3, 1), dtype=np.float32), np.zeros(2, dtype=np.int64))
+
+
+@pytest.mark.parametrize("x", [np.int64, np.float64, np.uint8])
+@pytest.mark.parametrize("y", [np.int32, np.float64])
+def test_rows_keep_their_dtypes(x: type, y: type) -> None:
+    part = Labelled(np.zeros((3, 2), x), np.zeros(3, y)).take(np.array([2, 0]))
+    assert (part.x.dtype, part.y.dtype, len(part)) == (x, y, 2)
