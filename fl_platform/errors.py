@@ -20,6 +20,7 @@ FLError
 ├── Incomplete                 nothing is wrong, but this was not looked at or made   exit 3
 │   └── NoCircuit              no settlement circuit holds the round
 ├── ConfigError                wrong option, wallet, network: fix and run again     exit 5
+│   ├── TaskCodeError          a party's own model, data, loss ... failed: it says in which method
 │   ├── WalletError            wrong password, no such wallet, empty wallet
 │   ├── UnknownTask   TaskClosed
 │   ├── NotEnoughTrainers      the rule cannot work with so few
@@ -163,6 +164,10 @@ class ConfigError(FLError):
     """An option, file, wallet or network is wrong; the caller can mend it."""
 
     exit_code = 5
+
+
+class TaskCodeError(ConfigError):
+    """A party's own code (its `LearningTask`) failed. Its text names method and remedy; it is no bug of ours."""
 
 
 class WalletError(ConfigError):

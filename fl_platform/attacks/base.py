@@ -24,7 +24,7 @@ class View:
 
     honest: Delta  # what honest training on its own rows gave
     parent: Delta  # the round's parent model
-    previous: tuple[Delta, ...]  # models before it, newest first; empty in round 0
+    previous: Sequence[Delta]  # models before it, newest first; empty in round 0
     rng: np.random.Generator  # the attacker's own randomness
     round: int
     others: Sequence[Delta] = field(default_factory=tuple)  # omniscient attackers: this round's honest deltas

@@ -278,6 +278,7 @@ def _transport(options: Options, own: Session, task: int, ways: dict[str, Any], 
 def _slices(options: Options, own: Session, task: int, ways: dict[str, Any]) -> RevealSlice | None:
     """Return where a leave-one-out task's validation rows come from: the owner's files, or its wallet if it is here."""
     from fl_platform.chain import wallets
+    from fl_platform.learning.task import rows_in_memory
     from fl_platform.roles import slices
     from fl_platform.roles.crew import lesson_for
     from fl_platform.roles.lessons import Lesson, reference_rows
@@ -290,7 +291,7 @@ def _slices(options: Options, own: Session, task: int, ways: dict[str, Any]) -> 
         return slices.slices_in(folder, patience_s=ways["patience"])
     names = {info.address: info.name for info in wallets.listed(options.workdir / "wallets")}
     owner = own.workspace.signer(names.get(reader.spec.owner, own.name))
-    rows = reference_rows(lesson_for(reader, Lesson("", seed=ways["data_seed"], folder=ways["mnist"]))).train_data()
+    rows = rows_in_memory(reference_rows(lesson_for(reader, Lesson("", seed=ways["data_seed"], folder=ways["mnist"]))))
     return slices.own_book(reader, owner, rows).reveal
 
 

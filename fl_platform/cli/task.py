@@ -28,6 +28,7 @@ from fl_platform.learning.public import TRAINERS
 
 if TYPE_CHECKING:
     from fl_platform.cli.common import Session
+    from fl_platform.learning.plan import TrainPlan
     from fl_platform.protocol.spec import Party
     from fl_platform.roles.lessons import Lesson
     from fl_platform.roles.offer import Offer
@@ -67,6 +68,35 @@ def task() -> None:
     "--learning-rate", type=click.FloatRange(0.0, 1_000.0, min_open=True), help="Default: what suits the data."
 )
 @click.option(
+    "--optimizer", type=click.Choice(["sgd", "adam", "adamw"]), default="sgd", show_default=True,
+    help="Of local training; it starts anew each round.",
+)  # fmt: skip
+@click.option("--momentum", type=click.FloatRange(0.0, 0.999999), default=0.0, show_default=True, help="Of sgd.")
+@click.option(
+    "--weight-decay", type=click.FloatRange(0.0, 1_000.0), default=0.0, show_default=True,
+    help="Of sgd and adam in the gradient, of adamw beside it.",
+)  # fmt: skip
+@click.option(
+    "--schedule", type=click.Choice(["constant", "linear", "cosine"]), default="constant", show_default=True,
+    help="Of the learning rate over the task's rounds.",
+)  # fmt: skip
+@click.option(
+    "--clip-norm", type=click.FloatRange(0.0, 1e9), default=0.0, show_default=True,
+    help="Longest gradient (L2); 0: as it comes.",
+)  # fmt: skip
+@click.option(
+    "--max-steps", type=click.IntRange(0, 2**31), default=0, show_default=True,
+    help="At most so many steps a round, for data without an end; 0: whole epochs.",
+)  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(["float32", "bf16"]), default="float32", show_default=True,
+    help="Of products in local training; weights are float32.",
+)  # fmt: skip
+@click.option(
+    "--algorithm", default="fedavg", show_default=True, metavar="NAME[:PARAMETER=INTEGER]",
+    help="fedavg, fedprox (as in fedprox:mu_ppm=10000) or scaffold.",
+)  # fmt: skip
+@click.option(
     "--bits", type=click.Choice(["4", "8", "16"]), default="8", show_default=True, help="Of one number of an update."
 )
 @click.option(
@@ -102,6 +132,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
     A NAME is a wallet of this folder; a PARTY is what `fl-platform wallet show` prints on somebody else's machine.
     """
     from fl_platform.cli.show import console, working
+    from fl_platform.learning.task import rows_in_memory
     from fl_platform.roles.lessons import Lesson, reference_rows
     from fl_platform.roles.owner import Owner
     from fl_platform.roles.slices import LEAVE_ONE_OUT, book_of
@@ -112,7 +143,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
         lesson = Lesson(choices["data"], choices["model"], seed=choices["data_seed"], folder=choices["mnist"])
         offer, rows = _offer(own, lesson, choices), reference_rows(lesson)
         if offer.worth == LEAVE_ONE_OUT:
-            root = book_of(own.signer, rows.train_data(), offer.money.rounds).root
+            root = book_of(own.signer, rows_in_memory(rows), offer.money.rounds).root
             offer = replace(offer, validation_root=root)
         with working("training once on the owner's rows, to measure the first round's scale"):
             spec, initial = offer.draft(
@@ -132,11 +163,10 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
 
 
 def _offer(own: Session, lesson: Lesson, choices: dict[str, Any]) -> Offer:
-    from fl_platform.learning.plan import TrainPlan
     from fl_platform.protocol.spec import Money
     from fl_platform.roles.offer import Offer, alpha_of
 
-    pot, usual = choices["pot"], lesson.plan
+    pot = choices["pot"]
     trainers = choices["trainers"] or lesson.natural_parts or TRAINERS
     return Offer(
         title=choices["title"] or f"{lesson.data}, {trainers} trainers",
@@ -150,11 +180,7 @@ def _offer(own: Session, lesson: Lesson, choices: dict[str, Any]) -> Offer:
             fee_bps=choices["fee_bps"],
         ),
         trainers=trainers,
-        plan=TrainPlan(
-            choices["epochs"] or usual.epochs,
-            choices["batch_size"] or usual.batch_size,
-            choices["learning_rate"] or usual.learning_rate,
-        ),
+        plan=_plan(choices, lesson.plan),
         seed=choices["seed"],
         byzantine=0 if choices["byzantine"] is None and lesson.natural_parts else choices["byzantine"],
         bits=int(choices["bits"]),
@@ -164,6 +190,23 @@ def _offer(own: Session, lesson: Lesson, choices: dict[str, Any]) -> Offer:
         alpha=None if choices["alpha"] is None else alpha_of(choices["alpha"]),
         base_bps=choices["base_bps"],
         windows=choices["windows"],
+    )
+
+
+def _plan(choices: dict[str, Any], usual: TrainPlan) -> TrainPlan:
+    """Return how everybody trains: what was chosen, else what suits the data."""
+    from fl_platform.learning.algorithms import parameters_of
+
+    algorithm, parameters = parameters_of(choices["algorithm"])
+    named = ("momentum", "weight_decay", "optimizer", "schedule", "clip_norm", "max_steps", "precision")
+    return replace(
+        usual,
+        epochs=choices["epochs"] or usual.epochs,
+        batch_size=choices["batch_size"] or usual.batch_size,
+        learning_rate=choices["learning_rate"] or usual.learning_rate,
+        algorithm=algorithm,
+        parameters=parameters,
+        **{name: choices[name] for name in named},
     )
 
 
@@ -257,12 +300,13 @@ def reveal(
     The file is for the aggregator (`aggregator run --slices`); without it in time the round is paid by stake.
     """
     from fl_platform.cli.show import console
+    from fl_platform.learning.task import rows_in_memory
     from fl_platform.roles.lessons import Lesson, reference_rows
     from fl_platform.roles.slices import own_book, write_slice
 
     with signing(options, wallet, sends=False) as own:
         reader = own.workspace.reader(task)
-        rows = reference_rows(Lesson(data, model, seed=data_seed, folder=mnist)).train_data()
+        rows = rows_in_memory(reference_rows(Lesson(data, model, seed=data_seed, folder=mnist)))
         folder = slices or own.workspace.root / "slices" / f"{own.workspace.network.name}-{task}"
         path = write_slice(reader, own_book(reader, own.signer, rows), round_number, folder)
     console().print(f"the rows of round {round_number} are open in {path}", markup=False)

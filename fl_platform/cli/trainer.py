@@ -111,6 +111,15 @@ def _binding(own: Session, reader: TaskReader, node_key: Path | None) -> Binding
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU if there is one."
 )
+@click.option(
+    "--threads", type=click.IntRange(0, 1024), default=1, show_default=True,
+    help="CPU threads to train with; 0: all cores. One repeats a training byte for byte.",
+)  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(0, 256), default=0, show_default=True,
+    help="Processes that read your data set, where it is a map-style PyTorch one.",
+)  # fmt: skip
+@click.option("--compile", "compiled", is_flag=True, help="Compile the model with torch.compile before training.")
 @click.option("--socket", type=_KEY, help="Where orders come in; for your SuperNode. Default: in the workdir.")
 @click.option(
     "--reference", is_flag=True, help="As the owner: compute the reference update that others are measured against."
@@ -118,7 +127,7 @@ def _binding(own: Session, reader: TaskReader, node_key: Path | None) -> Binding
 @click.pass_obj
 def run(
     options: Options, task: int, wallet: str | None, data: str, part: tuple[int, int], partition: str, data_seed: int,
-    mnist: Path | None, device: str, socket: Path | None, reference: bool,
+    mnist: Path | None, device: str, threads: int, workers: int, compiled: bool, socket: Path | None, reference: bool,
 ) -> None:  # fmt: skip
     """Stay and train: answer the aggregator's orders until the task is over.
 
@@ -129,13 +138,15 @@ def run(
     from fl_platform.cli.show import console
     from fl_platform.flower.direct import SUFFIX
     from fl_platform.flower.resident import serve_trainer
+    from fl_platform.learning.machine import choose_machine
     from fl_platform.roles.crew import Told, one_trainer, socket_folder
     from fl_platform.roles.lessons import Lesson
 
     with signing(options, wallet, sends=False) as own:
         lesson = Lesson(data, "", partition, part[1], data_seed, mnist)
+        machine = choose_machine(device, threads=threads, workers=workers, compiled=compiled)
         working = one_trainer(
-            own.workspace, own.name, task, lesson, index=None if reference else part[0], device=device
+            own.workspace, own.name, task, lesson, index=None if reference else part[0], machine=machine
         )
         name = f"{own.name}.reference" if reference else own.name
         path = socket or socket_folder(own.workspace, task) / f"{name}{SUFFIX}"

@@ -22,7 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fl_platform.errors import ConfigError, DocumentInvalid, FLError, ProcessAbsent, RejectedInput, RetryError
+from fl_platform.errors import (
+    ConfigError,
+    DocumentInvalid,
+    FLError,
+    ProcessAbsent,
+    RejectedInput,
+    RetryError,
+    TaskCodeError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +166,9 @@ class ResidentServer:
         except RetryError as error:
             logger.warning("could not answer now: %s", error)
             return _RETRY, type(error).__name__.encode()  # its text may name private paths and end points
+        except TaskCodeError as error:
+            logger.error("%s", error)
+            return _FAILED, b"the data owner's own code failed; its log says where"
         except FLError as error:
             logger.error("could not answer: %s", error)
             return _FAILED, type(error).__name__.encode()

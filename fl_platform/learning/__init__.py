@@ -8,28 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fl_platform.learning.datasets import Labelled, Split, fetch_mnist, load_digits_split, load_mnist_split
+    from fl_platform.learning.machine import Machine, choose_device, choose_machine
+    from fl_platform.learning.measure import Evaluation, Measured, correct_rows, evaluate, measure
     from fl_platform.learning.models import build_model
     from fl_platform.learning.parameters import initial_state, model_spec
     from fl_platform.learning.plan import TrainPlan
     from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
     from fl_platform.learning.tasks import Federation, deal, federate, load_split
-    from fl_platform.learning.train import (
-        Evaluation,
-        LocalUpdate,
-        choose_device,
-        correct_rows,
-        evaluate,
-        train_locally,
-    )
+    from fl_platform.learning.train import LocalUpdate, Past, train_locally
 
 _HOMES = {
     "datasets": ("Labelled", "Split", "fetch_mnist", "load_digits_split", "load_mnist_split"),
+    "machine": ("Machine", "choose_device", "choose_machine"),
+    "measure": ("Evaluation", "Measured", "correct_rows", "evaluate", "measure"),
     "models": ("build_model",),
     "parameters": ("initial_state", "model_spec"),
     "plan": ("TrainPlan",),
     "task": ("DataTask", "LearningTask", "TransformedTask"),
     "tasks": ("Federation", "deal", "federate", "load_split"),
-    "train": ("Evaluation", "LocalUpdate", "choose_device", "correct_rows", "evaluate", "train_locally"),
+    "train": ("LocalUpdate", "Past", "train_locally"),
 }
 
 __all__ = [
@@ -39,11 +36,15 @@ __all__ = [
     "Labelled",
     "LearningTask",
     "LocalUpdate",
+    "Machine",
+    "Measured",
+    "Past",
     "Split",
     "TrainPlan",
     "TransformedTask",
     "build_model",
     "choose_device",
+    "choose_machine",
     "correct_rows",
     "deal",
     "evaluate",
@@ -53,6 +54,7 @@ __all__ = [
     "load_digits_split",
     "load_mnist_split",
     "load_split",
+    "measure",
     "model_spec",
     "train_locally",
 ]

@@ -1,32 +1,32 @@
-"""Step 3: local epochs from the parent model on one party's rows; and measuring a model, in whole counts.
+"""Step 3: local training from the parent model on one party's rows.
 
-Same parent, rows, plan and seed give the same bytes on the same machine, whatever number of threads the process was
-given: a BLAS or convolution splits its sums by its thread count, so `deterministic` pins torch to one thread and
-deterministic kernels for the time of the work. Several trainings at once belong in several processes: the setting is
-the process's. Another processor may round differently; audits never retrain, they start at the integers.
+On one thread (the default) the same parent, rows, plan and seed give the same bytes on the same machine: a BLAS or
+convolution splits its sums by its thread count. Nothing audits a training, so a party may give it all its cores or a
+GPU; audits start at the integers.
 """
 
 from __future__ import annotations
 
-import copy
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.optim.sgd import sgd
 
-from fl_platform.errors import ConfigError
-from fl_platform.learning.datasets import Labelled
-from fl_platform.learning.parameters import State, difference, load_state, state_arrays
+from fl_platform.errors import ConfigError, TaskCodeError
+from fl_platform.learning.algorithms import algorithm_of
+from fl_platform.learning.algorithms.seam import Local, LocalResult, Tensors
+from fl_platform.learning.base import load_base
+from fl_platform.learning.batches import Batches, Resident, open_batches
+from fl_platform.learning.machine import CPU, Machine, seeded
+from fl_platform.learning.own_code import described, own_code
+from fl_platform.learning.parameters import State, input_dtype, learned, load_state, unwrap
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
-
-_EVALUATION_BATCH = 500  # rows: tens of MiB of activations for the largest standard model
 
 
 @dataclass(frozen=True)
@@ -34,96 +34,103 @@ class LocalUpdate:
     """What one party learned in one round, in floats; the codec turns it into integers."""
 
     delta: Mapping[str, npt.NDArray[np.float32]]  # trained minus parent, canonical order
-    samples: int  # rows learned from (informative: no weight follows from it)
+    samples: int  # rows learned from, a row twice in two epochs once (informative: no weight follows from it)
     steps: int
     mean_loss: float  # over all batches
+    first_loss: float  # over the first ten: about what the parent model loses on these rows
+    last_loss: float  # over the last ten
+    memory: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)  # for the party's next round
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """How many rows a model classified rightly."""
+class Past:
+    """What a party knows of the rounds before: where the task stands, public models, and its algorithm's own memory."""
 
-    correct: int
-    total: int
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right rows, 0 to 1, for display; sums and scores use the counts."""
-        return self.correct / self.total if self.total else 0.0
+    round: int = 0
+    rounds: int = 1  # of the whole task
+    models: Sequence[State] = ()  # public ones before the parent, newest first
+    memory: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-def choose_device(wish: str = "auto") -> torch.device:
-    """Return the device for "auto" (CUDA if there is one), "cpu" or "cuda[:N]". Raises ConfigError."""
-    if wish == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wish)
-    except RuntimeError as error:
-        raise ConfigError(f"device {wish!r} is unknown; use auto, cpu or cuda") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device {wish!r} is not supported; use auto, cpu or cuda")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device {wish!r}: torch sees {torch.cuda.device_count()} CUDA devices; use cpu or auto")
-    return device
+class Bench:
+    """What stays on the device between a party's rounds: its rows, and its model with its own buffers."""
+
+    def __init__(self) -> None:
+        self.rows = Resident()
+        self._modules: dict[tuple[int, Machine], nn.Module] = {}
+
+    def module(self, task: LearningTask, machine: Machine, base: bytes | None) -> nn.Module:
+        """Return the task's model, built with its base when it is asked for the first time.
+
+        Raises TaskCodeError, DocumentInvalid: the base is of another model.
+        """
+        key = (id(task), machine)
+        if key not in self._modules:
+            module = self._modules[key] = build_module(task)
+            if base is not None:
+                load_base(module, base)
+            if machine.compiled:
+                module.compile()
+            weakref.finalize(task, self._modules.pop, key, None).atexit = False
+        return self._modules[key]
 
 
-@contextmanager
-def deterministic(seed: int, device: torch.device) -> Iterator[None]:
-    """Pin torch to one thread, deterministic kernels and a seed; put everything back afterwards."""
-    threads, strict = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    if device.type == "cuda":
-        # cuBLAS refuses deterministic mode without it, with an error that names this variable.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(1)
-    # The flag of torch.use_deterministic_algorithms(True), which also imports the inductor (a second of CPU a process)
-    # to tell it not to time kernels against each other. Only torch.compile asks it, and nothing here compiles.
-    torch.set_deterministic_debug_mode("error")
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_deterministic_debug_mode(strict)
-        torch.set_num_threads(threads)
+def build_module(task: LearningTask) -> nn.Module:
+    """Call a party's `model()`. Raises TaskCodeError."""
+    with own_code(task, "model"):
+        module = task.model()
+    if not isinstance(module, nn.Module):
+        raise TaskCodeError(f"{type(task).__name__}.model returned a {type(module).__name__}; return a torch.nn.Module")
+    return unwrap(module)
 
 
 def train_locally(
-    task: LearningTask, parent: State, *, plan: TrainPlan, seed: int, device: torch.device | None = None
+    task: LearningTask,
+    parent: State,
+    *,
+    plan: TrainPlan,
+    seed: int,
+    machine: Machine = CPU,
+    past: Past | None = None,
+    bench: Bench | None = None,
+    base: bytes | None = None,
 ) -> LocalUpdate:
     """Train the parent model on the task's rows and return the float delta.
 
-    `parent`: float32 arrays of the model's names and shapes; `seed` orders the rows and feeds dropout. A diverged
-    training returns NaN in the delta, which the codec refuses by name. Raises ConfigError without rows or with an
-    impossible plan, UpdateHeaderMismatch when the parent is not of this model.
+    `parent`: float32 arrays of the names and shapes that the model learns; `seed` orders the rows and feeds dropout;
+    `base`: the task's frozen parameters. A diverged training returns NaN in the delta, which the codec refuses by name.
+    Raises ConfigError without rows or with an impossible plan, UpdateHeaderMismatch when the parent is not of this
+    model, TaskCodeError when the party's own code fails.
     """
-    where = device or torch.device("cpu")
-    data = task.train_data()
-    if not len(data) or plan.batch_size < 1 or plan.epochs < 1:
-        raise ConfigError(f"{len(data)} rows, batches of {plan.batch_size}, {plan.epochs} epochs: all must be over 0")
-    with deterministic(seed, where):
-        module = _placed(task.model(), parent, where)
+    past, bench = past or Past(), bench or Bench()
+    algorithm = algorithm_of(plan)
+    if plan.batch_size < 1 or plan.epochs < 1:
+        raise ConfigError(f"batches of {plan.batch_size} rows, {plan.epochs} epochs: both must be over 0")
+    with seeded(seed, machine):
+        module = placed(bench.module(task, machine, base), parent, machine.device)
+        torch.manual_seed(seed)  # the same whether the model was built or kept
+        batches = open_rows(task, "train_data", plan.batch_size, module, seed=seed, machine=machine, bench=bench)
         module.train()
-        steps, loss = _descend(module, task, data, plan=plan, seed=seed, device=where)
-        trained = state_arrays(module)
-    return LocalUpdate(delta=difference(trained, parent), samples=len(data), steps=steps, mean_loss=loss)
+        weights = learned(module)
+        local = Local(
+            task=task,
+            module=module,
+            learned=weights,
+            parent={name: weight.detach().clone() for name, weight in weights.items()},
+            batches=batches,
+            plan=plan,
+            rate=plan.rate(past.round, past.rounds),
+            rate_before=plan.rate(past.round - 1, past.rounds) if past.round else 0.0,
+            previous=_Models(past.models, machine.device),
+            memory=_on_device(past.memory, machine.device),
+        )
+        with labels_checked(task, module, batches):
+            result = algorithm.run(local)
+    return _update(local, result, plan)
 
 
-def evaluate(module: nn.Module, state: State, data: Labelled, *, device: torch.device | None = None) -> Evaluation:
-    """Count the rows that a model classifies rightly (float32; `module` gives the architecture and is not changed)."""
-    right = _right_rows(module, state, data, torch.float32, device or torch.device("cpu"))
-    return Evaluation(correct=int(right.sum()), total=len(data))
-
-
-def correct_rows(module: nn.Module, state: State, data: Labelled) -> npt.NDArray[np.bool_]:
-    """Return which rows a model classifies rightly, shape (n,), computed in float64 on the CPU.
-
-    For scores on committed validation rows: in float64 two machines disagree on a row only when its two best logits
-    agree to about 13 digits. Ties go to the lowest class.
-    """
-    return _right_rows(module, state, data, torch.float64, torch.device("cpu"))
-
-
-def _placed(module: nn.Module, state: State, device: torch.device) -> nn.Module:
+def placed(module: nn.Module, state: State, device: torch.device) -> nn.Module:
+    """Return a module that holds a state, on a device, laid out for its convolutions."""
     load_state(module, state)
     module = module.to(device)
     if any(parameter.dim() == 4 for parameter in module.parameters()):
@@ -132,53 +139,129 @@ def _placed(module: nn.Module, state: State, device: torch.device) -> nn.Module:
     return module
 
 
-def _descend(
-    module: nn.Module, task: LearningTask, data: Labelled, *, plan: TrainPlan, seed: int, device: torch.device
-) -> tuple[int, float]:
-    inputs, targets = torch.tensor(data.x, device=device), torch.tensor(data.y, device=device)
-    velocity: dict[torch.Tensor, torch.Tensor | None] = {}
-    generator = np.random.Generator(np.random.Philox(seed))
-    total, steps = torch.zeros((), dtype=torch.float64, device=device), 0
-    for _ in range(plan.epochs):
-        order = torch.tensor(generator.permutation(len(data)), device=device)
-        for rows in torch.split(order, plan.batch_size):
-            module.zero_grad(set_to_none=True)
-            loss = task.loss(module(inputs[rows]), targets[rows])
-            loss.backward()  # type: ignore[no-untyped-call]
-            _step(module, velocity, plan)
-            total += loss.detach()
-            steps += 1
-    return steps, float(total) / steps
+def open_rows(
+    task: LearningTask, hook: str, batch_size: int, module: nn.Module, *, seed: int, machine: Machine, bench: Bench,
+    shuffle: bool = True,
+) -> Batches:  # fmt: skip
+    """Ask a party for rows by one of its methods and open them. Raises ConfigError without rows, TaskCodeError."""
+    with own_code(task, hook):
+        data = getattr(task, hook)()
+    try:
+        batches = open_batches(
+            data, batch_size=batch_size, seed=seed, device=machine.device, dtype=input_dtype(module), shuffle=shuffle,
+            workers=machine.workers, resident=bench.rows,
+        )  # fmt: skip
+    except ConfigError as error:
+        raise TaskCodeError(f"{type(task).__name__}.{hook}: {error}") from error
+    if batches.rows == 0:
+        raise ConfigError(f"{type(task).__name__}.{hook} returned 0 rows; there must be one at least")
+    return _Read(task, hook, batches)
 
 
-@torch.no_grad()
-def _step(module: nn.Module, velocity: dict[torch.Tensor, torch.Tensor | None], plan: TrainPlan) -> None:
-    """Take one step of torch.optim.SGD by its own function: its class imports torch._dynamo, 0.7 CPU-s a process."""
-    gradients = {weights: weights.grad for weights in module.parameters() if weights.grad is not None}
-    buffers = [velocity.get(weights) for weights in gradients]
-    sgd(
-        list(gradients),
-        list(gradients.values()),
-        buffers,
-        lr=plan.learning_rate,
-        momentum=plan.momentum,
-        weight_decay=plan.weight_decay,
-        dampening=0.0,
-        nesterov=False,
-        maximize=False,
+class _Read:
+    """A party's batches: what its data set raises while it is read is its own code's."""
+
+    def __init__(self, task: LearningTask, hook: str, inner: Batches) -> None:
+        self._task, self._hook, self._inner = task, hook, inner
+
+    @property
+    def rows(self) -> int | None:
+        return self._inner.rows
+
+    @property
+    def batches_an_epoch(self) -> int | None:
+        return self._inner.batches_an_epoch
+
+    def require_classes(self, classes: int) -> None:
+        self._inner.require_classes(classes)
+
+    def epoch(self, number: int) -> Any:
+        batches = iter(self._inner.epoch(number))
+        while True:
+            with own_code(self._task, self._hook):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+
+class labels_checked:  # a context manager
+    """Hold the labels against the model's outputs once, before a loss meets them: a GPU's own check kills its context.
+
+    Only where the party left `loss` as it is: who brings its own knows what its targets mean.
+    """
+
+    def __init__(self, task: LearningTask, module: nn.Module, batches: Batches) -> None:
+        self._task, self._batches = task, batches
+        standard = type(task).loss is LearningTask.loss and type(task).training_step is LearningTask.training_step
+        self._handle = module.register_forward_hook(self._look) if standard else None
+
+    def _look(self, _module: nn.Module, _inputs: Any, outputs: Any) -> None:
+        assert self._handle is not None
+        self._handle.remove()
+        if not isinstance(outputs, torch.Tensor) or outputs.dim() < 2:
+            raise TaskCodeError(
+                f"{type(self._task).__name__}.model returned {described(outputs)} for a batch; class scores have shape "
+                "(rows, classes, ...): return them, or override `loss`"
+            )
+        try:
+            self._batches.require_classes(outputs.shape[1])
+        except ConfigError as error:
+            raise TaskCodeError(f"{type(self._task).__name__}.train_data: {error}") from error
+
+    def __enter__(self) -> None:
+        """Wait for the first batch."""
+
+    def __exit__(self, *_: object) -> None:
+        """Stop waiting."""
+        if self._handle is not None:
+            self._handle.remove()
+
+
+class _Models(Sequence[Tensors]):
+    """Public models as tensors, each brought to the device when it is asked for."""
+
+    def __init__(self, models: Sequence[State], device: torch.device) -> None:
+        self._models, self._device = models, device
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _on_device(self._models[index], self._device)
+
+
+def _on_device(arrays: State, device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.array(array, np.float32)).to(device) for name, array in arrays.items()}
+
+
+def _update(local: Local, result: LocalResult, plan: TrainPlan) -> LocalUpdate:
+    if not result.steps:
+        raise ConfigError(f"{type(local.task).__name__}.train_data has no rows; give one at least")
+    with torch.no_grad():
+        delta = {name: weight - local.parent[name] for name, weight in local.learned.items()}
+    rows = local.batches.rows
+    return LocalUpdate(
+        delta=_to_host(delta),
+        samples=result.steps * plan.batch_size if rows is None else rows,
+        steps=result.steps,
+        mean_loss=result.losses.mean,
+        first_loss=result.losses.first,
+        last_loss=result.losses.last,
+        memory=_to_host(result.memory),
     )
-    velocity.update(zip(gradients, buffers, strict=True))
 
 
-def _right_rows(
-    module: nn.Module, state: State, data: Labelled, dtype: torch.dtype, device: torch.device
-) -> npt.NDArray[np.bool_]:
-    right = np.zeros(len(data), dtype=np.bool_)
-    with deterministic(0, device), torch.inference_mode():
-        judged = _placed(copy.deepcopy(module), state, device).to(dtype)
-        judged.eval()
-        for start in range(0, len(data), _EVALUATION_BATCH):
-            block = slice(start, start + _EVALUATION_BATCH)
-            logits = judged(torch.tensor(data.x[block], device=device).to(dtype)).cpu().numpy()
-            right[block] = np.argmax(logits, axis=1) == data.y[block]
-    return right
+def _to_host(tensors: Tensors) -> dict[str, npt.NDArray[np.float32]]:
+    """Copy tensors to float32 arrays of their shapes, from a GPU in one piece through pinned memory."""
+    if not tensors:
+        return {}
+    flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in tensors.values()])
+    host = torch.empty(flat.shape, dtype=torch.float32, pin_memory=flat.is_cuda)
+    host.copy_(flat)
+    arrays, start = {}, 0
+    whole = host.numpy()
+    for name, tensor in tensors.items():
+        arrays[name] = whole[start : start + tensor.numel()].reshape(tuple(tensor.shape))
+        start += tensor.numel()
+    return arrays

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError, FLError
+from fl_platform.learning.machine import Machine
 from fl_platform.learning.task import LearningTask
 from fl_platform.protocol.messages import RoundOrder, decode_message, message_kind
 from fl_platform.roles.lessons import Lesson, data_of_model, hands, part, reference_rows
@@ -25,7 +26,7 @@ def lesson_for(reader: TaskReader, lesson: Lesson) -> Lesson:
 
 
 def one_trainer(
-    workspace: Workspace, name: str, task: int, lesson: Lesson, *, index: int | None, device: str = "auto"
+    workspace: Workspace, name: str, task: int, lesson: Lesson, *, index: int | None, machine: Machine | None = None
 ) -> Trainer:
     """Return the trainer of wallet `name`; `index`: its hand of a public data set, None: the owner's reference rows.
 
@@ -40,11 +41,11 @@ def one_trainer(
         )
     full = lesson_for(reader, lesson)
     rows = reference_rows(full) if index is None else part(full, index)
-    return _trainer(workspace, signer, rows, task, name, device)
+    return _trainer(workspace, signer, rows, task, name, machine)
 
 
 def local_crew(
-    workspace: Workspace, names: Mapping[str, bytes], task: int, lesson: Lesson, *, device: str = "auto"
+    workspace: Workspace, names: Mapping[str, bytes], task: int, lesson: Lesson, *, machine: Machine | None = None
 ) -> tuple[Trainer, ...]:
     """Return trainers for all wallets of this folder that are members, and the owner's reference if its wallet is here.
 
@@ -59,11 +60,11 @@ def local_crew(
     full = lesson_for(reader, lesson)
     full = replace(full, parts=max(len(here), full.parts, full.natural_parts))
     rows = hands(full)
-    crew = [_trainer(workspace, workspace.signer(name), rows[i], task, name, device) for i, name in enumerate(here)]
+    crew = [_trainer(workspace, workspace.signer(name), rows[i], task, name, machine) for i, name in enumerate(here)]
     for name, address in names.items():
         if address == reference:
             crew.append(
-                _trainer(workspace, workspace.signer(name), reference_rows(full), task, f"{name}.reference", device)
+                _trainer(workspace, workspace.signer(name), reference_rows(full), task, f"{name}.reference", machine)
             )
     return tuple(crew)
 
@@ -95,12 +96,14 @@ def socket_folder(workspace: Workspace, task: int) -> Path:
     return workspace.root / "sockets" / f"{workspace.network.name}-{task}"
 
 
-def _trainer(workspace: Workspace, signer: Signer, rows: LearningTask, task: int, name: str, device: str) -> Trainer:
+def _trainer(
+    workspace: Workspace, signer: Signer, rows: LearningTask, task: int, name: str, machine: Machine | None
+) -> Trainer:
     return Trainer(
         reader=workspace.reader(task),
         contracts=workspace.contracts(signer),
         signer=signer,
         learning=rows,
         workdir=workspace.role_folder(name),
-        device=device,
+        machine=machine,
     )

@@ -7,9 +7,10 @@ again byte for byte, so a crash, a retry or a cunning aggregator never gets two 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,10 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.reveals import RevealDemand
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import DocumentInvalid, ReceiptForeign, ReceiptParentMismatch, ReceiptReplayed
+from fl_platform.learning.machine import Machine, choose_machine
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
-from fl_platform.learning.train import LocalUpdate, choose_device, train_locally
+from fl_platform.learning.train import Bench, LocalUpdate, Past, build_module, train_locally
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.canonical import canonical_json
 from fl_platform.protocol.keccak import keccak256
@@ -38,6 +40,7 @@ from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.shown import NOTHING_SHOWN
 from fl_platform.roles.committing import commit_update
 from fl_platform.roles.files import write_once
+from fl_platform.roles.memory import keep_memory, memory_before
 from fl_platform.roles.opening import wrap_for_all
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.revealing import answer_demands, force_reveal, keep_key, shown_if_forced
@@ -57,8 +60,22 @@ class TrainedRound:
 
     order: RoundOrder
     parent: Delta
-    previous: tuple[Delta, ...]  # models before the parent, newest first; empty in round 0
+    previous: Sequence[Delta]  # models before the parent, newest first; empty in round 0
     update: LocalUpdate
+
+
+class PublicModels(Sequence[Delta]):
+    """Models of earlier rounds, each read when it is asked for: most ways to train need none."""
+
+    def __init__(self, read: Callable[[bytes], Delta], digests: Sequence[bytes]) -> None:
+        self._read, self._digests = read, digests
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._digests[index]
+        return self._read(found) if isinstance(found, bytes) else PublicModels(self._read, found)
 
 
 class Conduct:
@@ -84,17 +101,17 @@ class Trainer:
         signer: Signer,
         learning: LearningTask,
         workdir: Path,
-        device: str = "auto",
+        machine: Machine | None = None,
         conduct: Conduct | None = None,
     ) -> None:
         """Create a trainer.
 
-        `contracts` sends with the same `signer`; `workdir` keeps what was signed; `conduct` is for
-        rehearsals of attacks.
+        `contracts` sends with the same `signer`; `workdir` keeps what was signed; `machine`: None takes a GPU if there
+        is one; `conduct` is for rehearsals of attacks.
         """
         self._reader, self._contracts, self._learning = reader, contracts, learning
-        self._workdir, self._device, self._conduct = workdir, choose_device(device), conduct or Conduct()
-        self._signer = signer
+        self._workdir, self._machine, self._conduct = workdir, machine or choose_machine(), conduct or Conduct()
+        self._signer, self._bench = signer, Bench()
         self._secret = signer.derive(b"trainer")
 
     @property
@@ -188,15 +205,19 @@ class Trainer:
             )
 
     def _train(self, order: RoundOrder) -> tuple[bytes | None, int]:
-        spec = self._reader.spec
-        start = self._reader.current_start()
-        parent = self._reader.model(order.parent)
+        spec, parent = self._reader.spec, self._reader.model(order.parent)
+        previous = PublicModels(self._reader.model, self._reader.current_start().previous_models)
         context = self._context(order.task, order.round)
         seed = int.from_bytes(
             rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"sgd")[:7]
         )
-        update = train_locally(self._learning, parent, plan=TrainPlan.of(spec.training), seed=seed, device=self._device)
-        previous = tuple(self._reader.model(digest) for digest in start.previous_models)
+        folder = self._journal(order.task, order.round).parent
+        update = train_locally(
+            self._learning, parent, plan=TrainPlan.of(spec.training), seed=seed, machine=self._machine,
+            past=Past(order.round, spec.money.rounds, previous, memory_before(folder, order.round)), bench=self._bench,
+            base=self._reader.base(lambda: build_module(self._learning)),
+        )  # fmt: skip
+        keep_memory(folder, order.round, order.parent, update.memory)
         encoded = encode_update(
             self._conduct.forge(TrainedRound(order, parent, previous, update)),
             model=spec.model,

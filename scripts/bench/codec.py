@@ -30,10 +30,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fl_platform.learning.measure import evaluate
 from fl_platform.learning.parameters import initial_state, model_spec
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.tasks import Federation, federate, load_split
-from fl_platform.learning.train import LocalUpdate, evaluate, train_locally
+from fl_platform.learning.train import LocalUpdate, train_locally
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec
 from fl_platform.updates.codec import decode_update, encode_update
 from fl_platform.updates.rounding import rounding_seed

@@ -10,6 +10,7 @@ from pathlib import Path
 from fl_platform.chain.binding import bind
 from fl_platform.chain.signer import Signer
 from fl_platform.flower.keys import NodeKeyFiles, create_node_key, load_node_key
+from fl_platform.learning.machine import CPU
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.tasks import federate, load_split
@@ -25,6 +26,9 @@ from fl_platform.store.interface import Store
 from tests.support.chain import AGGREGATOR, ETHER, OWNER, Stage
 
 ZERO = bytes(20)
+
+
+PLAN = TrainPlan(epochs=1, batch_size=32, learning_rate=0.1)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def open_small_task(
     commitments: str = "none",
     bits: int = 8,
     learning: Sequence[LearningTask] = (),
+    plan: TrainPlan = PLAN,
 ) -> SmallTask:
     """Open a task whose worth is paid equally (so that it needs no reference) and let everybody join.
 
@@ -64,7 +69,7 @@ def open_small_task(
     ).parties
     spec, objects = _spec(
         stage, parties[0], rounds=rounds, strictness=strictness, trainers=trainers, aggregators=aggregators,
-        commitments=commitments, bits=bits,
+        commitments=commitments, bits=bits, plan=plan,
     )  # fmt: skip
     stage.owner.mint(OWNER.address, spec.money.pot * spec.money.rounds)
     task = Owner(contracts=stage.owner, store=store).open(spec, objects)
@@ -80,7 +85,7 @@ def open_small_task(
             signer=signer,
             learning=parties[number],
             workdir=folder / f"trainer-{number}",
-            device="cpu",
+            machine=CPU,
         )
         key = create_node_key(folder, f"node-{number}")
         binding = bind(signer, load_node_key(key.private), domain=reader.domain, task=task)
@@ -106,9 +111,9 @@ def _spec(
     aggregators: Sequence[Signer],
     commitments: str,
     bits: int,
+    plan: TrainPlan,
 ) -> tuple[TaskSpec, Objects]:
     money = Money(stage.owner.faucet.address, pot=ETHER, rounds=rounds, stake=2 * ETHER, bond=2 * ETHER, fee_bps=100)
-    plan = TrainPlan(epochs=1, batch_size=32, learning_rate=0.1)
     terms = default_terms(
         title="small", model_name="digits-mlp", money=money, trainers=trainers, byzantine=0, seed=1, plan=plan
     )

@@ -20,7 +20,7 @@ from fl_platform.cli.demo.run import CARRIERS, DemoReport, Stage, run_demo
 from fl_platform.cli.show import console as reporting
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
-from fl_platform.learning.train import Evaluation
+from fl_platform.learning.measure import Evaluation
 from fl_platform.roles.aggregator import Progress as Step
 from fl_platform.roles.workspace import environment
 from fl_platform.store.opening import FORMS

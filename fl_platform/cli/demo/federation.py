@@ -13,6 +13,7 @@ from fl_platform.attacks import Attack, View
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError
 from fl_platform.learning.datasets import Labelled
+from fl_platform.learning.machine import CPU
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.public import PublicData, public_data
 from fl_platform.learning.task import LearningTask, TransformedTask
@@ -299,6 +300,6 @@ def _trainer(
         signer=signer,
         learning=learning,
         workdir=workspace.role_folder(name),
-        device="cpu",
+        machine=CPU,
         conduct=conduct,
     )

@@ -9,16 +9,18 @@ import torch
 
 from fl_platform.learning import task as task_module
 from fl_platform.learning.datasets import Labelled, load_digits_split
+from fl_platform.learning.measure import evaluate
 from fl_platform.learning.models import MODELS, digits_mlp
 from fl_platform.learning.parameters import initial_state
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
-from fl_platform.learning.train import evaluate, train_locally
+from fl_platform.learning.train import train_locally
 
 
 def test_the_docstrings_example_runs_and_learns() -> None:
     text = task_module.__doc__ or ""
-    code = textwrap.dedent("    class MyDigits" + text.partition("    class MyDigits")[2].partition("\n\nThe data")[0])
+    example = text.partition("    class MyDigits")[2].partition("\n\nAnother loss")[0]
+    code = textwrap.dedent("    class MyDigits" + example)
     names: dict[str, object] = {
         "LearningTask": LearningTask, "digits_mlp": digits_mlp, "Labelled": Labelled,
         "load_digits_split": load_digits_split, "nn": torch.nn,

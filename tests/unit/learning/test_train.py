@@ -15,17 +15,13 @@ from torch import nn
 
 from fl_platform.errors import ConfigError, UpdateHeaderMismatch, UpdateNotFinite
 from fl_platform.learning.datasets import Labelled, load_digits_split
+from fl_platform.learning.machine import CPU, choose_device, deterministic, seeded
+from fl_platform.learning.measure import correct_rows, evaluate
 from fl_platform.learning.models import MODELS
 from fl_platform.learning.parameters import initial_state, load_state, model_spec, state_arrays
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask
-from fl_platform.learning.train import (
-    choose_device,
-    correct_rows,
-    deterministic,
-    evaluate,
-    train_locally,
-)
+from fl_platform.learning.train import train_locally
 from fl_platform.protocol.spec import ScaleSpec
 from fl_platform.updates.codec import encode_update
 
@@ -81,7 +77,7 @@ def test_settings_come_back_even_after_an_error() -> None:
     threads, state = torch.get_num_threads(), torch.get_rng_state()
 
     def work() -> None:
-        with deterministic(1, torch.device("cpu")):
+        with deterministic(torch.device("cpu")):
             assert torch.get_num_threads() == 1
             assert torch.are_deterministic_algorithms_enabled()
             torch.rand(3)
@@ -97,7 +93,7 @@ def test_settings_come_back_even_after_an_error() -> None:
 def test_settings_of_the_caller_are_kept() -> None:
     torch.set_deterministic_debug_mode("warn")
     try:
-        with deterministic(1, torch.device("cpu")):
+        with deterministic(torch.device("cpu")):
             assert torch.get_deterministic_debug_mode() == 2
         assert torch.get_deterministic_debug_mode() == 1
     finally:
@@ -174,7 +170,7 @@ def test_steps_are_those_of_torchs_own_optimizer(momentum: float, weight_decay: 
     load_state(module, parent)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.3, momentum=momentum, weight_decay=weight_decay)
     generator = np.random.Generator(np.random.Philox(5))
-    with deterministic(5, torch.device("cpu")):
+    with seeded(5, CPU):
         for _ in range(2):
             for rows in np.split(generator.permutation(50), (16, 32, 48)):
                 optimizer.zero_grad()

@@ -1,0 +1,77 @@
+"""The one boundary around a party's own code: whatever it raises becomes a line that names its method and the remedy.
+
+A data owner's `LearningTask` is its own program in its own process. What fails in it is no bug of the platform, and the
+owner must see in which of its methods, on which shapes and dtypes, and what to do.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fl_platform.errors import FLError, TaskCodeError
+
+_OURS = Path(__file__).resolve().parents[1]
+_LIBRARIES = ("site-packages", "dist-packages")
+_LONGEST = 300  # characters of somebody else's message that are shown
+
+# Words in an exception's text -> what to do. The first that fits is shown.
+_REMEDIES: tuple[tuple[str, str], ...] = (
+    ("out of bounds", "class labels run from 0 to one less than the model's outputs: renumber them, or add outputs"),
+    ("expected more than 1 value per channel", "a batch of one row reached BatchNorm: make the batches larger"),
+    ("dtype", "give inputs and model one dtype: integer ids go to an Embedding, everything else is floating point"),
+    ("expected scalar type", "give inputs and model one dtype, or override `loss` for targets of another kind"),
+    ("shapes cannot be multiplied", "the rows have another width than the first layer: compare the shapes above"),
+    ("size mismatch", "the outputs and the targets differ in shape: override `loss`, or reshape in `model`"),
+    ("out of memory", "make the batches smaller, or train on the CPU"),
+    ("no such file or directory", "the path is looked for on this machine: correct it"),
+)
+
+
+class own_code:  # a context manager; a class, because a step of training enters it and generators are slow
+    """Run a party's method `hook` on the values given; any exception but our own comes out as TaskCodeError."""
+
+    def __init__(self, task: object, hook: str, *given: Any) -> None:
+        self._task, self._hook, self._given = task, hook, given
+
+    def __enter__(self) -> None:
+        """Enter the party's code."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Leave it."""
+        if isinstance(error, Exception) and not isinstance(error, FLError):
+            raise TaskCodeError(_words(self._task, self._hook, error, self._given)) from error
+
+
+def described(value: Any) -> str:
+    """Say what a batch or an output is: shape and dtype of each array in it, never its values."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name!r}: {described(inner)}" for name, inner in list(value.items())[:8]) + "}"
+    if isinstance(value, tuple | list):
+        return "(" + ", ".join(described(inner) for inner in value[:8]) + ")"
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    return type(value).__name__ if shape is None else f"{tuple(shape)} {str(dtype).removeprefix('torch.')}"
+
+
+def _words(task: object, hook: str, error: Exception, given: Sequence[Any]) -> str:
+    kind = task if isinstance(task, type) else type(task)
+    text = " ".join(str(error).split())[:_LONGEST]
+    parts = [f"{kind.__name__}.{hook} raised {type(error).__name__}: {text}"]
+    if place := _place(error):
+        parts.append(f"at {place}")
+    if given:
+        parts.append(f"given {', '.join(map(described, given))}")
+    lower = text.lower()
+    remedy = next((words for sign, words in _REMEDIES if sign in lower), "it is your own code: mend it and run again")
+    return "; ".join([*parts, remedy])
+
+
+def _place(error: Exception) -> str:
+    """Return file:line of the innermost frame that is neither ours nor a library's."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if _OURS not in path.parents and not any(part in path.parts for part in _LIBRARIES):
+            return f"{path.name}:{frame.lineno}"
+    return ""

@@ -1,0 +1,135 @@
+"""What a party's own code raises comes out as one line of ours: which method, on what, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fl_platform.errors import ConfigError, FLError, TaskCodeError
+from fl_platform.learning.batches import Batch
+from fl_platform.learning.datasets import Labelled
+from fl_platform.learning.measure import measure
+from fl_platform.learning.metrics import Metric
+from fl_platform.learning.own_code import described, own_code
+from fl_platform.learning.parameters import initial_state
+from fl_platform.learning.plan import TrainPlan
+from fl_platform.learning.task import LearningTask
+from fl_platform.learning.train import train_locally
+
+PLAN = TrainPlan(epochs=1, batch_size=8, learning_rate=0.1)
+GOOD = Labelled(np.zeros((20, 4), np.float32), np.arange(20) % 3)
+
+
+def linear() -> nn.Module:
+    return nn.Linear(4, 3)
+
+
+@dataclass
+class Own(LearningTask):
+    """A task of which each method may be replaced."""
+
+    rows: Any = field(default_factory=lambda: GOOD)
+    make: Callable[[], nn.Module] = linear
+
+    def model(self) -> nn.Module:
+        return self.make()
+
+    def train_data(self) -> Any:
+        return self.rows() if callable(self.rows) else self.rows
+
+    def validation_data(self) -> Any:
+        return self.train_data()
+
+
+def learn(task: LearningTask) -> None:
+    train_locally(task, initial_state(linear, seed=1), plan=PLAN, seed=1)
+
+
+def missing() -> Labelled:
+    return Labelled(*np.load("/nowhere/rows.npz"))
+
+
+class LosesAll(Own):
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        raise KeyError("weights")
+
+
+class LosesEach(Own):
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+
+class StepsWrong(Own):
+    def training_step(self, module: nn.Module, batch: Batch) -> torch.Tensor:
+        return self.loss(module(batch.inputs["image"]), batch.targets)
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        (Own(rows=missing), r"Own\.train_data raised FileNotFoundError.*at test_own_code\.py:\d+.*correct it"),
+        (Own(rows=7), r"Own\.train_data: int is no data set"),
+        (Own(rows=(GOOD.x,)), r"Own\.train_data: .*no data set"),
+        (Own(rows=Labelled(GOOD.x, GOOD.y + 1)), r"Own\.train_data: label 3 .*3 outputs.*number the classes from 0"),
+        (Own(rows=Labelled(GOOD.x, GOOD.y - 1)), r"Own\.train_data: label -1 in row 0"),
+        (Own(rows=(GOOD.x, np.array(["a"] * 20))), r"Own\.train_data: "),
+        (Own(make=lambda: 3), r"Own\.model returned a int; return a torch\.nn\.Module"),  # type: ignore[arg-type, return-value]
+        (Own(rows=(np.zeros((20, 5), np.float32), GOOD.y)), r"Own\.training_step .*\(8, 5\) float32.*first layer"),
+        (LosesAll(), r"LosesAll\.training_step raised KeyError: 'weights'; at test_own_code\.py:\d+; given \(8, 4\)"),
+        (LosesEach(), r"LosesEach\.training_step raised ValueError: the loss has shape \(8,\).*take the mean"),
+        (StepsWrong(), r"StepsWrong\.training_step raised .*given \(8, 4\) float32, \(8,\) int64"),
+    ],
+)
+def test_each_method_is_named_with_what_it_was_given_and_what_to_do(task: LearningTask, says: str) -> None:
+    with pytest.raises(TaskCodeError, match=says) as caught:
+        learn(task)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 5
+
+
+def test_a_failing_metric_is_named_too() -> None:
+    class Broken(Own):
+        def metric(self) -> Metric:
+            raise ZeroDivisionError("no classes")
+
+    with pytest.raises(TaskCodeError, match=r"Broken\.metric raised ZeroDivisionError: no classes"):
+        measure(Broken(), initial_state(linear, seed=1))
+
+
+def test_a_data_set_that_breaks_half_way_is_named() -> None:
+    class Rows(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
+        def __len__(self) -> int:
+            return 20
+
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            if index == 13:
+                raise OSError("row 13 is damaged")
+            return torch.zeros(4), index % 3
+
+    with pytest.raises(TaskCodeError, match=r"Own\.train_data raised OSError: row 13 is damaged"):
+        learn(Own(rows=Rows()))
+
+
+def test_our_own_errors_pass_as_they_are() -> None:
+    with pytest.raises(ConfigError, match="as it is") as caught, own_code(object(), "loss"):
+        raise ConfigError("as it is")
+    assert type(caught.value) is ConfigError
+
+
+def test_a_stop_is_no_failure_of_the_partys_code() -> None:
+    with pytest.raises(KeyboardInterrupt), own_code(object(), "loss"):
+        raise KeyboardInterrupt
+
+
+def test_values_are_never_shown_and_a_long_text_is_cut() -> None:
+    assert described({"ids": torch.zeros(2, 3, dtype=torch.int64)}) == "{'ids': (2, 3) int64}"
+    with pytest.raises(FLError) as caught, own_code(object(), "loss", np.full(3, 0.123456)):
+        raise RuntimeError("x" * 10_000 + "\nmore")
+    assert "0.123456" not in str(caught.value)
+    assert len(str(caught.value)) < 600
