@@ -23,6 +23,7 @@ from fl_platform.cli.common import (
     wei_of,
     write_json,
 )
+from fl_platform.cli.model import model
 from fl_platform.cli.rules import phase, rules, show_rules, summary
 from fl_platform.learning.public import TRAINERS
 
@@ -39,6 +40,9 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.group()
 def task() -> None:
     """Open, list, show and close paid tasks."""
+
+
+task.add_command(model)
 
 
 @task.command(name="open")
