@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fl_platform.learning.measure import evaluate
 from fl_platform.learning.parameters import initial_state, model_spec
@@ -38,22 +37,11 @@ from fl_platform.learning.train import LocalUpdate, train_locally
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec
 from fl_platform.updates.codec import decode_update, encode_update
 from fl_platform.updates.rounding import rounding_seed
-from fl_platform.updates.scale import SPREAD, measured_scale, next_scale, step_of
-from fl_platform.updates.tensors import Integers, tensor_slices
+from fl_platform.updates.scale import SPREAD, measured_scale
+from scripts.bench.averaging import Arm, State, average
 from scripts.bench.harness import Row, at_least, at_most, cpu_time
 
 PARTIES, SAMPLED, ROOT_ROWS, LAST = 100, 10, 600, 3
-State = dict[str, npt.NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What happens to the deltas: `bits` None leaves them in float32."""
-
-    name: str
-    bits: int | None
-    rounding: str = "stochastic"
-    spread: int | None = None  # in place of the codec's frozen one
 
 
 @dataclass(frozen=True)
@@ -160,20 +148,10 @@ def train(federation: Federation, setting: Setting, arm: Arm, seed: int) -> Outc
             ).delta
             for party in sampled
         ]
-        if scale is None or arm.bits is None:
-            state = {name: _mean_step(state[name], [delta[name] for delta in deltas]) for name in state}
-        else:
-            encoded = [
-                encode_update(
-                    delta, model=model, scale=scale, bits=arm.bits, rounding=arm.rounding,
-                    seed=rounding_seed(int(party).to_bytes(32, "big"), task=seed, round_number=number),
-                )
-                for delta, party in zip(deltas, sampled, strict=True)
-            ]  # fmt: skip
-            halvings += sum(update.halvings > 0 for update in encoded)
-            clipped += sum(update.clipped for update in encoded)
-            rows = [decode_update(update.data, model=model, bits=arm.bits) for update in encoded]
-            state, scale = _integer_step(state, rows, model, scale, arm)
+        seeds = [rounding_seed(int(party).to_bytes(32, "big"), task=seed, round_number=number) for party in sampled]
+        averaged = average(state, deltas, model=model, scale=scale, arm=arm, seeds=seeds)
+        state, scale = averaged.state, averaged.scale
+        halvings, clipped = halvings + averaged.halvings, clipped + averaged.clipped
         if number >= setting.rounds - LAST:
             accuracies.append(100 * evaluate(federation.factory(), state, federation.test).accuracy)
     return Outcome(tuple(accuracies), time.process_time() - started, halvings, clipped)
@@ -187,33 +165,6 @@ def _owner_scale(
     root = type(federation.parties[0])(federation.factory, federation.root, federation.test)
     update: LocalUpdate = train_locally(root, state, plan=setting.plan, seed=_training_seed(seed, 0, PARTIES))
     return measured_scale(update.delta, model=model, bits=arm.bits, spread=arm.spread)
-
-
-def _mean_step(parent: npt.NDArray[np.float32], deltas: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    total = np.sum([delta.astype(np.float64) for delta in deltas], axis=0)
-    return np.asarray((parent.astype(np.float64) + total / len(deltas)).astype(np.float32))
-
-
-def _integer_step(
-    state: State, rows: Sequence[Integers], model: ModelSpec, scale: ScaleSpec, arm: Arm
-) -> tuple[State, ScaleSpec]:
-    total = np.sum([row.astype(np.int64) for row in rows], axis=0)
-    after: State = {}
-    energies: list[int] = []
-    norms = [0] * len(rows)
-    for index, (tensor, place) in enumerate(zip(model.tensors, tensor_slices(model), strict=True)):
-        change = total[place].astype(np.float64) * (step_of(scale, index) / len(rows))
-        parent = state[tensor.name].astype(np.float64).reshape(-1)
-        after[tensor.name] = (parent + change).astype(np.float32).reshape(tensor.shape)
-        energies.append(int(np.dot(total[place], total[place])))
-        for i, row in enumerate(rows):
-            part = row[place].astype(np.int64)
-            norms[i] += int(np.dot(part, part)) << (2 * scale.offsets[index])
-    median = sorted(norms)[(len(norms) - 1) // 2]
-    bits = arm.bits or 0
-    return after, next_scale(
-        scale, model=model, bits=bits, median_norm_squared=median, aggregate_energies=energies, spread=arm.spread
-    )
 
 
 def _rows(setting: Setting, outcomes: Mapping[tuple[str, int], Outcome], seeds: Sequence[int]) -> list[Row]:
