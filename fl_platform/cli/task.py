@@ -23,7 +23,6 @@ from fl_platform.cli.common import (
     wei_of,
     write_json,
 )
-from fl_platform.cli.model import model
 from fl_platform.cli.rules import phase, rules, show_rules, summary
 from fl_platform.learning.public import TRAINERS
 
@@ -40,9 +39,6 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.group()
 def task() -> None:
     """Open, list, show and close paid tasks."""
-
-
-task.add_command(model)
 
 
 @task.command(name="open")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from fl_platform.learning.statistics import has_batch_statistics, reestimate_sta
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import Bench, open_rows, placed
 
+STATISTICS_BATCHES = 100  # of BATCH rows each: means and variances to half a percent, however large the data set
 BATCH = 500  # rows: tens of MiB of activations for the largest standard model
 
 
@@ -55,15 +57,15 @@ def measure(
 ) -> Measured:
     """Measure a model on a task's validation rows by its own loss and metric.
 
-    BatchNorm's statistics, which no model file carries, are estimated anew from the task's training rows. Raises
-    TaskCodeError when the party's own code fails, ConfigError without rows.
+    BatchNorm's statistics, which no model file carries, are estimated anew from the task's training rows, 50,000 at
+    most. Raises TaskCodeError when the party's own code fails, ConfigError without rows.
     """
     bench = bench or Bench()
     with seeded(0, machine):
         module = placed(bench.module(task, machine, base), state, machine.device)
         if has_batch_statistics(module):
             rows = open_rows(task, "train_data", BATCH, module, seed=0, machine=machine, bench=bench, shuffle=True)
-            reestimate_statistics(module, rows.epoch(0))
+            reestimate_statistics(module, islice(rows.epoch(0), STATISTICS_BATCHES))
         held = open_rows(task, "validation_data", BATCH, module, seed=0, machine=machine, bench=bench, shuffle=False)
         module.eval()
         return _measured(task, module, held)
@@ -86,7 +88,10 @@ def _measured(task: LearningTask, module: nn.Module, held: Batches) -> Measured:
 
 
 def evaluate(module: nn.Module, state: State, data: Labelled, *, device: torch.device | None = None) -> Evaluation:
-    """Count the rows that a model classifies rightly (float32; `module` gives the architecture and is not changed)."""
+    """Count the rows that a model classifies rightly, in float32.
+
+    `module` gives the architecture, what is frozen and batch statistics (`measure` estimates them); it is not changed.
+    """
     right = _right_rows(module, state, data, torch.float32, device or torch.device("cpu"))
     return Evaluation(correct=int(right.sum()), total=len(data))
 

@@ -106,9 +106,13 @@ def difference(after: State, before: State) -> dict[str, npt.NDArray[np.float32]
 
 
 def input_dtype(module: nn.Module) -> torch.dtype:
-    """Return the dtype of the first parameter that is a float, learned or not: what floating inputs are cast to."""
-    floats = (value.dtype for value in _checked(module).values() if value.is_floating_point())
-    return next(floats, torch.float32)
+    """Return what floating inputs are cast to: the dtype of the first floating matrix, learned or not, if there is one.
+
+    It stands in the first layer of most models; of one without a matrix, the first floating parameter decides.
+    """
+    floats = [value for value in _checked(module).values() if value.is_floating_point()]
+    first = next((value for value in floats if value.dim() > 1), floats[0] if floats else None)
+    return torch.float32 if first is None else first.dtype
 
 
 def _array(parameter: torch.Tensor) -> npt.NDArray[np.float32]:

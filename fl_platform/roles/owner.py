@@ -12,7 +12,7 @@ from fl_platform.learning.base import base_digest, encode_base
 from fl_platform.learning.parameters import initial_module, model_spec, state_arrays
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
-from fl_platform.learning.train import train_locally
+from fl_platform.learning.train import build_module, train_locally
 from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.spec import (
     NO_BASE,
@@ -80,10 +80,10 @@ def draft_spec(
     """
     for party in (*aggregators, *auditors):
         curve.decode(party.wrap_key)
-    module = initial_module(learning.model, seed=terms.seed)
+    module = initial_module(lambda: build_module(learning), seed=terms.seed)
     model, parent, base = model_spec(module, terms.model_name), state_arrays(module), encode_base(module)
     initial = encode_model(parent, model)
-    measured = train_locally(learning, parent, plan=TrainPlan.of(terms.training), seed=terms.seed)
+    measured = train_locally(learning, parent, plan=TrainPlan.of(terms.training), seed=terms.seed, base=base)
     spec = TaskSpec(
         title=terms.title,
         owner=owner,

@@ -220,6 +220,15 @@ def test_a_frozen_half_precision_base_stays_so_under_float32_adapters() -> None:
     assert input_dtype(module) == torch.bfloat16
 
 
+def test_inputs_have_the_dtype_of_the_first_matrix() -> None:
+    module = nn.Sequential(nn.Linear(2, 2, dtype=torch.float64), nn.Linear(2, 2))
+    module.scale = nn.Parameter(torch.ones(1))
+    assert next(iter(learned(module))) == "scale"
+    assert input_dtype(module) == torch.float64
+    assert input_dtype(nn.BatchNorm1d(2, dtype=torch.float64)) == torch.float64
+    assert input_dtype(nn.ReLU()) == torch.float32
+
+
 def test_float64_stays_float64_inside_and_travels_as_float32() -> None:
     module = nn.Linear(2, 1).double()
     load_state(module, state_arrays(module))

@@ -18,10 +18,14 @@ from fl_platform.learning.models import digits_mlp
 from fl_platform.learning.parameters import initial_module, model_spec
 from fl_platform.learning.task import DataTask, LearningTask
 from fl_platform.protocol.spec import NO_BASE
+from fl_platform.roles.auditor import Auditor
+from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.owner import Owner
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.workspace import reveal_key
 from fl_platform.store.memory import MemoryStore
-from tests.support.chain import Stage, stage
+from tests.support.chain import AGGREGATOR, Stage, stage
 from tests.support.small_task import SmallTask, open_small_task
 
 
@@ -102,6 +106,41 @@ def test_other_objects_than_the_rules_name_are_not_published(scene: tuple[Stage,
             owner.open(spec, objects)
     with pytest.raises(ConfigError, match="not the one that the rules name"):
         owner.open(replace(spec, base_model=NO_BASE), (initial, base))
+
+
+class Scaled(nn.Module):
+    """An adapter's shape: a frozen layer of half precision, a learned one, and a scalar in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = nn.Linear(64, 16, dtype=torch.bfloat16).requires_grad_(requires_grad=False)
+        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.norm, self.head = nn.BatchNorm1d(16), nn.Linear(16, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        hidden = self.base(images.flatten(1)).to(self.scale.dtype)
+        logits: torch.Tensor = self.head(torch.relu(self.norm(self.scale * hidden)))
+        return logits
+
+
+@pytest.mark.parametrize("commitments", ["none", "pedersen"])
+def test_a_whole_task_of_an_adapter_with_a_scalar_is_sealed_and_audited(commitments: str, tmp_path: Path) -> None:
+    with stage() as own:
+        parties = [rows(Scaled), rows(lambda: nn.DataParallel(Scaled()))]
+        task = open_small_task(
+            own, tmp_path, trainers=2, rounds=2, bits=16, learning=parties, commitments=commitments
+        )
+        sealed = task.aggregator.run(LocalTransport(task.trainers))
+        reader = TaskReader(own.owner, task.reader.store, task.reader.task)
+        opener = UpdateOpener(
+            reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR)
+        )
+        report = Auditor(reader, opener=opener).audit()
+        assert report.ok, report
+        assert [tensor.name for tensor in reader.spec.model.tensors][:2] == ["scale", "norm.weight"]
+        assert "base.weight" not in sealed[-1].judgement.model
+        assert sealed[-1].judgement.model["scale"].shape == ()
+        assert [trainer.reader.base(Scaled) for trainer in task.trainers] == [reader.object(reader.spec.base_model)] * 2
 
 
 @pytest.mark.parametrize(
