@@ -11,17 +11,19 @@ and become int64, from 0 on; -100 marks what the loss leaves out.
 
 from __future__ import annotations
 
+import traceback
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 
-from fl_platform.errors import ConfigError
+from fl_platform.errors import ConfigError, FLError
 from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.orders import Orders, count, epoch_seed, spans
 from fl_platform.learning.rows import (
@@ -73,7 +75,10 @@ class Batches(Protocol):
         """Yield the batches of epoch `number` (0 is the first), the same ones each time. Raises ConfigError."""
 
     def require_classes(self, classes: int) -> None:
-        """Raise ConfigError when a label read so far has no output among `classes`. Asks nothing of the device."""
+        """Raise ConfigError for a label that has no output among `classes`: here for those read, then in `epoch`.
+
+        Asks nothing of the device.
+        """
 
 
 class Resident:
@@ -280,7 +285,7 @@ class _MapStyle(_Read):
     def epoch(self, number: int) -> Iterator[Batch]:
         order = self._orders.epoch(number)
         numbers = (order[span].tolist() for span in spans(self.rows, self._plan.size))
-        loader = self._loader(self._data, number, batch_sampler=numbers, num_workers=self._plan.workers)
+        loader = self._loader(_Guarded(self._data), number, batch_sampler=numbers, num_workers=self._plan.workers)
         for span, read in zip(spans(self.rows, self._plan.size), loader, strict=True):
             yield self._batch(read, order[span])
 
@@ -306,17 +311,55 @@ class _Streamed(_Read):
         self.rows, self.batches_an_epoch = rows, batches
 
 
-class _Chunks(IterableDataset[list[Any]]):
+class _Guarded(Dataset[Any]):
+    """A map-style data set, read a batch at a time; what it raises in a worker process comes back as a refusal."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def __getitems__(self, numbers: list[int]) -> list[Any] | Refusal:
+        done = list[Any]()
+        try:
+            if hasattr(self._data, "__getitems__"):
+                return list(self._data.__getitems__(numbers))
+            done.extend(self._data[number] for number in numbers)
+            return done
+        except Exception as error:
+            return _refused(error, len(done), len(numbers))
+
+
+class _Chunks(IterableDataset[Any]):
     """The rows of an iterable in lists of `size`; a last one alone goes with those before."""
 
     def __init__(self, data: Iterable[Any], size: int) -> None:
         self._data, self._size = data, size
 
-    def __iter__(self) -> Iterator[list[Any]]:
-        rows, ahead, peek = iter(self._data), list[Any](), min(self._size, 2)
-        while chunk := ahead + list(islice(rows, self._size - len(ahead))):
-            ahead = list(islice(rows, peek))
-            if len(ahead) < peek:
-                chunk, ahead = chunk + ahead, []
-            yield chunk
-            del chunk  # or it would live until the next is read
+    def __iter__(self) -> Iterator[list[Any] | Refusal]:
+        chunk, ahead, peek = list[Any](), list[Any](), min(self._size, 2)
+        try:
+            rows = iter(self._data)
+            while True:
+                chunk, ahead = ahead, []
+                chunk.extend(islice(rows, self._size - len(chunk)))
+                if not chunk:
+                    return
+                ahead.extend(islice(rows, peek))
+                if len(ahead) < peek:
+                    chunk.extend(ahead)
+                    ahead = []
+                yield chunk
+                chunk = []  # or they would live until the next are read
+        except Exception as error:
+            place = len(chunk) + len(ahead)
+            yield _refused(error, place, place + 1)
+
+
+def _refused(error: Exception, place: int, rows: int) -> Refusal:
+    """Put an exception into a line in a worker process, from which it would come as a page; raise it again in ours."""
+    if get_worker_info() is None:
+        raise error
+    if isinstance(error, FLError):
+        return Refusal(place, str(error), rows)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())
+    return Refusal(place, f"{type(error).__name__}: {text}, at {Path(frame.filename).name}:{frame.lineno}", rows)

@@ -117,6 +117,7 @@ class Labels:
 
     def __init__(self) -> None:
         self.largest, self.row = -1, 0
+        self._classes: int | None = None  # where the model's outputs are known
 
     def look(self, targets: Array, name: str, rows: RowNumbers) -> None:
         """Check some rows' targets, whose numbers in the data set are `rows`. Raises ConfigError."""
@@ -133,9 +134,12 @@ class Labels:
         largest = int(targets.max())
         if largest > self.largest:
             self.largest, self.row = largest, int(rows[int(np.argwhere(targets == largest)[0][0])])
+            if self._classes is not None:
+                self.require(self._classes)
 
     def require(self, classes: int) -> None:
-        """Raise ConfigError when a label met has no output among `classes`."""
+        """Raise ConfigError when a label met, or one that is met later, has no output among `classes`."""
+        self._classes = classes
         if self.largest >= classes:
             raise ConfigError(
                 f"label {self.largest} in row {self.row} has no output: a model of {classes} outputs takes labels 0 to "
@@ -179,8 +183,10 @@ class Refusal:
     rows: int  # of the batch
 
 
-def collate(rows: Sequence[Any]) -> Collated | Refusal:
-    """Put rows together. Runs in a reading process, out of which an exception would come as a page of traceback."""
+def collate(rows: Sequence[Any] | Refusal) -> Collated | Refusal:
+    """Put rows together, or say why not: an exception would come out of a worker process as a page of traceback."""
+    if isinstance(rows, Refusal):
+        return rows
     for place, row in enumerate(rows):
         if not isinstance(row, (tuple, list)) or len(row) != 2:
             held = f"a {type(row).__name__}" + (f" of {len(row)}" if isinstance(row, (tuple, list)) else "")

@@ -180,6 +180,38 @@ def test_a_bad_row_is_named(odd: Any, message: str) -> None:
             opened(whole)
 
 
+def test_a_label_without_an_output_is_found_in_a_later_batch() -> None:
+    batches = opened(Streamed(odd={30: (np.zeros((2, 3), np.float32), 12)}))
+    reading = batches.epoch(0)
+    next(reading)
+    batches.require_classes(10)
+    with pytest.raises(ConfigError, match="label 12 in row 30 has no output"):
+        list(reading)
+
+
+class _Failing(Mapped):
+    def __getitem__(self, row: int) -> Any:
+        if row in self.odd:
+            raise self.odd[row]
+        return super().__getitem__(row)
+
+
+class _FailingStream(Streamed):
+    def __init__(self, odd: dict[int, Any]) -> None:
+        super().__init__()
+        self.rows = _Failing(odd=odd)
+
+
+@pytest.mark.parametrize("kind", [_Failing, _FailingStream])
+def test_what_a_data_set_raises_comes_as_it_is_or_as_a_line_from_a_worker(kind: Any) -> None:
+    with pytest.raises(KeyError, match="color"):
+        list(opened(kind(odd={17: KeyError("color")})).epoch(0))
+    for error, message in ((KeyError("co\nlor"), r"KeyError: .*, at test_batches.py:\d+$"), (ConfigError("a"), "a$")):
+        with pytest.raises(ConfigError, match=f"^row 17 of {kind.__name__}: .*{message}") as caught:
+            list(opened(kind(odd={17: error}), workers=1).epoch(0))
+        assert "\n" not in str(caught.value)
+
+
 def test_text_labels_are_refused_in_every_form() -> None:
     names = ["cat"] * 6
     for data in ((np.zeros((6, 1)), names), [(0.0, name) for name in names]):
