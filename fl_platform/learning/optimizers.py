@@ -55,8 +55,8 @@ class Sgd:
 class Adam:
     """Adam (Kingma & Ba 2015), or with decoupled weight decay AdamW (Loshchilov & Hutter 2019)."""
 
-    def __init__(self, plan: TrainPlan, *, fused: bool, decoupled: bool) -> None:
-        self._plan, self._fused, self._decoupled = plan, fused, decoupled
+    def __init__(self, plan: TrainPlan, *, decoupled: bool) -> None:
+        self._plan, self._decoupled = plan, decoupled
         self._moments: dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
 
     def step(self, weights: Weights, gradients: Weights, rate: float) -> None:
@@ -69,7 +69,7 @@ class Adam:
             [second for _, second, _ in states],
             [],
             [count for _, _, count in states],
-            fused=self._fused or None,
+            fused=True,
             decoupled_weight_decay=self._decoupled,
             amsgrad=False,
             beta1=BETAS[0],
@@ -82,19 +82,18 @@ class Adam:
 
     def _state(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if id(weight) not in self._moments:
-            place = weight.device if self._fused else torch.device("cpu")
             self._moments[id(weight)] = (
                 torch.zeros_like(weight),
                 torch.zeros_like(weight),
-                torch.zeros((), dtype=torch.float32, device=place),
+                torch.zeros((), dtype=torch.float32, device=weight.device),
             )
         return self._moments[id(weight)]
 
 
 def make_optimizer(plan: TrainPlan, *, fused: bool) -> Optimizer:
-    """Return the plan's optimizer with a fresh state. `fused`: one kernel a step (CUDA). Raises ConfigError."""
+    """Return the plan's optimizer with a fresh state. `fused`: SGD in one kernel (CUDA). Raises ConfigError."""
     if plan.optimizer == "sgd":
         return Sgd(plan, fused=fused)
     if plan.optimizer in ("adam", "adamw"):
-        return Adam(plan, fused=fused, decoupled=plan.optimizer == "adamw")
+        return Adam(plan, decoupled=plan.optimizer == "adamw")
     raise ConfigError(f"optimizer {plan.optimizer!r} is unknown; use sgd, adam or adamw")
