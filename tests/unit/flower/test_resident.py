@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from fl_platform.errors import ConfigError, DocumentInvalid, ProcessAbsent, RejectedInput, RetryError, StoreUnavailable
+from fl_platform.errors import (
+    ConfigError,
+    DocumentInvalid,
+    ProcessAbsent,
+    RejectedInput,
+    RetryError,
+    StoreUnavailable,
+    TaskCodeError,
+)
 from fl_platform.flower import resident
 from fl_platform.flower.resident import MAX_FRAME_BYTES, Guests, ResidentServer, ask, serve, serve_trainer
 
@@ -26,6 +34,8 @@ def echo(request: bytes) -> bytes:
             raise StoreUnavailable("gateway http://secret.example/key did not answer")
         case b"fail":
             raise ConfigError("wallet /srv/alice/wallet.json is locked")
+        case b"own":
+            raise TaskCodeError("Mine.loss raised KeyError: 'alice'; at mine.py:3")
         case b"bug":
             raise ZeroDivisionError("a private detail")
         case b"huge":
@@ -93,7 +103,12 @@ def test_a_refusal_keeps_its_reason(server: ResidentServer, path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("request_bytes", "error", "text"),
-    [(b"retry", RetryError, "StoreUnavailable"), (b"fail", ConfigError, "ConfigError"), (b"bug", ConfigError, "log")],
+    [
+        (b"retry", RetryError, "StoreUnavailable"),
+        (b"fail", ConfigError, "ConfigError"),
+        (b"own", ConfigError, "the data owner's own code failed; its log says where"),
+        (b"bug", ConfigError, "log"),
+    ],
 )
 def test_other_failures_say_nothing_private(
     server: ResidentServer, path: Path, request_bytes: bytes, error: type[Exception], text: str
