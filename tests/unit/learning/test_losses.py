@@ -1,12 +1,14 @@
-"""Losses by kind of task, against sums written out."""
+"""Losses by kind of task, against sums written out; and a data owner's own task of each kind, learned and measured."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from fl_platform.errors import ConfigError
 from fl_platform.learning.losses import (
@@ -16,6 +18,18 @@ from fl_platform.learning.losses import (
     mean_squared_error,
     token_cross_entropy,
 )
+from fl_platform.learning.measure import measure
+from fl_platform.learning.metrics import (
+    AreaUnderCurve,
+    IntersectionOverUnion,
+    MeanSquaredError,
+    Metric,
+    TokenAccuracy,
+)
+from fl_platform.learning.parameters import initial_state
+from fl_platform.learning.plan import TrainPlan
+from fl_platform.learning.task import LearningTask
+from fl_platform.learning.train import train_locally
 
 
 def surprise(logits: np.ndarray, target: int) -> float:
@@ -81,3 +95,103 @@ def test_mean_squared_error_of_a_column_against_a_row_is_not_broadcast(rng: np.r
 def test_shapes_that_do_not_fit_are_refused_with_both_named() -> None:
     with pytest.raises(ConfigError, match=r"\(4, 3\) against targets of shape \(4,\)"):
         aligned(torch.zeros(4, 3), torch.zeros(4))
+
+
+# --- a data owner's own task: the rows, a model, and one method where classes are not what is learned ----------------
+
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+class Own(LearningTask):
+    """Rows that are drawn anew from a seed."""
+
+    def draw(self, rng: np.random.Generator) -> Rows:
+        raise NotImplementedError
+
+    def train_data(self) -> Rows:
+        return self.draw(np.random.default_rng(1))
+
+    def validation_data(self) -> Rows:
+        return self.draw(np.random.default_rng(2))
+
+
+class Prices(Own):
+    """Numbers from numbers."""
+
+    def model(self) -> nn.Module:
+        return nn.Linear(3, 1)
+
+    def draw(self, rng: np.random.Generator) -> Rows:
+        x = rng.normal(size=(200, 3))
+        return x, x @ [2.0, -1.0, 0.5] + 4
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return mean_squared_error(outputs, targets)
+
+    def metric(self) -> Metric:
+        return MeanSquaredError()
+
+
+class Default(Own):
+    """One of two, by one logit."""
+
+    def model(self) -> nn.Module:
+        return nn.Linear(2, 1)
+
+    def draw(self, rng: np.random.Generator) -> Rows:
+        x = rng.normal(size=(200, 2))
+        return x, x[:, 0] > x[:, 1]
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return binary_cross_entropy(outputs, targets)
+
+    def metric(self) -> Metric:
+        return AreaUnderCurve()
+
+
+class Sentences(Own):
+    """Tokens from tokens: each is followed by the next of seven; the ends are padded."""
+
+    def model(self) -> nn.Module:
+        return nn.Sequential(nn.Embedding(7, 16), nn.Linear(16, 7))
+
+    def draw(self, rng: np.random.Generator) -> Rows:
+        ids = (rng.integers(0, 7, (60, 1)) + np.arange(9)) % 7
+        following = (ids + 1) % 7
+        following[::2, 6:] = -100
+        return ids, following
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return token_cross_entropy(outputs, targets)
+
+    def metric(self) -> Metric:
+        return TokenAccuracy()
+
+
+class Bright(Own):
+    """A class for each pixel: cross-entropy takes masks as it is."""
+
+    def model(self) -> nn.Module:
+        return nn.Conv2d(1, 2, 3, padding=1)
+
+    def draw(self, rng: np.random.Generator) -> Rows:
+        images = rng.random((60, 1, 8, 8))
+        return images, (images[:, 0] > 0.7).astype(np.int64)
+
+    def metric(self) -> Metric:
+        return IntersectionOverUnion(2)
+
+
+@pytest.mark.parametrize(
+    ("make", "rate", "bar"), [(Prices, 0.05, 0.01), (Default, 0.5, 0.99), (Sentences, 0.5, 1.0), (Bright, 1.0, 0.8)]
+)
+def test_an_own_task_of_each_kind_is_learned_and_measured(make: Callable[[], Own], rate: float, bar: float) -> None:
+    task = make()
+    parent = initial_state(task.model, seed=3)
+    update = train_locally(task, parent, plan=TrainPlan(8, 10, rate), seed=3)
+    before = measure(task, parent)
+    after = measure(task, {name: parent[name] + change for name, change in update.delta.items()})
+    assert after.loss < 0.5 * before.loss
+    good, bad = (after.value, before.value) if task.metric().larger_is_better else (-after.value, -before.value)
+    assert good > bad
+    assert good >= (bar if task.metric().larger_is_better else -bar)
