@@ -101,8 +101,8 @@ def task() -> None:
 )
 @click.option(
     "--byzantine", type=click.IntRange(0, 1_000),
-    help="Hostile trainers to withstand; 0: plain mean. Default: up to 2; 0 for data that come in parts, where who is "
-    "farthest from the others is no liar.",
+    help="Hostile trainers to withstand; 0: plain mean. Default: up to 2; 0 where the data come in parts, because an "
+    "odd one out is no liar there.",
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Keys are revealed only after the roster is on chain.")
 @click.option(

@@ -91,7 +91,7 @@ PUBLIC = {
         PublicData("digits", _digits, "digits-mlp", TrainPlan(10, 16, 0.2), 150, _accuracy, 10, "images"),
         PublicData("mnist", _mnist, "mnist-cnn", TrainPlan(1, 32, 0.05), 1_000, _accuracy, 10, "images"),
         PublicData(
-            "randhie", _randhie, "randhie-logistic", TrainPlan(2, 64, 0.1), 1_600, _area, 2, "person-years",
+            "randhie", _randhie, "randhie-logistic", TrainPlan(1, 64, 0.1), 3_200, _area, 2, "person-years",
             tuple(f"site {number}" for number in range(1, 7)),
         ),
     )

@@ -14,7 +14,7 @@ from fl_platform.errors import ConfigError
 from fl_platform.learning import partitions
 from fl_platform.learning.datasets import Labelled, Origin, Split
 from fl_platform.learning.metrics import Accuracy, Metric
-from fl_platform.learning.models import build_model
+from fl_platform.learning.models import MODELS, build_model
 from fl_platform.learning.public import NATURAL, PARTITIONS, PublicData, public_data
 from fl_platform.learning.task import DataTask
 
@@ -117,6 +117,8 @@ def federate_public(
 
     Raises ConfigError, DocumentInvalid.
     """
+    if model in MODELS and not model.startswith(f"{data.name}-"):
+        raise ConfigError(f"model {model!r} is not for {data.name}, whose usual one is {data.model}")
     return federate(
         data.load(seed, folder),
         model=model or data.model,

@@ -62,6 +62,30 @@ def test_in_process_twice_gives_the_same_model_and_claims(tmp_path: Path) -> Non
         assert reports[0][field] == reports[1][field]
 
 
+def test_six_sites_see_what_they_have_alone_together_and_in_pay(tmp_path: Path) -> None:
+    out = tmp_path / "demo.json"
+    command = [sys.executable, "-m", "fl_platform", "demo", "--data", "randhie", "--rounds", "2", "--json", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "160"})
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    report = json.loads(out.read_text())
+    assert report["metric"] == "AUC"
+    assert "accuracy" not in report
+    assert report["AUC"] == pytest.approx([0.65, 0.67], abs=0.03)
+    sites = report["sites"]
+    assert [site["name"] for site in sites] == [f"site {number}" for number in range(1, 7)]
+    pay = {p["address"]: p["amount_wei"] for p in report["payouts"]}
+    for site in sites:
+        assert site["joint"] == report["AUC"][-1]
+        assert 0.5 < site["alone"] < 0.7
+        assert site["kind"] == "honest"
+        assert site["amount_wei"] == pay[site["address"]] > 0
+        assert f"{site['alone']:.3f}" in next(line for line in done.stdout.splitlines() if f" {site['name']} " in line)
+    assert len({site["alone"] for site in sites}) == 6
+    assert sum(pay.values()) + report["dust_wei"] == report["bounty_wei"]
+    assert report["audit"]["ok"]
+    assert not report["tampered_audit"]["ok"]
+
+
 def test_a_lying_aggregator_is_slashed_and_its_round_sealed_again(tmp_path: Path) -> None:
     report = demo(tmp_path, "--attack", "lying-aggregator=1")
     (slash,) = report["slashed"]

@@ -13,39 +13,52 @@ from rich.table import Table
 from fl_platform.attacks import ATTACKS, parse_attacks
 from fl_platform.attacks.lying import LIES
 from fl_platform.cli.common import json_option, write_json
-from fl_platform.cli.demo.federation import TOKEN, Settings
+from fl_platform.cli.demo.federation import HONEST, TOKEN, Settings
 from fl_platform.cli.demo.lying import ATTACK as LYING
 from fl_platform.cli.demo.lying import DEFAULT_LIE
 from fl_platform.cli.demo.run import CARRIERS, DemoReport, Stage, run_demo
 from fl_platform.cli.show import console as reporting
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
-from fl_platform.learning.measure import Evaluation
+from fl_platform.learning.measure import Measured
+from fl_platform.learning.metrics import Accuracy
+from fl_platform.learning.public import PARTITIONS, PUBLIC, TRAINERS, public_data
 from fl_platform.roles.aggregator import Progress as Step
 from fl_platform.roles.workspace import environment
 from fl_platform.store.opening import FORMS
 
+BYZANTINE = 2
 DEFAULT_ATTACKS = ("label-flip=1", "free-rider=1", "replay-last=1")
 BARS = " ▁▂▃▄▅▆▇█"
+_IN_PARTS = ", ".join(data.name for data in PUBLIC.values() if data.parts)
 
 
 @click.command()
-@click.option("--data", type=click.Choice(["digits", "mnist"]), default="digits", show_default=True)
 @click.option(
-    "--trainers", type=click.IntRange(2, 500), default=8, show_default=True, help="How many, cheats included."
-)
+    "--data", type=click.Choice(list(PUBLIC)), default="digits", show_default=True,
+    help=f"What is learned. {_IN_PARTS} comes in parts, held by real parties: the report says what each has alone.",
+)  # fmt: skip
+@click.option("--model", default="", help="As in randhie-mlp. Default: the data's usual one.")
+@click.option(
+    "--trainers", type=click.IntRange(2, 500),
+    help=f"How many, cheats included. Default: {TRAINERS}, or as many as the data come in parts.",
+)  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option(
     "--attack", "attacks", multiple=True, metavar="NAME=COUNT",
-    help=f"Who cheats; 'none' for nobody. Default: {', '.join(DEFAULT_ATTACKS)}. "
+    help=f"Who cheats; 'none' for nobody. Default: {', '.join(DEFAULT_ATTACKS)}; nobody where the data come in parts. "
     f"Known: {', '.join(sorted([*ATTACKS, LYING]))}.",
 )  # fmt: skip
 @click.option(
     "--lie", type=click.Choice(sorted(LIES)), default=DEFAULT_LIE, show_default=True,
     help=f"What --attack {LYING}=1 seals.",
 )  # fmt: skip
-@click.option("--byzantine", type=click.IntRange(0, 100), default=2, show_default=True, help="f of multi-Krum.")
-@click.option("--partition", default="iid", show_default=True, help="iid, 2-shard or dirichlet:ALPHA.")
+@click.option(
+    "--byzantine", type=click.IntRange(0, 100),
+    help=f"f of multi-Krum; 0: a mean. Default: {BYZANTINE}; 0 where the data come in parts, because an odd one out is "
+    "no liar there.",
+)  # fmt: skip
+@click.option("--partition", default="", help=f"{PARTITIONS}. Default: what suits the data.")
 @click.option(
     "--network", "network_name", default="embedded", show_default=True, help="embedded, anvil, ganache or a URL."
 )
@@ -68,18 +81,22 @@ BARS = " ▁▂▃▄▅▆▇█"
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True)
 @json_option
 def demo(
-    data: str, trainers: int, rounds: int, attacks: tuple[str, ...], lie: str, byzantine: int, partition: str,
-    network_name: str, flower: str | None, strict: bool, worth: str,
+    data: str, model: str, trainers: int | None, rounds: int, attacks: tuple[str, ...], lie: str,
+    byzantine: int | None, partition: str, network_name: str, flower: str | None, strict: bool, worth: str,
     store_name: str, workdir: Path | None, mnist: Path | None, seed: int, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Run a whole paid, audited training: escrow, rounds with cheats among the trainers, payouts, two audits."""
     console = reporting(json_file)
-    chosen = attacks or DEFAULT_ATTACKS
+    known = public_data(data)
+    chosen = attacks or (() if known.parts else DEFAULT_ATTACKS)
+    if byzantine is None:
+        byzantine = 0 if known.parts else BYZANTINE
     lying = any(text.partition("=")[0] == LYING for text in chosen)
     cheats = [text for text in chosen if text != "none" and text.partition("=")[0] != LYING]
     settings = Settings(
-        data=data, trainers=trainers, rounds=rounds, attacks=parse_attacks(cheats), lying=lying, lie=lie,
-        seed=seed, byzantine=byzantine, partition=partition, mnist=mnist, strict=strict, worth=worth,
+        data=data, model=model, trainers=trainers or known.trainers, rounds=rounds, attacks=parse_attacks(cheats),
+        lying=lying, lie=lie, seed=seed, byzantine=byzantine, partition=partition, mnist=mnist, strict=strict,
+        worth=worth,
     )  # fmt: skip
     network = resolve(network_name, environment())
     if not network.embedded and network.name == "sepolia":
@@ -94,7 +111,7 @@ def demo(
             TextColumn("{task.completed}/{task.total} rounds"), TimeElapsedColumn(), console=console, transient=True,
         ) as bar:  # fmt: skip
             report = run_demo(
-                settings, network=network, workdir=folder, stage=_stage(bar, rounds), store=argument,
+                settings, network=network, workdir=folder, stage=_stage(bar, settings), store=argument,
                 carrier=CARRIERS[flower or ""],
             )  # fmt: skip
     show(console, report)
@@ -103,25 +120,27 @@ def demo(
         raise click.exceptions.Exit(4)
 
 
-def _stage(bar: Progress, rounds: int) -> Stage:
-    line = bar.add_task("starting", total=rounds)
+def _stage(bar: Progress, settings: Settings) -> Stage:
+    line = bar.add_task("starting", total=settings.rounds)
 
     def progress(step: Step) -> None:
         bar.update(line, description=f"round {step.round + 1}: {step.step} ({step.detail})")
 
-    def accuracy(number: int, found: Evaluation) -> None:
+    def measured(number: int, found: Measured) -> None:
         bar.update(line, completed=number + 1)
-        bar.console.print(
-            f"round {number + 1}: accuracy {found.accuracy:.3f} ({found.correct} of {found.total} test images)"
-        )
+        rows = f"{found.rows} test {settings.public.rows}"
+        of = f"{round(found.value * found.rows)} of {rows}" if found.metric == Accuracy.name else rows
+        bar.console.print(f"round {number + 1}: {found.metric} {found.value:.3f} ({of})")
 
-    return Stage(progress, accuracy, lambda text: bar.update(line, description=text))
+    return Stage(progress, measured, lambda text: bar.update(line, description=text))
 
 
 def show(console: Console, report: DemoReport) -> None:
     """Print the curve, the payouts, the gas and the two audits."""
-    curve = "".join(BARS[min(8, int(value * 8.99))] for value in report.accuracy)
-    console.print(f"\naccuracy  {curve}  {' '.join(f'{value:.3f}' for value in report.accuracy)}\n")
+    curve = "".join(BARS[min(8, int(value * 8.99))] for value in report.values)
+    console.print(f"\n{report.metric}  {curve}  {' '.join(f'{value:.3f}' for value in report.values)}\n")
+    if report.sites:
+        console.print(_sites_table(report))
     table = Table(title="Payouts", title_justify="left")
     for heading, justify in (("address", "left"), ("role", "left"), ("tokens", "right"), ("why", "left")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
@@ -141,3 +160,16 @@ def show(console: Console, report: DemoReport) -> None:
     console.print(f"audit of a copy with one byte changed: {verdict}")
     console.print(f"  first difference: {report.tampered_audit.first_difference}")
     console.print(f"{report.wall_s:.1f} s, {report.cpu_s:.1f} CPU-s")
+
+
+def _sites_table(report: DemoReport) -> Table:
+    """What each party of data that come in parts would have alone, has with the others, and is paid."""
+    rows = f"{report.metric} on the test rows of all"
+    table = Table(title=f"Alone and together: {rows}", title_justify="left")
+    for heading in ("party", "rows", "alone", "joint", "tokens"):
+        table.add_column(heading, justify="left" if heading == "party" else "right")
+    for site in report.sites:
+        name = site.name if site.kind == HONEST else f"{site.name} ({site.kind})"
+        pay = f"{site.amount_wei / TOKEN:.4f}"
+        table.add_row(name, f"{site.rows:,}", f"{site.alone:.3f}", f"{site.joint:.3f}", pay)
+    return table

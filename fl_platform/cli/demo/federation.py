@@ -15,7 +15,7 @@ from fl_platform.errors import ConfigError
 from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.machine import CPU
 from fl_platform.learning.plan import TrainPlan
-from fl_platform.learning.public import PublicData, public_data
+from fl_platform.learning.public import NATURAL, PublicData, public_data
 from fl_platform.learning.task import LearningTask, TransformedTask
 from fl_platform.learning.tasks import Federation, federate_public
 from fl_platform.protocol.shown import NO_COMMITMENTS
@@ -73,6 +73,11 @@ class Settings:
     def public(self) -> PublicData:
         """What is known of the data set."""
         return public_data(self.data)
+
+    @property
+    def natural(self) -> bool:
+        """Whether the rows stay with the parties that held them."""
+        return (self.partition or self.public.partition) == NATURAL
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from fl_platform.cli.demo.lying import (
     slashed_of,
     watcher_of,
 )
+from fl_platform.cli.demo.sites import Site, sites_of
 from fl_platform.config import Network
 from fl_platform.errors import IntegrityError, StoreMissing
-from fl_platform.learning.measure import Evaluation, evaluate
+from fl_platform.learning.measure import Measured, measure
 from fl_platform.protocol.bundle import Standing, claim_leaves
 from fl_platform.roles.aggregator import Aggregator, Progress, SealedRound, Transport
 from fl_platform.roles.explain import MEANINGS
@@ -64,7 +65,9 @@ class DemoReport:
     """Everything the demo shows; `to_json` is a format that stays."""
 
     task: int
-    accuracy: tuple[float, ...]
+    metric: str
+    values: tuple[float, ...]  # of the metric, after each round
+    sites: tuple[Site, ...]  # of data that come in parts; else empty
     bounty_wei: int
     dust_wei: int
     payouts: tuple[Payout, ...]
@@ -83,7 +86,9 @@ class DemoReport:
         """Return the report for `--json`."""
         return {
             "task": self.task,
-            "accuracy": list(self.accuracy),
+            "metric": self.metric,
+            self.metric: list(self.values),
+            "sites": [site.to_json() for site in self.sites],
             "bounty_wei": self.bounty_wei,
             "dust_wei": self.dust_wei,
             "payouts": [vars(payout) for payout in self.payouts],
@@ -108,7 +113,7 @@ class DemoReport:
 class Trained:
     """What the rounds came to."""
 
-    accuracy: list[Evaluation]
+    measured: list[Measured]  # each new model
     last: SealedRound
     finding: str  # what the watcher found, in words; empty when nobody lied
 
@@ -118,7 +123,7 @@ class Stage:
     """What the demo tells whoever watches."""
 
     progress: Callable[[Progress], None]
-    accuracy: Callable[[int, Evaluation], None]
+    measured: Callable[[int, Measured], None]
     note: Callable[[str], None]
 
 
@@ -172,10 +177,11 @@ def run_demo(
                 if settings.lying
                 else _train(cast, cast.aggregator, transport, stage)
             )
-        accuracy, last = trained.accuracy, trained.last
+        measured, last = trained.measured, trained.last
         stage.note("waiting out the challenge window, paying claims")
         dust = _settle(workspace, cast, last, settings)
         payouts = _payouts(workspace, cast, last)
+        sites = _sites(cast, settings, measured[-1], payouts, stage)
         gas = {name: (spent.count, spent.total) for name, spent in workspace.chain.gas.by_call().items()}
         history = workspace.contracts().history(cast.task)
         copy = _damaged_copy(workspace, cast, last)
@@ -187,7 +193,9 @@ def run_demo(
     tampered = _audit(cast.task, copy, network, f"disk:{copy / 'store'}")
     return DemoReport(
         task=cast.task,
-        accuracy=tuple(round(item.accuracy, 6) for item in accuracy),
+        metric=measured[-1].metric,
+        values=tuple(round(item.value, 6) for item in measured),
+        sites=sites,
         bounty_wei=POT * settings.rounds,
         dust_wei=dust,
         payouts=payouts,
@@ -206,14 +214,14 @@ def run_demo(
 
 def _train(cast: Cast, aggregator: Aggregator, transport: Transport, stage: Stage) -> Trained:
     """Run all rounds and measure each new model."""
-    accuracy: list[Evaluation] = []
+    measured: list[Measured] = []
     last: SealedRound | None = None
     for _ in range(cast.spec.money.rounds):
         last = aggregator.run(transport, rounds=1)[0]
-        accuracy.append(evaluate(cast.federation.factory(), last.judgement.model, cast.federation.test))
-        stage.accuracy(last.bundle.round, accuracy[-1])
+        measured.append(measure(cast.federation.owner, last.judgement.model))
+        stage.measured(last.bundle.round, measured[-1])
     assert last is not None
-    return Trained(accuracy, last, "")
+    return Trained(measured, last, "")
 
 
 def _train_under_a_liar(workspace: Workspace, cast: Cast, transport: Transport, stage: Stage, lie: str) -> Trained:
@@ -227,7 +235,7 @@ def _train_under_a_liar(workspace: Workspace, cast: Cast, transport: Transport, 
         raise IntegrityError(f"the lie was not undone: {'; '.join(map(str, findings)) or 'the watcher saw none'}")
     stage.note("the seal fell; the successor goes on")
     done = _train(cast, aggregator_of(workspace, cast, SUCCESSOR, stage.progress), transport, stage)
-    return Trained(done.accuracy, done.last, str(findings[0]))
+    return Trained(done.measured, done.last, str(findings[0]))
 
 
 def _settle(workspace: Workspace, cast: Cast, last: SealedRound, settings: Settings) -> int:
@@ -270,6 +278,17 @@ def _payouts(workspace: Workspace, cast: Cast, last: SealedRound) -> tuple[Payou
         )
         rows.append(Payout("0x" + party.address.hex(), "aggregator", earned, reason))
     return tuple(rows)
+
+
+def _sites(
+    cast: Cast, settings: Settings, joint: Measured, payouts: tuple[Payout, ...], stage: Stage
+) -> tuple[Site, ...]:
+    """Compare what each party gets alone and from the task, where parties are more than hands that the demo dealt."""
+    if not settings.natural:
+        return ()
+    stage.note("training each site's rows alone, to compare")
+    paid = {bytes.fromhex(payout.address[2:]): payout.amount_wei for payout in payouts}
+    return tuple(sites_of(cast, settings.public.parts, joint, paid, seed=settings.seed))
 
 
 def _reason(cast: Cast, address: bytes, standings: Mapping[bytes, Standing]) -> str:
