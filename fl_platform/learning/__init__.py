@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fl_platform.learning.datasets import Labelled, Split, fetch_mnist, load_digits_split, load_mnist_split
+    from fl_platform.learning.evaluation import Evaluation, Measured, correct_rows, evaluate, measure
     from fl_platform.learning.machine import Machine, choose_device, choose_machine
-    from fl_platform.learning.measure import Evaluation, Measured, correct_rows, evaluate, measure
     from fl_platform.learning.models import build_model
     from fl_platform.learning.parameters import initial_state, model_spec
     from fl_platform.learning.plan import TrainPlan
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "datasets": ("Labelled", "Split", "fetch_mnist", "load_digits_split", "load_mnist_split"),
     "machine": ("Machine", "choose_device", "choose_machine"),
-    "measure": ("Evaluation", "Measured", "correct_rows", "evaluate", "measure"),
+    "evaluation": ("Evaluation", "Measured", "correct_rows", "evaluate", "measure"),
     "models": ("build_model",),
     "parameters": ("initial_state", "model_spec"),
     "plan": ("TrainPlan",),

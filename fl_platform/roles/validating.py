@@ -103,7 +103,7 @@ def readable_slice(spec: TaskSpec, revealed: tuple[RevealedRow, ...]) -> tuple[R
     """
     if spec.worth.kind != "leave-one-out" or not revealed:
         return revealed
-    from fl_platform.learning.measure import correct_rows
+    from fl_platform.learning.evaluation import correct_rows
     from fl_platform.learning.models import build_model
     from fl_platform.learning.parameters import state_arrays
 
@@ -126,7 +126,7 @@ def utility_of(spec: TaskSpec) -> Utility | None:
     """Return how a task's revealed rows are counted: right rows in float64 on the CPU; None when worth needs none."""
     if spec.worth.kind != "leave-one-out":
         return None
-    from fl_platform.learning.measure import correct_rows
+    from fl_platform.learning.evaluation import correct_rows
     from fl_platform.learning.models import build_model
 
     def count_right(state: Tensors, revealed: Sequence[RevealedRow]) -> int:

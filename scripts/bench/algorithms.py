@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from fl_platform.learning.algorithms import ALGORITHMS, parameters_of
-from fl_platform.learning.measure import evaluate
+from fl_platform.learning.evaluation import evaluate
 from fl_platform.learning.parameters import State, initial_state, model_spec
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask

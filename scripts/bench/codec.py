@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from fl_platform.learning.measure import evaluate
+from fl_platform.learning.evaluation import evaluate
 from fl_platform.learning.parameters import initial_state, model_spec
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.tasks import Federation, federate, load_split

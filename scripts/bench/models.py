@@ -23,7 +23,7 @@ from torch import nn
 
 from fl_platform.learning.base import encode_base
 from fl_platform.learning.datasets import Labelled, Split
-from fl_platform.learning.measure import measure
+from fl_platform.learning.evaluation import measure
 from fl_platform.learning.parameters import initial_module, load_state, model_spec, state_arrays
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask

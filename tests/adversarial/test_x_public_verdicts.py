@@ -16,7 +16,7 @@ from fl_platform.attacks import parse_attacks
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.contribution.rejudge import ONLY_A_KEY_SHOWS, rejudge_public
 from fl_platform.errors import DocumentInvalid, NotEnoughTrainers
-from fl_platform.learning import measure
+from fl_platform.learning import evaluation
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.aggregator import SealedRound
 from fl_platform.roles.transport import LocalTransport
@@ -62,7 +62,7 @@ def test_a_stranger_believes_an_honest_evaluated_round(
 ) -> None:
     """Scores that are all zero (no row changes sides) are no sign that worth was not measured."""
     if indifferent:
-        monkeypatch.setattr(measure, "correct_rows", lambda *_: np.zeros(1, dtype=np.bool_))
+        monkeypatch.setattr(evaluation, "correct_rows", lambda *_: np.zeros(1, dtype=np.bool_))
     with rehearsal(tmp_path, small_settings(rounds=1, worth="leave-one-out")) as (workspace, cast):
         (sealed,) = cast.aggregator.run(LocalTransport(cast.everybody))
         assert sealed.judgement.measured

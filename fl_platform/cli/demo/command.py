@@ -20,7 +20,7 @@ from fl_platform.cli.demo.run import CARRIERS, DemoReport, Stage, run_demo
 from fl_platform.cli.show import console as reporting
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
-from fl_platform.learning.measure import Measured
+from fl_platform.learning.evaluation import Measured
 from fl_platform.learning.metrics import Accuracy
 from fl_platform.learning.public import PARTITIONS, PUBLIC, TRAINERS, public_data
 from fl_platform.roles.aggregator import Progress as Step

@@ -26,7 +26,7 @@ from fl_platform.cli.demo.lying import (
 from fl_platform.cli.demo.sites import Site, sites_of
 from fl_platform.config import Network
 from fl_platform.errors import IntegrityError, StoreMissing
-from fl_platform.learning.measure import Measured, measure
+from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.protocol.bundle import Standing, claim_leaves
 from fl_platform.roles.aggregator import Aggregator, Progress, SealedRound, Transport
 from fl_platform.roles.explain import MEANINGS

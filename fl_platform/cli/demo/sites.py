@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 from fl_platform.cli.demo.federation import Cast
-from fl_platform.learning.measure import Measured, measure
+from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.parameters import State
 from fl_platform.learning.plan import FEDAVG, TrainPlan
 from fl_platform.learning.task import LearningTask

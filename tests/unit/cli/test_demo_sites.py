@@ -10,7 +10,7 @@ import pytest
 from fl_platform.cli.demo.federation import Settings
 from fl_platform.cli.demo.sites import learn_alone
 from fl_platform.errors import ConfigError
-from fl_platform.learning.measure import measure
+from fl_platform.learning.evaluation import measure
 from fl_platform.learning.parameters import initial_state
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.public import PUBLIC

@@ -11,7 +11,7 @@ from torch import nn
 
 from fl_platform.errors import UpdateHeaderMismatch
 from fl_platform.learning.datasets import Labelled, Split, load_digits_split
-from fl_platform.learning.measure import correct_rows, evaluate, measure
+from fl_platform.learning.evaluation import correct_rows, evaluate, measure
 from fl_platform.learning.parameters import State, initial_module, load_state, state_arrays
 from fl_platform.learning.partitions import shuffled
 from fl_platform.learning.plan import TrainPlan

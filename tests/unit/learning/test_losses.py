@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fl_platform.errors import ConfigError
+from fl_platform.learning.evaluation import measure
 from fl_platform.learning.losses import (
     aligned,
     binary_cross_entropy,
@@ -18,7 +19,6 @@ from fl_platform.learning.losses import (
     mean_squared_error,
     token_cross_entropy,
 )
-from fl_platform.learning.measure import measure
 from fl_platform.learning.metrics import (
     AreaUnderCurve,
     IntersectionOverUnion,

@@ -14,7 +14,7 @@ from torch import nn
 from fl_platform.errors import ConfigError, FLError, TaskCodeError
 from fl_platform.learning.batches import Batch
 from fl_platform.learning.datasets import Labelled
-from fl_platform.learning.measure import measure
+from fl_platform.learning.evaluation import measure
 from fl_platform.learning.metrics import Metric
 from fl_platform.learning.own_code import described, own_code
 from fl_platform.learning.parameters import initial_state

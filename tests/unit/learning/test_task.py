@@ -9,7 +9,7 @@ import torch
 
 from fl_platform.learning import task as task_module
 from fl_platform.learning.datasets import Labelled, load_digits_split
-from fl_platform.learning.measure import evaluate
+from fl_platform.learning.evaluation import evaluate
 from fl_platform.learning.models import MODELS, digits_mlp
 from fl_platform.learning.parameters import initial_state
 from fl_platform.learning.plan import TrainPlan

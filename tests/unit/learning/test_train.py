@@ -15,8 +15,8 @@ from torch import nn
 
 from fl_platform.errors import ConfigError, UpdateHeaderMismatch, UpdateNotFinite
 from fl_platform.learning.datasets import Labelled, load_digits_split
+from fl_platform.learning.evaluation import correct_rows, evaluate
 from fl_platform.learning.machine import CPU, choose_device, deterministic, seeded
-from fl_platform.learning.measure import correct_rows, evaluate
 from fl_platform.learning.models import MODELS
 from fl_platform.learning.parameters import initial_state, load_state, model_spec, state_arrays
 from fl_platform.learning.plan import TrainPlan
