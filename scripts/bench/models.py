@@ -106,10 +106,13 @@ def rows_of(setting: Setting, seeds: range) -> Iterator[Row]:
     """Report one model: what is sent of it, float32's accuracy, and the loss."""
     split = load_split("digits")
     figures: dict[Arm, list[float]] = {FLOAT: [], setting.arm: []}
+    last: dict[Arm, list[float]] = {FLOAT: [], setting.arm: []}
     for seed in seeds:
         seats = seat(split, setting, seed)
         for arm, found in figures.items():
-            found.append(statistics.fmean(play(seats, arm)[-LAST:]))
+            accuracies = play(seats, arm)
+            found.append(statistics.fmean(accuracies[-LAST:]))
+            last[arm].append(accuracies[-1])
     model = model_spec(seats.start, setting.model)
     frozen = sum(value.numel() for value in seats.start.parameters()) - model.size
     yield Row(f"{setting.model}: parameters sent", model.size, "parameters", "frozen", frozen)
@@ -120,6 +123,8 @@ def rows_of(setting: Setting, seeds: range) -> Iterator[Row]:
         f"{setting.model}: loss {setting.arm.name}", statistics.fmean(losses), BAR, unit="points",
         reference="accuracy float32, %", reference_value=reference,
     )  # fmt: skip
+    final = statistics.fmean(last[FLOAT]) - statistics.fmean(last[setting.arm])
+    yield at_most(f"{setting.model}: loss {setting.arm.name} after round {ROUNDS} alone", final, BAR, unit="points")
     yield Row(f"{setting.model}: largest loss {setting.arm.name} of a seed", max(losses), "points")
 
 
