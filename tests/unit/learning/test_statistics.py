@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fl_platform.errors import ConfigError
-from fl_platform.learning.parameters import state_arrays
+from fl_platform.learning.parameters import load_state, state_arrays
 from fl_platform.learning.statistics import has_batch_statistics, reestimate_statistics
 
 
@@ -128,6 +128,43 @@ def test_nothing_that_is_not_finite_or_negative_stays() -> None:
     assert bool((layer.running_var >= 0).all())
     assert layer.running_var.tolist()[1:] == [1.0, 1.0, 0.0]
     torch.testing.assert_close(layer.running_var[0], data[:, 0].var())
+
+
+def test_a_layer_that_stays_in_evaluation_mode_is_a_constant() -> None:
+    class Pretrained(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.old, self.new = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+            self.old.running_mean.fill_(3)
+
+        def train(self, mode: bool = True) -> Pretrained:
+            super().train(mode)
+            self.old.eval()
+            return self
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.new(self.old(values))
+            return out
+
+    module, data = Pretrained(), rows(9, 30, 2)
+    reestimate_statistics(module, [Rows(data)])
+    assert module.old.running_mean.tolist() == [3, 3]
+    torch.testing.assert_close(module.new.running_mean, ((data - 3) / (1 + 1e-5) ** 0.5).mean(0))
+    reestimate_statistics(module.old.eval(), [Rows(data)])
+    assert module.old.running_mean.tolist() != [3, 3]
+
+
+def test_spectral_norms_follow_weights_that_were_replaced() -> None:
+    torch.manual_seed(0)
+    module = nn.utils.parametrizations.spectral_norm(nn.Linear(20, 30))
+    assert has_batch_statistics(module)
+    weight = rows(10, 30, 20)
+    load_state(module, {**state_arrays(module), "parametrizations.weight.original": weight.numpy()})
+    module.eval()
+    assert abs(float(torch.linalg.matrix_norm(module.weight.detach(), 2)) - 1) > 0.02
+    reestimate_statistics(module, [])
+    assert abs(float(torch.linalg.matrix_norm(module.weight.detach(), 2)) - 1) < 0.005
+    assert not module.training
 
 
 def test_rows_there_must_be() -> None:
