@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from fl_platform.cli.common import Options
+from fl_platform.cli.defaults import FILE, defaults_of, global_defaults, read_defaults
 from fl_platform.errors import FLError
 
 
@@ -86,6 +87,17 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+_TREE = ""  # where the whole file hangs in the context, until it is known which command runs
+
+
+def _read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> None:
+    """Take the global options' defaults out of the file, and keep the rest for the command."""
+    if path is None and not Path(FILE).is_file():
+        return
+    tree = read_defaults(path or Path(FILE))
+    ctx.default_map = {**global_defaults(tree, cli), _TREE: tree}
+
+
 @click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"max_content_width": 110})
 @click.option(
     "--workdir", type=click.Path(path_type=Path, file_okay=False), default=Path("fl-workspace"), show_default=True,
@@ -103,12 +115,18 @@ class LazyGroup(click.Group):
     "--password-file", type=click.Path(path_type=Path, dir_okay=False), envvar="FL_PLATFORM_PASSWORD_FILE",
     help="File whose first line is the wallets' password; else FL_PLATFORM_PASSWORD, else a prompt.",
 )  # fmt: skip
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), is_eager=True, callback=_read_config,
+    expose_value=False, help=f"File with options by command. Default: {FILE}, where the folder has one.",
+)  # fmt: skip
 @click.option("-v", "--verbose", count=True, help="Log what is done; twice for details. Errors show where they arose.")
 @click.version_option(package_name="fl-platform", prog_name="fl-platform")
 @click.pass_context
 def cli(ctx: click.Context, workdir: Path, network: str, store: str, password_file: Path | None, verbose: int) -> None:
     """Federated learning among parties who do not trust each other: paid, audited, recomputable."""
     _log(verbose)
+    if ctx.default_map and ctx.invoked_subcommand:
+        ctx.default_map = defaults_of(ctx.default_map[_TREE], cli, ctx, ctx.invoked_subcommand)
     ctx.obj = Options(workdir, network, "" if store == "disk" else store, password_file, verbose)
 
 

@@ -1,0 +1,206 @@
+"""What an owner may choose of a task's rules: one list of options for every command that makes some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from fl_platform.cli.common import DATA, wei_of
+from fl_platform.learning.public import TRAINERS
+
+if TYPE_CHECKING:
+    from fl_platform.learning.plan import TrainPlan
+    from fl_platform.roles.lessons import Lesson
+    from fl_platform.roles.offer import Offer
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+_OPTIONS = (
+    click.option("--title", default="", help="Shown to trainers. Default: the data set's name."),
+    click.option("--data", default="digits", show_default=True, help=DATA),
+    click.option("--model", default="", help="Of a public data set, as in mnist-mlp. Default: its usual one."),
+    click.option(
+        "--data-seed", default=0, show_default=True, help="How the public data set is dealt; tell the trainers."
+    ),
+    click.option("--mnist", type=_FOLDER, help="Folder of MNIST's idx files."),
+    click.option(
+        "--trainers",
+        type=click.IntRange(1, 100_000),
+        help=f"How many are expected. Default: {TRAINERS}, or as many as the data come in parts.",
+    ),
+    click.option("--rounds", type=click.IntRange(1, 65_535), default=5, show_default=True),
+    click.option("--pot", type=wei_of, metavar="TOKENS", default="100", show_default=True, help="Bounty of one round."),
+    click.option("--stake", type=wei_of, metavar="TOKENS", help="Least stake of a trainer. Default: half a pot."),
+    click.option("--bond", type=wei_of, metavar="TOKENS", help="Least bond of an aggregator. Default: two pots."),
+    click.option(
+        "--fee-bps",
+        type=click.IntRange(0, 10_000),
+        default=500,
+        show_default=True,
+        help="Aggregator's part of each pot.",
+    ),
+    click.option(
+        "--base-bps",
+        type=click.IntRange(0, 10_000),
+        default=0,
+        show_default=True,
+        help="Part of each pot paid by stake.",
+    ),
+    click.option("--epochs", type=click.IntRange(1, 10_000), help="Local epochs. Default: what suits the data."),
+    click.option("--batch-size", type=click.IntRange(1, 65_536), help="Default: what suits the data."),
+    click.option(
+        "--learning-rate", type=click.FloatRange(0.0, 1_000.0, min_open=True), help="Default: what suits the data."
+    ),
+    click.option(
+        "--optimizer",
+        type=click.Choice(["sgd", "adam", "adamw"]),
+        default="sgd",
+        show_default=True,
+        help="Of local training; it starts anew each round.",
+    ),
+    click.option("--momentum", type=click.FloatRange(0.0, 0.999999), default=0.0, show_default=True, help="Of sgd."),
+    click.option(
+        "--weight-decay",
+        type=click.FloatRange(0.0, 1_000.0),
+        default=0.0,
+        show_default=True,
+        help="Of sgd and adam in the gradient, of adamw beside it.",
+    ),
+    click.option(
+        "--schedule",
+        type=click.Choice(["constant", "linear", "cosine"]),
+        default="constant",
+        show_default=True,
+        help="Of the learning rate over the task's rounds.",
+    ),
+    click.option(
+        "--clip-norm",
+        type=click.FloatRange(0.0, 1e9),
+        default=0.0,
+        show_default=True,
+        help="Longest gradient (L2); 0: as it comes.",
+    ),
+    click.option(
+        "--max-steps",
+        type=click.IntRange(0, 2**31),
+        default=0,
+        show_default=True,
+        help="At most so many steps a round, for data without an end; 0: whole epochs.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "bf16"]),
+        default="float32",
+        show_default=True,
+        help="Of products in local training; weights are float32.",
+    ),
+    click.option(
+        "--algorithm",
+        default="fedavg",
+        show_default=True,
+        metavar="NAME[:PARAMETER=INTEGER]",
+        help="fedavg, fedprox (as in fedprox:mu_ppm=10000) or scaffold.",
+    ),
+    click.option(
+        "--bits",
+        type=click.Choice(["4", "8", "16"]),
+        default="8",
+        show_default=True,
+        help="Of one number of an update.",
+    ),
+    click.option(
+        "--byzantine",
+        type=click.IntRange(0, 1_000),
+        help="Hostile trainers to withstand; 0: plain mean. Default: up to 2; 0 where the data come in parts, because "
+        "an odd one out is no liar there.",
+    ),
+    click.option("--strict", is_flag=True, help="Keys are revealed only after the roster is on chain."),
+    click.option(
+        "--commitments/--no-commitments",
+        default=True,
+        show_default=True,
+        help="Trainers commit to their updates, so that anybody can check the sums.",
+    ),
+    click.option(
+        "--worth", type=click.Choice(["anchored", "leave-one-out", "equal"]), default="anchored", show_default=True
+    ),
+    click.option(
+        "--alpha", metavar="FRACTION", help="Part of earlier rounds' directions taken out of the reference, as in 1/2."
+    ),
+    click.option(
+        "--windows",
+        type=click.Choice(["hourly", "minutes", "seconds"]),
+        default="hourly",
+        show_default=True,
+        help="Lengths of a round's intervals; seconds is for rehearsals.",
+    ),
+    click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Of the initial model."),
+)
+
+
+def rule_options(command: Command) -> Command:
+    """Give a command the options of a task's rules."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def lesson_of(choices: dict[str, Any], **other: Any) -> Lesson:
+    """Return which data were chosen."""
+    from fl_platform.roles.lessons import Lesson
+
+    return Lesson(choices["data"], choices["model"], seed=choices["data_seed"], folder=choices["mnist"], **other)
+
+
+def offer_of(token: bytes, lesson: Lesson, choices: dict[str, Any]) -> Offer:
+    """Return the owner's offer; `token`: address of the ERC-20 that pays. Raises ConfigError."""
+    from fl_platform.protocol.spec import Money
+    from fl_platform.roles.offer import Offer, alpha_of
+
+    pot = choices["pot"]
+    trainers = choices["trainers"] or lesson.natural_parts or TRAINERS
+    return Offer(
+        title=choices["title"] or f"{lesson.data}, {trainers} trainers",
+        model_name=lesson.model_name,
+        money=Money(
+            token=token,
+            pot=pot,
+            rounds=choices["rounds"],
+            stake=(pot + 1) // 2 if choices["stake"] is None else choices["stake"],
+            bond=2 * pot if choices["bond"] is None else choices["bond"],
+            fee_bps=choices["fee_bps"],
+        ),
+        trainers=trainers,
+        plan=_plan(choices, lesson.plan),
+        seed=choices["seed"],
+        byzantine=0 if choices["byzantine"] is None and lesson.natural_parts else choices["byzantine"],
+        bits=int(choices["bits"]),
+        strict=choices["strict"],
+        commitments=choices["commitments"],
+        worth=choices["worth"],
+        alpha=None if choices["alpha"] is None else alpha_of(choices["alpha"]),
+        base_bps=choices["base_bps"],
+        windows=choices["windows"],
+    )
+
+
+def _plan(choices: dict[str, Any], usual: TrainPlan) -> TrainPlan:
+    """Return how everybody trains: what was chosen, else what suits the data."""
+    from fl_platform.learning.algorithms import parameters_of
+
+    algorithm, parameters = parameters_of(choices["algorithm"])
+    named = ("momentum", "weight_decay", "optimizer", "schedule", "clip_norm", "max_steps", "precision")
+    return replace(
+        usual,
+        epochs=choices["epochs"] or usual.epochs,
+        batch_size=choices["batch_size"] or usual.batch_size,
+        learning_rate=choices["learning_rate"] or usual.learning_rate,
+        algorithm=algorithm,
+        parameters=parameters,
+        **{name: choices[name] for name in named},
+    )
