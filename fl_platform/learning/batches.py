@@ -322,7 +322,7 @@ class _Guarded(Dataset[Any]):
         try:
             if hasattr(self._data, "__getitems__"):
                 return list(self._data.__getitems__(numbers))
-            done.extend(self._data[number] for number in numbers)
+            done.extend(map(self._data.__getitem__, numbers))
             return done
         except Exception as error:
             return _refused(error, len(done), len(numbers))

@@ -33,6 +33,8 @@ def mapped(function: Callable[[Any, str], Any], tree: Any, name: str = "", *, li
 
     With `lists`, lists are tuples, too (a collated batch has them); without, they are leaves (rows in memory).
     """
+    if isinstance(tree, (np.ndarray, torch.Tensor)):  # nearly always: asked first, because every batch asks
+        return function(tree, name)
     if isinstance(tree, Mapping):
         return {key: mapped(function, value, f"{name}[{key!r}]", lists=lists) for key, value in tree.items()}
     texts = lists and isinstance(tree, (tuple, list)) and isinstance(tree[0], (str, bytes))  # as torch collates them
@@ -183,17 +185,18 @@ class Refusal:
     rows: int  # of the batch
 
 
-def collate(rows: Sequence[Any] | Refusal) -> Collated | Refusal:
+def collate(rows: list[Any] | Refusal) -> Collated | Refusal:
     """Put rows together, or say why not: an exception would come out of a worker process as a page of traceback."""
     if isinstance(rows, Refusal):
         return rows
-    for place, row in enumerate(rows):
-        if not isinstance(row, (tuple, list)) or len(row) != 2:
-            held = f"a {type(row).__name__}" + (f" of {len(row)}" if isinstance(row, (tuple, list)) else "")
-            return Refusal(place, f"{held}, but a row must be a pair (input, target)", len(rows))
+    if not _is_pair(rows[0]):
+        return _no_pair(0, rows)
     try:
-        inputs, targets = default_collate([tuple(row) for row in rows])
+        inputs, targets = default_collate(rows)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        odd = next((place for place, row in enumerate(rows) if not _is_pair(row)), None)
+        if odd is not None:
+            return _no_pair(odd, rows)
         forms = [_form(row) for row in rows]
         usual = Counter(forms).most_common(1)[0][0]
         odd = next((place for place, form in enumerate(forms) if form != usual), None)
@@ -203,6 +206,16 @@ def collate(rows: Sequence[Any] | Refusal) -> Collated | Refusal:
         remedy = "give every row numbers or arrays of one shape: pad, crop or convert them"
         return Refusal(odd or 0, f"its batch does not go together ({reason}); {remedy}", len(rows))
     return Collated(inputs, targets, len(rows))
+
+
+def _is_pair(row: Any) -> bool:
+    return isinstance(row, (tuple, list)) and len(row) == 2
+
+
+def _no_pair(place: int, rows: Sequence[Any]) -> Refusal:
+    row = rows[place]
+    size = f" of {len(row)}" if isinstance(row, (tuple, list)) else ""
+    return Refusal(place, f"a {type(row).__name__}{size}, but a row must be a pair (input, target)", len(rows))
 
 
 def _form(row: Any) -> str:

@@ -148,6 +148,7 @@ def test_rows_are_put_together() -> None:
     ("rows", "place", "reason"),
     [
         ([(1, 2), {"image": 1}], 1, "a dict, but a row must be a pair"),
+        ([(1, 2), (1, 2), (1,)], 2, "a tuple of 1, but"),
         ([(1, 2, 3)], 0, "a tuple of 3, but"),
         ([torch.zeros(2)], 0, "a Tensor, but"),
         (
