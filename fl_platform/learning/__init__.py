@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fl_platform.learning.models import build_model
     from fl_platform.learning.parameters import initial_state, model_spec
     from fl_platform.learning.plan import TrainPlan
+    from fl_platform.learning.sources import ImageFolder, from_frame, from_hugging_face
     from fl_platform.learning.task import DataTask, LearningTask, TransformedTask
     from fl_platform.learning.tasks import Federation, deal, federate, load_split
     from fl_platform.learning.train import LocalUpdate, Past, train_locally
@@ -24,6 +25,7 @@ _HOMES = {
     "models": ("build_model",),
     "parameters": ("initial_state", "model_spec"),
     "plan": ("TrainPlan",),
+    "sources": ("ImageFolder", "from_frame", "from_hugging_face"),
     "task": ("DataTask", "LearningTask", "TransformedTask"),
     "tasks": ("Federation", "deal", "federate", "load_split"),
     "train": ("LocalUpdate", "Past", "train_locally"),
@@ -33,6 +35,7 @@ __all__ = [
     "DataTask",
     "Evaluation",
     "Federation",
+    "ImageFolder",
     "Labelled",
     "LearningTask",
     "LocalUpdate",
@@ -50,6 +53,8 @@ __all__ = [
     "evaluate",
     "federate",
     "fetch_mnist",
+    "from_frame",
+    "from_hugging_face",
     "initial_state",
     "load_digits_split",
     "load_mnist_split",

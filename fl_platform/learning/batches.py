@@ -178,7 +178,7 @@ class _Form:
         return self._sent(tensor, self.dtype if tensor.is_floating_point() else torch.int64)
 
     def _sent(self, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        if self.device.type == "cuda" and tensor.device.type == "cpu":
+        if self.device.type == "cuda" and tensor.device.type == "cpu" and tensor.numel():
             # The copy runs while the GPU computes; torch keeps the pinned memory until it is done.
             return tensor.to(dtype).pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device, dtype)

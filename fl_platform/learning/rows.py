@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import default_collate
+from torch.utils.data._utils.collate import collate as torch_collate
+from torch.utils.data._utils.collate import collate_numpy_array_fn, default_collate_fn_map
 
 from fl_platform.errors import ConfigError
 
@@ -192,7 +193,7 @@ def collate(rows: list[Any] | Refusal) -> Collated | Refusal:
     if not _is_pair(rows[0]):
         return _no_pair(0, rows)
     try:
-        inputs, targets = default_collate(rows)
+        inputs, targets = torch_collate(rows, collate_fn_map=_HOW)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         odd = next((place for place, row in enumerate(rows) if not _is_pair(row)), None)
         if odd is not None:
@@ -206,6 +207,15 @@ def collate(rows: list[Any] | Refusal) -> Collated | Refusal:
         remedy = "give every row numbers or arrays of one shape: pad, crop or convert them"
         return Refusal(odd or 0, f"its batch does not go together ({reason}); {remedy}", len(rows))
     return Collated(inputs, targets, len(rows))
+
+
+def _stacked(arrays: Sequence[Array], **options: Any) -> Any:
+    """Put arrays together as torch does, which would warn of each that may not be written to (a mapped file's, say)."""
+    own = [array if array.flags.writeable else array.copy() for array in arrays]
+    return collate_numpy_array_fn(own, **options)
+
+
+_HOW = {**default_collate_fn_map, np.ndarray: _stacked}
 
 
 def _is_pair(row: Any) -> bool:

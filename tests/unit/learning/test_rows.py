@@ -144,6 +144,14 @@ def test_rows_are_put_together() -> None:
     assert (batch.inputs["b"].tolist(), batch.targets.tolist(), batch.rows) == ([3, 4], [1, 0], 2)
 
 
+def test_rows_that_may_not_be_written_to_are_put_together_without_a_warning() -> None:
+    whole = np.arange(6.0).reshape(3, 2)
+    whole.flags.writeable = False
+    batch = collate([(row, row) for row in whole])
+    assert isinstance(batch, Collated)
+    assert batch.inputs.tolist() == whole.tolist()
+
+
 @pytest.mark.parametrize(
     ("rows", "place", "reason"),
     [
