@@ -26,16 +26,17 @@ def run(args: argparse.Namespace) -> Iterator[Row]:
     """Run the command as a user does and read its report."""
     seeds = args.seeds or (SEEDS[:1] if getattr(args, "quick", False) else SEEDS)
     for seed in seeds:
-        yield from _rows(seed, _demo(seed))
+        yield from _rows(seed, demo("--seed", str(seed)))
 
 
-def _demo(seed: int) -> dict[str, Any]:
+def demo(*options: str) -> dict[str, Any]:
+    """Run the command with some options and return its report."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "demo.json"
-        command = [sys.executable, "-m", "fl_platform", "demo", "--seed", str(seed), "--json", str(out)]
+        command = [sys.executable, "-m", "fl_platform", "demo", *options, "--json", str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if not out.exists():
-            raise RuntimeError(f"demo seed {seed} ended with {done.returncode}: {done.stderr[-800:]}")
+            raise RuntimeError(f"demo {' '.join(options)} ended with {done.returncode}: {done.stderr[-800:]}")
         report: dict[str, Any] = json.loads(out.read_text())
         return report
 
