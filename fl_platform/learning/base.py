@@ -1,15 +1,16 @@
-"""The frozen base: the parameters that nobody learns, as one object that a task's rules name by its digest.
+"""The frozen base: what nobody learns and everybody needs alike, as one object that the rules name by its digest.
 
-A safetensors file of any dtype, names as in `learning.parameters`, without metadata. Who has the same frozen numbers
-already fetches nothing; nobody ever sends them in an update. A module may hold a float parameter wider than the file
-does, as one does that `load_state` turned into float32: the numbers are the same.
+A safetensors file of what `parameters.frozen` gives, of any dtype, without metadata. Who has the same numbers already
+fetches nothing; nobody ever sends them in an update. A module may hold a float tensor wider than the file does, as one
+does that `load_state` turned into float32: the numbers are the same.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ import torch
 from torch import nn
 
 from fl_platform.errors import ConfigError, DocumentInvalid
-from fl_platform.learning.parameters import frozen
+from fl_platform.learning.parameters import frozen, initial_module, modules_of
+from fl_platform.learning.statistics import ESTIMATED
 from fl_platform.protocol.spec import NO_BASE
 from fl_platform.store.unixfs import cid_of
 
@@ -27,7 +29,7 @@ _REMEDY = "is model() that of the task, with the same layers frozen and of the s
 
 
 def encode_base(module: nn.Module) -> bytes | None:
-    """Return a module's frozen parameters as one safetensors file; None where all are learned. Raises ConfigError."""
+    """Return what of a module is frozen as one safetensors file; None where nothing is. Raises ConfigError."""
     parameters = frozen(module)
     if not parameters:
         return None
@@ -50,7 +52,7 @@ def base_limit(module: nn.Module) -> int:
 
 
 def load_base(module: nn.Module, data: bytes) -> None:
-    """Copy a base (untrusted bytes) into a module's frozen parameters in place.
+    """Copy a base (untrusted bytes) into what of a module is frozen, in place.
 
     Length, names, dtypes, shapes and offsets are held against the module before anything is allocated; it is never
     larger than the module itself. Raises DocumentInvalid naming the first tensor that differs, ConfigError.
@@ -65,6 +67,35 @@ def load_base(module: nn.Module, data: bytes) -> None:
             if dtypes[name] == torch.bool and bool((raw > 1).any()):
                 raise DocumentInvalid(f"frozen base: tensor {name!r} holds truth values other than 0 and 1")
             parameter.copy_(raw.view(dtypes[name]).reshape(parameter.shape))
+
+
+def check_buffers(module: nn.Module, factory: Callable[[], nn.Module], *, seed: int) -> None:
+    """Refuse buffers that are drawn at random: they stay at home, so that each party would learn over its own.
+
+    `module`: what `factory` builds from `seed`. Raises ConfigError naming the first such buffer.
+    """
+    ours = _buffers_at_home(module)
+    theirs = _buffers_at_home(initial_module(factory, seed=seed + 1)) if ours else {}
+    for name, digest in ours.items():
+        if theirs.get(name) != digest:
+            raise ConfigError(
+                f"buffer {name!r} comes out differently each time model() is called, and no party sends its buffers; "
+                "make it an nn.Parameter with requires_grad=False, or draw it by a generator with a seed of its own"
+            )
+
+
+def _buffers_at_home(module: nn.Module) -> dict[str, bytes]:
+    """Digests of the buffers that are neither frozen nor estimated anew by every reader."""
+    pinned = frozen(module)
+    found = {}
+    for prefix, part in modules_of(module):
+        if isinstance(part, ESTIMATED):
+            continue
+        for name, buffer in part.named_buffers(recurse=False):
+            if prefix + name not in pinned and buffer.layout is torch.strided and not buffer.is_meta:
+                flat = buffer.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+                found[prefix + name] = hashlib.sha256(flat.numpy().data).digest()
+    return found
 
 
 def _header(data: bytes, *, limit: int) -> tuple[int, dict[str, Any]]:
@@ -84,7 +115,7 @@ def _header(data: bytes, *, limit: int) -> tuple[int, dict[str, Any]]:
 
 
 def _check_entries(
-    entries: Mapping[str, Any], parameters: Mapping[str, nn.Parameter], *, size: int
+    entries: Mapping[str, Any], parameters: Mapping[str, torch.Tensor], *, size: int
 ) -> dict[str, torch.dtype]:
     """Hold a header against a module; returns the dtype of each tensor in the file."""
     dtypes = {name: _check_entry(name, entries.get(name), value) for name, value in parameters.items()}
@@ -103,7 +134,7 @@ def _check_entries(
     return dtypes
 
 
-def _check_entry(name: str, found: Any, parameter: nn.Parameter) -> torch.dtype:
+def _check_entry(name: str, found: Any, parameter: torch.Tensor) -> torch.dtype:
     """Hold one tensor's entry against the module's: the shape the same, and a dtype that its parameter can hold."""
     if not isinstance(found, dict) or found.keys() != {"dtype", "shape", "data_offsets"}:
         raise DocumentInvalid(f"frozen base: tensor {name!r} is not in the task's; {_REMEDY}")
@@ -125,7 +156,7 @@ def _holds(ours: torch.dtype, theirs: torch.dtype) -> bool:
     return ours == theirs or wider
 
 
-def _header_limit(parameters: Mapping[str, nn.Parameter]) -> int:
+def _header_limit(parameters: Mapping[str, torch.Tensor]) -> int:
     return 64 + sum(_ENTRY + len(json.dumps(name)) for name in parameters)
 
 
@@ -136,7 +167,7 @@ def _bytes_of(parameter: torch.Tensor) -> int:
 def _dtype_name(name: str, parameter: torch.Tensor) -> str:
     found = _DTYPES.get(parameter.dtype)
     if found is None:
-        raise ConfigError(f"frozen parameter {name!r} is {parameter.dtype}, which a safetensors file cannot hold")
+        raise ConfigError(f"frozen tensor {name!r} is {parameter.dtype}, which a safetensors file cannot hold")
     return found
 
 

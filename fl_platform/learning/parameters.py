@@ -39,6 +39,22 @@ def unwrap(module: nn.Module) -> nn.Module:
         module = inner
 
 
+def modules_of(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield a module and all below it, each once and before those below it, with the prefix of its tensors' names."""
+    seen: set[int] = set()
+
+    def walk(part: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+        part = unwrap(part)
+        if id(part) in seen:
+            return
+        seen.add(id(part))
+        yield prefix, part
+        for name, child in part.named_children():
+            yield from walk(child, f"{prefix}{name}.")
+
+    return walk(module, "")
+
+
 def learned(module: nn.Module) -> dict[str, nn.Parameter]:
     """Return the parameters that training changes, in canonical order, each once.
 
@@ -54,12 +70,21 @@ def learned(module: nn.Module) -> dict[str, nn.Parameter]:
     return found
 
 
-def frozen(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameters that training leaves alone, of any dtype, in canonical order, each once.
+def frozen(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return what training leaves alone and every party needs alike, of any dtype, in canonical order, each once.
 
-    Raises ConfigError as `learned` does, but may be empty.
+    These are the parameters without requires_grad, and the kept buffers of layers that have such parameters and learn
+    nothing: a pretrained BatchNorm is its statistics as much as its weights. Raises ConfigError as `learned` does, but
+    may be empty.
     """
-    return {name: parameter for name, parameter in _checked(module).items() if not parameter.requires_grad}
+    checked, found = _checked(module), dict[str, torch.Tensor]()
+    for prefix, part in modules_of(module):
+        own = [f"{prefix}{name}" for name, _ in part.named_parameters(recurse=False)]
+        still = {name: checked[name] for name in own if name in checked and not checked[name].requires_grad}
+        found.update(still)
+        if still and not any(parameter.requires_grad for parameter in part.parameters(recurse=False)):
+            found.update({f"{prefix}{name}": buffer for name, buffer in _kept_buffers(part)})
+    return found
 
 
 def model_spec(module: nn.Module, name: str) -> ModelSpec:
@@ -97,12 +122,6 @@ def load_state(module: nn.Module, state: State) -> None:
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(torch.from_numpy(np.array(state[name], dtype=np.float32, order="C")))
-
-
-def difference(after: State, before: State) -> dict[str, npt.NDArray[np.float32]]:
-    """Return after minus before, tensor by tensor; a diverged model gives NaN, which the codec refuses by name."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return {name: np.asarray(after[name] - before[name]) for name in after}  # 0-d arrays subtract to a scalar
 
 
 def input_dtype(module: nn.Module) -> torch.dtype:
@@ -146,7 +165,7 @@ def _checked(module: nn.Module) -> dict[str, nn.Parameter]:
     """Every parameter with elements under its first name. Raises ConfigError for what cannot be read as numbers."""
     found: dict[str, nn.Parameter] = {}
     places: dict[tuple[torch.device, int], str] = {}
-    for name, parameter in _named(module, "", set()):
+    for name, parameter in _named(module):
         trouble = _trouble(parameter)
         if trouble:
             raise ConfigError(f"parameter {name!r} {trouble}")
@@ -162,21 +181,25 @@ def _checked(module: nn.Module) -> dict[str, nn.Parameter]:
     return found
 
 
-def _named(module: nn.Module, prefix: str, seen: set[int]) -> Iterator[tuple[str, nn.Parameter]]:
+def _named(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Like `named_parameters`, but below every wrapper."""
-    module = unwrap(module)
-    if id(module) in seen:
-        return
-    seen.add(id(module))
-    for name, parameter in module.named_parameters(recurse=False):
-        if id(parameter) not in seen:
-            seen.add(id(parameter))
-            yield prefix + name, parameter
+    seen: set[int] = set()
+    for prefix, part in modules_of(module):
+        for name, parameter in part.named_parameters(recurse=False):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield prefix + name, parameter
+        for name, buffer in part.named_buffers(recurse=False):
+            if is_lazy(buffer):
+                raise ConfigError(f"buffer {prefix + name!r} {_LAZY}")
+
+
+def _kept_buffers(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield a layer's own buffers that its state dict keeps and a file can hold."""
+    passing = getattr(module, "_non_persistent_buffers_set", ())
     for name, buffer in module.named_buffers(recurse=False):
-        if is_lazy(buffer):
-            raise ConfigError(f"buffer {prefix + name!r} {_LAZY}")
-    for name, child in module.named_children():
-        yield from _named(child, f"{prefix}{name}.", seen)
+        if name not in passing and buffer.numel() and buffer.layout is torch.strided and not buffer.is_complex():
+            yield name, buffer
 
 
 _LAZY = "has no shape yet (a lazy layer); give the layer its sizes, or run one batch through the model in model()"

@@ -20,6 +20,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from fl_platform.errors import ConfigError
 
+ESTIMATED = (_NormBase, _SpectralNorm)  # layers whose buffers `reestimate_statistics` replaces
 _POWER_STEPS = 50  # of spectral normalisation; torch starts a new layer with 15
 
 

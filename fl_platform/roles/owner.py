@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fl_platform.chain.contracts import Contracts
 from fl_platform.errors import ConfigError
-from fl_platform.learning.base import base_digest, encode_base
+from fl_platform.learning.base import base_digest, check_buffers, encode_base
 from fl_platform.learning.parameters import initial_module, model_spec, state_arrays
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
@@ -80,7 +81,9 @@ def draft_spec(
     """
     for party in (*aggregators, *auditors):
         curve.decode(party.wrap_key)
-    module = initial_module(lambda: build_module(learning), seed=terms.seed)
+    build = partial(build_module, learning)
+    module = initial_module(build, seed=terms.seed)
+    check_buffers(module, build, seed=terms.seed)
     model, parent, base = model_spec(module, terms.model_name), state_arrays(module), encode_base(module)
     initial = encode_model(parent, model)
     measured = train_locally(learning, parent, plan=TrainPlan.of(terms.training), seed=terms.seed, base=base)

@@ -13,8 +13,8 @@ from torch import nn
 
 from fl_platform.errors import ConfigError, DocumentInvalid
 from fl_platform.learning import base as base_module
-from fl_platform.learning.base import base_digest, base_limit, encode_base, load_base
-from fl_platform.learning.parameters import frozen, learned
+from fl_platform.learning.base import base_digest, base_limit, check_buffers, encode_base, load_base
+from fl_platform.learning.parameters import frozen, initial_module, learned
 from fl_platform.protocol.spec import NO_BASE
 from fl_platform.store.unixfs import cid_of
 
@@ -37,11 +37,11 @@ class Adapted(nn.Module):
         self.flag = nn.Parameter(values[1] > 0, requires_grad=False)
         self.scale = nn.Parameter(torch.tensor(float("-inf")), requires_grad=False)
         self.none = nn.Parameter(torch.empty(0, 3), requires_grad=False)
-        self.register_buffer("steps", values)
+        self.register_buffer("steps", torch.tensor(seed))
         self.out = nn.Linear(6, 2)
 
 
-NAMES = ["w_half", "w_byte", "w_long", "w_double", "flag", "scale", "embed.weight"]
+NAMES = ["w_half", "w_byte", "w_long", "w_double", "flag", "scale", "steps", "embed.weight"]
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -74,6 +74,53 @@ def test_the_library_reads_the_file_and_the_digest_is_the_contents() -> None:
     }
     assert base_digest(data) == cid_of(data).digest
     assert base_digest(data) != base_digest(encode_base(Adapted(2)))
+
+
+def test_a_pretrained_batch_norm_comes_with_its_statistics() -> None:
+    def factory() -> nn.Module:
+        return nn.Sequential(nn.BatchNorm1d(3).requires_grad_(requires_grad=False), nn.Linear(3, 2))
+
+    owner, party = factory(), factory()
+    owner(torch.arange(12.0).reshape(4, 3))
+    load_base(party, encode_base(owner) or b"")
+    assert torch.equal(party[0].running_var, owner[0].running_var)
+    assert int(party[0].num_batches_tracked) == 1
+
+
+class Features(nn.Module):
+    """Random features in a buffer, drawn as `how` says."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0) if how == "seeded" else None
+        drawn = torch.randn(3, 4, generator=generator)
+        self.norm, self.out = nn.BatchNorm1d(4), nn.Linear(4, 2)
+        self.register_buffer("mask", torch.full((2,), float("nan")))
+        if how == "parameter":
+            self.drawn = nn.Parameter(drawn, requires_grad=False)
+        else:
+            self.register_buffer("drawn", drawn, persistent=how != "passing")
+
+
+@pytest.mark.parametrize("how", ["buffer", "passing"])
+def test_buffers_drawn_at_random_are_refused(how: str) -> None:
+    module = initial_module(lambda: Features(how), seed=1)
+    with pytest.raises(ConfigError, match=r"buffer 'drawn' .* requires_grad=False, or draw it") as caught:
+        check_buffers(module, lambda: Features(how), seed=1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["seeded", "parameter"])
+def test_constant_buffers_and_frozen_parameters_are_not(how: str) -> None:
+    check_buffers(initial_module(lambda: Features(how), seed=1), lambda: Features(how), seed=1)
+
+
+def test_only_a_model_with_constants_is_built_again() -> None:
+    def again() -> nn.Module:
+        raise AssertionError("built")
+
+    for module in (nn.Linear(2, 2), nn.BatchNorm1d(2), nn.utils.parametrizations.spectral_norm(nn.Linear(2, 2))):
+        check_buffers(module, again, seed=1)
 
 
 def test_a_model_that_learns_everything_has_no_base() -> None:
@@ -154,7 +201,7 @@ def no_numbers(header: dict[str, Any]) -> None:
         (no_dtype, r"'w_half' is not BF16 of shape \(6,\)"),
         (other_shape, r"'embed\.weight' is not F32 of shape \(4, 6\)"),
         (other_name, "'scale' is not in the task's"),
-        (one_more, "has 8 tensors, this party's model 7"),
+        (one_more, "has 9 tensors, this party's model 8"),
         (overlapping, "lies elsewhere"),
         (far_away, "lies elsewhere"),
         (backwards, "lies elsewhere"),

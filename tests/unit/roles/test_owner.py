@@ -143,14 +143,24 @@ def test_a_whole_task_of_an_adapter_with_a_scalar_is_sealed_and_audited(commitme
         assert [trainer.reader.base(Scaled) for trainer in task.trainers] == [reader.object(reader.spec.base_model)] * 2
 
 
+class Drawn(nn.Module):
+    """Random features, another set each time, that no party sends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.randn(64, 16))
+        self.out = nn.Linear(16, 10)
+
+
 @pytest.mark.parametrize(
     ("factory", "words"),
     [
+        (Drawn, "'features' comes out differently each time"),
         (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(10)), "'1.weight' has no shape yet"),
         (lambda: digits_mlp().requires_grad_(requires_grad=False), "nothing to learn"),
         (lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10, dtype=torch.complex64)), "'1.weight' is complex"),
     ],
-    ids=["lazy", "frozen", "complex"],
+    ids=["drawn", "lazy", "frozen", "complex"],
 )
 def test_what_cannot_be_learned_is_refused_at_the_opening(factory: object, words: str, tmp_path: Path) -> None:
     with stage() as own, pytest.raises(ConfigError, match=words) as caught:
