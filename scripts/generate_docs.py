@@ -1,9 +1,10 @@
 """Write the documents that repeat the code, or (`--check`) fail when one is not what the code says.
 
-    python scripts/generate_docs.py            writes docs/CLI.md
+    python scripts/generate_docs.py            writes docs/CLI.md and docs/METRICS.md
     python scripts/generate_docs.py --check    changes nothing; exit 1 and the name of each stale file
 
 docs/CLI.md: every command of `fl-platform` as its `--help` prints it, and the exit codes.
+docs/METRICS.md: every value that `--log` writes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 import click
 
 from fl_platform.cli.main import EXIT_CODES, cli
+from fl_platform.sinks.names import METRICS
+from fl_platform.sinks.opening import FORMS
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 110
@@ -61,7 +64,54 @@ def command_line() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-DOCUMENTS: Mapping[Path, Callable[[], str]] = {ROOT / "docs" / "CLI.md": command_line}
+def metrics() -> str:
+    """Return docs/METRICS.md."""
+    rows = [
+        f"| `{metric.name}{f'[{metric.label}]' if metric.label else ''}` | {metric.unit} | {', '.join(metric.roles)} | "
+        f"{metric.about} |"
+        for metric in METRICS.values()
+    ]
+    return METRICS_PAGE.format(rows="\n".join(rows), forms=FORMS)
+
+
+METRICS_PAGE = """# What is reported of a round
+
+Written by `python scripts/generate_docs.py` from `fl_platform/sinks/names.py`; do not edit.
+
+A terminal shows one line a round. `--log WORDS` of `trainer run` and `aggregator run` writes all values, and may be
+given several times: {forms}. All but JSON Lines need the extra `sinks`.
+Writing sends nothing to another party of the task: a trainer's losses and what its validation rows say stay with it.
+
+A place that fails or hangs (a full disk, a server that is away) is said once and costs records, never a round.
+
+| value | unit | written by | what it is |
+|---|---|---|---|
+{rows}
+
+`reference` is the owner's `trainer run --reference`. A trainer measures its validation rows only where it is asked to
+(`--validate`, which is on with `--log`), after it has signed its update: of round N the model that round N starts from,
+and when the task is over the last one, as round N = the number of rounds. Models with BatchNorm are measured with
+statistics of the party's own training rows. `step_seconds` is wall time at the aggregator: `train` until the roster is
+on chain, `roster` from there until judging begins (in strict rounds it holds the second message), `judge` until the
+seal is on chain.
+
+- `jsonl:FILE`: one object a line, appended: `time` (Unix seconds), `role`, `who` (the wallet's name), `task`, `round`,
+  `values`; a number that is not finite is null.
+- `tensorboard:DIR`: a run `task-N.ROLE.WHO`, scalars `NAME` or `NAME/LABEL`, the round as step.
+- `mlflow:URI`: a folder or an http(s) address; experiment `fl-platform`, a run for each process, metrics `NAME` or
+  `NAME/LABEL`, the round as step.
+- `prometheus:[HOST:]PORT`: the last record at `/metrics`, gauges `fl_platform_NAME` with labels `task`, `role`, `who`
+  and the value's own, `fl_platform_round` and `fl_platform_time_seconds`; on 127.0.0.1 unless HOST is given, without
+  any password: whoever reaches the port reads it.
+
+Texts are in JSON Lines only. Labels may come from other parties (addresses, codes): all but letters, digits and `_.:-`
+become `?`.
+"""
+
+DOCUMENTS: Mapping[Path, Callable[[], str]] = {
+    ROOT / "docs" / "CLI.md": command_line,
+    ROOT / "docs" / "METRICS.md": metrics,
+}
 
 
 def main() -> int:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fl_platform.roles.reading import TaskReader
     from fl_platform.roles.reporting import RoundsSealed
     from fl_platform.roles.validating import RevealSlice
+    from fl_platform.sinks.opening import Sinks
 
 _SOCKET = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -108,9 +109,8 @@ def run(
     Killed at any point and started again, it does nothing twice. Trainers are reached through their sockets, or over
     Flower with --flower, or run in this process with --local.
     """
-    from fl_platform.cli.show import bar, console
+    from fl_platform.cli.show import bar, console, telling
     from fl_platform.roles.reporting import RoundsSealed
-    from fl_platform.sinks.lines import line_of
     from fl_platform.sinks.opening import open_sinks
 
     out = console(json_file)
@@ -121,9 +121,8 @@ def run(
         watched = RoundsSealed(reader, who=own.name)
         left = reader.spec.money.rounds - reader.history().head.round
         progress = stack.enter_context(bar("starting", min(left, rounds or left)))
-        transport = stack.enter_context(_transport(options, own, task, ways, progress))
-        for place in sinks.places:
-            progress.say(f"each round is written to {place}")
+        tell = telling(sinks, progress.say)
+        transport = stack.enter_context(_transport(options, own, task, ways, progress, sinks))
         watch = _watch(progress, watched)
         working = make_aggregator(own, task, watch=watch, reveal_slice=_slices(options, own, task, ways))
         sealed: list[SealedRound] = []
@@ -135,9 +134,7 @@ def run(
                 break
             sealed += done
             progress.at(len(sealed))
-            record = watched.record(done[0])
-            progress.say(line_of(record))
-            sinks.write(record)
+            tell(watched.record(done[0]))
         state = reader.history().head.phase.name.lower()
     out.print(f"task {task}: {len(sealed)} rounds sealed, the task is {state}")
     write_json(json_file, {"task": task, "state": state, "sealed": [_sealed(item) for item in sealed]})
@@ -236,8 +233,10 @@ def make_aggregator(own: Session, task: int, *, watch: Watch, reveal_slice: Reve
 
 
 @contextlib.contextmanager
-def _transport(options: Options, own: Session, task: int, ways: dict[str, Any], progress: Bar) -> Iterator[Transport]:
-    """Open the chosen way to the trainers."""
+def _transport(
+    options: Options, own: Session, task: int, ways: dict[str, Any], progress: Bar, sinks: Sinks
+) -> Iterator[Transport]:
+    """Open the chosen way to the trainers; those of this process write their rounds to the sinks, too."""
     reader = own.workspace.reader(task)
 
     def watch(done: int, asked: int) -> None:
@@ -245,13 +244,17 @@ def _transport(options: Options, own: Session, task: int, ways: dict[str, Any], 
 
     if ways["local"]:
         from fl_platform.chain import wallets
-        from fl_platform.roles.crew import local_crew
+        from fl_platform.roles.crew import TrainingWatch, local_crew
         from fl_platform.roles.lessons import Lesson
+        from fl_platform.roles.reporting import RoundsLearned
         from fl_platform.roles.transport import LocalTransport
+
+        def learned(name: str, role: str) -> TrainingWatch:
+            return RoundsLearned(task, sinks.write, role=role, who=name, validate=bool(sinks.places)).trained
 
         names = {info.name: info.address for info in wallets.listed(options.workdir / "wallets")}
         lesson = Lesson("", seed=ways["data_seed"], folder=ways["mnist"])
-        yield LocalTransport(local_crew(own.workspace, names, task, lesson), watch)
+        yield LocalTransport(local_crew(own.workspace, names, task, lesson, watch=learned), watch)
     elif ways["desk"]:
         from fl_platform.flower.counter import open_counter
 

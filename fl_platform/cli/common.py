@@ -204,7 +204,7 @@ wallet_option = click.option(
     "--wallet", metavar="NAME", help="Which wallet signs; needed where the folder has several."
 )
 log_option = click.option(
-    "--log", "logs", multiple=True, metavar="WORDS", help=f"Write each round's values to {LOGS}, too."
+    "--log", "logs", multiple=True, metavar="WORDS", help=f"Write each round's values (docs/METRICS.md) to {LOGS}, too."
 )
 task_argument = click.argument("task", type=click.IntRange(1))
 forward_option = click.option(

@@ -12,6 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from fl_platform.sinks.lines import line_of
+from fl_platform.sinks.opening import Sinks
+from fl_platform.sinks.record import Record
+
 WIDE = 200  # columns
 ADDRESS = re.compile(r"\b0x([0-9a-f]{6})[0-9a-f]{30}([0-9a-f]{4})\b")
 
@@ -23,6 +27,18 @@ def console(json_file: Path | None = None) -> Console:
     if not out.is_terminal:
         out.width = WIDE  # a file or a pipe: nothing is cut
     return out
+
+
+def telling(sinks: Sinks, say: Callable[[str], None]) -> Callable[[Record], None]:
+    """Return what says a record of a round in one line and hands it to the places of `--log`."""
+    for place in sinks.places:
+        say(f"each round's values go to {place}")
+
+    def tell(record: Record) -> None:
+        say(line_of(record))
+        sinks.write(record)
+
+    return tell
 
 
 Row = Sequence[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from fl_platform.cli.common import (
     forward_option,
     hexed,
     json_option,
+    log_option,
     moment,
     part_of,
     pick_wallet,
@@ -124,39 +126,58 @@ def _binding(own: Session, reader: TaskReader, node_key: Path | None) -> Binding
 @click.option(
     "--reference", is_flag=True, help="As the owner: compute the reference update that others are measured against."
 )
+@click.option(
+    "--validate/--no-validate", default=None,
+    help="Measure each round's model on your validation rows. Default: with --log.",
+)  # fmt: skip
+@log_option
 @click.pass_obj
 def run(
     options: Options, task: int, wallet: str | None, data: str, part: tuple[int, int], partition: str, data_seed: int,
     mnist: Path | None, device: str, threads: int, workers: int, compiled: bool, socket: Path | None, reference: bool,
+    validate: bool | None, logs: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Stay and train: answer the aggregator's orders until the task is over.
 
     Orders come in through a Unix socket, from the ClientApp of your Flower SuperNode (start it with
     --node-config 'trainer-socket="PATH"') or from an aggregator on the same machine. Wallet, rows and model stay in
-    this process.
+    this process; so does what is said of each round, on the terminal and with --log.
     """
-    from fl_platform.cli.show import console
+    from fl_platform.cli.show import console, telling
     from fl_platform.flower.direct import SUFFIX
     from fl_platform.flower.resident import serve_trainer
     from fl_platform.learning.machine import choose_machine
     from fl_platform.roles.crew import Told, one_trainer, socket_folder
     from fl_platform.roles.lessons import Lesson
+    from fl_platform.roles.reporting import RoundsLearned
+    from fl_platform.sinks.names import REFERENCE, TRAINER
+    from fl_platform.sinks.opening import open_sinks
 
-    with signing(options, wallet, sends=False) as own:
+    out = console()
+
+    def say(text: str) -> None:
+        with contextlib.suppress(SystemExit, OSError):  # rich leaves when whoever read our lines has gone; we train on
+            out.print(text, markup=False)
+
+    with open_sinks(logs) as sinks, signing(options, wallet, sends=False) as own:
+        learned = RoundsLearned(
+            task, telling(sinks, say), role=REFERENCE if reference else TRAINER, who=own.name,
+            validate=bool(logs) if validate is None else validate,
+        )  # fmt: skip
         lesson = Lesson(data, "", partition, part[1], data_seed, mnist)
         machine = choose_machine(device, threads=threads, workers=workers, compiled=compiled)
         working = one_trainer(
-            own.workspace, own.name, task, lesson, index=None if reference else part[0], machine=machine
-        )
+            own.workspace, own.name, task, lesson, index=None if reference else part[0], machine=machine,
+            watch=learned.trained,
+        )  # fmt: skip
         name = f"{own.name}.reference" if reference else own.name
         path = socket or socket_folder(own.workspace, task) / f"{name}{SUFFIX}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        out = console()
-        told = Told(working, lambda text: out.print(text, markup=False))
-        with serve_trainer(told, path):
-            out.print(f"{name} answers orders for task {task} at {path}", markup=False)
+        with serve_trainer(Told(working, say, learned), path):
+            say(f"{name} answers orders for task {task} at {path}")
             asked = _Asked(own, task, lambda text: out.print(text, style="bold red", markup=False))
             wait_to_stop(lambda: asked.look() or _over(own, task))
+        learned.over(working)
         claim = "" if reference else f": `fl-platform rewards claim {task} --withdraw` when its last round is final"
         out.print(f"task {task} is over{claim}")
 

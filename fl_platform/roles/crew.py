@@ -13,8 +13,16 @@ from fl_platform.learning.task import LearningTask
 from fl_platform.protocol.messages import RoundOrder, decode_message, message_kind
 from fl_platform.roles.lessons import Lesson, data_of_model, hands, part, reference_rows
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.trainer import Trainer
+from fl_platform.roles.reporting import RoundsLearned
+from fl_platform.roles.trainer import Trainer, TrainingReport
 from fl_platform.roles.workspace import Workspace
+from fl_platform.sinks.names import REFERENCE, TRAINER
+
+TrainingWatch = Callable[[TrainingReport], None]
+
+
+def unwatched(report: TrainingReport) -> None:
+    """Look at nothing."""
 
 
 def lesson_for(reader: TaskReader, lesson: Lesson) -> Lesson:
@@ -26,8 +34,9 @@ def lesson_for(reader: TaskReader, lesson: Lesson) -> Lesson:
 
 
 def one_trainer(
-    workspace: Workspace, name: str, task: int, lesson: Lesson, *, index: int | None, machine: Machine | None = None
-) -> Trainer:
+    workspace: Workspace, name: str, task: int, lesson: Lesson, *, index: int | None, machine: Machine | None = None,
+    watch: TrainingWatch = unwatched,
+) -> Trainer:  # fmt: skip
     """Return the trainer of wallet `name`; `index`: its hand of a public data set, None: the owner's reference rows.
 
     Raises ConfigError when the wallet has no part in the task, and what reading the rows raises.
@@ -41,16 +50,18 @@ def one_trainer(
         )
     full = lesson_for(reader, lesson)
     rows = reference_rows(full) if index is None else part(full, index)
-    return _trainer(workspace, signer, rows, task, name, machine)
+    return _trainer(workspace, signer, rows, task, name, machine, watch)
 
 
 def local_crew(
-    workspace: Workspace, names: Mapping[str, bytes], task: int, lesson: Lesson, *, machine: Machine | None = None
-) -> tuple[Trainer, ...]:
+    workspace: Workspace, names: Mapping[str, bytes], task: int, lesson: Lesson, *, machine: Machine | None = None,
+    watch: Callable[[str, str], TrainingWatch] = lambda *_: unwatched,
+) -> tuple[Trainer, ...]:  # fmt: skip
     """Return trainers for all wallets of this folder that are members, and the owner's reference if its wallet is here.
 
     names: wallet -> address. Member i in the order of names gets hand i of the lesson, dealt to as many as there are,
-    or part i of data that come in parts. Raises ConfigError when nobody of the task is here.
+    or part i of data that come in parts. watch(wallet, role): what is told of each one's trainings. Raises ConfigError
+    when nobody of the task is here.
     """
     reader = workspace.reader(task)
     members, reference = reader.history().members, reader.spec.reference.address
@@ -60,23 +71,28 @@ def local_crew(
     full = lesson_for(reader, lesson)
     full = replace(full, parts=max(len(here), full.parts, full.natural_parts))
     rows = hands(full)
-    crew = [_trainer(workspace, workspace.signer(name), rows[i], task, name, machine) for i, name in enumerate(here)]
-    for name, address in names.items():
-        if address == reference:
-            crew.append(
-                _trainer(workspace, workspace.signer(name), reference_rows(full), task, f"{name}.reference", machine)
-            )
-    return tuple(crew)
+    seats = [(name, name, rows[i], watch(name, TRAINER)) for i, name in enumerate(here)]
+    seats += [
+        (name, f"{name}.reference", reference_rows(full), watch(name, REFERENCE))
+        for name, address in names.items()
+        if address == reference
+    ]
+    return tuple(
+        _trainer(workspace, workspace.signer(name), own, task, folder, machine, watched)
+        for name, folder, own, watched in seats
+    )
 
 
 class Told:
     """A trainer that says what it is asked and whether it answered, for whoever watches a resident process."""
 
-    def __init__(self, trainer: Trainer, say: Callable[[str], None]) -> None:
-        self._trainer, self._say = trainer, say
+    def __init__(self, trainer: Trainer, say: Callable[[str], None], learned: RoundsLearned) -> None:
+        """`learned` watches the trainer and tells of each round that it trains; the rest is said here."""
+        self._trainer, self._say, self._learned = trainer, say, learned
 
     def handle(self, message: bytes) -> bytes:
         """See Trainer.handle."""
+        told = self._learned.told
         try:
             answer = self._trainer.handle(message)
         except FLError as error:
@@ -85,7 +101,8 @@ class Told:
         if message_kind(message) == RoundOrder.__name__:
             order = decode_message(message, expected=RoundOrder)
             assert isinstance(order, RoundOrder)
-            self._say(f"round {order.round}: trained, stored and signed")
+            if self._learned.told == told:
+                self._say(f"round {order.round}: what was signed before is handed out again")
         else:
             self._say("the key of the rostered update is handed out")
         return answer
@@ -97,8 +114,9 @@ def socket_folder(workspace: Workspace, task: int) -> Path:
 
 
 def _trainer(
-    workspace: Workspace, signer: Signer, rows: LearningTask, task: int, name: str, machine: Machine | None
-) -> Trainer:
+    workspace: Workspace, signer: Signer, rows: LearningTask, task: int, name: str, machine: Machine | None,
+    watch: TrainingWatch,
+) -> Trainer:  # fmt: skip
     return Trainer(
         reader=workspace.reader(task),
         contracts=workspace.contracts(signer),
@@ -106,4 +124,5 @@ def _trainer(
         learning=rows,
         workdir=workspace.role_folder(name),
         machine=machine,
+        watch=watch,
     )

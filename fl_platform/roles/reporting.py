@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from fl_platform.aggregation.admit import ADMITTED, REFERENCE
+from fl_platform.errors import FLError
 from fl_platform.roles.aggregator import Progress, SealedRound
 from fl_platform.roles.reading import TaskReader
 from fl_platform.sinks.names import AGGREGATOR
 from fl_platform.sinks.record import Record, Value, labelled
+
+if TYPE_CHECKING:
+    from fl_platform.learning.evaluation import Measured
+    from fl_platform.roles.trainer import Trainer, TrainingReport
+
+logger = logging.getLogger(__name__)
 
 _TIMED = ("train", "roster", "judge", "seal")
 
@@ -57,3 +66,62 @@ class RoundsSealed:
         values |= {labelled("step_seconds", name): seconds for name, seconds in self._seconds.items()}
         self._refused, self._seconds = Counter(), {}
         return Record(AGGREGATOR, self._reader.task, bundle.round, values, who=self._who)
+
+
+class RoundsLearned:
+    """Watches a trainer and tells one record of each round it trained; what is told stays in this process."""
+
+    def __init__(
+        self, task: int, tell: Callable[[Record], None], *, role: str, who: str = "", validate: bool = False
+    ) -> None:
+        """`validate`: also measure the model that each round starts from, on the trainer's own validation rows."""
+        self._task, self._tell, self._role, self._who, self._validate = task, tell, role, who, validate
+        self.told = 0  # records so far
+
+    def trained(self, report: TrainingReport) -> None:
+        """Take one round's training: a trainer's `watch`."""
+        update, encoded = report.update, report.encoded
+        values: dict[str, Value] = {
+            "rows": update.samples,
+            "steps": update.steps,
+            "training_seconds": report.seconds,
+            "loss_first": update.first_loss,
+            "loss_last": update.last_loss,
+            "loss_mean": update.mean_loss,
+            "clipped": encoded.clipped,
+            "halvings": encoded.halvings,
+            "saturated": encoded.saturated,
+            "update_bytes": len(encoded.data),
+        }
+        self._say(report.round, values | self._measured(report.measure))
+
+    def over(self, trainer: Trainer) -> None:
+        """Say what the last model is worth, once the task is over; nothing where nobody measures."""
+        if not self._validate:
+            return
+        try:
+            state = trainer.reader.current_state()
+        except FLError as error:
+            logger.warning("the last model is not measured: %s", error)
+            return
+        if state.round and (values := self._measured(lambda: trainer.measure(state.model))):
+            self._say(state.round, values)
+
+    def _say(self, round_number: int, values: Mapping[str, Value]) -> None:
+        self.told += 1
+        self._tell(Record(self._role, self._task, round_number, values, who=self._who))
+
+    def _measured(self, measure: Callable[[], Measured]) -> dict[str, Value]:
+        if not self._validate:
+            return {}
+        try:
+            found = measure()
+        except Exception as error:  # rows and metric are the party's own code: a round must not fall with them
+            self._validate = False
+            logger.warning("the validation rows are not measured any more: %s", error)
+            return {}
+        return {
+            "validation_loss": found.loss,
+            labelled("validation_metric", found.metric): found.value,
+            "validation_rows": found.rows,
+        }

@@ -7,8 +7,10 @@ again byte for byte, so a crash, a retry or a cunning aggregator never gets two 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.reveals import RevealDemand
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import DocumentInvalid, ReceiptForeign, ReceiptParentMismatch, ReceiptReplayed
+from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.machine import Machine, choose_machine
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
@@ -46,7 +49,7 @@ from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.revealing import answer_demands, force_reveal, keep_key, shown_if_forced
 from fl_platform.store.envelope import derive_update_key, seal
 from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_update, rounding_seed, update_length
+from fl_platform.updates import EncodedUpdate, encode_update, rounding_seed, update_length
 from fl_platform.updates.content import file_root
 
 logger = logging.getLogger(__name__)
@@ -62,6 +65,17 @@ class TrainedRound:
     parent: Delta
     previous: Sequence[Delta]  # models before the parent, newest first; empty in round 0
     update: LocalUpdate
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What one round's training came to, for whoever watches in this process. Nothing of it is sent."""
+
+    round: int
+    update: LocalUpdate
+    encoded: EncodedUpdate
+    seconds: float  # wall time of the training
+    measure: Callable[[], Measured]  # the model that the round started from, on this party's validation rows
 
 
 class PublicModels(Sequence[Delta]):
@@ -103,15 +117,16 @@ class Trainer:
         workdir: Path,
         machine: Machine | None = None,
         conduct: Conduct | None = None,
+        watch: Callable[[TrainingReport], None] = lambda _: None,
     ) -> None:
         """Create a trainer.
 
         `contracts` sends with the same `signer`; `workdir` keeps what was signed; `machine`: None takes a GPU if there
-        is one; `conduct` is for rehearsals of attacks.
+        is one; `conduct` is for rehearsals of attacks; `watch` is told of each training once its update is signed.
         """
         self._reader, self._contracts, self._learning = reader, contracts, learning
         self._workdir, self._machine, self._conduct = workdir, machine or choose_machine(), conduct or Conduct()
-        self._signer, self._bench = signer, Bench()
+        self._signer, self._bench, self._watch = signer, Bench(), watch
         self._secret = signer.derive(b"trainer")
 
     @property
@@ -159,11 +174,21 @@ class Trainer:
             path.replace(path.with_name(f"round-{order.round}.void-{signed.receipt.parent.hex()[:16]}.json"))
         else:
             self._check_order(order)
-        plain, samples = self._train(order)
-        submission = self._sign(order, plain, samples)
+        plain, report = self._train(order)
+        submission = self._sign(order, plain, report.update.samples)
         write_once(path, encode_message(submission))
         logger.info("task %d round %d: 0x%s committed", order.task, order.round, self.address.hex())
+        self._watch(report)
         return submission
+
+    def measure(self, model: bytes) -> Measured:
+        """Measure a model of this task, by its digest, on this party's own validation rows.
+
+        Raises TaskCodeError, ConfigError (no rows), StoreMissing, CidMismatch.
+        """
+        return measure(
+            self._learning, self._reader.model(model), machine=self._machine, bench=self._bench, base=self._base()
+        )
 
     def reveal(self, order: RevealOrder) -> Reveal:
         """Hand out the keys of a strict round, once the chain shows this trainer's receipt on the roster."""
@@ -204,7 +229,10 @@ class Trainer:
                 f"rounds before it (0x{start.model.hex()}); the aggregator is wrong or lying"
             )
 
-    def _train(self, order: RoundOrder) -> tuple[bytes | None, int]:
+    def _base(self) -> bytes | None:
+        return self._reader.base(lambda: build_module(self._learning))
+
+    def _train(self, order: RoundOrder) -> tuple[bytes | None, TrainingReport]:
         spec, parent = self._reader.spec, self._reader.model(order.parent)
         previous = PublicModels(self._reader.model, self._reader.current_start().previous_models)
         context = self._context(order.task, order.round)
@@ -212,11 +240,13 @@ class Trainer:
             rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"sgd")[:7]
         )
         folder = self._journal(order.task, order.round).parent
+        started = time.perf_counter()
         update = train_locally(
             self._learning, parent, plan=TrainPlan.of(spec.training), seed=seed, machine=self._machine,
             past=Past(order.round, spec.money.rounds, previous, memory_before(folder, order.round)), bench=self._bench,
-            base=self._reader.base(lambda: build_module(self._learning)),
+            base=self._base(),
         )  # fmt: skip
+        seconds = time.perf_counter() - started
         keep_memory(folder, order.round, order.parent, update.memory)
         encoded = encode_update(
             self._conduct.forge(TrainedRound(order, parent, previous, update)),
@@ -226,7 +256,8 @@ class Trainer:
             seed=rounding_seed(self._secret, task=order.task, round_number=order.round, context=context),
             rounding=spec.codec.rounding,
         )
-        return self._conduct.tamper(encoded.data), update.samples
+        report = TrainingReport(order.round, update, encoded, seconds, partial(self.measure, order.parent))
+        return self._conduct.tamper(encoded.data), report
 
     def _sign(self, order: RoundOrder, plain: bytes | None, samples: int) -> Submission:
         context = self._context(order.task, order.round)

@@ -16,20 +16,25 @@ def line_of(record: Record) -> str:
 
 
 def _learned(record: Record) -> str:
+    values, measured = record.values, _validated(record)
+    if "rows" not in values:
+        return f"the model before round {record.round}: {measured or 'not measured'}"
+    parts = [
+        f"{_losses(values)}{values['steps']} steps on {values['rows']} rows in {values['training_seconds']:.3g} s",
+        "the update was clipped" if values.get("clipped") else "",
+        f"it was halved {values['halvings']} times" if values.get("halvings") else "",
+        f"the model before: {measured}" if measured else "",
+    ]
+    return f"round {record.round} trained and signed: {'; '.join(filter(None, parts))}"
+
+
+def _validated(record: Record) -> str:
     values = record.values
-    parts = []
-    if "rows" in values:
-        seconds = f" in {values['training_seconds']:.3g} s" if "training_seconds" in values else ""
-        parts.append(f"{_losses(values)}{values['steps']} steps on {values['rows']} rows{seconds}")
-    if values.get("clipped"):
-        parts.append("the update was clipped")
-    if values.get("halvings"):
-        parts.append(f"the update was halved {values['halvings']} times")
-    if values.get("validation_rows"):
-        measured = [f"{n.label} {n.value:.4g}" for n in record if n.metric.name == "validation_metric"]
-        measured += [f"loss {values['validation_loss']:.4g}"] if "validation_loss" in values else []
-        parts.append(f"the model it starts from: {', '.join(measured)} on {values['validation_rows']} validation rows")
-    return f"round {record.round}: {'; '.join(parts) or 'nothing to report'}"
+    if "validation_rows" not in values:
+        return ""
+    metrics = [f"{named.label} {named.value:.4g}" for named in record if named.metric.name == "validation_metric"]
+    loss = f"loss {values['validation_loss']:.4g}"
+    return f"{', '.join([*metrics, loss])} on {values['validation_rows']} validation rows"
 
 
 def _losses(values: Mapping[str, Value]) -> str:

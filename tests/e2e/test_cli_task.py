@@ -57,11 +57,11 @@ def train_here(cli: Cli) -> Any:
 def train_apart(cli: Cli) -> Any:
     """Run each trainer and the reference as a process of its own."""
     with contextlib.ExitStack() as stack:
+        ways = [(name, "--part", f"{i}/{TRAINERS}") for i, name in enumerate(NAMES, 1)]
         crew = [
-            stack.enter_context(cli.staying("trainer", "run", "1", "--wallet", name, "--part", f"{i}/{TRAINERS}"))
-            for i, name in enumerate(NAMES, 1)
+            stack.enter_context(cli.staying("trainer", "run", "1", "--wallet", *way, *log_of(cli)))
+            for way in (*ways, ("owner", "--reference"))
         ]
-        crew.append(stack.enter_context(cli.staying("trainer", "run", "1", "--wallet", "owner", "--reference")))
         done = cli.report("aggregator", "run", "1", "--wallet", "aggregator", "--patience", "240", *log_of(cli))
         assert [process.wait(60) for process in crew] == [0] * (TRAINERS + 1)  # they go home when the task is over
     return done
@@ -73,6 +73,12 @@ def logged(cli: Cli, done: Any) -> None:
     sealed = [line["values"] for line in lines if line["role"] == "aggregator"]
     assert [values["model"] for values in sealed] == [item["model"] for item in done["sealed"]]
     assert [(values["in_sum"], values["absent"]) for values in sealed] == [(TRAINERS, 0)] * ROUNDS
+    for name, role in (*((name, "trainer") for name in NAMES), ("owner", "reference")):
+        mine = [line for line in lines if (line["who"], line["role"]) == (name, role)]
+        assert [line["round"] for line in mine][:ROUNDS] == list(range(ROUNDS))
+        first, second = (line["values"] for line in mine[:ROUNDS])
+        assert first["loss_last"] < first["loss_first"]
+        assert first["validation_metric[accuracy]"] < second["validation_metric[accuracy]"]
 
 
 def settle(cli: Cli) -> None:

@@ -7,20 +7,21 @@ from fl_platform.sinks.names import AGGREGATOR, REFERENCE
 from fl_platform.sinks.record import Record, labelled
 from tests.support.records import ABSENT, learned, sealed
 
+VALIDATED = {"validation_rows": 360, "validation_loss": 0.25, "validation_metric[accuracy]": 0.9375}
+
 
 def test_a_trainer_s_line() -> None:
-    assert line_of(learned()) == "round 3: loss 0.75, 120 steps on 182 rows in 0.4 s"
-    whole = learned(loss_first=1.5, loss_last=0.5, clipped=1, halvings=2)
+    assert line_of(learned()) == "round 3 trained and signed: loss 0.75, 120 steps on 182 rows in 0.4 s"
+    whole = learned(loss_first=1.5, loss_last=0.5, clipped=1, halvings=2, **VALIDATED)
     assert line_of(whole) == (
-        "round 3: loss 1.5 -> 0.5, 120 steps on 182 rows in 0.4 s; the update was clipped; "
-        "the update was halved 2 times"
+        "round 3 trained and signed: loss 1.5 -> 0.5, 120 steps on 182 rows in 0.4 s; the update was clipped; "
+        "it was halved 2 times; the model before: accuracy 0.9375, loss 0.25 on 360 validation rows"
     )
 
 
-def test_the_owner_s_line_after_the_last_round() -> None:
-    values = {"validation_rows": 360, "validation_loss": 0.25, "validation_metric[accuracy]": 0.9375}
-    line = line_of(Record(REFERENCE, 1, 5, values))
-    assert line == "round 5: the model it starts from: accuracy 0.9375, loss 0.25 on 360 validation rows"
+def test_the_line_after_the_last_round() -> None:
+    line = line_of(Record(REFERENCE, 1, 5, VALIDATED))
+    assert line == "the model before round 5: accuracy 0.9375, loss 0.25 on 360 validation rows"
 
 
 def test_an_aggregator_s_line() -> None:
