@@ -227,10 +227,15 @@ def write_json(file: Path | None, value: object) -> None:
         with file.open("w") as stream:
             stream.write(text)
         return
+    write_file(file, text.encode())
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file for others to read, whole or not at all. Raises StoreFull, OSError."""
     from fl_platform.roles.files import write_once
 
-    write_once(file, text.encode())
-    file.chmod(0o666 & ~_umask())
+    write_once(path, data)
+    path.chmod(0o666 & ~_umask())
 
 
 def _umask() -> int:
@@ -252,5 +257,5 @@ def moment(seconds: int | None) -> str:
 __all__ = [
     "TOKEN", "Options", "Session", "address_of", "forward_option", "hexed", "json_option", "log_option", "moment",
     "part_of", "password", "pick_wallet", "read_proof", "reading", "signing", "task_argument", "tokens", "wait_to_stop",
-    "wallet_option", "wei_of", "write_json",
+    "wallet_option", "wei_of", "write_file", "write_json",
 ]  # fmt: skip

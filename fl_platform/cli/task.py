@@ -21,6 +21,7 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
+from fl_platform.cli.model import model
 from fl_platform.cli.offering import lesson_of, offer_of, rule_options
 from fl_platform.cli.rules import phase, rules, show_rules, summary
 
@@ -34,6 +35,9 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.group()
 def task() -> None:
     """Open, list, show and close paid tasks."""
+
+
+task.add_command(model)
 
 
 @task.command(name="open")

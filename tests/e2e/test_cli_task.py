@@ -7,6 +7,7 @@ chain, which one process holds at a time, the trainers run in the aggregator's.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
+from fl_platform.learning.models import digits_mlp
 from fl_platform.roles import proving
 from tests.support import nodes
 from tests.support.cli import Cli, CliInside
@@ -113,6 +116,21 @@ def look_back(cli: Cli) -> None:
     assert left["returned_wei"] == STAKE
 
 
+def take_the_model(cli: Cli, done: Any) -> None:
+    """What the bounty paid for, as a file: as it was sealed, and measured on rows of one's own."""
+    learned = cli.report("task", "model", "1", "-o", str(cli.folder / "model.safetensors"))
+    assert (learned["round"], learned["model"], learned["own_rows"]) == (1, done["sealed"][1]["model"], None)
+    digits_mlp().load_state_dict(load_file(learned["file"]))
+    assert learned["sha256"] == hashlib.sha256(Path(learned["file"]).read_bytes()).hexdigest()
+    assert learned["model"] in Path(learned["card"]).read_text()
+    refused = cli("task", "model", "1", "-o", str(cli.folder / "model.safetensors"), code=5)
+    assert "overwrite with --force" in refused.stderr
+    whole = cli.report("task", "model", "1", "--force", "--data", "digits", "-o", str(cli.folder / "model.safetensors"))
+    assert (whole["own_rows"]["metric"], whole["own_rows"]["rows"]) == ("accuracy", 360)
+    assert whole["own_rows"]["value"] > 0.5
+    digits_mlp().load_state_dict(load_file(whole["file"]))
+
+
 def prove_and_verify(cli: Cli) -> None:
     """The last round's settlement is proved, handed in, and verified by whoever wants: from chain, file and bundle."""
     proof, folder = str(cli.folder / "proof.json"), cli.folder / "exported"
@@ -152,6 +170,7 @@ def whole_task(cli: Cli, train: Train) -> None:
     logged(cli, done)
     prove_and_verify(cli)
     settle(cli)
+    take_the_model(cli, done)
     look_back(cli)
 
 
