@@ -101,9 +101,10 @@ brownie: brownie-env tools
 # Versions already in a lock stay where they are unless UPGRADE=--upgrade.
 UV_COMPILE = $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate -c requirements/torch.txt --no-emit-package torch $(UPGRADE)
+EXTRAS := --extra dev --extra fast --extra sim --extra data --extra sinks
 lock: setup
-	$(UV_COMPILE) --extra dev --extra fast --extra sim -o requirements/lock.txt
-	$(UV_COMPILE) --extra dev --extra fast --extra sim --extra ipfs -c requirements/lock.txt -o requirements/ipfs.txt
+	$(UV_COMPILE) $(EXTRAS) -o requirements/lock.txt
+	$(UV_COMPILE) $(EXTRAS) --extra ipfs -c requirements/lock.txt -o requirements/ipfs.txt
 	$(UV_COMPILE) --extra brownie -o requirements/brownie.txt
 
 clean:
