@@ -31,6 +31,7 @@ class Lazy:
 
 COMMANDS = {
     "demo": Lazy("fl_platform.cli.demo.command:demo", "Run a whole paid, audited training on this machine."),
+    "rehearse": Lazy("fl_platform.cli.rehearse:rehearse", "Play a task with your own data in this process."),
     "deploy": Lazy("fl_platform.cli.deploy:deploy", "Put the contracts on a chain, or take over a deployment file."),
     "wallet": Lazy("fl_platform.cli.wallet:wallet", "Make, list, show and fund wallets."),
     "task": Lazy("fl_platform.cli.task:task", "Open, list, show and close paid tasks."),

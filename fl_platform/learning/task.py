@@ -116,6 +116,17 @@ class TransformedTask(_Inner):
         return self.transform(rows_in_memory(self.inner))
 
 
+@dataclass(frozen=True)
+class HandTask(_Inner):
+    """Another task with rows of its own to learn from: one hand of those that were dealt."""
+
+    inner: LearningTask
+    train: Labelled
+
+    def train_data(self) -> Labelled:
+        return self.train
+
+
 def rows_in_memory(task: LearningTask) -> Labelled:
     """Return a task's training rows where each must be at hand: to be committed, transformed or shown.
 

@@ -1,0 +1,107 @@
+"""`fl-platform rehearse`: what a task would do with one's own data and model, before there is any chain or money."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fl_platform.cli.common import hexed, json_option, tokens, write_json
+from fl_platform.cli.offering import lesson_of, offer_of, rule_options
+
+if TYPE_CHECKING:
+    from fl_platform.roles.lessons import Lesson
+    from fl_platform.roles.rehearsing import Rehearsal, RehearsedRound
+
+_NO_TOKEN = bytes(20)
+
+
+@click.command()
+@rule_options
+@click.option(
+    "--partition", default="", help="How your rows are dealt: iid, 2-shard, dirichlet:ALPHA. Default: what suits them."
+)
+@click.option(
+    "--root-rows", type=click.IntRange(1), help="Of your own rows, those that the owner keeps. Default: a tenth."
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
+@click.option("--threads", type=click.IntRange(0, 1024), default=1, show_default=True, help="0: all cores.")
+@json_option
+def rehearse(
+    partition: str, root_rows: int | None, device: str, threads: int, json_file: Path | None, **choices: Any
+) -> None:
+    """Play a task with your own data in this process.
+
+    Your rows are dealt to made-up parties; each round shows accuracy, losses and refusals, the end what they would earn.
+    Needs no wallet, chain or store. The rules, the codec and the judge are those of a paid task.
+    """
+    from fl_platform.cli.show import bar, console
+    from fl_platform.learning.machine import choose_machine
+    from fl_platform.roles.rehearsing import Rehearsal
+
+    out, lesson = console(json_file), lesson_of(choices, partition=partition)
+    offer = offer_of(_NO_TOKEN, lesson, choices)
+    owner, parties = _dealt(lesson, offer.trainers, root_rows or 0)
+    rounds: list[dict[str, Any]] = []
+    with bar("the first scale is measured", offer.money.rounds) as progress:
+        rehearsal = Rehearsal(offer, owner, parties, machine=choose_machine(device, threads=threads))
+        before = rehearsal.measure(rehearsal.initial)
+        out.print(f"before: {before.metric} {before.value:.3f}, loss {before.loss:.3f} ({before.rows} validation rows)")
+        for played in rehearsal.rounds(progress.at_text):
+            progress.at(played.number + 1)
+            rounds.append(_line(played))
+            out.print(_words(rounds[-1]), markup=False)
+    paid = _pay(rehearsal, played)
+    out.print("\nas they would be paid, in tokens: " + ", ".join(tokens(amount) for amount in paid))
+    write_json(json_file, {
+        "model": rehearsal.spec.model.name, "parameters": rehearsal.spec.model.size,
+        "before": {"metric": before.metric, "value": before.value, "loss": before.loss}, "rounds": rounds,
+        "trainers": [{"address": hexed(rehearsal.address(i)), "earned_wei": wei} for i, wei in enumerate(paid)],
+    })  # fmt: skip
+
+
+def _dealt(lesson: Lesson, trainers: int, root_rows: int) -> tuple[Any, tuple[Any, ...]]:
+    """Return the owner's side and the trainers', of a public data set or of one's own rows."""
+    from dataclasses import replace
+
+    from fl_platform.learning.dealing import deal_own
+    from fl_platform.roles.lessons import hands, own_task, reference_rows
+
+    if lesson.public:
+        full = replace(lesson, parts=trainers)
+        return reference_rows(full), hands(full)
+    dealt = deal_own(
+        own_task(lesson.data), trainers, partition=lesson.partition or "iid", root_rows=root_rows, seed=lesson.seed
+    )
+    return dealt.owner, dealt.parties
+
+
+def _line(played: RehearsedRound) -> dict[str, Any]:
+    verdicts = [verdict for verdict in played.judged.verdicts if verdict.code != "reference"]
+    refused = sorted({verdict.code for verdict in verdicts if verdict.weight == 0})
+    return {
+        "round": played.number,
+        "metric": played.measured.metric,
+        "value": played.measured.value,
+        "loss": played.measured.loss,
+        "in_sum": sum(verdict.weight > 0 for verdict in verdicts),
+        "trainers": len(verdicts),
+        "not_in_sum": {code: sum(v.code == code and v.weight == 0 for v in verdicts) for code in refused},
+        "first_loss": sum(update.first_loss for update in played.updates) / len(played.updates),
+        "last_loss": sum(update.last_loss for update in played.updates) / len(played.updates),
+    }
+
+
+def _words(line: dict[str, Any]) -> str:
+    others = "".join(f", {code} {times}x" for code, times in line["not_in_sum"].items())
+    return (
+        f"round {line['round'] + 1}: {line['metric']} {line['value']:.3f}, loss {line['loss']:.3f}; "
+        f"trainers' own loss {line['first_loss']:.3f} to {line['last_loss']:.3f}; "
+        f"{line['in_sum']} of {line['trainers']} in the sum{others}"
+    )
+
+
+def _pay(rehearsal: Rehearsal, last: RehearsedRound) -> list[int]:
+    earned = {standing.trainer: standing.earned for standing in last.judged.after.standings}
+    return [earned.get(rehearsal.address(index), 0) for index in range(len(last.updates))]
