@@ -6,12 +6,15 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import IterableDataset
 
 from fl_platform.errors import ConfigError, UpdateHeaderMismatch, UpdateNotFinite
 from fl_platform.learning.datasets import Labelled, load_digits_split
@@ -115,6 +118,33 @@ def test_a_training_imports_neither_the_inductor_nor_sklearn() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (answer.stdout, answer.stderr) == ("set()\n", "")
+
+
+class _Stream(IterableDataset[Any]):
+    def __init__(self, rows: Labelled) -> None:
+        self.rows = rows
+
+    def __iter__(self) -> Iterator[Any]:
+        return zip(self.rows.x, self.rows.y, strict=True)
+
+
+def test_any_form_of_the_same_rows_trains_the_same_model() -> None:
+    rows = digits("digits-mlp", 33).train
+    order = np.random.Generator(np.random.Philox(3)).permutation(33)
+    forms: list[Any] = [
+        rows,
+        (rows.x.astype(np.float64), rows.y.astype(np.int8)),
+        (torch.tensor(rows.x), torch.tensor(rows.y)),
+        list(zip(rows.x, rows.y.tolist(), strict=True)),
+        _Stream(rows.take(order)),
+    ]
+    parent, updates = initial_state(MODELS["digits-mlp"], seed=1), []
+    for form in forms:
+        task = DataTask(MODELS["digits-mlp"], form, form)
+        updates.append(train_locally(task, parent, plan=TrainPlan(1, 8, 0.1), seed=3))
+    for update in updates:
+        assert (update.samples, update.steps) == (33, 4)  # the last row goes with the batch before
+        assert all(np.array_equal(update.delta[name], updates[0].delta[name]) for name in parent)
 
 
 def test_the_seed_orders_the_rows() -> None:
