@@ -33,7 +33,7 @@ def rehearse(
 ) -> None:
     """Play a task with your own data in this process.
 
-    Your rows are dealt to made-up parties; each round shows accuracy, losses and refusals, the end what they would earn.
+    Your rows are dealt to made-up parties. Each round shows accuracy, losses and refusals; the end, what they earn.
     Needs no wallet, chain or store. The rules, the codec and the judge are those of a paid task.
     """
     from fl_platform.cli.show import bar, console

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fl_platform.cli.check import check
 from fl_platform.cli.common import (
     Options,
     forward_option,
@@ -37,6 +38,7 @@ def task() -> None:
     """Open, list, show and close paid tasks."""
 
 
+task.add_command(check)
 task.add_command(model)
 
 
