@@ -170,6 +170,7 @@ def run(
             own.workspace, own.name, task, lesson, index=None if reference else part[0], machine=machine,
             watch=learned.trained,
         )  # fmt: skip
+        working.check_model()
         name = f"{own.name}.reference" if reference else own.name
         path = socket or socket_folder(own.workspace, task) / f"{name}{SUFFIX}"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -92,6 +92,14 @@ def model_spec(module: nn.Module, name: str) -> ModelSpec:
     return ModelSpec(name, tuple(TensorSpec(key, tuple(value.shape)) for key, value in learned(module).items()))
 
 
+def check_model(module: nn.Module, model: ModelSpec) -> None:
+    """Refuse a module that learns other tensors than the task's.
+
+    Raises UpdateHeaderMismatch naming the first tensor that differs, ConfigError as `learned` does.
+    """
+    _check_same({tensor.name: tensor.shape for tensor in model.tensors}, learned(module))
+
+
 def initial_module(factory: Callable[[], nn.Module], *, seed: int) -> nn.Module:
     """Build a model with weights that follow from a seed, leaving torch's global generator as it was."""
     with torch.random.fork_rng(devices=[]):
@@ -115,7 +123,7 @@ def load_state(module: nn.Module, state: State) -> None:
     `state`: float32 of any strides. Raises UpdateHeaderMismatch naming the first tensor that differs, ConfigError.
     """
     parameters = learned(module)
-    _check_same(state, parameters)
+    _check_same({name: tuple(array.shape) for name, array in state.items()}, parameters)
     if any(_is_half(parameter) for parameter in parameters.values()):
         # Parameters are changed in place: a tied one stays tied, and `parameters` still holds them.
         unwrap(module)._apply(_at_least_float32)  # type: ignore[no-untyped-call]
@@ -146,14 +154,13 @@ def _at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.float() if _is_half(tensor) else tensor
 
 
-def _check_same(state: State, parameters: Mapping[str, nn.Parameter]) -> None:
-    for name in (*state, *parameters):
-        theirs = tuple(state[name].shape) if name in state else None
+def _check_same(shapes: Mapping[str, tuple[int, ...]], parameters: Mapping[str, nn.Parameter]) -> None:
+    for name in (*shapes, *parameters):
         ours = tuple(parameters[name].shape) if name in parameters else None
-        if theirs != ours:
+        if shapes.get(name) != ours:
             raise UpdateHeaderMismatch(
-                f"tensor {name!r} has {_shape(theirs)} in the task's model and {_shape(ours)} in this party's; is "
-                "model() that of the task, with the same layers frozen?"
+                f"tensor {name!r} has {_shape(shapes.get(name))} in the task's model and {_shape(ours)} in this "
+                "party's; is model() that of the task, with the same layers frozen?"
             )
 
 

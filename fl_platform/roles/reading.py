@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.history import TaskHistory
-from fl_platform.errors import AuditDifference, DocumentInvalid, IntegrityError
+from fl_platform.errors import AuditDifference, DocumentInvalid, IntegrityError, ObjectTooLarge
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import Entry, RoundBundle, RoundStart, TaskState, parse_roster, read_start
 from fl_platform.protocol.receipt import Domain
@@ -116,19 +116,32 @@ class TaskReader:
         """Return the frozen base to load into a factory's models; None where their own frozen numbers are the task's.
 
         Looked at once: a factory gives models of the same base, or of none that counts. What the store sends is never
-        larger than the model. Raises StoreMissing, CidMismatch, ObjectTooLarge, ConfigError (what cannot be learned).
+        larger than the model. Raises UpdateHeaderMismatch (another model than the task's), ObjectTooLarge,
+        StoreMissing, CidMismatch, ConfigError (what cannot be learned).
         """
         if self.spec.base_model == NO_BASE:
             return None
         if self._base is None:
-            from fl_platform.learning.base import base_digest, base_limit, encode_base
+            from fl_platform.learning.base import base_digest, encode_base
+            from fl_platform.learning.parameters import check_model
 
             module = factory()
-            if base_digest(encode_base(module)) == self.spec.base_model:
-                self._base = (None,)
-            else:
-                self._base = (self.object(self.spec.base_model, max_bytes=base_limit(module)),)
+            check_model(module, self.spec.model)
+            own = base_digest(encode_base(module)) == self.spec.base_model
+            self._base = (None if own else self._base_for(module),)
         return self._base[0]
+
+    def _base_for(self, module: nn.Module) -> bytes:
+        from fl_platform.learning.base import base_limit
+
+        limit = base_limit(module)
+        try:
+            return self.object(self.spec.base_model, max_bytes=limit)
+        except ObjectTooLarge as error:
+            raise ObjectTooLarge(
+                f"the task's frozen base has more than the {limit} bytes that this party's frozen layers can have; is "
+                "model() that of the task, with the same layers frozen and of the same dtype?"
+            ) from error
 
     def initial_state(self) -> TaskState:
         """Return the state that round 0 starts from: a function of the rules alone."""

@@ -23,6 +23,7 @@ from fl_platform.chain.signer import Signer
 from fl_platform.errors import DocumentInvalid, ReceiptForeign, ReceiptParentMismatch, ReceiptReplayed
 from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.machine import Machine, choose_machine
+from fl_platform.learning.parameters import check_model
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import Bench, LocalUpdate, Past, build_module, train_locally
@@ -144,6 +145,13 @@ class Trainer:
         if self.address in self._reader.history().members:
             return
         self._contracts.join(self._reader.task, stake or self._reader.spec.money.stake, binding or self._self_binding())
+
+    def check_model(self) -> None:
+        """Refuse, before any order comes, a model of one's own that cannot be trained in this task.
+
+        Raises UpdateHeaderMismatch and DocumentInvalid naming the first tensor that differs, ConfigError.
+        """
+        check_model(self._bench.module(self._learning, self._machine, self._base()), self._reader.spec.model)
 
     def handle(self, message: bytes) -> bytes:
         """Answer an order (unverified bytes): RoundOrder by a Submission, RevealOrder by a Reveal.

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from fl_platform.errors import ConfigError, ObjectTooLarge, StoreMissing
+from fl_platform.errors import ConfigError, DocumentInvalid, ObjectTooLarge, StoreMissing, UpdateHeaderMismatch
 from fl_platform.learning.base import base_digest, encode_base
 from fl_platform.learning.datasets import load_digits_split
 from fl_platform.learning.models import digits_mlp
@@ -22,16 +22,17 @@ from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.owner import Owner
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import reveal_key
 from fl_platform.store.memory import MemoryStore
-from tests.support.chain import AGGREGATOR, Stage, stage
+from tests.support.chain import AGGREGATOR, OWNER, Stage, stage
 from tests.support.small_task import SmallTask, open_small_task
 
 
-def adapted(width: int = 16) -> nn.Module:
+def adapted(width: int = 16, *, before: int = 64, dtype: torch.dtype = torch.float32) -> nn.Module:
     """A frozen layer, at random, under a learned one."""
-    module = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+    module = nn.Sequential(nn.Flatten(), nn.Linear(before, width, dtype=dtype), nn.ReLU(), nn.Linear(width, 10))
     module[1].requires_grad_(requires_grad=False)
     return module
 
@@ -76,8 +77,9 @@ def test_who_has_the_tasks_own_fetches_nothing(
 
 
 def test_a_store_sends_no_more_than_the_partys_own_model_is_long(scene: tuple[Stage, SmallTask]) -> None:
-    with pytest.raises(ObjectTooLarge):
-        fresh(scene).base(partial(adapted, width=2))
+    with pytest.raises(ObjectTooLarge, match=r"more than the 2\d{3} bytes"):
+        fresh(scene).base(partial(adapted, dtype=torch.float16))
+    assert len(fresh(scene).base(adapted) or b"") > 64 * 16 * 4
 
 
 def test_a_base_that_is_nowhere_is_missing(scene: tuple[Stage, SmallTask]) -> None:
@@ -141,6 +143,30 @@ def test_a_whole_task_of_an_adapter_with_a_scalar_is_sealed_and_audited(commitme
         assert "base.weight" not in sealed[-1].judgement.model
         assert sealed[-1].judgement.model["scale"].shape == ()
         assert [trainer.reader.base(Scaled) for trainer in task.trainers] == [reader.object(reader.spec.base_model)] * 2
+
+
+@pytest.mark.parametrize(
+    ("factory", "error", "words"),
+    [
+        (digits_mlp, UpdateHeaderMismatch, r"'3\.weight' has shape \(10, 16\) in .* shape \(10, 64\)"),
+        (partial(adapted, width=15), UpdateHeaderMismatch, r"'3\.weight' has shape \(10, 16\) in the task's"),
+        (partial(adapted, before=63), DocumentInvalid, r"tensor '1\.weight' is not F32 of shape \(16, 63\)"),
+        (partial(adapted, before=65), DocumentInvalid, r"tensor '1\.weight' is not F32 of shape \(16, 65\)"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(10)), ConfigError, "'1.weight' has no shape yet"),
+    ],
+    ids=["other", "other width", "narrower", "wider", "lazy"],
+)
+def test_a_trainer_with_another_model_is_refused_before_any_order(
+    scene: tuple[Stage, SmallTask], factory: object, error: type[Exception], words: str, tmp_path: Path
+) -> None:
+    own, task = scene
+    trainer = Trainer(
+        reader=fresh(scene), contracts=own.owner, signer=OWNER, learning=rows(factory), workdir=tmp_path
+    )
+    with pytest.raises(error, match=words) as caught:
+        trainer.check_model()
+    assert "\n" not in str(caught.value)
+    task.trainers[0].check_model()
 
 
 class Drawn(nn.Module):
