@@ -18,7 +18,7 @@ def line_of(record: Record) -> str:
 def _learned(record: Record) -> str:
     values, measured = record.values, _validated(record)
     if "rows" not in values:
-        return f"the model before round {record.round}: {measured or 'not measured'}"
+        return f"the model after round {record.round - 1}: {measured or 'not measured'}"
     parts = [
         f"{_losses(values)}{values['steps']} steps on {values['rows']} rows in {values['training_seconds']:.3g} s",
         "the update was clipped" if values.get("clipped") else "",

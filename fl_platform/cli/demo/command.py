@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from fl_platform.aggregation.admit import ADMITTED, REFERENCE
 from fl_platform.attacks import ATTACKS, parse_attacks
 from fl_platform.attacks.lying import LIES
 from fl_platform.cli.common import json_option, write_json
@@ -24,6 +26,7 @@ from fl_platform.learning.evaluation import Measured
 from fl_platform.learning.metrics import Accuracy
 from fl_platform.learning.public import PARTITIONS, PUBLIC, TRAINERS, public_data
 from fl_platform.roles.aggregator import Progress as Step
+from fl_platform.roles.aggregator import SealedRound
 from fl_platform.roles.workspace import environment
 from fl_platform.store.opening import FORMS
 
@@ -126,13 +129,20 @@ def _stage(bar: Progress, settings: Settings) -> Stage:
     def progress(step: Step) -> None:
         bar.update(line, description=f"round {step.round + 1}: {step.step} ({step.detail})")
 
-    def measured(number: int, found: Measured) -> None:
-        bar.update(line, completed=number + 1)
+    def measured(sealed: SealedRound, found: Measured) -> None:
+        number = sealed.bundle.round + 1
+        bar.update(line, completed=number)
         rows = f"{found.rows} test {settings.public.rows}"
         of = f"{round(found.value * found.rows)} of {rows}" if found.metric == Accuracy.name else rows
-        bar.console.print(f"round {number + 1}: {found.metric} {found.value:.3f} ({of})")
+        bar.console.print(f"round {number}: {found.metric} {found.value:.3f} ({of}); {_counted(sealed)}")
 
     return Stage(progress, measured, lambda text: bar.update(line, description=text))
+
+
+def _counted(sealed: SealedRound) -> str:
+    codes = Counter(verdict.code for verdict in sealed.bundle.verdicts)
+    refused = [f"{count} {code}" for code, count in sorted(codes.items()) if code not in (ADMITTED, REFERENCE)]
+    return ", ".join([f"{codes[ADMITTED]} updates in the sum", *refused])
 
 
 def show(console: Console, report: DemoReport) -> None:

@@ -123,7 +123,7 @@ class Stage:
     """What the demo tells whoever watches."""
 
     progress: Callable[[Progress], None]
-    measured: Callable[[int, Measured], None]
+    measured: Callable[[SealedRound, Measured], None]
     note: Callable[[str], None]
 
 
@@ -219,7 +219,7 @@ def _train(cast: Cast, aggregator: Aggregator, transport: Transport, stage: Stag
     for _ in range(cast.spec.money.rounds):
         last = aggregator.run(transport, rounds=1)[0]
         measured.append(measure(cast.federation.owner, last.judgement.model))
-        stage.measured(last.bundle.round, measured[-1])
+        stage.measured(last, measured[-1])
     assert last is not None
     return Trained(measured, last, "")
 

@@ -21,7 +21,7 @@ def test_a_trainer_s_line() -> None:
 
 def test_the_line_after_the_last_round() -> None:
     line = line_of(Record(REFERENCE, 1, 5, VALIDATED))
-    assert line == "the model before round 5: accuracy 0.9375, loss 0.25 on 360 validation rows"
+    assert line == "the model after round 4: accuracy 0.9375, loss 0.25 on 360 validation rows"
 
 
 def test_an_aggregator_s_line() -> None:
