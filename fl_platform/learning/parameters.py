@@ -59,7 +59,7 @@ def learned(module: nn.Module) -> dict[str, nn.Parameter]:
     """Return the parameters that training changes, in canonical order, each once.
 
     Raises ConfigError, naming the parameter and the remedy, where one is lazy, complex, sparse, without values or
-    shares memory with another, and where nothing is to be learned.
+    shares memory with another, where a module is scripted, and where nothing is to be learned.
     """
     found = {name: parameter for name, parameter in _checked(module).items() if parameter.requires_grad}
     if not found:
@@ -192,6 +192,11 @@ def _named(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Like `named_parameters`, but below every wrapper."""
     seen: set[int] = set()
     for prefix, part in modules_of(module):
+        if isinstance(part, torch.jit.ScriptModule):
+            raise ConfigError(
+                f"module {prefix.removesuffix('.') or 'model()'!r} is scripted, which hides its layers; "
+                "return the module itself, and torch.jit.script it after training"
+            )
         for name, parameter in part.named_parameters(recurse=False):
             if id(parameter) not in seen:
                 seen.add(id(parameter))
@@ -218,6 +223,8 @@ def _trouble(parameter: torch.Tensor) -> str | None:
         return _LAZY
     if parameter.is_meta:
         return "is on the meta device and has no values; initialise it on the CPU in model()"
+    if parameter.is_inference():
+        return "was made under torch.inference_mode and cannot be changed; build the model outside of it"
     if parameter.layout is not torch.strided:
         return f"is {parameter.layout}; use a dense parameter"
     if parameter.is_complex():

@@ -146,15 +146,6 @@ def test_a_submodule_that_is_called_module_keeps_its_name() -> None:
     assert list(learned(Holder())) == ["module.weight", "module.bias"]
 
 
-def test_a_scripted_module_has_the_names_of_the_plain_one() -> None:
-    plain = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-    with pytest.warns(DeprecationWarning, match="deprecated"):
-        scripted = torch.jit.script(plain)
-    assert model_spec(scripted, "m") == model_spec(plain, "m")
-    load_state(scripted, {"0.weight": np.ones((3, 2), np.float32), "0.bias": np.zeros(3, np.float32)})
-    assert scripted(torch.ones(1, 2)).tolist() == [[2.0, 2.0, 2.0]]
-
-
 def test_scalars_stay_scalars_and_empty_parameters_are_left_out() -> None:
     module = Odd()
     spec = model_spec(module, "odd")
@@ -265,6 +256,16 @@ def test_complex_sparse_and_valueless_parameters_are_refused() -> None:
     module = nn.Linear(2, 2)
     module.table = nn.Parameter(torch.eye(3).to_sparse(), requires_grad=False)
     refused(module, "'table'", "dense")
+
+
+def test_scripted_modules_and_inference_tensors_are_refused() -> None:
+    with pytest.warns(DeprecationWarning, match="deprecated"):
+        scripted = torch.jit.script(nn.BatchNorm1d(2))
+    refused(nn.Sequential(nn.Linear(2, 2), scripted), "'1'", "scripted", "the module itself")
+    refused(scripted, "'model()'", "scripted")
+    with torch.inference_mode():
+        module = nn.Linear(2, 2)
+    refused(module, "'weight'", "inference_mode")
 
 
 def test_a_complex_buffer_is_nobodys_business() -> None:
