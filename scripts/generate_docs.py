@@ -89,8 +89,9 @@ A place that fails or hangs (a full disk, a server that is away) is said once an
 {rows}
 
 `reference` is the owner's `trainer run --reference`. A trainer measures its validation rows only where it is asked to
-(`--validate`, which is on with `--log`), after it has signed its update: of round N the model that round N starts from,
-and when the task is over the last one, as round N = the number of rounds. Models with BatchNorm are measured with
+(`--validate`, which is on with `--log`), after it has signed its update and before it hands it out, so the answer waits
+for it: of round N the model that round N starts from, and when the task is over the last one, as round N = the number
+of rounds. Models with BatchNorm are measured with
 statistics of the party's own training rows. `step_seconds` is wall time at the aggregator: `train` until the roster is
 on chain, `roster` from there until judging begins (in strict rounds it holds the second message), `judge` until the
 seal is on chain.

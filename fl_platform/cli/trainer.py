@@ -128,7 +128,7 @@ def _binding(own: Session, reader: TaskReader, node_key: Path | None) -> Binding
 )
 @click.option(
     "--validate/--no-validate", default=None,
-    help="Measure each round's model on your validation rows. Default: with --log.",
+    help="Measure each round's model on your validation rows, too. Default: with --log.",
 )  # fmt: skip
 @log_option
 @click.pass_obj

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NAMED = 100  # absent members in a record; `absent` counts all. MLflow takes 1,000 values at once
 _TIMED = ("train", "roster", "judge", "seal")
 
 
@@ -61,7 +62,8 @@ class RoundsSealed:
             "sealed_bytes": len(judged.model_bytes) + len(judged.aggregate_bytes),
             "model": "0x" + bundle.after.model.hex(),
         }
-        values |= {labelled("absent_member", f"0x{who.hex()}"): 1 for who in sorted(members - answered)}
+        named = sorted(members - answered)[:NAMED]
+        values |= {labelled("absent_member", f"0x{who.hex()}"): 1 for who in named}
         values |= {labelled("refused", code): count for code, count in sorted(refused.items())}
         values |= {labelled("step_seconds", name): seconds for name, seconds in self._seconds.items()}
         self._refused, self._seconds = Counter(), {}

@@ -29,13 +29,13 @@ class Tracking:
         """Load the package and check the address; nothing is contacted. Raises ImportError, ConfigError."""
         scheme = re.match(r"([a-z][a-z0-9+.-]*)://", uri)
         if scheme is not None and scheme[1] not in _SCHEMES:
-            raise ConfigError(f"MLflow at {uri!r}: use a folder, or an address of {', '.join(_SCHEMES)}")
+            raise ConfigError(f"MLflow at {scheme[0]}: use a folder, or an address of {', '.join(_SCHEMES)}")
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from mlflow.entities import Metric
         from mlflow.tracking import MlflowClient
 
-        self.where = f"mlflow:{uri}"
+        self.where = "mlflow:" + re.sub(r"(?<=://)[^/@]*@", "", uri)  # shown and logged: without name and password
         self._metric: Any = Metric
         self._client: Any = MlflowClient(tracking_uri=uri if scheme else Path(uri).absolute().as_uri())
         self._runs: dict[tuple[int, str, str], str] = {}  # -> run id

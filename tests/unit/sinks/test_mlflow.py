@@ -36,3 +36,10 @@ def test_metrics_come_back_from_a_folder(tmp_path: Path, write_uri) -> None:  # 
 def test_an_address_that_would_need_more_than_the_package_is_refused() -> None:
     with pytest.raises(ConfigError, match="use a folder, or an address of http, https, file"):
         Tracking("sqlite:///runs.db")
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    assert Tracking("https://ann:secret@tracking.example:8443/ml").where == "mlflow:https://tracking.example:8443/ml"
+    with pytest.raises(ConfigError) as caught:
+        Tracking("postgresql://ann:secret@tracking.example/ml")
+    assert "secret" not in str(caught.value)
