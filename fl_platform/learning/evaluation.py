@@ -109,9 +109,8 @@ def _right_rows(
     module: nn.Module, state: State, data: Labelled, dtype: torch.dtype, device: torch.device
 ) -> npt.NDArray[np.bool_]:
     right = np.zeros(len(data), dtype=np.bool_)
+    judged = placed(copy.deepcopy(module), state, device).to(dtype).eval()
     with deterministic(device), torch.inference_mode():
-        judged = placed(copy.deepcopy(module), state, device).to(dtype)
-        judged.eval()
         for start in range(0, len(data), BATCH):
             block = slice(start, start + BATCH)
             rows = torch.tensor(data.x[block], device=device)
