@@ -223,7 +223,7 @@ def _trouble(parameter: torch.Tensor) -> str | None:
         return _LAZY
     if parameter.is_meta:
         return "is on the meta device and has no values; initialise it on the CPU in model()"
-    if parameter.is_inference():
+    if parameter.is_inference() and not torch.is_inference_mode_enabled():
         return "was made under torch.inference_mode and cannot be changed; build the model outside of it"
     if parameter.layout is not torch.strided:
         return f"is {parameter.layout}; use a dense parameter"

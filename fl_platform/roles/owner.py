@@ -27,6 +27,7 @@ from fl_platform.protocol.spec import (
     WorthRule,
     check_spec,
 )
+from fl_platform.roles.validating import check_runnable
 from fl_platform.store.interface import Store
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_model, measured_scale
@@ -85,6 +86,7 @@ def draft_spec(
     module = initial_module(build, seed=terms.seed)
     check_buffers(module, build, seed=terms.seed)
     model, parent, base = model_spec(module, terms.model_name), state_arrays(module), encode_base(module)
+    check_runnable(terms.worth, model)
     initial = encode_model(parent, model)
     measured = train_locally(learning, parent, plan=TrainPlan.of(terms.training), seed=terms.seed, base=base)
     spec = TaskSpec(

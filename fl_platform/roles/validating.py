@@ -18,7 +18,7 @@ from fl_platform.contribution.leave_one_out import Utility
 from fl_platform.contribution.validation import RevealedRow, ValidationRow, commit_rows, reveal_slice
 from fl_platform.errors import ConfigError, DocumentInvalid, RejectedInput
 from fl_platform.learning.datasets import Labelled
-from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.spec import ModelSpec, TaskSpec, WorthRule
 from fl_platform.updates.rounding import rounding_seed
 from fl_platform.updates.tensors import Tensors
 
@@ -93,6 +93,21 @@ def parse_slice(texts: Sequence[str]) -> tuple[RevealedRow, ...]:
 def slice_texts(revealed: Sequence[RevealedRow]) -> tuple[str, ...]:
     """Return a slice for a bundle."""
     return tuple("0x" + item.to_bytes().hex() for item in revealed)
+
+
+def check_runnable(worth: WorthRule, model: ModelSpec) -> None:
+    """Refuse to score by validation rows a model that nobody but its own parties can run. Raises ConfigError."""
+    if worth.kind != "leave-one-out":
+        return
+    from fl_platform.learning.models import MODELS
+    from fl_platform.learning.parameters import model_spec
+
+    factory = MODELS.get(model.name)
+    if factory is None or model_spec(factory(), model.name) != model:
+        raise ConfigError(
+            f"model {model.name!r} is none of {', '.join(sorted(MODELS))}: with leave-one-out worth everybody runs the "
+            "model on the revealed rows, so it must be a standard one; use anchored worth"
+        )
 
 
 def readable_slice(spec: TaskSpec, revealed: tuple[RevealedRow, ...]) -> tuple[RevealedRow, ...]:

@@ -266,6 +266,8 @@ def test_scripted_modules_and_inference_tensors_are_refused() -> None:
     with torch.inference_mode():
         module = nn.Linear(2, 2)
     refused(module, "'weight'", "inference_mode")
+    with torch.inference_mode():
+        load_state(module, state_arrays(module))
 
 
 def test_a_complex_buffer_is_nobodys_business() -> None:

@@ -16,15 +16,17 @@ from fl_platform.learning.base import base_digest, encode_base
 from fl_platform.learning.datasets import load_digits_split
 from fl_platform.learning.models import digits_mlp
 from fl_platform.learning.parameters import initial_module, model_spec
+from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask, LearningTask
-from fl_platform.protocol.spec import NO_BASE
+from fl_platform.protocol.spec import NO_BASE, Money
 from fl_platform.roles.auditor import Auditor
+from fl_platform.roles.offer import Offer
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.owner import Owner
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.workspace import reveal_key
+from fl_platform.roles.workspace import party, reveal_key
 from fl_platform.store.memory import MemoryStore
 from tests.support.chain import AGGREGATOR, OWNER, Stage, stage
 from tests.support.small_task import SmallTask, open_small_task
@@ -167,6 +169,27 @@ def test_a_trainer_with_another_model_is_refused_before_any_order(
         trainer.check_model()
     assert "\n" not in str(caught.value)
     task.trainers[0].check_model()
+
+
+@pytest.mark.parametrize(
+    ("name", "factory", "good"),
+    [
+        ("digits-mlp", digits_mlp, True),
+        ("mine", digits_mlp, False),
+        ("digits-cnn", digits_mlp, False),
+        ("digits-mlp", adapted, False),
+    ],
+)
+def test_only_a_standard_model_is_scored_by_validation_rows(name: str, factory: object, *, good: bool) -> None:
+    plan = TrainPlan(epochs=1, batch_size=32, learning_rate=0.1)
+    money = Money(bytes(20), pot=10, rounds=2, stake=5, bond=20, fee_bps=500)
+    offer = Offer("scored", name, money, trainers=3, plan=plan, worth="leave-one-out", validation_root=bytes(range(32)))
+    who = {"owner": party(OWNER), "aggregators": (party(AGGREGATOR),), "auditors": ()}
+    if good:
+        assert offer.draft(rows(factory), **who)[0].model.name == name  # type: ignore[arg-type]
+        return
+    with pytest.raises(ConfigError, match=f"model '{name}' is none of .* use anchored"):
+        offer.draft(rows(factory), **who)  # type: ignore[arg-type]
 
 
 class Drawn(nn.Module):
