@@ -150,6 +150,18 @@ def rule_options(command: Command) -> Command:
     return command
 
 
+def deal_options(command: Command) -> Command:
+    """Give a command the options of rows that one machine deals to made-up parties."""
+    command = click.option(
+        "--root-rows", type=click.IntRange(1), help="Of your own rows, those that the owner keeps. Default: a tenth."
+    )(command)
+    return click.option(
+        "--partition",
+        default="",
+        help="How your rows are dealt: iid, 2-shard, dirichlet:ALPHA. Default: what suits them.",
+    )(command)
+
+
 def lesson_of(choices: dict[str, Any], **other: Any) -> Lesson:
     """Return which data were chosen."""
     from fl_platform.roles.lessons import Lesson

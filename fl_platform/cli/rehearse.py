@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fl_platform.cli.common import hexed, json_option, tokens, write_json
-from fl_platform.cli.offering import lesson_of, offer_of, rule_options
+from fl_platform.cli.offering import deal_options, lesson_of, offer_of, rule_options
 
 if TYPE_CHECKING:
-    from fl_platform.roles.lessons import Lesson
     from fl_platform.roles.rehearsing import Rehearsal, RehearsedRound
 
 _NO_TOKEN = bytes(20)
@@ -19,12 +18,7 @@ _NO_TOKEN = bytes(20)
 
 @click.command()
 @rule_options
-@click.option(
-    "--partition", default="", help="How your rows are dealt: iid, 2-shard, dirichlet:ALPHA. Default: what suits them."
-)
-@click.option(
-    "--root-rows", type=click.IntRange(1), help="Of your own rows, those that the owner keeps. Default: a tenth."
-)
+@deal_options
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 @click.option("--threads", type=click.IntRange(0, 1024), default=1, show_default=True, help="0: all cores.")
 @json_option
@@ -38,16 +32,19 @@ def rehearse(
     """
     from fl_platform.cli.show import bar, console
     from fl_platform.learning.machine import choose_machine
+    from fl_platform.roles.lessons import federation_of
     from fl_platform.roles.rehearsing import Rehearsal
 
     out, lesson = console(json_file), lesson_of(choices, partition=partition)
     offer = offer_of(_NO_TOKEN, lesson, choices)
-    owner, parties = _dealt(lesson, offer.trainers, root_rows or 0)
+    federation = federation_of(lesson, offer.trainers, root_rows=root_rows or 0)
     rounds: list[dict[str, Any]] = []
     with bar("the first scale is measured", offer.money.rounds) as progress:
-        rehearsal = Rehearsal(offer, owner, parties, machine=choose_machine(device, threads=threads))
+        machine = choose_machine(device, threads=threads)
+        rehearsal = Rehearsal(offer, federation.owner, federation.parties, machine=machine)
         before = rehearsal.measure(rehearsal.initial)
-        out.print(f"before: {before.metric} {before.value:.3f}, loss {before.loss:.3f} ({before.rows} validation rows)")
+        rows = f"({before.rows} validation rows)"
+        out.print(f"before: {before.metric} {before.value:.3f}, loss {before.loss:.3f} {rows}")
         for played in rehearsal.rounds(progress.at_text):
             progress.at(played.number + 1)
             rounds.append(_line(played))
@@ -59,22 +56,6 @@ def rehearse(
         "before": {"metric": before.metric, "value": before.value, "loss": before.loss}, "rounds": rounds,
         "trainers": [{"address": hexed(rehearsal.address(i)), "earned_wei": wei} for i, wei in enumerate(paid)],
     })  # fmt: skip
-
-
-def _dealt(lesson: Lesson, trainers: int, root_rows: int) -> tuple[Any, tuple[Any, ...]]:
-    """Return the owner's side and the trainers', of a public data set or of one's own rows."""
-    from dataclasses import replace
-
-    from fl_platform.learning.dealing import deal_own
-    from fl_platform.roles.lessons import hands, own_task, reference_rows
-
-    if lesson.public:
-        full = replace(lesson, parts=trainers)
-        return reference_rows(full), hands(full)
-    dealt = deal_own(
-        own_task(lesson.data), trainers, partition=lesson.partition or "iid", root_rows=root_rows, seed=lesson.seed
-    )
-    return dealt.owner, dealt.parties
 
 
 def _line(played: RehearsedRound) -> dict[str, Any]:

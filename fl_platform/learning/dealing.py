@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fl_platform.errors import ConfigError
 from fl_platform.learning import partitions
+from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.task import HandTask, LearningTask, rows_in_memory
 from fl_platform.learning.tasks import deal
 
@@ -16,11 +17,15 @@ LEAST_ROOT = 20  # rows that the owner keeps for its reference at least, where t
 class Dealt:
     """A task's rows in hands. All validate on the task's own validation rows."""
 
+    model_name: str  # as the rules call it
     owner: LearningTask  # the rows kept back: the first scale is measured on them, and the reference update
     parties: tuple[LearningTask, ...]
+    root: Labelled  # the owner's rows
 
 
-def deal_own(task: LearningTask, parties: int, *, partition: str = "iid", root_rows: int = 0, seed: int = 0) -> Dealt:
+def deal_own(
+    task: LearningTask, name: str, parties: int, *, partition: str = "iid", root_rows: int = 0, seed: int = 0
+) -> Dealt:
     """Keep `root_rows` random rows for the owner (0: a tenth) and deal the rest: "iid", "2-shard", "dirichlet:ALPHA".
 
     Raises ConfigError: too few rows, or rows that come from a data set and cannot be dealt; TaskCodeError.
@@ -33,4 +38,5 @@ def deal_own(task: LearningTask, parties: int, *, partition: str = "iid", root_r
         )
     order = partitions.shuffled(len(rows), seed=seed)
     hands = deal(rows.take(order[kept:]), parties, partition=partition, seed=seed + 1)
-    return Dealt(HandTask(task, rows.take(order[:kept])), tuple(HandTask(task, hand) for hand in hands))
+    root = rows.take(order[:kept])
+    return Dealt(name, HandTask(task, root), tuple(HandTask(task, hand) for hand in hands), root)

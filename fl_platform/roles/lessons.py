@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fl_platform.errors import ConfigError
+from fl_platform.learning.dealing import Dealt, deal_own
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.public import PUBLIC
 from fl_platform.learning.task import LearningTask
@@ -77,6 +78,17 @@ def hands(lesson: Lesson) -> tuple[LearningTask, ...]:
     if not lesson.public:
         raise ConfigError(f"{lesson.data} is one party's own data: run each trainer as its own process")
     return _federation(lesson).parties
+
+
+def federation_of(lesson: Lesson, trainers: int, *, root_rows: int = 0) -> Federation | Dealt:
+    """Return all sides at once, of a public data set or of one's own rows, dealt to `trainers`.
+
+    `root_rows`: of one's own, those that the owner keeps; 0: a tenth. Raises ConfigError, DocumentInvalid.
+    """
+    if lesson.public:
+        return _federation(replace(lesson, parts=trainers))
+    task, partition = own_task(lesson.data), lesson.partition or "iid"
+    return deal_own(task, lesson.data, trainers, partition=partition, root_rows=root_rows, seed=lesson.seed)
 
 
 def own_task(words: str) -> LearningTask:

@@ -18,13 +18,15 @@ from fl_platform.cli.common import json_option, write_json
 from fl_platform.cli.demo.federation import HONEST, TOKEN, Settings
 from fl_platform.cli.demo.lying import ATTACK as LYING
 from fl_platform.cli.demo.lying import DEFAULT_LIE
-from fl_platform.cli.demo.run import CARRIERS, DemoReport, Stage, run_demo
+from fl_platform.cli.demo.run import CARRIERS, Carrier, DemoReport, Stage, carry_locally, run_demo
 from fl_platform.cli.show import console as reporting
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
+from fl_platform.learning.dealing import Dealt
 from fl_platform.learning.evaluation import Measured
 from fl_platform.learning.metrics import Accuracy
 from fl_platform.learning.public import PARTITIONS, PUBLIC, TRAINERS, public_data
+from fl_platform.learning.tasks import Federation
 from fl_platform.roles.aggregator import Progress as Step
 from fl_platform.roles.aggregator import SealedRound
 from fl_platform.roles.workspace import environment
@@ -101,6 +103,14 @@ def demo(
         lying=lying, lie=lie, seed=seed, byzantine=byzantine, partition=partition, mnist=mnist, strict=strict,
         worth=worth,
     )  # fmt: skip
+    play(console, settings, network_name, store_name, workdir, json_file, carrier=CARRIERS[flower or ""])
+
+
+def play(
+    console: Console, settings: Settings, network_name: str, store_name: str, workdir: Path | None,
+    json_file: Path | None, *, carrier: Carrier = carry_locally, federation: Federation | Dealt | None = None,
+) -> None:  # fmt: skip
+    """Run a whole task in a folder of its own and show what came of it; exits with 4 where an audit went wrong."""
     network = resolve(network_name, environment())
     if not network.embedded and network.name == "sepolia":
         raise ConfigError("the demo's wallets have public keys and its clock is moved: use embedded, anvil or ganache")
@@ -115,7 +125,7 @@ def demo(
         ) as bar:  # fmt: skip
             report = run_demo(
                 settings, network=network, workdir=folder, stage=_stage(bar, settings), store=argument,
-                carrier=CARRIERS[flower or ""],
+                carrier=carrier, federation=federation,
             )  # fmt: skip
     show(console, report)
     write_json(json_file, report.to_json())
@@ -132,7 +142,7 @@ def _stage(bar: Progress, settings: Settings) -> Stage:
     def measured(sealed: SealedRound, found: Measured) -> None:
         number = sealed.bundle.round + 1
         bar.update(line, completed=number)
-        rows = f"{found.rows} test {settings.public.rows}"
+        rows = f"{found.rows} test {settings.rows}"
         of = f"{round(found.value * found.rows)} of {rows}" if found.metric == Accuracy.name else rows
         bar.console.print(f"round {number}: {found.metric} {found.value:.3f} ({of}); {_counted(sealed)}")
 

@@ -13,15 +13,16 @@ from fl_platform.attacks import Attack, View
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError
 from fl_platform.learning.datasets import Labelled
+from fl_platform.learning.dealing import Dealt
 from fl_platform.learning.machine import CPU
 from fl_platform.learning.plan import TrainPlan
-from fl_platform.learning.public import NATURAL, PublicData, public_data
+from fl_platform.learning.public import NATURAL, PUBLIC, PublicData, public_data
 from fl_platform.learning.task import LearningTask, TransformedTask
 from fl_platform.learning.tasks import Federation, federate_public
-from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import Money, TaskSpec
 from fl_platform.roles.aggregator import Aggregator, Watch
-from fl_platform.roles.owner import Objects, Owner, default_terms, draft_spec
+from fl_platform.roles.offer import Offer
+from fl_platform.roles.owner import Owner
 from fl_platform.roles.trainer import Conduct, Delta, TrainedRound, Trainer
 from fl_platform.roles.validating import ValidationBook, no_slice
 from fl_platform.roles.workspace import Workspace, party, reveal_key
@@ -55,10 +56,12 @@ class Settings:
     lying: bool = False  # the first aggregator seals a lie; a second one is there to succeed it
     lie: str = "pay-itself"  # which one, see attacks.lying
     plan: TrainPlan | None = None  # of local training; None: what suits the data
+    offer: Offer | None = None  # whole rules; None: those that the other words say
 
     def __post_init__(self) -> None:
         """Refuse what cannot work. Raises ConfigError."""
-        public_data(self.data)
+        if self.offer is None:
+            public_data(self.data)
         if not 1 <= self.rounds <= 1000:
             raise ConfigError(f"{self.rounds} rounds; use 1 to 1000")
         needed = 2 * self.byzantine + 3 if self.byzantine else 1
@@ -77,7 +80,12 @@ class Settings:
     @property
     def natural(self) -> bool:
         """Whether the rows stay with the parties that held them."""
-        return (self.partition or self.public.partition) == NATURAL
+        return self.data in PUBLIC and (self.partition or self.public.partition) == NATURAL
+
+    @property
+    def rows(self) -> str:
+        """What a test row is, in the plural."""
+        return self.public.rows if self.data in PUBLIC else "rows"
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ class Cast:
 
     task: int
     spec: TaskSpec
-    federation: Federation
+    federation: Federation | Dealt
     members: tuple[Member, ...]
     reference: Trainer
     aggregator: Aggregator
@@ -148,19 +156,28 @@ def gather(
     wallets: dict[str, Signer],
     watch: Watch,
     *,
-    federation: Federation | None = None,
+    federation: Federation | Dealt | None = None,
 ) -> Cast:
     """Fund wallets, open the task, let everybody join. The contracts are deployed already.
 
     `federation`: other data than the settings', dealt to as many parties.
     """
-    money_needed = {"owner": POT * settings.rounds, "aggregator": BOND}
-    if settings.lying:  # the successor locks a bond, too, and the watcher one with each challenge
-        money_needed |= {SUCCESSOR: BOND, "auditor": BOND}
-    for name, signer in wallets.items():
-        workspace.fund(signer, tokens=money_needed.get(name, STAKE if name.startswith("trainer") else 0))
     federation = federation or _deal(settings)
-    spec, initial = _rules(workspace, settings, wallets, federation)
+    offer = _offer(workspace, settings, wallets, federation)
+    money = offer.money
+    needed = {"owner": money.pot * money.rounds, "aggregator": money.bond}
+    if settings.lying:  # the successor locks a bond, too, and the watcher one with each challenge
+        needed |= {SUCCESSOR: money.bond, "auditor": money.bond}
+    for name, signer in wallets.items():
+        workspace.fund(signer, tokens=needed.get(name, money.stake if name.startswith("trainer") else 0))
+    spec, initial = offer.draft(
+        federation.owner,
+        owner=party(wallets["owner"]),
+        aggregators=tuple(
+            party(wallets[name]) for name in (("aggregator", SUCCESSOR) if settings.lying else ("aggregator",))
+        ),
+        auditors=(party(wallets["auditor"]),),
+    )
     task = Owner(contracts=workspace.contracts(wallets["owner"]), store=workspace.store).open(spec, initial)
     cast = _seat(workspace, settings, wallets, federation, task=task, spec=spec, watch=watch)
     for member in cast.members:
@@ -211,7 +228,7 @@ def _seat(
     workspace: Workspace,
     settings: Settings,
     wallets: dict[str, Signer],
-    federation: Federation,
+    federation: Federation | Dealt,
     *,
     task: int,
     spec: TaskSpec,
@@ -225,46 +242,32 @@ def _seat(
         workdir=workspace.role_folder("aggregator"),
         wait_until=workspace.chain.wait_until,
         watch=watch,
-        reveal_slice=book.reveal if settings.worth == LEAVE_ONE_OUT else no_slice,
+        reveal_slice=book.reveal if spec.worth.kind == LEAVE_ONE_OUT else no_slice,
     )
     members = _members(workspace, settings, wallets, federation.parties, task)
     reference = _trainer(workspace, wallets["owner"], federation.owner, task, "owner", Conduct())
     return Cast(task, spec, federation, members, reference, aggregator, wallets)
 
 
-def _rules(
-    workspace: Workspace, settings: Settings, wallets: dict[str, Signer], federation: Federation
-) -> tuple[TaskSpec, Objects]:
+def _offer(
+    workspace: Workspace, settings: Settings, wallets: dict[str, Signer], federation: Federation | Dealt
+) -> Offer:
+    """Return the whole rules that are offered, in the token of this chain."""
     token = workspace.contracts().faucet.address
-    terms = default_terms(
+    offer = settings.offer or Offer(
         title=f"demo: {settings.data}, seed {settings.seed}",
         model_name=federation.model_name,
         money=Money(token, POT, settings.rounds, STAKE, BOND, FEE_BPS),
         trainers=settings.trainers,
-        byzantine=settings.byzantine,
-        seed=settings.seed,
         plan=settings.plan or settings.public.plan,
+        seed=settings.seed,
+        byzantine=settings.byzantine,
+        strict=settings.strict,
+        worth=settings.worth,
+        commitments=settings.commitments,
     )
-    if settings.strict:
-        terms = replace(terms, strictness="strict")
-    if not settings.commitments:
-        terms = replace(terms, commitments=NO_COMMITMENTS)
-    if settings.worth == LEAVE_ONE_OUT:
-        root = _book(settings, wallets, federation.root).root
-        terms = replace(
-            terms,
-            worth=replace(terms.worth, kind=LEAVE_ONE_OUT, validation_root=root, validation_slices=settings.rounds),
-        )
-    return draft_spec(
-        terms,
-        federation.owner,
-        owner=wallets["owner"].address,
-        aggregators=[
-            party(wallets[name]) for name in (("aggregator", SUCCESSOR) if settings.lying else ("aggregator",))
-        ],
-        auditors=[party(wallets["auditor"])],
-        reference=party(wallets["owner"]),
-    )
+    root = _book(settings, wallets, federation.root).root if offer.worth == LEAVE_ONE_OUT else offer.validation_root
+    return replace(offer, money=replace(offer.money, token=token), validation_root=root)
 
 
 def _book(settings: Settings, wallets: dict[str, Signer], rows: Labelled) -> ValidationBook:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fl_platform.cli.demo.federation import POT, SUCCESSOR, Cast, Settings, aggregator_of, gather, make_wallets
+from fl_platform.cli.demo.federation import SUCCESSOR, Cast, Settings, aggregator_of, gather, make_wallets
 from fl_platform.cli.demo.lying import (
     Compensated,
     Slashed,
@@ -26,7 +26,9 @@ from fl_platform.cli.demo.lying import (
 from fl_platform.cli.demo.sites import Site, sites_of
 from fl_platform.config import Network
 from fl_platform.errors import IntegrityError, StoreMissing
+from fl_platform.learning.dealing import Dealt
 from fl_platform.learning.evaluation import Measured, measure
+from fl_platform.learning.tasks import Federation
 from fl_platform.protocol.bundle import Standing, claim_leaves
 from fl_platform.roles.aggregator import Aggregator, Progress, SealedRound, Transport
 from fl_platform.roles.explain import MEANINGS
@@ -156,8 +158,9 @@ def run_demo(
     stage: Stage,
     store: str,
     carrier: Carrier = carry_locally,
+    federation: Federation | Dealt | None = None,
 ) -> DemoReport:
-    """Run the whole demo in `workdir` (new or empty). Raises FLError.
+    """Run the whole demo in `workdir` (new or empty). `federation`: other data than the settings'. Raises FLError.
 
     `store` in the words of `store.opening`: this process and the audit's open it each for itself.
     """
@@ -170,7 +173,7 @@ def run_demo(
         stage.note("deploying the contracts")
         workspace.deploy(wallets["owner"], with_token=True)
         stage.note("escrowing the bounty, locking stakes")
-        cast = gather(workspace, settings, wallets, stage.progress)
+        cast = gather(workspace, settings, wallets, stage.progress, federation=federation)
         with carrier(cast) as transport:
             trained = (
                 _train_under_a_liar(workspace, cast, transport, stage, settings.lie)
@@ -179,7 +182,7 @@ def run_demo(
             )
         measured, last = trained.measured, trained.last
         stage.note("waiting out the challenge window, paying claims")
-        dust = _settle(workspace, cast, last, settings)
+        dust = _settle(workspace, cast, last)
         payouts = _payouts(workspace, cast, last)
         sites = _sites(cast, settings, measured[-1], payouts, stage)
         gas = {name: (spent.count, spent.total) for name, spent in workspace.chain.gas.by_call().items()}
@@ -196,7 +199,7 @@ def run_demo(
         metric=measured[-1].metric,
         values=tuple(round(item.value, 6) for item in measured),
         sites=sites,
-        bounty_wei=POT * settings.rounds,
+        bounty_wei=cast.spec.money.pot * cast.spec.money.rounds,
         dust_wei=dust,
         payouts=payouts,
         audit=audit,
@@ -238,7 +241,7 @@ def _train_under_a_liar(workspace: Workspace, cast: Cast, transport: Transport, 
     return Trained(done.measured, done.last, str(findings[0]))
 
 
-def _settle(workspace: Workspace, cast: Cast, last: SealedRound, settings: Settings) -> int:
+def _settle(workspace: Workspace, cast: Cast, last: SealedRound) -> int:
     """Claim for everybody, withdraw, record reputations, close the books. Return the dust that went to the owner."""
     owner = workspace.contracts(cast.wallets["owner"])
     final = owner.history(cast.task).final_at(last.bundle.round)
@@ -255,7 +258,7 @@ def _settle(workspace: Workspace, cast: Cast, last: SealedRound, settings: Setti
     if dust:
         owner.withdraw(cast.task)
     paid = sum(standing.earned for standing in last.bundle.after.standings)
-    due = POT * settings.rounds + owner.history(cast.task).bonus
+    due = cast.spec.money.pot * cast.spec.money.rounds + owner.history(cast.task).bonus
     if paid + dust != due:
         raise IntegrityError(f"payouts {paid} and dust {dust} do not sum to bounty and slashed bonds, {due}")
     return dust

@@ -8,7 +8,7 @@ from fl_platform.cli.demo.federation import Cast
 from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.parameters import State
 from fl_platform.learning.plan import FEDAVG, TrainPlan
-from fl_platform.learning.task import LearningTask
+from fl_platform.learning.task import LearningTask, rows_in_memory
 from fl_platform.learning.train import Past, train_locally
 
 
@@ -42,7 +42,7 @@ def sites_of(cast: Cast, names: tuple[str, ...], joint: Measured, paid: dict[byt
                 name=name,
                 address="0x" + address.hex(),
                 kind=member.kind,
-                rows=len(party.train),
+                rows=len(rows_in_memory(party)),
                 alone=measure(party, alone).value,
                 joint=joint.value,
                 amount_wei=paid[address],

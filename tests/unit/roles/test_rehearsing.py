@@ -26,7 +26,7 @@ OFFER = Offer(
 
 
 def rehearsal(**changes: object) -> Rehearsal:
-    dealt = deal_own(OWN, 4)
+    dealt = deal_own(OWN, "own:Digits", 4)
     return Rehearsal(replace(OFFER, **changes), dealt.owner, dealt.parties)  # type: ignore[arg-type]
 
 
@@ -68,7 +68,7 @@ def test_leave_one_out_says_where_it_can_be_had() -> None:
 def test_own_rows_are_dealt_to_nobody_twice_and_a_tenth_stays_with_the_owner() -> None:
     rows = Labelled(np.arange(100.0)[:, None], np.arange(100) % 2)
     numbered = DataTask(lambda: nn.Linear(1, 2), rows, rows)
-    dealt = deal_own(numbered, 3)
+    dealt = deal_own(numbered, "own:Numbers", 3)
     hands = [dealt.owner.train_data(), *(party.train_data() for party in dealt.parties)]
     assert [len(hand) for hand in hands] == [20, 27, 27, 26]  # type: ignore[arg-type]
     assert sorted(np.concatenate([hand.x.reshape(-1) for hand in hands])) == list(range(100))  # type: ignore[union-attr]
@@ -76,4 +76,4 @@ def test_own_rows_are_dealt_to_nobody_twice_and_a_tenth_stays_with_the_owner() -
 
 def test_too_few_rows_are_refused_with_the_numbers() -> None:
     with pytest.raises(ConfigError, match=r"600 rows, 60 of them the owner's, cannot be dealt to 700"):
-        deal_own(OWN, 700)
+        deal_own(OWN, "own:Digits", 700)
