@@ -6,6 +6,7 @@ argv, never into a log or an error.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -13,15 +14,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from fl_platform.chain import keystores
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import hex_address
 from fl_platform.errors import StoreFull, WalletError
 
 SCRYPT_ROUNDS = 2**18  # n of scrypt: about a second and 256 MB; the standard's "non-light" value
 SCRYPT_ROUNDS_LIGHT = 2**12  # for throw-away wallets of demos and tests
-MAX_KEYSTORE = 64 * 1024  # bytes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PASSWORD_VARIABLE = "FL_PLATFORM_PASSWORD"
 
@@ -41,14 +41,15 @@ def create(
     """Make a wallet (or keep a given key) under a password. Raises WalletError when the name is bad or taken."""
     if not NAME.fullmatch(name):
         raise WalletError(f"wallet name {name!r}: use 1 to 64 letters, digits, dots, dashes, underscores")
-    if not password:
+    typed = keystores.password_bytes(keystores.plain_password(password))
+    if not typed:
         raise WalletError(f"an empty password protects nothing; set one (prompt, {PASSWORD_VARIABLE} or a file)")
     from eth_keyfile.keyfile import create_keyfile_json
 
     key = secrets.token_bytes(32) if private_key is None else private_key
     address = Signer(key).address
     rounds = SCRYPT_ROUNDS_LIGHT if light else SCRYPT_ROUNDS
-    document = create_keyfile_json(key, password.encode(), kdf="scrypt", iterations=rounds)
+    document = create_keyfile_json(key, typed, kdf="scrypt", iterations=rounds)
     path = folder / f"{name}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,23 +74,8 @@ def _write(handle: int, path: Path, data: bytes) -> None:
 
 
 def unlock(path: Path, password: str) -> Signer:
-    """Open a wallet file. Raises WalletError when it is missing, malformed, or the password is wrong."""
-    document = _read(path)
-    from eth_keyfile.keyfile import decode_keyfile_json
-
-    try:
-        key = bytes(decode_keyfile_json(document, password.encode()))
-    except ValueError as error:
-        if "MAC" in str(error):
-            raise WalletError(f"wrong password for {path}; try again") from None
-        raise WalletError(f"{path} is no keystore version 3 file; restore it from a copy") from None
-    except (KeyError, TypeError, NotImplementedError, MemoryError):
-        raise WalletError(f"{path} is no keystore version 3 file; restore it from a copy") from None
-    signer = Signer(key)
-    stated = str(document.get("address", "")).lower().removeprefix("0x")
-    if stated and stated != signer.address.hex():
-        raise WalletError(f"{path} says address 0x{stated}, its key is {hex_address(signer.address)}; do not use it")
-    return signer
+    """Open a wallet file. Raises WalletError when it is missing or malformed, or the password is wrong."""
+    return Signer(keystores.read(path).private_key(password))
 
 
 def listed(folder: Path) -> tuple[WalletInfo, ...]:
@@ -97,33 +83,39 @@ def listed(folder: Path) -> tuple[WalletInfo, ...]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            address = bytes.fromhex(str(_read(path)["address"]).removeprefix("0x"))
-        except (WalletError, KeyError, ValueError):
+            address = keystores.read(path).address
+        except WalletError:
             continue
-        if len(address) == 20:
+        if address:
             found.append(WalletInfo(path.stem, address, path))
     return tuple(found)
+
+
+def import_key(folder: Path, name: str, key: bytes, password: str, *, light: bool = False) -> WalletInfo:
+    """Keep a key of another program as a wallet here, encrypted anew. An empty name: one after its address.
+
+    Raises WalletError when the name is bad or taken, or when the key is a wallet of this folder already: two names of
+    one key would have two journals, and their transactions would take each other's nonces.
+    """
+    address = Signer(key).address
+    for info in listed(folder):
+        if info.address == address:
+            raise WalletError(f"{hex_address(address)} is the wallet {info.name!r} of this folder already; use that")
+    return create(folder, name or f"wallet-{address.hex()[:8]}", password, light=light, private_key=key)
+
+
+def name_of(path: Path) -> str:
+    """Return the wallet's name that a file's own suggests; empty for geth's time stamps and what is no name here."""
+    return path.stem if NAME.fullmatch(path.stem) and not path.stem.startswith("UTC--") else ""
 
 
 def password_from(environ: Mapping[str, str], file: Path | None = None) -> str | None:
     """Return the password: a file's first line, else the environment's, else None (then ask). Raises WalletError."""
     if file is not None:
         try:
-            return file.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+            data = file.read_bytes()
+            wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Windows' PowerShell writes these
+            return data.decode("utf-16" if wide else "utf-8").split("\n", 1)[0].rstrip("\r")
         except (OSError, UnicodeDecodeError) as error:
             raise WalletError(f"cannot read the password file {file}: {type(error).__name__}") from None
     return environ.get(PASSWORD_VARIABLE)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_KEYSTORE:
-            raise WalletError(f"{path} has more than {MAX_KEYSTORE} bytes: no keystore file")
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WalletError(f"no wallet {path}; make one with `fl-platform wallet new`") from None
-    except (OSError, ValueError) as error:
-        raise WalletError(f"{path} is no keystore file ({type(error).__name__}); restore it from a copy") from None
-    if not isinstance(document, dict) or not isinstance(document.get("crypto", document.get("Crypto")), dict):
-        raise WalletError(f"{path} is no keystore file; restore it from a copy")
-    return document

@@ -128,6 +128,15 @@ def password(options: Options, *, new: bool = False) -> str:
     return found
 
 
+def ask(what: str) -> str:
+    """Return a secret that a person types. Raises WalletError where nobody can be asked."""
+    from fl_platform.errors import WalletError
+
+    if not sys.stdin.isatty():
+        raise WalletError(f"{what} is asked for in a terminal only; run this in one, or give it in a file (see --help)")
+    return str(click.prompt(what, hide_input=True, err=True))
+
+
 def address_of(options: Options, text: str) -> bytes:
     """Return the address that a person wrote: 0x and 40 digits, or the name of a wallet here. Raises WalletError."""
     from fl_platform.chain import wallets
@@ -255,7 +264,7 @@ def moment(seconds: int | None) -> str:
 
 
 __all__ = [
-    "TOKEN", "Options", "Session", "address_of", "forward_option", "hexed", "json_option", "log_option", "moment",
-    "part_of", "password", "pick_wallet", "read_proof", "reading", "signing", "task_argument", "tokens", "wait_to_stop",
-    "wallet_option", "wei_of", "write_file", "write_json",
+    "TOKEN", "Options", "Session", "address_of", "ask", "forward_option", "hexed", "json_option", "log_option",
+    "moment", "part_of", "password", "pick_wallet", "read_proof", "reading", "signing", "task_argument", "tokens",
+    "wait_to_stop", "wallet_option", "wei_of", "write_file", "write_json",
 ]  # fmt: skip

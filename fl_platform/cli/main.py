@@ -34,7 +34,7 @@ COMMANDS = {
     "rehearse": Lazy("fl_platform.cli.rehearse:rehearse", "Play a task with your own data in this process."),
     "run": Lazy("fl_platform.cli.run:run", "Play your own task for money of no worth: escrow, rounds, payouts, audit."),
     "deploy": Lazy("fl_platform.cli.deploy:deploy", "Put the contracts on a chain, or take over a deployment file."),
-    "wallet": Lazy("fl_platform.cli.wallet:wallet", "Make, list, show and fund wallets."),
+    "wallet": Lazy("fl_platform.cli.wallet:wallet", "Make, import, list, show and fund wallets."),
     "task": Lazy("fl_platform.cli.task:task", "Open, list, show and close paid tasks."),
     "trainer": Lazy("fl_platform.cli.trainer:trainer", "Join a task with a stake, train, and leave."),
     "aggregator": Lazy("fl_platform.cli.aggregator:aggregator", "Collect, judge and seal rounds for a fee."),

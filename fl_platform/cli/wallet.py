@@ -1,14 +1,16 @@
-"""`fl-platform wallet`: make, list, show and fund wallets."""
+"""`fl-platform wallet`: make, import, list, show and fund wallets."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fl_platform.cli.common import (
     Options,
     address_of,
+    ask,
     hexed,
     json_option,
     password,
@@ -18,10 +20,13 @@ from fl_platform.cli.common import (
     write_json,
 )
 
+if TYPE_CHECKING:
+    from fl_platform.chain.keystores import Keystore
+
 
 @click.group()
 def wallet() -> None:
-    """Make, list, show and fund wallets.
+    """Make, import, list, show and fund wallets.
 
     A wallet is an encrypted keystore in WORKDIR/wallets. One password opens all wallets of a folder; it comes from
     --password-file, the variable FL_PLATFORM_PASSWORD or a prompt, never from the command line.
@@ -42,6 +47,68 @@ def new(options: Options, names: tuple[str, ...], light: bool, json_file: Path |
     made = [wallets.create(options.workdir / "wallets", name, secret, light=light) for name in names]
     table(console(json_file), "", ("wallet", "address"), [(info.name, hexed(info.address)) for info in made])
     write_json(json_file, [{"name": info.name, "address": hexed(info.address)} for info in made])
+
+
+@wallet.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
+@click.argument("name", default="", metavar="[NAME]")
+@click.option(
+    "--old-password-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="File whose first line is the keystore's own password. Default: the wallets' password, then a prompt.",
+)  # fmt: skip
+@click.option("--light", is_flag=True, help="Weak key derivation: instant, for throw-away wallets of rehearsals only.")
+@json_option
+@click.pass_obj
+def import_(
+    options: Options, file: Path, name: str, old_password_file: Path | None, light: bool, json_file: Path | None
+) -> None:
+    """Take over a key of geth, ethers, MetaMask or another program.
+
+    FILE is a keystore of version 3 (scrypt or pbkdf2, with or without an address), or holds a private key in hex; -
+    asks for the key, so that it is in no file and no command line. It is encrypted anew under the password of the
+    wallets here; FILE stays as it is. Passwords are tried in every Unicode form, as programs differ there.
+
+    Example: fl-platform wallet import ~/.ethereum/keystore/UTC--2026-01-31T09-30-00.000000000Z--5aaeb605... hospital
+    """
+    from fl_platform.chain import keystores, wallets
+    from fl_platform.cli.show import console, pairs
+
+    typed = str(file) == "-"
+    found = _typed_key() if typed else keystores.read_foreign(file)
+    secret = password(options, new=not typed and isinstance(found, bytes))
+    key = found if isinstance(found, bytes) else _unlocked(found, secret, old_password_file)
+    chosen = name or ("" if typed or isinstance(found, bytes) else wallets.name_of(file))
+    info = wallets.import_key(options.workdir / "wallets", chosen, key, secret, light=light)
+    rows = [("wallet", info.name), ("address", hexed(info.address))]
+    if not typed:
+        bare = " It holds the bare key: delete it once you have a copy elsewhere." if isinstance(found, bytes) else ""
+        rows.append(("left as it is", f"{file}.{bare}"))
+    pairs(console(json_file), "", [*rows, ("next", f"fl-platform wallet show {info.name} --balance")])
+    write_json(json_file, {"name": info.name, "address": hexed(info.address)})
+
+
+def _typed_key() -> bytes:
+    from fl_platform.chain.keystores import parse_private_key
+    from fl_platform.errors import WalletError
+
+    key = parse_private_key(ask("Private key in hex"))
+    if key is None:
+        raise WalletError("that is no private key: 64 hexadecimal digits, with 0x before them or without")
+    return key
+
+
+def _unlocked(found: Keystore, secret: str, old_password_file: Path | None) -> bytes:
+    """Return a keystore's key: under the password of its own file, else the wallets' here, else one that is typed."""
+    from fl_platform.chain.wallets import password_from
+    from fl_platform.errors import WalletError
+
+    old = password_from({}, old_password_file)
+    try:
+        return found.private_key(secret if old is None else old)
+    except WalletError as error:
+        if old is not None or "wrong password" not in str(error):
+            raise
+    return found.private_key(ask(f"Password of {found.path}, which is not that of the wallets here"))
 
 
 @wallet.command(name="list")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 
-from fl_platform.chain import wallets
+from fl_platform.chain import keystores, wallets
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import StoreFull, WalletError
 from fl_platform.protocol.keccak import keccak256
@@ -79,7 +79,7 @@ def test_other_files_are_no_wallets(tmp_path: Path, text: str) -> None:
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "me.json"
     with path.open("wb") as file:
-        file.truncate(wallets.MAX_KEYSTORE + 1)
+        file.truncate(keystores.MAX_FILE + 1)
     with pytest.raises(WalletError, match="more than"):
         wallets.unlock(path, "secret")
 

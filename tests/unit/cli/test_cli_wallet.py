@@ -1,0 +1,67 @@
+"""`fl-platform wallet`: keys of other programs become wallets here, and no secret is in what is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from eth_account import Account
+
+from fl_platform.chain import wallets
+from tests.support.cli import PASSWORD, CliInside
+
+KEY = bytes(range(1, 33))
+ADDRESS = "0x6370ef2f4db3611d657b90667de398a2cc2a370c"
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CliInside:
+    return CliInside(tmp_path)
+
+
+def keystore(folder: Path, password: str, name: str = "UTC--2026-01-31T09-30-00.0Z--6370ef2f") -> Path:
+    path = folder / name
+    path.write_text(json.dumps(Account.encrypt(KEY, password, kdf="scrypt", iterations=2**4)))
+    return path
+
+
+def test_a_keystore_of_geth_becomes_a_wallet(cli: CliInside) -> None:
+    file = keystore(cli.folder, PASSWORD)
+    assert cli.report("wallet", "import", str(file), "--light") == {"name": "wallet-6370ef2f", "address": ADDRESS}
+    assert cli.report("wallet", "list") == [{"name": "wallet-6370ef2f", "address": ADDRESS}]
+    assert wallets.unlock(cli.folder / "w" / "wallets" / "wallet-6370ef2f.json", PASSWORD)
+    assert file.is_file()
+    said = cli("wallet", "import", str(file), "other", "--light", code=5).stderr
+    assert "is the wallet 'wallet-6370ef2f' of this folder already" in said
+
+
+def test_a_keystore_may_have_a_password_of_its_own(cli: CliInside) -> None:
+    file = keystore(cli.folder, "office2", "hospital.json")  # what NFKC makes of the ligature and the small 2
+    (cli.folder / "old").write_text("of\ufb01ce\u00b2\r\nsecond line", encoding="utf-16")
+    assert "in a terminal only" in cli("wallet", "import", str(file), "--light", code=5).stderr
+    words = ("wallet", "import", str(file), "--light", "--old-password-file")
+    made = cli(*words, str(cli.folder / "old"))
+    assert "hospital" in made.stdout
+    assert wallets.unlock(cli.folder / "w" / "wallets" / "hospital.json", PASSWORD)
+    (cli.folder / "old").write_text("wrong")
+    assert "wrong password" in cli(*words, str(cli.folder / "old"), code=5).stderr
+
+
+def test_a_bare_key_comes_from_a_file_or_a_prompt_and_is_never_shown(
+    cli: CliInside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = cli.folder / "metamask.txt"
+    file.write_text("0x" + KEY.hex() + "\n")
+    made = cli("wallet", "import", str(file), "hospital", "--light")
+    assert "delete it" in made.stdout
+    assert KEY.hex() not in made.stdout + made.stderr
+    assert "in a terminal only" in cli("wallet", "import", "-", code=5).stderr
+    monkeypatch.setattr("fl_platform.cli.common.sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "prompt", lambda *_words, **_options: "0x" + bytes(reversed(KEY)).hex())
+    assert cli.report("wallet", "import", "-", "typed", "--light")["name"] == "typed"
+    monkeypatch.setattr(click, "prompt", lambda *_words, **_options: KEY.hex()[1:])
+    said = cli("wallet", "import", "-", "--light", code=5).stderr
+    assert "no private key" in said
+    assert KEY.hex()[1:] not in said
