@@ -31,6 +31,7 @@ class Lazy:
 
 COMMANDS = {
     "demo": Lazy("fl_platform.cli.demo.command:demo", "Run a whole paid, audited training on this machine."),
+    "new": Lazy("fl_platform.cli.new:new", "Start a project of your own."),
     "rehearse": Lazy("fl_platform.cli.rehearse:rehearse", "Play a task with your own data in this process."),
     "run": Lazy("fl_platform.cli.run:run", "Play your own task for money of no worth: escrow, rounds, payouts, audit."),
     "deploy": Lazy("fl_platform.cli.deploy:deploy", "Put the contracts on a chain, or take over a deployment file."),

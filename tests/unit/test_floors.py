@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"zk", "protocol", "config", "sinks"}),
     frozenset({"updates", "store", "chain"}),
     frozenset({"learning", "aggregation", "reputation"}),
-    frozenset({"contribution"}),
+    frozenset({"contribution", "templates"}),
     frozenset({"roles"}),
     frozenset({"flower"}),
     frozenset({"cli", "explorer"}),
