@@ -66,11 +66,12 @@ class Bench:
         """
         key = (id(task), machine)
         if key not in self._modules:
-            module = self._modules[key] = build_module(task)
+            module = build_module(task)
             if base is not None:
                 load_base(module, base)
             if machine.compiled:
                 module.compile()
+            self._modules[key] = module  # now that nothing can fail: without its base it would learn something else
             weakref.finalize(task, self._modules.pop, key, None).atexit = False
         return self._modules[key]
 

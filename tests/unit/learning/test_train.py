@@ -16,7 +16,8 @@ import torch
 from torch import nn
 from torch.utils.data import IterableDataset
 
-from fl_platform.errors import ConfigError, UpdateHeaderMismatch, UpdateNotFinite
+from fl_platform.errors import ConfigError, DocumentInvalid, UpdateHeaderMismatch, UpdateNotFinite
+from fl_platform.learning.base import encode_base
 from fl_platform.learning.datasets import Labelled, load_digits_split
 from fl_platform.learning.evaluation import correct_rows, evaluate
 from fl_platform.learning.machine import CPU, choose_device, deterministic, seeded
@@ -24,7 +25,7 @@ from fl_platform.learning.models import MODELS
 from fl_platform.learning.parameters import initial_state, load_state, model_spec, state_arrays
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask
-from fl_platform.learning.train import train_locally
+from fl_platform.learning.train import Bench, train_locally
 from fl_platform.protocol.spec import ScaleSpec
 from fl_platform.updates.codec import encode_update
 
@@ -111,7 +112,7 @@ def test_a_training_imports_neither_the_inductor_nor_sklearn() -> None:
         "from fl_platform.learning.parameters import initial_state as state;"
         "from fl_platform.learning.task import DataTask;"
         "from fl_platform.learning.plan import TrainPlan;"
-        "from fl_platform.learning.train import train_locally;"
+        "from fl_platform.learning.train import Bench, train_locally;"
         "split = load(); model = MODELS['digits-mlp']; task = DataTask(model, split.train, split.test);"
         "train_locally(task, state(model, seed=1), plan=TrainPlan(1, 512, 0.1), seed=1);"
         "print({'sklearn', 'scipy', 'torch._inductor', 'torch._dynamo'} & sys.modules.keys())"
@@ -274,3 +275,22 @@ def test_devices() -> None:
     for wish in ("warp", "meta"):
         with pytest.raises(ConfigError, match=wish):
             choose_device(wish)
+
+
+def over_frozen() -> nn.Module:
+    """Return a model whose first layer is nobody's to learn, and at each party another before the base is loaded."""
+    first = nn.Linear(64, 16)
+    first.requires_grad_(False)
+    return nn.Sequential(nn.Flatten(), first, nn.Linear(16, 10))
+
+
+def test_a_base_that_was_refused_once_is_not_forgotten_the_next_time() -> None:
+    task, bench = DataTask(over_frozen, load_digits_split().test, load_digits_split().test), Bench()
+    owners = over_frozen()
+    base = encode_base(owners)
+    assert base is not None
+    with pytest.raises(DocumentInvalid, match="frozen base"):
+        train_locally(task, state_arrays(owners), plan=PLAN, seed=1, bench=bench, base=base[:-1])
+    again = train_locally(task, state_arrays(owners), plan=PLAN, seed=1, bench=bench, base=base)
+    fresh = train_locally(task, state_arrays(owners), plan=PLAN, seed=1, base=base)
+    assert all(np.array_equal(fresh.delta[name], array) for name, array in again.delta.items())
