@@ -48,7 +48,7 @@ def base_digest(data: bytes | None) -> bytes:
 def base_limit(module: nn.Module) -> int:
     """Return how many bytes a base of this module has at most: what a reader lets a store send. Raises ConfigError."""
     parameters = frozen(module)
-    return _LENGTH + _header_limit(parameters) + sum(_bytes_of(parameter) for parameter in parameters.values())
+    return _limit(parameters)
 
 
 def load_base(module: nn.Module, data: bytes) -> None:
@@ -58,7 +58,7 @@ def load_base(module: nn.Module, data: bytes) -> None:
     larger than the module itself. Raises DocumentInvalid naming the first tensor that differs, ConfigError.
     """
     parameters = frozen(module)
-    start, entries = _header(data, limit=base_limit(module))
+    start, entries = _header(data, parameters)
     dtypes = _check_entries(entries, parameters, size=len(data) - start)
     with torch.no_grad():
         for name, parameter in parameters.items():
@@ -98,10 +98,13 @@ def _buffers_at_home(module: nn.Module) -> dict[str, bytes]:
     return found
 
 
-def _header(data: bytes, *, limit: int) -> tuple[int, dict[str, Any]]:
-    """Return where the payload starts, and the header, parsed once nothing is longer than in such a module."""
-    start = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
-    if not _LENGTH < start <= len(data) <= limit:
+def _header(data: bytes, parameters: Mapping[str, torch.Tensor]) -> tuple[int, dict[str, Any]]:
+    """Return where the payload starts, and the header, parsed once nothing is longer than in such a module.
+
+    The header has a limit of its own: JSON takes many times its length in memory, and the payload may be gigabytes.
+    """
+    start, limit = _LENGTH + int.from_bytes(data[:_LENGTH], "little"), _limit(parameters)
+    if not _LENGTH < start <= min(len(data), _LENGTH + _header_limit(parameters)) or len(data) > limit:
         raise DocumentInvalid(
             f"frozen base: {len(data)} bytes, of this party's model {limit} at most, and a header to {start}; {_REMEDY}"
         )
@@ -154,6 +157,10 @@ def _holds(ours: torch.dtype, theirs: torch.dtype) -> bool:
     """Whether every number of one dtype is one of the other's."""
     wider = ours in (torch.float32, torch.float64) and theirs.is_floating_point and theirs.itemsize < ours.itemsize
     return ours == theirs or wider
+
+
+def _limit(parameters: Mapping[str, torch.Tensor]) -> int:
+    return _LENGTH + _header_limit(parameters) + sum(_bytes_of(parameter) for parameter in parameters.values())
 
 
 def _header_limit(parameters: Mapping[str, torch.Tensor]) -> int:

@@ -228,6 +228,15 @@ def test_the_lengths_are_checked_before_anything_is_read(monkeypatch: pytest.Mon
             load_base(Adapted(2), wrong)
 
 
+def test_a_header_as_long_as_a_large_payload_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = nn.Sequential(nn.Linear(300, 300), nn.Linear(300, 2))
+    module[0].requires_grad_(False)
+    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("parsed"))
+    text = b"[" + b"0," * 100_000 + b"0]"
+    with pytest.raises(DocumentInvalid, match="a header to"):
+        load_base(module, len(text).to_bytes(8, "little") + text)
+
+
 @pytest.mark.parametrize("change", [-1, 1, 100])
 def test_a_payload_of_another_length_is_refused(change: int) -> None:
     data = encode_base(Adapted(1)) or b""
