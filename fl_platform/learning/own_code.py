@@ -6,6 +6,7 @@ owner must see in which of its methods, on which shapes and dtypes, and what to 
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,17 +18,29 @@ _OURS = Path(__file__).resolve().parents[1]
 _LIBRARIES = ("site-packages", "dist-packages")
 _LONGEST = 300  # characters of somebody else's message that are shown
 
-# Words in an exception's text -> what to do. The first that fits is shown.
+# What an exception's text holds, in lower case (a regular expression) -> what to do. The first that fits is shown.
 _REMEDIES: tuple[tuple[str, str], ...] = (
-    ("out of bounds", "class labels run from 0 to one less than the model's outputs: renumber them, or add outputs"),
-    ("expected more than 1 value per channel", "a batch of one row reached BatchNorm: make the batches larger"),
-    ("dtype", "give inputs and model one dtype: integer ids go to an Embedding, everything else is floating point"),
-    ("expected scalar type", "give inputs and model one dtype, or override `loss` for targets of another kind"),
-    ("shapes cannot be multiplied", "the rows have another width than the first layer: compare the shapes above"),
-    ("size mismatch", "the outputs and the targets differ in shape: override `loss`, or reshape in `model`"),
-    ("out of memory", "make the batches smaller, or train on the CPU"),
-    ("no such file or directory", "the path is looked for on this machine: correct it"),
-)
+    (r"target -?\d+ is out of bounds", "class labels run from 0 to one less than the model's outputs: renumber "
+     "them, or add outputs"),
+    (r"index out of range in self", "ids run from 0 to one less than the Embedding's rows: renumber them, or add rows"),
+    (r"expected more than 1 value per channel", "a batch of one row reached BatchNorm: make the batches larger, or "
+     "bring more rows"),
+    (r"target dtype|scalar type (long|float) but (found|got)", "class labels are whole numbers, give them as int64; to "
+     "learn other numbers override `loss` (`losses.mean_squared_error`, `binary_cross_entropy`)"),
+    (r"dtype|expected scalar type|input type \(", "give inputs and model one dtype: integer ids go to an Embedding, "
+     "everything else is floating point"),
+    (r"shapes cannot be multiplied", "the rows have another width than the first layer: compare the shapes above"),
+    (r"size mismatch|expected target size", "the outputs and the targets differ in shape: override `loss` (of tokens "
+     "`losses.token_cross_entropy`), or reshape in `model`"),
+    (r"does not require grad", "nothing learned is in the loss's graph: leave out detach, no_grad and .data"),
+    (r"modified by an inplace operation", "a value that the gradient needs was overwritten: leave out inplace=True, += "
+     "and the like"),
+    (r"out of memory", "make the batches smaller, or train on the CPU"),
+    (r"no such file or directory", "the path is looked for on this machine: correct it"),
+)  # fmt: skip
+
+_USUAL = "it is your own code: mend it and run again"
+
 
 
 class own_code:  # a context manager; a class, because a step of training enters it and generators are slow
@@ -64,7 +77,7 @@ def _words(task: object, hook: str, error: Exception, given: Sequence[Any]) -> s
     if given:
         parts.append(f"given {', '.join(map(described, given))}")
     lower = text.lower()
-    remedy = next((words for sign, words in _REMEDIES if sign in lower), "it is your own code: mend it and run again")
+    remedy = next((words for sign, words in _REMEDIES if re.search(sign, lower)), _USUAL)
     return "; ".join([*parts, remedy])
 
 

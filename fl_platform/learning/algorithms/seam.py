@@ -57,6 +57,8 @@ class Local:
         products = torch.autocast(device.type, torch.bfloat16) if rough else nullcontext()
         with own_code(self.task, "training_step", batch.inputs, batch.targets), products:
             loss = self.task.training_step(self.module, batch)
+            if not isinstance(loss, torch.Tensor):
+                raise TypeError(f"the loss is a {type(loss).__name__}: return the tensor that the loss function gives")
             if loss.dim():
                 raise ValueError(f"the loss has shape {tuple(loss.shape)}, it must be one number: take the mean")
             return loss
@@ -147,7 +149,8 @@ def descend(local: Local, adjust: Adjust | None = None) -> LocalResult:
         for weight in weights:
             weight.grad = None
         loss = local.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with own_code(local.task, "training_step", batch.inputs, batch.targets):  # its graph is the party's, too
+            loss.backward()  # type: ignore[no-untyped-call]
         moved = [weight for weight in weights if weight.grad is not None]
         with torch.no_grad():
             gradients = [weight.grad for weight in moved if weight.grad is not None]

@@ -65,6 +65,24 @@ class LosesEach(Own):
         return nn.functional.cross_entropy(outputs, targets, reduction="none")
 
 
+class LosesNumbers(Own):
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(outputs, targets).item()  # type: ignore[return-value]
+
+
+class Detached(Own):
+    def training_step(self, module: nn.Module, batch: Batch) -> torch.Tensor:
+        return self.loss(module(batch.inputs).detach(), batch.targets)
+
+
+class Overwrites(Own):
+    def training_step(self, module: nn.Module, batch: Batch) -> torch.Tensor:
+        outputs = torch.sigmoid(module(batch.inputs))
+        twice = outputs * 2
+        outputs += 1
+        return self.loss(twice, batch.targets)
+
+
 class StepsWrong(Own):
     def training_step(self, module: nn.Module, batch: Batch) -> torch.Tensor:
         return self.loss(module(batch.inputs["image"]), batch.targets)
@@ -83,6 +101,11 @@ class StepsWrong(Own):
         (Own(rows=(np.zeros((20, 5), np.float32), GOOD.y)), r"Own\.training_step .*\(8, 5\) float32.*first layer"),
         (LosesAll(), r"LosesAll\.training_step raised KeyError: 'weights'; at test_own_code\.py:\d+; given \(8, 4\)"),
         (LosesEach(), r"LosesEach\.training_step raised ValueError: the loss has shape \(8,\).*take the mean"),
+        (LosesNumbers(), r"LosesNumbers\.training_step raised .*the loss is a float: return the tensor"),
+        (Detached(), r"Detached\.training_step raised .*given \(8, 4\) float32.*leave out detach"),
+        (Overwrites(), r"Overwrites\.training_step raised .*leave out inplace=True"),
+        (Own(rows=(GOOD.x, GOOD.y.astype(np.float32))), r"Own\.training_step .*class labels are whole numbers"),
+        (Own(rows=(GOOD.x.astype(np.uint8), GOOD.y)), r"Own\.training_step .*give inputs and model one dtype"),
         (StepsWrong(), r"StepsWrong\.training_step raised .*given \(8, 4\) float32, \(8,\) int64"),
     ],
 )
