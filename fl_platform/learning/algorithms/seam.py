@@ -153,7 +153,7 @@ def descend(local: Local, adjust: Adjust | None = None) -> LocalResult:
             loss.backward()  # type: ignore[no-untyped-call]
         moved = [weight for weight in weights if weight.grad is not None]
         with torch.no_grad():
-            gradients = [weight.grad for weight in moved if weight.grad is not None]
+            gradients = [_dense(weight) for weight in moved]
             if adjust is not None:
                 adjust(moved, gradients)
             if local.plan.clip_norm:
@@ -161,6 +161,14 @@ def descend(local: Local, adjust: Adjust | None = None) -> LocalResult:
             optimizer.step(moved, gradients, local.rate)
         losses.add(loss)
     return LocalResult(losses.steps, losses)
+
+
+def _dense(weight: nn.Parameter) -> torch.Tensor:
+    """Return a weight's gradient; a sparse one (of an embedding) is made dense, for clipping and Adam take no other."""
+    assert weight.grad is not None
+    if weight.grad.is_sparse:
+        weight.grad = weight.grad.to_dense()
+    return weight.grad
 
 
 def _on_cuda(local: Local) -> bool:

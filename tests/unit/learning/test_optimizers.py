@@ -84,3 +84,27 @@ def test_losses_of_both_ends_show_that_something_was_learned() -> None:
 def test_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(ConfigError, match="use sgd, adam or adamw"):
         make_optimizer(TrainPlan(1, 1, 0.1, optimizer="lbfgs"), fused=False)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        TrainPlan(2, 10, 0.05, optimizer="adam"),
+        TrainPlan(2, 10, 0.05, weight_decay=0.1, clip_norm=0.1),
+        TrainPlan(2, 10, 0.05, algorithm="fedprox", parameters=(("mu_ppm", 100_000),)),
+        TrainPlan(2, 10, 0.05, algorithm="scaffold"),
+    ],
+)
+def test_a_sparse_gradient_takes_the_steps_of_a_dense_one(plan: TrainPlan) -> None:
+    ids = Labelled(np.random.default_rng(3).integers(0, 9, (50, 4)), ROWS.y)
+
+    def embedding(*, sparse: bool) -> nn.Module:
+        return nn.Sequential(nn.EmbeddingBag(9, 3, sparse=sparse))
+
+    parent = initial_state(lambda: embedding(sparse=False), seed=2)
+    dense, sparse = (
+        train_locally(DataTask(lambda: embedding(sparse=one), ids, ids), parent, plan=plan, seed=5)  # noqa: B023
+        for one in (False, True)
+    )
+    assert np.abs(dense.delta["0.weight"]).max() > 0
+    np.testing.assert_allclose(sparse.delta["0.weight"], dense.delta["0.weight"], atol=1e-6)
