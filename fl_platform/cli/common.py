@@ -138,12 +138,17 @@ def ask(what: str) -> str:
 
 
 def address_of(options: Options, text: str) -> bytes:
-    """Return the address that a person wrote: 0x and 40 digits, or the name of a wallet here. Raises WalletError."""
+    """Return the address that a person wrote: 0x and 40 digits, or the name of a wallet here.
+
+    Raises WalletError (neither), ConfigError (its checksum does not hold).
+    """
     from fl_platform.chain import wallets
+    from fl_platform.chain.addresses import parse_address
     from fl_platform.errors import WalletError
 
-    if re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
-        return bytes.fromhex(text[2:])
+    written = parse_address(text)
+    if written is not None:
+        return written
     for info in wallets.listed(options.workdir / "wallets"):
         if info.name == text:
             return info.address

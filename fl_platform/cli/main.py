@@ -156,10 +156,12 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        from fl_platform.chain.addresses import checksummed
+
         text, code = explain(error)
         if logging.getLogger("fl_platform").isEnabledFor(logging.INFO):
             traceback.print_exc()
-        click.echo(f"error: {text}", err=True)
+        click.echo(f"error: {checksummed(text)}", err=True)
         return code
 
 

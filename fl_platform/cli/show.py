@@ -6,24 +6,34 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
+from fl_platform.chain.addresses import checksummed
 from fl_platform.sinks.lines import line_of
 from fl_platform.sinks.opening import Sinks
 from fl_platform.sinks.record import Record
 
 WIDE = 200  # columns
-ADDRESS = re.compile(r"\b0x([0-9a-f]{6})[0-9a-f]{30}([0-9a-f]{4})\b")
+ADDRESS = re.compile(r"\b0x([0-9a-fA-F]{6})[0-9a-fA-F]{30}([0-9a-fA-F]{4})\b")
+
+
+class _ForPeople(Console):
+    """Shows every address with its checksum, whatever text it stands in."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(checksummed(text), **options)
 
 
 def console(json_file: Path | None = None) -> Console:
     """Return where a person reads: standard output, or standard error when JSON goes to standard output."""
     to_stdout = json_file is not None and str(json_file) == "-"
-    out = Console(stderr=to_stdout, highlight=False, soft_wrap=True)
+    out = _ForPeople(stderr=to_stdout, highlight=False, soft_wrap=True)
     if not out.is_terminal:
         out.width = WIDE  # a file or a pipe: nothing is cut
     return out
@@ -48,8 +58,12 @@ def table(out: Console, title: str, headings: Row, rows: Sequence[Row], *, right
     """Print a table; `right` names the headings of numbers, by |. Addresses are cut only where they must be."""
     made = _table(title, headings, rows, right)
     if out.measure(made).maximum > out.width:
-        made = _table(title, headings, [[ADDRESS.sub(r"0x\1…\2", cell) for cell in row] for row in rows], right)
+        made = _table(title, headings, [[_cut(cell) for cell in row] for row in rows], right)
     out.print(made, soft_wrap=False)
+
+
+def _cut(cell: str) -> str:
+    return ADDRESS.sub(r"0x\1…\2", checksummed(cell))
 
 
 def _table(title: str, headings: Row, rows: Sequence[Row], right: str) -> Table:
@@ -78,8 +92,8 @@ def pairs(out: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
 @contextlib.contextmanager
 def working(text: str) -> Iterator[Callable[[str], None]]:
     """Show that something takes a while; yields how to say what it is now."""
-    with Console(stderr=True).status(escape(text)) as status:
-        yield lambda now: status.update(escape(now))
+    with Console(stderr=True).status(escape(checksummed(text))) as status:
+        yield lambda now: status.update(escape(checksummed(now)))
 
 
 class Bar:
@@ -98,7 +112,7 @@ class Bar:
 
     def at_text(self, text: str) -> None:
         """Say what is being done."""
-        self._progress.update(self._line, description=escape(text))
+        self._progress.update(self._line, description=escape(checksummed(text)))
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
@@ -115,5 +129,5 @@ def bar(text: str, total: int | None) -> Iterator[Bar]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=_ForPeople(stderr=True), transient=True) as progress:
         yield Bar(progress, text, total)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 
+from fl_platform.chain.addresses import checksummed
 from fl_platform.chain.types import RoundState
 from fl_platform.roles.releasing import Own, Release
 
@@ -47,7 +48,7 @@ def model_card(found: Release, *, file: str, network: str) -> str:
         "## How to check it",
         _checking(found),
     ]
-    return "\n\n".join(parts) + "\n"
+    return checksummed("\n\n".join(parts) + "\n")
 
 
 def _standing(found: Release) -> str:

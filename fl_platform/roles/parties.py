@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+from fl_platform.chain.addresses import parse_address
 from fl_platform.errors import ConfigError
 from fl_platform.protocol.spec import Party
 from zk import curve
 
-_PARTY = re.compile(r"0x([0-9a-fA-F]{40}):0x([0-9a-fA-F]{128})")
+_PARTY = re.compile(r"(0x[0-9a-fA-F]{40}):0x([0-9a-fA-F]{128})")
 
 
 def party_text(party: Party) -> str:
@@ -21,6 +22,8 @@ def parse_party(text: str) -> Party:
     found = _PARTY.fullmatch(text.strip())
     if found is None:
         raise ConfigError(f"{text!r} names no party; ask it for the line `party` of `fl-platform wallet show NAME`")
-    party = Party(bytes.fromhex(found[1]), bytes.fromhex(found[2]))
+    address = parse_address(found[1])
+    assert address is not None
+    party = Party(address, bytes.fromhex(found[2]))
     curve.decode(party.wrap_key)
     return party

@@ -14,6 +14,7 @@ from rich.table import Table
 from fl_platform.aggregation.admit import ADMITTED, REFERENCE
 from fl_platform.attacks import ATTACKS, parse_attacks
 from fl_platform.attacks.lying import LIES
+from fl_platform.chain.addresses import checksummed
 from fl_platform.cli.common import json_option, write_json
 from fl_platform.cli.demo.federation import HONEST, TOKEN, Settings
 from fl_platform.cli.demo.lying import ATTACK as LYING
@@ -165,14 +166,15 @@ def show(console: Console, report: DemoReport) -> None:
     for heading, justify in (("address", "left"), ("role", "left"), ("tokens", "right"), ("why", "left")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for payout in report.payouts:
-        table.add_row(f"{payout.address[:10]}…", payout.role, f"{payout.amount_wei / TOKEN:.4f}", payout.reason)
+        table.add_row(f"{_short(payout.address)}", payout.role, f"{payout.amount_wei / TOKEN:.4f}", payout.reason)
     console.print(table)
     paid = sum(payout.amount_wei for payout in report.payouts)
     holds = "=" if paid + report.dust_wei == report.bounty_wei + report.bonus_wei else "≠"
     bonus = f" + slashed {report.bonus_wei}" if report.bonus_wei else ""
     console.print(f"paid {paid} + dust {report.dust_wei} {holds} bounty {report.bounty_wei}{bonus} wei")
     for slash in report.slashed:
-        console.print(f"slashed: {slash.role} {slash.address[:10]}… {slash.amount_wei / TOKEN:.4f} tokens: {slash.why}")
+        lost = f"{slash.amount_wei / TOKEN:.4f} tokens"
+        console.print(f"slashed: {slash.role} {_short(slash.address)} {lost}: {slash.why}")
     calls = ", ".join(f"{name} {gas // count:,}" for name, (count, gas) in sorted(report.gas.items()) if count)
     console.print(f"mean gas a call: {calls}")
     console.print(f"audit: {'passed, every value recomputed' if report.audit.ok else report.audit.first_difference}")
@@ -180,6 +182,10 @@ def show(console: Console, report: DemoReport) -> None:
     console.print(f"audit of a copy with one byte changed: {verdict}")
     console.print(f"  first difference: {report.tampered_audit.first_difference}")
     console.print(f"{report.wall_s:.1f} s, {report.cpu_s:.1f} CPU-s")
+
+
+def _short(address: str) -> str:
+    return f"{checksummed(address)[:10]}…"
 
 
 def _sites_table(report: DemoReport) -> Table:

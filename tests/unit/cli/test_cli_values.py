@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fl_platform.chain.addresses import checksum_address
 from fl_platform.cli.common import (
     Options,
     address_of,
@@ -129,6 +130,7 @@ def test_the_only_wallet_is_used_unless_one_is_named(tmp_path: Path) -> None:
     assert pick_wallet(options(tmp_path), None) == "one"
     assert address_of(options(tmp_path), "one") == one.address
     assert address_of(options(tmp_path), "0x" + one.address.hex().upper()) == one.address
+    assert address_of(options(tmp_path), checksum_address(one.address)) == one.address
     wallets.create(tmp_path / "wallets", "two", "p", light=True)
     with pytest.raises(WalletError, match="one, two"):
         pick_wallet(options(tmp_path), None)

@@ -10,10 +10,12 @@ import pytest
 from eth_account import Account
 
 from fl_platform.chain import wallets
+from fl_platform.chain.addresses import checksum_address
 from tests.support.cli import PASSWORD, CliInside
 
 KEY = bytes(range(1, 33))
 ADDRESS = "0x6370ef2f4db3611d657b90667de398a2cc2a370c"
+CHECKSUM = checksum_address(bytes.fromhex(ADDRESS[2:]))
 
 
 @pytest.fixture
@@ -65,3 +67,18 @@ def test_a_bare_key_comes_from_a_file_or_a_prompt_and_is_never_shown(
     said = cli("wallet", "import", "-", "--light", code=5).stderr
     assert "no private key" in said
     assert KEY.hex()[1:] not in said
+
+
+def test_people_see_checksums_and_programs_lower_case(cli: CliInside) -> None:
+    file = keystore(cli.folder, PASSWORD, "hospital.json")
+    shown = cli("wallet", "import", str(file), "--light")
+    listing = cli("wallet", "list")
+    assert CHECKSUM in shown.stdout
+    assert CHECKSUM in listing.stdout
+    assert f"{CHECKSUM}:0x" in cli("wallet", "show", "hospital").stdout
+    assert cli.report("wallet", "show", "hospital")["party"].startswith(f"{ADDRESS}:0x")
+    wrong = CHECKSUM.replace("F", "f", 1)
+    said = cli("why", wrong, code=5).stderr
+    assert f"{wrong} has a wrong checksum" in said
+    assert CHECKSUM in said
+    assert CHECKSUM in cli("wallet", "import", str(file), "other", code=5).stderr

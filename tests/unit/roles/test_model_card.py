@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from fl_platform.chain.addresses import checksum_address
 from fl_platform.chain.types import RoundState
 from fl_platform.roles.model_card import LISTED, escaped, model_card
 from fl_platform.roles.releasing import Part, Release, release
@@ -24,9 +25,9 @@ def test_a_card_says_what_it_is_who_took_part_and_how_to_check(found: Release) -
     card = model_card(found, file="model.safetensors", network="embedded")
     for wanted in (
         f"task {found.task}, round 1 of 2", found.sha256.hex(), found.model.hex(), found.bundle.hex(),
-        found.ledger.hex(), found.spec.digest.hex(), str(found.cid), f"chain {found.chain_id}",
+        checksum_address(found.ledger), found.spec.digest.hex(), str(found.cid), f"chain {found.chain_id}",
         f"fl-platform audit {found.task}", "4,810 parameters in 4 tensors", "byte for byte", "reestimate_statistics",
-        *(part.address.hex() for part in found.parts),
+        *(checksum_address(part.address) for part in found.parts),
     ):  # fmt: skip
         assert wanted in card
     assert f"{len(found.parts)} trainers; {sum(part.in_sum for part in found.parts)} updates are in the sums" in card
