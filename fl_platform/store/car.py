@@ -169,6 +169,35 @@ def read_object(source: ByteSource, root: Cid, *, max_bytes: int) -> Iterator[by
     yield from unixfs.read_leaves(root, buffer.fetch, max_bytes=max_bytes)
 
 
+def read_in_order(source: ByteSource, root: Cid, *, max_bytes: int) -> Iterator[bytes]:
+    """Yield the pieces of a CAR whose blocks come exactly as `object_pieces` sends them, each block verified before.
+
+    So a copy needs memory for one block, whoever sends it. Raises as `read_object`, and CarInvalid for another order
+    and for what follows the object.
+    """
+    found = read_header(source)
+    if found != root:
+        raise CarInvalid(f"the CAR's root is {found}, not {root}")
+    yield header(root)
+    sections = read_sections(source)
+    pending: list[bytes] = []
+
+    def fetch(cid: Cid) -> bytes:
+        sent, block = next(sections, (None, b""))
+        if sent is None:
+            raise CarInvalid(NOT_FOUND.format(cid=cid))
+        if sent != cid:
+            raise CarInvalid(f"the CAR sends block {sent} where {cid} is next: send blocks in reading order, repeated")
+        pending.extend((section_head(cid, len(block)), block))
+        return block
+
+    for _ in unixfs.read_leaves(root, fetch, max_bytes=max_bytes):
+        yield from pending
+        pending.clear()
+    if source.read(1):
+        raise CarInvalid("the CAR goes on behind its object: send one object, and no more")
+
+
 def object_pieces(tree: Tree, leaves: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     """Yield an object as CAR, piece by piece.
 

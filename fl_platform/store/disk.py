@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fl_platform.errors import CidMismatch, DocumentInvalid, FLError, StoreMissing, StoreUnavailable
 from fl_platform.store import car
 from fl_platform.store.cid import Cid
-from fl_platform.store.files import PARTIAL_PREFIX, AtomicFile
+from fl_platform.store.files import PARTIAL_PREFIX, AtomicFile, disk_error
 from fl_platform.store.interface import CarBackedStore, Leaves
 from fl_platform.store.unixfs import MAX_FILE_BYTES, Tree
 
@@ -40,6 +40,11 @@ class DiskStore(CarBackedStore):
     def folder(self) -> Path:
         """Return where the objects lie."""
         return self._folder
+
+    @property
+    def partials(self) -> Path:
+        """Return where files lie that are still being written."""
+        return self._folder / "partial"
 
     def path_of(self, cid: Cid) -> Path:
         """Return where an object lies or would lie."""
@@ -90,28 +95,54 @@ class DiskStore(CarBackedStore):
                 raise CidMismatch(f"the file of {cid} goes on behind its object")
 
     def _write(self, tree: Tree, leaves: Leaves) -> None:
-        if self._holds(tree):
+        if self.holds(tree.root):
             return
-        with AtomicFile(self.path_of(tree.root), folder=self._folder / "partial", durable=self._durable) as file:
+        with AtomicFile(self.path_of(tree.root), folder=self.partials, durable=self._durable) as file:
             for piece in car.object_pieces(tree, leaves()):
                 file.write(piece)
         logger.debug("stored %s, %d bytes", tree.root, tree.length)
 
-    def _holds(self, tree: Tree) -> bool:
-        """Tell whether the object is there undamaged; a damaged one is written anew."""
-        if not self.has(tree.root):
+    def receive(
+        self, root: Cid, source: car.ByteSource, *, max_bytes: int, before: Callable[[], None] = lambda: None
+    ) -> None:
+        """Store an object from a CAR (untrusted) as it streams in; no more than one block is held in memory.
+
+        The blocks must come in reading order, each as often as it is read: what this store writes itself. Nothing is
+        visible until all are verified and `before` has returned. Raises CarInvalid, CidMismatch, ObjectTooLarge,
+        StoreFull, ConfigError, and what `source` raises.
+        """
+        with AtomicFile(self.path_of(root), folder=self.partials, durable=self._durable) as file:
+            for piece in car.read_in_order(source, root, max_bytes=max_bytes):
+                file.write(piece)
+            before()
+
+    def remove(self, cid: Cid) -> int:
+        """Delete an object and return the bytes that are free now; 0 when it is not there. Raises ConfigError."""
+        path = self.path_of(cid)
+        try:
+            size = path.stat().st_size
+            path.unlink()
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise disk_error(error, path) from error
+        return size
+
+    def holds(self, cid: Cid) -> bool:
+        """Tell whether the object is there undamaged, having read it; a damaged one may be written anew."""
+        if not self.has(cid):
             return False
         try:
-            for _ in self.open_blocks(tree.root):
+            for _ in self.open_blocks(cid):
                 pass
         except FLError:
-            logger.warning("object %s was damaged on disk and is replaced", tree.root)
+            logger.warning("object %s is damaged on disk: it is replaced", cid)
             return False
         return True
 
     def _remove_stale_partials(self) -> None:
         """Remove what killed writers left; it was never visible as an object."""
-        for path in (self._folder / "partial").glob(f"{PARTIAL_PREFIX}*"):
+        for path in self.partials.glob(f"{PARTIAL_PREFIX}*"):
             try:
                 if time.time() - path.stat().st_mtime > STALE_SECONDS:
                     path.unlink()

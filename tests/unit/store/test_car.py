@@ -189,3 +189,39 @@ def test_a_large_object_is_refused_before_its_leaves_are_read() -> None:
         list(car.read_object(source, root, max_bytes=LEAF_BYTES))
     assert source.tell() < 1000
     assert root.codec == DAG_PB
+
+
+@pytest.mark.parametrize("data", [b"", content(10), content(3 * LEAF_BYTES + 7), bytes(4 * LEAF_BYTES)])
+def test_a_car_in_reading_order_is_copied_as_it_is(data: bytes) -> None:
+    root, packed = pack(data)
+    assert b"".join(car.read_in_order(io.BytesIO(packed), root, max_bytes=len(data))) == packed
+
+
+def test_a_copy_holds_one_block_whatever_comes() -> None:
+    root, packed = pack(content(40 * LEAF_BYTES))
+    source = io.BytesIO(packed)
+    tracemalloc.start()
+    try:
+        for _ in car.read_in_order(source, root, max_bytes=40 * LEAF_BYTES):
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 5 * LEAF_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_copy_takes_no_other_order_and_no_block_but_once_in_its_place() -> None:
+    data = content(LEAF_BYTES) + bytes(2 * LEAF_BYTES)
+    root, packed = pack(data)
+    parts = sections(packed)
+    for wrong, match in (
+        ([parts[0], parts[2], parts[1], parts[3]], "reading order"),
+        (parts[:3], "ends before block"),  # the repeated leaf is sent once
+        ([*parts, parts[3]], "goes on behind"),
+        ([parts[0], parts[1], parts[1], *parts[2:]], "reading order"),
+    ):
+        with pytest.raises(CarInvalid, match=match):
+            list(car.read_in_order(io.BytesIO(car.header(root) + b"".join(wrong)), root, max_bytes=len(data)))
+    with pytest.raises(CarInvalid, match="root is"):
+        list(car.read_in_order(io.BytesIO(packed), Cid.of_block(b"x"), max_bytes=len(data)))
+    with pytest.raises(ObjectTooLarge):
+        list(car.read_in_order(io.BytesIO(packed), root, max_bytes=len(data) - 1))

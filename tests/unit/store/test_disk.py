@@ -221,13 +221,13 @@ def test_a_file_that_changes_while_it_is_stored_is_refused(
 ) -> None:
     path = tmp_path / "model"
     path.write_bytes(b"before")
-    holds = DiskStore._holds
+    holds = DiskStore.holds
 
-    def overtaken(self: DiskStore, tree: object) -> bool:
+    def overtaken(self: DiskStore, cid: Cid) -> bool:
         path.write_bytes(b"after!")
-        return holds(self, tree)  # type: ignore[arg-type]
+        return holds(self, cid)
 
-    monkeypatch.setattr(DiskStore, "_holds", overtaken)
+    monkeypatch.setattr(DiskStore, "holds", overtaken)
     with pytest.raises(CidMismatch, match="changed while it was being stored"):
         store.put(path)
     assert list(store.cids()) == []
@@ -237,3 +237,10 @@ def test_a_cid_is_the_only_name_an_object_has(store: DiskStore) -> None:
     """What names a file is 59 characters of base32, whatever a peer sent."""
     name = store.path_of(Cid(0x55, bytes(32))).name
     assert name == "bafkreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.car"
+
+
+def test_a_removed_object_is_gone_and_its_room_is_said(store: DiskStore) -> None:
+    cid, other = store.put(b"hello"), store.put(b"stays")
+    size = store.path_of(cid).stat().st_size
+    assert (store.remove(cid), store.remove(cid)) == (size, 0)
+    assert list(store.cids()) == [other]

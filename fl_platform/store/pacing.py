@@ -1,0 +1,67 @@
+"""A server's side of a socket on which every phase ends: the request's head, the body, and the answer.
+
+A time limit for one read never fires on a peer that drips a byte at a time, so each phase has a total, too, which
+grows with the bytes that were agreed on.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How slow a peer may be."""
+
+    connections: int = 128  # at a time
+    head_s: float = 15.0  # for the request line and all headers
+    idle_s: float = 15.0  # without a byte
+    spare_s: float = 30.0  # for a body or an answer, and
+    bytes_per_s: int = 32 << 10  # on top, as slow as a bad mobile line
+
+
+class PacedReader(io.RawIOBase):
+    """Reads from a socket, and writes to it, until the phase's time is up: then TimeoutError."""
+
+    def __init__(self, connection: socket.socket, pace: Pace, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._connection, self._pace, self._clock = connection, pace, clock
+        self.allow_s(pace.head_s)
+
+    def allow_s(self, seconds: float) -> None:
+        """Begin a phase of so many seconds."""
+        self._until = self._clock() + seconds
+
+    def allow(self, size: int) -> None:
+        """Begin a phase in which `size` bytes come or go."""
+        self.allow_s(self._pace.spare_s + size / self._pace.bytes_per_s)
+
+    def buffered(self) -> io.BufferedReader:
+        """Return this as a file that reads."""
+        return io.BufferedReader(self, 1 << 16)
+
+    def readable(self) -> bool:
+        """See io.RawIOBase."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See io.RawIOBase. Raises TimeoutError."""
+        self._wait_no_longer()
+        return self._connection.recv_into(buffer)
+
+    def send(self, data: bytes) -> None:
+        """Send all of it. Raises TimeoutError."""
+        view = memoryview(data)
+        while view:
+            self._wait_no_longer()
+            view = view[self._connection.send(view) :]
+
+    def _wait_no_longer(self) -> None:
+        left = self._until - self._clock()
+        if left <= 0:
+            raise TimeoutError("the peer is too slow")
+        self._connection.settimeout(min(left, self._pace.idle_s))
