@@ -25,7 +25,7 @@ FLError
 │   ├── UnknownTask   TaskClosed
 │   ├── NotEnoughTrainers      the rule cannot work with so few
 │   ├── ChainBusy              another process holds the embedded chain
-│   └── StoreReadOnly   DaemonUnsupported
+│   └── StoreReadOnly   StoreRefused   DaemonUnsupported
 ├── ChainError                 the chain said no                                    exit 8
 │   └── TransactionReverted   carries the decoded custom error: `error`, `values`
 └── IntegrityError             something that must hold does not: stop              exit 4
@@ -192,6 +192,10 @@ class ChainBusy(ConfigError):
 
 class StoreReadOnly(ConfigError):
     """This store back end cannot be written to."""
+
+
+class StoreRefused(ConfigError):
+    """A store takes nothing from this wallet: it is no member, or the store knows itself by another address."""
 
 
 class DaemonUnsupported(ConfigError):

@@ -17,7 +17,7 @@ from fl_platform.store.unixfs import MAX_FILE_BYTES
 
 logger = logging.getLogger(__name__)
 
-_PASSED_OVER = (RetryError, StoreMissing, CidMismatch, CarInvalid)
+PASSED_OVER = (RetryError, StoreMissing, CidMismatch, CarInvalid)
 
 
 class FallbackStore:
@@ -48,7 +48,7 @@ class FallbackStore:
                 done += 1
                 yield piece
             return
-        except _PASSED_OVER as error:
+        except PASSED_OVER as error:
             self._fetch(cid, max_bytes, error)
         # what was yielded was verified, so it is the same again: go on behind it
         for index, piece in enumerate(self._first.open_blocks(cid, max_bytes=max_bytes)):
@@ -85,7 +85,7 @@ class FallbackStore:
             try:
                 self._first.put(store.get(cid, max_bytes=max_bytes))
                 return
-            except _PASSED_OVER as error:
+            except PASSED_OVER as error:
                 logger.info("a store did not deliver %s: %s", cid, error)
                 failures.append(error)
         kind = StoreMissing if all(isinstance(error, StoreMissing) for error in failures) else StoreUnavailable

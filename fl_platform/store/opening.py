@@ -6,26 +6,60 @@ from pathlib import Path
 
 from fl_platform.errors import ConfigError
 from fl_platform.store.disk import DiskStore
+from fl_platform.store.fallback import FallbackStore
 from fl_platform.store.gateway import GatewayStore
 from fl_platform.store.interface import Store
 from fl_platform.store.ipfsclient import IpfsClientStore
 from fl_platform.store.kubo import DEFAULT_URL, KuboStore
 from fl_platform.store.remote import Timeouts
+from fl_platform.store.replicas import ReplicatedStore
+from fl_platform.store.served import ServedStore
+from fl_platform.store.upload import Signing
 
 FORMS = (
-    "disk:FOLDER, ipfs (a daemon on this machine), kubo:http://127.0.0.1:5001, gateway:https://HOST, "
-    "ipfshttpclient:/ip4/127.0.0.1/tcp/5001/http, ipfshttpclient-any:/ip4/..."
+    "disk:FOLDER, http://HOST:PORT (a `fl-platform store serve`), ipfs (a daemon on this machine), "
+    "kubo:http://127.0.0.1:5001, gateway:https://HOST, ipfshttpclient:/ip4/127.0.0.1/tcp/5001/http, "
+    "ipfshttpclient-any:/ip4/..."
 )
 
 
-def open_store(where: str, *, timeouts: Timeouts | None = None) -> Store:
-    """Open the store that `where` names (see FORMS). Raises ConfigError and what the back end raises."""
+def open_store(
+    where: str,
+    *,
+    timeouts: Timeouts | None = None,
+    signing: Signing | None = None,
+    copies: int = 1,
+    own: Path | None = None,
+) -> Store:
+    """Open the store that `where` names (see FORMS), or several with commas between.
+
+    Several: folders are this machine's own and get everything; of the others, `copies` do, and all are read.
+    signing: unlocks the wallet that uploads to a served store. own: what the word `disk` alone means.
+    Raises ConfigError and what the back ends raise.
+    """
+    words = [f"disk:{own}" if word == "disk" and own is not None else word for word in where.split(",")]
+    waits = timeouts or Timeouts()
+    opened = [(word, _open_one(word, waits, signing)) for word in dict.fromkeys(words)]
+    folders = [store for _, store in opened if isinstance(store, DiskStore)]
+    others = [(word, store) for word, store in opened if not isinstance(store, DiskStore)]
+    if copies > max(1, len(others)):
+        raise ConfigError(f"{copies} copies need as many stores of others; --store names {len(others)}")
+    if not others:
+        return folders[0] if len(folders) == 1 else FallbackStore(folders[0], folders[1:], publish_to=folders[1:])
+    shared = others[0][1] if len(opened) == 1 else ReplicatedStore(others, copies=copies)
+    if not folders:
+        return shared
+    return FallbackStore(folders[0], [*folders[1:], shared], publish_to=[*folders[1:], shared])
+
+
+def _open_one(where: str, waits: Timeouts, signing: Signing | None) -> Store:
     if where == "ipfs":
         where = f"kubo:{DEFAULT_URL}"
+    if where.startswith(("http://", "https://")):
+        return ServedStore(where, signing=signing, timeouts=waits)
     kind, separator, rest = where.partition(":")
     if not separator or not rest:
         raise ConfigError(f"{where!r} does not name a store: give one of {FORMS}")
-    waits = timeouts or Timeouts()
     match kind:
         case "disk":
             return DiskStore(Path(rest))

@@ -42,6 +42,7 @@ def serving(respond: Respond) -> Iterator[str]:
                 return  # the client gave up, as it should
 
         do_POST = do_GET
+        do_PUT = do_GET
         do_HEAD = do_GET
 
         def log_message(self, format: str, *args: Any) -> None:
