@@ -130,7 +130,11 @@ def collect(reader: TaskReader, contracts: Contracts, wish: Wish, *, now: int) -
     if is_compensated(reader):
         _compensate(reader, contracts, wish)
     if not is_compensated(reader) or reader.history().last_final(now) is not None:
-        _claim(reader, contracts, wish, now=now)
+        try:
+            _claim(reader, contracts, wish, now=now)
+        except (TaskClosed, WalletError):  # nothing to claim, but refunds, bonds and rewards may wait
+            if not wish.withdraw or not any(member.credit for member in before.values()):
+                raise
     paid = []
     for account, old in before.items():
         member = contracts.member(reader.task, account)
@@ -170,7 +174,11 @@ def _compensate(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
             f"task {reader.task} ended without a seal of round {head.round}: close its books first, "
             f"`fl-platform task close {reader.task}`, then its roster can claim"
         )
-    if contracts.settled(reader.task).swept:  # the roster left trainers out, or its window is over: seats share
+    settled = contracts.settled(reader.task)
+    over = contracts.now() >= settled.closed_at + reader.history().opened.windows.unbonding
+    if over and not settled.swept:
+        contracts.sweep_compensation(reader.task)
+    if over or settled.swept:  # its window is over, or the roster left trainers out: seats share
         _take_seats(reader, contracts, wish)
         return
     entries = parse_roster(roster_document(reader, wish.roster))

@@ -70,6 +70,20 @@ def test_a_finished_task(cli: CliInside, words: tuple[str, ...]) -> None:
     refused(cli, *words, code=5, says="task 1 is ")
 
 
+def test_status_knows_all_wallets_in_all_tasks(cli: CliInside) -> None:
+    found = {(one["task"], one["wallet"]): one for one in cli.report("status")}
+    assert {(1, "owner"), (1, "one"), (1, "two"), (1, "aggregator"), (2, "owner"), (2, "aggregator")} <= set(found)
+    assert not any(name == "poor" or one["unread"] for (_, name), one in found.items())
+    ended, opened = found[1, "one"], found[2, "aggregator"]
+    assert (ended["state"], ended["roles"], ended["stake_wei"] > 0) == ("done", ["trainer"], True)
+    assert [move["command"].split()[2] for move in ended["moves"] if "claim" in move["text"]] == ["claim"]
+    assert opened["moves"][0]["command"] == "fl-platform aggregator bond 2 --wallet aggregator"
+    shown = cli("status").stdout
+    assert "task 2, open, round 0 of 2: aggregator" in shown
+    assert "  MUST now: lock the bond" in shown
+    assert "not all is known: " in cli("--store", "disk:" + str(cli.folder / "empty"), "status").stdout
+
+
 def test_an_open_task_cannot_be_closed(cli: CliInside) -> None:
     refused(cli, "task", "close", OPEN, "--wallet", "owner", code=5, says="still works on round 0 of 2")
 
