@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from fl_platform.learning.batches import Batches
+from fl_platform.learning.batches import Batch, Batches
 from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.machine import CPU, Machine, deterministic, seeded
 from fl_platform.learning.own_code import own_code
 from fl_platform.learning.parameters import State
 from fl_platform.learning.statistics import has_batch_statistics, reestimate_statistics
 from fl_platform.learning.task import LearningTask
-from fl_platform.learning.train import Bench, open_rows, placed
+from fl_platform.learning.train import Bench, labels_checked, open_rows, placed
 
 STATISTICS_BATCHES = 100  # of BATCH rows each: means and variances to half a percent, however large the data set
 BATCH = 500  # rows: tens of MiB of activations for the largest standard model
@@ -65,10 +67,19 @@ def measure(
         module = placed(bench.module(task, machine, base), state, machine.device)
         if has_batch_statistics(module):
             rows = open_rows(task, "train_data", BATCH, module, seed=0, machine=machine, bench=bench, shuffle=True)
-            reestimate_statistics(module, islice(rows.epoch(0), STATISTICS_BATCHES))
+            given = list[Any]()
+            with own_code(task, "model", given):
+                reestimate_statistics(module, _told(islice(rows.epoch(0), STATISTICS_BATCHES), given))
         held = open_rows(task, "validation_data", BATCH, module, seed=0, machine=machine, bench=bench, shuffle=False)
         module.eval()
-        return _measured(task, module, held)
+        with labels_checked(task, module, held):
+            return _measured(task, module, held)
+
+
+def _told(batches: Iterable[Batch], given: list[Any]) -> Iterator[Batch]:
+    for batch in batches:
+        given[:] = [batch.inputs]
+        yield batch
 
 
 def _measured(task: LearningTask, module: nn.Module, held: Batches) -> Measured:
@@ -84,7 +95,8 @@ def _measured(task: LearningTask, module: nn.Module, held: Batches) -> Measured:
             with own_code(task, "metric", outputs, batch.targets):
                 metric.add(outputs, batch.targets)
             rows += batch.rows
-        return Measured(total / rows, metric.name, metric.value(), rows)
+        with own_code(task, "metric"):
+            return Measured(total / rows, metric.name, float(metric.value()), rows)
 
 
 def evaluate(module: nn.Module, state: State, data: Labelled, *, device: torch.device | None = None) -> Evaluation:

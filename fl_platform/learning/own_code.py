@@ -68,8 +68,15 @@ def described(value: Any) -> str:
     return type(value).__name__ if shape is None else f"{tuple(shape)} {str(dtype).removeprefix('torch.')}"
 
 
+def innermost(task: Any) -> Any:
+    """Return the party's own task inside those of ours that only hand on what it returns (`task.TransformedTask`)."""
+    while getattr(type(task), "hands_on", False):
+        task = task.inner
+    return task
+
+
 def _words(task: object, hook: str, error: Exception, given: Sequence[Any]) -> str:
-    kind = task if isinstance(task, type) else type(task)
+    kind = task if isinstance(task, type) else type(innermost(task))
     text = " ".join(str(error).split())[:_LONGEST]
     parts = [f"{kind.__name__}.{hook} raised {type(error).__name__}: {text}"]
     if place := _place(error):

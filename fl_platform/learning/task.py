@@ -19,6 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -28,7 +29,7 @@ from fl_platform.learning.batches import Batch, Data
 from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.losses import cross_entropy
 from fl_platform.learning.metrics import Accuracy, Metric
-from fl_platform.learning.own_code import own_code
+from fl_platform.learning.own_code import innermost, own_code
 
 
 class LearningTask(ABC):
@@ -62,6 +63,7 @@ class LearningTask(ABC):
 class _Inner(LearningTask):
     """Hands everything on to another task."""
 
+    hands_on: ClassVar = True
     inner: LearningTask
 
     def model(self) -> nn.Module:
@@ -136,7 +138,7 @@ def rows_in_memory(task: LearningTask) -> Labelled:
         rows = task.train_data()
     if not isinstance(rows, Labelled):
         raise ConfigError(
-            f"{type(task).__name__}.train_data returns a {type(rows).__name__}; here each row must be at hand: "
-            "return Labelled(x, y)"
+            f"{type(innermost(task)).__name__}.train_data returns a {type(rows).__name__}; here each row must be at "
+            "hand: return Labelled(x, y)"
         )
     return rows

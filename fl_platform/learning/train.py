@@ -21,9 +21,9 @@ from fl_platform.errors import ConfigError, TaskCodeError
 from fl_platform.learning.algorithms import algorithm_of
 from fl_platform.learning.algorithms.seam import Local, LocalResult, Tensors
 from fl_platform.learning.base import load_base
-from fl_platform.learning.batches import Batches, Resident, open_batches
+from fl_platform.learning.batches import Batch, Batches, Resident, open_batches
 from fl_platform.learning.machine import CPU, Machine, seeded
-from fl_platform.learning.own_code import described, own_code
+from fl_platform.learning.own_code import described, innermost, own_code
 from fl_platform.learning.parameters import State, input_dtype, learned, load_state, unwrap
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
@@ -143,7 +143,7 @@ def placed(module: nn.Module, state: State, device: torch.device) -> nn.Module:
 def open_rows(
     task: LearningTask, hook: str, batch_size: int, module: nn.Module, *, seed: int, machine: Machine, bench: Bench,
     shuffle: bool = True,
-) -> Batches:  # fmt: skip
+) -> OwnRows:  # fmt: skip
     """Ask a party for rows by one of its methods and open them. Raises ConfigError without rows, TaskCodeError."""
     with own_code(task, hook):
         data = getattr(task, hook)()
@@ -153,17 +153,23 @@ def open_rows(
             workers=machine.workers, resident=bench.rows,
         )  # fmt: skip
     except ConfigError as error:
-        raise TaskCodeError(f"{type(task).__name__}.{hook}: {error}") from error
+        raise TaskCodeError(f"{named(task, hook)}: {error}") from error
     if batches.rows == 0:
-        raise ConfigError(f"{type(task).__name__}.{hook} returned 0 rows; there must be one at least")
-    return _Read(task, hook, batches)
+        raise ConfigError(f"{named(task, hook)} returned 0 rows; there must be one at least")
+    return OwnRows(task, hook, batches)
 
 
-class _Read:
+def named(task: LearningTask, hook: str) -> str:
+    """Return how a party knows its method."""
+    return f"{type(innermost(task)).__name__}.{hook}"
+
+
+class OwnRows:
     """A party's batches: what its data set raises while it is read is its own code's."""
 
     def __init__(self, task: LearningTask, hook: str, inner: Batches) -> None:
-        self._task, self._hook, self._inner = task, hook, inner
+        self._task, self._inner, self.hook = task, inner, hook
+        self.last: Batch | None = None  # that was read
 
     @property
     def rows(self) -> int | None:
@@ -179,8 +185,13 @@ class _Read:
     def epoch(self, number: int) -> Any:
         batches = iter(self._inner.epoch(number))
         while True:
-            with own_code(self._task, self._hook):
-                batch = next(batches, None)
+            try:
+                with own_code(self._task, self.hook):
+                    self.last = batch = next(batches, None)
+            except TaskCodeError:
+                raise
+            except ConfigError as error:
+                raise TaskCodeError(f"{named(self._task, self.hook)}: {error}") from error
             if batch is None:
                 return
             yield batch
@@ -192,9 +203,9 @@ class labels_checked:  # a context manager
     Only where the party left `loss` as it is: who brings its own knows what its targets mean.
     """
 
-    def __init__(self, task: LearningTask, module: nn.Module, batches: Batches) -> None:
-        self._task, self._batches = task, batches
-        standard = type(task).loss is LearningTask.loss and type(task).training_step is LearningTask.training_step
+    def __init__(self, task: LearningTask, module: nn.Module, batches: OwnRows) -> None:
+        self._task, self._batches, kind = task, batches, type(innermost(task))
+        standard = kind.loss is LearningTask.loss and kind.training_step is LearningTask.training_step
         self._handle = module.register_forward_hook(self._look) if standard else None
 
     def _look(self, _module: nn.Module, _inputs: Any, outputs: Any) -> None:
@@ -202,13 +213,21 @@ class labels_checked:  # a context manager
         self._handle.remove()
         if not isinstance(outputs, torch.Tensor) or outputs.dim() < 2:
             raise TaskCodeError(
-                f"{type(self._task).__name__}.model returned {described(outputs)} for a batch; class scores have shape "
+                f"{named(self._task, 'model')} returned {described(outputs)} for a batch; class scores have shape "
                 "(rows, classes, ...): return them, or override `loss`"
+            )
+        targets = self._batches.last.targets if self._batches.last else None
+        classes = isinstance(targets, torch.Tensor) and not targets.is_floating_point()
+        if classes and targets.shape != (len(outputs), *outputs.shape[2:]):
+            raise TaskCodeError(
+                f"{named(self._task, 'model')} returned {described(outputs)} for targets {described(targets)}; class "
+                "scores are (rows, classes, ...), targets (rows, ...): reshape them, or override `loss` (of tokens by "
+                "`losses.token_cross_entropy`)"
             )
         try:
             self._batches.require_classes(outputs.shape[1])
         except ConfigError as error:
-            raise TaskCodeError(f"{type(self._task).__name__}.train_data: {error}") from error
+            raise TaskCodeError(f"{named(self._task, self._batches.hook)}: {error}") from error
 
     def __enter__(self) -> None:
         """Wait for the first batch."""
@@ -238,7 +257,7 @@ def _on_device(arrays: State, device: torch.device) -> dict[str, torch.Tensor]:
 
 def _update(local: Local, result: LocalResult, plan: TrainPlan) -> LocalUpdate:
     if not result.steps:
-        raise ConfigError(f"{type(local.task).__name__}.train_data has no rows; give one at least")
+        raise ConfigError(f"{named(local.task, 'train_data')} has no rows; give one at least")
     with torch.no_grad():
         delta = {name: weight - local.parent[name] for name, weight in local.learned.items()}
     rows = local.batches.rows

@@ -19,7 +19,7 @@ from fl_platform.learning.metrics import Metric
 from fl_platform.learning.own_code import described, own_code
 from fl_platform.learning.parameters import initial_state
 from fl_platform.learning.plan import TrainPlan
-from fl_platform.learning.task import LearningTask
+from fl_platform.learning.task import HandTask, LearningTask
 from fl_platform.learning.train import train_locally
 
 PLAN = TrainPlan(epochs=1, batch_size=8, learning_rate=0.1)
@@ -123,6 +123,86 @@ def test_a_failing_metric_is_named_too() -> None:
 
     with pytest.raises(TaskCodeError, match=r"Broken\.metric raised ZeroDivisionError: no classes"):
         measure(Broken(), initial_state(linear, seed=1))
+
+
+class Divides(Metric):
+    name = "share"
+
+    def add(self, outputs: torch.Tensor, targets: torch.Tensor) -> None:
+        pass
+
+    def value(self) -> float:
+        return 1 / 0
+
+
+class Nameless(Metric):
+    def add(self, outputs: torch.Tensor, targets: torch.Tensor) -> None:
+        pass
+
+    def value(self) -> float:
+        return 1.0
+
+
+@pytest.mark.parametrize(("metric", "says"), [(Divides, "ZeroDivisionError"), (Nameless, "AttributeError.*'name'")])
+def test_what_a_metric_comes_to_is_the_partys_own_too(metric: type[Metric], says: str) -> None:
+    class Counts(Own):
+        def metric(self) -> Metric:
+            return metric()
+
+    with pytest.raises(TaskCodeError, match=rf"Counts\.metric raised {says}"):
+        measure(Counts(), initial_state(linear, seed=1))
+
+
+def normed() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+
+
+def test_a_model_that_fails_while_its_statistics_are_estimated_is_named() -> None:
+    task = Own(rows=(np.zeros((20, 6), np.float32), GOOD.y), make=normed)
+    with pytest.raises(TaskCodeError, match=r"Own\.model raised .*given \(\(20, 6\) float32\); .*first layer"):
+        measure(task, initial_state(normed, seed=1))
+
+
+@dataclass
+class Held(Own):
+    """Good rows to learn from, any to validate on."""
+
+    held: Any = None
+
+    def validation_data(self) -> Any:
+        return self.held
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (Labelled(GOOD.x, GOOD.y + 5), "label 7 in row 2 has no output: a model of 3 outputs"),
+        (torch.utils.data.TensorDataset(torch.full((4, 4), torch.nan), torch.zeros(4)), "NaN in row 0"),
+        (list(zip(np.full((4, 4), np.nan), range(4), strict=True)), "NaN in row 0"),
+        ([{"x": 1, "y": 2}], "row 0 of list: a dict, but a row must be a pair"),
+        (iter([]), "gave no rows"),
+    ],
+)
+def test_bad_rows_are_of_the_method_that_returned_them(held: Any, says: str) -> None:
+    with pytest.raises(TaskCodeError, match=rf"^Held\.validation_data: .*{says}"):
+        measure(Held(held=held), initial_state(linear, seed=1))
+
+
+def test_outputs_and_targets_of_tokens_are_held_against_each_other_before_their_labels() -> None:
+    def tokens() -> nn.Module:
+        return nn.Sequential(nn.Embedding(30, 4), nn.Linear(4, 30))
+
+    ids = np.arange(60).reshape(5, 12) % 30
+    task = Own(rows=Labelled(ids, ids), make=tokens)
+    with pytest.raises(TaskCodeError, match=r"\(5, 12, 30\) float32 for targets \(5, 12\) int64.*token_cross_entropy"):
+        train_locally(task, initial_state(tokens, seed=1), plan=PLAN, seed=1)
+
+
+def test_a_task_inside_one_of_ours_is_called_by_its_own_name() -> None:
+    with pytest.raises(TaskCodeError, match=r"^Own\.train_data: label 3 .*has no output"):
+        learn(HandTask(Own(), Labelled(GOOD.x, GOOD.y + 1)))
+    with pytest.raises(TaskCodeError, match=r"^Detached\.training_step raised"):
+        learn(HandTask(Detached(), GOOD))
 
 
 def test_a_data_set_that_breaks_half_way_is_named() -> None:
