@@ -86,7 +86,8 @@ def _measured(task: LearningTask, module: nn.Module, held: Batches) -> Measured:
     with own_code(task, "metric"):
         metric = task.metric()
     total, rows = 0.0, 0
-    with torch.inference_mode():
+    # Not inference mode: what a model keeps for the next batch (a table of angles, a mask) could not be trained with.
+    with torch.no_grad():
         for batch in held.epoch(0):
             with own_code(task, "model", batch.inputs):
                 outputs = module(batch.inputs)

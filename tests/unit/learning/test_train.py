@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset
 from fl_platform.errors import ConfigError, DocumentInvalid, UpdateHeaderMismatch, UpdateNotFinite
 from fl_platform.learning.base import encode_base
 from fl_platform.learning.datasets import Labelled, load_digits_split
-from fl_platform.learning.evaluation import correct_rows, evaluate
+from fl_platform.learning.evaluation import correct_rows, evaluate, measure
 from fl_platform.learning.machine import CPU, choose_device, deterministic, seeded
 from fl_platform.learning.models import MODELS
 from fl_platform.learning.parameters import initial_state, load_state, model_spec, state_arrays
@@ -294,3 +294,27 @@ def test_a_base_that_was_refused_once_is_not_forgotten_the_next_time() -> None:
     again = train_locally(task, state_arrays(owners), plan=PLAN, seed=1, bench=bench, base=base)
     fresh = train_locally(task, state_arrays(owners), plan=PLAN, seed=1, base=base)
     assert all(np.array_equal(fresh.delta[name], array) for name, array in again.delta.items())
+
+
+class Turned(nn.Module):
+    """Keeps a table that it makes at its first batch, as rotary embeddings do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(64, 16), nn.Linear(16, 10)
+        self.angles: torch.Tensor | None = None
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.angles is None:
+            self.angles = torch.cos(torch.arange(16.0))
+        scores: torch.Tensor = self.last(self.first(images.flatten(1)) * self.angles)
+        return scores
+
+
+def test_a_model_that_keeps_what_it_computed_is_trained_after_it_was_measured() -> None:
+    task, bench = DataTask(Turned, load_digits_split().test, load_digits_split().test), Bench()
+    parent = initial_state(Turned, seed=1)
+    measure(task, parent, bench=bench)
+    kept = train_locally(task, parent, plan=PLAN, seed=1, bench=bench)
+    fresh = train_locally(task, parent, plan=PLAN, seed=1)
+    assert all(np.array_equal(fresh.delta[name], array) for name, array in kept.delta.items())
