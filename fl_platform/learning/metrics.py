@@ -16,6 +16,7 @@ import torch
 
 from fl_platform.errors import ConfigError
 from fl_platform.learning.losses import IGNORED, aligned
+from fl_platform.learning.own_code import described
 
 
 class Metric(ABC):
@@ -43,6 +44,16 @@ class _Share(Metric):
     def value(self) -> float:
         return int(self._right) / int(self._counted) if int(self._counted) else math.nan
 
+    def _require_scores(self, outputs: torch.Tensor, targets: torch.Tensor, *, axis: int) -> None:
+        """Refuse what is no score of two classes or more: one output is always the largest, whatever it is."""
+        tensors = isinstance(outputs, torch.Tensor) and isinstance(targets, torch.Tensor)
+        if tensors and outputs.dim() > 1 and outputs.shape[axis] > 1 and outputs.select(axis, 0).shape == targets.shape:
+            return
+        raise ConfigError(
+            f"{self.name} of outputs {described(outputs)} and targets {described(targets)}: it counts how often the "
+            "largest of several class scores is the target's; override `metric` (see `metrics`)"
+        )
+
 
 class Accuracy(_Share):
     """Share of rows whose largest logit is the target's; of pixels for outputs (n, c, d1, ...), targets (n, d1, ...).
@@ -53,6 +64,7 @@ class Accuracy(_Share):
     name = "accuracy"
 
     def add(self, outputs: torch.Tensor, targets: torch.Tensor) -> None:
+        self._require_scores(outputs, targets, axis=1)
         counted = targets != IGNORED
         self._right = self._right + ((outputs.argmax(dim=1) == targets) & counted).sum()
         self._counted = self._counted + counted.sum()
@@ -68,6 +80,7 @@ class TokenAccuracy(_Share):
         self._ignore = ignore
 
     def add(self, outputs: torch.Tensor, targets: torch.Tensor) -> None:
+        self._require_scores(outputs, targets, axis=-1)
         counted = targets != self._ignore
         self._right = self._right + ((outputs.argmax(dim=-1) == targets) & counted).sum()
         self._counted = self._counted + counted.sum()

@@ -105,3 +105,27 @@ def test_what_a_metric_cannot_count_is_refused_in_words() -> None:
             IntersectionOverUnion(2).add(torch.zeros(1, 2, 1, 1), torch.full((1, 1, 1), label))
     with pytest.raises(ConfigError, match="must be equal"):
         MeanSquaredError().add(torch.zeros(4, 3), torch.zeros(4))
+
+
+@pytest.mark.parametrize(
+    ("metric", "outputs", "targets"),
+    [
+        (Accuracy(), (8, 1), (8,)),  # one logit a row: argmax is 0 for all
+        (Accuracy(), (8, 1), (8, 1)),
+        (Accuracy(), (3, 3), (3, 3)),  # one-hot targets, which would be compared across rows
+        (Accuracy(), (8, 6, 5), (8, 6)),  # tokens: classes come last
+        (Accuracy(), (8,), (8,)),
+        (TokenAccuracy(), (8, 6, 5), (8, 5)),
+        (TokenAccuracy(), (8, 6, 1), (8, 6)),
+    ],
+)
+def test_what_holds_no_class_scores_is_refused_and_not_counted(
+    metric: Metric, outputs: tuple[int, ...], targets: tuple[int, ...]
+) -> None:
+    with pytest.raises(ConfigError, match=r"accuracy of outputs .*override `metric`"):
+        metric.add(torch.zeros(outputs), torch.zeros(targets))
+
+
+def test_an_output_that_is_no_tensor_is_refused_by_its_form() -> None:
+    with pytest.raises(ConfigError, match=r"outputs \(\(8, 3\) float32, \(\) float32\)"):
+        Accuracy().add((torch.zeros(8, 3), torch.zeros(())), torch.zeros(8))  # type: ignore[arg-type]
