@@ -62,7 +62,7 @@ def host_array(value: Any, name: str) -> Array:
     except ValueError as error:
         raise ConfigError(f"the {name} are no array: {error}; give every row the same shape") from error
     if array.dtype.kind not in "biufc":
-        kind = f"text, {str(array.flat[0])[:40]!r}" if array.dtype.kind in "US" else f"{array.dtype} values"
+        kind = "text" if array.dtype.kind in "US" else f"{array.dtype} values"  # never a value: rows are private
         raise ConfigError(f"the {name} are {kind}: encode them as numbers (classes as 0, 1, 2, ...)")
     return array
 
@@ -91,7 +91,7 @@ def common_length(inputs: Any, targets: Any) -> int:
     lengths = {}
     for leaf, name in leaves(inputs, "inputs") + leaves(targets, "targets"):
         if not leaf.ndim:
-            raise ConfigError(f"the {name} are the one number {leaf}, not rows: give arrays of n rows")
+            raise ConfigError(f"the {name} are one number, not rows: give arrays of n rows")
         lengths[name] = len(leaf)
     if len(set(lengths.values())) != 1:
         found = ", ".join(f"{count} {name}" for name, count in lengths.items()) or "no arrays"

@@ -53,8 +53,9 @@ def test_one_class_too_few_or_enough() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (np.array(["cat", "dog"]), "the targets are text, 'cat': encode them as numbers"),
+        (np.array(["cat", "dog"]), "the targets are text: encode them as numbers"),
         (np.array([b"cat"]), "the targets are text"),
+        (np.array([], dtype="U3"), "the targets are text"),
         (np.array([1, None]), "the targets are object values"),
         (np.array(["2020-01-01"], dtype="M8[D]"), r"datetime64\[D\] values"),
         ([[1, 2], [3]], "no array: .*give every row the same shape"),
@@ -63,6 +64,16 @@ def test_one_class_too_few_or_enough() -> None:
 def test_what_is_no_number_is_refused(value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         host_array(value, "targets")
+
+
+def test_no_error_shows_a_value_of_a_row() -> None:
+    for what in (np.array(["Jane Doe"]), np.array([{"name": "Jane Doe"}])):
+        with pytest.raises(ConfigError) as caught:
+            host_array(what, "inputs")
+        assert "Jane" not in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        common_length(np.zeros(3), np.float64(0.125))
+    assert "0.125" not in str(caught.value)
 
 
 def test_arrays_and_tensors_are_not_copied() -> None:
@@ -106,7 +117,7 @@ def test_rows_are_taken_from_any_layout(array: Any) -> None:
     [
         (np.zeros((3, 1)), np.zeros(2), "same number of rows, not 3 inputs, 2 targets"),
         ({"a": np.zeros(3), "b": np.zeros(4)}, np.zeros(3), r"3 inputs\['a'\], 4 inputs\['b'\], 3 targets"),
-        (np.zeros(3), np.float64(1), "the targets are the one number 1.0"),
+        (np.zeros(3), np.float64(1), "the targets are one number, not rows"),
         ((), (), "not no arrays"),
     ],
 )
