@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fl_platform.errors import FLError, TaskCodeError
+from fl_platform.errors import FLError, RejectedInput, TaskCodeError
 
 _OURS = Path(__file__).resolve().parents[1]
 _LIBRARIES = ("site-packages", "dist-packages")
@@ -44,7 +44,7 @@ _USUAL = "it is your own code: mend it and run again"
 
 
 class own_code:  # a context manager; a class, because a step of training enters it and generators are slow
-    """Run a party's method `hook` on the values given; any exception but our own comes out as TaskCodeError."""
+    """Run a party's method `hook` on the values given; what it raises becomes TaskCodeError, our own words stay."""
 
     def __init__(self, task: object, hook: str, *given: Any) -> None:
         self._task, self._hook, self._given = task, hook, given
@@ -54,7 +54,8 @@ class own_code:  # a context manager; a class, because a step of training enters
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Leave it."""
-        if isinstance(error, Exception) and not isinstance(error, FLError):
+        # What rejects a peer's input is sent to the peer, with its text: here it is of the party's own files.
+        if isinstance(error, Exception) and (isinstance(error, RejectedInput) or not isinstance(error, FLError)):
             raise TaskCodeError(_words(self._task, self._hook, error, self._given)) from error
 
 

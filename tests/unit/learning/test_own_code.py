@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from fl_platform.errors import ConfigError, FLError, TaskCodeError
+from fl_platform.errors import ConfigError, DocumentInvalid, FLError, TaskCodeError
 from fl_platform.learning.batches import Batch
 from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.evaluation import measure
@@ -223,6 +223,14 @@ def test_our_own_errors_pass_as_they_are() -> None:
     with pytest.raises(ConfigError, match="as it is") as caught, own_code(object(), "loss"):
         raise ConfigError("as it is")
     assert type(caught.value) is ConfigError
+
+
+def test_what_rejects_ones_own_files_is_ones_own_codes() -> None:
+    """RejectedInput is answered to whoever sent the order, text and all."""
+    with pytest.raises(TaskCodeError, match=r"object\.train_data raised DocumentInvalid: ward 7"), own_code(
+        object(), "train_data"
+    ):
+        raise DocumentInvalid("ward 7, patients.csv: label 3")
 
 
 def test_a_stop_is_no_failure_of_the_partys_code() -> None:
