@@ -217,8 +217,8 @@ class labels_checked:  # a context manager
                 "(rows, classes, ...): return them, or override `loss`"
             )
         targets = self._batches.last.targets if self._batches.last else None
-        classes = isinstance(targets, torch.Tensor) and not targets.is_floating_point()
-        if classes and targets.shape != (len(outputs), *outputs.shape[2:]):
+        classes = targets if isinstance(targets, torch.Tensor) and not targets.is_floating_point() else None
+        if classes is not None and classes.shape != (len(outputs), *outputs.shape[2:]):
             raise TaskCodeError(
                 f"{named(self._task, 'model')} returned {described(outputs)} for targets {described(targets)}; class "
                 "scores are (rows, classes, ...), targets (rows, ...): reshape them, or override `loss` (of tokens by "
