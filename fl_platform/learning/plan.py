@@ -6,7 +6,7 @@ Imports no torch: who opens or shows a task reads plans, too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, isfinite, pi
 
 from fl_platform.errors import ConfigError
 from fl_platform.protocol.spec import TrainingRule
@@ -78,6 +78,8 @@ class TrainPlan:
 
 
 def _ppm_nearest(name: str, value: float) -> int:
+    if not isfinite(value):
+        raise ConfigError(f"{name} {value:g} is no number; give one")
     whole = round(value * PPM)
     if value and not whole:
         raise ConfigError(f"{name} {value:g} is under a millionth, the least that rules can say; make it larger")

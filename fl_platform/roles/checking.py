@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -13,7 +14,8 @@ import numpy.typing as npt
 import torch
 
 from fl_platform.errors import UpdateNotFinite
-from fl_platform.learning.base import encode_base
+from fl_platform.learning.algorithms.seam import AT_EACH_END
+from fl_platform.learning.base import check_buffers, encode_base
 from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.machine import CPU, Machine
 from fl_platform.learning.parameters import State, initial_module, model_spec, state_arrays
@@ -38,6 +40,7 @@ GAS: Mapping[str, int] = {
     "open": 323_747, "join": 83_834, "roster": 38_167, "seal": 41_701, "claim": 53_903, "withdraw": 45_843,
 }  # fmt: skip
 _SEEN_ROWS = 2_000  # rows that are looked at for their spread
+_SEEN = 1 << 24  # numbers of them
 _WIDE = 100.0  # a feature this many times as spread as the median one is not normalised
 _HIGH = 20.0  # nats: ten thousand times as sure of the wrong class as chance is
 _COARSE = 0.25  # of the update's length that integers may lose without a word
@@ -75,8 +78,9 @@ def check_task(
     task: LearningTask, *, name: str, plan: TrainPlan, bits: int, seed: int = 0, machine: Machine = CPU
 ) -> Checked:
     """Train one round of one party and measure it. Raises TaskCodeError, ConfigError, UpdateNotFinite: it diverged."""
-    bench = Bench()
-    module = initial_module(lambda: build_module(task), seed=seed)
+    bench, build, plan = Bench(), partial(build_module, task), TrainPlan.of(plan.rule_nearest())
+    module = initial_module(build, seed=seed)
+    check_buffers(module, build, seed=seed)
     model, parent, base = model_spec(module, name), state_arrays(module), encode_base(module)
     warnings = list(_spread_warnings(task, module, machine))
     before = measure(task, parent, machine=machine, bench=bench, base=base)
@@ -126,7 +130,8 @@ def _share(lost: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> flo
 def _training_warnings(update: LocalUpdate, whole: TensorError, bits: int) -> Iterator[str]:
     if update.first_loss > _HIGH:
         yield f"the loss starts at {update.first_loss:,.0f}: are the rows normalised?"
-    if not update.last_loss < update.first_loss:
+    # In ten steps or fewer, first and last are the same ones.
+    if update.steps > AT_EACH_END and not update.last_loss < update.first_loss:
         yield f"the loss did not fall in a round ({update.first_loss:.3g} to {update.last_loss:.3g}): try another rate"
     if whole.errors[bits] > _COARSE:
         yield f"{bits} bits lose {100 * whole.errors[bits]:.0f} % of an update's length; take more with --bits"
@@ -135,9 +140,13 @@ def _training_warnings(update: LocalUpdate, whole: TensorError, bits: int) -> It
 def _spread_warnings(task: LearningTask, module: torch.nn.Module, machine: Machine) -> Iterator[str]:
     """Look at the first rows: features that are far wider than the others, classes that hardly occur."""
     batches = open_rows(task, "train_data", 100, module, seed=0, machine=machine, bench=Bench(), shuffle=True)
-    seen = list(islice(batches.epoch(0), _SEEN_ROWS // 100))
-    if all(isinstance(batch.inputs, torch.Tensor) and batch.inputs.is_floating_point() for batch in seen):
-        rows = torch.cat([batch.inputs for batch in seen]).double().flatten(1).cpu().numpy()
+    seen = [batch.inputs for batch in islice(batches.epoch(0), _SEEN_ROWS // 100)]
+    if all(isinstance(part, torch.Tensor) and part.is_floating_point() for part in seen):
+        alike = [part.reshape(len(part), -1) for part in seen if part.shape[1:] == seen[0].shape[1:]]
+        rows = torch.cat(alike[: max(1, _SEEN // seen[0].numel())]).double().cpu().numpy()
+        if not np.isfinite(rows).all():
+            yield "inputs hold infinity: unless the model masks it, the first step makes NaN of every weight"
+            return
         spread = rows.std(axis=0)
         usual = float(np.median(spread[spread > _SPREAD_RATIO])) if (spread > _SPREAD_RATIO).any() else 0.0
         wide = np.flatnonzero(spread > _WIDE * usual) if usual else np.array([], np.int64)

@@ -25,7 +25,7 @@ from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 
 Tensors = Mapping[str, torch.Tensor]  # learned parameters by name, on the party's device, each as the module holds it
-_AT_EACH_END = 10  # steps whose mean loss is called the first and the last
+AT_EACH_END = 10  # steps whose mean loss is called the first and the last
 
 # Changes the gradients (of these weights, same order) in place, before they are clipped and taken.
 Adjust = Callable[[Sequence[torch.Tensor], Sequence[torch.Tensor]], None]
@@ -90,13 +90,13 @@ class Losses:
         self.steps = 0
         self._total: torch.Tensor | None = None
         self._first: list[torch.Tensor] = []
-        self._last: deque[torch.Tensor] = deque(maxlen=_AT_EACH_END)
+        self._last: deque[torch.Tensor] = deque(maxlen=AT_EACH_END)
 
     def add(self, loss: torch.Tensor) -> None:
         """Count one step's loss."""
         value = loss.detach()
         self._total = value.double() if self._total is None else self._total.add_(value)
-        if len(self._first) < _AT_EACH_END:
+        if len(self._first) < AT_EACH_END:
             self._first.append(value)
         self._last.append(value)
         self.steps += 1

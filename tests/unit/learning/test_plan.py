@@ -25,6 +25,12 @@ def test_a_rate_under_a_millionth_is_refused_not_frozen_as_nothing() -> None:
         TrainPlan(1, 1, 1e-7).rule_nearest()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_refused_in_words(value: float) -> None:
+    with pytest.raises(ConfigError, match=r"momentum (nan|inf) is no number"):
+        TrainPlan(1, 1, 0.1, momentum=value).rule_nearest()
+
+
 @pytest.mark.parametrize(
     ("schedule", "rates"),
     [("constant", (0.8, 0.8, 0.8, 0.8)), ("linear", (0.8, 0.6, 0.4, 0.2)), ("cosine", (0.8, 0.682843, 0.4, 0.117157))],

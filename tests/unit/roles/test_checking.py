@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
-from fl_platform.errors import UpdateNotFinite
+from fl_platform.errors import ConfigError, UpdateNotFinite
 from fl_platform.learning import DataTask, Labelled, TrainPlan, load_digits_split
 from fl_platform.learning.models import digits_mlp
 from fl_platform.roles.checking import GAS, Checked, check_task
@@ -68,13 +69,25 @@ def spoilt(column: float = 1.0, every: float = 1.0) -> DataTask:
     return DataTask(lambda: nn.Linear(5, 3), Labelled(x, y), Labelled(x, y))
 
 
+class Masking(nn.Linear):
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return super().forward(rows.clamp(min=-10))
+
+
+def masked() -> DataTask:
+    y = np.arange(200) % 3
+    x = np.where(np.eye(3)[y] > 0, 1.0, -np.inf)
+    return DataTask(lambda: Masking(3, 3), Labelled(x, y), Labelled(x, y))
+
+
 @pytest.mark.parametrize(
     ("task", "plan", "says"),
     [
         (spoilt(column=10_000), TrainPlan(1, 16, 1e-6), "feature 1 is 10,684 times as spread"),
-        (spoilt(every=10_000), TrainPlan(1, 16, 1e-9), "inputs reach"),
+        (spoilt(every=10_000), TrainPlan(1, 16, 1e-6), "inputs reach"),
         (spoilt(column=10_000), TrainPlan(1, 16, 0.1), "are the rows normalised?"),
         (spoilt(), TrainPlan(1, 16, 300.0), "the loss did not fall"),
+        (masked(), TrainPlan(1, 16, 0.1), "inputs hold infinity"),
     ],
 )
 def test_what_is_off_is_said(task: DataTask, plan: TrainPlan, says: str) -> None:
@@ -83,6 +96,32 @@ def test_what_is_off_is_said(task: DataTask, plan: TrainPlan, says: str) -> None
 
 def test_coarse_integers_are_said_at_the_width_that_was_chosen() -> None:
     assert any("4 bits lose" in warning for warning in check(DIGITS, bits=4).warnings)
+
+
+class Column(nn.Linear):
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        return super().forward(numbers[:, None])
+
+
+def test_rows_of_one_number_and_a_round_of_few_steps_are_nothing_to_warn_of() -> None:
+    x = np.linspace(-1, 1, 100)
+    rows = Labelled(x, (x > 0).astype(np.int64))
+    found = check(DataTask(lambda: Column(1, 2), rows, rows), TrainPlan(1, 50, 0.1), bits=16)
+    assert found.update.steps == 2
+    assert found.warnings == ()
+
+
+def test_what_the_opening_would_refuse_is_refused_here() -> None:
+    class Drawn(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(5, 3)
+            self.register_buffer("noise", torch.randn(3))
+
+    with pytest.raises(ConfigError, match="'noise' comes out differently each time"):
+        check(DataTask(Drawn, spoilt().train, spoilt().train))
+    for wrong in (math.nan, math.inf, 1e-9):
+        with pytest.raises(ConfigError, match="learning rate"):
+            check(DIGITS, TrainPlan(1, 16, wrong))
 
 
 def test_a_diverged_training_is_named_as_such() -> None:
