@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -233,7 +234,7 @@ def write_json(file: Path | None, value: object) -> None:
     """Write a report as JSON to a file (whole or not at all) or to standard output; None: nowhere."""
     if file is None:
         return
-    text = json.dumps(value, indent=1, sort_keys=True) + "\n"
+    text = json.dumps(_finite(value), indent=1, sort_keys=True, allow_nan=False) + "\n"
     if str(file) == "-":
         click.echo(text, nl=False)
         return
@@ -242,6 +243,15 @@ def write_json(file: Path | None, value: object) -> None:
             stream.write(text)
         return
     write_file(file, text.encode())
+
+
+def _finite(value: Any) -> Any:
+    """Return a report with null for each number that JSON has no word for: a diverged loss, a metric of nothing."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_file(path: Path, data: bytes) -> None:

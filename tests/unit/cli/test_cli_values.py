@@ -80,6 +80,12 @@ def test_a_report_goes_to_a_file_whole_and_readable(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["report.json"]
 
 
+def test_what_is_no_number_is_null_in_a_report(tmp_path: Path) -> None:
+    write_json(tmp_path / "report.json", {"loss": float("nan"), "rounds": [{"value": float("inf")}, (1.5,)]})
+    text = (tmp_path / "report.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == {"loss": None, "rounds": [{"value": None}, [1.5]]}
+
+
 def test_a_pipe_or_device_is_written_to_and_stays(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
