@@ -41,24 +41,37 @@ class Labelled:
     """Rows in memory, each with its target.
 
     `x`: numbers of any dtype, (n, ...): images (n, channels, height, width), features (n, features), token ids (n,
-    length). Whole numbers stay whole, floating ones become the model's dtype when they are read. `y`: class labels from
-    0 on, of any whole dtype, (n,) or one a token or pixel; or floating targets. What the numbers are is checked by
+    length); or a tuple or dict of such arrays, for models of several inputs. Whole numbers stay whole, floating ones
+    become the model's dtype when they are read. `y`: class labels from 0 on, of any whole dtype, (n,) or one a token or
+    pixel; or floating targets. What the numbers are is checked by
     `batches.open_batches`. Raises ConfigError when `x` and `y` differ in length.
     """
 
-    x: npt.NDArray[Any]
+    x: Any  # NDArray, or a tuple or dict of them
     y: npt.NDArray[Any]
 
     def __post_init__(self) -> None:
-        if len(self.x) != len(self.y):
-            raise ConfigError(f"{len(self.x)} rows of data have {len(self.y)} labels")
+        for rows in _arrays(self.x):
+            if len(rows) != len(self.y):
+                raise ConfigError(f"{len(rows)} rows of data have {len(self.y)} labels")
 
     def __len__(self) -> int:
         return len(self.y)
 
     def take(self, rows: npt.NDArray[np.int64] | slice) -> Labelled:
         """Return a subset by row numbers (a copy) or by a slice (a view)."""
-        return Labelled(self.x[rows], self.y[rows])
+        return Labelled(_taken(self.x, rows), self.y[rows])
+
+
+def _arrays(x: Any) -> list[Any]:
+    parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else None
+    return [x] if parts is None else [array for part in parts for array in _arrays(part)]
+
+
+def _taken(x: Any, rows: npt.NDArray[np.int64] | slice) -> Any:
+    if isinstance(x, dict):
+        return {name: _taken(part, rows) for name, part in x.items()}
+    return tuple(_taken(part, rows) for part in x) if isinstance(x, tuple) else x[rows]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.losses import cross_entropy
 from fl_platform.learning.metrics import Accuracy, Metric
 from fl_platform.learning.own_code import innermost, own_code
+from fl_platform.learning.rows import host_array, mapped
 
 
 class LearningTask(ABC):
@@ -136,6 +137,8 @@ def rows_in_memory(task: LearningTask) -> Labelled:
     """
     with own_code(task, "train_data"):
         rows = task.train_data()
+        if isinstance(rows, tuple) and len(rows) == 2:
+            rows = Labelled(mapped(host_array, rows[0], "inputs"), host_array(rows[1], "targets"))
     if not isinstance(rows, Labelled):
         raise ConfigError(
             f"{type(innermost(task)).__name__}.train_data returns a {type(rows).__name__}; here each row must be at "

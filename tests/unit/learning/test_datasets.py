@@ -182,3 +182,14 @@ def test_rows_and_labels_must_agree() -> None:
 def test_rows_keep_their_dtypes(x: type, y: type) -> None:
     part = Labelled(np.zeros((3, 2), x), np.zeros(3, y)).take(np.array([2, 0]))
     assert (part.x.dtype, part.y.dtype, len(part)) == (x, y, 2)
+
+
+def test_rows_of_several_inputs_are_taken_together() -> None:
+    ids, lengths, y = np.arange(12).reshape(4, 3), np.array([1, 3, 2, 3]), np.array([0, 1, 1, 0])
+    rows = Labelled({"ids": ids, "more": (lengths, ids)}, y).take(np.array([2, 0]))
+    assert len(rows) == 2
+    assert rows.x["ids"].tolist() == [[6, 7, 8], [0, 1, 2]]
+    assert rows.x["more"][0].tolist() == [2, 1]
+    assert rows.y.tolist() == [1, 0]
+    with pytest.raises(ConfigError, match="3 rows of data have 4 labels"):
+        Labelled({"ids": ids, "lengths": lengths[:3]}, y)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from fl_platform.errors import ConfigError
@@ -72,6 +73,23 @@ def test_own_rows_are_dealt_to_nobody_twice_and_a_tenth_stays_with_the_owner() -
     hands = [dealt.owner.train_data(), *(party.train_data() for party in dealt.parties)]
     assert [len(hand) for hand in hands] == [20, 27, 27, 26]  # type: ignore[arg-type]
     assert sorted(np.concatenate([hand.x.reshape(-1) for hand in hands])) == list(range(100))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("pair", [True, False])
+def test_rows_of_several_inputs_are_dealt_whole(*, pair: bool) -> None:
+    x = {"numbers": torch.arange(100.0)[:, None], "again": (np.arange(100),)}
+
+    class Several(DataTask):
+        def train_data(self) -> Labelled:
+            return (x, np.arange(100) % 2) if pair else Labelled(x, np.arange(100) % 2)  # type: ignore[return-value]
+
+    dealt = deal_own(Several(digits_mlp, SPLIT.train, SPLIT.test), "own:Several", 3)
+    hands = [dealt.owner.train_data(), *(party.train_data() for party in dealt.parties)]
+    assert sorted(np.concatenate([hand.x["again"][0] for hand in hands])) == list(range(100))  # type: ignore[union-attr]
+    for hand in hands:
+        assert isinstance(hand, Labelled)
+        assert np.array_equal(hand.x["numbers"][:, 0], hand.x["again"][0])
+        assert np.array_equal(hand.y, hand.x["again"][0] % 2)
 
 
 def test_too_few_rows_are_refused_with_the_numbers() -> None:
