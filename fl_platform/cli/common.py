@@ -268,6 +268,19 @@ def _umask() -> int:
     return mask
 
 
+def printable(text: str) -> str:
+    """Return text, which may hold a peer's, for a terminal: what would move its cursor or colour it becomes ?."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+
+
+class PlainLog(logging.Formatter):
+    """Log lines without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return printable(super().format(record))
+
+
 def hexed(data: bytes) -> str:
     """Show bytes as 0x..."""
     return "0x" + data.hex()
@@ -279,7 +292,7 @@ def moment(seconds: int | None) -> str:
 
 
 __all__ = [
-    "TOKEN", "Options", "Session", "address_of", "ask", "forward_option", "hexed", "json_option", "log_option",
-    "moment", "part_of", "password", "pick_wallet", "read_proof", "reading", "signing", "task_argument", "tokens",
-    "wait_to_stop", "wallet_option", "wei_of", "write_file", "write_json",
+    "TOKEN", "Options", "PlainLog", "Session", "address_of", "ask", "forward_option", "hexed", "json_option",
+    "log_option", "moment", "part_of", "password", "pick_wallet", "printable", "read_proof", "reading", "signing",
+    "task_argument", "tokens", "wait_to_stop", "wallet_option", "wei_of", "write_file", "write_json",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from fl_platform.cli.common import Options
+from fl_platform.cli.common import Options, PlainLog, printable
 from fl_platform.cli.defaults import FILE, defaults_of, global_defaults, read_defaults
 from fl_platform.errors import FLError
 
@@ -162,7 +162,7 @@ def run(arguments: Sequence[str]) -> int:
         text, code = explain(error)
         if logging.getLogger("fl_platform").isEnabledFor(logging.INFO):
             traceback.print_exc()
-        click.echo(f"error: {checksummed(text)}", err=True)
+        click.echo(f"error: {checksummed(printable(text))}", err=True)
         return code
 
 
@@ -183,7 +183,9 @@ def _terminated(number: int, frame: object) -> None:
 
 def _log(verbose: int) -> None:
     """Log to standard error: our own lines from INFO with -v, from DEBUG with -vv; others' from WARNING."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(PlainLog("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[to_stderr])
     logging.getLogger("fl_platform").setLevel(max(logging.DEBUG, logging.WARNING - 10 * verbose))
 
 

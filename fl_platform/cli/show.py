@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fl_platform.chain.addresses import checksummed
+from fl_platform.cli.common import printable
 from fl_platform.sinks.lines import line_of
 from fl_platform.sinks.opening import Sinks
 from fl_platform.sinks.record import Record
@@ -24,10 +25,10 @@ ADDRESS = re.compile(r"\b0x([0-9a-fA-F]{6})[0-9a-fA-F]{30}([0-9a-fA-F]{4})\b")
 
 
 class _ForPeople(Console):
-    """Shows every address with its checksum, whatever text it stands in."""
+    """Shows every address with its checksum, whatever text it stands in, and no control character of anybody's."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(checksummed(text), **options)
+        return super().render_str(checksummed(printable(text)), **options)
 
 
 def console(json_file: Path | None = None) -> Console:
@@ -89,11 +90,15 @@ def pairs(out: Console, title: str, rows: Sequence[tuple[str, str]]) -> None:
             out.print(" " * width + line, markup=False)
 
 
+def _shown(text: str) -> str:
+    return escape(checksummed(printable(text)))
+
+
 @contextlib.contextmanager
 def working(text: str) -> Iterator[Callable[[str], None]]:
     """Show that something takes a while; yields how to say what it is now."""
-    with Console(stderr=True).status(escape(checksummed(text))) as status:
-        yield lambda now: status.update(escape(checksummed(now)))
+    with Console(stderr=True).status(_shown(text)) as status:
+        yield lambda now: status.update(_shown(now))
 
 
 class Bar:
@@ -112,7 +117,7 @@ class Bar:
 
     def at_text(self, text: str) -> None:
         """Say what is being done."""
-        self._progress.update(self._line, description=escape(checksummed(text)))
+        self._progress.update(self._line, description=_shown(text))
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
