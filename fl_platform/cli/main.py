@@ -45,6 +45,7 @@ COMMANDS = {
     "prove": Lazy("fl_platform.cli.prove:prove", "Make a sealed round's settlement proof, and hand it in."),
     "verify": Lazy("fl_platform.cli.verify:verify", "Verify a task, a round, a proof or a bundle without any key."),
     "watch": Lazy("fl_platform.cli.watch:watch", "Watch a task: audit each seal, have lies undone on chain."),
+    "doctor": Lazy("fl_platform.cli.doctor:doctor", "Look for what must be mended before it costs money."),
     "status": Lazy("fl_platform.cli.status:status", "Show what your wallets must or may do now, by when, and how."),
     "why": Lazy("fl_platform.cli.why:why", "Explain in words what became of somebody's work and money."),
 }

@@ -19,7 +19,7 @@ from fl_platform.chain.client import Chain, connect
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.deploy import Deployment
 from fl_platform.chain.signer import Signer
-from fl_platform.config import Network
+from fl_platform.config import DEFAULT, Network, Policy
 from fl_platform.errors import WalletError
 from fl_platform.protocol.spec import Party
 from fl_platform.roles.reading import TaskReader
@@ -45,16 +45,18 @@ class Workspace:
         light: bool = False,
         verify: bool = False,
         journal: str | None = "",
+        policy: Policy = DEFAULT,
     ) -> None:
         """Open nothing yet; chain and store are opened when first used.
 
         `password`: of all wallets of this folder; `light`: cheap keystores (rehearsals); `verify`: replay the embedded
         chain's signed transactions instead of trusting its checked snapshot. `journal`: processes of one wallet share
         one and wait for each other, so where several wallets share a folder name the wallet; None: this one only reads.
+        `policy`: how patient to be with the chain.
         """
         self.root, self.network = root, network
         self._store, self._password, self._light, self._verify = store, password, light, verify
-        self._journal_name = journal
+        self._journal_name, self._policy = journal, policy
         self._signers: dict[str, Signer] = {}
 
     def __enter__(self) -> Self:
@@ -75,7 +77,8 @@ class Workspace:
     def chain(self) -> Chain:
         """The network's chain. Raises ChainBusy, RpcUnavailable."""
         folder = self.root / "chain" if self.network.embedded else None
-        return connect(self.network, folder=folder, journal=self._journal_file(), verify=self._verify)
+        journal = self._journal_file()
+        return connect(self.network, folder=folder, journal=journal, policy=self._policy, verify=self._verify)
 
     def _journal_file(self) -> Path | None:
         if self._journal_name is None:

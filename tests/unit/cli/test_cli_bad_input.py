@@ -238,3 +238,12 @@ def test_a_json_report_replaces_a_file_whole(cli: CliInside) -> None:
     file.write_text("old")
     cli("task", "list", "--json", str(file))
     assert [task["task"] for task in json.loads(file.read_text())][:2] == [1, 2]
+
+
+def test_doctor_leaves_with_five_where_something_must_be_mended(cli: CliInside) -> None:
+    found = {one["about"]: one for one in cli.report("doctor", code=5)}
+    assert found["contracts"]["verdict"] == found["wallet one"]["verdict"] == found["store"]["verdict"] == "ok"
+    poor = {name for about, one in found.items() if one["verdict"] == "mend" for name in about.split("coin of ")[1:]}
+    assert {"poor", "auditor"} <= poor
+    cli("wallet", "fund", *poor)
+    assert "nothing to mend" in cli("doctor").stdout
