@@ -11,6 +11,7 @@ import click
 
 from fl_platform.cli.common import DATA, wei_of
 from fl_platform.learning.public import TRAINERS
+from fl_platform.protocol.spec import MAX_BATCH, MAX_EPOCHS
 
 if TYPE_CHECKING:
     from fl_platform.learning.plan import TrainPlan
@@ -51,8 +52,8 @@ _OPTIONS = (
         show_default=True,
         help="Part of each pot paid by stake.",
     ),
-    click.option("--epochs", type=click.IntRange(1, 10_000), help="Local epochs. Default: what suits the data."),
-    click.option("--batch-size", type=click.IntRange(1, 65_536), help="Default: what suits the data."),
+    click.option("--epochs", type=click.IntRange(1, MAX_EPOCHS), help="Local epochs. Default: what suits the data."),
+    click.option("--batch-size", type=click.IntRange(1, MAX_BATCH), help="Default: what suits the data."),
     click.option(
         "--learning-rate", type=click.FloatRange(0.0, 1_000.0, min_open=True), help="Default: what suits the data."
     ),

@@ -22,6 +22,8 @@ MAX_SPEC_BYTES = 1024 * 1024
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
 NO_BASE = bytes(32)
 MAX_ALGORITHM_PARAMETERS = 32
+MAX_EPOCHS = 10_000  # of a round: no rules keep an honest trainer busy for ever
+MAX_BATCH = 65_536  # rows: a stream is read into memory a batch at a time
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "linear", "cosine")
 PRECISIONS = ("float32", "bf16")
@@ -275,9 +277,9 @@ def _bounded(spec: TaskSpec) -> tuple[tuple[str, int, int, int], ...]:
         ("server_lr_den", rule.server_lr_den, 1, 2**53),
         ("alpha_den", worth.alpha_den, 1, 2**31),
         ("validation_slices", worth.validation_slices, 0, 2**16),
-        ("training.epochs", training.epochs, 1, 2**20),
+        ("training.epochs", training.epochs, 1, MAX_EPOCHS),
         ("training.max_steps", training.max_steps, 0, 2**31),
-        ("training.batch_size", training.batch_size, 1, 2**31),
+        ("training.batch_size", training.batch_size, 1, MAX_BATCH),
         ("training.learning_rate_ppm", training.learning_rate_ppm, 1, 10**9),
         ("training.momentum_ppm", training.momentum_ppm, 0, 999_999),
         ("training.weight_decay_ppm", training.weight_decay_ppm, 0, 10**9),

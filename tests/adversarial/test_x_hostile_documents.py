@@ -101,7 +101,8 @@ def training(spec: TaskSpec, **changes: Any) -> TaskSpec:
 
 RULES: dict[str, Callable[[TaskSpec], TaskSpec]] = {
     "no rows a batch": lambda s: training(s, batch_size=0),
-    "no end of epochs": lambda s: training(s, epochs=2**40),
+    "no end of epochs": lambda s: training(s, epochs=10_001),
+    "a batch that no memory holds": lambda s: training(s, batch_size=65_537),
     "a learning rate below zero": lambda s: training(s, learning_rate_ppm=-1),
     "an optimizer that nobody has": lambda s: training(s, optimizer="lbfgs"),
     "a momentum that never ends": lambda s: training(s, momentum_ppm=10**6),
