@@ -10,7 +10,9 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.records import Member, MemberFlag
 from fl_platform.chain.types import Phase
 from fl_platform.errors import ConfigError, TaskClosed
+from fl_platform.learning.plan import FEDAVG, TrainPlan
 from fl_platform.protocol.messages import Submission, decode_message
+from fl_platform.protocol.spec import TrainingRule
 from fl_platform.roles.opening import demand_key
 from fl_platform.roles.reading import TaskReader
 
@@ -44,17 +46,28 @@ def require_working(reader: TaskReader) -> None:
 def join(reader: TaskReader, contracts: Contracts, *, stake: int | None, binding: Binding) -> bool:
     """Lock a stake (None: the task's least) as a trainer; False when already one.
 
-    Raises TaskClosed, ConfigError (stake too small), WalletError (too little), TransactionReverted.
+    Raises TaskClosed, ConfigError (stake too small, an algorithm that this release has not), WalletError (too little),
+    TransactionReverted.
     """
     if contracts.address in reader.history().members:
         return False
     require_working(reader)
+    _require_algorithm(reader.spec.training)
     least = reader.spec.money.stake
     if stake is not None and stake < least:
         raise ConfigError(f"the stake of {stake} wei is under the task's least of {least}")
     reader.store.put(binding.to_bytes())
     contracts.join(reader.task, least if stake is None else stake, binding.digest)
     return True
+
+
+def _require_algorithm(rule: TrainingRule) -> None:
+    """Refuse rules that could not be followed once the stake is locked."""
+    if rule.algorithm == FEDAVG and not rule.parameters:
+        return
+    from fl_platform.learning.algorithms import algorithm_of  # imports torch
+
+    algorithm_of(TrainPlan.of(rule))
 
 
 def bond(reader: TaskReader, contracts: Contracts) -> bool:

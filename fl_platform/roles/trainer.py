@@ -21,6 +21,7 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.reveals import RevealDemand
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import DocumentInvalid, ReceiptForeign, ReceiptParentMismatch, ReceiptReplayed
+from fl_platform.learning.algorithms import algorithm_of
 from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.machine import Machine, choose_machine
 from fl_platform.learning.parameters import check_model
@@ -147,10 +148,11 @@ class Trainer:
         self._contracts.join(self._reader.task, stake or self._reader.spec.money.stake, binding or self._self_binding())
 
     def check_model(self) -> None:
-        """Refuse, before any order comes, a model of one's own that cannot be trained in this task.
+        """Refuse, before any order comes, rules that this release cannot follow and a model that they are not for.
 
         Raises UpdateHeaderMismatch and DocumentInvalid naming the first tensor that differs, ConfigError.
         """
+        algorithm_of(TrainPlan.of(self._reader.spec.training))
         check_model(self._bench.module(self._learning, self._machine, self._base()), self._reader.spec.model)
 
     def handle(self, message: bytes) -> bytes:

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from fl_platform.chain.binding import bind
+from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError, DocumentInvalid, ObjectTooLarge, StoreMissing, UpdateHeaderMismatch
+from fl_platform.flower.keys import create_node_key, load_node_key
 from fl_platform.learning.base import base_digest, encode_base
 from fl_platform.learning.datasets import load_digits_split
 from fl_platform.learning.models import digits_mlp
@@ -19,6 +23,7 @@ from fl_platform.learning.parameters import initial_module, model_spec
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask, LearningTask
 from fl_platform.protocol.spec import NO_BASE, Money
+from fl_platform.roles import membership
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.offer import Offer
 from fl_platform.roles.opening import UpdateOpener
@@ -169,6 +174,32 @@ def test_a_trainer_with_another_model_is_refused_before_any_order(
         trainer.check_model()
     assert "\n" not in str(caught.value)
     task.trainers[0].check_model()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"algorithm": "fedyogi"}, "algorithm 'fedyogi' is unknown; this release has fedavg"),
+        ({"algorithm": "fedprox"}, "fedprox needs mu_ppm"),
+        ({"algorithm": "scaffold", "optimizer": "adam"}, "scaffold corrects plain gradient steps"),
+        ({"parameters": (("mu_ppm", 1),)}, "fedavg has no parameter 'mu_ppm'"),
+    ],
+)
+def test_rules_that_this_release_cannot_follow_are_refused_before_a_stake_is_locked(
+    scene: tuple[Stage, SmallTask], change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    own, task = scene
+    reader = fresh(scene)
+    reader.__dict__["spec"] = replace(reader.spec, training=replace(reader.spec.training, **change))
+    newcomer = Signer(bytes(31) + b"\x77")
+    key = load_node_key(create_node_key(tmp_path, "new").private)
+    binding = bind(newcomer, key, domain=reader.domain, task=task.reader.task)
+    with pytest.raises(ConfigError, match=words):
+        membership.join(reader, own.as_(newcomer), stake=None, binding=binding)
+    with pytest.raises(ConfigError, match=words):
+        Trainer(
+            reader=reader, contracts=own.owner, signer=OWNER, learning=rows(adapted), workdir=tmp_path
+        ).check_model()
 
 
 @pytest.mark.parametrize(
