@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from fl_platform.errors import ConfigError
-from fl_platform.learning.algorithms.seam import Algorithm, Local, LocalResult, descend
+from fl_platform.learning.algorithms.seam import Algorithm, Local, LocalResult, Tensors, descend
 from fl_platform.learning.plan import TrainPlan
 
 _STEPS = ".steps"  # of the round that the memory is from; no parameter has a dot in front
@@ -32,11 +32,11 @@ class Scaffold(Algorithm):
 
     def run(self, local: Local) -> LocalResult:
         """See Algorithm."""
-        common, own = self._common(local), {name: local.memory.get(name) for name in local.parent}
+        own = local.memory if _fits(local.memory, local.parent) else {}
+        common = self._common(local, own)
         shift = {}  # c - c_i of each weight
         for name, weight in local.learned.items():
-            mine = own[name]
-            shift[id(weight)] = common[name] if mine is None else common[name] - mine.to(common[name])
+            shift[id(weight)] = common[name] - own[name].to(common[name]) if own else common[name]
 
         def adjust(weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> None:
             for weight, gradient in zip(weights, gradients, strict=True):
@@ -51,10 +51,16 @@ class Scaffold(Algorithm):
         steps = torch.tensor(result.steps, dtype=torch.float32)
         return LocalResult(result.steps, result.losses, {**memory, _STEPS: steps})
 
-    def _common(self, local: Local) -> Mapping[str, torch.Tensor]:
+    def _common(self, local: Local, own: Tensors) -> Mapping[str, torch.Tensor]:
         """Return c: zero in the first round, and for whoever has taken no part yet and knows no K."""
-        if not local.memory or not local.previous or not local.rate_before:
+        if not own or not local.previous or not local.rate_before:
             return {name: torch.zeros_like(value) for name, value in local.parent.items()}
-        reach = max(1.0, float(local.memory[_STEPS])) * local.rate_before
+        reach = max(1.0, float(own[_STEPS])) * local.rate_before
         before = local.previous[0]
         return {name: (before[name].to(value) - value) / reach for name, value in local.parent.items()}
+
+
+def _fits(memory: Tensors, parent: Tensors) -> bool:
+    """Whether a memory is of this model: the folder may be an older one, of a task of the same number elsewhere."""
+    shapes = {name: tensor.shape for name, tensor in memory.items()}
+    return shapes == {**{name: tensor.shape for name, tensor in parent.items()}, _STEPS: torch.Size()}

@@ -100,6 +100,19 @@ def test_the_first_round_is_fedavg() -> None:
     assert set(first.memory) == {*plain, ".steps"}
 
 
+def test_a_memory_of_another_model_or_algorithm_is_none() -> None:
+    rows, parent = hands()[0], initial_state(model, seed=7)
+    task, name = DataTask(model, rows, rows), next(iter(parent))
+    first = train_locally(task, parent, plan=PLAN, seed=3)
+    good = dict(first.memory)
+    for wrong in (
+        {"velocity": np.zeros(3, np.float32)}, {**good, name: np.zeros((2, 2), np.float32)},
+        {key: value for key, value in good.items() if key != name}, {key: good[key] for key in parent},
+    ):  # fmt: skip
+        again = train_locally(task, parent, plan=PLAN, seed=3, past=Past(1, 3, (parent,), wrong))
+        assert all(np.array_equal(first.delta[key], again.delta[key]) for key in parent)
+
+
 @pytest.mark.parametrize(
     "plan",
     [
