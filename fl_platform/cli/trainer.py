@@ -71,8 +71,8 @@ def join(
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
         binding = _binding(own, reader, node_key)
-        document = reader.store.put(binding.to_bytes())
         joined = False if reference else membership.join(reader, own.contracts, stake=stake, binding=binding)
+        document = reader.store.put(binding.to_bytes())
         locked = own.contracts.member(task, own.signer.address).stake
     if reference:
         out.print(f"binding {document} is in the store: give it to `aggregator run --flower` as --reference-binding")

@@ -44,21 +44,22 @@ def require_working(reader: TaskReader) -> None:
 
 
 def join(reader: TaskReader, contracts: Contracts, *, stake: int | None, binding: Binding) -> bool:
-    """Lock a stake (None: the task's least) as a trainer; False when already one.
+    """Lock a stake (None: the task's least) as a trainer, and publish the binding; False when already one.
 
+    In this order, for a store that takes objects of members only; killed in between, the next call publishes it.
     Raises TaskClosed, ConfigError (stake too small, an algorithm that this release has not), WalletError (too little),
     TransactionReverted.
     """
-    if contracts.address in reader.history().members:
-        return False
-    require_working(reader)
-    _require_algorithm(reader.spec.training)
-    least = reader.spec.money.stake
-    if stake is not None and stake < least:
-        raise ConfigError(f"the stake of {stake} wei is under the task's least of {least}")
+    joined = contracts.address not in reader.history().members
+    if joined:
+        require_working(reader)
+        _require_algorithm(reader.spec.training)
+        least = reader.spec.money.stake
+        if stake is not None and stake < least:
+            raise ConfigError(f"the stake of {stake} wei is under the task's least of {least}")
+        contracts.join(reader.task, least if stake is None else stake, binding.digest)
     reader.store.put(binding.to_bytes())
-    contracts.join(reader.task, least if stake is None else stake, binding.digest)
-    return True
+    return joined
 
 
 def _require_algorithm(rule: TrainingRule) -> None:
