@@ -13,6 +13,7 @@ from fl_platform.protocol.bundle import Entry, WrappedKey
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.spec import Party, TaskSpec
+from fl_platform.roles.holders import held_by
 from fl_platform.store.cid import Cid
 from fl_platform.store.envelope import check_leaves_root, unseal
 from fl_platform.store.interface import Store
@@ -83,7 +84,8 @@ def check_content(plain: bytes, receipt: Receipt, *, key: bytes) -> None:
 
 def sealed_update(store: Store, receipt: Receipt) -> bytes:
     """Return the ciphertext of a receipt's update. Raises StoreMissing, CidMismatch, ObjectTooLarge, RetryError."""
-    return store.get(Cid(root_codec(receipt.length), receipt.update), max_bytes=receipt.length)
+    with held_by("the trainer", receipt.trainer, what=f"the update of round {receipt.round}"):
+        return store.get(Cid(root_codec(receipt.length), receipt.update), max_bytes=receipt.length)
 
 
 class UpdateOpener:

@@ -17,6 +17,7 @@ from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import Entry, RoundBundle, RoundStart, TaskState, parse_roster, read_start
 from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.spec import MAX_SPEC_BYTES, NO_BASE, TaskSpec
+from fl_platform.roles.holders import held_by
 from fl_platform.store.interface import Store
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class TaskReader:
         Raises UnknownTask, StoreMissing, CidMismatch, DocumentInvalid, AuditDifference.
         """
         opened = self.history().opened
-        spec = TaskSpec.from_bytes(self.object(opened.spec, max_bytes=MAX_SPEC_BYTES))
+        with held_by("the owner", opened.owner, what=f"the document of task {self.task}'s rules"):
+            data = self.object(opened.spec, max_bytes=MAX_SPEC_BYTES)
+        spec = TaskSpec.from_bytes(data)
         check_spec_on_chain(spec, self.history())
         return spec
 
@@ -81,7 +84,9 @@ class TaskReader:
         if seal is None:
             raise IntegrityError(f"task {self.task}: round {round_number} is not sealed")
         if seal.bundle not in self._bundles:
-            bundle = RoundBundle.from_bytes(self.object(seal.bundle))
+            with held_by("the aggregator", seal.aggregator, what=f"the bundle of round {round_number}"):
+                data = self.object(seal.bundle)
+            bundle = RoundBundle.from_bytes(data)
             rostered = 0 if record.roster is None else record.roster.count
             check_shape(bundle, round_number, self.spec)
             check_rows(bundle, rostered + len(record.forced))
@@ -99,18 +104,27 @@ class TaskReader:
         from fl_platform.aggregation.sums import read_sums
 
         size = self.spec.model.size
-        return read_sums(self.object(bundle.aggregate, max_bytes=8 * size), size=size)
+        with held_by("the aggregator", bundle.aggregator, what=f"the file of round {bundle.round}'s sums"):
+            data = self.object(bundle.aggregate, max_bytes=8 * size)
+        return read_sums(data, size=size)
 
     def model(self, digest: bytes) -> State:
         """Return a model by its digest, decoded. Raises StoreMissing, CidMismatch, UpdateHeaderMismatch, ..."""
         from fl_platform.updates import decode_model, model_length
 
         if digest not in self._models:
-            data = self.object(digest, max_bytes=model_length(self.spec.model))
+            data = self._model_bytes(digest, model_length(self.spec.model))
             if len(self._models) > 3:  # the parent, its parents and the new one; models can be large
                 self._models.clear()
             self._models[digest] = decode_model(data, self.spec.model)
         return self._models[digest]
+
+    def _model_bytes(self, digest: bytes, length: int) -> bytes:
+        opened = self.history().opened
+        first = digest == self.spec.initial_model
+        party, addresses = ("the owner", (opened.owner,)) if first else ("the aggregator", opened.aggregators)
+        with held_by(party, *addresses, what="the first model" if first else "a model"):
+            return self.object(digest, max_bytes=length)
 
     def base(self, factory: Callable[[], nn.Module]) -> bytes | None:
         """Return the frozen base to load into a factory's models; None where their own frozen numbers are the task's.
@@ -136,7 +150,8 @@ class TaskReader:
 
         limit = base_limit(module)
         try:
-            return self.object(self.spec.base_model, max_bytes=limit)
+            with held_by("the owner", self.spec.owner, what="the frozen base"):
+                return self.object(self.spec.base_model, max_bytes=limit)
         except ObjectTooLarge as error:
             raise ObjectTooLarge(
                 f"the task's frozen base has more than the {limit} bytes that this party's frozen layers can have; is "
@@ -173,8 +188,10 @@ class TaskReader:
         if not number or digest in self._bundles:
             return self.current_state()
         if digest not in self._starts:
-            pieces = self.store.open_blocks(self.store.locate(digest), max_bytes=MAX_BUNDLE_BYTES)
-            start = read_start(next(iter(pieces)))
+            with held_by("the aggregator", *history.opened.aggregators, what=f"the bundle of round {number - 1}"):
+                pieces = self.store.open_blocks(self.store.locate(digest), max_bytes=MAX_BUNDLE_BYTES)
+                data = next(iter(pieces))
+            start = read_start(data)
             if start.round != number:
                 raise DocumentInvalid(
                     f"the bundle sealed for round {number - 1} says that round {start.round} comes next"
@@ -219,7 +236,9 @@ class TaskReader:
 
         Raises StoreMissing, CidMismatch, DocumentInvalid, AuditDifference.
         """
-        entries, root = _read_roster(self.object(digest))
+        with held_by("the aggregator", *self.history().opened.aggregators, what=f"the roster of round {round_number}"):
+            data = self.object(digest)
+        entries, root = _read_roster(data)
         self.check_roster(round_number, entries, root)
         return entries
 
