@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -45,9 +46,10 @@ class Options:
 
     workdir: Path
     network: str
-    store: str  # "" is the workdir's own folder
+    store: str  # "" is the workdir's own folder; several with commas between
     password_file: Path | None
     verbose: int = 0
+    copies: int = 1  # of what is put, in stores of others
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,22 @@ def signing(options: Options, wallet: str | None, *, sends: bool = True) -> Iter
     """Open the folder with one wallet unlocked; if it `sends` transactions, it shares its journal."""
     name = pick_wallet(options, wallet)
     journal = name if sends else None
-    with _workspace(options, password=password(options), journal=journal, verify=False) as workspace:
-        yield Session(workspace, name, workspace.signer(name))
+    written: Counter[str] = Counter()
+    with _workspace(
+        options, password=password(options), journal=journal, verify=False, wallet=name, written=written
+    ) as workspace:
+        try:
+            yield Session(workspace, name, workspace.signer(name))
+        finally:
+            if written:
+                where = ", ".join(f"{count} at {store}" for store, count in written.items())
+                click.echo(f"objects stored: {where}", err=True)
 
 
-def _workspace(options: Options, *, password: str | None, journal: str | None, verify: bool) -> Workspace:
+def _workspace(
+    options: Options, *, password: str | None, journal: str | None, verify: bool, wallet: str | None = None,
+    written: Counter[str] | None = None,
+) -> Workspace:  # fmt: skip
     from fl_platform.config import resolve
     from fl_platform.roles.workspace import Workspace, environment
 
@@ -92,8 +105,12 @@ def _workspace(options: Options, *, password: str | None, journal: str | None, v
     if options.store not in ("", "disk"):
         from fl_platform.store.opening import open_store
 
-        store = open_store(options.store)
-    return Workspace(options.workdir, network, store=store, password=password, journal=journal, verify=verify)
+        store = open_store(
+            options.store, signing=None if wallet is None else lambda: workspace.signer(wallet), copies=options.copies,
+            own=options.workdir / "store", written=written,
+        )  # fmt: skip
+    workspace = Workspace(options.workdir, network, store=store, password=password, journal=journal, verify=verify)
+    return workspace
 
 
 def pick_wallet(options: Options, name: str | None) -> str:

@@ -47,6 +47,7 @@ COMMANDS = {
     "watch": Lazy("fl_platform.cli.watch:watch", "Watch a task: audit each seal, have lies undone on chain."),
     "doctor": Lazy("fl_platform.cli.doctor:doctor", "Look for what must be mended before it costs money."),
     "status": Lazy("fl_platform.cli.status:status", "Show what your wallets must or may do now, by when, and how."),
+    "store": Lazy("fl_platform.cli.store:store", "Serve a store to the parties of a task."),
     "why": Lazy("fl_platform.cli.why:why", "Explain in words what became of somebody's work and money."),
 }
 
@@ -103,6 +104,12 @@ def _read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | N
     ctx.default_map = {**global_defaults(tree, cli), _TREE: tree}
 
 
+class _Words(click.types.StringParamType):
+    """Text; a variable of the environment holds several with commas between (click would cut at spaces)."""
+
+    envvar_list_splitter = ","
+
+
 @click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"max_content_width": 110})
 @click.option(
     "--workdir", type=click.Path(path_type=Path, file_okay=False), default=Path("fl-workspace"), show_default=True,
@@ -113,8 +120,14 @@ def _read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | N
     help="embedded, anvil, ganache, sepolia, or the URL of an RPC end point.",
 )  # fmt: skip
 @click.option(
-    "--store", default="disk", show_default=True, envvar="FL_PLATFORM_STORE", metavar="WHERE",
-    help="disk (in the workdir), disk:FOLDER, ipfs, kubo:URL or gateway:URL.",
+    "--store", "stores", default=("disk",), show_default=True, envvar="FL_PLATFORM_STORE", metavar="WHERE",
+    multiple=True, type=_Words(),
+    help="disk (in the workdir), disk:FOLDER, http://HOST:PORT (a `store serve`), ipfs, kubo:URL or gateway:URL. "
+    "Again, or with commas, for several.",
+)  # fmt: skip
+@click.option(
+    "--copies", type=click.IntRange(1, 100), default=1, show_default=True, envvar="FL_PLATFORM_COPIES", metavar="K",
+    help="Of several stores, how many get each object; folders of this machine get all, and do not count.",
 )  # fmt: skip
 @click.option(
     "--password-file", type=click.Path(path_type=Path, dir_okay=False), envvar="FL_PLATFORM_PASSWORD_FILE",
@@ -127,12 +140,16 @@ def _read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | N
 @click.option("-v", "--verbose", count=True, help="Log what is done; twice for details. Errors show where they arose.")
 @click.version_option(package_name="fl-platform", prog_name="fl-platform")
 @click.pass_context
-def cli(ctx: click.Context, workdir: Path, network: str, store: str, password_file: Path | None, verbose: int) -> None:
+def cli(
+    ctx: click.Context, workdir: Path, network: str, stores: tuple[str, ...], copies: int, password_file: Path | None,
+    verbose: int,
+) -> None:  # fmt: skip
     """Federated learning among parties who do not trust each other: paid, audited, recomputable."""
     _log(verbose)
     if ctx.default_map and ctx.invoked_subcommand:
         ctx.default_map = defaults_of(ctx.default_map[_TREE], cli, ctx, ctx.invoked_subcommand)
-    ctx.obj = Options(workdir, network, "" if store == "disk" else store, password_file, verbose)
+    store = ",".join(stores)
+    ctx.obj = Options(workdir, network, "" if store == "disk" else store, password_file, verbose, copies)
 
 
 def main() -> None:

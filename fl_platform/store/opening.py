@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from fl_platform.errors import ConfigError
@@ -30,11 +31,13 @@ def open_store(
     signing: Signing | None = None,
     copies: int = 1,
     own: Path | None = None,
+    written: Counter[str] | None = None,
 ) -> Store:
     """Open the store that `where` names (see FORMS), or several with commas between.
 
     Several: folders are this machine's own and get everything; of the others, `copies` do, and all are read.
-    signing: unlocks the wallet that uploads to a served store. own: what the word `disk` alone means.
+    signing: unlocks the wallet that uploads to a served store. own: what the word `disk` alone means. written: counts
+    what is put, by store of others.
     Raises ConfigError and what the back ends raise.
     """
     words = [f"disk:{own}" if word == "disk" and own is not None else word for word in where.split(",")]
@@ -46,7 +49,7 @@ def open_store(
         raise ConfigError(f"{copies} copies need as many stores of others; --store names {len(others)}")
     if not others:
         return folders[0] if len(folders) == 1 else FallbackStore(folders[0], folders[1:], publish_to=folders[1:])
-    shared = others[0][1] if len(opened) == 1 else ReplicatedStore(others, copies=copies)
+    shared = ReplicatedStore(others, copies=copies, written=written)
     if not folders:
         return shared
     return FallbackStore(folders[0], [*folders[1:], shared], publish_to=[*folders[1:], shared])

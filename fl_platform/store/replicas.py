@@ -34,15 +34,20 @@ _NOT_WRITTEN = (RetryError, StoreFull, StoreRefused, StoreReadOnly)
 class ReplicatedStore:
     """`copies` of each object, in the first stores that take it. Safe for several threads if the stores are."""
 
-    def __init__(self, stores: Sequence[tuple[str, Store]], *, copies: int) -> None:
-        """Use these stores, each with the name that messages call it by; 1 <= copies <= their number."""
+    def __init__(
+        self, stores: Sequence[tuple[str, Store]], *, copies: int, written: Counter[str] | None = None
+    ) -> None:
+        """Use these stores, each with the name that messages call it by; 1 <= copies <= their number.
+
+        `written` counts the objects put, by store.
+        """
         if not 1 <= copies <= len(stores):
             raise ValueError(f"{copies} copies in {len(stores)} stores")
         self._line = list(stores)
         self._copies = copies
         self._lock = threading.Lock()
         self._named: set[str] = set()
-        self.written: Counter[str] = Counter()  # objects put, by store
+        self.written: Counter[str] = Counter() if written is None else written
 
     def put(self, data: bytes | Path) -> Cid:
         """Store `copies` times. Raises StoreUnavailable where fewer stores take it; a lone store's own error."""
@@ -140,7 +145,9 @@ class ReplicatedStore:
         raise _together(f"no store takes {path}", failures)
 
     def _failed(self, name: str, error: FLError) -> None:
-        """Ask this store last from now on, and say so once."""
+        """Ask this store last from now on, and say so once; of a lone store its error says enough."""
+        if len(self._line) == 1:
+            return
         with self._lock:
             self._line.sort(key=lambda entry: entry[0] == name)
             new, self._named = name not in self._named, self._named | {name}

@@ -138,7 +138,11 @@ class StoreServer(ThreadingHTTPServer):
             super().__init__(bind, _Handler)
         except (OSError, OverflowError) as error:
             raise ConfigError(f"cannot listen at {bind[0]}:{bind[1]}: {error}; choose another --bind") from error
-        self.gate = Gate(members, (*_names(bind[0], self.server_address[1]), *names), clock=clock)
+        known = (*_names(bind[0], self.server_address[1]), *names)
+        if not known:
+            self.server_close()
+            raise ConfigError(f"{bind[0]} is every address of this machine: say with --url which one clients use")
+        self.gate = Gate(members, known, clock=clock)
 
     @property
     def url(self) -> str:

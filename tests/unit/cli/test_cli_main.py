@@ -14,7 +14,7 @@ import pytest
 
 from fl_platform import errors
 from fl_platform.cli import main as module
-from fl_platform.cli.main import COMMANDS, EXIT_CODES, cli, explain, run
+from fl_platform.cli.main import COMMANDS, EXIT_CODES, Options, cli, explain, run
 from fl_platform.errors import FLError, Incomplete
 from tests.support.cli import ROOT
 
@@ -163,3 +163,26 @@ def test_the_group_lists_exactly_its_commands() -> None:
     context = click.Context(cli)
     assert cli.list_commands(context) == list(COMMANDS)
     assert cli.get_command(context, "nonsense") is None
+
+
+def test_several_stores_come_by_option_variable_and_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commas in the variable, so that a folder's name may hold spaces."""
+    seen: list[Options] = []
+
+    @click.command()
+    @click.pass_obj
+    def look(options: Options) -> None:
+        seen.append(options)
+
+    monkeypatch.setattr("fl_platform.cli.main.LazyGroup.get_command", lambda self, ctx, name: look)
+    monkeypatch.chdir(tmp_path)
+    assert run(["why"]) == 0
+    assert run(["--store", "http://a", "--store", "disk:/my folder", "--copies", "2", "why"]) == 0
+    monkeypatch.setenv("FL_PLATFORM_STORE", "http://a,disk:/my folder")
+    assert run(["why"]) == 0
+    monkeypatch.delenv("FL_PLATFORM_STORE")
+    (tmp_path / "federation.toml").write_text('store = ["http://a", "http://b"]\ncopies = 2\n')
+    assert run(["why"]) == 0
+    stores = [(options.store, options.copies) for options in seen]
+    both = "http://a,disk:/my folder"
+    assert stores == [("", 1), (both, 2), (both, 1), ("http://a,http://b", 2)]

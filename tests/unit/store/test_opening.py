@@ -18,14 +18,18 @@ from fl_platform.store.served import ServedStore
 
 def test_each_form_opens_its_back_end(tmp_path: Path) -> None:
     assert isinstance(open_store(f"disk:{tmp_path}"), DiskStore)
-    assert isinstance(open_store("ipfs"), KuboStore)
-    assert isinstance(open_store("kubo:http://127.0.0.1:5001"), KuboStore)
-    assert isinstance(open_store("gateway:https://gateway.example"), GatewayStore)
+    for where, kind in (
+        ("ipfs", KuboStore), ("kubo:http://127.0.0.1:5001", KuboStore),
+        ("gateway:https://gateway.example", GatewayStore), ("https://store.example", ServedStore),
+    ):  # fmt: skip
+        opened = open_store(where)
+        assert isinstance(opened, ReplicatedStore)
+        ((name, inner),) = opened._line
+        assert (name, type(inner)) == (where, kind)
 
 
 def test_several_are_folders_of_ones_own_in_front_of_others_copies(tmp_path: Path) -> None:
     two = "http://127.0.0.1:1,http://127.0.0.1:2"
-    assert isinstance(open_store("http://127.0.0.1:1"), ServedStore)
     assert isinstance(open_store(two, copies=2), ReplicatedStore)
     assert isinstance(open_store(f"disk,{two}", own=tmp_path), FallbackStore)
     both = open_store(f"disk:{tmp_path / 'a'},disk", own=tmp_path / "b")

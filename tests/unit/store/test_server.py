@@ -118,3 +118,8 @@ def test_a_missing_object_says_so(tmp_path: Path) -> None:
         found = get(server, f"/ipfs/{Cid(0x70, cid_of(b'x').digest)}?format=car")
     assert found.status_code == 404
     assert "is not in this store" in found.text
+
+
+def test_every_address_is_no_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="say with --url which one clients use"):
+        StoreServer(HostedStore(DiskStore(tmp_path), Quotas()), bind=("0.0.0.0", 0), members=lambda _: True)
