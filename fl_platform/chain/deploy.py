@@ -186,8 +186,13 @@ def check(chain: Chain, deployment: Deployment) -> None:
     if (chain.chain_id, chain.genesis) != (deployment.chain_id, deployment.genesis):
         raise ConfigError(
             f"the deployment file is of chain {deployment.chain_id} (genesis {_hex(deployment.genesis)[:10]}), this is "
-            f"chain {chain.chain_id} (genesis {_hex(chain.genesis)[:10]}); a restarted development chain is a new one: "
-            f"deploy again"
+            f"chain {chain.chain_id} (genesis {_hex(chain.genesis)[:10]}); "
+            + (
+                "a restarted development chain is a new one: `fl-platform deploy` starts anew, or `fl-platform deploy "
+                "--from FILE` with the new file of who deployed; what belongs to the old chain is put aside"
+                if chain.local
+                else "mend the URL, or take the right file over with `fl-platform deploy --from FILE`"
+            )
         )
     for name, at in deployment.contracts.items():
         artifact = load(name)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fl_platform.errors import ConfigError, IntegrityError
+from fl_platform.errors import ConfigError, FLError, IntegrityError
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.receipt import hex_of
 
@@ -200,7 +200,7 @@ class Journal:
                 self._append(first)
                 return
             if not data.startswith(first):
-                raise ConfigError(f"{path} belongs to another chain or version; use another working directory")
+                raise ConfigError(self._other(path, data))
             self._end, self._line = len(first), 1
             data = data[len(first) :]
         *lines, rest = data.split(b"\n")
@@ -212,6 +212,17 @@ class Journal:
             self._end += len(line) + 1
             self._line += 1
 
+    def _other(self, path: Path, data: bytes) -> str:
+        """Say whose journal it is, and the way on."""
+        theirs = _chain_in(data)
+        if theirs is None:
+            return f"{path} is no journal of this version; use another working directory"
+        return (
+            f"{path} belongs to another chain (block 0 is {_hex(theirs)[:18]}, this chain's {_hex(self._chain)[:18]}): "
+            f"a development chain that was restarted is a new one; `fl-platform deploy` puts what belongs to the old "
+            f"one aside and starts anew. On any other network mend the URL"
+        )
+
     def _load_line(self, line: bytes, where: str) -> None:
         body, _, stated = line.rpartition(b" ")
         digest = hashlib.sha256(self._digest + body).digest()
@@ -222,6 +233,25 @@ class Journal:
             raise IntegrityError(f"{where} is no entry")
         self._digest = digest
         self._apply(entry)
+
+
+def chain_of(path: Path) -> bytes | None:
+    """Return the genesis (32 bytes) of a journal's chain; None where there is no journal of this version."""
+    try:
+        with path.open("rb") as stream:
+            return _chain_in(stream.read(4096))
+    except OSError:
+        return None
+
+
+def _chain_in(data: bytes) -> bytes | None:
+    try:
+        first = parse_canonical(data.partition(b"\n")[0], what="journal")
+        if isinstance(first, dict) and first.get("format") == FORMAT:
+            return hex_of(first["chain"])
+    except (FLError, ValueError, KeyError, TypeError):
+        pass
+    return None
 
 
 def _hex(data: bytes) -> str:

@@ -28,7 +28,8 @@ def deploy(
 
     Interrupted, it goes on where it stopped. The file WORKDIR/deployments/NETWORK.json holds no secret: hand it to
     everybody who takes part. Settlement proofs are left out, and it says so, where only development keys ship: anybody
-    can forge proofs for those.
+    can forge proofs for those. A development chain that was restarted is a new one: what the folder has of the old one
+    is kept in WORKDIR/past, and comes back when that chain does.
     """
     from fl_platform.chain.proofs import CONTRACT, left_out
     from fl_platform.cli.show import console, working
@@ -36,8 +37,10 @@ def deploy(
     out = console(json_file)
     if from_file is not None:
         with reading(options) as workspace, working("comparing the contracts on chain with this package's"):
-            done = workspace.adopt(from_file)
+            done, kept = workspace.adopt(from_file)
     else:
+        with reading(options) as workspace:  # before its journal is opened
+            kept = workspace.put_aside()
         with signing(options, wallet) as own, working("deploying"):
             local = own.workspace.chain.local
             if local:
@@ -45,6 +48,8 @@ def deploy(
             done = own.workspace.deploy(own.signer, with_token=local if token is None else token)
     missing = None if CONTRACT in done.contracts else left_out(done.chain_id) or "deploy again to add them"
     _show(out, done)
+    for old in kept:
+        out.print(f"the chain was restarted: what belongs to the old one is kept in {old.folder}", markup=False)
     if missing is not None:
         out.print(f"settlement proofs are left out: {missing}", markup=False)
     write_json(json_file, {
@@ -52,6 +57,7 @@ def deploy(
         "chain_id": done.chain_id,
         "deployer": hexed(done.deployer),
         "contracts": {name: {"address": hexed(at.address), "block": at.block} for name, at in done.contracts.items()},
+        "put_aside": [str(old.folder) for old in kept],
         "left_out": {} if missing is None else {CONTRACT: missing},
     })  # fmt: skip
 

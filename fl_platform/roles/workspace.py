@@ -3,6 +3,7 @@
 DIR/wallets/NAME.json   encrypted keystores          DIR/store/         content-addressed objects
 DIR/chain/              the embedded chain            DIR/deployments/   where the contracts stand, by network
 DIR/roles/NAME/         what a role has signed        DIR/journal/       transactions sent, by network and wallet
+DIR/past/               the same of restarted development chains, by network and genesis
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from fl_platform.chain.signer import Signer
 from fl_platform.config import DEFAULT, Network, Policy
 from fl_platform.errors import WalletError
 from fl_platform.protocol.spec import Party
+from fl_platform.roles.past import FOLDER as PAST
+from fl_platform.roles.past import Kept, put_aside
 from fl_platform.roles.reading import TaskReader
 from fl_platform.store.disk import DiskStore
 from fl_platform.store.interface import Store
@@ -105,12 +108,21 @@ class Workspace:
         deploy.check(self.chain, found)
         return found
 
-    def adopt(self, path: Path) -> Deployment:
-        """Keep another party's deployment file as this network's, once the code on chain is this package's."""
+    def adopt(self, path: Path) -> tuple[Deployment, tuple[Kept, ...]]:
+        """Keep another party's deployment file as this network's, once the code on chain is this package's.
+
+        What this folder has of another, gone chain is put aside. Raises ConfigError, DeploymentMismatch.
+        """
         found = Deployment.read(path)
         deploy.check(self.chain, found)
+        kept = self.put_aside()
         found.write(self.deployment_file)
-        return found
+        return found, kept
+
+    def put_aside(self) -> tuple[Kept, ...]:
+        """Put aside what belongs to a restarted development chain before this one; see `past`. Raises ConfigError."""
+        known = any((self.root / room).exists() for room in ("deployments", "journal", PAST))
+        return put_aside(self.root, self.chain) if known else ()
 
     def deploy(self, signer: Signer, *, with_token: bool) -> Deployment:
         """Deploy all contracts and write the deployment file; settlement proofs only where their keys are good."""

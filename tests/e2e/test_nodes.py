@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import nodes
+from tests.support.cli import CliInside
 
 pytestmark = pytest.mark.node
 
@@ -45,3 +46,24 @@ def test_a_missing_tool_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch
 def test_a_node_that_dies_at_once_shows_what_it_said(tmp_path: Path) -> None:
     with pytest.raises(nodes.NodeFailed, match="unexpected argument"), nodes.anvil(options=["--no-such-option"]):
         pass
+
+
+def test_a_folder_goes_on_with_a_node_that_was_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told from a broken chain by what every command says; `deploy` is the way on, and keeps what was."""
+    cli = CliInside(tmp_path, network="anvil")
+    cli("wallet", "new", "--light", "owner")
+    for number in range(2):
+        with nodes.anvil() as node:
+            monkeypatch.setenv("FL_PLATFORM_ANVIL_URL", node.url)
+            if number:
+                for words in (("task", "list"), ("wallet", "fund", "owner"), ("status",)):
+                    assert "`fl-platform deploy`" in cli(*words, code=5).stderr
+                findings = {one["about"]: one["text"] for one in cli.report("doctor", code=5)}
+                assert "restarted development chain" in findings["contracts"]
+            aside = cli.report("deploy")["put_aside"]
+            assert len(aside) == number
+            cli("wallet", "fund", "owner", "--tokens", "5")
+            assert "no tasks on anvil" in cli("task", "list").stdout
+            assert cli.report("deploy")["put_aside"] == []
+    kept = {path.relative_to(aside[0]).as_posix() for path in Path(aside[0]).rglob("*") if path.is_file()}
+    assert kept == {"deployments/anvil.json", "journal/anvil.owner"}

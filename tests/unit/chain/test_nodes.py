@@ -94,7 +94,7 @@ def test_a_restarted_node_is_another_chain(network: Network) -> None:
     with nodes.anvil(chain_id=31337) as node, stage(dataclasses.replace(network, url=node.url)) as s:
         deployment = s.owner.deployment
     other = dataclasses.replace(deployment, genesis=bytes(32))
-    with connect(network, policy=MINIMAL) as chain, pytest.raises(ConfigError, match="deploy again"):
+    with connect(network, policy=MINIMAL) as chain, pytest.raises(ConfigError, match="development chain is a new one"):
         check(chain, Deployment(**{**other.__dict__, "chain_id": chain.chain_id}))
 
 
