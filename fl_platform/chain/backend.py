@@ -6,6 +6,7 @@ Back ends: `embedded.EmbeddedBackend` (py-evm in this process), `rpc.RpcBackend`
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
@@ -34,6 +35,11 @@ class Backend(ABC):
     @abstractmethod
     def head(self, tag: str = "latest") -> BlockRef:
         """Return the newest block that is "latest", "safe" or "finalized"."""
+
+    def next_time(self) -> int:
+        """Return the least time, seconds, of a block made now. A development chain makes none while nobody sends."""
+        newest = self.head().timestamp
+        return max(newest, int(time.time())) if self.local else newest
 
     @abstractmethod
     def block(self, number: int) -> BlockRef | None:

@@ -145,6 +145,10 @@ class Chain:
         """Return the newest block's time, seconds."""
         return self.backend.head().timestamp
 
+    def next_time(self) -> int:
+        """Return the time that a block made now would have, as far as can be known, seconds."""
+        return self.backend.next_time()
+
     def balance(self, address: bytes) -> int:
         """Return an account's wei."""
         return self.backend.balance(address)

@@ -154,6 +154,9 @@ class EmbeddedBackend(Backend):
     def head(self, tag: str = "latest") -> BlockRef:
         return self.node.head()  # one process, one history: its newest block is final until `revert`
 
+    def next_time(self) -> int:
+        return max(self.head().timestamp, self._clock())
+
     def block(self, number: int) -> BlockRef | None:
         return self.node.block(number)
 

@@ -46,6 +46,9 @@ class Retrying(Backend):
     def head(self, tag: str = "latest") -> BlockRef:
         return self._try(lambda: self.inner.head(tag))
 
+    def next_time(self) -> int:
+        return self._try(self.inner.next_time)
+
     def block(self, number: int) -> BlockRef | None:
         return self._try(lambda: self.inner.block(number))
 

@@ -26,11 +26,12 @@ from fl_platform.cli.common import (
 
 if TYPE_CHECKING:
     from fl_platform.cli.show import Bar
-    from fl_platform.roles.aggregator import Aggregator, Progress, SealedRound, Transport, Watch
+    from fl_platform.roles.aggregator import Aggregator, SealedRound
     from fl_platform.roles.defender import Answer, Defender
     from fl_platform.roles.reading import TaskReader
     from fl_platform.roles.reporting import RoundsSealed
     from fl_platform.roles.validating import RevealSlice
+    from fl_platform.roles.waiting import Progress, Transport, Watch
     from fl_platform.sinks.opening import Sinks
 
 _SOCKET = click.Path(path_type=Path, dir_okay=False)
@@ -81,14 +82,15 @@ def bond(options: Options, task: int, wallet: str | None, json_file: Path | None
     "--reference-binding", metavar="CID", help="With --flower: the owner's binding, from `trainer join --reference`."
 )
 @click.option(
-    "--timeout", type=click.FloatRange(1.0), default=3600.0, show_default=True, help="Seconds a trainer may take."
+    "--timeout", type=click.FloatRange(1.0), default=3600.0, show_default=True,
+    help="Seconds that one question to a trainer may take; who is missing is asked again until near the deadline.",
 )
 @click.option(
     "--patience",
     type=click.FloatRange(0.0),
     default=60.0,
     show_default=True,
-    help="Seconds to wait for trainers to appear.",
+    help="Seconds to wait for the owner's validation rows (leave-one-out tasks).",
 )
 @click.option("--slices", type=_FOLDER, help="Folder of the owner's opened validation rows (leave-one-out tasks).")
 @click.option("--data-seed", default=0, show_default=True, help="With --local: how the public data set is dealt.")
@@ -107,7 +109,8 @@ def run(
     """Work through a task's rounds: ask for updates, put the roster on chain, judge, seal.
 
     Killed at any point and started again, it does nothing twice. Trainers are reached through their sockets, or over
-    Flower with --flower, or run in this process with --local.
+    Flower with --flower, or run in this process with --local. Who is absent, the owner's reference too, is asked again
+    until near the roster's deadline on chain; once all have answered, nobody is waited for.
     """
     from fl_platform.cli.show import bar, console, telling
     from fl_platform.roles.reporting import RoundsSealed
@@ -268,14 +271,8 @@ def _transport(
         from fl_platform.roles.crew import socket_folder
 
         folder = ways["trainers_sockets"] or socket_folder(own.workspace, task)
-        anchored = 1 if any(reader.spec.reference.address) else 0
-        yield SocketTransport(
-            folder,
-            expected=lambda: len(reader.history().members.keys() - reader.history().leaving) + anchored,
-            timeout_s=ways["timeout"],
-            patience_s=ways["patience"],
-            watch=watch,
-        )
+        progress.say(f"trainers' sockets are looked for in {folder}; they come with `fl-platform trainer run {task}`")
+        yield SocketTransport(folder, timeout_s=ways["timeout"], watch=watch)
 
 
 def _slices(options: Options, own: Session, task: int, ways: dict[str, Any]) -> RevealSlice | None:
@@ -301,6 +298,8 @@ def _slices(options: Options, own: Session, task: int, ways: dict[str, Any]) -> 
 def _watch(progress: Bar, watched: RoundsSealed) -> Watch:
     def watch(step: Progress) -> None:
         progress.at_text(f"round {step.round}: {step.step} ({step.detail})")
+        if step.step == "wait":
+            progress.say(f"round {step.round}: {step.detail}")
         watched.step(step)
 
     return watch

@@ -1,6 +1,6 @@
 """The aggregator's counter: it lays an order out, a courier (a Flower ServerApp) fetches it and brings the answers.
 
-The aggregator's side is `roles.aggregator.Transport` (`exchange`, `reveal`). The courier's side is `Courier`: either
+The aggregator's side is `roles.waiting.Transport` (`exchange`, `reveal`). The courier's side is `Courier`: either
 the desk itself (same process: simulation) or `RemoteDesk` over a local socket (deployment: the ServerApp is a process
 of the SuperLink, without wallet, chain or key). Answers are unverified bytes here; the aggregator judges them.
 """
@@ -23,9 +23,11 @@ from fl_platform.flower.wire import COMMIT, MAX_MESSAGE_BYTES, REVEAL
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, decode_message, encode_message
+from fl_platform.roles.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
+LEAST_PASS_S = 60.0  # an order to nodes is not given for a shorter time, if there is as much
 NEXT_WAIT_S = 5.0  # longest time one question for the next order is held open
 ANYONE = bytes(20)  # the sender of an answer when nodes are not bound to trainers
 _NEXT, _ANSWER, _DONE = 1, 2, 3
@@ -89,7 +91,8 @@ class OrderDesk:
     ) -> None:
         """Create a desk.
 
-        timeout_s: how long a trainer may take over one order.
+        timeout_s: how long a trainer may take over one order; where nodes are bound to trainers at most half of the
+            time that there is, so that who is missing then is asked again.
         members: the task's members now, asked before each order (they join and leave); None to ask every node.
         nodes: how many connected nodes to wait for when `members` is None (else: all members).
         connect_s: how long to wait for them.
@@ -111,19 +114,24 @@ class OrderDesk:
 
     # --- the aggregator's side -----------------------------------------------------------------------------------
 
-    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
-        """Send a round's order to all members and return their answers (unverified), in any order.
+    @property
+    def once(self) -> bool:
+        """See Transport: where nodes are not bound to trainers (simulation), nobody knows which one is missing."""
+        return self._members is None
+
+    def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
+        """Send a round's order to the missing members and return their answers (unverified), in any order.
 
         Raises ProcessAbsent when no courier fetches the order within its time.
         """
-        return [answer for _, answer in self._run(COMMIT, order)]
+        return [answer for _, answer in self._run(COMMIT, order, waiting)]
 
-    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
+    def reveal(self, order: RevealOrder, waiting: Waiting) -> Iterable[bytes]:
         """As `exchange`, for the second message of a strict round.
 
         A Reveal is not signed, so where nodes are bound to trainers one that names another trainer is dropped here.
         """
-        answers = self._run(REVEAL, order)
+        answers = self._run(REVEAL, order, waiting)
         return [answer for trainer, answer in answers if trainer == ANYONE or _reveals_for(trainer, answer)]
 
     def close(self, reason: str = "the task is over") -> None:
@@ -132,8 +140,16 @@ class OrderDesk:
             self._closed = Closed(reason)
             self._changed.notify_all()
 
-    def _run(self, kind: str, order: RoundOrder | RevealOrder) -> list[tuple[bytes, bytes]]:
-        members = None if self._members is None else tuple(self._members())
+    def _run(self, kind: str, order: RoundOrder | RevealOrder, waiting: Waiting) -> list[tuple[bytes, bytes]]:
+        members, timeout_s, connect_s = None, self._timeout_s, self._connect_s
+        if self._members is not None:
+            missing, left = waiting.missing(), waiting.left()
+            members = tuple(member for member in self._members() if member.trainer in missing)
+            if not members or left < 1:
+                return []  # their nodes are unknown, or nobody is waited for
+            most = max(left / 2, min(left, LEAST_PASS_S))
+            connect_s = min(connect_s, int(most / 4))
+            timeout_s = max(1, min(timeout_s, int(most) - connect_s))
         with self._changed:
             if self._closed is not None:
                 raise ProcessAbsent(f"the desk is closed ({self._closed.reason}); open another one")
@@ -142,8 +158,8 @@ class OrderDesk:
                 number=self._number,
                 kind=kind,
                 group=f"{order.task}/{order.round}",
-                timeout_s=self._timeout_s,
-                connect_s=self._connect_s,
+                timeout_s=timeout_s,
+                connect_s=connect_s,
                 nodes=self._nodes if members is None else len(members),
                 bound=members is not None,
                 members=members or (),
@@ -152,19 +168,19 @@ class OrderDesk:
             self._fetched, self._finished, self._answers = False, False, []
             self._changed.notify_all()
             try:
-                self._await_answers()
+                self._await_answers(timeout_s + connect_s)
             finally:
                 self._job = None
             return self._answers
 
-    def _await_answers(self) -> None:
+    def _await_answers(self, wait_s: float) -> None:
         # The courier has Flower's own time-out; the grace is for its way back. A dead courier ends here.
-        deadline = time.monotonic() + self._timeout_s + self._connect_s + 2 * NEXT_WAIT_S
+        deadline = time.monotonic() + wait_s + 2 * NEXT_WAIT_S
         self._changed.wait_for(lambda: self._finished or self._closed is not None, deadline - time.monotonic())
         if self._finished:
             return
         if not self._fetched:
-            reason = self._closed.reason if self._closed else f"waited {self._timeout_s} s"
+            reason = self._closed.reason if self._closed else f"waited {wait_s:g} s"
             raise ProcessAbsent(f"no Flower ServerApp fetched the order ({reason}); is the SuperLink's run alive?")
         logger.warning("the courier did not come back; going on with %d answers", len(self._answers))
 

@@ -3,70 +3,129 @@
 from __future__ import annotations
 
 import logging
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fl_platform.errors import ConfigError, FLError
+from fl_platform.errors import FLError
 from fl_platform.flower.resident import ask
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
+from fl_platform.roles.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".sock"
-MOST_AT_ONCE = 32
-_LOOK_S = 0.5
+MOST_AT_ONCE = 256  # questions under way; one that hangs takes one of them, and a thread that sleeps
+_MOST_APART_S = 60.0  # between two questions to the same socket
+
+
+@dataclass
+class _Asked:
+    """How it went with one socket."""
+
+    waits: float  # seconds until it is asked again; doubled each time
+    said: str = ""  # its last error: the same one is not said twice
+    under_way: bool = False
+    again: float | None = 0.0  # not before (monotonic); None: never, its answer counted
+
+
+@dataclass
+class _Round:
+    """One order to all sockets."""
+
+    message: bytes
+    sockets: dict[Path, _Asked] = field(default_factory=dict)
+    answers: queue.SimpleQueue[tuple[Path, bytes | Exception]] = field(default_factory=queue.SimpleQueue)
 
 
 class SocketTransport:
-    """A transport for `Aggregator.run`: every socket in a folder is one trainer."""
+    """A transport for `Aggregator.run`: every socket in a folder is one trainer.
+
+    A socket that is not there, that nobody serves or whose trainer fails is an absent trainer: it is asked again until
+    nobody is waited for any more. One that never answers holds up nobody else.
+    """
+
+    once = False
 
     def __init__(
         self,
         folder: Path,
         *,
-        expected: Callable[[], int],
         timeout_s: float = 3600.0,
-        patience_s: float = 60.0,
         watch: Callable[[int, int], None] = lambda *_: None,
+        look_s: float = 0.5,
+        again_s: float = 2.0,
     ) -> None:
         """Create a transport.
 
-        expected: how many sockets to wait for before each order, at most `patience_s`; those that are there then are
-            asked. timeout_s: how long one trainer may take. watch(answers, asked): called after each answer.
+        timeout_s: how long one question may take, at most as long as its answer is waited for. watch(answers, sockets):
+            called after each answer. look_s: how often to look for new sockets; again_s: when to ask again after a
+            failure, later and later.
         """
-        self._folder, self._expected = folder, expected
-        self._timeout_s, self._patience_s, self._watch = timeout_s, patience_s, watch
+        self._folder, self._timeout_s, self._watch = folder, timeout_s, watch
+        self._look_s, self._again_s = look_s, again_s
 
-    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
-        """See Transport. Raises ConfigError when no trainer is there."""
-        return self._ask_all(encode_message(order))
-
-    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
+    def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
         """See Transport."""
-        return self._ask_all(encode_message(order))
+        return self._ask_all(encode_message(order), waiting)
 
-    def _ask_all(self, message: bytes) -> Iterator[bytes]:
-        sockets = self._sockets()
-        with ThreadPoolExecutor(min(MOST_AT_ONCE, len(sockets))) as pool:
-            asked = {pool.submit(self._ask, path, message): path for path in sockets}
-            for done, future in enumerate(as_completed(asked), 1):
-                self._watch(done, len(sockets))
-                try:
-                    yield future.result()
-                except FLError as error:  # one trainer's trouble is not the round's
-                    logger.warning("%s: %s", asked[future].name, error)
+    def reveal(self, order: RevealOrder, waiting: Waiting) -> Iterable[bytes]:
+        """See Transport."""
+        return self._ask_all(encode_message(order), waiting)
 
-    def _ask(self, path: Path, message: bytes) -> bytes:
-        return ask(path, message, timeout_s=self._timeout_s, who="trainer")
+    def _ask_all(self, message: bytes, waiting: Waiting) -> Iterator[bytes]:
+        round_, answered = _Round(message), 0
+        while left := waiting.left():
+            self._ask_idle(round_, left)
+            try:
+                path, answer = round_.answers.get(timeout=min(self._look_s, left))
+            except queue.Empty:
+                continue
+            asked = round_.sockets[path]
+            asked.under_way = False
+            if isinstance(answer, bytes):
+                before = waiting.missing()
+                answered += 1
+                self._watch(answered, len(round_.sockets))
+                yield answer
+                if waiting.missing() != before:
+                    asked.again = None
+                    continue
+            else:
+                self._failed(path, asked, answer)
+            asked.again, asked.waits = time.monotonic() + asked.waits, min(2 * asked.waits, _MOST_APART_S)
 
-    def _sockets(self) -> list[Path]:
-        deadline = time.monotonic() + self._patience_s
-        while len(found := sorted(self._folder.glob(f"*{SUFFIX}"))) < self._expected() and time.monotonic() < deadline:
-            time.sleep(_LOOK_S)
-        if not found:
-            raise ConfigError(
-                f"no trainer's socket (*{SUFFIX}) is in {self._folder}; start them with `fl-platform trainer run`"
-            )
-        return found
+    def _ask_idle(self, round_: _Round, left: float) -> None:
+        """Ask every socket whose turn it is."""
+        paths = sorted(self._folder.glob(f"*{SUFFIX}"))
+        if not paths and not round_.sockets:
+            logger.info("no trainer's socket (*%s) is in %s yet", SUFFIX, self._folder)
+        free = MOST_AT_ONCE - sum(asked.under_way for asked in round_.sockets.values())
+        now = time.monotonic()
+        for path in paths:
+            asked = round_.sockets.setdefault(path, _Asked(self._again_s))
+            if free > 0 and not asked.under_way and asked.again is not None and asked.again <= now:
+                asked.under_way = True
+                free -= 1
+                # A daemon, and not of a pool: nobody waits at the end for one that hangs.
+                question = (round_, path, min(self._timeout_s, left))
+                threading.Thread(target=self._ask, args=question, name=f"ask:{path.name}", daemon=True).start()
+
+    @staticmethod
+    def _ask(round_: _Round, path: Path, timeout_s: float) -> None:
+        try:
+            answer: bytes | Exception = ask(path, round_.message, timeout_s=timeout_s, who="trainer")
+        except Exception as error:  # told where the answers are taken in
+            answer = error
+        round_.answers.put((path, answer))
+
+    @staticmethod
+    def _failed(path: Path, asked: _Asked, error: Exception) -> None:
+        if not isinstance(error, FLError):
+            raise error
+        if str(error) != asked.said:  # one trainer's trouble is not the round's
+            asked.said = str(error)
+            logger.warning("%s: %s; it is asked again", path.name, error)

@@ -37,6 +37,10 @@ class Delivery:
     answered: int  # answers brought to the aggregator
     refused: int  # errors, refusals, malformed replies, replies from nodes that were not asked
 
+    def and_again(self, more: Delivery) -> Delivery:
+        """Return both: the missing nodes were asked again with the same order."""
+        return Delivery(max(self.asked, more.asked), self.answered + more.answered, self.refused + more.refused)
+
 
 class ChainStrategy(Strategy):
     """A courier in the shape of a Flower strategy, around any other one."""
@@ -123,17 +127,22 @@ class ChainStrategy(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Bring the answers to the aggregator, carry a reveal if it orders one, and wait for the sealed model.
+        """Bring the answers to the aggregator, ask who is missing again, carry reveals, wait for the sealed model.
 
         Replies may be missing, late, errors or anything else, in any order; each is one trainer's problem only. Any
         example count that a reply declares is ignored: weights are the chain's stakes.
         """
         if self._job is None:
             return None, None
+        order = self._job.order
         delivery = self._deliver(self._job, replies)
         following = self._next_job()
-        while following is not None and following.kind != COMMIT and self._grid is not None:
-            self._deliver(following, self._send(self._grid, self._messages(following, self._grid)))
+        while following is not None and self._grid is not None:
+            if following.kind == COMMIT and following.order != order:
+                break
+            more = self._deliver(following, self._send(self._grid, self._messages(following, self._grid)))
+            if following.kind == COMMIT:
+                delivery = delivery.and_again(more)
             following = self._next_job()
         metrics = MetricRecord({"asked": delivery.asked, "answered": delivery.answered, "refused": delivery.refused})
         return self._sealed_model(following), metrics

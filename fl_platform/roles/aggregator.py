@@ -7,63 +7,37 @@ killed between any two steps and started again does nothing twice and never sign
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from fl_platform.aggregation.admit import is_reference
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.contribution.validation import RevealedRow
-from fl_platform.errors import (
-    IntegrityError,
-    NotEnoughTrainers,
-    ReceiptDuplicate,
-    ReceiptForeign,
-    ReceiptParentMismatch,
-    ReceiptReplayed,
-    RejectedInput,
-    TaskClosed,
-)
+from fl_platform.errors import IntegrityError, TaskClosed
 from fl_platform.protocol.bundle import Entry, RoundBundle, roster_bytes
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
-from fl_platform.protocol.keypackage import check_package, has_package
-from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, decode_message
-from fl_platform.protocol.receipt import Receipt, check_signature
+from fl_platform.protocol.keypackage import has_package
+from fl_platform.protocol.messages import RevealOrder, RoundOrder
+from fl_platform.protocol.receipt import Receipt
+from fl_platform.roles.collecting import Collector, anchor, stake_among
 from fl_platform.roles.committing import mend
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener, demand_key
 from fl_platform.roles.own_seal import demand_unrefuted
-from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, fitting, with_package
+from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, with_package
 from fl_platform.roles.reading import TaskReader, roster_root
 from fl_platform.roles.recomputing import settle_past
 from fl_platform.roles.tracing import demand_true_trace, trace_root
 from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
+from fl_platform.roles.waiting import Progress, Transport, Watch
 from fl_platform.store.keywrap import RevealKey
 
 logger = logging.getLogger(__name__)
-
-
-class Transport(Protocol):
-    """What carries orders to trainers and their answers back: Flower, or the process itself. Answers are unverified."""
-
-    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
-        """Send the round's order to all members; return their encoded Submissions, in any order."""
-
-    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
-        """Strict rounds: send the second message; return encoded Reveals, in any order."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a round stands, for whoever watches."""
-
-    round: int
-    step: str  # "train", "refuse" (an answer, `detail` is the error's name), "roster", "judge", "seal"
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -73,9 +47,6 @@ class SealedRound:
     bundle: RoundBundle
     digest: bytes  # the bundle's, as sealed on chain
     judgement: Judgement
-
-
-Watch = Callable[[Progress], None]
 
 
 class Aggregator:
@@ -91,15 +62,21 @@ class Aggregator:
         wait_until: Callable[[int], None],
         watch: Watch = lambda _: None,
         reveal_slice: RevealSlice = no_slice,
+        clock: Callable[[], float] | None = None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """Create an aggregator.
 
         `wait_until(time)` returns when the chain's clock has reached `time` (Unix seconds): a local chain is moved,
         a real one waited for. `reveal_slice(round)` asks the owner for its validation rows once the roster is on
-        chain (evaluated worth).
+        chain (evaluated worth). `clock()` is the chain's time (None: as its blocks say), `pause(seconds)` passes before
+        trainers are asked again.
         """
         self._reader, self._contracts, self._workdir = reader, contracts, workdir
         self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
+        self._collector = Collector(
+            reader, contracts, workdir / f"task-{reader.task}", watch=watch, clock=clock, pause=pause
+        )
         self._opener = UpdateOpener(reader.store, domain=reader.domain, recipient=contracts.address, key=reveal_key)
 
     @property
@@ -143,9 +120,9 @@ class Aggregator:
         return RoundOrder(self._reader.task, state.round, state.model, state.scale, self._reader.previous_bundle())
 
     def collect(self, transport: Transport) -> tuple[Entry, ...]:
-        """Ask for updates and return the entries of a roster, sorted by trainer. Journalled: asked once a round.
+        """Ask for updates and return the entries of a roster, sorted by trainer. Journalled: done once a round.
 
-        Raises NotEnoughTrainers when fewer answered than the rule needs; the round stays open until its deadline.
+        Whoever is absent is asked again (see `collecting`). Raises NotEnoughTrainers.
         """
         order = self.order()
         if self._path(order.round, "entries").exists():
@@ -154,11 +131,11 @@ class Aggregator:
             if all(entry.receipt.parent == order.parent for entry in chosen):
                 return chosen
         self._watch(Progress(order.round, "train", "waiting for trainers"))
-        entries, leaving = self._answers(transport, order), self._reader.history().leaving
+        entries, leaving = self._collector.submissions(order, transport), self._reader.history().leaving
         # who leaves gets its stake while the seal can be challenged, and is a stranger on the roster then
         kept = {who: e for who, e in entries.items() if who not in leaving or is_reference(e, self._reader.spec)}
-        chosen = tuple(replace(kept[who], stake=self._stake(who)) for who in sorted(kept))
-        self._demand_enough(chosen)
+        chosen = tuple(replace(kept[who], stake=self._collector.stake_of(who)) for who in sorted(kept))
+        self._collector.demand_enough(order, chosen)
         self._save_entries(order.round, chosen)
         return chosen
 
@@ -210,57 +187,6 @@ class Aggregator:
             utility=utility_of(self._reader.spec),
         )
 
-    def _answers(self, transport: Transport, order: RoundOrder) -> dict[bytes, Entry]:
-        """Send a round's order and return who answered with a receipt for it, by trainer."""
-        entries: dict[bytes, Entry] = {}
-        for answer in transport.exchange(order):
-            try:
-                entry = self._entry(answer, order, entries)
-            except RejectedInput as error:
-                logger.warning("round %d: refused an answer: %s", order.round, error)
-                self._watch(Progress(order.round, "refuse", type(error).__name__))
-                continue
-            entries[entry.receipt.trainer] = entry
-        return entries
-
-    def _entry(self, answer: bytes, order: RoundOrder, known: Mapping[bytes, Entry]) -> Entry:
-        """Turn an answer into a roster entry, or refuse it: who and what. A malformed update is rostered and judged."""
-        submission = decode_message(answer, expected=Submission)
-        assert isinstance(submission, Submission)
-        receipt = submission.receipt
-        if receipt.trainer in known:
-            raise ReceiptDuplicate(f"0x{receipt.trainer.hex()} answered twice; its first receipt counts")
-        if (receipt.task, receipt.round) != (order.task, order.round):
-            raise ReceiptReplayed(f"0x{receipt.trainer.hex()}: receipt of task {receipt.task} round {receipt.round}")
-        if receipt.parent != order.parent:
-            raise ReceiptParentMismatch(f"0x{receipt.trainer.hex()}: receipt for model 0x{receipt.parent.hex()}")
-        entry = Entry(
-            receipt, submission.signature, self._stake(receipt.trainer), submission.keys, submission.keys_signature,
-            forced=False, shown=fitting(submission.shown, self._reader.spec),
-        )  # fmt: skip
-        if entry.stake == 0 and not is_reference(entry, self._reader.spec):
-            raise ReceiptForeign(f"0x{receipt.trainer.hex()} is not a member of task {order.task}")
-        check_signature(entry.signed, self._reader.domain)
-        if entry.keys:
-            check_package(receipt, entry.keys, entry.keys_signature, self._reader.domain, self._reader.spec)
-        return entry
-
-    def _stake(self, trainer: bytes) -> int:
-        return self._stake_among(self._reader.history().members, trainer)
-
-    def _stake_among(self, stakes: Mapping[bytes, int], trainer: bytes) -> int:
-        return 0 if trainer == self._reader.spec.reference.address else stakes.get(trainer, 0)
-
-    def _demand_enough(self, entries: tuple[Entry, ...]) -> None:
-        trainers = sum(1 for entry in entries if entry.stake > 0)
-        rule = self._reader.spec.aggregation
-        needed = 2 * rule.byzantine + 3 if rule.name == "multi-krum" else 1
-        if trainers < needed:
-            raise NotEnoughTrainers(
-                f"round {self._reader.current_state().round}: {trainers} trainers answered, {rule.name} with "
-                f"f={rule.byzantine} needs {needed}; the round stays open until its roster deadline"
-            )
-
     def _with_reveals(self, round_number: int, entries: tuple[Entry, ...], transport: Transport) -> tuple[Entry, ...]:
         """Send the second message of a strict round and add the keys that came back."""
         if all(entry.keys for entry in entries):
@@ -277,7 +203,7 @@ class Aggregator:
         digest = self._reader.store.put(roster_bytes(rostered)).digest
         order = RevealOrder(self._reader.task, round_number, digest)
         packages = self._packages()
-        packages.take_reveals(transport.reveal(order), order, wanted)
+        self._collector.reveals(order, transport, wanted, packages)
         return packages
 
     def _forced(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
@@ -293,14 +219,14 @@ class Aggregator:
             keys = self._resent_keys(receipts, transport)
         stakes = history.members_at_roster(round_number)
         return tuple(
-            keys.fill(Entry(item.receipt, item.signature, self._stake_among(stakes, who), (), b"", forced=True))
+            keys.fill(Entry(item.receipt, item.signature, stake_among(self._reader, stakes, who), (), b"", forced=True))
             for item, who in ((item, item.receipt.trainer) for item in forced)
         )
 
     def _resent_keys(self, wanted: Sequence[Receipt], transport: Transport) -> KeyPackages:
         """Ask all trainers of a standard round again: each hands out what it has signed before."""
         packages = self._packages()
-        packages.take_submissions(transport.exchange(self.order()), wanted)
+        self._collector.resent(self.order(), transport, wanted, packages)
         return packages
 
     def _store(
@@ -367,13 +293,19 @@ class Aggregator:
         history = self._reader.history()
         record, stakes = history.rounds[round_number], history.members_at_roster(round_number)
         forced = {item.receipt.trainer for item in record.forced}
-        answers = self._answers(transport, self.order())
+        listed: Sequence[Entry] = ()
+        among = frozenset(stakes.keys() - forced) | anchor(self._reader.spec)
         if record.overturned:
             listed = RoundBundle.from_bytes(self._reader.object(record.overturned[-1].bundle)).entries
+            among = frozenset(entry.receipt.trainer for entry in listed if not entry.forced)
+        rostered = len(among) if record.roster is None else record.roster.count
+        answers = self._collector.rostered(self.order(), transport, among, rostered)
+        if record.overturned:
             entries = [self._resent(old, answers.get(old.receipt.trainer)) for old in listed if not old.forced]
         else:
             entries = [
-                replace(answers[who], stake=self._stake_among(stakes, who)) for who in sorted(answers.keys() - forced)
+                replace(answers[who], stake=stake_among(self._reader, stakes, who))
+                for who in sorted(answers.keys() - forced)
             ]
         return tuple(entries)
 

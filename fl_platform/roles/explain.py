@@ -19,6 +19,7 @@ from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, Verdict
 from fl_platform.protocol.spec import BASIS
 from fl_platform.reputation.ema import REPUTATION_ONE
 from fl_platform.roles.amounts import tokens
+from fl_platform.roles.collecting import anchor
 from fl_platform.roles.reading import TaskReader
 from fl_platform.store.cid import Cid
 from fl_platform.store.unixfs import root_codec
@@ -58,6 +59,7 @@ class RoundStory:
     earned_otherwise: int  # wei in this round: by stake, or the aggregator's fee
     sealed_it: bool  # this account sealed the round
     missing: str  # why the round's bundle could not be read; empty: it was
+    reference_absent: bool  # the owner's reference, which worth is measured against, is not on the roster
 
     def words(self) -> tuple[str, ...]:
         """Tell the round in sentences."""
@@ -65,6 +67,8 @@ class RoundStory:
         if self.missing:
             return (f"{head}: its bundle cannot be read: {self.missing}",)
         lines = [f"{head}: {self._work()}"]
+        if self.reference_absent:
+            lines.append("  The owner's reference did not answer: worth was not measured, the round is paid by stake.")
         if self.verdict:
             lines.append(f"  Verdict {self.verdict}: {meaning(self.verdict)}{_evidence(self.evidence)}.")
         if self.verdict == ADMITTED:
@@ -172,7 +176,7 @@ def explain(reader: TaskReader, contracts: Contracts, account: bytes, *, now: in
     for record in history.rounds:
         bundle, missing = _bundle(reader, record)
         state = history.state(record.number, now)
-        stories.append(_story(record, state, bundle, missing, account))
+        stories.append(_story(reader, record, state, bundle, missing, account))
         if bundle is not None:
             last = bundle
             fixed = bundle if final is not None and record.number <= final.number else fixed
@@ -241,8 +245,9 @@ def _bundle(reader: TaskReader, record: RoundHistory) -> tuple[RoundBundle | Non
 
 
 def _story(
-    record: RoundHistory, state: RoundState, bundle: RoundBundle | None, missing: str, account: bytes
-) -> RoundStory:
+    reader: TaskReader, record: RoundHistory, state: RoundState, bundle: RoundBundle | None, missing: str,
+    account: bytes,
+) -> RoundStory:  # fmt: skip
     entry, verdict = _of(bundle, account)
     before, after = _standing(bundle, account, after=False), _standing(bundle, account)
     positive = sum(max(0, v.score) for v in bundle.verdicts) if bundle else 0
@@ -266,6 +271,7 @@ def _story(
         earned_otherwise=after.paid_base - before.paid_base,
         sealed_it=record.seal is not None and record.seal.aggregator == account,
         missing=missing,
+        reference_absent=bundle is not None and not anchor(reader.spec) <= {e.receipt.trainer for e in bundle.entries},
     )
 
 

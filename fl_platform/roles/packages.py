@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import replace
 
 from fl_platform.aggregation.commitments import fits
@@ -33,6 +33,11 @@ class KeyPackages:
     def __init__(self, opener: UpdateOpener, domain: Domain, spec: TaskSpec) -> None:
         self._opener, self._domain, self._spec = opener, domain, spec
         self._kept: dict[bytes, tuple[Package, Shown | None]] = {}
+
+    @property
+    def kept(self) -> KeysView[bytes]:
+        """Whose packages came, as they come."""
+        return self._kept.keys()
 
     def take_reveals(self, answers: Iterable[bytes], order: RevealOrder, wanted: Sequence[Receipt]) -> None:
         """Take in the answers (unverified bytes) to a strict round's second order that are about these receipts."""

@@ -8,22 +8,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fl_platform.errors import RejectedInput
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
 from fl_platform.roles.trainer import Trainer
+from fl_platform.roles.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
 
 class LocalTransport:
-    """The aggregator and its trainers in one process (demo, tests)."""
+    """The aggregator and its trainers in one process (demo, tests): they are asked once, each answers or never will."""
+
+    once = True
 
     def __init__(self, trainers: Sequence[Trainer], watch: Callable[[int, int], None] = lambda *_: None) -> None:
         """Create a transport; `watch(done, trainers)` is called after each answer."""
         self._trainers, self._watch = trainers, watch
 
-    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
+    def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
         """See Transport."""
         return self._ask(encode_message(order))
 
-    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
+    def reveal(self, order: RevealOrder, waiting: Waiting) -> Iterable[bytes]:
         """See Transport."""
         return self._ask(encode_message(order))
 

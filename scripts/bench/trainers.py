@@ -21,6 +21,7 @@ from fl_platform.config import NETWORKS
 from fl_platform.learning.public import PUBLIC
 from fl_platform.protocol.messages import RevealOrder, RoundOrder
 from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.workspace import Workspace
 from fl_platform.store.disk import DiskStore
 from scripts.bench.harness import Row, at_most
@@ -64,13 +65,13 @@ class Timed(LocalTransport):
 
     spent = 0.0
 
-    def exchange(self, order: RoundOrder) -> Iterator[bytes]:
+    def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterator[bytes]:
         """See Transport."""
-        return self._timed(iter(super().exchange(order)))
+        return self._timed(iter(super().exchange(order, waiting)))
 
-    def reveal(self, order: RevealOrder) -> Iterator[bytes]:
+    def reveal(self, order: RevealOrder, waiting: Waiting) -> Iterator[bytes]:
         """See Transport."""
-        return self._timed(iter(super().reveal(order)))
+        return self._timed(iter(super().reveal(order, waiting)))
 
     def _timed(self, answers: Iterator[bytes]) -> Iterator[bytes]:
         while True:

@@ -19,6 +19,7 @@ from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, OWNER, SUCCESSOR, Stage, stage
 from tests.support.small_task import SmallTask, open_small_task
@@ -31,11 +32,11 @@ class Forgetful(LocalTransport):
         super().__init__(trainers)
         self._forgotten, self._asked = forgotten, 0
 
-    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
+    def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
         self._asked += 1
         if self._asked > 1:
             yield self._garbled(order)
-        for answer in super().exchange(order):
+        for answer in super().exchange(order, waiting):
             sent = decode_message(answer, expected=Submission)
             assert isinstance(sent, Submission)
             if self._asked > 1 or sent.receipt.trainer != self._forgotten.address:

@@ -16,6 +16,7 @@ from fl_platform.roles.crew import local_crew
 from fl_platform.roles.lessons import Lesson
 from fl_platform.roles.slices import slices_in
 from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.waiting import Waiting
 from tests.support.cli import CliInside
 
 POT = 10 * 10**18
@@ -27,13 +28,13 @@ class Forgetful:
     """A transport that asks everybody and loses what the last trainer says."""
 
     def __init__(self, inner: LocalTransport) -> None:
-        self._inner = inner
+        self._inner, self.once = inner, inner.once
 
-    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
-        return list(self._inner.exchange(order))[:-1]
+    def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
+        return list(self._inner.exchange(order, waiting))[:-1]
 
-    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
-        return self._inner.reveal(order)
+    def reveal(self, order: RevealOrder, waiting: Waiting) -> Iterable[bytes]:
+        return self._inner.reveal(order, waiting)
 
 
 @pytest.fixture

@@ -52,6 +52,9 @@ class FaultyBackend(Backend):
     def head(self, tag: str = "latest") -> BlockRef:
         return self._do(lambda: self.inner.head(tag))  # type: ignore[no-any-return]
 
+    def next_time(self) -> int:
+        return int(self._do(self.inner.next_time))
+
     def block(self, number: int) -> BlockRef | None:
         return self._do(lambda: self.inner.block(number))  # type: ignore[no-any-return]
 

@@ -28,8 +28,8 @@ from fl_platform.learning.evaluation import Measured
 from fl_platform.learning.metrics import Accuracy
 from fl_platform.learning.public import PARTITIONS, PUBLIC, TRAINERS, public_data
 from fl_platform.learning.tasks import Federation
-from fl_platform.roles.aggregator import Progress as Step
 from fl_platform.roles.aggregator import SealedRound
+from fl_platform.roles.waiting import Progress as Step
 from fl_platform.roles.workspace import environment
 from fl_platform.store.opening import FORMS
 

@@ -20,11 +20,12 @@ from fl_platform.learning.public import NATURAL, PUBLIC, PublicData, public_data
 from fl_platform.learning.task import LearningTask, TransformedTask
 from fl_platform.learning.tasks import Federation, federate_public
 from fl_platform.protocol.spec import Money, TaskSpec
-from fl_platform.roles.aggregator import Aggregator, Watch
+from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.offer import Offer
 from fl_platform.roles.owner import Owner
 from fl_platform.roles.trainer import Conduct, Delta, TrainedRound, Trainer
 from fl_platform.roles.validating import ValidationBook, no_slice
+from fl_platform.roles.waiting import Watch
 from fl_platform.roles.workspace import Workspace, party, reveal_key
 
 TOKEN = 10**18  # wei

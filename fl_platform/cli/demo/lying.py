@@ -15,9 +15,10 @@ from fl_platform.contribution.judge import Judgement
 from fl_platform.contribution.tracing import layout_of
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.protocol.merkle_sum import Leaf
-from fl_platform.roles.aggregator import Aggregator, SealedRound, Watch
+from fl_platform.roles.aggregator import Aggregator, SealedRound
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.tracing import sealed_trace
+from fl_platform.roles.waiting import Watch
 from fl_platform.roles.watcher import Finding, Watcher
 from fl_platform.roles.workspace import Workspace, reveal_key
 

@@ -30,9 +30,10 @@ from fl_platform.learning.dealing import Dealt
 from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.tasks import Federation
 from fl_platform.protocol.bundle import Standing, claim_leaves
-from fl_platform.roles.aggregator import Aggregator, Progress, SealedRound, Transport
+from fl_platform.roles.aggregator import Aggregator, SealedRound
 from fl_platform.roles.explain import MEANINGS
 from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.waiting import Progress, Transport
 from fl_platform.roles.workspace import Workspace
 from fl_platform.store.disk import DiskStore
 from fl_platform.store.interface import Store

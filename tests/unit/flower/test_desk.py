@@ -18,11 +18,13 @@ from fl_platform.flower.resident import serve
 from fl_platform.flower.wire import COMMIT, REVEAL
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, encode_message
 from fl_platform.protocol.spec import ScaleSpec
+from tests.support.waiting import waiting_for
 
 ORDER = RoundOrder(task=3, round=7, parent=bytes(32), scale=ScaleSpec(128, -10, (0,)), previous_bundle=bytes(32))
 REVEAL_ORDER = RevealOrder(task=3, round=7, roster=bytes(32))
 ALICE, BOB = b"\x01" * 20, b"\x02" * 20
 MEMBERS = (NodeMember(b"\xa1" * 32, ALICE), NodeMember(b"\xb2" * 32, BOB))
+EVERYBODY = waiting_for(ALICE, BOB)
 
 Ask = Callable[[], Iterable[bytes]]
 
@@ -75,7 +77,7 @@ def start(background: ThreadPoolExecutor, ask: Callable[[], Iterable[bytes]]) ->
 def test_an_order_goes_out_and_its_answers_come_back(
     desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor
 ) -> None:
-    answers = start(background, lambda: desk.exchange(ORDER))
+    answers = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
     job = fetch(courier)
     assert (job.kind, job.group, job.order, job.members) == (COMMIT, "3/7", encode_message(ORDER), MEMBERS)
     assert (job.bound, job.nodes, job.timeout_s) == (True, 2, 2)
@@ -85,8 +87,41 @@ def test_an_order_goes_out_and_its_answers_come_back(
     assert answers.result(5) == [b"bob's", b"alice's"]
 
 
+def test_only_who_is_missing_is_asked_again(
+    desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor
+) -> None:
+    waiting = waiting_for(ALICE, BOB, answered={ALICE})
+    answers = start(background, lambda: desk.exchange(ORDER, waiting))
+    job = fetch(courier)
+    assert (job.members, job.nodes) == (MEMBERS[1:], 1)
+    courier.done(job.number)
+    assert answers.result(5) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "timeout_s", "connect_s"),
+    [(10**6, 3600, 30), (900, 420, 30), (120, 45, 15), (40, 30, 10), (4, 3, 1), (1, 1, 0)],
+)
+def test_an_order_takes_at_most_half_of_the_time_that_there_is(
+    background: ThreadPoolExecutor, left: int, timeout_s: int, connect_s: int
+) -> None:
+    """One node that hangs must not keep the others, nor the roster, until the deadline."""
+    desk = OrderDesk(timeout_s=3600, members=lambda: MEMBERS)
+    answers = start(background, lambda: desk.exchange(ORDER, waiting_for(ALICE, BOB, left=lambda: left)))
+    job = fetch(desk)
+    assert (job.timeout_s, job.connect_s) == (timeout_s, connect_s)
+    desk.done(job.number)
+    assert answers.result(5) == []
+
+
+@pytest.mark.parametrize("left", [0.0, 0.5])
+def test_no_order_is_given_when_nobody_is_waited_for(left: float) -> None:
+    assert OrderDesk(timeout_s=5, members=lambda: MEMBERS).exchange(ORDER, waiting_for(ALICE, left=lambda: left)) == []
+    assert OrderDesk(timeout_s=5, members=lambda: MEMBERS[:1]).exchange(ORDER, waiting_for(BOB)) == []
+
+
 def test_an_order_is_fetched_once(desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor) -> None:
-    answers = start(background, lambda: desk.exchange(ORDER))
+    answers = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
     job = fetch(courier)
     assert courier.next_job() is None
     courier.done(job.number)
@@ -94,12 +129,12 @@ def test_an_order_is_fetched_once(desk: OrderDesk, courier: Courier, background:
 
 
 def test_late_answers_are_dropped(desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor) -> None:
-    first = start(background, lambda: desk.exchange(ORDER))
+    first = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
     old = fetch(courier)
     courier.done(old.number)
     courier.bring(old.number, ALICE, b"late")
     assert first.result(5) == []
-    second = start(background, lambda: desk.exchange(ORDER))
+    second = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
     new = fetch(courier)
     courier.bring(old.number, ALICE, b"of the round before")
     courier.done(old.number)  # of another order: ignored
@@ -112,7 +147,7 @@ def test_a_reveal_counts_only_from_its_own_node(
     desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor
 ) -> None:
     """Reveals are not signed: without this, a hostile node reveals junk in another's name."""
-    answers = start(background, lambda: desk.reveal(REVEAL_ORDER))
+    answers = start(background, lambda: desk.reveal(REVEAL_ORDER, EVERYBODY))
     job = fetch(courier)
     assert (job.kind, job.order) == (REVEAL, encode_message(REVEAL_ORDER))
     honest, forged = (encode_message(Reveal(3, 7, trainer, (), b"")) for trainer in (ALICE, BOB))
@@ -124,7 +159,7 @@ def test_a_reveal_counts_only_from_its_own_node(
 
 def test_unbound_nodes_reveal_for_whom_they_say(background: ThreadPoolExecutor) -> None:
     desk = OrderDesk(timeout_s=2, members=None, nodes=3)
-    answers = start(background, lambda: desk.reveal(REVEAL_ORDER))
+    answers = start(background, lambda: desk.reveal(REVEAL_ORDER, EVERYBODY))
     job = fetch(desk)
     assert (job.bound, job.members, job.nodes) == (False, (), 3)
     reveal = encode_message(Reveal(3, 7, BOB, (), b""))
@@ -135,7 +170,7 @@ def test_unbound_nodes_reveal_for_whom_they_say(background: ThreadPoolExecutor) 
 
 def test_a_flood_is_cut(background: ThreadPoolExecutor) -> None:
     desk = OrderDesk(timeout_s=2, members=None, most_answers=3)
-    answers = start(background, lambda: desk.exchange(ORDER))
+    answers = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
     job = fetch(desk)
     for number in range(10):
         desk.bring(job.number, ANYONE, b"%d" % number)
@@ -146,12 +181,12 @@ def test_a_flood_is_cut(background: ThreadPoolExecutor) -> None:
 def test_without_a_courier_the_order_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = OrderDesk(timeout_s=0, connect_s=0, members=None)
     with pytest.raises(ProcessAbsent, match="no Flower ServerApp fetched the order"):
-        desk.exchange(ORDER)
+        desk.exchange(ORDER, EVERYBODY)
 
 
 def test_a_courier_that_dies_leaves_what_it_brought(background: ThreadPoolExecutor) -> None:
     desk = OrderDesk(timeout_s=1, connect_s=0, members=None)
-    answers = start(background, lambda: desk.exchange(ORDER))
+    answers = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
     desk.bring(fetch(desk).number, ANYONE, b"brought")
     assert answers.result(5) == [b"brought"]
 
@@ -160,7 +195,7 @@ def test_a_closed_desk_sends_the_courier_home(desk: OrderDesk, courier: Courier)
     desk.close("the task is over")
     assert courier.next_job() == Closed("the task is over")
     with pytest.raises(ProcessAbsent, match="the desk is closed"):
-        desk.exchange(ORDER)
+        desk.exchange(ORDER, EVERYBODY)
 
 
 def test_closing_wakes_a_waiting_courier(desk: OrderDesk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,12 +206,12 @@ def test_closing_wakes_a_waiting_courier(desk: OrderDesk, monkeypatch: pytest.Mo
 
 def test_closing_ends_a_waiting_order(background: ThreadPoolExecutor) -> None:
     desk = OrderDesk(timeout_s=60, members=None)
-    answers = start(background, lambda: desk.exchange(ORDER))
+    answers = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
     fetch(desk)
     desk.close("Flower's simulation failed: no memory")
     assert answers.result(5) == []
     again = OrderDesk(timeout_s=60, members=None)
-    answers = start(background, lambda: again.exchange(ORDER))
+    answers = start(background, lambda: again.exchange(ORDER, EVERYBODY))
     while again._job is None:
         threading.Event().wait(0.001)
     again.close("Flower's simulation failed: no memory")
@@ -220,13 +255,13 @@ def test_an_aggregator_that_is_restarted_gets_no_answers_to_its_old_order(
     courier = RemoteDesk(tmp_path / "s")
     old = OrderDesk(timeout_s=60, members=None)
     server = serve(tmp_path / "s", old.handle, lock=contextlib.nullcontext())
-    start(background, lambda: old.exchange(ORDER))
+    start(background, lambda: old.exchange(ORDER, EVERYBODY))
     carried = fetch(courier)
     server.stop()
     new = OrderDesk(timeout_s=2, connect_s=0, members=None)
     server = serve(tmp_path / "s", new.handle, lock=contextlib.nullcontext())
     try:
-        answers = start(background, lambda: new.reveal(REVEAL_ORDER))
+        answers = start(background, lambda: new.reveal(REVEAL_ORDER, EVERYBODY))
         courier.bring(carried.number, ANYONE, b"a commit")
         courier.done(carried.number)
         job = fetch(courier)

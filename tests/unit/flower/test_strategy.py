@@ -22,6 +22,7 @@ from fl_platform.flower.strategy import ChainStrategy
 from fl_platform.flower.wire import pack_body, pack_refusal, unpack_body
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, decode_message, encode_message
 from fl_platform.protocol.spec import ScaleSpec
+from tests.support.waiting import waiting_for
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,9 @@ def order(round_number: int) -> RoundOrder:
     return RoundOrder(1, round_number, bytes([round_number]) * 32, ScaleSpec(128, 0, ()), bytes(32))
 
 
+EVERYBODY = waiting_for(*map(trainer, range(1, 4)))
+
+
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Poll often."""
@@ -168,7 +172,7 @@ def test_only_members_nodes_get_the_order(pool: ThreadPoolExecutor) -> None:
     grid = WildGrid([node(n) for n in (1, 2, 3)], dict.fromkeys((1, 2, 3), honest))
     desk = bound_desk(1, 3)
     courier = carry(pool, desk, grid)
-    assert sorted(desk.exchange(order(0))) == [b"update of 1", b"update of 3"]
+    assert sorted(desk.exchange(order(0), EVERYBODY)) == [b"update of 1", b"update of 3"]
     desk.close()
     courier.result(5)
     assert grid.asked == [("train.commit", 1), ("train.commit", 3)]
@@ -181,10 +185,10 @@ def test_a_strict_round_is_two_messages(pool: ThreadPoolExecutor) -> None:
     grid = WildGrid([node(1), node(2)], {1: honest, 2: honest})
     desk = bound_desk(1, 2)
     courier = carry(pool, desk, grid)
-    assert len(list(desk.exchange(order(0)))) == 2
-    reveals = sorted(desk.reveal(RevealOrder(1, 0, bytes(32))))
+    assert len(list(desk.exchange(order(0), EVERYBODY))) == 2
+    reveals = sorted(desk.reveal(RevealOrder(1, 0, bytes(32)), EVERYBODY))
     assert reveals == [encode_message(Reveal(1, 0, trainer(n), (), b"")) for n in (1, 2)]
-    assert len(list(desk.exchange(order(1)))) == 2
+    assert len(list(desk.exchange(order(1), EVERYBODY))) == 2
     desk.close()
     result = courier.result(5)
     assert [kind for kind, _ in grid.asked] == ["train.commit"] * 2 + ["train.reveal"] * 2 + ["train.commit"] * 2
@@ -196,9 +200,24 @@ def test_a_reveal_without_its_commit_is_carried_too(pool: ThreadPoolExecutor) ->
     grid = WildGrid([node(1)], {1: honest})
     desk = bound_desk(1)
     courier = carry(pool, desk, grid)
-    assert len(list(desk.reveal(RevealOrder(1, 0, bytes(32))))) == 1
+    assert len(list(desk.reveal(RevealOrder(1, 0, bytes(32)), EVERYBODY))) == 1
     desk.close()
     courier.result(5)
+
+
+def test_who_is_missing_is_asked_again_in_the_same_round(pool: ThreadPoolExecutor) -> None:
+    """A node whose app crashed the first time; Flower's own count of rounds stays the chain's."""
+    grid = WildGrid([node(1), node(2)], {1: honest, 2: crashed})
+    desk = bound_desk(1, 2)
+    courier = carry(pool, desk, grid)
+    assert list(desk.exchange(order(0), EVERYBODY)) == [b"update of 1"]
+    grid.behaviour[2] = honest
+    missing = waiting_for(trainer(1), trainer(2), answered={trainer(1)})
+    assert list(desk.exchange(order(0), missing)) == [b"update of 2"]
+    desk.close()
+    result = courier.result(5)
+    assert grid.asked == [("train.commit", 1), ("train.commit", 2), ("train.commit", 2)]
+    assert dict(result.train_metrics_clientapp) == {1: MetricRecord({"asked": 2, "answered": 2, "refused": 1})}
 
 
 @pytest.mark.parametrize(
@@ -211,7 +230,7 @@ def test_a_bad_reply_is_one_trainers_problem(
     grid = WildGrid([node(n) for n in (1, 2, 3)], {1: honest, 2: behaviour, 3: honest})
     desk = bound_desk(1, 2, 3)
     courier = carry(pool, desk, grid)
-    got = sorted(desk.exchange(order(0)))
+    got = sorted(desk.exchange(order(0), EVERYBODY))
     assert got == sorted([b"update of 1", b"update of 3"] + [b"update of 2"] * answers)
     desk.close()
     metrics = courier.result(5).train_metrics_clientapp[1]
@@ -222,7 +241,7 @@ def test_unbound_nodes_are_all_asked(pool: ThreadPoolExecutor) -> None:
     grid = WildGrid([node(n) for n in (1, 2)], {1: honest, 2: honest})
     desk = OrderDesk(timeout_s=5, members=None, nodes=2)
     courier = carry(pool, desk, grid)
-    assert len(list(desk.exchange(order(0)))) == 2
+    assert len(list(desk.exchange(order(0), EVERYBODY))) == 2
     desk.close()
     courier.result(5)
 
@@ -240,7 +259,7 @@ def test_nodes_that_connect_late_are_waited_for(pool: ThreadPoolExecutor) -> Non
     grid = Late([], {1: honest})
     desk = bound_desk(1, connect_s=5)
     courier = carry(pool, desk, grid)
-    assert list(desk.exchange(order(0))) == [b"update of 1"]
+    assert list(desk.exchange(order(0), EVERYBODY)) == [b"update of 1"]
     desk.close()
     courier.result(5)
     assert grid.polls == 4
@@ -250,7 +269,7 @@ def test_a_member_that_never_connects_is_not_waited_for_long(pool: ThreadPoolExe
     grid = WildGrid([node(1)], {1: honest})
     desk = bound_desk(1, 2)
     courier = carry(pool, desk, grid)
-    assert list(desk.exchange(order(0))) == [b"update of 1"]
+    assert list(desk.exchange(order(0), EVERYBODY)) == [b"update of 1"]
     desk.close()
     courier.result(5)
 
@@ -259,7 +278,7 @@ def test_nobody_connected_is_an_empty_round(pool: ThreadPoolExecutor) -> None:
     grid = WildGrid([], {})
     desk = bound_desk(1)
     courier = carry(pool, desk, grid)
-    assert list(desk.exchange(order(0))) == []
+    assert list(desk.exchange(order(0), EVERYBODY)) == []
     desk.close()
     courier.result(5)
     assert grid.asked == []
@@ -281,7 +300,7 @@ def test_sealed_models_reach_flowers_evaluation(pool: ThreadPoolExecutor) -> Non
     strategy = ChainStrategy(courier=desk, model_source=source)
     running = pool.submit(strategy.start, grid, source(bytes(32)), evaluate_fn=evaluate)
     for number in range(3):
-        list(desk.exchange(order(number)))
+        list(desk.exchange(order(number), EVERYBODY))
     desk.close()
     result = running.result(5)
     assert seen == [(0, 0.0), (1, 1.0), (2, 2.0)]
@@ -293,7 +312,7 @@ def test_the_orders_time_out_is_bounded_by_the_runs(pool: ThreadPoolExecutor) ->
     grid = WildGrid([node(1)], {1: honest})
     desk = bound_desk(1)
     running = pool.submit(ChainStrategy(courier=desk).start, grid, ArrayRecord(), 1, 2.0)
-    list(desk.exchange(order(0)))
+    list(desk.exchange(order(0), EVERYBODY))
     desk.close()
     running.result(5)
     assert grid.timeouts == [2.0]

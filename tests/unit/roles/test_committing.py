@@ -30,6 +30,7 @@ from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.trainer import Conduct, Trainer
 from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.workspace import reveal_key
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_model, next_scale
@@ -220,15 +221,15 @@ class Garbling(LocalTransport):
         super().__init__(task.trainers)
         self._victim, self._shown = task.trainers[0].address, shown
 
-    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
-        for answer in super().exchange(order):
+    def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
+        for answer in super().exchange(order, waiting):
             sent = decode_message(answer, expected=Submission)
             assert isinstance(sent, Submission)
             mine = sent.receipt.trainer == self._victim and sent.shown != NOTHING_SHOWN
             yield encode_message(dataclasses.replace(sent, shown=self._shown)) if mine else answer
 
-    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
-        for answer in super().reveal(order):
+    def reveal(self, order: RevealOrder, waiting: Waiting) -> Iterable[bytes]:
+        for answer in super().reveal(order, waiting):
             sent = decode_message(answer, expected=Reveal)
             assert isinstance(sent, Reveal)
             mine = sent.trainer == self._victim

@@ -12,6 +12,7 @@ from fl_platform.chain.disputes import Disputes
 from fl_platform.protocol.messages import RoundOrder
 from fl_platform.roles.defender import Defender
 from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.waiting import Waiting
 from tests.support.rehearsal import opener_for, rehearsal, small_settings
 
 
@@ -20,10 +21,10 @@ class Interrupted(LocalTransport):
 
     demand_and_answer = staticmethod(lambda: None)
 
-    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
+    def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
         if order.round == 1:
             self.demand_and_answer()
-        return super().exchange(order)
+        return super().exchange(order, waiting)
 
 
 def test_run_and_defend_send_from_one_wallet_at_once(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def story(**changes: Any) -> RoundStory:
         round=3, state="final", update="bafkreiabc", length=4842, samples=179, forced=False, keys=2, verdict="admitted",
         evidence="", weight=25, divisor=100, score=7, measured=True, score_share=Fraction(1, 4), twins=(),
         earned_by_score=TOKEN, earned_otherwise=0, sealed_it=False, missing="",
+        reference_absent=False,
     )  # fmt: skip
     return dataclasses.replace(base, **changes)
 
@@ -74,6 +75,7 @@ def test_an_ordinary_round() -> None:
         ({"score": -1}, "negative"),
         ({"score": 0}, "Score: nothing"),
         ({"measured": False, "score": 0}, "worth was not measured in this round"),
+        ({"reference_absent": True, "measured": False}, "The owner's reference did not answer"),
         ({"twins": (b"\x22" * 20,)}, "near-duplicate of 0x2222"),
         ({"earned_otherwise": 2 * TOKEN}, "1 tokens by score and 2 tokens by stake"),
         ({"update": "", "verdict": "", "sealed_it": True, "earned_otherwise": TOKEN}, "as the aggregator's fee"),

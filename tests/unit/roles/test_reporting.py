@@ -18,6 +18,7 @@ from fl_platform.roles.crew import Told
 from fl_platform.roles.reporting import RoundsLearned, RoundsSealed
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.workspace import Workspace
 from fl_platform.sinks.lines import line_of
 from fl_platform.sinks.record import Record
@@ -31,8 +32,8 @@ PLAN = TrainPlan(4, 32, 0.2)  # steps enough for a first and a last ten
 class Noisy(LocalTransport):
     """Answers of some trainers, the first of them twice, and one of nobody."""
 
-    def exchange(self, order: RoundOrder) -> Iterable[bytes]:
-        answers = list(super().exchange(order))
+    def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
+        answers = list(super().exchange(order, waiting))
         return [b"not a message", *answers, answers[0]]
 
 

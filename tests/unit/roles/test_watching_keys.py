@@ -19,6 +19,7 @@ from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.revealing import open_demands
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.watching_keys import KeyFinding, KeyWatcher
 from fl_platform.roles.work import record_of
 from fl_platform.roles.workspace import reveal_key
@@ -230,11 +231,11 @@ class Deaf(LocalTransport):
         super().__init__(tuple(t for t in trainers if t is not lost))
         self._everybody = LocalTransport(trainers)
 
-    def exchange(self, order: Any) -> Iterable[bytes]:
-        return self._everybody.exchange(order)
+    def exchange(self, order: Any, waiting: Waiting) -> Iterable[bytes]:
+        return self._everybody.exchange(order, waiting)
 
-    def reveal(self, order: RevealOrder) -> Iterable[bytes]:
-        return super().reveal(order)
+    def reveal(self, order: RevealOrder, waiting: Waiting) -> Iterable[bytes]:
+        return super().reveal(order, waiting)
 
 
 def audit(task: SmallTask, reader: TaskReader) -> tuple[int, str]:
