@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fl_platform.errors import FLError
+from fl_platform.errors import FLError, ProcessAbsent
 from fl_platform.flower.resident import ask
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
 from fl_platform.roles.waiting import Waiting
@@ -26,7 +26,7 @@ _MOST_APART_S = 60.0  # between two questions to the same socket
 class _Asked:
     """How it went with one socket."""
 
-    waits: float  # seconds until it is asked again; doubled each time
+    waits: float  # seconds until it is asked again; doubled each time that it fails
     said: str = ""  # its last error: the same one is not said twice
     under_way: bool = False
     again: float | None = 0.0  # not before (monotonic); None: never, its answer counted
@@ -62,8 +62,8 @@ class SocketTransport:
         """Create a transport.
 
         timeout_s: how long one question may take, at most as long as its answer is waited for. watch(answers, sockets):
-            called after each answer. look_s: how often to look for new sockets; again_s: when to ask again after a
-            failure, later and later.
+            called after each answer. look_s: how often to look for new sockets; again_s: when to ask an absent
+            trainer again; one that fails, later and later.
         """
         self._folder, self._timeout_s, self._watch = folder, timeout_s, watch
         self._look_s, self._again_s = look_s, again_s
@@ -96,7 +96,9 @@ class SocketTransport:
                     continue
             else:
                 self._failed(path, asked, answer)
-            asked.again, asked.waits = time.monotonic() + asked.waits, min(2 * asked.waits, _MOST_APART_S)
+            asked.again = time.monotonic() + asked.waits
+            if not isinstance(answer, ProcessAbsent):  # to look whether it is back costs nothing, to train again does
+                asked.waits = min(2 * asked.waits, _MOST_APART_S)
 
     def _ask_idle(self, round_: _Round, left: float) -> None:
         """Ask every socket whose turn it is."""
