@@ -47,7 +47,7 @@ def reestimate_statistics(module: nn.Module, batches: Iterable[Inputs]) -> None:
     stays. Raises ConfigError without any batch, or with one that has a single value a channel; a model without such
     layers is not run.
     """
-    _settle_norms(module)
+    settle_norms(module)
     with _modes_kept(module):
         module.train()
         layers = [layer for layer in _layers(module) if layer.training]
@@ -114,12 +114,17 @@ def _averaging(layer: _NormBase) -> Iterator[None]:
         layer.momentum = before
 
 
-def _settle_norms(module: nn.Module) -> None:
-    """Let spectral normalisation find its singular vectors anew: they belong to weights that were replaced."""
+@torch.no_grad()
+def settle_norms(module: nn.Module) -> None:
+    """Let spectral normalisation find its singular vectors anew: they belong to weights that were replaced.
+
+    From the same start each time, so that what is computed next depends on the weights alone, not on rounds before.
+    """
     for weights in module.modules():
         norms = weights.children() if isinstance(weights, ParametrizationList) else ()
         for norm in norms:
-            if isinstance(norm, _SpectralNorm):
+            if isinstance(norm, _SpectralNorm) and hasattr(norm, "_v"):  # a vector's norm needs none
+                norm._v.copy_(torch.randn(norm._v.shape, generator=torch.Generator().manual_seed(0)))
                 with _modes_kept(norm):
                     norm.train()
                     for _ in range(_POWER_STEPS):

@@ -1,8 +1,9 @@
 """Step 3: local training from the parent model on one party's rows.
 
 On one thread (the default) the same parent, rows, plan and seed give the same bytes on the same machine: a BLAS or
-convolution splits its sums by its thread count. Nothing audits a training, so a party may give it all its cores or a
-GPU; audits start at the integers.
+convolution splits its sums by its thread count. (Not of a model that learns from buffers which it also writes, such as
+a codebook that is an average: they are the party's own, from round to round.) Nothing audits a training, so a party may
+give it all its cores or a GPU; audits start at the integers.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fl_platform.learning.machine import CPU, Machine, seeded
 from fl_platform.learning.own_code import described, innermost, own_code
 from fl_platform.learning.parameters import State, input_dtype, learned, load_state, unwrap
 from fl_platform.learning.plan import TrainPlan
+from fl_platform.learning.statistics import settle_norms
 from fl_platform.learning.task import LearningTask
 
 
@@ -109,6 +111,7 @@ def train_locally(
         raise ConfigError(f"batches of {plan.batch_size} rows, {plan.epochs} epochs: both must be over 0")
     with seeded(seed, machine):
         module = placed(bench.module(task, machine, base), parent, machine.device)
+        settle_norms(module)
         torch.manual_seed(seed)  # the same whether the model was built or kept
         batches = open_rows(task, "train_data", plan.batch_size, module, seed=seed, machine=machine, bench=bench)
         module.train()

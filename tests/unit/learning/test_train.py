@@ -318,3 +318,23 @@ def test_a_model_that_keeps_what_it_computed_is_trained_after_it_was_measured() 
     kept = train_locally(task, parent, plan=PLAN, seed=1, bench=bench)
     fresh = train_locally(task, parent, plan=PLAN, seed=1)
     assert all(np.array_equal(fresh.delta[name], array) for name, array in kept.delta.items())
+
+
+def of_many_states() -> nn.Module:
+    """Return a model with singular vectors, running statistics and dropout."""
+    return nn.Sequential(
+        nn.Flatten(), nn.utils.parametrizations.spectral_norm(nn.Linear(64, 16)), nn.BatchNorm1d(16), nn.Dropout(0.2),
+        nn.utils.parametrizations.weight_norm(nn.Linear(16, 10)),
+    )  # fmt: skip
+
+
+def test_what_a_model_went_through_before_does_not_matter() -> None:
+    task, bench = DataTask(of_many_states, load_digits_split().test, load_digits_split().test), Bench()
+    parent = initial_state(of_many_states, seed=1)
+    fresh = train_locally(task, parent, plan=PLAN, seed=3).delta
+    for before in (1, 2):
+        other = train_locally(task, parent, plan=PLAN, seed=before, bench=bench).delta
+        assert not np.array_equal(fresh["4.bias"], other["4.bias"])
+        measure(task, parent, bench=bench)
+        kept = train_locally(task, parent, plan=PLAN, seed=3, bench=bench).delta
+        assert all(np.array_equal(fresh[name], array) for name, array in kept.items())
