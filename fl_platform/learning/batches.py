@@ -117,14 +117,15 @@ def open_batches(
     shuffle: bool = True,
     workers: int = 0,
     resident: Resident | None = None,
+    first_epoch: int = 0,
 ) -> Batches:
     """Open rows or a data set for reading in batches of `batch_size` rows on `device`.
 
     `dtype` is the model's, for floating inputs and targets. `workers` processes read a map-style data set; an iterable
     one is read by one at most, because several would each read all of it. An iterable data set's order is its own;
-    where it has `set_epoch`, that is called with the epoch's number. Raises ConfigError for what is no data set and,
-    here or while they are read, for rows that nothing can be learned from: text, objects, NaN, negative labels, unequal
-    lengths.
+    where it has `set_epoch`, that is called with the epoch's number, counted from `first_epoch`. Raises ConfigError for
+    what is no data set and, here or while they are read, for rows that nothing can be learned from: text, objects, NaN,
+    negative labels, unequal lengths.
     """
     if batch_size < 1:
         raise ConfigError(f"batches of {batch_size} rows; give 1 or more")
@@ -132,7 +133,7 @@ def open_batches(
         data = (data.x, data.y)
     elif type(data) is TensorDataset and len(data.tensors) == 2:
         data = (data.tensors[0], data.tensors[1])
-    plan = _Plan(batch_size, seed, shuffle, workers)
+    plan = _Plan(batch_size, seed, shuffle, workers, first_epoch)
     if isinstance(data, tuple):
         if len(data) != 2:
             raise ConfigError(f"a tuple of {len(data)} values is no data set: {_DATA}")
@@ -156,6 +157,7 @@ class _Plan:
     seed: int
     shuffle: bool
     workers: int  # processes
+    first_epoch: int
 
 
 @dataclass(frozen=True)
@@ -298,7 +300,7 @@ class _Streamed(_Read):
 
     def epoch(self, number: int) -> Iterator[Batch]:
         if hasattr(self._data, "set_epoch"):
-            self._data.set_epoch(number)
+            self._data.set_epoch(self._plan.first_epoch + number)
         chunks, rows, batches = _Chunks(self._data, self._plan.size), 0, 0
         for read in self._loader(chunks, number, batch_size=None, num_workers=min(self._plan.workers, 1)):
             batch = self._batch(read, range(rows, rows + read.rows))

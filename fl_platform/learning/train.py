@@ -113,7 +113,10 @@ def train_locally(
         module = placed(bench.module(task, machine, base), parent, machine.device)
         settle_norms(module)
         torch.manual_seed(seed)  # the same whether the model was built or kept
-        batches = open_rows(task, "train_data", plan.batch_size, module, seed=seed, machine=machine, bench=bench)
+        batches = open_rows(
+            task, "train_data", plan.batch_size, module, seed=seed, machine=machine, bench=bench,
+            first_epoch=past.round * plan.epochs,
+        )  # fmt: skip
         module.train()
         weights = learned(module)
         local = Local(
@@ -145,7 +148,7 @@ def placed(module: nn.Module, state: State, device: torch.device) -> nn.Module:
 
 def open_rows(
     task: LearningTask, hook: str, batch_size: int, module: nn.Module, *, seed: int, machine: Machine, bench: Bench,
-    shuffle: bool = True,
+    shuffle: bool = True, first_epoch: int = 0,
 ) -> OwnRows:  # fmt: skip
     """Ask a party for rows by one of its methods and open them. Raises ConfigError without rows, TaskCodeError."""
     with own_code(task, hook):
@@ -153,7 +156,7 @@ def open_rows(
     try:
         batches = open_batches(
             data, batch_size=batch_size, seed=seed, device=machine.device, dtype=input_dtype(module), shuffle=shuffle,
-            workers=machine.workers, resident=bench.rows,
+            workers=machine.workers, resident=bench.rows, first_epoch=first_epoch,
         )  # fmt: skip
     except ConfigError as error:
         raise TaskCodeError(f"{named(task, hook)}: {error}") from error

@@ -25,7 +25,7 @@ from fl_platform.learning.models import MODELS
 from fl_platform.learning.parameters import initial_state, load_state, model_spec, state_arrays
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask
-from fl_platform.learning.train import Bench, train_locally
+from fl_platform.learning.train import Bench, Past, train_locally
 from fl_platform.protocol.spec import ScaleSpec
 from fl_platform.updates.codec import encode_update
 
@@ -112,7 +112,7 @@ def test_a_training_imports_neither_the_inductor_nor_sklearn() -> None:
         "from fl_platform.learning.parameters import initial_state as state;"
         "from fl_platform.learning.task import DataTask;"
         "from fl_platform.learning.plan import TrainPlan;"
-        "from fl_platform.learning.train import Bench, train_locally;"
+        "from fl_platform.learning.train import Bench, Past, train_locally;"
         "split = load(); model = MODELS['digits-mlp']; task = DataTask(model, split.train, split.test);"
         "train_locally(task, state(model, seed=1), plan=TrainPlan(1, 512, 0.1), seed=1);"
         "print({'sklearn', 'scipy', 'torch._inductor', 'torch._dynamo'} & sys.modules.keys())"
@@ -146,6 +146,34 @@ def test_any_form_of_the_same_rows_trains_the_same_model() -> None:
     for update in updates:
         assert (update.samples, update.steps) == (33, 4)  # the last row goes with the batch before
         assert all(np.array_equal(update.delta[name], updates[0].delta[name]) for name in parent)
+
+
+class _Endless(IterableDataset[Any]):
+    """Rows that never end, others in each epoch."""
+
+    def __init__(self) -> None:
+        self.epochs = list[int]()
+
+    def set_epoch(self, number: int) -> None:
+        self.epochs.append(number)
+
+    def __iter__(self) -> Iterator[Any]:
+        rows, rng = load_digits_split().train, np.random.default_rng(self.epochs[-1])
+        while True:
+            row = rng.integers(len(rows))
+            yield rows.x[row], int(rows.y[row])
+
+
+def test_no_round_of_a_stream_reads_the_rows_of_the_round_before() -> None:
+    plan, stream = TrainPlan(epochs=2, batch_size=16, learning_rate=0.1, max_steps=3), _Endless()
+    task = DataTask(MODELS["digits-mlp"], stream, load_digits_split().test)  # type: ignore[arg-type]
+    parent = initial_state(task.model, seed=1)
+    first, next_one, again = (
+        train_locally(task, parent, plan=plan, seed=3, past=Past(number, 3)).delta["1.bias"] for number in (0, 1, 0)
+    )
+    assert stream.epochs == [0, 2, 0]
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, next_one)
 
 
 def test_the_seed_orders_the_rows() -> None:
