@@ -15,6 +15,7 @@ from typing import Any
 from fl_platform.errors import FLError, RejectedInput, TaskCodeError
 
 _OURS = Path(__file__).resolve().parents[1]
+_STANDARD = Path(traceback.__file__).resolve().parent
 _LIBRARIES = ("site-packages", "dist-packages")
 _LONGEST = 300  # characters of somebody else's message that are shown
 
@@ -55,7 +56,8 @@ class own_code:  # a context manager; a class, because a step of training enters
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Leave it."""
         # What rejects a peer's input is sent to the peer, with its text: here it is of the party's own files.
-        if isinstance(error, Exception) and (isinstance(error, RejectedInput) or not isinstance(error, FLError)):
+        failed = isinstance(error, Exception | SystemExit)  # sys.exit() would end a thread without a word
+        if failed and (isinstance(error, RejectedInput) or not isinstance(error, FLError)):
             raise TaskCodeError(_words(self._task, self._hook, error, self._given)) from error
 
 
@@ -76,12 +78,17 @@ def innermost(task: Any) -> Any:
     return task
 
 
-def _words(task: object, hook: str, error: Exception, given: Sequence[Any]) -> str:
+def in_a_line(error: BaseException) -> str:
+    """Return what somebody else's code raised, and where, on one line."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+    place = _place(error)
+    return f"{text}; at {place}" if place else text
+
+
+def _words(task: object, hook: str, error: BaseException, given: Sequence[Any]) -> str:
     kind = task if isinstance(task, type) else type(innermost(task))
-    text = " ".join(str(error).split())[:_LONGEST]
-    parts = [f"{kind.__name__}.{hook} raised {type(error).__name__}: {text}"]
-    if place := _place(error):
-        parts.append(f"at {place}")
+    text = in_a_line(error)
+    parts = [f"{kind.__name__}.{hook} raised {text}"]
     if given:
         parts.append(f"given {', '.join(map(described, given))}")
     lower = text.lower()
@@ -89,10 +96,11 @@ def _words(task: object, hook: str, error: Exception, given: Sequence[Any]) -> s
     return "; ".join([*parts, remedy])
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Return file:line of the innermost frame that is neither ours nor a library's."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if _OURS not in path.parents and not any(part in path.parts for part in _LIBRARIES):
+        ours = _OURS in path.parents or _STANDARD in path.parents or frame.filename.startswith("<frozen")
+        if not ours and not any(part in path.parts for part in _LIBRARIES):
             return f"{path.name}:{frame.lineno}"
     return ""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fl_platform.errors import ConfigError
 from fl_platform.learning.dealing import Dealt, deal_own
+from fl_platform.learning.own_code import in_a_line
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.public import PUBLIC
 from fl_platform.learning.task import LearningTask
@@ -102,8 +103,8 @@ def own_task(words: str) -> LearningTask:
     try:
         found = getattr(importlib.import_module(module), name)
         task = found if isinstance(found, LearningTask) else found()
-    except Exception as error:  # whatever the data owner's code raises
-        raise ConfigError(f"cannot make a LearningTask of {words}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever the data owner's code raises
+        raise ConfigError(f"cannot make a LearningTask of {words}: {in_a_line(error)}") from error
     if not isinstance(task, LearningTask):
         raise ConfigError(f"{words} gives a {type(task).__name__}; it must be a fl_platform.learning.task.LearningTask")
     return task

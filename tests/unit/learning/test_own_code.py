@@ -238,6 +238,13 @@ def test_a_stop_is_no_failure_of_the_partys_code() -> None:
         raise KeyboardInterrupt
 
 
+def test_an_exit_is_one_and_ends_no_thread_without_a_word() -> None:
+    with pytest.raises(TaskCodeError, match=r"object\.train_data raised SystemExit: 3"), own_code(
+        object(), "train_data"
+    ):
+        raise SystemExit(3)
+
+
 def test_values_are_never_shown_and_a_long_text_is_cut() -> None:
     assert described({"ids": torch.zeros(2, 3, dtype=torch.int64)}) == "{'ids': (2, 3) int64}"
     with pytest.raises(FLError) as caught, own_code(object(), "loss", np.full(3, 0.123456)):

@@ -74,6 +74,26 @@ def test_a_data_owner_s_own_code_is_imported_from_the_current_folder(
 
 
 @pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("raise ValueError('one\\ntwo')", r"ValueError: one two; at failing_0\.py:2$"),
+        ("import no_such_package", r"No module named 'no_such_package'; at failing_1\.py:2$"),
+        ("import sys; sys.exit(3)", r"SystemExit: 3; at failing_2\.py:2$"),
+        ("def broken(:", r"SyntaxError: invalid syntax"),
+    ],
+)
+def test_what_fails_on_the_way_in_is_one_line_with_its_place(
+    body: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    name = f"failing_{request.node.callspec.indices['body']}"
+    (tmp_path / f"{name}.py").write_text(f"\n{body}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=says) as caught:
+        own_task(f"{name}:Mine")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "words", ["cats", "os:", ":x", "nowhere_at_all:X", "json:loads", "json:absent", "builtins:dict"]
 )
 def test_anything_else_is_refused(words: str) -> None:
