@@ -55,9 +55,10 @@ class own_code:  # a context manager; a class, because a step of training enters
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Leave it."""
+        if not isinstance(error, Exception | SystemExit):  # sys.exit() would end a thread without a word
+            return
         # What rejects a peer's input is sent to the peer, with its text: here it is of the party's own files.
-        failed = isinstance(error, Exception | SystemExit)  # sys.exit() would end a thread without a word
-        if failed and (isinstance(error, RejectedInput) or not isinstance(error, FLError)):
+        if isinstance(error, RejectedInput) or not isinstance(error, FLError):
             raise TaskCodeError(_words(self._task, self._hook, error, self._given)) from error
 
 
