@@ -47,7 +47,7 @@ COMMANDS = {
     "watch": Lazy("fl_platform.cli.watch:watch", "Watch a task: audit each seal, have lies undone on chain."),
     "doctor": Lazy("fl_platform.cli.doctor:doctor", "Look for what must be mended before it costs money."),
     "status": Lazy("fl_platform.cli.status:status", "Show what your wallets must or may do now, by when, and how."),
-    "store": Lazy("fl_platform.cli.store:store", "Serve a store to the parties of a task."),
+    "store": Lazy("fl_platform.cli.store:store", "Serve a store to the parties of a task, and clean one up."),
     "why": Lazy("fl_platform.cli.why:why", "Explain in words what became of somebody's work and money."),
 }
 

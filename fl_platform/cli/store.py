@@ -1,4 +1,4 @@
-"""`fl-platform store`: serve a store to the parties of a task."""
+"""`fl-platform store`: serve a store to the parties of a task, and clean one up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _size = click.IntRange(1, 1 << 30)
 
 @click.group()
 def store() -> None:
-    """Serve a store to the parties of a task.
+    """Serve a store to the parties of a task, and clean one up.
 
     Parties that share no disk share a store: one of them serves a folder, the others name it with
     --store http://HOST:PORT. Whatever it sends is verified by who reads it.
@@ -84,6 +84,57 @@ def serve(
                 server.serve_forever()
             except KeyboardInterrupt:
                 out.print("stopped; what was stored stays")
+
+
+@store.command()
+@click.argument("tasks", nargs=-1, required=True, type=click.IntRange(1), metavar="TASK...")
+@click.option(
+    "--keep", type=click.IntRange(1), default=2, show_default=True, metavar="ROUNDS",
+    help="So many of the last final rounds stay whole: they can be audited.",
+)  # fmt: skip
+@click.option("--delete", is_flag=True, help="Remove what is listed. Without it nothing is removed.")
+@json_option
+@click.pass_obj
+def gc(options: Options, tasks: tuple[int, ...], keep: int, delete: bool, json_file: Path | None) -> None:
+    """List, or remove, what no rule needs any more of a task's old rounds, in the folder of --store.
+
+    Of each round that is final and not among the last --keep final ones: the updates, the sums and the model after it.
+    Never what another round or task needs, and never rules, first models, frozen bases, bundles, rosters and bindings:
+    claims, `why`, reputations and accounts can be read for ever. Rounds whose updates are gone cannot be recomputed
+    again; audit the others with `audit TASK --since ROUND`.
+
+    Example: fl-platform store gc 1 --keep 5
+    """
+    from fl_platform.cli.show import console, table
+    from fl_platform.roles.store_garbage import collect, find_garbage
+
+    disk = _folder_of(options)
+    out = console(json_file)
+    with reading(options) as workspace:
+        views = workspace.contracts()
+        for task in tasks:
+            views.task(task)  # an unknown one is the caller's mistake
+        readers = [workspace.reader(task).reading(disk) for task in range(1, views.task_count() + 1)]
+        found = find_garbage(readers, tasks, disk, now=workspace.chain.now(), keep=keep)
+        freed = [collect(one, disk) if delete else 0 for one in found]
+    rows = [(str(one.task), _span(one.rounds), str(len(one.objects)), f"{one.size:,}") for one in found]
+    headings = ("task", "rounds", "objects", "bytes")
+    table(out, "removed" if delete else "can be removed", headings, rows, right="task|objects|bytes")
+    if not delete and any(one.objects for one in found):
+        out.print("nothing was removed: give --delete")
+    for one in found:
+        if one.objects and delete:
+            out.print(f"task {one.task} can be audited from round {one.kept_from} on: `audit {one.task} --since "
+                      f"{one.kept_from}`", markup=False)  # fmt: skip
+    write_json(json_file, [
+        {"task": one.task, "rounds": list(one.rounds), "objects": [str(cid) for cid in one.objects],
+         "bytes": one.size, "freed_bytes": free, "kept_from": one.kept_from}
+        for one, free in zip(found, freed, strict=True)
+    ])  # fmt: skip
+
+
+def _span(rounds: tuple[int, ...]) -> str:
+    return "-" if not rounds else str(rounds[0]) if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]}"
 
 
 def _folder_of(options: Options) -> DiskStore:

@@ -20,6 +20,7 @@ COMMITTED_UNCHECKED = (
 
 
 NOTHING_SEALED = "any round: none is sealed yet"
+ACCOUNTS_BEFORE = "that the accounts before the round that it began with are right"
 
 
 def without_key(spec: TaskSpec) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from fl_platform.protocol.receipt import check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.roles.audit_report import (
     ACCOUNTS,
+    ACCOUNTS_BEFORE,
     CLAIMS,
     DOCUMENT,
     NOTHING_SEALED,
@@ -102,6 +103,8 @@ class Auditor:
             unchecked = (NOTHING_SEALED,)
         elif unchecked and difference is None and self._reader.spec.worth.kind == "leave-one-out":
             unchecked += ("that the leave-one-out scores are those of the updates",)
+        if first and difference is None:
+            unchecked += (ACCOUNTS_BEFORE,)
         unchecked += self._unsealed_pots() if difference is None else ()
         passed = tuple(self._passed)
         return AuditReport(self._reader.task, tuple(audited), claims, difference, unchecked, passed)
