@@ -1,7 +1,7 @@
 """A server's side of a socket on which every phase ends: the request's head, the body, and the answer.
 
-A time limit for one read never fires on a peer that drips a byte at a time, so each phase has a total, too, which
-grows with the bytes that were agreed on.
+A time limit for one read never fires on a peer that drips a byte at a time. So a head has a total, and a body must
+keep up with a least rate at every moment: a peer that holds a connection pays for it with bytes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Pace:
     connections: int = 128  # at a time
     head_s: float = 15.0  # for the request line and all headers
     idle_s: float = 15.0  # without a byte
-    spare_s: float = 30.0  # for a body or an answer, and
-    bytes_per_s: int = 32 << 10  # on top, as slow as a bad mobile line
+    spare_s: float = 30.0  # how far a body or an answer may fall behind
+    bytes_per_s: int = 32 << 10  # the least rate: as slow as a bad mobile line
 
 
 class PacedReader(io.RawIOBase):
@@ -35,10 +35,12 @@ class PacedReader(io.RawIOBase):
     def allow_s(self, seconds: float) -> None:
         """Begin a phase of so many seconds."""
         self._until = self._clock() + seconds
+        self._gain_s = 0.0  # for each byte
 
-    def allow(self, size: int) -> None:
-        """Begin a phase in which `size` bytes come or go."""
-        self.allow_s(self._pace.spare_s + size / self._pace.bytes_per_s)
+    def allow_body(self) -> None:
+        """Begin a phase that lasts as long as bytes come or go at the least rate."""
+        self.allow_s(self._pace.spare_s)
+        self._gain_s = 1 / self._pace.bytes_per_s
 
     def buffered(self) -> io.BufferedReader:
         """Return this as a file that reads."""
@@ -51,14 +53,22 @@ class PacedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """See io.RawIOBase. Raises TimeoutError."""
         self._wait_no_longer()
-        return self._connection.recv_into(buffer)
+        size = self._connection.recv_into(buffer)
+        self._gain(size)
+        return size
 
     def send(self, data: bytes) -> None:
         """Send all of it. Raises TimeoutError."""
         view = memoryview(data)
         while view:
             self._wait_no_longer()
-            view = view[self._connection.send(view) :]
+            size = self._connection.send(view)
+            self._gain(size)
+            view = view[size:]
+
+    def _gain(self, size: int) -> None:
+        # no more than what the phase began with: who was fast at first may not stall for hours later
+        self._until = min(self._until + size * self._gain_s, max(self._until, self._clock() + self._pace.spare_s))
 
     def _wait_no_longer(self) -> None:
         left = self._until - self._clock()

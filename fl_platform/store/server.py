@@ -274,7 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._head(200, f"{CAR_TYPE}; version=1; order=dfs; dups=y", size)
             if self.command == "HEAD":
                 return
-            self.reader.allow(size)
+            self.reader.allow_body()
             while piece := file.read(CHUNK_BYTES):
                 self.reader.send(piece)
 
@@ -305,7 +305,7 @@ class _Handler(BaseHTTPRequestHandler):
         account = self.place.gate.admit(signed)
         if self.headers.get("expect", "").lower() == "100-continue":
             self.reader.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.reader.allow(length)
+        self.reader.allow_body()
         body = _Body(self.rfile, [length])
         try:
             new = self.place.store.receive(cid, body, length=length, account=account)

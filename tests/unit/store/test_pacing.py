@@ -31,9 +31,35 @@ def test_a_peer_that_drips_runs_out_of_time(ends: tuple[socket.socket, socket.so
     now[0] = 10.0
     with pytest.raises(TimeoutError):
         reader.readinto(buffer)
-    reader.allow(1000)  # a new phase: 20 s and 10 s for the bytes
-    assert reader.readinto(buffer) == 1
-    now[0] = 40.0
+
+
+def test_a_body_lasts_while_it_keeps_the_least_rate(ends: tuple[socket.socket, socket.socket]) -> None:
+    here, there = ends
+    now = [0.0]
+    reader = PacedReader(here, PACE, clock=lambda: now[0])
+    reader.allow_body()
+    for second in range(0, 300, 10):  # 1000 bytes in 10 s: 100 a second
+        now[0] = float(second)
+        there.sendall(bytes(1000))
+        assert reader.readinto(bytearray(1000)) == 1000
+    for second in range(300, 310):  # now a byte a second: it lives on the 20 s that it may fall behind
+        now[0] = float(second)
+        reader.send(b"x")
+    now[0] = 311.0
+    with pytest.raises(TimeoutError):
+        reader.send(b"x")
+
+
+def test_who_was_fast_may_not_stall_for_long(ends: tuple[socket.socket, socket.socket]) -> None:
+    here, there = ends
+    now = [0.0]
+    reader = PacedReader(here, PACE, clock=lambda: now[0])
+    reader.allow_body()
+    there.sendall(bytes(100_000))
+    read = 0
+    while read < 100_000:  # worth 1000 s at the least rate
+        read += reader.readinto(bytearray(100_000))
+    now[0] = 20.0
     with pytest.raises(TimeoutError):
         reader.send(b"x")
 
