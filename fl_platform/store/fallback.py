@@ -61,11 +61,16 @@ class FallbackStore:
 
     def locate(self, digest: bytes, *, length: int | None = None) -> Cid:
         """See Store.locate."""
+        silent: list[RetryError] = []
         for store in (self._first, *self._others):
             try:
                 return store.locate(digest, length=length)
-            except (StoreMissing, RetryError):
+            except StoreMissing:
                 continue
+            except RetryError as error:
+                silent.append(error)
+        if silent:  # nobody can say that it is missing
+            raise silent[0]
         raise StoreMissing(f"no store has an object whose root block has sha256 {digest.hex()}: add one that has")
 
     def export_car(self, cid: Cid, path: Path) -> None:

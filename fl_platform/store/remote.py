@@ -147,10 +147,14 @@ class HttpPeer:
         params: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
         content: Iterable[bytes] | None = None,
+        extra_s: float = 0.0,
     ) -> Iterator[Answer]:
-        """Send a request and yield the answer. Raises StoreUnavailable for everything that the transport does wrong."""
+        """Send a request and yield the answer. `extra_s`: on top of the total, for a request that is large itself.
+
+        Raises StoreUnavailable for everything that the transport does wrong.
+        """
         sent = {"accept-encoding": "identity", **(headers or {})}
-        with Watchdog(self._timeouts.total_s) as watchdog:
+        with Watchdog(self._timeouts.total_s + extra_s) as watchdog:
             try:
                 request = self._client.build_request(
                     method,

@@ -20,6 +20,8 @@ from fl_platform.store.upload import INFO_PATH, LIFETIME_S, METHOD, Signing, Upl
 
 logger = logging.getLogger(__name__)
 
+SLOWEST_BYTES_PER_S = 128 << 10  # of an upload before it is given up
+
 _RUN = re.compile(r"[0-9a-f]{64}")
 _ANOTHER_RUN = 412
 _NOT_YOU = (401, 403, 421)
@@ -70,7 +72,9 @@ class ServedStore(GatewayStore):
             for piece in car.object_pieces(tree, leaves()):
                 yield bytes(piece)
 
-        with self._peer.exchange(METHOD, f"/ipfs/{tree.root}", params={}, headers=headers, content=body()) as answer:
+        with self._peer.exchange(
+            METHOD, f"/ipfs/{tree.root}", params={}, headers=headers, content=body(), extra_s=size / SLOWEST_BYTES_PER_S
+        ) as answer:
             if answer.status == _ANOTHER_RUN:
                 return False
             self._check(answer, tree.root)
