@@ -11,6 +11,7 @@ from fl_platform.cli.demo.federation import Cast
 from fl_platform.cli.main import run
 from fl_platform.errors import StoreMissing
 from fl_platform.roles import rewards
+from fl_platform.roles.audit_report import ACCOUNTS_BEFORE
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.store_garbage import collect, find_garbage
@@ -64,7 +65,7 @@ def test_old_rounds_go_and_what_the_others_need_stays(tmp_path: Path) -> None:
         assert collect(found, disk) == found.size
         assert collect(found, disk) == 0  # again: nothing happens twice
         assert before - set(disk.cids()) == set(found.objects)
-        assert audited(workspace, cast, 2) == (True, ("that the accounts before the round that it began with are right",))
+        assert audited(workspace, cast, 2) == (True, (ACCOUNTS_BEFORE,))
         assert not audited(workspace, cast, 0)[0]
         opener, lost = opener_for(workspace, cast, reader, "auditor"), reader.bundle(0).entries[0].receipt
         assert opener is not None
