@@ -133,7 +133,18 @@ def train_locally(
         )
         with labels_checked(task, module, batches):
             result = algorithm.run(local)
+        _require_same_learned(task, module, weights)
     return _update(local, result, plan)
+
+
+def _require_same_learned(task: LearningTask, module: nn.Module, weights: Tensors) -> None:
+    """Refuse a model that freezes or unfreezes as it goes: the rules name its tensors once, for all rounds."""
+    odd = learned(module).keys() ^ weights.keys()
+    if odd:
+        raise TaskCodeError(
+            f"{named(task, 'model')} changes what it learns while it is trained: {min(odd)!r} was switched by "
+            "requires_grad; decide it in model(), the same for every round"
+        )
 
 
 def placed(module: nn.Module, state: State, device: torch.device) -> nn.Module:

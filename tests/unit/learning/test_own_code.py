@@ -205,6 +205,27 @@ def test_a_task_inside_one_of_ours_is_called_by_its_own_name() -> None:
         learn(HandTask(Detached(), GOOD))
 
 
+class Thaws(nn.Linear):
+    """Learns its bias from the second batch on."""
+
+    def __init__(self, *, before: bool, after: bool) -> None:
+        super().__init__(4, 3)
+        self.bias.requires_grad_(before)
+        self.after = after
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        scores = super().forward(rows)
+        self.bias.requires_grad_(self.after)
+        return scores
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_model_that_freezes_or_unfreezes_as_it_goes_is_refused_in_its_first_round(*, before: bool) -> None:
+    task = Own(make=lambda: Thaws(before=before, after=not before))
+    with pytest.raises(TaskCodeError, match=r"Own\.model changes what it learns .*'bias' .*decide it in model\(\)"):
+        train_locally(task, initial_state(task.make, seed=1), plan=PLAN, seed=1)
+
+
 def test_a_data_set_that_breaks_half_way_is_named() -> None:
     class Rows(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         def __len__(self) -> int:
