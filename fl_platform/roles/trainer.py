@@ -20,11 +20,11 @@ import numpy.typing as npt
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.reveals import RevealDemand
 from fl_platform.chain.signer import Signer
-from fl_platform.errors import DocumentInvalid, ReceiptForeign, ReceiptParentMismatch, ReceiptReplayed
+from fl_platform.errors import ConfigError, DocumentInvalid, ReceiptForeign, ReceiptParentMismatch, ReceiptReplayed
 from fl_platform.learning.algorithms import algorithm_of
 from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.machine import Machine, choose_machine
-from fl_platform.learning.parameters import check_model
+from fl_platform.learning.parameters import check_model, frozen
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import Bench, LocalUpdate, Past, build_module, train_locally
@@ -43,6 +43,7 @@ from fl_platform.protocol.messages import (
 )
 from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.shown import NOTHING_SHOWN
+from fl_platform.protocol.spec import NO_BASE
 from fl_platform.roles.committing import commit_update
 from fl_platform.roles.files import write_once
 from fl_platform.roles.memory import keep_memory, memory_before
@@ -153,7 +154,13 @@ class Trainer:
         Raises UpdateHeaderMismatch and DocumentInvalid naming the first tensor that differs, ConfigError.
         """
         algorithm_of(TrainPlan.of(self._reader.spec.training))
-        check_model(self._bench.module(self._learning, self._machine, self._base()), self._reader.spec.model)
+        module, spec = self._bench.module(self._learning, self._machine, self._base()), self._reader.spec
+        check_model(module, spec.model)
+        if spec.base_model == NO_BASE and (own := frozen(module)):
+            raise ConfigError(
+                f"tensor {next(iter(own))!r} is frozen in this party's model, and the task's model freezes none: each "
+                "party would learn over its own; is model() that of the task, with the same layers frozen?"
+            )
 
     def handle(self, message: bytes) -> bytes:
         """Answer an order (unverified bytes): RoundOrder by a Submission, RevealOrder by a Reveal.

@@ -176,6 +176,17 @@ def test_a_trainer_with_another_model_is_refused_before_any_order(
     task.trainers[0].check_model()
 
 
+def test_a_layer_that_only_one_party_freezes_is_refused_before_any_order(
+    scene: tuple[Stage, SmallTask], tmp_path: Path
+) -> None:
+    """The learned tensors are the task's, and yet each party would learn over another layer."""
+    reader = fresh(scene)
+    reader.__dict__["spec"] = replace(reader.spec, base_model=NO_BASE)
+    trainer = Trainer(reader=reader, contracts=scene[0].owner, signer=OWNER, learning=rows(), workdir=tmp_path)
+    with pytest.raises(ConfigError, match=r"'1\.weight' is frozen in this party's model, and the task's model freezes"):
+        trainer.check_model()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
