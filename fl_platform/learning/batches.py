@@ -323,8 +323,12 @@ class _Guarded(Dataset[Any]):
         done = list[Any]()
         try:
             if hasattr(self._data, "__getitems__"):
-                return list(self._data.__getitems__(numbers))
-            done.extend(map(self._data.__getitem__, numbers))
+                together = list(self._data.__getitems__(numbers))
+                if len(together) != len(numbers):
+                    raise ValueError(f"__getitems__ returned {len(together)} rows for {len(numbers)} numbers")
+                return together
+            for number in numbers:
+                done.append(self._data[number])  # what was read before it fails tells the row
             return done
         except Exception as error:
             return _refused(error, len(done), len(numbers))
@@ -358,6 +362,8 @@ class _Chunks(IterableDataset[Any]):
 
 def _refused(error: Exception, place: int, rows: int) -> Refusal:
     """Put an exception into a line in a worker process, from which it would come as a page; raise it again in ours."""
+    if isinstance(error, StopIteration):  # would end the epoch without a word
+        error = RuntimeError("StopIteration")
     if get_worker_info() is None:
         raise error
     if isinstance(error, FLError):

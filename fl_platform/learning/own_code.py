@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fl_platform.errors import FLError, RejectedInput, TaskCodeError
+from fl_platform.errors import ConfigError, FLError, RejectedInput, TaskCodeError
 
 _OURS = Path(__file__).resolve().parents[1]
 _STANDARD = Path(traceback.__file__).resolve().parent
@@ -62,6 +62,16 @@ class own_code:  # a context manager; a class, because a step of training enters
             raise TaskCodeError(_words(self._task, self._hook, error, self._given)) from error
 
 
+class own_rows(own_code):
+    """Read a party's rows: what we refuse of them is said with the name of the method, too."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Leave it."""
+        if isinstance(error, ConfigError) and not isinstance(error, TaskCodeError):
+            raise TaskCodeError(f"{named(self._task, self._hook)}: {error}") from error
+        super().__exit__(kind, error, trace)
+
+
 def described(value: Any) -> str:
     """Say what a batch or an output is: shape and dtype of each array in it, never its values."""
     if isinstance(value, Mapping):
@@ -79,6 +89,12 @@ def innermost(task: Any) -> Any:
     return task
 
 
+def named(task: object, hook: str) -> str:
+    """Return how a party knows its method."""
+    kind = task if isinstance(task, type) else type(innermost(task))
+    return f"{kind.__name__}.{hook}"
+
+
 def in_a_line(error: BaseException) -> str:
     """Return what somebody else's code raised, and where, on one line."""
     text = f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
@@ -87,9 +103,8 @@ def in_a_line(error: BaseException) -> str:
 
 
 def _words(task: object, hook: str, error: BaseException, given: Sequence[Any]) -> str:
-    kind = task if isinstance(task, type) else type(innermost(task))
     text = in_a_line(error)
-    parts = [f"{kind.__name__}.{hook} raised {text}"]
+    parts = [f"{named(task, hook)} raised {text}"]
     if given:
         parts.append(f"given {', '.join(map(described, given))}")
     lower = text.lower()

@@ -57,6 +57,8 @@ def host_array(value: Any, name: str) -> Array:
         plain = value.detach().cpu()
         # NumPy has no bfloat16; float32 holds all its values.
         return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    if np.ma.is_masked(value):
+        raise ConfigError(f"the {name} hold masked values, which nobody learns from: fill them (filled) or drop them")
     try:
         array = np.asarray(value)
     except ValueError as error:

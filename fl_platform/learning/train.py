@@ -24,7 +24,7 @@ from fl_platform.learning.algorithms.seam import Local, LocalResult, Tensors
 from fl_platform.learning.base import load_base
 from fl_platform.learning.batches import Batch, Batches, Resident, open_batches
 from fl_platform.learning.machine import CPU, Machine, seeded
-from fl_platform.learning.own_code import described, innermost, own_code
+from fl_platform.learning.own_code import described, innermost, named, own_code, own_rows
 from fl_platform.learning.parameters import State, input_dtype, learned, load_state, unwrap
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.statistics import settle_norms
@@ -162,23 +162,15 @@ def open_rows(
     shuffle: bool = True, first_epoch: int = 0,
 ) -> OwnRows:  # fmt: skip
     """Ask a party for rows by one of its methods and open them. Raises ConfigError without rows, TaskCodeError."""
-    with own_code(task, hook):
-        data = getattr(task, hook)()
-    try:
+    dtype = input_dtype(module)
+    with own_rows(task, hook):
         batches = open_batches(
-            data, batch_size=batch_size, seed=seed, device=machine.device, dtype=input_dtype(module), shuffle=shuffle,
-            workers=machine.workers, resident=bench.rows, first_epoch=first_epoch,
+            getattr(task, hook)(), batch_size=batch_size, seed=seed, device=machine.device, dtype=dtype,
+            shuffle=shuffle, workers=machine.workers, resident=bench.rows, first_epoch=first_epoch,
         )  # fmt: skip
-    except ConfigError as error:
-        raise TaskCodeError(f"{named(task, hook)}: {error}") from error
     if batches.rows == 0:
         raise ConfigError(f"{named(task, hook)} returned 0 rows; there must be one at least")
     return OwnRows(task, hook, batches)
-
-
-def named(task: LearningTask, hook: str) -> str:
-    """Return how a party knows its method."""
-    return f"{type(innermost(task)).__name__}.{hook}"
 
 
 class OwnRows:
@@ -202,13 +194,8 @@ class OwnRows:
     def epoch(self, number: int) -> Any:
         batches = iter(self._inner.epoch(number))
         while True:
-            try:
-                with own_code(self._task, self.hook):
-                    self.last = batch = next(batches, None)
-            except TaskCodeError:
-                raise
-            except ConfigError as error:
-                raise TaskCodeError(f"{named(self._task, self.hook)}: {error}") from error
+            with own_rows(self._task, self.hook):
+                self.last = batch = next(batches, None)
             if batch is None:
                 return
             yield batch

@@ -240,6 +240,39 @@ def test_a_data_set_that_breaks_half_way_is_named() -> None:
         learn(Own(rows=Rows()))
 
 
+class Length(torch.utils.data.Dataset[Any]):
+    """A data set that fails in one of its methods."""
+
+    def __init__(self, length: Any = 20, row: type[Exception] | None = None, together: int | None = None) -> None:
+        self.length, self.row = length, row
+        if together is not None:
+            self.__getitems__ = lambda numbers: [self[0]] * together
+
+    def __len__(self) -> int:
+        if self.length is None:
+            raise LookupError("nobody counted")
+        return int(self.length)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        if self.row is not None and index == 13:
+            raise self.row("no more")
+        return torch.zeros(4), 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (Length(None), "raised LookupError: nobody counted; at test_own_code"),
+        (Length(row=StopIteration), "raised RuntimeError: StopIteration"),  # would drop the rest of its batch
+        (Length(together=5), "raised ValueError: __getitems__ returned 5 rows for 8 numbers"),
+        ((np.ma.masked_equal(GOOD.x, 0), GOOD.y), ": the inputs hold masked values"),
+    ],
+)
+def test_no_row_is_left_out_in_silence(rows: Any, says: str) -> None:
+    with pytest.raises(TaskCodeError, match=rf"^Own\.train_data ?{says}"):
+        learn(Own(rows=rows))
+
+
 def test_our_own_errors_pass_as_they_are() -> None:
     with pytest.raises(ConfigError, match="as it is") as caught, own_code(object(), "loss"):
         raise ConfigError("as it is")
