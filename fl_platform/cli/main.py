@@ -34,6 +34,8 @@ COMMANDS = {
     "new": Lazy("fl_platform.cli.new:new", "Start a project of your own."),
     "rehearse": Lazy("fl_platform.cli.rehearse:rehearse", "Play a task with your own data in this process."),
     "run": Lazy("fl_platform.cli.run:run", "Play your own task for money of no worth: escrow, rounds, payouts, audit."),
+    "join": Lazy("fl_platform.cli.join:join", "Take part in a task, from one invitation."),
+    "up": Lazy("fl_platform.cli.up:up", "Start and watch over all that a role needs, and stop it together."),
     "deploy": Lazy("fl_platform.cli.deploy:deploy", "Put the contracts on a chain, or take over a deployment file."),
     "wallet": Lazy("fl_platform.cli.wallet:wallet", "Make, import, list, show and fund wallets."),
     "task": Lazy("fl_platform.cli.task:task", "Open, list, show and close paid tasks."),

@@ -22,6 +22,7 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
+from fl_platform.cli.invite import invite
 from fl_platform.cli.model import model
 from fl_platform.cli.offering import lesson_of, offer_of, rule_options
 from fl_platform.cli.rules import phase, rules, show_rules, summary
@@ -39,6 +40,7 @@ def task() -> None:
 
 
 task.add_command(check)
+task.add_command(invite)
 task.add_command(model)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +24,6 @@ from fl_platform.cli.common import (
     signing,
     task_argument,
     tokens,
-    wait_to_stop,
     wallet_option,
     wei_of,
     write_json,
@@ -70,7 +66,7 @@ def join(
     out = console(json_file)
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
-        binding = _binding(own, reader, node_key)
+        binding = bind_node(own, reader, node_key)
         joined = False if reference else membership.join(reader, own.contracts, stake=stake, binding=binding)
         document = reader.store.put(binding.to_bytes())
         locked = own.contracts.member(task, own.signer.address).stake
@@ -88,7 +84,7 @@ def join(
     })  # fmt: skip
 
 
-def _binding(own: Session, reader: TaskReader, node_key: Path | None) -> Binding:
+def bind_node(own: Session, reader: TaskReader, node_key: Path | None) -> Binding:
     """Return the two-sided binding, with the node key that is there or a new one."""
     from fl_platform.chain.binding import bind
     from fl_platform.flower.keys import create_node_key, load_node_key
@@ -143,88 +139,18 @@ def run(
     --node-config 'trainer-socket="PATH"') or from an aggregator on the same machine. Wallet, rows and model stay in
     this process; so does what is said of each round, on the terminal and with --log.
     """
-    from fl_platform.cli.show import console, telling
-    from fl_platform.flower.direct import SUFFIX
-    from fl_platform.flower.resident import serve_trainer
+    from fl_platform.cli.residing import Stay, stay
     from fl_platform.learning.machine import choose_machine
-    from fl_platform.roles.crew import Told, one_trainer, socket_folder
     from fl_platform.roles.lessons import Lesson
-    from fl_platform.roles.reporting import RoundsLearned
-    from fl_platform.sinks.names import REFERENCE, TRAINER
     from fl_platform.sinks.opening import open_sinks
 
-    out = console()
-
-    def say(text: str) -> None:
-        with contextlib.suppress(SystemExit, OSError):  # rich leaves when whoever read our lines has gone; we train on
-            out.print(text, markup=False)
-
     with open_sinks(logs) as sinks, signing(options, wallet, sends=False) as own:
-        learned = RoundsLearned(
-            task, telling(sinks, say), role=REFERENCE if reference else TRAINER, who=own.name,
-            validate=bool(logs) if validate is None else validate,
-        )  # fmt: skip
-        lesson = Lesson(data, "", partition, part[1], data_seed, mnist)
-        machine = choose_machine(device, threads=threads, workers=workers, compiled=compiled)
-        working = one_trainer(
-            own.workspace, own.name, task, lesson, index=None if reference else part[0], machine=machine,
-            watch=learned.trained,
-        )  # fmt: skip
-        working.check_model()
-        name = f"{own.name}.reference" if reference else own.name
-        path = socket or socket_folder(own.workspace, task) / f"{name}{SUFFIX}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with serve_trainer(Told(working, say, learned), path):
-            say(f"{name} answers orders for task {task} at {path}")
-            asked = _Asked(own, task, lambda text: out.print(text, style="bold red", markup=False))
-            wait_to_stop(lambda: asked.look() or _over(own, task))
-        learned.over(working)
-        claim = "" if reference else f": `fl-platform rewards claim {task} --withdraw` when its last round is final"
-        out.print(f"task {task} is over{claim}")
-
-
-class _Asked:
-    """Says once a minute at most, and once for each, what this trainer is asked for on chain."""
-
-    def __init__(self, own: Session, task: int, say: Callable[[str], None]) -> None:
-        self._own, self._task, self._say = own, task, say
-        self._known: set[bytes] = set()
-        self._next = 0.0
-
-    def look(self) -> bool:
-        """Look, if it is time to; never ends the wait."""
-        from fl_platform.errors import RetryError
-        from fl_platform.roles.revealing import open_demands
-
-        if time.monotonic() < self._next:
-            return False
-        self._next = time.monotonic() + _LOOK_S
-        try:
-            demands = open_demands(
-                self._own.workspace.reader(self._task), self._own.contracts, self._own.signer.address
-            )
-        except RetryError as error:
-            logger.warning("%s", error)
-            return False
-        for made in demands:
-            if made.id not in self._known:
-                self._known.add(made.id)
-                self._say(
-                    f"you are asked on chain for what you owe of round {made.round}: answer before "
-                    f"{moment(made.deadline)} with `fl-platform trainer answer {self._task}`, or lose stake"
-                )
-        return False
-
-
-def _over(own: Session, task: int) -> bool:
-    from fl_platform.errors import RetryError
-    from fl_platform.roles.membership import WORKING
-
-    try:
-        return own.contracts.head(task).phase not in WORKING
-    except RetryError as error:  # a resident process outlives a node's restart
-        logger.warning("%s", error)
-        return False
+        stay(own, sinks, Stay(
+            task=task, lesson=Lesson(data, "", partition, part[1], data_seed, mnist),
+            index=None if reference else part[0],
+            machine=choose_machine(device, threads=threads, workers=workers, compiled=compiled),
+            socket=socket, validate=bool(logs) if validate is None else validate,
+        ))  # fmt: skip
 
 
 @trainer.command()

@@ -76,17 +76,19 @@ def superlink(
     *,
     simulated: bool = False,
     environment: Mapping[str, str] | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> Iterator[SuperLink]:
-    """Run a SuperLink while the block runs; its log is `folder/superlink.log`.
+    """Run a SuperLink while the block runs; its log is `folder/superlink.log`. Port 0: a free one.
 
     It admits registered nodes only, or, when `simulated`, starts virtual ones itself.
     """
     home = folder / "flwr"
     home.mkdir(parents=True, exist_ok=True)
-    port, log = free_port(), folder / "superlink.log"
+    port, log = port or free_port(), folder / "superlink.log"
     command = [
         "flower-superlink",
-        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--host", host, "--port", str(port)),
         *("--ssl-certfile", str(certificates.certificate), "--ssl-keyfile", str(certificates.key)),
         *("--ssl-ca-certfile", str(certificates.authority)),
         "--simulation" if simulated else "--enable-supernode-auth",
@@ -103,10 +105,25 @@ def superlink(
 @contextlib.contextmanager
 def supernode(link: SuperLink, folder: Path, name: str, *, key: NodeKeyFiles, trainer: Path) -> Iterator[None]:
     """Register a node's key and run its SuperNode, which reaches the trainer at the socket `trainer`."""
-    flwr(link, ["supernode", "register", str(key.public), _CONNECTION])
+    register(link, key.public)
+    address = f"127.0.0.1:{link.port}"
+    with node_of(address, link.certificates.authority, folder, name, key=key, trainer=trainer):
+        yield
+
+
+def register(link: SuperLink, public_key: Path) -> None:
+    """Admit a node by its public key (OpenSSH). Raises ProcessAbsent: the SuperLink refused."""
+    flwr(link, ["supernode", "register", str(public_key), _CONNECTION])
+
+
+@contextlib.contextmanager
+def node_of(
+    address: str, authority: Path, folder: Path, name: str, *, key: NodeKeyFiles, trainer: Path
+) -> Iterator[None]:
+    """Run a SuperNode for the SuperLink at `address` while the block runs; its log is `folder/NAME.log`."""
     command = [
         "flower-supernode",
-        *("--superlink", f"127.0.0.1:{link.port}", "--root-certificates", str(link.certificates.authority)),
+        *("--superlink", address, "--root-certificates", str(authority)),
         *("--auth-supernode-private-key", str(key.private)),
         *("--host", "127.0.0.1", "--port", str(free_port())),
         *("--node-config", f'{SOCKET_KEY}="{trainer}"'),

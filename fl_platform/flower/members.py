@@ -20,6 +20,11 @@ def members_of(reader: TaskReader, *, reference: Binding | None = None) -> list[
     A member whose document is missing, malformed or not signed by both is left out with a warning: its node is not
     asked, everybody else's is. Where two members signed with one node key, the lower address has it.
     """
+    return _one_each(bindings_of(reader, reference=reference))
+
+
+def bindings_of(reader: TaskReader, *, reference: Binding | None = None) -> list[tuple[bytes, Binding]]:
+    """Return the checked bindings behind `members_of`, by trainer."""
     history = reader.history()
     found: list[tuple[bytes, Binding]] = []
     for trainer in sorted(history.members.keys() - history.leaving):
@@ -34,7 +39,7 @@ def members_of(reader: TaskReader, *, reference: Binding | None = None) -> list[
     if reference is not None:
         check(reference, domain=reader.domain, task=reader.task, wallet=reader.spec.reference.address)
         found.append((reference.wallet, reference))
-    return _one_each(found)
+    return found
 
 
 def _one_each(found: Sequence[tuple[bytes, Binding]]) -> list[NodeMember]:

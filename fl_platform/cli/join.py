@@ -1,0 +1,177 @@
+"""`fl-platform join`: from an invitation to a trainer at work, in one command."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fl_platform.cli.common import DATA, Options, Session, part_of, password, signing, tokens, wei_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fl_platform.cli.residing import Stay
+    from fl_platform.roles.invitation import Invitation
+    from fl_platform.roles.reading import TaskReader
+
+DEFAULT_WALLET = "me"
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command()
+@click.argument("invitation", type=_FILE)
+@click.option("--data", default="", help=f"{DATA} Default: by the task's model.")
+@click.option("--part", type=part_of, default="1/1", show_default=True, metavar="I/N",
+              help="Your hand of a public data set.")  # fmt: skip
+@click.option("--wallet", metavar="NAME", default=DEFAULT_WALLET, show_default=True, help="Made if it is not there.")
+@click.option("--stake", type=wei_of, metavar="TOKENS", help="More weighs more. Default: the task's least.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
+@click.option("--threads", type=click.IntRange(0, 1024), default=1, show_default=True, help="0: all cores.")
+@click.option("--yes", is_flag=True, help="Do not ask: what is said above the question is known and agreed to.")
+@click.pass_obj
+def join(
+    options: Options, invitation: Path, data: str, part: tuple[int, int], wallet: str, stake: int | None, device: str,
+    threads: int, yes: bool,
+) -> None:  # fmt: skip
+    """Take part in a task, from one invitation.
+
+    Makes a wallet, takes over the contracts, locks the stake, and trains until the task is over. Before it locks
+    anything it shows what will leave this machine, what may be earned and lost, and asks once. Started again, it goes
+    on where it was.
+    """
+    from fl_platform.cli.residing import Stay, stay
+    from fl_platform.cli.show import console
+    from fl_platform.learning.machine import choose_machine
+    from fl_platform.roles.invitation import read_invitation
+    from fl_platform.roles.lessons import Lesson
+    from fl_platform.sinks.opening import open_sinks
+
+    invited, out = read_invitation(invitation), console()
+    options = options_of(options, invited)
+    make_wallet(options, wallet, out)
+    with signing(options, wallet) as own:
+        reader = accept(own, invited)
+        enter(own, reader, invited, stake, out, yes=yes)
+    wanted = Stay(
+        task=invited.task, lesson=Lesson(data, "", "", part[1]), index=part[0],
+        machine=choose_machine(device, threads=threads),
+    )  # fmt: skip
+    with open_sinks(()) as sinks, signing(options, wallet, sends=False) as own, contextlib.ExitStack() as stack:
+        stay(own, sinks, wanted, beside=lambda: stack.enter_context(orders(own, invited, wanted, out)))
+
+
+def options_of(options: Options, invited: Invitation) -> Options:
+    """Return the options with the invitation's network, and its store where none was chosen."""
+    return replace(options, network=invited.network, store=options.store or invited.store)
+
+
+def make_wallet(options: Options, name: str, out: Console) -> None:
+    """Make the wallet unless it is there. Raises WalletError."""
+    from fl_platform.chain import wallets
+
+    folder = options.workdir / "wallets"
+    if not wallets.NAME.fullmatch(name) or not (folder / f"{name}.json").exists():
+        wallets.create(folder, name, password(options, new=True))  # refuses a bad name
+        out.print(f"wallet {name} is made: keep {folder} and its password", markup=False)
+
+
+def accept(own: Session, invited: Invitation) -> TaskReader:
+    """Take over the contracts and return the task, once chain, code and rules are those of the invitation.
+
+    Raises DeploymentMismatch, DocumentInvalid, ConfigError.
+    """
+    from fl_platform.errors import ConfigError, DocumentInvalid
+
+    workspace = own.workspace
+    if workspace.chain.chain_id != invited.chain_id:
+        raise ConfigError(
+            f"{invited.network} is chain {workspace.chain.chain_id}, the invitation is for {invited.chain_id}: "
+            "ask whoever sent it for the right end point, or name it with --network"
+        )
+    there = workspace.deployment_file
+    if there.exists() and there.read_text(encoding="utf-8") != invited.deployment:
+        raise ConfigError(f"{there} is of other contracts than the invitation's; join from another --workdir")
+    if not there.exists():
+        offered = workspace.root / "invited-deployment.json"
+        offered.write_text(invited.deployment, encoding="utf-8")
+        try:
+            workspace.adopt(offered)
+        finally:
+            offered.unlink()
+    reader = workspace.reader(invited.task)
+    if reader.spec.digest != invited.rules:
+        raise DocumentInvalid(
+            f"task {invited.task} on chain has the rules 0x{reader.spec.digest.hex()}, the invitation says "
+            f"0x{invited.rules.hex()}: ask its owner which is right"
+        )
+    return reader
+
+
+def enter(own: Session, reader: TaskReader, invited: Invitation, stake: int | None, out: Console, *, yes: bool) -> None:
+    """Say what it means, ask once, lock the stake. Does nothing for who is a member."""
+    from fl_platform.cli.rules import show_rules
+    from fl_platform.cli.trainer import bind_node
+    from fl_platform.errors import ConfigError
+    from fl_platform.roles.membership import join as join_task
+
+    if own.signer.address in reader.history().members:
+        return
+    spec = reader.spec
+    amount = spec.money.stake if stake is None else stake
+    show_rules(out, invited.task, spec)
+    out.print()
+    for line in consequences(reader, amount):
+        out.print(f"- {line}", markup=False, soft_wrap=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ConfigError("nobody can be asked here: read the lines above, then run this again with --yes")
+        click.confirm("Join?", abort=True, err=True)
+    if own.workspace.chain.local and own.contracts.token_balance(spec.money.token, own.signer.address) < amount:
+        own.workspace.fund(own.signer, tokens=amount)
+        out.print("a local chain: coin and tokens of no worth were drawn for you")
+    join_task(reader, own.contracts, stake=stake, binding=bind_node(own, reader, None))
+    out.print(f"joined task {invited.task} with {tokens(amount)} tokens at stake")
+
+
+def consequences(reader: TaskReader, stake: int) -> list[str]:
+    """Return in plain words what taking part means."""
+    spec, money = reader.spec, reader.spec.money
+    earlier = reader.history().head.round
+    return [
+        f"each round {spec.model.size:,} integers of {spec.codec.bits} bits leave this machine, encrypted for the "
+        f"{len(spec.aggregators)} aggregators and {len(spec.auditors)} auditors listed above, with a signed receipt "
+        "that says how many rows you learned from; your rows and your keys never do",
+        f"{tokens(stake)} tokens are locked until {spec.windows.unbonding // 60:,} minutes after you leave; some is "
+        "lost if somebody proves on chain that you signed two receipts for a round, or keys that open no update",
+        f"each of {money.rounds} rounds pays {tokens(money.pot)} tokens, {money.fee_bps / 100:g} % to the aggregator, "
+        f"the rest to the trainers by worth ({spec.worth.kind}); {earlier} rounds are sealed",
+        f"a round's orders come within {spec.windows.roster // 60:,} minutes, and its pay is final "
+        f"{spec.windows.challenge // 60:,} minutes after its seal: then `fl-platform rewards claim`",
+        "gas: about 130,000 for joining, 100,000 for a claim with its withdrawal; rounds cost you none",
+    ]
+
+
+@contextlib.contextmanager
+def orders(own: Session, invited: Invitation, wanted: Stay, out: Any) -> Iterator[None]:
+    """Run the SuperNode that brings the aggregator's orders, where the invitation names a SuperLink."""
+    from fl_platform.cli.residing import socket_of
+    from fl_platform.flower.deployment import node_of
+    from fl_platform.flower.keys import NodeKeyFiles
+
+    if not invited.superlink:
+        out.print("no SuperLink is named: an aggregator on this machine finds the socket above")
+        yield
+        return
+    folder = own.workspace.role_folder(own.name).absolute()
+    authority = folder / "superlink-authority.pem"
+    authority.write_text(invited.authority, encoding="utf-8")
+    key = NodeKeyFiles(folder / "node-key", folder / "node-key.pub")
+    with node_of(invited.superlink, authority, folder, "supernode", key=key, trainer=socket_of(own, wanted).absolute()):
+        out.print(f"orders come from {invited.superlink}; Flower's log is {folder / 'supernode.log'}", markup=False)
+        yield

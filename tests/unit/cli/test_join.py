@@ -1,0 +1,91 @@
+"""`join`: nothing is locked before chain, contracts and rules are the invitation's, and a person has said yes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import pytest
+from rich.console import Console
+
+from fl_platform.cli.common import Session
+from fl_platform.cli.demo.federation import STAKE, Cast
+from fl_platform.cli.join import accept, consequences, enter
+from fl_platform.errors import ConfigError, DocumentInvalid
+from fl_platform.roles.invitation import Invitation
+from fl_platform.roles.workspace import Workspace
+from tests.support.rehearsal import rehearsal, small_settings
+
+
+@dataclass(frozen=True)
+class Invited:
+    """A task that is open, a newcomer's session, and an invitation."""
+
+    own: Session
+    cast: Cast
+    invitation: Invitation
+
+
+@pytest.fixture(scope="module")
+def invited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invited]:
+    with rehearsal(tmp_path_factory.mktemp("join"), small_settings(rounds=1)) as (workspace, cast):
+        signer = workspace.create_wallet("newcomer")
+        reader = workspace.reader(cast.task)
+        invitation = Invitation(
+            task=cast.task, rules=reader.spec.digest, network="embedded", chain_id=reader.domain.chain_id,
+            deployment=workspace.deployment_file.read_text(), store="",
+        )  # fmt: skip
+        yield Invited(Session(workspace, "newcomer", signer), cast, invitation)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"chain_id": 5}, ConfigError, "is chain .* the invitation is for 5"),
+        ({"rules": b"\x07" * 32}, DocumentInvalid, "ask its owner which is right"),
+        ({"deployment": "{}"}, ConfigError, "join from another --workdir"),
+    ],
+)
+def test_what_is_not_on_chain_is_refused(
+    invited: Invited, changes: dict[str, object], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        accept(invited.own, replace(invited.invitation, **changes))  # type: ignore[arg-type]
+
+
+def test_contracts_of_other_code_are_not_taken_over(invited: Invited, tmp_path: Path) -> None:
+    workspace = invited.own.workspace
+    elsewhere = Workspace(tmp_path, workspace.network, store=workspace.store, password="x")
+    elsewhere.__dict__["chain"] = workspace.chain
+    text = invited.invitation.deployment
+    address = workspace.deployment().contracts["Escrow"].address.hex()
+    swapped = text.replace(address, workspace.deployment().contracts["TaskRegistry"].address.hex())
+    assert swapped != text
+    with pytest.raises(Exception, match="Escrow"):
+        accept(Session(elsewhere, "x", invited.own.signer), replace(invited.invitation, deployment=swapped))
+    assert not elsewhere.deployment_file.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_is_joined_without_a_yes_and_everybody_once(invited: Invited, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, out = accept(invited.own, invited.invitation), Console(quiet=True)
+    with pytest.raises(ConfigError, match="run this again with --yes"):
+        enter(invited.own, reader, invited.invitation, None, out, yes=False)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: (_ for _ in ()).throw(click.Abort()))
+    with pytest.raises(click.Abort):
+        enter(invited.own, reader, invited.invitation, None, out, yes=False)
+    members = invited.own.workspace.reader(invited.cast.task).history().members
+    assert invited.own.signer.address not in members
+    for _ in range(2):
+        enter(invited.own, reader, invited.invitation, None, out, yes=True)
+        members = invited.own.workspace.reader(invited.cast.task).history().members
+        assert members[invited.own.signer.address] == STAKE
+
+
+def test_what_taking_part_means_is_said_in_numbers(invited: Invited) -> None:
+    said = "\n".join(consequences(invited.own.workspace.reader(invited.cast.task), STAKE))
+    wanted = ("4,810 integers of 8 bits", "1 aggregators and 1 auditors", "50 tokens are locked", "100 tokens", "5 %")
+    assert all(words in said for words in wanted)
