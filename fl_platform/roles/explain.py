@@ -154,7 +154,8 @@ class Explanation:
         claim = f"; {_money(waiting)} can be claimed now (`fl-platform rewards claim`)" if waiting > 0 else ""
         coming = self.earned - self.final
         late = f"; {_money(coming)} wait for their challenge window" if coming > 0 else ""
-        lines.append(f"Earned {_money(self.earned)} so far, claimed {_money(self.claimed)}{claim}{late}.")
+        least = "at least " if any(story.missing for story in self.rounds) else ""  # an unread bundle may say more
+        lines.append(f"Earned {least}{_money(self.earned)} so far, claimed {_money(self.claimed)}{claim}{late}.")
         lines.append(f"Withdrawn {_money(self.withdrawn)}, waiting to be withdrawn {_money(self.credit)}.")
         if self.released:
             lines.append(f"Released from the pot without a claim (refund, dust, seats): {_money(self.released)}.")

@@ -96,6 +96,7 @@ def test_a_refused_update_has_no_weight() -> None:
     [
         ({}, "1 tokens can be claimed now (`fl-platform rewards claim`); 1 tokens wait for their challenge window"),
         ({"claimed": 2 * TOKEN, "earned": 2 * TOKEN}, "Earned 2 tokens so far, claimed 2 tokens."),
+        ({"rounds": (story(missing="no such object"),), "earned": 0}, "Earned at least 0 tokens so far"),
         ({"credit": 7}, "waiting to be withdrawn <0.000001 tokens"),
         ({"released": TOKEN}, "Released from the pot without a claim"),
         ({"leaving_at": 99}, "to be taken from block time 99"),
