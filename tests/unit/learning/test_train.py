@@ -366,3 +366,20 @@ def test_what_a_model_went_through_before_does_not_matter() -> None:
         measure(task, parent, bench=bench)
         kept = train_locally(task, parent, plan=PLAN, seed=3, bench=bench).delta
         assert all(np.array_equal(fresh[name], array) for name, array in kept.items())
+
+
+@pytest.mark.slow
+def test_a_compiled_model_learns_the_same() -> None:
+    """Compiled once a Bench; in a process of its own, because the compiler leaves threads and workers behind."""
+    code = (
+        "import numpy as np, torch; from fl_platform.learning import *; from fl_platform.learning.train import Bench;"
+        "rows = load_digits_split().train.take(slice(0, 200)); model = __import__('fl_platform.learning.models',"
+        "fromlist=['x']).digits_mlp; task = DataTask(model, rows, rows); parent = initial_state(model, seed=1);"
+        "bench, plan = Bench(), TrainPlan(1, 16, 0.1); machine = choose_machine('cpu', compiled=True);"
+        "runs = [train_locally(task, parent, plan=plan, seed=1, machine=machine, bench=bench) for _ in range(2)];"
+        "plain = train_locally(task, parent, plan=plan, seed=1);"
+        "print(all(np.allclose(run.delta[n], plain.delta[n], atol=1e-5) for run in runs for n in parent),"
+        "'torch._inductor' in __import__('sys').modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "True True\n", done.stderr
