@@ -161,7 +161,7 @@ def consequences(reader: TaskReader, stake: int) -> list[str]:
 def orders(own: Session, invited: Invitation, wanted: Stay, out: Any) -> Iterator[None]:
     """Run the SuperNode that brings the aggregator's orders, where the invitation names a SuperLink."""
     from fl_platform.cli.residing import socket_of
-    from fl_platform.flower.deployment import node_of
+    from fl_platform.flower.deployment import kept_node
     from fl_platform.flower.keys import NodeKeyFiles
 
     if not invited.superlink:
@@ -172,6 +172,7 @@ def orders(own: Session, invited: Invitation, wanted: Stay, out: Any) -> Iterato
     authority = folder / "superlink-authority.pem"
     authority.write_text(invited.authority, encoding="utf-8")
     key = NodeKeyFiles(folder / "node-key", folder / "node-key.pub")
-    with node_of(invited.superlink, authority, folder, "supernode", key=key, trainer=socket_of(own, wanted).absolute()):
+    trainer = socket_of(own, wanted).absolute()
+    with kept_node(invited.superlink, authority, folder, "supernode", key=key, trainer=trainer):
         out.print(f"orders come from {invited.superlink}; Flower's log is {folder / 'supernode.log'}", markup=False)
         yield

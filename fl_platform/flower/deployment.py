@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ from fl_platform.flower.server_app import DESK_KEY
 logger = logging.getLogger(__name__)
 
 _COMMAND_S = 120.0
+_LOOK_S = 1.0  # between looks whether a SuperNode still runs
+_AGAIN_S = 3.0  # before one that ended is started again
 _CONNECTION = "fl-platform"  # name of the SuperLink in Flower's own configuration file
 DEPLOYED_CLIENT = "fl_platform.flower.client_app:app"
 
@@ -119,7 +122,7 @@ def register(link: SuperLink, public_key: Path) -> None:
 @contextlib.contextmanager
 def node_of(
     address: str, authority: Path, folder: Path, name: str, *, key: NodeKeyFiles, trainer: Path
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a SuperNode for the SuperLink at `address` while the block runs; its log is `folder/NAME.log`."""
     command = [
         "flower-supernode",
@@ -130,8 +133,35 @@ def node_of(
     ]
     home = folder / f"{name}.home"
     home.mkdir(parents=True, exist_ok=True)
-    with running(command, log=folder / f"{name}.log", environment=flower_environment(home)):
+    with running(command, log=folder / f"{name}.log", environment=flower_environment(home)) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def kept_node(
+    address: str, authority: Path, folder: Path, name: str, *, key: NodeKeyFiles, trainer: Path
+) -> Iterator[None]:
+    """Run a SuperNode while the block runs, and start it again when it ends.
+
+    One that comes before its key is registered, or while the SuperLink is away, gives up at once.
+    """
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.is_set():
+            with node_of(address, authority, folder, name, key=key, trainer=trainer) as process:
+                while process.poll() is None and not over.wait(_LOOK_S):
+                    pass
+            if not over.wait(_AGAIN_S):
+                logger.info("the SuperNode ended with %s; it is started again", process.returncode)
+
+    thread = threading.Thread(target=keep, name=f"supernode:{name}", daemon=True)
+    thread.start()
+    try:
         yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextlib.contextmanager

@@ -59,6 +59,6 @@ def test_strangers_take_part_by_one_file(tmp_path: Path) -> None:
         referee = stack.enter_context(owner.staying("up", "owner", str(invited)))
         assert upped.wait(TASK_S) == 0
         assert [process.wait(60) for process in (*joined, referee)] == [0, 0, 0]
-        told = people["alice"].report("why", "me")
+        (told,) = people["alice"].report("why", "me")
         assert told["rounds"][0]["verdict"] == "admitted"
         assert owner.report("audit", "1", code=3)["ok"]
