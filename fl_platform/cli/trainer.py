@@ -183,7 +183,7 @@ def status(options: Options, task: int, wallet: str | None, json_file: Path | No
     for row, story in zip(rows, found.rounds, strict=True):
         if row[2] == "yes" and not story.update and story.state == "rostered":
             out.print(
-                f"the roster of round {story.round} leaves you out: "
+                f"if the roster of round {story.round} leaves you out (`trainer run` says so): "
                 f"`fl-platform trainer force {task} {story.round}` now"
             )
     write_json(json_file, {
