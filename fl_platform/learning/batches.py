@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import traceback
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -140,8 +140,11 @@ def open_batches(
         return _InMemory(data, _Form(device, dtype), plan, resident)
     if isinstance(data, DataLoader):
         raise ConfigError("a DataLoader is no data set: give the data set that it reads; batches are made here")
-    if isinstance(data, (Mapping, str, bytes, np.ndarray, torch.Tensor, Generator)):
+    once = isinstance(data, Iterator) and not isinstance(data, IterableDataset)
+    if once or isinstance(data, (Mapping, str, bytes, np.ndarray, torch.Tensor)):
         raise ConfigError(f"a {type(data).__name__} is no data set that can be read twice: {_DATA}")
+    if hasattr(data, "iloc"):
+        raise ConfigError(f"a {type(data).__name__} is turned into rows by sources.from_frame(frame, target='COLUMN')")
     if hasattr(data, "__getitem__") and not isinstance(data, IterableDataset):
         if not hasattr(data, "__len__"):
             raise ConfigError(f"{type(data).__name__} has no __len__: add it, or make it an IterableDataset")

@@ -16,6 +16,7 @@ from torch import nn
 from fl_platform.learning.batches import Batch, Batches
 from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.machine import CPU, Machine, deterministic, seeded
+from fl_platform.learning.metrics import Metric
 from fl_platform.learning.own_code import own_code
 from fl_platform.learning.parameters import State
 from fl_platform.learning.statistics import has_batch_statistics, reestimate_statistics
@@ -85,6 +86,8 @@ def _told(batches: Iterable[Batch], given: list[Any]) -> Iterator[Batch]:
 def _measured(task: LearningTask, module: nn.Module, held: Batches) -> Measured:
     with own_code(task, "metric"):
         metric = task.metric()
+        if not isinstance(metric, Metric):
+            raise TypeError(f"this is a {type(metric).__name__}: return a metrics.Metric, as in metrics.Accuracy()")
     total, rows = 0.0, 0
     # Not inference mode: what a model keeps for the next batch (a table of angles, a mask) could not be trained with.
     with torch.no_grad():

@@ -37,7 +37,8 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     (r"modified by an inplace operation", "a value that the gradient needs was overwritten: leave out inplace=True, += "
      "and the like"),
     (r"out of memory", "make the batches smaller, or train on the CPU"),
-    (r"no such file or directory", "the path is looked for on this machine: correct it"),
+    (r"no such file or directory|filenotfounderror", "the path is looked for on this machine, from the folder where "
+     "the command is typed (from your file's own: Path(__file__).parent): correct it"),
 )  # fmt: skip
 
 _USUAL = "it is your own code: mend it and run again"

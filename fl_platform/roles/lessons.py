@@ -20,6 +20,7 @@ from fl_platform.learning.task import LearningTask
 from fl_platform.learning.tasks import Federation, federate_public
 
 CUSTOM_PLAN = TrainPlan(1, 32, 0.05)
+_SHOWN = 8  # names in an error
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,36 @@ def own_task(words: str) -> LearningTask:
         found = getattr(importlib.import_module(module), name)
         task = found if isinstance(found, LearningTask) else found()
     except (Exception, SystemExit) as error:  # whatever the data owner's code raises
-        raise ConfigError(f"cannot make a LearningTask of {words}: {in_a_line(error)}") from error
+        text = f"cannot make a LearningTask of {words}: {in_a_line(error)}"
+        remedy = _remedy(error, module, name)
+        raise ConfigError(f"{text}; {remedy}" if remedy else text) from error
     if not isinstance(task, LearningTask):
         raise ConfigError(f"{words} gives a {type(task).__name__}; it must be a fl_platform.learning.task.LearningTask")
     return task
+
+
+def _remedy(error: BaseException, module: str, name: str) -> str:
+    """Return what helps where a module, or a task in it, cannot be had; empty where the error's own text says it."""
+    if "/" in module or module.endswith(".py"):
+        path = Path(module)
+        return f"before the colon stands a module, not a file: in the folder {path.parent} write {path.stem}:{name}"
+    if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
+        files = sorted(path.stem for path in Path().glob("*.py"))
+        there = f"it has {', '.join(files[:_SHOWN])}" if files else "it has no .py file"
+        return f"modules are looked for in the folder where the command is typed, {Path.cwd().name}; {there}"
+    if isinstance(error, ModuleNotFoundError):
+        return "install it where fl-platform is installed"
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        return "a task's file is no part of a package: write `import x` or `from x import y`, without the dot"
+    found = sys.modules.get(module)
+    if isinstance(error, AttributeError) and found is not None and not hasattr(found, name):
+        own = [key for key, value in vars(found).items() if getattr(value, "__module__", "") == module]
+        return f"it has {', '.join(own[:_SHOWN])}" if own else "it has no class"
+    if isinstance(error, TypeError) and "abstract method" in str(error):
+        return "write what is missing: a task has model, train_data and validation_data"
+    if isinstance(error, TypeError) and "argument" in str(error):
+        return "a task is made without arguments: read what it needs inside, or name a function that returns the task"
+    return ""
 
 
 def _federation(lesson: Lesson) -> Federation:

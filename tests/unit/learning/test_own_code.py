@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,23 @@ def learn(task: LearningTask) -> None:
     train_locally(task, initial_state(linear, seed=1), plan=PLAN, seed=1)
 
 
+def unopened() -> Labelled:
+    raise FileNotFoundError("rows.csv not found.")  # numpy's words, without an error number
+
+
+class Nothing(torch.utils.data.IterableDataset[object]):
+    """A stream that ends at once."""
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(())
+
+
+class Frame:
+    """What is known of a Pandas frame without Pandas."""
+
+    iloc = None
+
+
 def missing() -> Labelled:
     return Labelled(*np.load("/nowhere/rows.npz"))
 
@@ -92,6 +109,9 @@ class StepsWrong(Own):
     ("task", "says"),
     [
         (Own(rows=missing), r"Own\.train_data raised FileNotFoundError.*at test_own_code\.py:\d+.*correct it"),
+        (Own(rows=unopened), r"Own\.train_data raised FileNotFoundError: rows\.csv not found\..*Path\(__file__\)"),
+        (Own(rows=iter([GOOD])), r"Own\.train_data: a list_iterator is no data set that can be read twice"),
+        (Own(rows=Frame()), r"Own\.train_data: a Frame .*sources\.from_frame"),
         (Own(rows=7), r"Own\.train_data: int is no data set"),
         (Own(rows=(GOOD.x,)), r"Own\.train_data: .*no data set"),
         (Own(rows=Labelled(GOOD.x, GOOD.y + 1)), r"Own\.train_data: label 3 .*3 outputs.*number the classes from 0"),
@@ -123,6 +143,13 @@ def test_a_failing_metric_is_named_too() -> None:
 
     with pytest.raises(TaskCodeError, match=r"Broken\.metric raised ZeroDivisionError: no classes"):
         measure(Broken(), initial_state(linear, seed=1))
+
+    class NoMetric(Own):
+        def metric(self) -> Metric:
+            return 0.5  # type: ignore[return-value]
+
+    with pytest.raises(TaskCodeError, match=r"NoMetric\.metric raised TypeError: this is a float: return a metrics\.M"):
+        measure(NoMetric(), initial_state(linear, seed=1))
 
 
 class Divides(Metric):
@@ -180,7 +207,7 @@ class Held(Own):
         (torch.utils.data.TensorDataset(torch.full((4, 4), torch.nan), torch.zeros(4)), "NaN in row 0"),
         (list(zip(np.full((4, 4), np.nan), range(4), strict=True)), "NaN in row 0"),
         ([{"x": 1, "y": 2}], "row 0 of list: a dict, but a row must be a pair"),
-        (iter([]), "gave no rows"),
+        (Nothing(), "gave no rows"),
     ],
 )
 def test_bad_rows_are_of_the_method_that_returned_them(held: Any, says: str) -> None:

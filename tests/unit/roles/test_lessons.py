@@ -77,7 +77,7 @@ def test_a_data_owner_s_own_code_is_imported_from_the_current_folder(
     ("body", "says"),
     [
         ("raise ValueError('one\\ntwo')", r"ValueError: one two; at failing_0\.py:2$"),
-        ("import no_such_package", r"No module named 'no_such_package'; at failing_1\.py:2$"),
+        ("import no_such_package", r"No module named 'no_such_package'; at failing_1\.py:2; install it"),
         ("import sys; sys.exit(3)", r"SystemExit: 3; at failing_2\.py:2$"),
         ("def broken(:", r"SyntaxError: invalid syntax"),
     ],
@@ -91,6 +91,31 @@ def test_what_fails_on_the_way_in_is_one_line_with_its_place(
     with pytest.raises(ConfigError, match=says) as caught:
         own_task(f"{name}:Mine")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "remedy"),
+    [
+        ("absent_lesson:Mine", "", "typed, .*; it has broken_lesson"),
+        ("broken_lesson.py:Mine", "", "in the folder . write broken_lesson:Mine"),
+        ("./site/broken_lesson.py:Mine", "", "in the folder site write broken_lesson:Mine"),
+        ("broken_lesson:mine", "class Mine: pass", "it has Mine$"),
+        ("broken_lesson:Mine", "from .columns import Mine", "without the dot"),
+        ("broken_lesson:Mine", "import no_such_package", "install it where fl-platform is"),
+        ("broken_lesson:Mine", "class Mine:\n    def __init__(self, path): ...", "without arguments"),
+        ("broken_lesson:Mine", OWN.replace("MyDigits(", "Mine(").split("    def valid")[0], "write what is missing"),
+        ("broken_lesson:Mine", "def Mine(:", r"invalid syntax \(broken_lesson.py, line 1\)$"),
+    ],
+)
+def test_what_cannot_be_imported_is_refused_with_what_helps(
+    words: str, code: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_lesson.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", ["", *__import__("sys").path])
+    monkeypatch.delitem(__import__("sys").modules, "broken_lesson", raising=False)
+    with pytest.raises(ConfigError, match=remedy):
+        own_task(words)
 
 
 @pytest.mark.parametrize(
