@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import Dataset, IterableDataset
 
-from fl_platform.errors import ConfigError
+from fl_platform.errors import ConfigError, FLError
 from fl_platform.learning import DataTask, Labelled, TrainPlan, load_digits_split
 from fl_platform.learning.dealing import deal_own
 from fl_platform.learning.models import digits_mlp
@@ -90,6 +93,52 @@ def test_rows_of_several_inputs_are_dealt_whole(*, pair: bool) -> None:
         assert isinstance(hand, Labelled)
         assert np.array_equal(hand.x["numbers"][:, 0], hand.x["again"][0])
         assert np.array_equal(hand.y, hand.x["again"][0] % 2)
+
+
+class Numbered(Dataset[tuple[dict[str, float], int]]):
+    """A map-style data set of 300 rows."""
+
+    def __len__(self) -> int:
+        return 300
+
+    def __getitem__(self, row: int) -> tuple[dict[str, float], int]:
+        if row >= 300:
+            raise IndexError
+        return {"number": float(row)}, row % 2
+
+
+class Endless(IterableDataset[tuple[float, int]]):
+    def __iter__(self) -> Iterator[tuple[float, int]]:
+        return ((float(row), row % 2) for row in count())
+
+
+class FromDataSet(DataTask):
+    def train_data(self) -> Dataset[object]:  # type: ignore[override]
+        return self.train  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("rows", [Numbered(), Endless()])
+def test_a_data_set_is_dealt_as_far_as_memory_holds_it(
+    rows: Dataset[object], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = isinstance(rows, Endless)
+    task = FromDataSet(lambda: nn.Linear(1, 2), rows, SPLIT.test)  # type: ignore[arg-type]
+    if stream:
+        monkeypatch.setattr("fl_platform.learning.dealing.MOST_BYTES", 2_000)
+    dealt = deal_own(task, "own:Numbered", 3)
+    hands = [dealt.owner.train_data(), *(party.train_data() for party in dealt.parties)]
+    numbers = [hand.x if stream else hand.x["number"] for hand in hands]  # type: ignore[union-attr]
+    assert sorted(np.concatenate(numbers)) == list(range(256 if stream else 300))
+    for x, hand in zip(numbers, hands, strict=True):
+        assert np.array_equal(hand.y, x % 2)  # type: ignore[union-attr]
+    assert ("256 rows are in memory, the rest is not played" in caplog.text) == stream
+
+
+def test_rows_of_several_shapes_are_no_deal() -> None:
+    ragged = [(np.zeros(1 + (row >= 128), np.float32), 0) for row in range(256)]
+    task = FromDataSet(lambda: nn.Linear(1, 2), ragged, SPLIT.test)  # type: ignore[arg-type]
+    with pytest.raises(FLError, match="shape"):
+        deal_own(task, "own:Ragged", 3)
 
 
 def test_too_few_rows_are_refused_with_the_numbers() -> None:
