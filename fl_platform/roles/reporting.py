@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fl_platform.aggregation.admit import ADMITTED, REFERENCE
 from fl_platform.errors import FLError
 from fl_platform.roles.aggregator import SealedRound
+from fl_platform.roles.collecting import anchor
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.waiting import Progress
 from fl_platform.sinks.names import AGGREGATOR
@@ -65,6 +66,8 @@ class RoundsSealed:
         }
         named = sorted(members - answered)[:NAMED]
         values |= {labelled("absent_member", f"0x{who.hex()}"): 1 for who in named}
+        if not anchor(self._reader.spec) <= {entry.receipt.trainer for entry in bundle.entries}:
+            values["reference_absent"] = 1
         values |= {labelled("refused", code): count for code, count in sorted(refused.items())}
         values |= {labelled("step_seconds", name): seconds for name, seconds in self._seconds.items()}
         self._refused, self._seconds = Counter(), {}

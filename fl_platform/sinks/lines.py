@@ -51,6 +51,8 @@ def _sealed(record: Record) -> str:
         more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
         parts.append(f"absent {', '.join(absent[:SHOWN])}{more}")
     parts += [f"{named.value} {named.label}" for named in record if named.metric.name == "refused"]
+    if "reference_absent" in values:
+        parts.append("the owner's reference is absent")
     if values.get("worth_measured") == 0:
         parts.append("worth was not measured: paid by stake")
     seconds = [f"{named.label} {named.value:.1f} s" for named in record if named.metric.name == "step_seconds"]

@@ -40,6 +40,7 @@ _ALL = (
     Metric("answered", "trainers", (AGGREGATOR,), "members with a receipt in the round"),
     Metric("absent", "trainers", (AGGREGATOR,), "members without one"),
     Metric("absent_member", "1", (AGGREGATOR,), "each of them by address, 100 at most", "member"),
+    Metric("reference_absent", "1", (AGGREGATOR,), "there where the owner's reference did not answer"),
     Metric("refused", "updates", (AGGREGATOR,), "answers refused on arrival, updates not in the sum, by code", "code"),
     Metric("in_sum", "updates", (AGGREGATOR,), "updates in the sum"),
     Metric("worth_measured", "0 or 1", (AGGREGATOR,), "whether worth was measured; 0: the round is paid by stake"),

@@ -6,6 +6,8 @@ Time passes only where the transport or the aggregator waits; the chain itself r
 from __future__ import annotations
 
 import dataclasses
+import socket
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,11 +19,14 @@ from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.errors import NotEnoughTrainers, ProcessAbsent, RetryError
+from fl_platform.flower.direct import SocketTransport
+from fl_platform.flower.resident import serve_trainer
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
 from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.collecting import parties
 from fl_platform.roles.explain import explain
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.reporting import RoundsSealed
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Progress, Waiting, margin
@@ -169,6 +174,31 @@ def test_one_that_never_answers_is_left_out_in_time_and_named(opened: Opening) -
     assert on.lines()[0] == f"waiting for {short(hung)}; 2 of 3 answered; roster due in 59 min"
 
 
+def test_a_socket_that_hangs_costs_no_deadline(opened: Opening, tmp_path: Path) -> None:
+    """One question to it may take longer than the whole window."""
+    on = opened()
+    folder = Path(tempfile.mkdtemp(dir=tmp_path.parent))  # short enough for a socket's path
+
+    def nearly_due(done: int, _: int) -> None:
+        if done == 2:
+            on.clock.pass_(on.window_s - margin(on.window_s) - on.clock.passed)
+
+    transport = SocketTransport(folder, timeout_s=2.0 * on.window_s, look_s=0.01, watch=nearly_due)
+    first, hung, last = on.trainers
+    with (
+        serve_trainer(first, folder / "0.sock"),
+        serve_trainer(last, folder / "2.sock"),
+        socket.socket(socket.AF_UNIX) as silent,
+    ):
+        silent.bind(str(folder / "1.sock"))
+        silent.listen()
+        entries = on.aggregator.collect(transport)
+        on.aggregator.roster(entries)
+    assert {entry.receipt.trainer for entry in entries} == {first.address, last.address}
+    assert on.reader.history().head.phase is Phase.ROSTERED
+    assert on.lines()[-1] == f"going on without {short(hung.address)}"
+
+
 def test_one_that_comes_two_minutes_late_is_in_the_roster_and_then_nobody_waits(opened: Opening) -> None:
     on = opened()
     entries = on.aggregator.collect(on.transport({on.trainers[1].address: 120.0}))
@@ -290,7 +320,8 @@ def test_an_absent_reference_is_waited_for_and_then_said_to_be_absent(tmp_path: 
         on.aggregator.run(on.transport({reference: 120.0}), rounds=1)
         assert not any("by stake" in line for line in on.lines())
         on.clock.now = on.clock.start = float(workspace.chain.now())
-        on.aggregator.run(on.transport({reference: NEVER}), rounds=1)
+        (sealed,) = on.aggregator.run(on.transport({reference: NEVER}), rounds=1)
+        assert RoundsSealed(on.reader).record(sealed).values["reference_absent"] == 1
         assert any("waiting for the owner's reference; 5 of 6 answered; roster due in" in line for line in on.lines())
         assert on.lines()[-1] == (
             "going on without the owner's reference; without the reference this round will be paid by stake"

@@ -29,5 +29,8 @@ def test_an_aggregator_s_line() -> None:
         f"round 3 sealed: 6 in the sum; 7 of 8 members answered; absent {ABSENT}; 1 NotSelected; train 3.2 s"
     )
     absent = {labelled("absent_member", f"0x{number:040x}"): 1 for number in range(5)}
-    many = Record(AGGREGATOR, 1, 0, {"in_sum": 0, "answered": 0, "members": 5, "worth_measured": 0, **absent})
-    assert "0x" + "0" * 39 + "2 and 2 more; worth was not measured: paid by stake" in line_of(many)
+    values = {"in_sum": 0, "answered": 0, "members": 5, "worth_measured": 0, **absent}
+    by_stake = "worth was not measured: paid by stake"
+    assert "0x" + "0" * 39 + f"2 and 2 more; {by_stake}" in line_of(Record(AGGREGATOR, 1, 0, values))
+    alone = Record(AGGREGATOR, 1, 0, {**values, "reference_absent": 1})
+    assert f"; the owner's reference is absent; {by_stake}" in line_of(alone)
