@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,9 +89,8 @@ def bond(options: Options, task: int, wallet: str | None, json_file: Path | None
 @click.option(
     "--patience",
     type=click.FloatRange(0.0),
-    default=60.0,
-    show_default=True,
-    help="Seconds to wait for the owner's validation rows (leave-one-out tasks).",
+    help="Seconds to wait for who is absent once the rule has enough; default: until near the roster's deadline. In "
+    "leave-one-out tasks also for the owner's validation rows; default there: 60.",
 )
 @click.option("--slices", type=_FOLDER, help="Folder of the owner's opened validation rows (leave-one-out tasks).")
 @click.option("--data-seed", default=0, show_default=True, help="With --local: how the public data set is dealt.")
@@ -127,7 +127,8 @@ def run(
         tell = telling(sinks, progress.say)
         transport = stack.enter_context(_transport(options, own, task, ways, progress, sinks))
         watch = _watch(progress, watched)
-        working = make_aggregator(own, task, watch=watch, reveal_slice=_slices(options, own, task, ways))
+        rows = _slices(options, own, task, ways)
+        working = make_aggregator(own, task, watch=watch, reveal_slice=rows, patience_s=ways["patience"])
         sealed: list[SealedRound] = []
         defended = _defender(own, task, progress.say)
         while rounds is None or len(sealed) < rounds:
@@ -213,7 +214,9 @@ def _answer_all(
     wait_to_stop(settled, patient=True)
 
 
-def make_aggregator(own: Session, task: int, *, watch: Watch, reveal_slice: RevealSlice | None = None) -> Aggregator:
+def make_aggregator(
+    own: Session, task: int, *, watch: Watch, reveal_slice: RevealSlice | None = None, patience_s: float | None = None
+) -> Aggregator:
     """Return the aggregator of the session's wallet. Raises ConfigError without a bond."""
     from fl_platform.errors import ConfigError
     from fl_platform.roles.aggregator import Aggregator
@@ -232,6 +235,7 @@ def make_aggregator(own: Session, task: int, *, watch: Watch, reveal_slice: Reve
         wait_until=workspace.chain.wait_until,
         watch=watch,
         reveal_slice=reveal_slice or no_slice,
+        patience_s=math.inf if patience_s is None else patience_s,
     )
 
 
@@ -288,7 +292,7 @@ def _slices(options: Options, own: Session, task: int, ways: dict[str, Any]) -> 
         return None
     if not ways["local"]:
         folder = ways["slices"] or own.workspace.root / "slices" / f"{own.workspace.network.name}-{task}"
-        return slices.slices_in(folder, patience_s=ways["patience"])
+        return slices.slices_in(folder, patience_s=60.0 if ways["patience"] is None else ways["patience"])
     names = {info.address: info.name for info in wallets.listed(options.workdir / "wallets")}
     owner = own.workspace.signer(names.get(reader.spec.owner, own.name))
     rows = rows_in_memory(reference_rows(lesson_for(reader, Lesson("", seed=ways["data_seed"], folder=ways["mnist"]))))

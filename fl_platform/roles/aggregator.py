@@ -7,6 +7,7 @@ killed between any two steps and started again does nothing twice and never sign
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -64,18 +65,21 @@ class Aggregator:
         reveal_slice: RevealSlice = no_slice,
         clock: Callable[[], float] | None = None,
         pause: Callable[[float], None] = time.sleep,
+        patience_s: float = math.inf,
     ) -> None:
         """Create an aggregator.
 
         `wait_until(time)` returns when the chain's clock has reached `time` (Unix seconds): a local chain is moved,
         a real one waited for. `reveal_slice(round)` asks the owner for its validation rows once the roster is on
         chain (evaluated worth). `clock()` is the chain's time (None: as its blocks say), `pause(seconds)` passes before
-        trainers are asked again.
+        trainers are asked again, `patience_s` is how long absent ones are waited for where the rule has enough without
+        them: at most until near the roster's deadline.
         """
         self._reader, self._contracts, self._workdir = reader, contracts, workdir
         self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
         self._collector = Collector(
-            reader, contracts, workdir / f"task-{reader.task}", watch=watch, clock=clock, pause=pause
+            reader, contracts, workdir / f"task-{reader.task}", watch=watch, clock=clock, pause=pause,
+            patience_s=patience_s,
         )
         self._opener = UpdateOpener(reader.store, domain=reader.domain, recipient=contracts.address, key=reveal_key)
 

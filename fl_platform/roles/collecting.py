@@ -60,10 +60,14 @@ class Collector:
         watch: Watch,
         clock: Callable[[], float] | None,
         pause: Callable[[float], None],
+        patience_s: float,
     ) -> None:
-        """`folder` keeps accepted answers; `clock` is the chain's (None: read it), `pause` waits between questions."""
+        """`folder` keeps accepted answers; `clock` is the chain's (None: read it), `pause` waits between questions.
+
+        patience_s: how long to wait for who is absent once the rule has enough, at most.
+        """
         self._reader, self._contracts, self._folder, self._watch = reader, contracts, folder, watch
-        self._given, self._pause = clock, pause
+        self._given, self._pause, self._patience_s = clock, pause, patience_s
         self._clock = self._looked_at()
         self._told: tuple[frozenset[bytes], float] = frozenset(), 0.0
         self._refused: set[bytes] = set()  # who is asked again says the same again: it counts once
@@ -71,8 +75,8 @@ class Collector:
     def submissions(self, order: RoundOrder, transport: Transport) -> dict[bytes, Entry]:
         """Ask members and reference for their updates; return who answered with a receipt for the order, by trainer.
 
-        Once there are enough for the rule, the others are waited for until a margin before the roster is due, else
-        until it is due.
+        Once there are enough for the rule, the others are waited for until a margin before the roster is due, or
+        until patience is over; else until it is due.
         """
         self._clock = self._looked_at()
         due, start = self._due, self._clock()
@@ -81,7 +85,7 @@ class Collector:
 
         def until() -> float:
             stay = sum(1 for who in waiting.expected() if who in entries and entries[who].stake > 0)
-            return max(soft, (start + due) / 2) if stay >= least else due
+            return min(max(soft, (start + due) / 2), start + self._patience_s) if stay >= least else due
 
         waiting = self._waiting(lambda: parties(self._reader), entries, until, _Due(order.round, "roster", due))
         self._take_entries(order, transport, waiting, entries)

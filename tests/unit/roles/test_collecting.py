@@ -6,6 +6,7 @@ Time passes only where the transport or the aggregator waits; the chain itself r
 from __future__ import annotations
 
 import dataclasses
+import math
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -115,14 +116,14 @@ class Scene:
 
 def scene(
     reader: TaskReader, contracts: Contracts, signer: Signer, folder: Path, trainers: Sequence[Trainer],
-    clock: Clock | None = None,
+    clock: Clock | None = None, patience_s: float = math.inf,
 ) -> Scene:  # fmt: skip
     """Start the aggregator."""
     told: list[Progress] = []
     clock = clock or Clock(contracts.chain)
     aggregator = Aggregator(
         reader=reader, contracts=contracts, reveal_key=reveal_key(signer), workdir=folder,
-        wait_until=contracts.chain.wait_until, watch=told.append, clock=clock, pause=clock.pass_,
+        wait_until=contracts.chain.wait_until, watch=told.append, clock=clock, pause=clock.pass_, patience_s=patience_s,
     )  # fmt: skip
     return Scene(aggregator, clock, reader, trainers, told)
 
@@ -150,11 +151,11 @@ def small_scene(own: Stage, folder: Path, task: SmallTask, clock: Clock | None) 
     return scene(reader, own.as_(AGGREGATOR), AGGREGATOR, folder / "waiting", task.trainers, clock)
 
 
-def of_cast(workspace: Workspace, cast: Cast, folder: Path) -> Scene:
+def of_cast(workspace: Workspace, cast: Cast, folder: Path, patience_s: float = math.inf) -> Scene:
     """Start the aggregator of a rehearsed task: five trainers and a reference."""
     signer = cast.wallets["aggregator"]
     reader = workspace.reader(cast.task)
-    return scene(reader, workspace.contracts(signer), signer, folder / "waiting", cast.everybody)
+    return scene(reader, workspace.contracts(signer), signer, folder / "waiting", cast.everybody, None, patience_s)
 
 
 def short(address: bytes) -> str:
@@ -340,9 +341,18 @@ def test_too_few_are_waited_for_until_the_deadline_and_the_way_on_is_said(tmp_pa
         with pytest.raises(NotEnoughTrainers, match=way_on):
             on.aggregator.run(on.transport({hung: NEVER}))
         assert on.clock.now >= workspace.contracts().window(cast.task)[1]
-        again = of_cast(workspace, cast, tmp_path)
+        again = of_cast(workspace, cast, tmp_path, patience_s=0.0)
         with pytest.raises(NotEnoughTrainers, match="its roster deadline is over"):
             again.aggregator.run(again.transport())
+
+
+def test_patience_ends_the_waiting_only_where_the_rule_has_enough(tmp_path: Path) -> None:
+    with rehearsal(tmp_path) as (workspace, cast):
+        on = of_cast(workspace, cast, tmp_path, patience_s=60.0)
+        late = cast.members[2].trainer.address
+        entries = on.aggregator.collect(on.transport({cast.reference.address: NEVER, late: 240.0}))
+    assert len(entries) == 5
+    assert on.clock.passed == 240.0 + STEP_S
 
 
 def test_a_failure_within_this_process_is_the_callers(opened: Opening) -> None:
