@@ -5,6 +5,7 @@ A task's members are its owner, aggregators, trainers with a stake in it, and wh
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -12,9 +13,11 @@ from collections.abc import Callable, Collection
 from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.types import ZERO_ADDRESS
 from fl_platform.chain.views import Views
-from fl_platform.errors import FLError
+from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol.spec import MAX_SPEC_BYTES, TaskSpec
 from fl_platform.store.interface import Store
+
+logger = logging.getLogger(__name__)
 
 LOOK_S = 2.0  # between looks at the chain: strangers' requests cost no more calls than this, and wait for the next one
 KNOWN_S = 60.0  # how long a member counts as one without a look
@@ -47,7 +50,10 @@ class StoreMembers:
         self._references: dict[bytes, bytes] = {}  # of a task, by the digest of its rules
 
     def __call__(self, account: bytes) -> bool:
-        """Tell whether the account may upload now. Raises RetryError when the chain does not answer."""
+        """Tell whether the account may upload now; while the chain does not answer, who could before still may.
+
+        Raises RetryError when only the chain could tell, and does not.
+        """
         if account in self._allowed or self._views is None:
             return account in self._allowed
         arrived = self._clock()
@@ -59,7 +65,13 @@ class StoreMembers:
                 if wait > 0:
                     self._pause(wait)
                 looked = self._clock()
-                self._members = frozenset().union(*map(self._members_of, self._watched(self._views)))
+                try:
+                    self._members = frozenset().union(*map(self._members_of, self._watched(self._views)))
+                except RetryError as error:
+                    if account not in self._members:
+                        raise
+                    logger.warning("members are those of %.0f s ago: %s", looked - self._looked, error)
+                    return True
                 self._looked = looked
             return account in self._members
 
