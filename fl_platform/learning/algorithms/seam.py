@@ -68,10 +68,10 @@ class Local:
         left = self.plan.max_steps or None
         for epoch in range(self.plan.epochs):
             for batch in self.batches.epoch(epoch):
-                if left == 0:
-                    return
                 yield batch
                 left = None if left is None else left - 1
+                if left == 0:  # before a stream is asked for rows that nobody learns from
+                    return
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ class _Endless(IterableDataset[Any]):
     """Rows that never end, others in each epoch."""
 
     def __init__(self) -> None:
-        self.epochs = list[int]()
+        self.epochs, self.read = list[int](), 0
 
     def set_epoch(self, number: int) -> None:
         self.epochs.append(number)
@@ -160,6 +160,7 @@ class _Endless(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         rows, rng = load_digits_split().train, np.random.default_rng(self.epochs[-1])
         while True:
+            self.read += 1
             row = rng.integers(len(rows))
             yield rows.x[row], int(rows.y[row])
 
@@ -172,6 +173,7 @@ def test_no_round_of_a_stream_reads_the_rows_of_the_round_before() -> None:
         train_locally(task, parent, plan=plan, seed=3, past=Past(number, 3)).delta["1.bias"] for number in (0, 1, 0)
     )
     assert stream.epochs == [0, 2, 0]
+    assert 3 * 3 * 16 <= stream.read <= 3 * (3 * 16 + 2)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, next_one)
 
