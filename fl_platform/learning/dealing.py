@@ -12,11 +12,11 @@ from fl_platform.errors import ConfigError
 from fl_platform.learning import partitions
 from fl_platform.learning.datasets import Labelled
 from fl_platform.learning.machine import CPU
-from fl_platform.learning.own_code import own_code
+from fl_platform.learning.own_code import named, own_code
 from fl_platform.learning.rows import host_array, leaves, mapped
 from fl_platform.learning.task import HandTask, LearningTask, rows_in_memory
 from fl_platform.learning.tasks import deal
-from fl_platform.learning.train import Bench, build_module, named, open_rows
+from fl_platform.learning.train import Bench, build_module, open_rows
 
 logger = logging.getLogger(__name__)
 
