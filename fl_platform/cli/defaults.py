@@ -34,7 +34,9 @@ def read_defaults(path: Path) -> Tree:
     try:
         with path.open("rb") as stream:
             return tomllib.load(stream)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f'cannot read {path}: {error}; text stands in quotes, as in data = "task:Mine"') from error
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
 
 
@@ -120,4 +122,6 @@ def _where(path: tuple[str, ...]) -> str:
 def _unknown(key: str, where: str, known: list[str]) -> ConfigError:
     near = difflib.get_close_matches(key.replace("_", "-"), known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+    if not near and where in ("the file", "[task]"):
+        hint += f"; what a task is made with stands under [{'.'.join(OPEN)}]"
     return ConfigError(f"{key!r} of {where} is no option or command: {hint}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from fl_platform.cli.common import Options, PlainLog, printable
 from fl_platform.cli.defaults import FILE, defaults_of, global_defaults, read_defaults
@@ -169,6 +170,8 @@ def run(arguments: Sequence[str]) -> int:
         return done.exit_code
     except click.ClickException as error:
         error.show()
+        if isinstance(error, click.BadParameter) and _in_the_file(error):
+            click.echo(f"The value stands in the file of options ({FILE}, or what --config names).", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; run the same command again, nothing is done twice", err=True)
@@ -195,6 +198,11 @@ def explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename is not None:
         return f"cannot use {error.filename}: {error.strerror}; mend the path or its permissions", 5
     return f"this is a bug: {type(error).__name__}: {error}; run again with -v and report what it prints", 1
+
+
+def _in_the_file(error: click.BadParameter) -> bool:
+    ctx, name = error.ctx, error.param.name if error.param else None
+    return ctx is not None and name is not None and ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
 
 
 def _terminated(number: int, frame: object) -> None:

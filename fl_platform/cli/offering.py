@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from fl_platform.cli.common import DATA, wei_of
-from fl_platform.learning.public import TRAINERS
+from fl_platform.cli.defaults import FILE
+from fl_platform.learning.public import PUBLIC, TRAINERS
 from fl_platform.protocol.spec import MAX_BATCH, MAX_EPOCHS
 
 if TYPE_CHECKING:
@@ -164,9 +166,13 @@ def deal_options(command: Command) -> Command:
 
 
 def lesson_of(choices: dict[str, Any], **other: Any) -> Lesson:
-    """Return which data were chosen."""
+    """Return which data were chosen, and say so where nobody chose."""
     from fl_platform.roles.lessons import Lesson
 
+    ctx = click.get_current_context(silent=True)
+    if ctx is not None and ctx.get_parameter_source("data") is ParameterSource.DEFAULT and choices["data"] in PUBLIC:
+        file = "" if Path(FILE).is_file() else f" and no {FILE} in this folder"
+        click.echo(f"no --data{file}: this is about {choices['data']}, public data; yours are module:NAME", err=True)
     return Lesson(choices["data"], choices["model"], seed=choices["data_seed"], folder=choices["mnist"], **other)
 
 

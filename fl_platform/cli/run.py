@@ -46,4 +46,11 @@ def run(
         byzantine=offer.terms().aggregation.byzantine, partition=partition, mnist=lesson.folder, worth=offer.worth,
         offer=offer,
     )  # fmt: skip
-    play(console(json_file), settings, network_name, "disk", workdir, json_file, federation=federation)
+    out = console(json_file)
+    play(out, settings, network_name, "disk", workdir, json_file, federation=federation)
+    if workdir is None:
+        out.print("nothing is kept of this run; with --workdir FOLDER the model is, and all that was paid and audited")
+    else:
+        network = "" if network_name == "embedded" else f"--network {network_name} "
+        line = f"fl-platform --workdir {workdir} {network}task model 1 -o model.safetensors"
+        out.print(f"the model: `{line}`", markup=False, soft_wrap=True)

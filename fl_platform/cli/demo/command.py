@@ -124,10 +124,15 @@ def play(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(),
             TextColumn("{task.completed}/{task.total} rounds"), TimeElapsedColumn(), console=console, transient=True,
         ) as bar:  # fmt: skip
-            report = run_demo(
-                settings, network=network, workdir=folder, stage=_stage(bar, settings), store=argument,
-                carrier=carrier, federation=federation,
-            )  # fmt: skip
+            try:
+                report = run_demo(
+                    settings, network=network, workdir=folder, stage=_stage(bar, settings), store=argument,
+                    carrier=carrier, federation=federation,
+                )  # fmt: skip
+            except KeyboardInterrupt:  # it holds private keys of one run, and is not taken up again
+                left = f"{folder} is of no further use: remove it, or name a new one" if workdir else "nothing is kept"
+                click.echo(f"interrupted; {left}", err=True)
+                raise click.exceptions.Exit(130) from None
     show(console, report)
     write_json(json_file, report.to_json())
     if not report.audit.ok or report.tampered_audit.ok:

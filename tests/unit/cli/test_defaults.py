@@ -106,6 +106,9 @@ def test_another_file_is_named_and_none_is_needed(seen: list[dict[str, object]])
         ("[task]\nopen = 3", "task.open is no section"),
         ("[task.open]\nbits = {a = 1}", "bits in [task.open] is a dict"),
         ("[task.open", "cannot read federation.toml"),
+        ("[task.open]\ndata = task:Mine", "text stands in quotes"),
+        ("data = 'task:Mine'", "stands under [task.open]"),
+        ("[task]\ndata = 'task:Mine'", "stands under [task.open]"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_there_is(
@@ -116,9 +119,14 @@ def test_what_cannot_be_meant_is_refused_with_what_there_is(
     assert not seen
 
 
-def test_a_value_outside_of_its_options_range_is_the_options_own_error(seen: list[dict[str, object]]) -> None:
+def test_a_value_outside_of_its_options_range_is_the_options_own_error(
+    seen: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
+) -> None:
     Path(FILE).write_text("[rehearse]\nbits = 5\n")
     assert run(["rehearse"]) == 2
+    assert "stands in the file of options (federation.toml" in capsys.readouterr().err
+    assert run(["rehearse", "--bits", "6"]) == 2
+    assert "file of options" not in capsys.readouterr().err
     assert not seen
 
 

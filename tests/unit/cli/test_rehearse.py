@@ -24,7 +24,48 @@ def test_own_data_are_rehearsed_by_the_file_and_reported(
     assert [(line["in_sum"], line["trainers"]) for line in report["rounds"]] == [(3, 3), (3, 3)]
     assert report["rounds"][-1]["value"] > 0.85 > report["before"]["value"]
     assert sum(trainer["earned_wei"] for trainer in report["trainers"]) == pytest.approx(190 * 10**18, abs=10)
-    text = capsys.readouterr().out
+    text, notes = capsys.readouterr()
+    assert "public data" not in notes
     assert "round 2: accuracy 0." in text
     assert "3 of 3 in the sum" in text
     assert not (tmp_path / "fl-workspace").exists()
+
+
+def test_what_nobody_chose_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["rehearse", "--rounds", "1", "--trainers", "2", "--epochs", "1"]
+    assert run(words) == 0
+    assert "no --data and no federation.toml in this folder: this is about digits" in capsys.readouterr().err
+    assert run([*words, "--data", "digits"]) == 0
+    assert "this is about" not in capsys.readouterr().err
+
+
+def test_a_run_says_where_its_model_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_run_task.py").write_text(TASK)
+    words = ["run", "--data", "my_run_task:Mine", "--rounds", "1", "--trainers", "2", "--no-commitments"]
+    assert run([*words, "--workdir", "kept"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("the model: "))
+    assert run(line.removeprefix("the model: `fl-platform ").rstrip("`").split()) == 0
+    assert (tmp_path / "model.safetensors").stat().st_size
+
+
+def test_an_interrupted_run_does_not_promise_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_stopped_task.py").write_text(TASK)
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fl_platform.cli.demo.command.run_demo", stopped)
+    words = ["run", "--data", "my_stopped_task:Mine", "--rounds", "1", "--trainers", "2"]
+    assert run(words) == 130
+    assert capsys.readouterr().err == "interrupted; nothing is kept\n"
+    assert run([*words, "--workdir", "half"]) == 130
+    assert "half is of no further use" in capsys.readouterr().err
