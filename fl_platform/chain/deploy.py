@@ -67,6 +67,11 @@ GETTERS = {
     "demands": "Demands",
 }
 
+RESTARTED = (
+    "a restarted development chain is a new one: `fl-platform deploy` starts anew, or `fl-platform deploy --from FILE` "
+    "with the new file of who deployed; what belongs to the old chain is put aside"
+)
+
 
 @dataclass(frozen=True)
 class Deployment:
@@ -181,26 +186,28 @@ def deploy(
 def check(chain: Chain, deployment: Deployment) -> None:
     """Demand that the chain is the file's, and that code and wiring at each address are this package's.
 
-    Raises ConfigError (another chain), DeploymentMismatch.
+    Raises ConfigError (another chain, or a restarted one), DeploymentMismatch.
     """
     if (chain.chain_id, chain.genesis) != (deployment.chain_id, deployment.genesis):
         raise ConfigError(
             f"the deployment file is of chain {deployment.chain_id} (genesis {_hex(deployment.genesis)[:10]}), this is "
             f"chain {chain.chain_id} (genesis {_hex(chain.genesis)[:10]}); "
-            + (
-                "a restarted development chain is a new one: `fl-platform deploy` starts anew, or `fl-platform deploy "
-                "--from FILE` with the new file of who deployed; what belongs to the old chain is put aside"
-                if chain.local
-                else "mend the URL, or take the right file over with `fl-platform deploy --from FILE`"
-            )
+            + (RESTARTED if chain.local else "mend the URL, or take the right file over with `deploy --from FILE`")
         )
     for name, at in deployment.contracts.items():
         artifact = load(name)
         code = chain.backend.code(at.address)
+        if not code and is_gone(chain, deployment):
+            raise ConfigError(f"the chain ends before the block of {name}'s creation, {at.block}; {RESTARTED}")
         if not code or artifact.masked(code) != artifact.runtime:
             state = "no code" if not code else "other code than this package's"
             raise DeploymentMismatch(f"{name}: {state} at {hex_address(at.address)}; do not send money there")
         _check_wires(chain, deployment, Contract(name, at.address, artifact.abi))
+
+
+def is_gone(chain: Chain, deployment: Deployment) -> bool:
+    """Whether a local chain is shorter than when the contracts were put there: started anew from the same block 0."""
+    return chain.local and chain.head().number < max(at.block for at in deployment.contracts.values())
 
 
 def _check_wires(chain: Chain, deployment: Deployment, contract: Contract) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fl_platform.chain.client import Chain
-from fl_platform.chain.deploy import Deployment
+from fl_platform.chain.deploy import Deployment, is_gone
 from fl_platform.chain.journal import chain_of
 from fl_platform.errors import ConfigError
 
@@ -63,7 +63,7 @@ def _foreign(root: Path, chain: Chain) -> Iterator[_Old]:
     network, present = chain.network.name, chain.genesis
     file = root / "deployments" / f"{network}.json"
     deployment = _deployment(file)
-    rewound = deployment is not None and deployment.genesis == present and _is_gone(deployment, chain)
+    rewound = deployment is not None and deployment.genesis == present and is_gone(chain, deployment)
     journals: dict[bytes, list[Path]] = {}
     for path in (root / "journal" / network, *sorted((root / "journal").glob(f"{network}.*"))):
         belongs = chain_of(path)
@@ -86,11 +86,6 @@ def _deployment(file: Path) -> Deployment | None:
         return Deployment.read(file)
     except ConfigError:  # none, or damaged: deploying writes a new one
         return None
-
-
-def _is_gone(deployment: Deployment, chain: Chain) -> bool:
-    """Whether the chain is shorter than when the contracts were put there."""
-    return chain.local and chain.head().number < max(at.block for at in deployment.contracts.values())
 
 
 def _of_roles(root: Path, network: str) -> list[Path]:

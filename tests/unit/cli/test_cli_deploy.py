@@ -66,8 +66,8 @@ def test_a_file_of_another_chain_is_refused(tmp_path: Path) -> None:
     other = CliInside(tmp_path / "other")
     other.folder.mkdir()
     given = tmp_path / "w" / "deployments" / "embedded.json"
-    refused = other("deploy", "--from", str(given), code=4)
-    assert refused.stderr.count("error: ") == 1
+    refused = other("deploy", "--from", str(given), code=5)
+    assert refused.stderr.count("error: the chain ends before the block of") == 1
     assert not (other.folder / "w" / "deployments").exists()
 
 
@@ -78,3 +78,17 @@ def test_a_wallet_knows_its_balance(tmp_path: Path) -> None:
     assert shown["token_wei"] == 15 * 10**17
     assert shown["coin_wei"] > 0
     assert shown["party"].startswith(shown["address"] + ":0x")
+
+
+def test_a_deleted_chain_is_deployed_to_anew_and_the_old_files_are_kept(tmp_path: Path) -> None:
+    cli = deployed(tmp_path)
+    cli("wallet", "fund", "owner", "--tokens", "5")
+    shutil.rmtree(tmp_path / "w" / "chain")
+    said = cli("task", "list", code=5).stderr
+    assert "the chain ends before the block of" in said
+    assert "`fl-platform deploy` starts anew" in said
+    (aside,) = cli.report("deploy")["put_aside"]
+    assert "no tasks on embedded" in cli("task", "list").stdout
+    assert (Path(aside) / "deployments" / "embedded.json").is_file()
+    assert (Path(aside) / "journal" / "embedded.owner").is_file()
+    assert cli.report("wallet", "fund", "owner", "--tokens", "7")[0]["token_wei"] == 7 * 10**18
