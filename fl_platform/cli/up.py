@@ -193,7 +193,7 @@ def owner(options: Options, invitation: Path, wallet: str | None, data: str, dat
 def _globals(options: Options) -> list[str]:
     """Return the global options as another process of ours takes them."""
     words = ["--workdir", str(options.workdir), "--network", options.network]
-    words += ["--store", options.store] if options.store else []
+    words += ["--store", options.store, "--copies", str(options.copies)] if options.store else []
     return words + (["--password-file", str(options.password_file)] if options.password_file else [])
 
 
