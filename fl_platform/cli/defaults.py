@@ -46,7 +46,9 @@ def defaults_of(tree: Tree, group: click.Group, ctx: click.Context, name: str) -
     Only the sections of the command that runs are held against its options. Raises ConfigError.
     """
     commands = group.list_commands(ctx)
-    for key in tree:
+    for key, value in tree.items():
+        if key not in commands and isinstance(value, dict) and _option(group, key) is not None:
+            raise ConfigError(f"[{key}] is a section; {key} takes a value")
         if key not in commands and _option(group, key) is None:
             raise _unknown(key, "the file", [*commands, *_names(group)])
     command = group.get_command(ctx, name)
@@ -75,9 +77,13 @@ def _read(command: click.Command, section: Tree, path: tuple[str, ...]) -> dict[
         parameter = _option(command, key)
         if parameter is None or parameter.name is None:
             raise _unknown(key, _where(path), _names(command))
-        words = _words(value, f"{key} in {_where(path)}")
-        many = isinstance(parameter, click.Option) and parameter.multiple and not isinstance(words, list)
-        values[parameter.name] = [words] if many else words
+        where = f"{key} in {_where(path)}"
+        words, option = _words(value, where), parameter if isinstance(parameter, click.Option) else None
+        if isinstance(words, list) and not (option and option.multiple):
+            raise ConfigError(f"{where} is a list; it takes one value")
+        if isinstance(words, bool) and not (option and (option.is_flag or option.count)):
+            raise ConfigError(f"{where} is {str(words).lower()}; it takes a value")
+        values[parameter.name] = [words] if option and option.multiple and not isinstance(words, list) else words
     return values
 
 
