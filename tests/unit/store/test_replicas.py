@@ -11,7 +11,9 @@ from fl_platform.errors import StoreMissing, StoreReadOnly, StoreUnavailable
 from fl_platform.store import Cid, DiskStore, MemoryStore, cid_of
 from fl_platform.store.gateway import GatewayStore
 from fl_platform.store.replicas import ReplicatedStore
+from fl_platform.store.served import ServedStore
 from fl_platform.store.unixfs import LEAF_BYTES
+from tests.support.served import MEMBER, serving
 from tests.support.store_suite import StoreSuite, content
 
 DOWN = GatewayStore("http://127.0.0.1:9")
@@ -104,3 +106,21 @@ def test_missing_everywhere_is_missing() -> None:
 def test_copies_must_fit() -> None:
     with pytest.raises(ValueError, match="3 copies in 1 stores"):
         ReplicatedStore([("a", MemoryStore())], copies=3)
+
+
+def test_a_server_that_dies_between_two_objects_costs_neither(tmp_path: Path) -> None:
+    with serving(tmp_path / "b") as staying:
+        with serving(tmp_path / "a") as dying:
+            signed = [(one.url, ServedStore(one.url, signing=lambda: MEMBER)) for one in (dying, staying)]
+            store = ReplicatedStore(signed, copies=1)
+            both = ReplicatedStore(signed, copies=2)
+            first, second = store.put(b"at one"), both.put(b"at both")
+            with pytest.raises(StoreMissing):
+                signed[1][1].get(first, max_bytes=9)
+        third = store.put(b"after")
+        assert signed[1][1].get(third, max_bytes=9) == b"after"
+        assert store.get(second, max_bytes=9) == b"at both"
+        with pytest.raises(StoreUnavailable, match="no store delivers"):
+            store.get(first, max_bytes=9)
+        with pytest.raises(StoreUnavailable, match="went to 1 stores, not 2"):
+            both.put(b"more")

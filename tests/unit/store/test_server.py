@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,7 +108,10 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 def test_names_under_which_uploads_are_taken(tmp_path: Path) -> None:
     hosted = HostedStore(DiskStore(tmp_path), Quotas())
-    for host, names in (("127.0.0.1", ["http://127.0.0.1:{}", "http://localhost:{}"]), ("0.0.0.0", [])):
+    bound = [("127.0.0.1", ["http://127.0.0.1:{}", "http://localhost:{}"]), ("0.0.0.0", [])]
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        bound.append(("::1", ["http://[::1]:{}"]))  # where the machine has IPv6
+    for host, names in bound:
         server = StoreServer(hosted, bind=(host, 0), members=lambda _: True, names=["https://a.example/store/"])
         server.server_close()
         assert [*server.gate.names] == [*(name.format(server.server_port) for name in names), "https://a.example/store"]
