@@ -20,8 +20,8 @@ IGNORED = -100  # torch's own: a target of this value is not counted (padding, u
 
 
 def cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of logits; of images (n, c, h, w) and masks (n, h, w) over all pixels that are not -100."""
-    if targets.dim() < 2 or targets.is_floating_point():
+    """Mean cross-entropy of logits over the rows, or of masks (n, h, w) the pixels, that are not -100; 0 of none."""
+    if targets.is_floating_point():
         return functional.cross_entropy(outputs, targets)
     return _over_counted(outputs, targets, IGNORED)
 

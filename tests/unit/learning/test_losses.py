@@ -57,6 +57,17 @@ def test_cross_entropy_of_masks_counts_every_pixel_but_the_unlabelled(rng: np.ra
     assert float(cross_entropy(torch.tensor(logits), torch.tensor(masks))) == pytest.approx(np.mean(kept))
 
 
+def test_a_batch_of_rows_without_a_label_has_no_loss_and_not_nan() -> None:
+    logits = torch.randn(3, 4, requires_grad=True)
+    nothing = cross_entropy(logits, torch.full((3,), -100))
+    nothing.backward()  # type: ignore[no-untyped-call]
+    assert not nothing.detach()
+    assert logits.grad is not None
+    assert not logits.grad.any()
+    some = torch.tensor([-100, 2, -100])
+    torch.testing.assert_close(cross_entropy(logits, some), cross_entropy(logits[1:2], some[1:2]))
+
+
 @pytest.mark.parametrize("ignore", [-100, 0])
 def test_token_cross_entropy_leaves_padding_out(rng: np.random.Generator, ignore: int) -> None:
     logits, tokens = rng.normal(size=(3, 6, 7)), rng.integers(1, 7, (3, 6))
