@@ -23,6 +23,7 @@ Array = npt.NDArray[Any]
 RowNumbers = Sequence[int] | npt.NDArray[np.int64]
 
 LEFT_OUT = -100  # the label that torch's losses ignore
+_MOST = (1 << 63) - 1  # the largest int64, which labels become
 _BLOCK = 1 << 20  # numbers looked at together: a few MiB beside rows that may fill the memory
 _USUAL = {np.dtype(kind) for kind in (np.float32, np.float64, np.int64)}
 # Torch has little but storage for these: they become the next type that holds all their values (64 bits: nearly all).
@@ -137,6 +138,8 @@ class Labels:
                     f"number the classes from 0 ({LEFT_OUT} marks what the loss leaves out)"
                 )
         largest = int(targets.max())
+        if largest > _MOST:
+            raise ConfigError(f"a label in the {name} is over {_MOST}: number the classes from 0")
         if largest > self.largest:
             self.largest, self.row = largest, int(rows[int(np.argwhere(targets == largest)[0][0])])
             if self._classes is not None:

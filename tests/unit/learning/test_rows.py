@@ -66,6 +66,11 @@ def test_what_is_no_number_is_refused(value: Any, message: str) -> None:
         host_array(value, "targets")
 
 
+def test_a_label_that_no_int64_holds_is_refused_and_does_not_become_another() -> None:
+    with pytest.raises(ConfigError, match="a label in the targets is over 9223372036854775807"):
+        check_labels(np.array([0, 2**63 + 1], np.uint64), 3)
+
+
 def test_no_error_shows_a_value_of_a_row() -> None:
     for what in (np.array(["Jane Doe"]), np.array([{"name": "Jane Doe"}])):
         with pytest.raises(ConfigError) as caught:
