@@ -65,7 +65,7 @@ def train_apart(cli: Cli) -> Any:
             stack.enter_context(cli.staying("trainer", "run", "1", "--wallet", *way, *log_of(cli)))
             for way in (*ways, ("owner", "--reference"))
         ]
-        done = cli.report("aggregator", "run", "1", "--wallet", "aggregator", "--patience", "240", *log_of(cli))
+        done = cli.report("aggregator", "run", "1", "--wallet", "aggregator", *log_of(cli))
         assert [process.wait(60) for process in crew] == [0] * (TRAINERS + 1)  # they go home when the task is over
     return done
 
