@@ -47,8 +47,20 @@ def invite(
             binding = bind_node(own, reader, None)
             made = replace(made, reference=str(reader.store.put(binding.to_bytes())))
     out.write_text(made.to_text(), encoding="utf-8")
-    console(json_file).print(
+    said = console(json_file)
+    if not reaches_others(made.store):
+        said.print(
+            "its store is a folder of this machine: strangers elsewhere cannot read it; run `fl-platform store serve` "
+            "and give its address with --store-words",
+            style="bold yellow", soft_wrap=True,
+        )  # fmt: skip
+    said.print(
         f"{out} invites to task {task}; its rules are {hexed(made.rules)}: tell people this digest by another way, too",
         markup=False, soft_wrap=True,
     )  # fmt: skip
-    write_json(json_file, {"task": task, "file": str(out), "rules": hexed(made.rules), "network": made.network})
+    write_json(json_file, {"task": task, "file": str(out), "store": made.store, "rules": hexed(made.rules), "network": made.network})
+
+
+def reaches_others(store: str) -> bool:
+    """Whether one of the stores named is more than a folder of this machine."""
+    return any(not words.strip().startswith("disk") for words in store.split(",") if words.strip())
