@@ -58,7 +58,9 @@ def invite(
         f"{out} invites to task {task}; its rules are {hexed(made.rules)}: tell people this digest by another way, too",
         markup=False, soft_wrap=True,
     )  # fmt: skip
-    write_json(json_file, {"task": task, "file": str(out), "store": made.store, "rules": hexed(made.rules), "network": made.network})
+    write_json(json_file, {
+        "task": task, "file": str(out), "store": made.store, "rules": hexed(made.rules), "network": made.network,
+    })  # fmt: skip
 
 
 def reaches_others(store: str) -> bool:
