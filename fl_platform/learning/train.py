@@ -8,6 +8,8 @@ give it all its cores or a GPU; audits start at the integers.
 
 from __future__ import annotations
 
+import itertools
+import logging
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,10 @@ from fl_platform.learning.parameters import State, input_dtype, learned, load_st
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.statistics import settle_norms
 from fl_platform.learning.task import LearningTask
+
+logger = logging.getLogger(__name__)
+
+LONG_STREAM = 10_000  # batches of a stream without an end in sight that are read without a word
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,12 @@ class OwnRows:
 
     def epoch(self, number: int) -> Any:
         batches = iter(self._inner.epoch(number))
-        while True:
+        for read in itertools.count():
+            if read == LONG_STREAM and self._inner.rows is None:
+                logger.warning(
+                    "%s: %d batches and no end; a round of a stream that never ends needs --max-steps, and rows to "
+                    "validate on must end", named(self._task, self.hook), read,
+                )  # fmt: skip
             with own_rows(self._task, self.hook):
                 self.last = batch = next(batches, None)
             if batch is None:

@@ -178,6 +178,20 @@ def test_no_round_of_a_stream_reads_the_rows_of_the_round_before() -> None:
     assert not np.array_equal(first, next_one)
 
 
+def test_a_stream_without_an_end_in_sight_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fl_platform.learning.train.LONG_STREAM", 2)
+    rows = digits("digits-mlp", 64)
+    for data, steps in ((rows.train, 0), (_Endless(), 2), (_Endless(), 3)):
+        assert not caplog.records
+        task = DataTask(MODELS["digits-mlp"], data, rows.validation)  # type: ignore[arg-type]
+        plan = TrainPlan(epochs=1, batch_size=16, learning_rate=0.1, max_steps=steps)
+        train_locally(task, initial_state(task.model, seed=1), plan=plan, seed=3)
+    assert "DataTask.train_data: 2 batches and no end; a round of a stream that never ends needs --max" in caplog.text
+
+
+
 def test_the_seed_orders_the_rows() -> None:
     assert fingerprint("digits-mlp", seed=3) != fingerprint("digits-mlp", seed=4)
 
