@@ -68,7 +68,13 @@ def local_crew(
     here = [name for name, address in sorted(names.items()) if address in members]
     if not here:
         raise ConfigError(f"no wallet of {workspace.root} is a trainer of task {task}; let them join first")
-    full = lesson_for(reader, lesson)
+    try:
+        full = lesson_for(reader, lesson)
+    except ConfigError as error:
+        raise ConfigError(
+            f"trainers of {reader.spec.model.name!r} have rows of their own, and --local deals public ones: start each "
+            f"by `fl-platform trainer run {task} --wallet NAME --data module:NAME`, or play all by `fl-platform run`"
+        ) from error
     full = replace(full, parts=max(len(here), full.parts, full.natural_parts))
     rows = hands(full)
     seats = [(name, name, rows[i], watch(name, TRAINER)) for i, name in enumerate(here)]

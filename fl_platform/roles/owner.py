@@ -27,6 +27,7 @@ from fl_platform.protocol.spec import (
     WorthRule,
     check_spec,
 )
+from fl_platform.roles.amounts import tokens
 from fl_platform.roles.validating import check_runnable
 from fl_platform.store.interface import Store
 from fl_platform.store.unixfs import cid_of
@@ -127,7 +128,8 @@ class Owner:
         balance = self._contracts.token_balance(spec.money.token, self._contracts.address)
         if balance < bounty:
             raise ConfigError(
-                f"the bounty is {bounty} wei, the wallet holds {balance}; get tokens or lower pot or rounds"
+                f"the bounty is {tokens(bounty)} tokens, the wallet holds {tokens(balance)}: draw some with "
+                "`fl-platform wallet fund NAME --tokens N`, where there is a faucet, or lower --pot or --rounds"
             )
         named = (spec.initial_model,) if spec.base_model == NO_BASE else (spec.initial_model, spec.base_model)
         if tuple(self._store.put(data).digest for data in objects) != named:

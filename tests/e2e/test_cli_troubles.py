@@ -18,6 +18,7 @@ from fl_platform.roles.slices import slices_in
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Waiting
 from tests.support.cli import CliInside
+from tests.support.own_task import TASK
 
 POT = 10 * 10**18
 BOND = 20 * 10**18
@@ -155,3 +156,19 @@ def test_worth_is_evaluated_on_rows_that_the_owner_opens_after_the_roster(cli: C
     assert slices_in(cli.folder / "w" / "slices" / "embedded-2", patience_s=0.0)(0)
     assert slices_in(cli.folder / "nowhere", patience_s=0.0)(0) == ()
     assert cli.report("audit", "2", "--key", "second")["ok"]
+
+
+def test_trainers_with_rows_of_their_own_are_no_local_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_local_task.py").write_text(TASK)
+    monkeypatch.chdir(tmp_path)
+    cli = CliInside(tmp_path)
+    cli("wallet", "new", "--light", "owner", "first", "one")
+    cli("deploy", "--wallet", "owner")
+    cli("wallet", "fund", "owner", "first", "one", "--tokens", "100")
+    words = ("--trainers", "1", "--rounds", "1", "--pot", "10", "--aggregator", "first", "--windows", "seconds")
+    cli("task", "open", "--wallet", "owner", "--data", "my_local_task:Mine", *words)
+    cli("aggregator", "bond", "1", "--wallet", "first")
+    cli("trainer", "join", "1", "--wallet", "one")
+    refused = cli("aggregator", "run", "1", "--wallet", "first", "--local", code=5).stderr
+    assert "trainers of 'my_local_task:Mine' have rows of their own" in refused
+    assert "`fl-platform trainer run 1 --wallet NAME --data module:NAME`" in refused
