@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from fl_platform.cli.common import DATA, wei_of
 from fl_platform.cli.defaults import FILE
+from fl_platform.errors import ConfigError
 from fl_platform.learning.public import PUBLIC, TRAINERS
 from fl_platform.protocol.spec import MAX_BATCH, MAX_EPOCHS
 
@@ -213,6 +214,8 @@ def _plan(choices: dict[str, Any], usual: TrainPlan) -> TrainPlan:
     from fl_platform.learning.algorithms import parameters_of
 
     algorithm, parameters = parameters_of(choices["algorithm"])
+    if choices["momentum"] and choices["optimizer"] != "sgd":
+        raise ConfigError(f"momentum {choices['momentum']:g} is of sgd, not of {choices['optimizer']}: leave it out")
     named = ("momentum", "weight_decay", "optimizer", "schedule", "clip_norm", "max_steps", "precision")
     return replace(
         usual,

@@ -32,6 +32,7 @@ def rehearse(
     """
     from fl_platform.cli.show import bar, console
     from fl_platform.learning.machine import choose_machine
+    from fl_platform.roles.explain import MEANINGS
     from fl_platform.roles.lessons import federation_of
     from fl_platform.roles.rehearsing import Rehearsal
 
@@ -51,6 +52,10 @@ def rehearse(
             out.print(_words(rounds[-1]), markup=False)
     paid = _pay(rehearsal, played)
     out.print("\nas they would be paid, in tokens: " + ", ".join(tokens(amount) for amount in paid))
+    for code in sorted({code for line in rounds for code in line["not_in_sum"]}):
+        out.print(f"{code}: {MEANINGS.get(code, 'the update was malformed')}", markup=False)
+    if not rounds[-1]["in_sum"]:
+        out.print("nothing was learned in the last round: `fl-platform task check` looks at rows, loss and rate")
     write_json(json_file, {
         "model": rehearsal.spec.model.name, "parameters": rehearsal.spec.model.size,
         "before": {"metric": before.metric, "value": before.value, "loss": before.loss}, "rounds": rounds,
@@ -76,9 +81,11 @@ def _line(played: RehearsedRound) -> dict[str, Any]:
 
 def _words(line: dict[str, Any]) -> str:
     others = "".join(f", {code} {times}x" for code, times in line["not_in_sum"].items())
+    first, last = line["first_loss"], line["last_loss"]
+    own = f"{first:.3f}" if first == last else f"{first:.3f} to {last:.3f}"  # equal where a round is a few steps
     return (
         f"round {line['round'] + 1}: {line['metric']} {line['value']:.3f}, loss {line['loss']:.3f}; "
-        f"trainers' own loss {line['first_loss']:.3f} to {line['last_loss']:.3f}; "
+        f"trainers' own loss {own}; "
         f"{line['in_sum']} of {line['trainers']} in the sum{others}"
     )
 

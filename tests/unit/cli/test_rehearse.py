@@ -42,6 +42,25 @@ def test_what_nobody_chose_is_said(
     assert "this is about" not in capsys.readouterr().err
 
 
+def test_what_was_refused_is_explained_and_a_dead_task_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dies = "    def loss(self, outputs, targets):\n        return outputs.relu().sum()\n"  # all below 0 once stepped
+    (tmp_path / "my_dead_task.py").write_text(TASK + dies)
+    words = ["rehearse", "--data", "my_dead_task:Mine", "--rounds", "2", "--trainers", "3", "--learning-rate", "100"]
+    assert run(words) == 0
+    text = capsys.readouterr().out
+    assert "trainers' own loss 0.000; 0 of 3 in the sum" in text
+    assert "NoWork: it is too short to be work" in text
+    assert "nothing was learned in the last round" in text
+
+
+def test_momentum_is_of_sgd_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rehearse", "--data", "digits", "--optimizer", "adam", "--momentum", "0.9"]) == 5
+    assert "momentum 0.9 is of sgd" in capsys.readouterr().err
+
+
 def test_a_run_says_where_its_model_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
