@@ -44,16 +44,6 @@ class _Share(Metric):
     def value(self) -> float:
         return int(self._right) / int(self._counted) if int(self._counted) else math.nan
 
-    def _require_scores(self, outputs: torch.Tensor, targets: torch.Tensor, *, axis: int) -> None:
-        """Refuse what is no score of two classes or more: one output is always the largest, whatever it is."""
-        tensors = isinstance(outputs, torch.Tensor) and isinstance(targets, torch.Tensor)
-        if tensors and outputs.dim() > 1 and outputs.shape[axis] > 1 and outputs.select(axis, 0).shape == targets.shape:
-            return
-        raise ConfigError(
-            f"{self.name} of outputs {described(outputs)} and targets {described(targets)}: it counts how often the "
-            "largest of several class scores is the target's; override `metric` (see `metrics`)"
-        )
-
 
 class Accuracy(_Share):
     """Share of rows whose largest logit is the target's; of pixels for outputs (n, c, d1, ...), targets (n, d1, ...).
@@ -64,7 +54,7 @@ class Accuracy(_Share):
     name = "accuracy"
 
     def add(self, outputs: torch.Tensor, targets: torch.Tensor) -> None:
-        self._require_scores(outputs, targets, axis=1)
+        _require_scores(self, outputs, targets, axis=1)
         counted = targets != IGNORED
         self._right = self._right + ((outputs.argmax(dim=1) == targets) & counted).sum()
         self._counted = self._counted + counted.sum()
@@ -80,7 +70,7 @@ class TokenAccuracy(_Share):
         self._ignore = ignore
 
     def add(self, outputs: torch.Tensor, targets: torch.Tensor) -> None:
-        self._require_scores(outputs, targets, axis=-1)
+        _require_scores(self, outputs, targets, axis=-1)
         counted = targets != self._ignore
         self._right = self._right + ((outputs.argmax(dim=-1) == targets) & counted).sum()
         self._counted = self._counted + counted.sum()
@@ -154,6 +144,7 @@ class IntersectionOverUnion(Metric):
         self._table: torch.Tensor | None = None  # int64 (classes * classes): true class * classes + predicted one
 
     def add(self, outputs: torch.Tensor, targets: torch.Tensor) -> None:
+        _require_scores(self, outputs, targets, axis=1)
         counted = targets != IGNORED
         true, predicted = targets[counted].long(), outputs.argmax(dim=1)[counted]
         highest = max((int(labels.max()) for labels in (true, predicted) if labels.numel()), default=0)
@@ -169,6 +160,17 @@ class IntersectionOverUnion(Metric):
         both = table.diagonal()
         either = table.sum(dim=0) + table.sum(dim=1) - both
         return float((both[either > 0] / either[either > 0]).mean())
+
+
+def _require_scores(metric: Metric, outputs: torch.Tensor, targets: torch.Tensor, *, axis: int) -> None:
+    """Refuse what is no score of two classes or more: one output is always the largest, whatever it is."""
+    tensors = isinstance(outputs, torch.Tensor) and isinstance(targets, torch.Tensor)
+    if tensors and outputs.dim() > 1 and outputs.shape[axis] > 1 and outputs.select(axis, 0).shape == targets.shape:
+        return
+    raise ConfigError(
+        f"{metric.name} of outputs {described(outputs)} and targets {described(targets)}: it counts how often the "
+        "largest of several class scores is the target's; override `metric` (see `metrics`)"
+    )
 
 
 def area_under_curve(scores: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_]) -> float:

@@ -117,12 +117,14 @@ def test_what_a_metric_cannot_count_is_refused_in_words() -> None:
         (Accuracy(), (8,), (8,)),
         (TokenAccuracy(), (8, 6, 5), (8, 5)),
         (TokenAccuracy(), (8, 6, 1), (8, 6)),
+        (IntersectionOverUnion(2), (8, 1, 4, 4), (8, 4, 4)),
+        (IntersectionOverUnion(2), (8, 2, 4, 4), (8, 1, 4, 4)),
     ],
 )
 def test_what_holds_no_class_scores_is_refused_and_not_counted(
     metric: Metric, outputs: tuple[int, ...], targets: tuple[int, ...]
 ) -> None:
-    with pytest.raises(ConfigError, match=r"accuracy of outputs .*override `metric`"):
+    with pytest.raises(ConfigError, match=r"(accuracy|IoU) of outputs .*override `metric`"):
         metric.add(torch.zeros(outputs), torch.zeros(targets))
 
 
