@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from fl_platform.errors import ConfigError, DocumentInvalid
 from fl_platform.learning.parameters import frozen, initial_module, modules_of
@@ -72,15 +73,22 @@ def load_base(module: nn.Module, data: bytes) -> None:
 def check_buffers(module: nn.Module, factory: Callable[[], nn.Module], *, seed: int) -> None:
     """Refuse buffers that are drawn at random: they stay at home, so that each party would learn over its own.
 
-    `module`: what `factory` builds from `seed`. Raises ConfigError naming the first such buffer.
+    `module`: what `factory` builds from `seed`. Raises ConfigError naming the first such buffer, or a layer under the
+    old spectral norm, whose vectors stay those of the weights that it was built with.
     """
+    for prefix, part in modules_of(module):
+        if any(isinstance(hook, SpectralNorm) for hook in part._forward_pre_hooks.values()):
+            raise ConfigError(
+                f"layer {prefix.removesuffix('.') or 'model()'!r} is under torch.nn.utils.spectral_norm, whose vectors "
+                "are drawn at random and not sent; use torch.nn.utils.parametrizations.spectral_norm"
+            )
     ours = _buffers_at_home(module)
     theirs = _buffers_at_home(initial_module(factory, seed=seed + 1)) if ours else {}
     for name, digest in ours.items():
         if theirs.get(name) != digest:
             raise ConfigError(
                 f"buffer {name!r} comes out differently each time model() is called, and no party sends its buffers; "
-                "make it an nn.Parameter with requires_grad=False, or draw it by a generator with a seed of its own"
+                "make it an nn.Parameter with requires_grad=False, or build that layer right after torch.manual_seed"
             )
 
 

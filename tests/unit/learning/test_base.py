@@ -105,7 +105,7 @@ class Features(nn.Module):
 @pytest.mark.parametrize("how", ["buffer", "passing"])
 def test_buffers_drawn_at_random_are_refused(how: str) -> None:
     module = initial_module(lambda: Features(how), seed=1)
-    with pytest.raises(ConfigError, match=r"buffer 'drawn' .* requires_grad=False, or draw it") as caught:
+    with pytest.raises(ConfigError, match=r"buffer 'drawn' .* requires_grad=False, or build that layer") as caught:
         check_buffers(module, lambda: Features(how), seed=1)
     assert "\n" not in str(caught.value)
 
@@ -113,6 +113,32 @@ def test_buffers_drawn_at_random_are_refused(how: str) -> None:
 @pytest.mark.parametrize("how", ["seeded", "parameter"])
 def test_constant_buffers_and_frozen_parameters_are_not(how: str) -> None:
     check_buffers(initial_module(lambda: Features(how), seed=1), lambda: Features(how), seed=1)
+
+
+def test_the_old_spectral_norm_is_refused_with_the_one_that_works() -> None:
+    def old() -> nn.Module:
+        return nn.Sequential(nn.utils.spectral_norm(nn.Linear(3, 4)))
+
+    with pytest.raises(ConfigError, match=r"layer '0' is under .*use torch\.nn\.utils\.parametrizations"):
+        check_buffers(initial_module(old, seed=1), old, seed=1)
+
+    def new() -> nn.Module:
+        return nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)))
+
+    check_buffers(initial_module(new, seed=1), new, seed=1)
+
+
+def test_a_layer_built_under_a_seed_is_constant_as_the_remedy_says() -> None:
+    def orthogonal() -> nn.Module:
+        return nn.Sequential(nn.utils.parametrizations.orthogonal(nn.Linear(3, 3)))
+
+    def seeded() -> nn.Module:
+        torch.manual_seed(7)
+        return orthogonal()
+
+    with pytest.raises(ConfigError, match=r"'0\.parametrizations\.weight\.0\.base' .* right after torch\.manual_seed"):
+        check_buffers(initial_module(orthogonal, seed=1), orthogonal, seed=1)
+    check_buffers(initial_module(seeded, seed=1), seeded, seed=1)
 
 
 def test_only_a_model_with_constants_is_built_again() -> None:
