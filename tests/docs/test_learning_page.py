@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fl_platform.cli.new import new
+from fl_platform.cli.run import run as play
 from fl_platform.cli.task import open_
 from fl_platform.cli.trainer import run
 from fl_platform.learning import TrainPlan, initial_state, measure, train_locally
@@ -31,7 +33,7 @@ def test_each_class_trains_and_is_measured(name: str) -> None:
 
 
 def test_options_and_sources_exist() -> None:
-    known = {option for command in (open_, run) for parameter in command.params for option in parameter.opts}
+    known = {option for command in (open_, run, new, play) for parameter in command.params for option in parameter.opts}
     assert set(re.findall(r"`(--[a-z-]+)", PAGE)) <= known
     assert all(hasattr(sources_module, name) for name in re.findall(r"`sources\.(\w+)", PAGE))
 
