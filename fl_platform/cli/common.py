@@ -228,10 +228,22 @@ def part_of(value: Any) -> tuple[int, int]:
     return int(found[1]) - 1, int(found[2])
 
 
+_STDOUT = "fl_platform.stdout"  # of a command's `meta`: where its report goes
 _JSON = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+
+
+def _keep_stdout(ctx: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
+    """Where the report goes to standard output, let nothing else: what a data owner's own code prints, say."""
+    if file is not None and str(file) == "-":
+        ctx.meta[_STDOUT] = sys.stdout
+        ctx.with_resource(contextlib.redirect_stdout(sys.stderr))
+    return file
+
+
 json_option = click.option(
-    "--json", "json_file", type=_JSON, metavar="FILE", help="Write the report here, too; - is stdout."
-)
+    "--json", "json_file", type=_JSON, metavar="FILE", help="Write the report here, too; - is stdout.",
+    callback=_keep_stdout,
+)  # fmt: skip
 wallet_option = click.option(
     "--wallet", metavar="NAME", help="Which wallet signs; needed where the folder has several."
 )
@@ -253,7 +265,8 @@ def write_json(file: Path | None, value: object) -> None:
         return
     text = json.dumps(_finite(value), indent=1, sort_keys=True, allow_nan=False) + "\n"
     if str(file) == "-":
-        click.echo(text, nl=False)
+        ctx = click.get_current_context(silent=True)
+        click.echo(text, nl=False, file=ctx.meta.get(_STDOUT) if ctx else None)
         return
     if file.exists() and not file.is_file():  # a device or a pipe is written to, never replaced
         with file.open("w") as stream:

@@ -88,3 +88,15 @@ def test_an_interrupted_run_does_not_promise_to_go_on(
     assert capsys.readouterr().err == "interrupted; nothing is kept\n"
     assert run([*words, "--workdir", "half"]) == 130
     assert "half is of no further use" in capsys.readouterr().err
+
+
+def test_what_own_code_prints_is_no_part_of_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_loud_task.py").write_text(TASK + "print('loaded')\n")
+    words = ["rehearse", "--data", "my_loud_task:Mine", "--rounds", "1", "--trainers", "2", "--json", "-"]
+    assert run(words) == 0
+    out, notes = capsys.readouterr()
+    assert len(json.loads(out)["rounds"]) == 1
+    assert "loaded\n" in notes
