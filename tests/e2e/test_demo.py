@@ -34,6 +34,7 @@ def demo(folder: Path, *options: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "fl_platform", "demo", *SMALL, *options, "--json", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "160"})
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.stdout.endswith("`fl-platform new FOLDER` begins\n")
     report: dict[str, Any] = json.loads(out.read_text())
     return report
 

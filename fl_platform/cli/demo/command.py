@@ -105,6 +105,7 @@ def demo(
         worth=worth,
     )  # fmt: skip
     play(console, settings, network_name, store_name, workdir, json_file, carrier=CARRIERS[flower or ""])
+    console.print("your own model and rows: `fl-platform new FOLDER` begins", markup=False)
 
 
 def play(
