@@ -18,6 +18,7 @@ from fl_platform.learning.algorithms.seam import AT_EACH_END
 from fl_platform.learning.base import check_buffers, encode_base
 from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.machine import CPU, Machine
+from fl_platform.learning.own_code import innermost, own_code
 from fl_platform.learning.parameters import State, initial_module, model_spec, state_arrays
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
@@ -84,6 +85,7 @@ def check_task(
     model, parent, base = model_spec(module, name), state_arrays(module), encode_base(module)
     warnings = list(_spread_warnings(task, module, machine))
     before = measure(task, parent, machine=machine, bench=bench, base=base)
+    warnings += _output_warnings(task, module, machine)
     started = time.process_time()
     update = train_locally(task, parent, plan=plan, seed=seed, machine=machine, bench=bench, base=base)
     seconds = time.process_time() - started
@@ -135,6 +137,19 @@ def _training_warnings(update: LocalUpdate, whole: TensorError, bits: int) -> It
         yield f"the loss did not fall in a round ({update.first_loss:.3g} to {update.last_loss:.3g}): try another rate"
     if whole.errors[bits] > _COARSE:
         yield f"{bits} bits lose {100 * whole.errors[bits]:.0f} % of an update's length; take more with --bits"
+
+
+def _output_warnings(task: LearningTask, module: torch.nn.Module, machine: Machine) -> Iterator[str]:
+    """Look at the first outputs: probabilities where the usual loss takes scores learn slowly, without an error."""
+    if type(innermost(task)).loss is not LearningTask.loss:
+        return
+    batches = open_rows(task, "validation_data", 100, module, seed=0, machine=machine, bench=Bench(), shuffle=False)
+    first = next(iter(batches.epoch(0)))
+    module = module.to(machine.device).eval()
+    with torch.no_grad(), own_code(task, "model", first.inputs):
+        outputs = module(first.inputs)
+    if outputs.shape[1] > 1 and bool((outputs >= 0).all()) and torch.allclose(outputs.sum(1), outputs.new_ones(1)):
+        yield "the model gives probabilities, the loss takes scores and makes its own: leave the softmax out of model()"
 
 
 def _spread_warnings(task: LearningTask, module: torch.nn.Module, machine: Machine) -> Iterator[str]:

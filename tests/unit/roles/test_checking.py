@@ -88,6 +88,11 @@ def masked() -> DataTask:
         (spoilt(column=10_000), TrainPlan(1, 16, 0.1), "are the rows normalised?"),
         (spoilt(), TrainPlan(1, 16, 300.0), "the loss did not fall"),
         (masked(), TrainPlan(1, 16, 0.1), "inputs hold infinity"),
+        (
+            DataTask(lambda: nn.Sequential(digits_mlp(), nn.Softmax(1)), DIGITS.train, DIGITS.validation),
+            TrainPlan(1, 16, 0.1),
+            "leave the softmax out of model()",
+        ),
     ],
 )
 def test_what_is_off_is_said(task: DataTask, plan: TrainPlan, says: str) -> None:
