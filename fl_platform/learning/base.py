@@ -42,7 +42,7 @@ def encode_base(module: nn.Module) -> bytes | None:
 
 
 def base_digest(data: bytes | None) -> bytes:
-    """Return what the rules say of a base: the digest of its content identifier, 32 bytes; zeros for none."""
+    """Return what the rules say of a base: the digest of its content identifier, 32 bytes; no bytes without a base."""
     return NO_BASE if data is None else cid_of(data).digest
 
 

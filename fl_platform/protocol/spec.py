@@ -20,7 +20,7 @@ MAX_PARAMETERS = 2**34
 MAX_COMMITTED = 2**28  # parameters with layer P: 4,096 points, half of what a message may have
 MAX_SPEC_BYTES = 1024 * 1024
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
-NO_BASE = bytes(32)
+NO_BASE = b""  # in as few bytes as there are: whoever shows the rules on chain pays for each
 MAX_ALGORITHM_PARAMETERS = 32
 MAX_EPOCHS = 10_000  # of a round: no rules keep an honest trainer busy for ever
 MAX_BATCH = 65_536  # rows: a stream is read into memory a batch at a time
@@ -168,7 +168,7 @@ class TaskSpec:
     owner: bytes  # 20 bytes; whoever chooses the reference is trusted for that choice, and this is who
     model: ModelSpec
     initial_model: bytes  # sha256 of the initial model's bytes
-    base_model: bytes  # sha256 of the object with the parameters that nobody learns; zero when all are learned
+    base_model: bytes  # sha256 of the object with the parameters that nobody learns; empty when all are learned
     codec: CodecRule
     aggregation: AggregationRule
     worth: WorthRule
@@ -216,7 +216,7 @@ def check_spec(spec: TaskSpec) -> None:
             f"model has {spec.model.size} parameters, allowed 1 to {MAX_PARAMETERS}",
         ),
         (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
-        (len(spec.base_model) == 32, f"base_model has {len(spec.base_model)} bytes, not 32"),
+        (len(spec.base_model) in (0, 32), f"base_model has {len(spec.base_model)} bytes, neither 0 nor 32"),
         (all(side > 0 for t in spec.model.tensors for side in t.shape), "a tensor has an empty side"),
         (len(spec.codec.initial_scale.offsets) == len(spec.model.tensors), "one scale offset per tensor is needed"),
         (spec.aggregation.name in ("fedavg", "multi-krum"), f"aggregation rule {spec.aggregation.name!r} is unknown"),

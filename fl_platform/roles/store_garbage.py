@@ -89,7 +89,8 @@ def _needed(reader: TaskReader, cut: int) -> set[Cid]:
             kept |= set(_own(reader, bundle))
             for state in (bundle.before, bundle.after):
                 models |= {state.model, *state.previous_models}
-    return kept | {_model(reader, digest) for digest in models} | set(_both(spec.base_model))
+    base = set(_both(spec.base_model)) if spec.base_model else set()
+    return kept | {_model(reader, digest) for digest in models} | base
 
 
 def _needed_by_another(reader: TaskReader) -> set[Cid]:

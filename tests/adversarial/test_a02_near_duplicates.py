@@ -16,6 +16,8 @@ def test_a_copy_shares_its_victims_score_and_adds_nothing_to_the_pair() -> None:
     victim, mimic = copied.earned(1), copied.earned(5)
     assert abs(victim - mimic) <= 10  # dust
     assert victim + mimic <= alone.earned(1) * 101 // 100
-    assert all(copied.earned(n) >= alone.earned(n) * 99 // 100 for n in (2, 3, 4))
+    others = (2, 3, 4)  # together they lose nothing; one by one their pay moves with another course of training
+    assert sum(map(copied.earned, others)) >= sum(map(alone.earned, others)) * 99 // 100
+    assert all(copied.earned(n) >= alone.earned(n) * 97 // 100 for n in others)
     groups = {v.trainer: v.group for v in copied.judged[-1].verdicts if v.code == "admitted"}
     assert len(set(groups.values())) == 4  # five updates, four pieces of work

@@ -107,7 +107,7 @@ RULES: dict[str, Callable[[TaskSpec], TaskSpec]] = {
     "an optimizer that nobody has": lambda s: training(s, optimizer="lbfgs"),
     "a momentum that never ends": lambda s: training(s, momentum_ppm=10**6),
     "an algorithm's parameter twice": lambda s: training(s, parameters=(("mu", 1), ("mu", 2))),
-    "no base at all": lambda s: replace(s, base_model=b""),
+    "half of a base": lambda s: replace(s, base_model=bytes(16)),
     "a server rate over every float": lambda s: replace(s, aggregation=replace(s.aggregation, server_lr_num=10**400)),
     "fewer than no hostile trainers": lambda s: replace(s, aggregation=replace(s.aggregation, byzantine=-3)),
     "a floor below zero": lambda s: replace(s, aggregation=replace(s.aggregation, floor_bps=-1)),

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from fl_platform.protocol.spec import (
+    NO_BASE,
     AggregationRule,
     CodecRule,
     ModelSpec,
@@ -33,7 +34,7 @@ def small_spec(**changes: Any) -> TaskSpec:
         owner=address(1),
         model=model,
         initial_model=bytes(32),
-        base_model=bytes(32),
+        base_model=NO_BASE,
         codec=CodecRule(8, "stochastic", ScaleSpec(128, -12, (0, 0))),
         aggregation=AggregationRule(
             name="multi-krum",

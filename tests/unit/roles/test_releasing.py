@@ -13,7 +13,7 @@ from torch import nn
 
 from fl_platform.chain.types import RoundState
 from fl_platform.cli.demo.run import flip_byte
-from fl_platform.errors import CidMismatch, ConfigError, DocumentInvalid
+from fl_platform.errors import CidMismatch, ConfigError, RejectedInput
 from fl_platform.learning.datasets import load_digits_split
 from fl_platform.learning.models import digits_cnn, digits_mlp
 from fl_platform.learning.task import DataTask
@@ -160,7 +160,7 @@ def test_without_rows_the_file_holds_no_buffer_and_no_base(odd: tuple[Stage, Sma
 
 def test_rows_of_another_model_are_refused(odd: tuple[Stage, SmallTask, DataTask]) -> None:
     _, task, rows = odd
-    with pytest.raises(DocumentInvalid, match=r"is model\(\) that of the task"):
+    with pytest.raises(RejectedInput, match=r"is model\(\) that of the task"):  # by its base, or by what it learns
         release(task.reader, now=0, own=DataTask(digits_cnn, rows.train, rows.validation))
 
 
