@@ -57,7 +57,10 @@ def test_a_server_says_where_it_is_and_ends_when_it_is_told(tmp_path: Path, stop
     """The list comes from a file with comments; killed softly it ends with 0, its folder as it was."""
     allowed = tmp_path / "allowed"
     allowed.write_text(f"# who may\n\n{LISTED}  # the owner\n")
-    command = [sys.executable, "-m", "fl_platform", "--workdir", str(tmp_path / "w"), "store", "serve"]
+    # what a shell starts in the background ignores SIGINT, and so do its children
+    heard = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    start = heard + "runpy.run_module('fl_platform', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", start, "--workdir", str(tmp_path / "w"), "store", "serve"]
     with subprocess.Popen(
         [*command, "--allow-file", str(allowed), "--bind", "127.0.0.1:0", "--json", "-"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
