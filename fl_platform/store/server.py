@@ -165,7 +165,7 @@ class StoreServer(ThreadingHTTPServer):
             return
         try:
             super().process_request(request, client_address)
-        except BaseException:
+        except RuntimeError:  # no thread could be started, so none will release; an interrupt may come after it was
             self._slots.release()
             raise
 

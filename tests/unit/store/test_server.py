@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,3 +128,29 @@ def test_a_missing_object_says_so(tmp_path: Path) -> None:
 def test_every_address_is_no_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="say with --url which one clients use"):
         StoreServer(HostedStore(DiskStore(tmp_path), Quotas()), bind=("0.0.0.0", 0), members=lambda _: True)
+
+
+@pytest.mark.parametrize(("started", "error"), [(True, KeyboardInterrupt), (False, RuntimeError)])
+def test_an_interrupt_as_a_connection_opens_ends_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: bool, error: type[BaseException]
+) -> None:
+    """Its thread gives the slot back, if it was started; else the server does. Neither is done twice."""
+
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            if started:
+                super().start()
+                self.join()
+            raise error
+
+    hosted = HostedStore(DiskStore(tmp_path), Quotas())
+    with StoreServer(hosted, bind=("127.0.0.1", 0), members=lambda _: True) as server:
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        with monkeypatch.context() as patched:
+            patched.setattr("socketserver.threading.Thread", Interrupted)
+            with pytest.raises(error):
+                server.process_request(ours, ("127.0.0.1", 1))
+        ours.close()
+        assert all(server._slots.acquire(blocking=False) for _ in range(server._slots._initial_value))  # type: ignore[attr-defined]
+        assert not server._slots.acquire(blocking=False)
