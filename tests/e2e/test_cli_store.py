@@ -21,6 +21,7 @@ TERMS = ("--trainers", "2", "--rounds", "2", "--pot", "10", "--epochs", "1", "--
 OBJECTS = 2 + 2 + 2 * 6  # rules and model; two bindings; of each round three updates, roster, sums, bundle, model
 
 
+@pytest.mark.slow
 def test_a_task_through_a_served_store_on_the_embedded_chain(tmp_path: Path) -> None:
     cli = CliInside(tmp_path)
     cli("wallet", "new", "--light", "owner", "aggregator", "auditor", "one", "two")

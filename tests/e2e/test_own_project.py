@@ -11,6 +11,7 @@ from fl_platform.cli.main import run
 from tests.support.own_task import TASK
 
 
+@pytest.mark.slow
 def test_an_own_task_is_paid_and_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_paid_task.py").write_text(TASK)

@@ -61,6 +61,7 @@ def test_momentum_is_of_sgd_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert "momentum 0.9 is of sgd" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_says_where_its_model_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -414,6 +414,7 @@ train(ROWS)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["map", "iterable"])
 def test_a_data_set_of_many_times_the_memory_allowed_is_learned_from(style: str) -> None:
     """512 MiB, with 32 MiB more than a training on two batches of 2 MiB took."""

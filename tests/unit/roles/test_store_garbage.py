@@ -38,6 +38,7 @@ def audited(workspace: Workspace, cast: Cast, first: int) -> tuple[bool, tuple[s
     return report.ok, report.unchecked
 
 
+@pytest.mark.slow
 def test_old_rounds_go_and_what_the_others_need_stays(tmp_path: Path) -> None:
     folder = tmp_path / "w"
     with rehearsal(folder, small_settings(rounds=ROUNDS)) as (workspace, cast):

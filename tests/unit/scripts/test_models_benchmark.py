@@ -10,6 +10,7 @@ from scripts.bench import models
 from scripts.bench.zoo import ZOO
 
 
+@pytest.mark.slow
 def test_a_batch_norm_network_loses_nothing_at_int8() -> None:
     rows = list(models.run(Namespace(models="batchnorm-cnn", seeds=3, quick=True)))
     sent, accuracy, loss, last, largest = rows
