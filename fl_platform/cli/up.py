@@ -6,6 +6,7 @@ import contextlib
 import logging
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,13 +93,15 @@ def _working(
     from fl_platform.flower.processes import flower_environment, running
     from fl_platform.flower.server_app import DESK_KEY
 
-    desk, log = folder / "desk.sock", folder / "aggregator.log"
+    log = folder / "aggregator.log"
     words = [sys.executable, "-m", "fl_platform", *_globals(options), "aggregator", "run", str(task), "--wallet", name]
-    words += ["--flower", str(desk), *(["--reference-binding", invited.reference] if invited.reference else [])]
-    with running(words, log=log, environment=flower_environment(link.home)) as process:
-        _await(desk, process, log)
-        with courier_run(link, folder, {DESK_KEY: str(desk)}):
-            yield process
+    words += ["--reference-binding", invited.reference] if invited.reference else []
+    with tempfile.TemporaryDirectory(prefix="fl-up-") as short:  # of one's own; a socket's path is 107 bytes at most
+        desk = Path(short) / "desk.sock"
+        with running([*words, "--flower", str(desk)], log=log, environment=flower_environment(link.home)) as process:
+            _await(desk, process, log)
+            with courier_run(link, folder, {DESK_KEY: str(desk)}):
+                yield process
 
 
 @contextlib.contextmanager

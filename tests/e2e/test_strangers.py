@@ -24,7 +24,7 @@ def await_file(path: Path, process: subprocess.Popen[str]) -> None:
             raise AssertionError(f"{process.args!r} ended with {process.returncode}")
 
 
-def test_strangers_take_part_by_one_file(tmp_path: Path) -> None:
+def test_strangers(tmp_path: Path) -> None:
     with anvil() as node, contextlib.ExitStack() as stack:
         variables = {"FL_PLATFORM_ANVIL_URL": node.url, "FL_PLATFORM_STORE": f"disk:{tmp_path / 'store'}"}
         people = {}
