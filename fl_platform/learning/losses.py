@@ -21,7 +21,7 @@ IGNORED = -100  # torch's own: a target of this value is not counted (padding, u
 
 def cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy of logits over the rows, or of masks (n, h, w) the pixels, that are not -100; 0 of none."""
-    if targets.is_floating_point():
+    if targets.is_floating_point() or _all_counted(targets):
         return functional.cross_entropy(outputs, targets)
     return _over_counted(outputs, targets, IGNORED)
 
@@ -55,6 +55,11 @@ def aligned(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor,
             "equal up to a last axis of 1; reshape what the model returns, or override `loss`"
         )
     return outputs, targets
+
+
+def _all_counted(targets: torch.Tensor) -> bool:
+    """Whether no label is left out, where that costs less than to count: a look on the CPU, a wait on a GPU."""
+    return not targets.is_cuda and targets.numel() > 0 and int(targets.min()) >= 0
 
 
 def _over_counted(outputs: torch.Tensor, targets: torch.Tensor, ignore: int) -> torch.Tensor:
