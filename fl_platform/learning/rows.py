@@ -155,13 +155,6 @@ class Labels:
             )
 
 
-def check_labels(targets: torch.Tensor | Array, classes: int) -> None:
-    """Refuse class labels that have no output among `classes`. Raises ConfigError; waits for the targets' device."""
-    labels = Labels()
-    labels.look(host_array(targets, "targets"), "targets", range(len(targets)))
-    labels.require(classes)
-
-
 def looked_through(inputs: Any, targets: Any, rows: int) -> Labels:
     """Check all rows in memory, a block at a time, and return their labels. Raises ConfigError."""
     labels = Labels()

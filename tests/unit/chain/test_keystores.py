@@ -149,8 +149,9 @@ def test_a_file_is_bounded_before_any_work(
 
 def test_the_cost_of_known_programs_is_allowed() -> None:
     for n, r, p in ((2**18, 8, 1), (2**17, 8, 1), (2**18, 1, 8), (2**13, 8, 1), (2**20, 8, 1)):
-        keystores.bounded(changed(made(b"x"), *KDF, to={**made(b"x")["crypto"]["kdfparams"], "n": n, "r": r, "p": p}),
-                          where="a keystore")  # fmt: skip
+        document = changed(made(b"x"), *KDF, to={**made(b"x")["crypto"]["kdfparams"], "n": n, "r": r, "p": p})
+        kept = keystores.bounded(document, where="a keystore")["crypto"]["kdfparams"]
+        assert (kept["n"], kept["r"], kept["p"]) == (n, r, p)
 
 
 @pytest.mark.parametrize(

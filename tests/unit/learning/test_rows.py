@@ -11,15 +11,22 @@ import torch
 from fl_platform.errors import ConfigError
 from fl_platform.learning.rows import (
     Collated,
+    Labels,
     Refusal,
     as_tensor,
-    check_labels,
     collate,
     common_length,
     host_array,
     looked_through,
     taken,
 )
+
+
+def check_labels(targets: Any, classes: int) -> None:
+    """Look at all targets, then hold them against so many outputs."""
+    labels = Labels()
+    labels.look(host_array(targets, "targets"), "targets", range(len(targets)))
+    labels.require(classes)
 
 
 @pytest.mark.parametrize(
