@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ def aggregator(
     from fl_platform.errors import ConfigError
     from fl_platform.flower.deployment import superlink
     from fl_platform.flower.keys import create_loopback_certificates
+    from fl_platform.flower.processes import beside
     from fl_platform.roles.invitation import read_invitation
     from fl_platform.roles.membership import bond
     from fl_platform.roles.workspace import environment
@@ -77,7 +79,7 @@ def aggregator(
         made = invited.with_superlink(f"127.0.0.1:{link.port}", certificates.authority.read_text(encoding="utf-8"))
         out.write_text(made.to_text(), encoding="utf-8")
         said.print(f"{out} is the invitation for data owners; logs are in {folder}", markup=False)
-        stack.enter_context(_admitting(options, task, link, invited, folder, said))
+        stack.enter_context(beside("up:admitting", partial(_admit_all, options, task, link, invited, folder, said)))
         code = stack.enter_context(_working(options, name, task, link, invited, folder)).wait()
     if code:
         raise ConfigError(f"the aggregator ended with {code}: {folder / 'aggregator.log'} says why")
@@ -104,45 +106,39 @@ def _working(
                 yield process
 
 
-@contextlib.contextmanager
-def _admitting(
-    options: Options, task: int, link: SuperLink, invited: Invitation, folder: Path, said: Console
-) -> Iterator[None]:
-    """Register the node key of each member, as its binding on chain says, until the block ends."""
-    over = threading.Event()
-    thread = threading.Thread(
-        target=_admit_all, args=(options, task, link, invited, folder, said, over), name="up:admitting", daemon=True
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 def _admit_all(
     options: Options, task: int, link: SuperLink, invited: Invitation, folder: Path, said: Console,
     over: threading.Event,
 ) -> None:  # fmt: skip
+    """Register the node key of each member, as its binding on chain says, until it is over."""
     from fl_platform.cli.common import reading
     from fl_platform.errors import FLError
-    from fl_platform.flower.deployment import register
 
     admitted: set[bytes] = set()
     while not over.wait(_LOOK_S):
         try:
             with reading(options) as workspace:
-                reader = workspace.reader(task)
-                found = _bindings(reader, invited)
-            for trainer, binding in found:
-                if binding.node_name in admitted:
-                    continue
-                register(link, _openssh(binding, folder))
+                found = _bindings(workspace.reader(task), invited)
+        except FLError as error:  # a chain or store that is away for a while; the round goes on without the newcomer
+            logger.warning("members could not be read: %s", error)
+            continue
+        for trainer, binding in found:
+            if binding.node_name not in admitted and _admit(link, binding, folder):
                 admitted.add(binding.node_name)
                 said.print(f"the node of 0x{trainer.hex()} is admitted", markup=False)
-        except FLError as error:  # a chain or store that is away for a while; the round goes on without the newcomer
-            logger.warning("members could not be admitted: %s", error)
+
+
+def _admit(link: SuperLink, binding: Binding, folder: Path) -> bool:
+    """Register one node; a key that the SuperLink refuses keeps nobody else out. False: to be tried again."""
+    from fl_platform.errors import FLError
+    from fl_platform.flower.deployment import register
+
+    try:
+        register(link, _openssh(binding, folder))
+    except FLError as error:
+        logger.warning("the node of 0x%s could not be admitted: %s", binding.wallet.hex(), error)
+        return False
+    return True
 
 
 def _bindings(reader: TaskReader, invited: Invitation) -> list[tuple[bytes, Binding]]:

@@ -25,6 +25,7 @@ from fl_platform.flower.keys import CertificateFiles, NodeKeyFiles
 from fl_platform.flower.processes import (
     LOG_TAIL_CHARS,
     await_port,
+    beside,
     find_program,
     flower_environment,
     free_port,
@@ -79,7 +80,6 @@ def superlink(
     *,
     simulated: bool = False,
     environment: Mapping[str, str] | None = None,
-    host: str = "127.0.0.1",
     port: int = 0,
 ) -> Iterator[SuperLink]:
     """Run a SuperLink while the block runs; its log is `folder/superlink.log`. Port 0: a free one.
@@ -91,7 +91,7 @@ def superlink(
     port, log = port or free_port(), folder / "superlink.log"
     command = [
         "flower-superlink",
-        *("--host", host, "--port", str(port)),
+        *("--host", "127.0.0.1", "--port", str(port)),
         *("--ssl-certfile", str(certificates.certificate), "--ssl-keyfile", str(certificates.key)),
         *("--ssl-ca-certfile", str(certificates.authority)),
         "--simulation" if simulated else "--enable-supernode-auth",
@@ -145,9 +145,8 @@ def kept_node(
 
     One that comes before its key is registered, or while the SuperLink is away, gives up at once.
     """
-    over = threading.Event()
 
-    def keep() -> None:
+    def keep(over: threading.Event) -> None:
         while not over.is_set():
             with node_of(address, authority, folder, name, key=key, trainer=trainer) as process:
                 while process.poll() is None and not over.wait(_LOOK_S):
@@ -155,13 +154,8 @@ def kept_node(
             if not over.wait(_AGAIN_S):
                 logger.info("the SuperNode ended with %s; it is started again", process.returncode)
 
-    thread = threading.Thread(target=keep, name=f"supernode:{name}", daemon=True)
-    thread.start()
-    try:
+    with beside(f"supernode:{name}", keep):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextlib.contextmanager

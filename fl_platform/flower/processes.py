@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import fl_platform
@@ -59,6 +60,19 @@ def running(command: Sequence[str], *, log: Path, environment: Mapping[str, str]
         yield process
     finally:
         _stop(process, mark)
+
+
+@contextlib.contextmanager
+def beside(name: str, loop: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Run `loop` in a thread while the block runs; the event that it is given is set at the end, and it is awaited."""
+    over = threading.Event()
+    thread = threading.Thread(target=loop, args=(over,), name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def await_port(port: int, process: subprocess.Popen[bytes], *, log: Path) -> None:
