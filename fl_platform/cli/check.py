@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from fl_platform.protocol.spec import Money, Windows
     from fl_platform.roles.checking import Checked
 
-_NO_TOKEN = bytes(20)
 _SHOWN = 12  # tensors
 
 
@@ -34,7 +33,7 @@ def check(own: str, json_file: Path | None, **choices: Any) -> None:
 
     choices["data"] = own or choices["data"]
     lesson, out = lesson_of(choices), console(json_file)
-    offer = offer_of(_NO_TOKEN, lesson, choices)
+    offer = offer_of(lesson, choices)
     with working("one round of one party"):
         found = check_task(
             reference_rows(lesson), name=lesson.model_name, plan=offer.plan, bits=offer.bits, seed=offer.seed
@@ -56,7 +55,7 @@ def check(own: str, json_file: Path | None, **choices: Any) -> None:
 
 
 def _lines(found: Checked, bits: int, money: Money, windows: Windows, trainers: int) -> list[tuple[str, str]]:
-    from fl_platform.roles.checking import GAS
+    from fl_platform.roles.gas import GAS
 
     before, after, update = found.before, found.after, found.update
     base = f"; frozen base of {found.frozen_bytes:,} bytes, stored once" if found.frozen_bytes else ""

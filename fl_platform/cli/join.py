@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from fl_platform.cli.common import DATA, Options, Session, part_of, password, signing, tokens, wei_of
 
@@ -67,8 +68,10 @@ def join(
 
 
 def options_of(options: Options, invited: Invitation) -> Options:
-    """Return the options with the invitation's network, and its store where none was chosen."""
-    return replace(options, network=invited.network, store=options.store or invited.store)
+    """Return the options with the invitation's network and store, each where the person chose none."""
+    source = click.get_current_context().find_root().get_parameter_source("network")
+    network = invited.network if source in (None, ParameterSource.DEFAULT) else options.network
+    return replace(options, network=network, store=options.store or invited.store)
 
 
 def make_wallet(options: Options, name: str, out: Console) -> None:
@@ -91,7 +94,7 @@ def accept(own: Session, invited: Invitation) -> TaskReader:
     workspace = own.workspace
     if workspace.chain.chain_id != invited.chain_id:
         raise ConfigError(
-            f"{invited.network} is chain {workspace.chain.chain_id}, the invitation is for {invited.chain_id}: "
+            f"{workspace.network.name} is chain {workspace.chain.chain_id}, the invitation is for {invited.chain_id}: "
             "ask whoever sent it for the right end point, or name it with --network"
         )
     there = workspace.deployment_file
@@ -141,6 +144,8 @@ def enter(own: Session, reader: TaskReader, invited: Invitation, stake: int | No
 
 def consequences(reader: TaskReader, stake: int) -> list[str]:
     """Return in plain words what taking part means."""
+    from fl_platform.roles.gas import GAS
+
     spec, money = reader.spec, reader.spec.money
     earlier = reader.history().head.round
     return [
@@ -153,7 +158,8 @@ def consequences(reader: TaskReader, stake: int) -> list[str]:
         f"the rest to the trainers by worth ({spec.worth.kind}); {earlier} rounds are sealed",
         f"a round's orders come within {spec.windows.roster // 60:,} minutes, and its pay is final "
         f"{spec.windows.challenge // 60:,} minutes after its seal: then `fl-platform rewards claim`",
-        "gas: about 130,000 for joining, 100,000 for a claim with its withdrawal; rounds cost you none",
+        f"gas: {GAS['join']:,} for joining besides the token's approval, {GAS['claim'] + GAS['withdraw']:,} for a "
+        "claim with its withdrawal; rounds cost you none",
     ]
 
 

@@ -14,7 +14,7 @@ from fl_platform.cli.common import DATA, wei_of
 from fl_platform.cli.defaults import FILE
 from fl_platform.errors import ConfigError
 from fl_platform.learning.public import PUBLIC, TRAINERS
-from fl_platform.protocol.spec import MAX_BATCH, MAX_EPOCHS
+from fl_platform.protocol.spec import MAX_BATCH, MAX_EPOCHS, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 if TYPE_CHECKING:
     from fl_platform.learning.plan import TrainPlan
@@ -62,7 +62,7 @@ _OPTIONS = (
     ),
     click.option(
         "--optimizer",
-        type=click.Choice(["sgd", "adam", "adamw"]),
+        type=click.Choice(OPTIMIZERS),
         default="sgd",
         show_default=True,
         help="Of local training; it starts anew each round.",
@@ -77,7 +77,7 @@ _OPTIONS = (
     ),
     click.option(
         "--schedule",
-        type=click.Choice(["constant", "linear", "cosine"]),
+        type=click.Choice(SCHEDULES),
         default="constant",
         show_default=True,
         help="Of the learning rate over the task's rounds.",
@@ -98,7 +98,7 @@ _OPTIONS = (
     ),
     click.option(
         "--precision",
-        type=click.Choice(["float32", "bf16"]),
+        type=click.Choice(PRECISIONS),
         default="float32",
         show_default=True,
         help="Of products in local training; weights are float32.",
@@ -177,8 +177,11 @@ def lesson_of(choices: dict[str, Any], **other: Any) -> Lesson:
     return Lesson(choices["data"], choices["model"], seed=choices["data_seed"], folder=choices["mnist"], **other)
 
 
-def offer_of(token: bytes, lesson: Lesson, choices: dict[str, Any]) -> Offer:
-    """Return the owner's offer; `token`: address of the ERC-20 that pays. Raises ConfigError."""
+def offer_of(lesson: Lesson, choices: dict[str, Any], *, token: bytes = bytes(20)) -> Offer:
+    """Return the owner's offer; `token`: address of the ERC-20 that pays, zero before there is a chain.
+
+    Raises ConfigError.
+    """
     from fl_platform.protocol.spec import Money
     from fl_platform.roles.offer import Offer, alpha_of
 

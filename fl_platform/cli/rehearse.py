@@ -13,8 +13,6 @@ from fl_platform.cli.offering import deal_options, lesson_of, offer_of, rule_opt
 if TYPE_CHECKING:
     from fl_platform.roles.rehearsing import Rehearsal, RehearsedRound
 
-_NO_TOKEN = bytes(20)
-
 
 @click.command()
 @rule_options
@@ -37,7 +35,7 @@ def rehearse(
     from fl_platform.roles.rehearsing import Rehearsal
 
     out, lesson = console(json_file), lesson_of(choices, partition=partition)
-    offer = offer_of(_NO_TOKEN, lesson, choices)
+    offer = offer_of(lesson, choices)
     federation = federation_of(lesson, offer.trainers, root_rows=root_rows or 0)
     rounds: list[dict[str, Any]] = []
     with bar("the first scale is measured", offer.money.rounds) as progress:

@@ -10,8 +10,6 @@ import click
 from fl_platform.cli.common import json_option
 from fl_platform.cli.offering import deal_options, lesson_of, offer_of, rule_options
 
-_NO_TOKEN = bytes(20)
-
 
 @click.command()
 @rule_options
@@ -39,7 +37,7 @@ def run(
     from fl_platform.roles.lessons import federation_of
 
     lesson = lesson_of(choices, partition=partition)
-    offer = offer_of(_NO_TOKEN, lesson, choices)
+    offer = offer_of(lesson, choices)
     federation = federation_of(lesson, offer.trainers, root_rows=root_rows or 0)
     settings = Settings(
         data=lesson.data, trainers=offer.trainers, rounds=offer.money.rounds, attacks=(), seed=offer.seed,

@@ -68,7 +68,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
     out = console(json_file)
     with signing(options, wallet) as own:
         lesson = lesson_of(choices)
-        offer, rows = offer_of(own.contracts.faucet.address, lesson, choices), reference_rows(lesson)
+        offer, rows = offer_of(lesson, choices, token=own.contracts.faucet.address), reference_rows(lesson)
         if offer.worth == LEAVE_ONE_OUT:
             root = book_of(own.signer, rows_in_memory(rows), offer.money.rounds).root
             offer = replace(offer, validation_root=root)

@@ -36,10 +36,6 @@ from fl_platform.updates import (
 )
 
 WIDTHS = (4, 8, 16)  # bits
-# Gas of calls, from gas-snapshot.json (a test holds them to it): what the parties of a task pay for.
-GAS: Mapping[str, int] = {
-    "open": 323_747, "join": 83_834, "roster": 38_167, "seal": 41_701, "claim": 53_903, "withdraw": 45_843,
-}  # fmt: skip
 _SEEN_ROWS = 2_000  # rows that are looked at for their spread
 _SEEN = 1 << 24  # numbers of them
 _WIDE = 100.0  # a feature this many times as spread as the median one is not normalised

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 import pytest
+from click.core import ParameterSource
 from rich.console import Console
 
-from fl_platform.cli.common import Session
+from fl_platform.cli.common import Options, Session
 from fl_platform.cli.demo.federation import STAKE, Cast
-from fl_platform.cli.join import accept, consequences, enter
+from fl_platform.cli.join import accept, consequences, enter, options_of
+from fl_platform.cli.main import cli
 from fl_platform.errors import ConfigError, DocumentInvalid
 from fl_platform.roles.invitation import Invitation
 from fl_platform.roles.workspace import Workspace
@@ -89,3 +91,22 @@ def test_what_taking_part_means_is_said_in_numbers(invited: Invited) -> None:
     said = "\n".join(consequences(invited.own.workspace.reader(invited.cast.task), STAKE))
     wanted = ("4,810 integers of 8 bits", "1 aggregators and 1 auditors", "50 tokens are locked", "100 tokens", "5 %")
     assert all(words in said for words in wanted)
+
+
+@pytest.mark.parametrize(
+    ("source", "store", "wanted"),
+    [
+        (ParameterSource.DEFAULT, "", ("anvil", "http://store")),
+        (ParameterSource.COMMANDLINE, "disk:/mine", ("http://own:8545", "disk:/mine")),
+        (ParameterSource.ENVIRONMENT, "", ("http://own:8545", "http://store")),
+        (ParameterSource.DEFAULT_MAP, "", ("http://own:8545", "http://store")),
+    ],
+)
+def test_what_a_person_chose_is_not_the_invitations(
+    source: ParameterSource, store: str, wanted: tuple[str, str]
+) -> None:
+    made = Invitation(1, bytes(32), "anvil", 31337, "{}", "http://store")
+    with click.Context(cli) as ctx:
+        ctx.set_parameter_source("network", source)
+        found = options_of(Options(Path("w"), "http://own:8545", store, None), made)
+    assert (found.network, found.store) == wanted

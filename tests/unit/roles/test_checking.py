@@ -15,7 +15,8 @@ from torch import nn
 from fl_platform.errors import ConfigError, UpdateNotFinite
 from fl_platform.learning import DataTask, Labelled, TrainPlan, load_digits_split
 from fl_platform.learning.models import digits_mlp
-from fl_platform.roles.checking import GAS, Checked, check_task
+from fl_platform.roles.checking import Checked, check_task
+from fl_platform.roles.gas import GAS
 
 ROOT = Path(__file__).resolve().parents[3]
 SPLIT = load_digits_split()
