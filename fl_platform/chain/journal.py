@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from fl_platform.errors import ConfigError, FLError, IntegrityError
-from fl_platform.protocol.canonical import canonical_json, parse_canonical
-from fl_platform.protocol.receipt import hex_of
+from fl_platform.protocol.canonical import canonical_json, hex_of, parse_canonical
 
 logger = logging.getLogger(__name__)
 

@@ -94,3 +94,13 @@ def _refuse_inexact(value: object) -> None:
                 _refuse_inexact(inner)
     elif value is not None and not isinstance(value, bool | int | str):
         raise TypeError(f"canonical documents hold integers and strings, not {type(value).__name__}: {value!r}")
+
+
+def hex_of(value: object) -> bytes:
+    """Return the bytes of a lower-case 0x string. Raises ValueError otherwise (one spelling per value)."""
+    if not isinstance(value, str) or not value.startswith("0x"):
+        raise ValueError(f"expected a 0x string, got {value!r}")
+    data = bytes.fromhex(value[2:])
+    if "0x" + data.hex() != value:
+        raise ValueError(f"expected lower-case hex without spaces, got {value!r}")
+    return data

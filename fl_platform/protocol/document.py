@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.canonical import Json
-from fl_platform.protocol.receipt import hex_of
+from fl_platform.protocol.canonical import Json, hex_of
 
 Reader = Callable[[typing.Any], typing.Any]
 _EXACT = frozenset((int, str))  # what a document holds as it is: long lists of them need no look at each

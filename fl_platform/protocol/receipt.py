@@ -15,6 +15,7 @@ from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
 from fl_platform.errors import DocumentInvalid, ReceiptSignatureInvalid
+from fl_platform.protocol.canonical import hex_of
 from fl_platform.protocol.keccak import keccak256
 
 RECEIPT_TYPE = (
@@ -152,16 +153,6 @@ def check_signature(signed: SignedReceipt, domain: Domain) -> None:
     signer = recover(signed.receipt.digest(domain), signed.signature)
     if signer != signed.receipt.trainer:
         raise ReceiptSignatureInvalid(f"receipt of 0x{signed.receipt.trainer.hex()} is signed by 0x{signer.hex()}")
-
-
-def hex_of(value: object) -> bytes:
-    """Return the bytes of a lower-case 0x string. Raises ValueError otherwise (one spelling per value)."""
-    if not isinstance(value, str) or not value.startswith("0x"):
-        raise ValueError(f"expected a 0x string, got {value!r}")
-    data = bytes.fromhex(value[2:])
-    if "0x" + data.hex() != value:
-        raise ValueError(f"expected lower-case hex without spaces, got {value!r}")
-    return data
 
 
 def int_of(value: object) -> int:
