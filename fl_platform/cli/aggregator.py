@@ -20,6 +20,7 @@ from fl_platform.cli.common import (
     signing,
     task_argument,
     tokens,
+    trainers_option,
     wait_to_stop,
     wallet_option,
     write_json,
@@ -92,6 +93,7 @@ def bond(options: Options, task: int, wallet: str | None, json_file: Path | None
     help="Seconds to wait for who is absent once the rule has enough; default: until near the roster's deadline. In "
     "leave-one-out tasks also for the owner's validation rows; default there: 60.",
 )
+@trainers_option
 @click.option("--slices", type=_FOLDER, help="Folder of the owner's opened validation rows (leave-one-out tasks).")
 @click.option("--data-seed", default=0, show_default=True, help="With --local: how the public data set is dealt.")
 @click.option(
@@ -128,7 +130,9 @@ def run(
         transport = stack.enter_context(_transport(options, own, task, ways, progress, sinks))
         watch = _watch(progress, watched)
         rows = _slices(options, own, task, ways)
-        working = make_aggregator(own, task, watch=watch, reveal_slice=rows, patience_s=ways["patience"])
+        working = make_aggregator(
+            own, task, watch=watch, reveal_slice=rows, patience_s=ways["patience"], trainers=ways["trainers"]
+        )
         sealed: list[SealedRound] = []
         defended = _defender(own, task, progress.say)
         while rounds is None or len(sealed) < rounds:
@@ -215,8 +219,9 @@ def _answer_all(
 
 
 def make_aggregator(
-    own: Session, task: int, *, watch: Watch, reveal_slice: RevealSlice | None = None, patience_s: float | None = None
-) -> Aggregator:
+    own: Session, task: int, *, watch: Watch, reveal_slice: RevealSlice | None = None, patience_s: float | None = None,
+    trainers: int = 0,
+) -> Aggregator:  # fmt: skip
     """Return the aggregator of the session's wallet. Raises ConfigError without a bond."""
     from fl_platform.errors import ConfigError
     from fl_platform.roles.aggregator import Aggregator
@@ -236,6 +241,7 @@ def make_aggregator(
         watch=watch,
         reveal_slice=reveal_slice or no_slice,
         patience_s=math.inf if patience_s is None else patience_s,
+        trainers=trainers,
     )
 
 
