@@ -20,6 +20,7 @@ from click.core import ParameterSource
 from fl_platform.cli.common import Options, PlainLog, printable
 from fl_platform.cli.defaults import FILE, defaults_of, global_defaults, read_defaults
 from fl_platform.errors import FLError
+from fl_platform.roles.remembered import settings
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ COMMANDS = {
     "new": Lazy("fl_platform.cli.new:new", "Start a project of your own."),
     "rehearse": Lazy("fl_platform.cli.rehearse:rehearse", "Play a task with your own data in this process."),
     "run": Lazy("fl_platform.cli.run:run", "Play your own task for money of no worth: escrow, rounds, payouts, audit."),
+    "follow": Lazy("fl_platform.cli.follow:follow", "Take over an invitation, to look at its task."),
     "join": Lazy("fl_platform.cli.join:join", "Take part in a task, from one invitation."),
     "up": Lazy("fl_platform.cli.up:up", "Start and watch over all that a role needs, and stop it together."),
     "deploy": Lazy("fl_platform.cli.deploy:deploy", "Put the contracts on a chain, or take over a deployment file."),
@@ -96,6 +98,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+_OWN_CHAIN = ("demo", "new", "rehearse", "run")  # they take no network from what the folder remembers
 _TREE = ""  # where the whole file hangs in the context, until it is known which command runs
 
 
@@ -151,6 +154,11 @@ def cli(
     _log(verbose)
     if ctx.default_map and ctx.invoked_subcommand:
         ctx.default_map = defaults_of(ctx.default_map[_TREE], cli, ctx, ctx.invoked_subcommand)
+    source = ctx.get_parameter_source
+    if ctx.invoked_subcommand not in _OWN_CHAIN and not ctx.resilient_parsing:
+        kept = settings(workdir)
+        network = kept.get("network", network) if source("network") is ParameterSource.DEFAULT else network
+        stores = (kept.get("store", *stores),) if source("stores") is ParameterSource.DEFAULT else stores
     store = ",".join(stores)
     ctx.obj = Options(workdir, network, "" if store == "disk" else store, password_file, verbose, copies)
 

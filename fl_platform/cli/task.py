@@ -48,7 +48,8 @@ task.add_command(model)
 @wallet_option
 @rule_options
 @click.option(
-    "--aggregator", "aggregators", multiple=True, required=True, metavar="NAME|PARTY", help="In order of succession."
+    "--aggregator", "aggregators", multiple=True, metavar="NAME|PARTY",
+    help="In order of succession. Default: your own wallet.",
 )
 @click.option("--auditor", "auditors", multiple=True, metavar="NAME|PARTY", help="Gets a key to every update.")
 @json_option
@@ -60,6 +61,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
     """
     from fl_platform.cli.show import console, working
     from fl_platform.learning.task import rows_in_memory
+    from fl_platform.roles.funding import draw_missing
     from fl_platform.roles.lessons import reference_rows
     from fl_platform.roles.owner import Owner
     from fl_platform.roles.slices import LEAVE_ONE_OUT, book_of
@@ -76,16 +78,20 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
             spec, initial = offer.draft(
                 rows,
                 owner=party(own.signer),
-                aggregators=_parties(own, choices["aggregators"]),
+                aggregators=_parties(own, choices["aggregators"] or (own.name,)),
                 auditors=_parties(own, choices["auditors"]),
             )
+        bounty = offer.money.pot * offer.money.rounds
+        if draw_missing(own.workspace, own.signer, token=offer.money.token, amount=bounty):
+            out.print("this network has a faucet: tokens of no worth were drawn for the bounty")
         with working("escrowing the bounty"):
             number = Owner(contracts=own.contracts, store=own.workspace.store).open(spec, initial)
         show_rules(out, number, spec)
         out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
         if spec.worth.kind == "anchored":
-            run = f"fl-platform trainer run {number} --wallet {own.name} --reference"
-            out.print(f"keep `{run}` running: rounds without your reference are paid by stake", soft_wrap=True)
+            out.print("rounds without your reference are paid by stake; one of these computes it:")
+            out.print(f"  fl-platform up owner {number} -o hospital.toml        parties on other machines")
+            out.print(f"  fl-platform trainer run {number} --wallet {own.name} --reference", markup=False)
         write_json(json_file, {"task": number, **rules(spec)})
 
 

@@ -54,7 +54,7 @@ def test_what_is_not_on_chain_is_refused(
     invited: Invited, changes: dict[str, object], error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        accept(invited.own, replace(invited.invitation, **changes))  # type: ignore[arg-type]
+        accept(invited.own.workspace, replace(invited.invitation, **changes))  # type: ignore[arg-type]
 
 
 def test_contracts_of_other_code_are_not_taken_over(invited: Invited, tmp_path: Path) -> None:
@@ -66,13 +66,13 @@ def test_contracts_of_other_code_are_not_taken_over(invited: Invited, tmp_path: 
     swapped = text.replace(address, workspace.deployment().contracts["TaskRegistry"].address.hex())
     assert swapped != text
     with pytest.raises(Exception, match="Escrow"):
-        accept(Session(elsewhere, "x", invited.own.signer), replace(invited.invitation, deployment=swapped))
+        accept(elsewhere, replace(invited.invitation, deployment=swapped))
     assert not elsewhere.deployment_file.exists()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_is_joined_without_a_yes_and_everybody_once(invited: Invited, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, out = accept(invited.own, invited.invitation), Console(quiet=True)
+    reader, out = accept(invited.own.workspace, invited.invitation), Console(quiet=True)
     with pytest.raises(ConfigError, match="run this again with --yes"):
         enter(invited.own, reader, invited.invitation, None, out, yes=False)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
@@ -108,5 +108,6 @@ def test_what_a_person_chose_is_not_the_invitations(
     made = Invitation(1, bytes(32), "anvil", 31337, "{}", "http://store")
     with click.Context(cli) as ctx:
         ctx.set_parameter_source("network", source)
+        ctx.set_parameter_source("stores", source if store else ParameterSource.DEFAULT)
         found = options_of(Options(Path("w"), "http://own:8545", store, None), made)
     assert (found.network, found.store) == wanted
