@@ -62,12 +62,14 @@ def join(
     """Lock a stake and become a trainer; wallet and Flower node key sign that they belong together."""
     from fl_platform.cli.show import console
     from fl_platform.roles import membership
+    from fl_platform.roles.site import Site
 
     out = console(json_file)
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
         binding = bind_node(own, reader, node_key)
-        joined = False if reference else membership.join(reader, own.contracts, stake=stake, binding=binding)
+        site = Site(own.workspace.root)
+        joined = not reference and membership.join(reader, own.contracts, stake=stake, binding=binding, site=site)
         document = reader.store.put(binding.to_bytes())
         locked = own.contracts.member(task, own.signer.address).stake
     if reference:
