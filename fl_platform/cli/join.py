@@ -61,7 +61,7 @@ def join(
     make_wallet(options, wallet, out)
     with signing(options, wallet) as own:
         reader = take_over(own.workspace, options, invited, out)
-        enter(own, reader, invited, stake, out, yes=yes)
+        enter(own, reader, invited, stake, out, yes=yes, data=data)
     wanted = Stay(
         task=invited.task, lesson=Lesson(data, "", "", part[1]), index=part[0],
         machine=choose_machine(device, threads=threads),
@@ -146,13 +146,17 @@ def accept(workspace: Workspace, invited: Invitation) -> TaskReader:
     return reader
 
 
-def enter(own: Session, reader: TaskReader, invited: Invitation, stake: int | None, out: Console, *, yes: bool) -> None:
-    """Say what it means, ask once, lock the stake. Does nothing for who is a member."""
+def enter(
+    own: Session, reader: TaskReader, invited: Invitation, stake: int | None, out: Console, *, yes: bool,
+    data: str = "",
+) -> None:  # fmt: skip
+    """Say what it means, ask once, lock the stake. Does nothing for who is a member. Raises PolicyRefused."""
     from fl_platform.cli.rules import show_rules
     from fl_platform.cli.trainer import bind_node
     from fl_platform.errors import ConfigError
     from fl_platform.roles.funding import draw_missing
     from fl_platform.roles.membership import join as join_task
+    from fl_platform.roles.site import Site, code_of
 
     if own.signer.address in reader.history().members:
         return
@@ -160,15 +164,18 @@ def enter(own: Session, reader: TaskReader, invited: Invitation, stake: int | No
     amount = spec.money.stake if stake is None else stake
     show_rules(out, invited.task, spec)
     out.print()
-    for line in (*consequences(reader, amount), earlier_tasks(own.workspace, reader)):
+    site = Site(own.workspace.root, code_of(data, model=spec.model.name))
+    policies = [f"your site's policy {policy}" for policy in site.policies()]
+    for line in (*consequences(reader, amount), earlier_tasks(own.workspace, reader), *policies):
         out.print(f"- {line}", markup=False, soft_wrap=True)
+    site.allow_task(reader, stake=amount, later=True)
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("nobody can be asked here: read the lines above, then run this again with --yes")
         click.confirm("Join?", abort=True, err=True)
     if draw_missing(own.workspace, own.signer, token=spec.money.token, amount=amount):
         out.print("this network has a faucet: tokens of no worth were drawn for the stake")
-    join_task(reader, own.contracts, stake=stake, binding=bind_node(own, reader, None))
+    join_task(reader, own.contracts, stake=stake, binding=bind_node(own, reader, None), site=site)
     out.print(f"joined task {invited.task} with {tokens(amount)} tokens at stake")
 
 
