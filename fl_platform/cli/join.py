@@ -58,14 +58,14 @@ def join(
 
     invited, out = read_invitation(invitation), console()
     options = options_of(options, invited)
-    make_wallet(options, wallet, out)
-    with signing(options, wallet) as own:
-        reader = take_over(own.workspace, options, invited, out)
-        enter(own, reader, invited, stake, out, yes=yes, data=data)
     wanted = Stay(
         task=invited.task, lesson=Lesson(data, "", "", part[1]), index=part[0],
         machine=choose_machine(device, threads=threads),
     )  # fmt: skip
+    make_wallet(options, wallet, out)
+    with signing(options, wallet) as own:
+        reader = take_over(own.workspace, options, invited, out)
+        enter(own, reader, stake, out, wanted=wanted, yes=yes)
     with open_sinks(()) as sinks, signing(options, wallet, sends=False) as own, contextlib.ExitStack() as stack:
         stay(own, sinks, wanted, beside=lambda: stack.enter_context(orders(own, invited, wanted, out)))
 
@@ -147,13 +147,17 @@ def accept(workspace: Workspace, invited: Invitation) -> TaskReader:
 
 
 def enter(
-    own: Session, reader: TaskReader, invited: Invitation, stake: int | None, out: Console, *, yes: bool,
-    data: str = "",
-) -> None:  # fmt: skip
-    """Say what it means, ask once, lock the stake. Does nothing for who is a member. Raises PolicyRefused."""
+    own: Session, reader: TaskReader, stake: int | None, out: Console, *, wanted: Stay, yes: bool
+) -> None:
+    """Say what it means, ask once, lock the stake. Does nothing for who is a member.
+
+    Before it asks it looks whether this party could take part: by its site's policy, with its rows and its model.
+    Raises PolicyRefused, ConfigError, UpdateHeaderMismatch (another model than the task's), TaskCodeError.
+    """
     from fl_platform.cli.rules import show_rules
     from fl_platform.cli.trainer import bind_node
     from fl_platform.errors import ConfigError
+    from fl_platform.roles.crew import one_trainer
     from fl_platform.roles.funding import draw_missing
     from fl_platform.roles.membership import join as join_task
     from fl_platform.roles.site import Site, code_of
@@ -162,13 +166,16 @@ def enter(
         return
     spec = reader.spec
     amount = spec.money.stake if stake is None else stake
-    show_rules(out, invited.task, spec)
+    show_rules(out, reader.task, spec)
     out.print()
-    site = Site(own.workspace.root, code_of(data, model=spec.model.name))
+    site = Site(own.workspace.root, code_of(wanted.lesson.data, model=spec.model.name))
     policies = [f"your site's policy {policy}" for policy in site.policies()]
     for line in (*consequences(reader, amount), earlier_tasks(own.workspace, reader), *policies):
         out.print(f"- {line}", markup=False, soft_wrap=True)
     site.allow_task(reader, stake=amount, later=True)
+    one_trainer(
+        own.workspace, own.name, reader.task, wanted.lesson, index=wanted.index, machine=wanted.machine, member=False
+    ).check_model()
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("nobody can be asked here: read the lines above, then run this again with --yes")
@@ -176,7 +183,7 @@ def enter(
     if draw_missing(own.workspace, own.signer, token=spec.money.token, amount=amount):
         out.print("this network has a faucet: tokens of no worth were drawn for the stake")
     join_task(reader, own.contracts, stake=stake, binding=bind_node(own, reader, None), site=site)
-    out.print(f"joined task {invited.task} with {tokens(amount)} tokens at stake")
+    out.print(f"joined task {reader.task} with {tokens(amount)} tokens at stake")
 
 
 def consequences(reader: TaskReader, stake: int) -> list[str]:

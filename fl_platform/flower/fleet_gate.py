@@ -44,7 +44,7 @@ def fleet_gate(certificates: CertificateFiles, *, listen: str, port: int, superl
     app.state.superlink = f"https://127.0.0.1:{superlink}"
     app.state.authority = certificates.authority
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, ssl_certfile=certificates.certificate,
+        app, log_level="warning", access_log=False, ws="none", ssl_certfile=certificates.certificate,
         ssl_keyfile=certificates.key, server_header=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)

@@ -36,17 +36,17 @@ def lesson_for(reader: TaskReader, lesson: Lesson) -> Lesson:
 
 def one_trainer(
     workspace: Workspace, name: str, task: int, lesson: Lesson, *, index: int | None, machine: Machine | None = None,
-    watch: TrainingWatch = unwatched,
+    watch: TrainingWatch = unwatched, member: bool = True,
 ) -> Trainer:  # fmt: skip
     """Return the trainer of wallet `name`; `index`: its hand of a public data set, None: the owner's reference rows.
 
-    Raises ConfigError when the wallet has no part in the task, PolicyRefused before code of anybody's is run, and what
-    reading the rows raises.
+    member: it must have joined; without, it can be looked at whether it could take part. Raises ConfigError when the
+    wallet has no part in the task, PolicyRefused before code of anybody's is run, and what reading the rows raises.
     """
     reader, signer = workspace.reader(task), workspace.signer(name)
     if index is None and signer.address != reader.spec.reference.address:
         raise ConfigError(f"0x{signer.address.hex()} does not sign the reference of task {task}: leave --reference out")
-    if index is not None and signer.address not in reader.history().members:
+    if member and index is not None and signer.address not in reader.history().members:
         raise ConfigError(
             f"0x{signer.address.hex()} is no trainer of task {task}: `fl-platform trainer join {task}` first"
         )

@@ -7,7 +7,8 @@ It is a stranger's program for whoever is invited. It is fetched and written dow
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.machinery
+import importlib.metadata
 import re
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from fl_platform.store.interface import Store
 from fl_platform.store.unixfs import LEAF_BYTES
 
 MAX_BYTES = LEAF_BYTES
+_RUN_UNASKED = ("sitecustomize", "usercustomize", "conftest", "setup", "noxfile", "fabfile")
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}\.py")
 
 
@@ -76,8 +78,11 @@ def refused_name(name: str) -> str:
     module = name.removesuffix(".py")
     if module in sys.stdlib_module_names or module in sys.builtin_module_names:
         return f"has the name of Python's own module {module}"
+    if module in _RUN_UNASKED:
+        return "has a name that other programs run without being asked"
     here = Path.cwd().resolve()
     elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
-    if importlib.machinery.PathFinder.find_spec(module, elsewhere) is not None:
+    installed = importlib.machinery.PathFinder.find_spec(module, elsewhere) is not None
+    if installed or module in importlib.metadata.packages_distributions():
         return f"has the name of the installed module {module}"
     return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,10 +13,12 @@ from fl_platform.cli.common import Session
 from fl_platform.cli.demo.federation import STAKE
 from fl_platform.cli.join import enter
 from fl_platform.cli.main import cli as command_line
+from fl_platform.cli.residing import Stay
 from fl_platform.errors import ConfigError, PolicyRefused
+from fl_platform.learning.machine import CPU
 from fl_platform.roles import site
 from fl_platform.roles.doctor import Verdict, policies
-from fl_platform.roles.invitation import Invitation
+from fl_platform.roles.lessons import Lesson
 from fl_platform.roles.site import VARIABLE
 from scripts.generate_docs import commands
 from tests.support.cli import CliInside
@@ -151,15 +152,15 @@ def test_join_shows_the_policy_and_obeys_it_before_it_asks(
     with rehearsal(tmp_path / "w", small_settings(rounds=1, attacks=(), byzantine=0, trainers=2)) as (workspace, cast):
         own = Session(workspace, "newcomer", workspace.create_wallet("newcomer"))
         reader = workspace.reader(cast.task)
-        invited = Invitation(cast.task, reader.spec.digest, "embedded", reader.domain.chain_id, "{}", "")
+        wanted = Stay(cast.task, Lesson("digits", parts=2), 0, CPU)
         path, out = write(workspace.root / "site.toml", 'max_stake = "50"'), Console(width=400)
         monkeypatch.setattr("sys.stdin.isatty", lambda: True)
         monkeypatch.setattr(click, "confirm", lambda *_, **__: pytest.fail("it asked"))
         with pytest.raises(PolicyRefused, match=r"here it is 50\.000001 tokens"):
-            enter(own, reader, invited, STAKE + 10**12, out, yes=False)
+            enter(own, reader, STAKE + 10**12, out, wanted=wanted, yes=False)
         assert f"- your site's policy {path} allows only: a stake of 50 tokens at most" in capsys.readouterr().out
         assert own.signer.address not in reader.history().members
-        enter(own, reader, replace(invited), STAKE, out, yes=True)
+        enter(own, reader, STAKE, out, wanted=wanted, yes=True)
         assert reader.history().members[own.signer.address] == STAKE
 
 
