@@ -78,9 +78,10 @@ def serve(
         server = StoreServer(HostedStore(disk, quotas), bind=(host, port), members=members, names=urls)
         with server:
             logging.getLogger("fl_platform.store").setLevel(logging.INFO)
-            out.print(f"serving {disk.folder} at {server.url}; others name it with --store {server.url}", markup=False)
-            write_json(json_file, {"url": server.url, "allowed": sorted(map(hexed, allowed)), "tasks": sorted(tasks)})
-            try:
+            try:  # what is told may bring the end at once
+                url = server.url
+                out.print(f"serving {disk.folder} at {url}; others name it with --store {url}", markup=False)
+                write_json(json_file, {"url": url, "allowed": sorted(map(hexed, allowed)), "tasks": sorted(tasks)})
                 server.serve_forever()
             except KeyboardInterrupt:
                 out.print("stopped; what was stored stays")
