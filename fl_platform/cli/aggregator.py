@@ -181,6 +181,8 @@ def defend(
                 answers.extend(defended.step(now))
             return once or nothing_left(reader, now=now)
 
+        if not once:
+            out.print(f"{own.name} answers for its seals of task {task}: a look every {every:g} s until none is open")
         wait_to_stop(look, every_s=every, patient=not once)
     failed = [answer for answer in answers if answer.problem]
     if not answers:

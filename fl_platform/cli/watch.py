@@ -81,6 +81,8 @@ def watch(
                 accused.append(bad)
             return once or (nothing_left(reader, now=now) and not (keys and keys.waits()))
 
+        if not once:
+            out.print(f"watching task {task}: a look every {every:g} s until its last window is closed", markup=False)
         wait_to_stop(look, every_s=every, patient=not once)
         unseen = sorted({*watcher.unseen(), *(keys.unread if keys else ())})
     _conclude(out, unseen, found=bool(findings or accused), looked=watcher.looked)
