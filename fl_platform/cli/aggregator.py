@@ -51,7 +51,10 @@ def aggregator() -> None:
 @json_option
 @click.pass_obj
 def bond(options: Options, task: int, wallet: str | None, json_file: Path | None) -> None:
-    """Lock the bond that this aggregator loses when it is late or wrong."""
+    """Lock the bond that this aggregator loses when it is late or wrong.
+
+    Example: fl-platform aggregator bond 1 --wallet aggregator
+    """
     from fl_platform.cli.show import console
     from fl_platform.roles import membership
 
@@ -113,6 +116,8 @@ def run(
     Killed at any point and started again, it does nothing twice. Trainers are reached through their sockets, or over
     Flower with --flower, or run in this process with --local. Who is absent, the owner's reference too, is asked again
     until near the roster's deadline on chain; once all have answered, nobody is waited for.
+
+    Example: fl-platform aggregator run 1 --wallet aggregator --local
     """
     from fl_platform.cli.show import bar, console, telling
     from fl_platform.roles.reporting import RoundsSealed
@@ -164,6 +169,8 @@ def defend(
     `aggregator run` does the same between rounds only: let this one run beside it, from another terminal (not on the
     embedded chain, which one process holds), where rounds take longer than the task's takeover window. Exits 4 when
     something could not be answered.
+
+    Example: fl-platform aggregator defend 1 --wallet aggregator
     """
     from fl_platform.cli.show import console
     from fl_platform.roles.watcher import nothing_left
@@ -333,7 +340,10 @@ def _sealed(item: SealedRound) -> dict[str, Any]:
 @json_option
 @click.pass_obj
 def advance(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """After a missed deadline: cut the late one's bond and hand over to the next, or end the task. Anyone may."""
+    """After a missed deadline: cut the late one's bond and hand over to the next, or end the task. Anyone may.
+
+    Example: fl-platform aggregator advance 1 --wallet alice --fast-forward
+    """
     from fl_platform.cli.show import console
 
     with signing(options, wallet) as own:
@@ -356,7 +366,10 @@ def advance(options: Options, task: int, wallet: str | None, fast_forward: bool,
 @json_option
 @click.pass_obj
 def leave(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """Ask for the bond; when unbonding is over, the same command pays it out."""
+    """Ask for the bond; when unbonding is over, the same command pays it out.
+
+    Example: fl-platform aggregator leave 1 --wallet aggregator --fast-forward
+    """
     from fl_platform.cli.trainer import depart
 
     with signing(options, wallet) as own:

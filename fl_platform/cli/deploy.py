@@ -30,6 +30,8 @@ def deploy(
     everybody who takes part. Settlement proofs are left out, and it says so, where only development keys ship: anybody
     can forge proofs for those. A development chain that was restarted is a new one: what the folder has of the old one
     is kept in WORKDIR/past, and comes back when that chain does.
+
+    Example: fl-platform deploy --wallet owner
     """
     from fl_platform.chain.proofs import CONTRACT, left_out
     from fl_platform.cli.show import console, working

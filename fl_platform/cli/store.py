@@ -62,7 +62,7 @@ def serve(
     a trainer with a stake or the reference of a task that is watched, or of an address on the list. Each block is
     hashed before an object counts as there. On the embedded chain, which one process holds, the list alone decides.
 
-    Example: fl-platform --network anvil store serve --allow owner
+    Example: fl-platform store serve --allow owner
     """
     from fl_platform.cli.show import console
     from fl_platform.store.hosted import HostedStore, Quotas

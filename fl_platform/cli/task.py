@@ -58,6 +58,8 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
     """Freeze the rules, escrow the whole bounty and open a task, in one transaction.
 
     A NAME is a wallet of this folder; a PARTY is what `fl-platform wallet show` prints on somebody else's machine.
+
+    Example: fl-platform task open --wallet owner --trainers 3 --rounds 2 --aggregator aggregator
     """
     from fl_platform.cli.show import console, working
     from fl_platform.learning.task import rows_in_memory
@@ -107,7 +109,10 @@ def _parties(own: Session, names: tuple[str, ...]) -> tuple[Party, ...]:
 @json_option
 @click.pass_obj
 def list_(options: Options, json_file: Path | None) -> None:
-    """List the tasks on the network."""
+    """List the tasks on the network.
+
+    Example: fl-platform task list
+    """
     from fl_platform.cli.show import console, table
 
     with reading(options) as workspace:
@@ -130,7 +135,10 @@ def list_(options: Options, json_file: Path | None) -> None:
 @json_option
 @click.pass_obj
 def show(options: Options, task: int, json_file: Path | None) -> None:
-    """Show a task's frozen rules and where its rounds stand."""
+    """Show a task's frozen rules and where its rounds stand.
+
+    Example: fl-platform task show 1
+    """
     from fl_platform.cli.show import console, table
 
     out = console(json_file)
@@ -183,6 +191,8 @@ def reveal(
     """As the owner of a leave-one-out task: open the validation rows of ROUND, once its roster is on chain.
 
     The file is for the aggregator (`aggregator run --slices`); without it in time the round is paid by stake.
+
+    Example: fl-platform task reveal 1 0 --wallet owner
     """
     from fl_platform.cli.show import console
     from fl_platform.learning.task import rows_in_memory
@@ -204,7 +214,10 @@ def reveal(
 @json_option
 @click.pass_obj
 def close(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """Close the books of a task that has ended: dust and unused pots go back to the owner. Anyone may."""
+    """Close the books of a task that has ended: dust and unused pots go back to the owner. Anyone may.
+
+    Example: fl-platform task close 1 --wallet owner --fast-forward
+    """
     from fl_platform.cli.show import console
     from fl_platform.roles.closing import close as close_books
 

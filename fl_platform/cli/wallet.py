@@ -39,7 +39,10 @@ def wallet() -> None:
 @json_option
 @click.pass_obj
 def new(options: Options, names: tuple[str, ...], light: bool, json_file: Path | None) -> None:
-    """Make new wallets."""
+    """Make new wallets.
+
+    Example: fl-platform wallet new owner aggregator alice bob
+    """
     from fl_platform.chain import wallets
     from fl_platform.cli.show import console, table
 
@@ -68,7 +71,7 @@ def import_(
     asks for the key, so that it is in no file and no command line. It is encrypted anew under the password of the
     wallets here; FILE stays as it is. Passwords are tried in every Unicode form, as programs differ there.
 
-    Example: fl-platform wallet import ~/.ethereum/keystore/UTC--2026-01-31T09-30-00.000000000Z--5aaeb605... hospital
+    Example: fl-platform wallet import exported-key.json carol
     """
     from fl_platform.chain import keystores, wallets
     from fl_platform.cli.show import console, pairs
@@ -115,7 +118,10 @@ def _unlocked(found: Keystore, secret: str, old_password_file: Path | None) -> b
 @json_option
 @click.pass_obj
 def list_(options: Options, json_file: Path | None) -> None:
-    """List the wallets of the folder."""
+    """List the wallets of the folder.
+
+    Example: fl-platform wallet list
+    """
     from fl_platform.chain import wallets
     from fl_platform.cli.show import console, table
 
@@ -134,7 +140,10 @@ def list_(options: Options, json_file: Path | None) -> None:
 @json_option
 @click.pass_obj
 def show(options: Options, name: str, balance: bool, json_file: Path | None) -> None:
-    """Show a wallet's address and its `party` line: what a task owner needs to name it aggregator or auditor."""
+    """Show a wallet's address and its `party` line: what a task owner needs to name it aggregator or auditor.
+
+    Example: fl-platform wallet show aggregator --balance
+    """
     from fl_platform.chain import wallets
     from fl_platform.cli.show import console, pairs
     from fl_platform.roles.parties import party_text
@@ -168,7 +177,10 @@ def show(options: Options, name: str, balance: bool, json_file: Path | None) -> 
 @json_option
 @click.pass_obj
 def fund(options: Options, names: tuple[str, ...], amount: int, json_file: Path | None) -> None:
-    """Give wallets coin and faucet tokens (local chains; elsewhere tokens only, paid by the wallet's own coin)."""
+    """Give wallets coin and faucet tokens (local chains; elsewhere tokens only, paid by the wallet's own coin).
+
+    Example: fl-platform wallet fund owner aggregator alice bob carol --tokens 500
+    """
     from fl_platform.cli.common import signing
     from fl_platform.cli.show import bar, console, table
 
