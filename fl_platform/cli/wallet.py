@@ -110,7 +110,7 @@ def import_(
     locked = isinstance(found, keystores.Keystore)
     if not typed and not locked:
         _warn_of(out, file)
-    secret = password(options, new=not typed and not locked)
+    secret = password(options, new=not locked)
     key = _key_of(found, account or 0, secret, old_password_file)
     chosen = name or (wallets.name_of(file) if locked else "")
     info = wallets.import_key(options.workdir / "wallets", chosen, key, secret, light=light)

@@ -11,6 +11,7 @@ from eth_account import Account
 
 from fl_platform.chain import wallets
 from fl_platform.chain.addresses import checksum_address
+from fl_platform.cli.main import run
 from tests.support.cli import PASSWORD, CliInside
 
 KEY = bytes(range(1, 33))
@@ -91,6 +92,22 @@ def test_a_recovery_phrase_becomes_the_wallet_of_one_account(cli: CliInside, mon
     monkeypatch.setattr(click, "prompt", lambda *_words, **_options: PHRASE)
     typed = cli.report("wallet", "import", "-", "second", "--account", "1", "--light")
     assert typed["address"] == ACCOUNTS["1"]
+
+
+def test_a_new_password_is_asked_for_twice_also_where_the_key_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice: dict[str, bool] = {}
+
+    def prompt(text: str, *, confirmation_prompt: bool = False, **_: object) -> str:
+        twice[text] = confirmation_prompt
+        return PHRASE if "phrase" in text else PASSWORD
+
+    monkeypatch.delenv(wallets.PASSWORD_VARIABLE, raising=False)
+    monkeypatch.setattr("fl_platform.cli.common.sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "prompt", prompt)
+    assert run(["--workdir", str(tmp_path), "wallet", "import", "-", "typed", "--light"]) == 0
+    assert twice == {"Private key in hex, or recovery phrase": False, "Password of the wallets": True}
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o604])
