@@ -217,8 +217,8 @@ def test_the_hour(network: str, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(
             f"\nthe hour on {network}: {time.monotonic() - begun:.0f} s, {cpu:.0f} CPU-s; join to first update "
-            f"{', '.join(f'{s:.0f} s' for s in first)}; accuracy alone {', '.join(f'{a:.3f}' for a in alone)}, together "
-            f"{together:.3f}; users of their own: {pages.other_users_work()}"
+            f"{max(first):.0f} s; accuracy alone {alone[0]:.3f} and {alone[1]:.3f}, together {together:.3f}; users of "
+            f"their own: {pages.other_users_work()}"
         )
         for person in (hour.owner, *hour.hospitals, hour.auditor):
             print(f"  {person.name} typed {len(person.typed)} lines, needed {len(needed(person.typed))}")
