@@ -15,13 +15,11 @@ README = (FOLDER.parent / "README.md").read_text()
 FILES: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 NUMBER = re.compile(r"(?<![\w.,])-?\d[\d,]*(?:\.\d+)?(?=M?(?![\w]))(M?)")
 SCALES = (1, 1e-3, 1e-6, 100)  # as written, in thousands, in millions, in per cent
-# Worked out of several rows, or rounded to tens; (1) on the page says where an earlier run still speaks.
+# Worked out of several rows, or rounded to tens.
 DERIVED = {
     "aggregate": {"350"},  # 349 to 356
-    "dispute": {"6", "565,000"},  # pages; (1)
-    "gas": {"7,959"},  # (1)
+    "dispute": {"6"},  # pages
     "models": {"309,554"},  # sent and frozen
-    "prove": {"0.47", "9.1"},  # (1)
     "store": {"10"},  # 1.66 MB at so many MB a CPU-second
 }
 
