@@ -44,7 +44,7 @@ def invite(
     As the owner of a task with a reference, you bind the node of your reference here, too. `fl-platform up owner` does
     the same, and serves the store; an aggregator adds the way for orders with `fl-platform up aggregator`.
 
-    Example: fl-platform task invite 1 -o task.toml
+    Example: fl-platform task invite 1 --wallet owner -o task.toml
     """
     from fl_platform.cli.show import console
 

@@ -56,7 +56,7 @@ def join(
     is over. Before it locks anything it shows what will leave this machine, what may be earned and lost, and asks once.
     Started again, it goes on where it was; `fl-platform up trainer TASK` does so without the file.
 
-    Example: fl-platform join hospital.toml --data my_task:Mine
+    Example: fl-platform join hospital.toml --data task:Mine
     """
     from fl_platform.cli.residing import Stay, stay
     from fl_platform.cli.show import console

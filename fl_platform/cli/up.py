@@ -127,7 +127,7 @@ def aggregator(
     Locks the bond, starts the SuperLink (TLS, registered node keys), admits each member's node as it joins, works
     through the rounds and answers disputes. From outside only data owners' nodes get through to the SuperLink.
 
-    Example: fl-platform up aggregator 1 -o hospital.toml
+    Example: fl-platform up aggregator 1 --trainers 2 -o hospital.toml
     """
     from fl_platform.cli.upkeep import aggregating, open_way
 
@@ -161,7 +161,7 @@ def trainer(
 
     Starts the resident trainer, which alone holds rows and wallet, and the SuperNode that brings it orders.
 
-    Example: fl-platform up trainer 1
+    Example: fl-platform up trainer 1 --data task:Mine
     """
     from fl_platform.learning.machine import choose_machine
 
