@@ -277,7 +277,8 @@ class Contracts(Views):
         if balance < amount:
             raise WalletError(
                 f"wallet 0x{self.address.hex()} holds {balance} wei of token 0x{token.hex()}, {step.name} locks "
-                f"{amount}; get more of it and run again"
+                f"{amount}; get more of it (`fl-platform wallet fund NAME --tokens N` where there is a faucet) and run "
+                "again"
             )
         approve = Step(step.task, step.round, f"approve {step.name}")
         self._send(contract, "approve", self.escrow.address, amount, step=approve, repeat=True)
