@@ -321,8 +321,13 @@ def moment(seconds: int | None) -> str:
     return "-" if not seconds else time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
+def missed(task: int) -> str:
+    """Say the way on after a deadline of a task's round that nobody kept."""
+    return f"that has passed: anyone may run `fl-platform aggregator advance {task}`; `fl-platform status` says more"
+
+
 __all__ = [
     "TOKEN", "Options", "PlainLog", "Session", "address_of", "ask", "forward_option", "hexed", "json_option",
-    "log_option", "moment", "part_of", "password", "pick_wallet", "printable", "read_proof", "reading", "signing",
-    "task_argument", "tokens", "wait_to_stop", "wallet_option", "wei_of", "write_file", "write_json",
+    "log_option", "missed", "moment", "part_of", "password", "pick_wallet", "printable", "read_proof", "reading",
+    "signing", "task_argument", "tokens", "wait_to_stop", "wallet_option", "wei_of", "write_file", "write_json",
 ]  # fmt: skip

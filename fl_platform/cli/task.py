@@ -14,6 +14,7 @@ from fl_platform.cli.common import (
     forward_option,
     hexed,
     json_option,
+    missed,
     moment,
     reading,
     signing,
@@ -91,10 +92,19 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
 
 def _parties(own: Session, names: tuple[str, ...]) -> tuple[Party, ...]:
     """Return parties from wallet names of this folder and from lines of `wallet show`."""
+    from fl_platform.chain import wallets
+    from fl_platform.errors import ConfigError
     from fl_platform.roles.parties import parse_party
     from fl_platform.roles.workspace import party
 
-    return tuple(parse_party(name) if ":" in name else party(own.workspace.signer(name)) for name in names)
+    here = {info.name for info in wallets.listed(own.workspace.root / "wallets")}
+    for name in names:
+        if name not in here and ":" not in name:
+            raise ConfigError(
+                f"{name!r} is neither a wallet of this folder ({', '.join(sorted(here))}) nor a party: ask it for the "
+                "line `party` of `fl-platform wallet show NAME`, all of it"
+            )
+    return tuple(party(own.workspace.signer(name)) if name in here else parse_party(name) for name in names)
 
 
 @task.command(name="list")
@@ -154,6 +164,8 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
     table(out, phase(history), ("round", "state", "receipts", "sealed", "final"), shown, right="round|receipts")
     if window[1]:
         out.print(f"next step: from {moment(window[0])} to {moment(window[1])}; block time is {moment(now)}")
+        if now >= window[1]:
+            out.print(missed(task))
     whole = {**summary(history), **rules(spec), "now": now, "next_step": list(window), "rounds_so_far": rounds}
     write_json(json_file, whole)
 

@@ -17,6 +17,7 @@ from fl_platform.cli.common import (
     hexed,
     json_option,
     log_option,
+    missed,
     moment,
     part_of,
     pick_wallet,
@@ -167,9 +168,8 @@ def status(options: Options, task: int, wallet: str | None, json_file: Path | No
     out = console(json_file)
     name = pick_wallet(options, wallet)
     with reading(options) as workspace:
-        found = explain(
-            workspace.reader(task), workspace.contracts(), address_of(options, name), now=workspace.chain.now()
-        )
+        now, until = workspace.chain.now(), workspace.contracts().window(task)[1]
+        found = explain(workspace.reader(task), workspace.contracts(), address_of(options, name), now=now)
         signed = {s.round: signed_file(workspace.role_folder(name), task, s.round) for s in found.rounds}
     rows = [
         (str(story.round), story.state, "yes" if signed[story.round].exists() else "no",
@@ -180,6 +180,8 @@ def status(options: Options, task: int, wallet: str | None, json_file: Path | No
     table(out, title, ("round", "state", "signed", "on roster", "verdict", "earned"), rows, right="round|earned")
     out.print(f"stake {tokens(found.stake)}, earned {tokens(found.earned)}, claimed {tokens(found.claimed)}, "
               f"to withdraw {tokens(found.credit)} tokens")  # fmt: skip
+    if 0 < until <= now:
+        out.print(f"the round's next step was due until {moment(until)}: {missed(task)}")
     for row, story in zip(rows, found.rounds, strict=True):
         if row[2] == "yes" and not story.update and story.state == "rostered":
             out.print(
