@@ -225,6 +225,12 @@ def make_aggregator(
 
     workspace = own.workspace
     reader = workspace.reader(task)
+    listed = reader.history().opened.aggregators
+    if own.signer.address not in listed:
+        raise ConfigError(
+            f"{own.name} is not among the aggregators of task {task} ({', '.join(map(hexed, listed))}): run this with "
+            "the wallet of one of them (--wallet)"
+        )
     if own.signer.address not in reader.history().bonded:
         raise ConfigError(f"{own.name} has no bond in task {task}: `fl-platform aggregator bond {task}` first")
     return Aggregator(
