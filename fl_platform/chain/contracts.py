@@ -73,13 +73,18 @@ class Contracts(Views):
             windows=spec.windows,
             aggregators=tuple(party.address for party in spec.aggregators),
         )
-        step = Step(TASKLESS, TASKLESS, f"open 0x{spec.digest.hex()}")
+        step = _opening(spec)
         self.approve(money.token, params.bounty, step, once=True)
         receipt = self._send(self.registry, "openTask", params, step=step)
         for event in self._events_of(receipt):
             if isinstance(event, ev.TaskOpened):
                 return event.task
         raise IntegrityError("openTask was mined without a TaskOpened event; is the deployment file of this chain?")
+
+    def has_begun_opening(self, spec: TaskSpec) -> bool:
+        """Whether this wallet's journal has sent a task with these rules: `open_task` escrows nothing more."""
+        progress = self.chain.progress(_opening(spec), self._wallet())
+        return bool(progress.attempts) and progress.outcome != "failed"
 
     def sign_consent(self, task: int, trainer: bytes, deadline: int) -> Ticket:
         """Return the owner's consent that lets `trainer` join before `deadline` (admission by consent)."""
@@ -327,3 +332,7 @@ def _index(leaves: tuple[Leaf, ...], owner: bytes, where: str) -> int:
         if leaf.owner == owner:
             return index
     raise WalletError(f"0x{owner.hex()} is not in {where}; `fl-platform why 0x{owner.hex()}` says what became of it")
+
+
+def _opening(spec: TaskSpec) -> Step:
+    return Step(TASKLESS, TASKLESS, f"open 0x{spec.digest.hex()}")

@@ -80,10 +80,18 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
                 aggregators=_parties(own, choices["aggregators"]),
                 auditors=_parties(own, choices["auditors"]),
             )
+        known = own.contracts.task_count()
         with working("escrowing the bounty"):
             number = Owner(contracts=own.contracts, store=own.workspace.store).open(spec, initial)
         show_rules(out, number, spec)
-        out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
+        if number <= known:
+            out.print(
+                f"\ntask {number} was opened before with these very rules: nothing was escrowed now; another --title "
+                f"opens a second one; `fl-platform task show {number}` says where it stands",
+                soft_wrap=True,
+            )
+        else:
+            out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
         if spec.worth.kind == "anchored":
             run = f"fl-platform trainer run {number} --wallet {own.name} --reference"
             out.print(f"keep `{run}` running: rounds without your reference are paid by stake", soft_wrap=True)

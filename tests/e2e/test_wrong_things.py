@@ -250,6 +250,16 @@ def test_everybody_was_away_past_the_deadline(cli: CliInside) -> None:
     assert cli.report("trainer", "leave", OPEN, "--wallet", "one", "--fast-forward")["done"]
 
 
+def test_opening_a_task_again_escrows_nothing_twice(cli: CliInside) -> None:
+    """The wallet holds one bounty: whoever is told no number, because it was killed, runs the same command again."""
+    words = by("broke", *TITLED, *BY_TWO)
+    cli("wallet", "fund", "broke", "--tokens", "10")
+    first = cli.report(*words)["task"]
+    again = cli(*words)
+    sees("opening again", again.stdout)
+    assert len(cli.report(*LIST)) == first == 4
+
+
 def test_two_commands_at_once_on_the_embedded_chain(cli: CliInside) -> None:
     join = by("two", "trainer", "join", OPEN)
     with connect(NETWORKS["embedded"], folder=cli.folder / "w" / "chain"):

@@ -132,6 +132,10 @@ TROUBLES: dict[str, Trouble] = {
     "replaced aggregator": Trouble(
         5, "is the current aggregator; … missed a deadline and was replaced: `fl-platform aggregator leave 2` asks "
         "for its bond", "The round was handed over.", "Take back what is left of the bond."),
+    "opening again": Trouble(
+        0, "task 4 was opened before with these very rules: nothing was escrowed now; another --title opens a second "
+        "one", "The command was run twice, or killed before it said the number.",
+        "Go on with the task, or give another `--title`."),
     # --- processes
     "killed": Trouble(
         0, "task 2: 1 rounds sealed, the task is done", "The machine went down in the middle of a command.",
