@@ -17,7 +17,7 @@ from fl_platform.chain.embedded import EmbeddedBackend
 from tests.support import nodes
 from tests.support.cli import Cli, CliInside
 from tests.support.troubles import sees
-from tests.support.wrong import MEASURED, OPEN, copied, prepare
+from tests.support.wrong import MEASURED, OPEN, copied, later, prepare
 
 WORK = ("aggregator", "run", OPEN, "--wallet", "first")
 TRAIN = ("trainer", "run", OPEN, "--wallet")
@@ -93,6 +93,16 @@ def test_a_killed_trainer_s_socket_is_taken_over(cli: CliInside, tmp_path: Path)
             aggregator.connect(str(place))
     sees("stale socket", said.read_text())
     assert not place.exists()
+
+
+@pytest.mark.slow
+def test_a_trainer_that_waits_says_that_a_deadline_has_passed(cli: CliInside, tmp_path: Path) -> None:
+    later(cli, 3600)
+    said = tmp_path / f"{'-'.join((*TRAIN, 'one'))}.log"
+    with Cli(tmp_path).staying(*TRAIN, "one") as process:
+        once(lambda: "status" in said.read_text(), process)
+    sees("everybody away", said.read_text())
+    cli("aggregator", "advance", OPEN, "--wallet", "one")
 
 
 @pytest.mark.slow
