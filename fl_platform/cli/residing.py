@@ -120,12 +120,10 @@ class _Asked:
 
     def _tell_late(self) -> None:
         """Say that a deadline has passed: the aggregator is away, and nothing goes on by itself."""
-        chain = self._own.workspace.chain
-        head, until = self._own.contracts.head(self._task), self._own.contracts.window(self._task)[1]
-        now = chain.now() if self._own.workspace.network.embedded else max(chain.now(), int(time.time()))
-        if 0 < until <= now and self._late != (head.round, head.index):
+        head, late = self._own.contracts.head(self._task), missed(self._own.contracts, self._task)
+        if late and self._late != (head.round, head.index):
             self._late = (head.round, head.index)
-            self._say(f"round {head.round} was due until {moment(until)}: {missed(self._task)}")
+            self._say(f"round {head.round}: {late}")
 
 
 def _over(own: Session, task: int) -> bool:

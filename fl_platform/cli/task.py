@@ -149,7 +149,7 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
     with reading(options) as workspace:
         reader = workspace.reader(task)
         history, spec, now = reader.history(), reader.spec, workspace.chain.now()
-        window = workspace.contracts().window(task)
+        window, late = workspace.contracts().window(task), missed(workspace.contracts(), task)
     show_rules(out, task, spec)
     rounds: list[dict[str, Any]] = [
         {
@@ -172,8 +172,8 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
     table(out, phase(history), ("round", "state", "receipts", "sealed", "final"), shown, right="round|receipts")
     if window[1]:
         out.print(f"next step: from {moment(window[0])} to {moment(window[1])}; block time is {moment(now)}")
-        if now >= window[1]:
-            out.print(missed(task))
+    if late:
+        out.print(late)
     whole = {**summary(history), **rules(spec), "now": now, "next_step": list(window), "rounds_so_far": rounds}
     write_json(json_file, whole)
 

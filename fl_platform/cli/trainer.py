@@ -70,7 +70,7 @@ def join(
         binding = bind_node(own, reader, node_key)
         joined = False if reference else membership.join(reader, own.contracts, stake=stake, binding=binding)
         document = reader.store.put(binding.to_bytes())
-        locked = own.contracts.member(task, own.signer.address).stake
+        locked, late = own.contracts.member(task, own.signer.address).stake, missed(own.contracts, task)
     if reference:
         out.print(f"binding {document} is in the store: give it to `aggregator run --flower` as --reference-binding")
     else:
@@ -79,6 +79,8 @@ def join(
             f"{own.name} {how} task {task} with {tokens(locked)} tokens at stake; "
             f"`fl-platform trainer run {task}` is next"
         )
+    if late:
+        out.print(late)
     write_json(json_file, {
         "task": task, "trainer": hexed(own.signer.address), "stake_wei": locked, "joined_now": joined,
         "binding": str(document),
@@ -168,8 +170,8 @@ def status(options: Options, task: int, wallet: str | None, json_file: Path | No
     out = console(json_file)
     name = pick_wallet(options, wallet)
     with reading(options) as workspace:
-        now, until = workspace.chain.now(), workspace.contracts().window(task)[1]
-        found = explain(workspace.reader(task), workspace.contracts(), address_of(options, name), now=now)
+        contracts, late = workspace.contracts(), missed(workspace.contracts(), task)
+        found = explain(workspace.reader(task), contracts, address_of(options, name), now=workspace.chain.now())
         signed = {s.round: signed_file(workspace.role_folder(name), task, s.round) for s in found.rounds}
     rows = [
         (str(story.round), story.state, "yes" if signed[story.round].exists() else "no",
@@ -180,8 +182,8 @@ def status(options: Options, task: int, wallet: str | None, json_file: Path | No
     table(out, title, ("round", "state", "signed", "on roster", "verdict", "earned"), rows, right="round|earned")
     out.print(f"stake {tokens(found.stake)}, earned {tokens(found.earned)}, claimed {tokens(found.claimed)}, "
               f"to withdraw {tokens(found.credit)} tokens")  # fmt: skip
-    if 0 < until <= now:
-        out.print(f"the round's next step was due until {moment(until)}: {missed(task)}")
+    if late:
+        out.print(late)
     for row, story in zip(rows, found.rounds, strict=True):
         if row[2] == "yes" and not story.update and story.state == "rostered":
             out.print(

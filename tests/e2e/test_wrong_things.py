@@ -233,7 +233,11 @@ def test_the_aggregator_is_away_past_its_seal_deadline(cli: CliInside) -> None:
 def test_everybody_was_away_past_the_deadline(cli: CliInside) -> None:
     """Every command of every role names the way on, and the task ends well."""
     later(cli, 3600)
-    for words in (("task", "show", OPEN), by("one", "trainer", "status", OPEN)):
+    cli(*FUNDED, "second")
+    for words in (
+        ("task", "show", OPEN), by("one", "trainer", "status", OPEN), by("three", "trainer", "join", OPEN),
+        by("second", "aggregator", "bond", OPEN),
+    ):  # fmt: skip
         sees("everybody away", cli(*words).stdout)
     for name in ("first", "second", "one", "owner"):
         assert f"`fl-platform aggregator advance {OPEN} --wallet {name}`" in " ".join(cli(*STATUS).stdout.split())
