@@ -14,10 +14,14 @@ from typing import Any
 import pytest
 
 from fl_platform.chain.embedded import EmbeddedBackend
+from fl_platform.errors import ConfigError
+from fl_platform.store import DiskStore
+from fl_platform.store.hosted import HostedStore, Quotas
+from fl_platform.store.server import StoreServer
 from tests.support import nodes
 from tests.support.cli import Cli, CliInside
 from tests.support.troubles import sees
-from tests.support.wrong import MEASURED, OPEN, copied, later, prepare
+from tests.support.wrong import MEASURED, OPEN, copied, later, prepare, unprivileged
 
 WORK = ("aggregator", "run", OPEN, "--wallet", "first")
 TRAIN = ("trainer", "run", OPEN, "--wallet")
@@ -118,6 +122,18 @@ def test_a_store_cannot_be_served_where_somebody_listens(cli: CliInside, tmp_pat
         once(lambda: listens(port), process)
         shown = cli("--store", f"http://127.0.0.1:{port}", "task", "show", OPEN).stdout
     assert "task 2: task 2" in shown
+
+
+def test_a_port_that_is_for_root(tmp_path: Path) -> None:
+    """Where the system gives all ports to everybody, as containers often do, there is none: then it is served."""
+    first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    store = HostedStore(DiskStore(tmp_path), Quotas())
+    refusal = pytest.raises(ConfigError) if first > 1 else contextlib.nullcontext()
+    with unprivileged(), refusal as refused:
+        StoreServer(store, bind=("127.0.0.1", max(1, first - 1)), members=bool).server_close()
+    if refused is not None:
+        sees("privileged port", str(refused.value))
+    StoreServer(store, bind=("127.0.0.1", 0), members=bool).server_close()
 
 
 # --- with a node ------------------------------------------------------------------------------------------------------

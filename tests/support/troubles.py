@@ -156,6 +156,9 @@ TROUBLES: dict[str, Trouble] = {
     "port in use": Trouble(
         5, "Address already in use; choose another --bind", "Another program has the port.",
         "`--bind 127.0.0.1:PORT`."),
+    "privileged port": Trouble(
+        5, "Permission denied (ports below 1024 are for root); choose another --bind", "Low ports are the system's.",
+        "A port from 1024 on; a proxy can pass 443 on to it."),
     "address of another machine": Trouble(
         5, "Cannot assign requested address; choose another --bind", "`--bind` takes this machine's addresses only.",
         "Bind 127.0.0.1 or 0.0.0.0, and name others' way with `--url`."),
