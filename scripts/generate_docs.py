@@ -113,7 +113,7 @@ become `?`.
 def troubleshooting() -> str:
     """Return docs/TROUBLESHOOTING.md."""
     sys.path.insert(0, str(ROOT))  # the tests are installed nowhere
-    from tests.support.troubles import page
+    from tests.support.wrong_messages import page
 
     return page()
 

@@ -20,8 +20,8 @@ from fl_platform.store.hosted import HostedStore, Quotas
 from fl_platform.store.server import StoreServer
 from tests.support import nodes
 from tests.support.cli import Cli, CliInside
-from tests.support.troubles import sees
 from tests.support.wrong import MEASURED, OPEN, copied, later, prepare, unprivileged
+from tests.support.wrong_messages import sees
 
 WORK = ("aggregator", "run", OPEN, "--wallet", "first")
 TRAIN = ("trainer", "run", OPEN, "--wallet")

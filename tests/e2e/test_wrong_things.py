@@ -1,6 +1,6 @@
 """The wrong things that a person does on one machine: a message with its way on, and then it works: nothing was lost.
 
-What is seen stands in `tests/support/troubles.py`, from which docs/TROUBLESHOOTING.md is written. What needs other
+What is seen stands in `tests/support/wrong_messages.py`, from which docs/TROUBLESHOOTING.md is written. What needs other
 processes or a node is in `test_wrong_processes.py`.
 """
 
@@ -25,8 +25,8 @@ from fl_platform.roles.workspace import Workspace
 from tests.support import http_peers
 from tests.support.cli import CliInside
 from tests.support.own_task import TASK
-from tests.support.troubles import TROUBLES, sees
 from tests.support.wrong import BY_TWO, DONE, MEASURED, OPEN, RULES, copied, files_up_to, later, prepare, unprivileged
+from tests.support.wrong_messages import TROUBLES, sees
 
 Words = tuple[str, ...]
 AGAIN: Words = ()  # the wrong command once more: right now

@@ -238,7 +238,7 @@ def page() -> str:
 
 PAGE = """# When something goes wrong
 
-Written by `python scripts/generate_docs.py` from `tests/support/troubles.py`; do not edit. Tests do each of these wrong
+Written by `python scripts/generate_docs.py` from `tests/support/wrong_messages.py`; do not edit. Tests do each of these wrong
 things, find the message in what the command says, do what it says, and see that nothing was lost.
 
 `fl-platform status` shows what your wallets must or may do now; `fl-platform doctor` looks at machine, folder and
