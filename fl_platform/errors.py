@@ -24,6 +24,7 @@ FLError
 │   ├── WalletError            no such wallet, empty wallet
 │   │   └── WrongPassword
 │   ├── UnknownTask   TaskClosed
+│   ├── PolicyRefused          the site's own policy forbids it; a peer is told no more than that
 │   ├── NotEnoughTrainers      the rule cannot work with so few
 │   ├── ChainBusy              another process holds the embedded chain
 │   └── StoreReadOnly   StoreRefused   DaemonUnsupported
@@ -185,6 +186,16 @@ class UnknownTask(ConfigError):
 
 class TaskClosed(ConfigError):
     """The task no longer accepts this call."""
+
+
+class PolicyRefused(ConfigError):
+    """The policy of the site where this runs forbids it. Its text is the site's; a peer is told `outside` alone."""
+
+    OUTSIDE = "the site's policy does not allow it"
+
+    def __init__(self, message: str, *, outside: str = OUTSIDE) -> None:
+        super().__init__(message)
+        self.outside = outside
 
 
 class NotEnoughTrainers(ConfigError):

@@ -1,4 +1,4 @@
-"""Keystores of any program (web3 secret storage, version 3): geth's, ethers', MetaMask's raw keys, and our own.
+"""Keystores of any program (web3 secret storage, version 3): geth's, ethers', and our own; and what MetaMask exports.
 
 A file is untrusted until its key is out of it: what it asks of this machine is bounded before any work is done.
 Programs disagree about the bytes of a password (ethers takes its NFKC form, geth what was typed): every form is tried.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 from unicodedata import normalize
 
+from fl_platform.chain.phrases import Phrase, parse_phrase
 from fl_platform.chain.types import address_of, hex_address
 from fl_platform.errors import WalletError, WrongPassword
 
@@ -25,8 +26,11 @@ MAX_SCRYPT_WORK = 2**25  # n * r * p: 16 times geth's standard, a quarter of a m
 MAX_PBKDF2_ROUNDS = 10_000_000  # ten times the most that a common program takes
 MAX_SALT = 1024  # bytes
 KEY_BYTES = 32
+ADDRESS_DIGITS = 40  # hex of this length is no secret yet
+FEW_WORDS = 8  # a file's name may have so many; the shortest phrase has 12
 _PRIVATE_KEY = re.compile(r"(?:0[xX])?([0-9a-fA-F]{64})")
 _HEX = re.compile(r"(?:0[xX])?([0-9a-fA-F]*)")
+_BLANK = "\ufeff \t\r\n"
 
 
 def plain_password(text: str) -> str:
@@ -48,8 +52,29 @@ def password_bytes(text: str) -> bytes:
 
 def parse_private_key(text: str) -> bytes | None:
     """Return the key that a text holds in hex, as MetaMask exports it; None when the text is none."""
-    found = _PRIVATE_KEY.fullmatch(text.strip("\ufeff \t\r\n"))
+    found = _PRIVATE_KEY.fullmatch(text.strip(_BLANK))
     return None if found is None else bytes.fromhex(found[1])
+
+
+def parse_secret(text: str) -> Phrase | bytes | None:
+    """Return what MetaMask shows of a wallet: a private key in hex or a recovery phrase; None when the text is neither.
+
+    Raises WalletError: hex of another length, or several words that are no phrase. No right part of it is repeated.
+    """
+    key = parse_private_key(text)
+    if key is not None:
+        return key
+    digits = _HEX.fullmatch(text.strip(_BLANK))
+    if digits is not None and digits[1]:
+        raise WalletError(f"that is no private key: it has {len(digits[1])} hexadecimal digits, a key has 64; export "
+                          f"it again, whole")  # fmt: skip
+    return parse_phrase(text)
+
+
+def looks_secret(text: str) -> bool:
+    """Say whether a text where a file's name belongs may be a key or a phrase, also one that is not whole."""
+    digits = _HEX.fullmatch(text.strip(_BLANK))
+    return (digits is not None and len(digits[1]) > ADDRESS_DIGITS) or len(text.split()) > FEW_WORDS
 
 
 @dataclass(frozen=True)
@@ -63,7 +88,7 @@ class Keystore:
     def address(self) -> bytes:
         """The address that the file names, 20 bytes; empty where it names none (geth and MetaMask may leave it out)."""
         found = _HEX.fullmatch(str(self.document.get("address")))
-        return bytes.fromhex(found[1]) if found is not None and len(found[1]) == 40 else b""
+        return bytes.fromhex(found[1]) if found is not None and len(found[1]) == ADDRESS_DIGITS else b""
 
     def private_key(self, password: str) -> bytes:
         """Return the 32-byte key under a password in any of its forms.
@@ -103,15 +128,18 @@ def read(path: Path) -> Keystore:
     return _parsed(path, _text(path))
 
 
-def read_foreign(path: Path) -> Keystore | bytes:
-    """Read what another program exported (untrusted): a keystore, or the 32-byte key of a file in hex.
+def read_foreign(path: Path) -> Keystore | Phrase | bytes:
+    """Read what another program exported (untrusted): a keystore, a recovery phrase, or a 32-byte key in hex.
 
-    Raises WalletError: neither, or a keystore that asks for more work than any program does.
+    Raises WalletError: none of them, or a keystore that asks for more work than any program does.
     """
     text = _text(path)
-    key = parse_private_key(text)
-    if key is not None:
-        return key
+    try:
+        secret = parse_secret(text)
+    except WalletError as error:
+        raise WalletError(f"{path} is no keystore file, and {error}") from None
+    if secret is not None:
+        return secret
     found = _parsed(path, text)
     bounded(found.document, where=str(path))
     return found

@@ -21,6 +21,7 @@ from fl_platform.cli.common import (
     signing,
     task_argument,
     tokens,
+    trainers_option,
     wait_to_stop,
     wallet_option,
     write_json,
@@ -51,7 +52,10 @@ def aggregator() -> None:
 @json_option
 @click.pass_obj
 def bond(options: Options, task: int, wallet: str | None, json_file: Path | None) -> None:
-    """Lock the bond that this aggregator loses when it is late or wrong."""
+    """Lock the bond that this aggregator loses when it is late or wrong.
+
+    Example: fl-platform aggregator bond 1 --wallet aggregator
+    """
     from fl_platform.cli.show import console
     from fl_platform.roles import membership
 
@@ -96,6 +100,7 @@ def bond(options: Options, task: int, wallet: str | None, json_file: Path | None
     help="Seconds to wait for who is absent once the rule has enough; default: until near the roster's deadline. In "
     "leave-one-out tasks also for the owner's validation rows; default there: 60.",
 )
+@trainers_option
 @click.option("--slices", type=_FOLDER, help="Folder of the owner's opened validation rows (leave-one-out tasks).")
 @click.option("--data-seed", default=0, show_default=True, help="With --local: how the public data set is dealt.")
 @click.option(
@@ -115,6 +120,8 @@ def run(
     Killed at any point and started again, it does nothing twice. Trainers are reached through their sockets, or over
     Flower with --flower, or run in this process with --local. Who is absent, the owner's reference too, is asked again
     until near the roster's deadline on chain; once all have answered, nobody is waited for.
+
+    Example: fl-platform aggregator run 1 --wallet aggregator --local
     """
     from fl_platform.cli.show import bar, console, telling
     from fl_platform.roles.reporting import RoundsSealed
@@ -132,7 +139,9 @@ def run(
         transport = stack.enter_context(_transport(options, own, task, ways, progress, sinks))
         watch = _watch(progress, watched)
         rows = _slices(options, own, task, ways)
-        working = make_aggregator(own, task, watch=watch, reveal_slice=rows, patience_s=ways["patience"])
+        working = make_aggregator(
+            own, task, watch=watch, reveal_slice=rows, patience_s=ways["patience"], trainers=ways["trainers"]
+        )
         sealed: list[SealedRound] = []
         defended = _defender(own, task, progress.say)
         while rounds is None or len(sealed) < rounds:
@@ -164,6 +173,8 @@ def defend(
     `aggregator run` does the same between rounds only: let this one run beside it, from another terminal (not on the
     embedded chain, which one process holds), where rounds take longer than the task's takeover window. Exits 4 when
     something could not be answered.
+
+    Example: fl-platform aggregator defend 1 --wallet aggregator
     """
     from fl_platform.cli.show import console
     from fl_platform.roles.watcher import nothing_left
@@ -181,6 +192,8 @@ def defend(
                 answers.extend(defended.step(now))
             return once or nothing_left(reader, now=now)
 
+        if not once:
+            out.print(f"{own.name} answers for its seals of task {task}: a look every {every:g} s until none is open")
         wait_to_stop(look, every_s=every, patient=not once)
     failed = [answer for answer in answers if answer.problem]
     if not answers:
@@ -219,8 +232,9 @@ def _answer_all(
 
 
 def make_aggregator(
-    own: Session, task: int, *, watch: Watch, reveal_slice: RevealSlice | None = None, patience_s: float | None = None
-) -> Aggregator:
+    own: Session, task: int, *, watch: Watch, reveal_slice: RevealSlice | None = None, patience_s: float | None = None,
+    trainers: int = 0,
+) -> Aggregator:  # fmt: skip
     """Return the aggregator of the session's wallet. Raises ConfigError without a bond."""
     from fl_platform.errors import ConfigError
     from fl_platform.roles.aggregator import Aggregator
@@ -246,6 +260,7 @@ def make_aggregator(
         watch=watch,
         reveal_slice=reveal_slice or no_slice,
         patience_s=math.inf if patience_s is None else patience_s,
+        trainers=trainers,
     )
 
 
@@ -335,7 +350,10 @@ def _sealed(item: SealedRound) -> dict[str, Any]:
 @json_option
 @click.pass_obj
 def advance(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """After a missed deadline: cut the late one's bond and hand over to the next, or end the task. Anyone may."""
+    """After a missed deadline: cut the late one's bond and hand over to the next, or end the task. Anyone may.
+
+    Example: fl-platform aggregator advance 1 --wallet alice --fast-forward
+    """
     from fl_platform.cli.show import console
 
     with signing(options, wallet) as own:
@@ -358,7 +376,10 @@ def advance(options: Options, task: int, wallet: str | None, fast_forward: bool,
 @json_option
 @click.pass_obj
 def leave(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """Ask for the bond; when unbonding is over, the same command pays it out."""
+    """Ask for the bond; when unbonding is over, the same command pays it out.
+
+    Example: fl-platform aggregator leave 1 --wallet aggregator --fast-forward
+    """
     from fl_platform.cli.trainer import depart
 
     with signing(options, wallet) as own:

@@ -48,6 +48,8 @@ def audit(
     Every receipt, verdict, Gram entry, weight, sum, model, score, reputation and payout; nothing is shared with the
     aggregator but what is public. Exits 0 when everything was recomputed and is equal, 3 when all that a stranger can
     check is equal or no round is sealed yet, 4 at the first difference, which is named.
+
+    Example: fl-platform audit 1
     """
     from fl_platform.cli.show import bar, console
     from fl_platform.roles.auditor import Auditor

@@ -25,6 +25,8 @@ def check(own: str, json_file: Path | None, **choices: Any) -> None:
     """Try a task before any money: one round, what goes over the wire, what it costs and how long it takes.
 
     MODULE:NAME is your LearningTask, as with --data. Needs no wallet, chain or store.
+
+    Example: fl-platform task check task:Mine
     """
     from fl_platform.cli.show import console, pairs, table, working
     from fl_platform.roles.checking import check_task

@@ -251,6 +251,10 @@ log_option = click.option(
     "--log", "logs", multiple=True, metavar="WORDS", help=f"Write each round's values (docs/METRICS.md) to {LOGS}, too."
 )
 task_argument = click.argument("task", type=click.IntRange(1))
+trainers_option = click.option(
+    "--trainers", type=click.IntRange(0, 100_000), default=0, metavar="N",
+    help="Let the first round wait until so many have joined. Default: as many as the rule needs.",
+)  # fmt: skip
 forward_option = click.option(
     "--fast-forward", is_flag=True, help="Local chains: move the clock on instead of waiting."
 )
@@ -336,5 +340,6 @@ def missed(contracts: Contracts, task: int) -> str:
 __all__ = [
     "TOKEN", "Options", "PlainLog", "Session", "address_of", "ask", "forward_option", "hexed", "json_option",
     "log_option", "missed", "moment", "part_of", "password", "pick_wallet", "printable", "read_proof", "reading",
-    "signing", "task_argument", "tokens", "wait_to_stop", "wallet_option", "wei_of", "write_file", "write_json",
+    "signing", "task_argument", "tokens", "trainers_option", "wait_to_stop", "wallet_option", "wei_of",
+    "write_file", "write_json",
 ]  # fmt: skip

@@ -24,7 +24,11 @@ from fl_platform.errors import ConfigError
 
 FILE = "federation.toml"
 OPEN = ("task", "open")
-SHARE_WITH_OPEN = (("task", "check"), ("rehearse",), ("run",))  # commands that make rules as `task open` does
+# Commands that make rules as `task open` does, or read the same rows.
+SHARE_WITH_OPEN = (
+    ("task", "check"), ("rehearse",), ("run",), ("task", "invite"), ("task", "model"), ("task", "reveal"),
+    ("up", "owner"),
+)  # fmt: skip
 
 Tree = Mapping[str, Any]
 

@@ -30,9 +30,12 @@ def deploy(
     everybody who takes part. Settlement proofs are left out, and it says so, where only development keys ship: anybody
     can forge proofs for those. A development chain that was restarted is a new one: what the folder has of the old one
     is kept in WORKDIR/past, and comes back when that chain does.
+
+    Example: fl-platform deploy --wallet owner
     """
     from fl_platform.chain.proofs import CONTRACT, left_out
     from fl_platform.cli.show import console, working
+    from fl_platform.roles.remembered import FILE, remember
 
     out = console(json_file)
     if from_file is not None:
@@ -46,6 +49,8 @@ def deploy(
             if local:
                 own.workspace.fund(own.signer)
             done = own.workspace.deploy(own.signer, with_token=local if token is None else token)
+    if options.network != "embedded" and remember(options.workdir, network=options.network):
+        out.print(f"later commands here take the network from {options.workdir / FILE}", markup=False)
     missing = None if CONTRACT in done.contracts else left_out(done.chain_id) or "deploy again to add them"
     _show(out, done)
     for old in kept:

@@ -24,7 +24,7 @@ def doctor(options: Options, superlink: str, json_file: Path | None) -> None:
     Each line says what to do. Wallets are opened where a password is given (--password-file, FL_PLATFORM_PASSWORD);
     nobody is asked for one, and no secret is shown. Exits 5 when something must be mended, else 0.
 
-    Example: fl-platform --network anvil doctor
+    Example: fl-platform doctor
     """
     from rich.markup import escape
 

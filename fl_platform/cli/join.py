@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fl_platform.cli.residing import Stay
     from fl_platform.roles.invitation import Invitation
     from fl_platform.roles.reading import TaskReader
+    from fl_platform.roles.workspace import Workspace
 
 DEFAULT_WALLET = "me"
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -42,9 +43,11 @@ def join(
 ) -> None:  # fmt: skip
     """Take part in a task, from one invitation.
 
-    Makes a wallet, takes over the contracts, locks the stake, and trains until the task is over. Before it locks
-    anything it shows what will leave this machine, what may be earned and lost, and asks once. Started again, it goes
-    on where it was.
+    Makes a wallet, takes over the contracts and the owner's learning code, locks the stake, and trains until the task
+    is over. Before it locks anything it shows what will leave this machine, what may be earned and lost, and asks once.
+    Started again, it goes on where it was; `fl-platform up trainer TASK` does so without the file.
+
+    Example: fl-platform join hospital.toml --data my_task:Mine
     """
     from fl_platform.cli.residing import Stay, stay
     from fl_platform.cli.show import console
@@ -55,23 +58,28 @@ def join(
 
     invited, out = read_invitation(invitation), console()
     options = options_of(options, invited)
-    make_wallet(options, wallet, out)
-    with signing(options, wallet) as own:
-        reader = accept(own, invited)
-        enter(own, reader, invited, stake, out, yes=yes)
     wanted = Stay(
         task=invited.task, lesson=Lesson(data, "", "", part[1]), index=part[0],
         machine=choose_machine(device, threads=threads),
     )  # fmt: skip
+    make_wallet(options, wallet, out)
+    with signing(options, wallet) as own:
+        reader = take_over(own.workspace, options, invited, out)
+        enter(own, reader, stake, out, wanted=wanted, yes=yes)
     with open_sinks(()) as sinks, signing(options, wallet, sends=False) as own, contextlib.ExitStack() as stack:
         stay(own, sinks, wanted, beside=lambda: stack.enter_context(orders(own, invited, wanted, out)))
 
 
 def options_of(options: Options, invited: Invitation) -> Options:
     """Return the options with the invitation's network and store, each where the person chose none."""
-    source = click.get_current_context().find_root().get_parameter_source("network")
-    network = invited.network if source in (None, ParameterSource.DEFAULT) else options.network
-    return replace(options, network=network, store=options.store or invited.store)
+    root = click.get_current_context().find_root()
+
+    def chosen(name: str) -> bool:
+        return root.get_parameter_source(name) not in (None, ParameterSource.DEFAULT)
+
+    network = options.network if chosen("network") else invited.network
+    store = options.store if chosen("stores") and options.store else invited.store
+    return replace(options, network=network, store=store)
 
 
 def make_wallet(options: Options, name: str, out: Console) -> None:
@@ -84,14 +92,35 @@ def make_wallet(options: Options, name: str, out: Console) -> None:
         out.print(f"wallet {name} is made: keep {folder} and its password", markup=False)
 
 
-def accept(own: Session, invited: Invitation) -> TaskReader:
+def take_over(workspace: Workspace, options: Options, invited: Invitation, out: Console) -> TaskReader:
+    """Take over what an invitation brings: contracts, network and store for later commands, learning code.
+
+    Returns the task, once chain, code and rules are those of the invitation. Raises what `accept` raises, and
+    ConfigError, DocumentInvalid, StoreMissing of the learning code.
+    """
+    from fl_platform.roles.learning_code import digest_of, receive
+    from fl_platform.roles.remembered import keep_invitation, remember
+
+    reader = accept(workspace, invited)
+    keep_invitation(options.workdir, invited)
+    if remember(options.workdir, network=options.network, store=options.store):
+        out.print(f"later commands here take network and store from {options.workdir / 'settings.toml'}", markup=False)
+    if invited.code:
+        path = receive(workspace.store, invited.code, invited.code_name, Path.cwd())
+        out.print(
+            f"the owner's learning code is {path.name} (sha256:{digest_of(invited.code)}): read it; it runs here only "
+            "where your own --data names or imports it", markup=False, soft_wrap=True,
+        )  # fmt: skip
+    return reader
+
+
+def accept(workspace: Workspace, invited: Invitation) -> TaskReader:
     """Take over the contracts and return the task, once chain, code and rules are those of the invitation.
 
     Raises DeploymentMismatch, DocumentInvalid, ConfigError.
     """
     from fl_platform.errors import ConfigError, DocumentInvalid
 
-    workspace = own.workspace
     if workspace.chain.chain_id != invited.chain_id:
         raise ConfigError(
             f"{workspace.network.name} is chain {workspace.chain.chain_id}, the invitation is for {invited.chain_id}: "
@@ -102,6 +131,7 @@ def accept(own: Session, invited: Invitation) -> TaskReader:
         raise ConfigError(f"{there} is of other contracts than the invitation's; join from another --workdir")
     if not there.exists():
         offered = workspace.root / "invited-deployment.json"
+        offered.parent.mkdir(parents=True, exist_ok=True)
         offered.write_text(invited.deployment, encoding="utf-8")
         try:
             workspace.adopt(offered)
@@ -116,30 +146,44 @@ def accept(own: Session, invited: Invitation) -> TaskReader:
     return reader
 
 
-def enter(own: Session, reader: TaskReader, invited: Invitation, stake: int | None, out: Console, *, yes: bool) -> None:
-    """Say what it means, ask once, lock the stake. Does nothing for who is a member."""
+def enter(
+    own: Session, reader: TaskReader, stake: int | None, out: Console, *, wanted: Stay, yes: bool
+) -> None:
+    """Say what it means, ask once, lock the stake. Does nothing for who is a member.
+
+    Before it asks it looks whether this party could take part: by its site's policy, with its rows and its model.
+    Raises PolicyRefused, ConfigError, UpdateHeaderMismatch (another model than the task's), TaskCodeError.
+    """
     from fl_platform.cli.rules import show_rules
     from fl_platform.cli.trainer import bind_node
     from fl_platform.errors import ConfigError
+    from fl_platform.roles.crew import one_trainer
+    from fl_platform.roles.funding import draw_missing
     from fl_platform.roles.membership import join as join_task
+    from fl_platform.roles.site import Site, code_of
 
     if own.signer.address in reader.history().members:
         return
     spec = reader.spec
     amount = spec.money.stake if stake is None else stake
-    show_rules(out, invited.task, spec)
+    show_rules(out, reader.task, spec)
     out.print()
-    for line in consequences(reader, amount):
+    site = Site(own.workspace.root, code_of(wanted.lesson.data, model=spec.model.name))
+    policies = [f"your site's policy {policy}" for policy in site.policies()]
+    for line in (*consequences(reader, amount), earlier_tasks(own.workspace, reader), *policies):
         out.print(f"- {line}", markup=False, soft_wrap=True)
+    site.allow_task(reader, stake=amount, later=True)
+    one_trainer(
+        own.workspace, own.name, reader.task, wanted.lesson, index=wanted.index, machine=wanted.machine, member=False
+    ).check_model()
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("nobody can be asked here: read the lines above, then run this again with --yes")
         click.confirm("Join?", abort=True, err=True)
-    if own.workspace.chain.local and own.contracts.token_balance(spec.money.token, own.signer.address) < amount:
-        own.workspace.fund(own.signer, tokens=amount)
-        out.print("a local chain: coin and tokens of no worth were drawn for you")
-    join_task(reader, own.contracts, stake=stake, binding=bind_node(own, reader, None))
-    out.print(f"joined task {invited.task} with {tokens(amount)} tokens at stake")
+    if draw_missing(own.workspace, own.signer, token=spec.money.token, amount=amount):
+        out.print("this network has a faucet: tokens of no worth were drawn for the stake")
+    join_task(reader, own.contracts, stake=stake, binding=bind_node(own, reader, None), site=site)
+    out.print(f"joined task {reader.task} with {tokens(amount)} tokens at stake")
 
 
 def consequences(reader: TaskReader, stake: int) -> list[str]:
@@ -161,6 +205,24 @@ def consequences(reader: TaskReader, stake: int) -> list[str]:
         f"gas: {GAS['join']:,} for joining besides the token's approval, {GAS['claim'] + GAS['withdraw']:,} for a "
         "claim with its withdrawal; rounds cost you none",
     ]
+
+
+def earlier_tasks(workspace: Workspace, reader: TaskReader) -> str:
+    """Say what the owner's earlier tasks paid."""
+    from fl_platform.roles.track_record import track_record
+
+    found = track_record(
+        workspace.contracts(), workspace.reader, owner=reader.spec.owner, before=reader.task, now=workspace.chain.now()
+    )
+    if not found.pay:
+        unread = f" ({found.unread} whose accounts no store here has)" if found.unread else ""
+        return f"of this owner no earlier task with a final round is known here{unread}: nothing to compare with"
+    nothing = sum(value == 0 for value in found.pay)
+    return (
+        f"this owner's earlier tasks ({found.tasks} with {found.rounds} final rounds; {found.unread} unread) paid a "
+        f"trainer {tokens(found.pay[0])} to {tokens(found.pay[-1])} tokens a round, half of them at most "
+        f"{tokens(found.median)}; {nothing} of {len(found.pay)} got nothing. That promises nothing for this one"
+    )
 
 
 @contextlib.contextmanager

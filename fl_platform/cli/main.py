@@ -20,6 +20,7 @@ from click.core import ParameterSource
 from fl_platform.cli.common import Options, PlainLog, printable
 from fl_platform.cli.defaults import FILE, defaults_of, global_defaults, read_defaults
 from fl_platform.errors import FLError, TransactionReverted
+from fl_platform.roles.remembered import settings
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ COMMANDS = {
     "new": Lazy("fl_platform.cli.new:new", "Start a project of your own."),
     "rehearse": Lazy("fl_platform.cli.rehearse:rehearse", "Play a task with your own data in this process."),
     "run": Lazy("fl_platform.cli.run:run", "Play your own task for money of no worth: escrow, rounds, payouts, audit."),
+    "follow": Lazy("fl_platform.cli.follow:follow", "Take over an invitation, to look at its task."),
     "join": Lazy("fl_platform.cli.join:join", "Take part in a task, from one invitation."),
     "up": Lazy("fl_platform.cli.up:up", "Start and watch over all that a role needs, and stop it together."),
     "deploy": Lazy("fl_platform.cli.deploy:deploy", "Put the contracts on a chain, or take over a deployment file."),
@@ -49,6 +51,7 @@ COMMANDS = {
     "verify": Lazy("fl_platform.cli.verify:verify", "Verify a task, a round, a proof or a bundle without any key."),
     "watch": Lazy("fl_platform.cli.watch:watch", "Watch a task: audit each seal, have lies undone on chain."),
     "doctor": Lazy("fl_platform.cli.doctor:doctor", "Look for what must be mended before it costs money."),
+    "policy": Lazy("fl_platform.cli.policy:policy", "Show what your site's policy allows, and try a task on it."),
     "status": Lazy("fl_platform.cli.status:status", "Show what your wallets must or may do now, by when, and how."),
     "store": Lazy("fl_platform.cli.store:store", "Serve a store to the parties of a task, and clean one up."),
     "why": Lazy("fl_platform.cli.why:why", "Explain in words what became of somebody's work and money."),
@@ -61,7 +64,7 @@ EXIT_CODES = {
     2: "usage: the command line is wrong",
     3: "what was looked at is equal, but not all could be checked, or there is nothing to look at yet",
     4: "integrity: an audit found a difference, or something is missing, damaged or full",
-    5: "configuration: a wrong option, file, wallet, password, task or network",
+    5: "configuration: a wrong option, file, wallet, password, task or network, or the site's policy forbids it",
     6: "transport: a chain, store or process does not answer; run again",
     7: "a peer's input was refused",
     8: "the chain refused the call",
@@ -96,6 +99,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+_OWN_CHAIN = ("demo", "new", "rehearse", "run")  # they take no network from what the folder remembers
 _TREE = ""  # where the whole file hangs in the context, until it is known which command runs
 
 
@@ -151,6 +155,11 @@ def cli(
     _log(verbose)
     if ctx.default_map and ctx.invoked_subcommand:
         ctx.default_map = defaults_of(ctx.default_map[_TREE], cli, ctx, ctx.invoked_subcommand)
+    source = ctx.get_parameter_source
+    if ctx.invoked_subcommand not in _OWN_CHAIN and not ctx.resilient_parsing:
+        kept = settings(workdir)
+        network = kept.get("network", network) if source("network") is ParameterSource.DEFAULT else network
+        stores = (kept.get("store", *stores),) if source("stores") is ParameterSource.DEFAULT else stores
     store = ",".join(stores)
     ctx.obj = Options(workdir, network, "" if store == "disk" else store, password_file, verbose, copies)
 

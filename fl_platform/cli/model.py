@@ -44,6 +44,8 @@ def model(
     The file holds what was learned, byte for byte as it was sealed. With --data it holds the whole state of your
     module: running statistics (BatchNorm) estimated from your training rows, the frozen base merged in, and the card
     says what the model is worth on your validation rows.
+
+    Example: fl-platform task model 1 -o model.safetensors --data digits
     """
     from fl_platform.cli.show import console
     from fl_platform.errors import ConfigError

@@ -33,6 +33,8 @@ def new(folder: Path, template: str) -> None:
     """Start a project of your own: a task.py that works as it is, and a federation.toml of options.
 
     Then, in that folder: `fl-platform task check`, `fl-platform rehearse`, `fl-platform run`.
+
+    Example: fl-platform new mine --template tabular
     """
     there = [name for name in (*_FILES, "rows.csv") if (folder / name).exists()]
     if there:

@@ -72,6 +72,8 @@ def prove(
     bound to one claimant: nobody else can hand it in (--from hands in what was proved elsewhere). Needs the extra
     `fast`. A round that the chain has accepted a proof for is said so, and not proved again unless --out asks for the
     file.
+
+    Example: fl-platform prove 1 --submit --wallet alice
     """
     from fl_platform.cli.show import console
 

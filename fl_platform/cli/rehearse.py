@@ -27,6 +27,8 @@ def rehearse(
 
     Your rows are dealt to made-up parties. Each round shows accuracy, losses and refusals; the end, what they earn.
     Needs no wallet, chain or store. The rules, the codec and the judge are those of a paid task.
+
+    Example: fl-platform rehearse --data task:Mine --trainers 4 --rounds 3
     """
     from fl_platform.cli.show import bar, console
     from fl_platform.learning.machine import choose_machine

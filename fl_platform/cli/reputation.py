@@ -33,7 +33,10 @@ def reputation() -> None:
 @json_option
 @click.pass_obj
 def show(options: Options, task: int, json_file: Path | None) -> None:
-    """Show every trainer's reputation in a task: by the sealed rounds, and as recorded on chain."""
+    """Show every trainer's reputation in a task: by the sealed rounds, and as recorded on chain.
+
+    Example: fl-platform reputation show 1
+    """
     from fl_platform.cli.show import console, table
     from fl_platform.roles.reputation import reputations
 
@@ -61,7 +64,10 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
 @json_option
 @click.pass_obj
 def record(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """Write every trainer's reputation by the newest final round to the chain. Anyone may."""
+    """Write every trainer's reputation by the newest final round to the chain. Anyone may.
+
+    Example: fl-platform reputation record 1 --wallet alice --fast-forward
+    """
     from fl_platform.cli.show import console
     from fl_platform.roles.reputation import record as write_reputations
     from fl_platform.roles.rewards import all_final_at

@@ -47,8 +47,12 @@ def socket_of(own: Session, wanted: Stay) -> Path:
     return wanted.socket or socket_folder(own.workspace, wanted.task) / f"{name}{SUFFIX}"
 
 
-def stay(own: Session, sinks: Sinks, wanted: Stay, *, beside: Callable[[], None] = lambda: None) -> None:
-    """Train until the task is over. `beside`: called once orders can come in, to start what brings them.
+def stay(
+    own: Session, sinks: Sinks, wanted: Stay, *, beside: Callable[[], None] = lambda: None,
+    until: Callable[[], bool] = lambda: False,
+) -> None:  # fmt: skip
+    """Train until the task is over, or `until` says so. `beside`: called once orders can come in, to start what
+    brings them.
 
     Raises ConfigError, UpdateHeaderMismatch (another model than the task's), TaskCodeError.
     """
@@ -78,8 +82,10 @@ def stay(own: Session, sinks: Sinks, wanted: Stay, *, beside: Callable[[], None]
         say(f"{path.stem} answers orders for task {task} at {path}")
         beside()
         asked = _Asked(own, task, lambda text: out.print(text, style="bold red", markup=False))
-        wait_to_stop(lambda: asked.look() or _over(own, task))
+        wait_to_stop(lambda: asked.look() or until() or _over(own, task))
     learned.over(working)
+    if not _over(own, task):
+        return
     claim = "" if wanted.reference else f": `fl-platform rewards claim {task} --withdraw` when its last round is final"
     out.print(f"task {task} is over{claim}")
 

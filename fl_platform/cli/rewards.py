@@ -31,7 +31,10 @@ def rewards() -> None:
 @json_option
 @click.pass_obj
 def show(options: Options, task: int, json_file: Path | None) -> None:
-    """Show everybody's earnings in a task: sealed, final, claimed, withdrawn."""
+    """Show everybody's earnings in a task: sealed, final, claimed, withdrawn.
+
+    Example: fl-platform rewards show 1
+    """
     from fl_platform.cli.show import console, table
     from fl_platform.roles.rewards import rewards as read_rewards
 
@@ -81,6 +84,8 @@ def claim(
 
     A task that ended with a rostered round which nobody sealed pays that round's pot to its roster by stake: close its
     books first (`task close`), then claim.
+
+    Example: fl-platform rewards claim 1 --wallet alice --withdraw --fast-forward
     """
     from fl_platform.cli.show import console, table, working
     from fl_platform.roles import rewards as logic

@@ -30,6 +30,8 @@ def run(
     """Play your own task for money of no worth: escrow, rounds, payouts, audit.
 
     As `rehearse`, but with wallets, contracts, encrypted updates and a store, as among strangers, in this process.
+
+    Example: fl-platform run --data task:Mine --trainers 4 --rounds 2
     """
     from fl_platform.cli.demo.command import play
     from fl_platform.cli.demo.federation import Settings

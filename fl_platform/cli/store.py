@@ -62,7 +62,7 @@ def serve(
     a trainer with a stake or the reference of a task that is watched, or of an address on the list. Each block is
     hashed before an object counts as there. On the embedded chain, which one process holds, the list alone decides.
 
-    Example: fl-platform --network anvil store serve --allow owner
+    Example: fl-platform store serve --allow owner
     """
     from fl_platform.cli.show import console
     from fl_platform.store.hosted import HostedStore, Quotas
@@ -78,9 +78,10 @@ def serve(
         server = StoreServer(HostedStore(disk, quotas), bind=(host, port), members=members, names=urls)
         with server:
             logging.getLogger("fl_platform.store").setLevel(logging.INFO)
-            out.print(f"serving {disk.folder} at {server.url}; others name it with --store {server.url}", markup=False)
-            write_json(json_file, {"url": server.url, "allowed": sorted(map(hexed, allowed)), "tasks": sorted(tasks)})
-            try:
+            try:  # what is told may bring the end at once
+                url = server.url
+                out.print(f"serving {disk.folder} at {url}; others name it with --store {url}", markup=False)
+                write_json(json_file, {"url": url, "allowed": sorted(map(hexed, allowed)), "tasks": sorted(tasks)})
                 server.serve_forever()
             except KeyboardInterrupt:
                 out.print("stopped; what was stored stays")

@@ -49,7 +49,8 @@ task.add_command(model)
 @wallet_option
 @rule_options
 @click.option(
-    "--aggregator", "aggregators", multiple=True, required=True, metavar="NAME|PARTY", help="In order of succession."
+    "--aggregator", "aggregators", multiple=True, metavar="NAME|PARTY",
+    help="In order of succession. Default: your own wallet.",
 )
 @click.option("--auditor", "auditors", multiple=True, metavar="NAME|PARTY", help="Gets a key to every update.")
 @json_option
@@ -58,9 +59,12 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
     """Freeze the rules, escrow the whole bounty and open a task, in one transaction.
 
     A NAME is a wallet of this folder; a PARTY is what `fl-platform wallet show` prints on somebody else's machine.
+
+    Example: fl-platform task open --wallet owner --trainers 3 --rounds 2 --aggregator aggregator
     """
     from fl_platform.cli.show import console, working
     from fl_platform.learning.task import rows_in_memory
+    from fl_platform.roles.funding import draw_missing
     from fl_platform.roles.lessons import reference_rows
     from fl_platform.roles.owner import Owner
     from fl_platform.roles.slices import LEAVE_ONE_OUT, book_of
@@ -77,10 +81,13 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
             spec, initial = offer.draft(
                 rows,
                 owner=party(own.signer),
-                aggregators=_parties(own, choices["aggregators"]),
+                aggregators=_parties(own, choices["aggregators"] or (own.name,)),
                 auditors=_parties(own, choices["auditors"]),
             )
         known = own.contracts.task_count()
+        bounty = offer.money.pot * offer.money.rounds
+        if draw_missing(own.workspace, own.signer, token=offer.money.token, amount=bounty):
+            out.print("this network has a faucet: tokens of no worth were drawn for the bounty")
         with working("escrowing the bounty"):
             number = Owner(contracts=own.contracts, store=own.workspace.store).open(spec, initial)
         show_rules(out, number, spec)
@@ -93,8 +100,9 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
         else:
             out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
         if spec.worth.kind == "anchored":
-            run = f"fl-platform trainer run {number} --wallet {own.name} --reference"
-            out.print(f"keep `{run}` running: rounds without your reference are paid by stake", soft_wrap=True)
+            out.print("rounds without your reference are paid by stake; one of these computes it:")
+            out.print(f"  fl-platform up owner {number} -o hospital.toml        parties on other machines")
+            out.print(f"  fl-platform trainer run {number} --wallet {own.name} --reference", markup=False)
         write_json(json_file, {"task": number, **rules(spec)})
 
 
@@ -119,7 +127,10 @@ def _parties(own: Session, names: tuple[str, ...]) -> tuple[Party, ...]:
 @json_option
 @click.pass_obj
 def list_(options: Options, json_file: Path | None) -> None:
-    """List the tasks on the network."""
+    """List the tasks on the network.
+
+    Example: fl-platform task list
+    """
     from fl_platform.cli.show import console, table
 
     with reading(options) as workspace:
@@ -142,7 +153,10 @@ def list_(options: Options, json_file: Path | None) -> None:
 @json_option
 @click.pass_obj
 def show(options: Options, task: int, json_file: Path | None) -> None:
-    """Show a task's frozen rules and where its rounds stand."""
+    """Show a task's frozen rules and where its rounds stand.
+
+    Example: fl-platform task show 1
+    """
     from fl_platform.cli.show import console, table
 
     out = console(json_file)
@@ -197,6 +211,8 @@ def reveal(
     """As the owner of a leave-one-out task: open the validation rows of ROUND, once its roster is on chain.
 
     The file is for the aggregator (`aggregator run --slices`); without it in time the round is paid by stake.
+
+    Example: fl-platform task reveal 1 0 --wallet owner
     """
     from fl_platform.cli.show import console
     from fl_platform.learning.task import rows_in_memory
@@ -218,7 +234,10 @@ def reveal(
 @json_option
 @click.pass_obj
 def close(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """Close the books of a task that has ended: dust and unused pots go back to the owner. Anyone may."""
+    """Close the books of a task that has ended: dust and unused pots go back to the owner. Anyone may.
+
+    Example: fl-platform task close 1 --wallet owner --fast-forward
+    """
     from fl_platform.cli.show import console
     from fl_platform.roles.closing import close as close_books
 

@@ -60,15 +60,20 @@ def join(
     options: Options, task: int, wallet: str | None, stake: int | None, node_key: Path | None, reference: bool,
     json_file: Path | None,
 ) -> None:  # fmt: skip
-    """Lock a stake and become a trainer; wallet and Flower node key sign that they belong together."""
+    """Lock a stake and become a trainer; wallet and Flower node key sign that they belong together.
+
+    Example: fl-platform trainer join 1 --wallet alice
+    """
     from fl_platform.cli.show import console
     from fl_platform.roles import membership
+    from fl_platform.roles.site import Site
 
     out = console(json_file)
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
         binding = bind_node(own, reader, node_key)
-        joined = False if reference else membership.join(reader, own.contracts, stake=stake, binding=binding)
+        site = Site(own.workspace.root)
+        joined = not reference and membership.join(reader, own.contracts, stake=stake, binding=binding, site=site)
         document = reader.store.put(binding.to_bytes())
         locked, late = own.contracts.member(task, own.signer.address).stake, missed(own.contracts, task)
     if reference:
@@ -141,6 +146,8 @@ def run(
     Orders come in through a Unix socket, from the ClientApp of your Flower SuperNode (start it with
     --node-config 'trainer-socket="PATH"') or from an aggregator on the same machine. Wallet, rows and model stay in
     this process; so does what is said of each round, on the terminal and with --log.
+
+    Example: fl-platform trainer run 1 --wallet alice --part 1/3
     """
     from fl_platform.cli.residing import Stay, stay
     from fl_platform.learning.machine import choose_machine
@@ -162,7 +169,10 @@ def run(
 @json_option
 @click.pass_obj
 def status(options: Options, task: int, wallet: str | None, json_file: Path | None) -> None:
-    """Show a trainer's place in a task, round by round."""
+    """Show a trainer's place in a task, round by round.
+
+    Example: fl-platform trainer status 1 --wallet alice
+    """
     from fl_platform.cli.show import console, table
     from fl_platform.roles.explain import explain
     from fl_platform.roles.membership import signed_file
@@ -207,7 +217,10 @@ def status(options: Options, task: int, wallet: str | None, json_file: Path | No
 @wallet_option
 @click.pass_obj
 def force(options: Options, task: int, round_number: int, wallet: str | None) -> None:
-    """Put your own receipt of ROUND on chain, because the roster left it out (before the force window closes)."""
+    """Put your own receipt of ROUND on chain, because the roster left it out (before the force window closes).
+
+    Example: fl-platform trainer force 1 0 --wallet carol
+    """
     from fl_platform.cli.show import console
     from fl_platform.roles.membership import force_include
 
@@ -222,7 +235,10 @@ def force(options: Options, task: int, round_number: int, wallet: str | None) ->
 @wallet_option
 @click.pass_obj
 def reveal(options: Options, task: int, round_number: int, wallet: str | None) -> None:
-    """Put your signed keys of ROUND on chain before its seal is due, so that nobody can say you never revealed them."""
+    """Put your signed keys of ROUND on chain before its seal is due, so that nobody can say you never revealed them.
+
+    Example: fl-platform trainer reveal 1 0 --wallet alice
+    """
     from fl_platform.cli.show import console
     from fl_platform.roles.revealing import force_reveal
 
@@ -238,7 +254,10 @@ def reveal(options: Options, task: int, round_number: int, wallet: str | None) -
 @json_option
 @click.pass_obj
 def answer(options: Options, task: int, wallet: str | None, json_file: Path | None) -> None:
-    """Show on chain what you are asked for there (a key, a piece of an update) and take the bonds of who asked."""
+    """Show on chain what you are asked for there (a key, a piece of an update) and take the bonds of who asked.
+
+    Example: fl-platform trainer answer 1 --wallet alice
+    """
     from fl_platform.cli.show import console
     from fl_platform.roles.revealing import answer_demands, open_demands
 
@@ -260,7 +279,10 @@ def answer(options: Options, task: int, wallet: str | None, json_file: Path | No
 @json_option
 @click.pass_obj
 def leave(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """Ask for the stake; when unbonding is over, the same command pays it out."""
+    """Ask for the stake; when unbonding is over, the same command pays it out.
+
+    Example: fl-platform trainer leave 1 --wallet alice --fast-forward
+    """
     with signing(options, wallet) as own:
         depart(own, task, forward=fast_forward, json_file=json_file)
 

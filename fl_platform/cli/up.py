@@ -3,206 +3,294 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import subprocess
-import sys
-import tempfile
-import threading
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from fl_platform.cli.common import Options, signing, task_argument, wallet_option
+from fl_platform.cli.common import (
+    DATA,
+    Options,
+    Session,
+    part_of,
+    signing,
+    task_argument,
+    trainers_option,
+    wait_to_stop,
+    wallet_option,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from fl_platform.chain.binding import Binding
-    from fl_platform.flower.deployment import SuperLink
+    from fl_platform.cli.residing import Stay
+    from fl_platform.cli.upkeep import Duties, Place
     from fl_platform.roles.invitation import Invitation
     from fl_platform.roles.reading import TaskReader
 
-logger = logging.getLogger(__name__)
-
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_LOOK_S = 3.0  # between looks for new members and for the desk
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_IN = click.Path(path_type=Path, exists=True, dir_okay=False)
+_port = click.IntRange(0, 65_535)
+_OUT = "The invitation for data owners, with the way for orders."
+_host_option = click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="NAME|ADDRESS",
+    help="How others reach this machine. Beyond loopback, all its interfaces are listened on.",
+)  # fmt: skip
+_port_option = click.option(
+    "--port", type=_port, default=0, show_default=True,
+    help="For data owners' nodes; 0: as last time, first a free one.",
+)
 
 
 @click.group()
 def up() -> None:
-    """Start and watch over all that a role needs, and stop it together."""
+    """Start and watch over all that a role needs, and stop it together.
+
+    What dies is started again; each part writes a log of its own in the role's folder.
+    """
 
 
 @up.command()
 @task_argument
 @wallet_option
-@click.option("--invitation", type=_FILE, required=True, help="The owner's, from `task invite`.")
-@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), required=True,
-              help="The invitation with the way for orders, for the data owners.")  # fmt: skip
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0: a free one.")
+@click.option("-o", "--out", type=_FILE, required=True, help=_OUT)
+@_host_option
+@_port_option
+@trainers_option
+@click.option("--store-port", type=_port, default=0, show_default=True, help="As --port, for the store.")
+@click.option("--data", default="", help="As at `task open`. Default: by the task's model.")
+@click.option("--data-seed", default=0, show_default=True, help="As at `task open`.")
+@click.option(
+    "--orders", type=_FILE, metavar="FILE", help="Where you put what the aggregator made of your invitation; it may "
+    "come later."
+)
+@click.option("--watch/--no-watch", default=True, show_default=True, help="Audit others' seals, and have lies undone.")
 @click.pass_obj
-def aggregator(
-    options: Options, task: int, wallet: str | None, invitation: Path, out: Path, port: int
-) -> None:
-    """Run an aggregator with its own Flower SuperLink, on this machine, until the task is over.
-
-    Starts the SuperLink (TLS, registered node keys), admits each member's node as it joins, and works through the
-    rounds. Everything listens on loopback: parties on other machines need a tunnel, or a SuperLink of your own with
-    `aggregator run --flower`.
-    """
-    from fl_platform.chain import wallets
-    from fl_platform.cli.show import console
-    from fl_platform.errors import ConfigError
-    from fl_platform.flower.deployment import superlink
-    from fl_platform.flower.keys import create_loopback_certificates
-    from fl_platform.flower.processes import beside
-    from fl_platform.roles.invitation import read_invitation
-    from fl_platform.roles.membership import bond
-    from fl_platform.roles.workspace import environment
-
-    said, invited = console(), read_invitation(invitation)
-    if options.password_file is None and wallets.PASSWORD_VARIABLE not in environment():
-        raise ConfigError(f"`up` starts processes that sign: give --password-file or set {wallets.PASSWORD_VARIABLE}")
-    if invited.task != task:
-        raise ConfigError(f"{invitation} invites to task {invited.task}, not to {task}")
-    with signing(options, wallet) as own:
-        name, folder = own.name, (own.workspace.role_folder(own.name) / "up").absolute()
-        if bond(own.workspace.reader(task), own.contracts):
-            said.print("the bond is locked")
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        certificates = create_loopback_certificates(folder)
-        link = stack.enter_context(superlink(folder, certificates, port=port))
-        made = invited.with_superlink(f"127.0.0.1:{link.port}", certificates.authority.read_text(encoding="utf-8"))
-        out.write_text(made.to_text(), encoding="utf-8")
-        said.print(f"{out} is the invitation for data owners; logs are in {folder}", markup=False)
-        stack.enter_context(beside("up:admitting", partial(_admit_all, options, task, link, invited, folder, said)))
-        code = stack.enter_context(_working(options, name, task, link, invited, folder)).wait()
-    if code:
-        raise ConfigError(f"the aggregator ended with {code}: {folder / 'aggregator.log'} says why")
-    said.print(f"task {task} is over")
-
-
-@contextlib.contextmanager
-def _working(
-    options: Options, name: str, task: int, link: SuperLink, invited: Invitation, folder: Path
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `aggregator run` on a desk of its own, and the courier that carries its orders."""
-    from fl_platform.flower.deployment import courier_run
-    from fl_platform.flower.processes import flower_environment, running
-    from fl_platform.flower.server_app import DESK_KEY
-
-    log = folder / "aggregator.log"
-    words = [sys.executable, "-m", "fl_platform", *_globals(options), "aggregator", "run", str(task), "--wallet", name]
-    words += ["--reference-binding", invited.reference] if invited.reference else []
-    with tempfile.TemporaryDirectory(prefix="fl-up-") as short:  # of one's own; a socket's path is 107 bytes at most
-        desk = Path(short) / "desk.sock"
-        with running([*words, "--flower", str(desk)], log=log, environment=flower_environment(link.home)) as process:
-            _await(desk, process, log)
-            with courier_run(link, folder, {DESK_KEY: str(desk)}):
-                yield process
-
-
-def _admit_all(
-    options: Options, task: int, link: SuperLink, invited: Invitation, folder: Path, said: Console,
-    over: threading.Event,
+def owner(
+    options: Options, task: int, wallet: str | None, out: Path, host: str, port: int, trainers: int,
+    store_port: int, data: str, data_seed: int, orders: Path | None, watch: bool,
 ) -> None:  # fmt: skip
-    """Register the node key of each member, as its binding on chain says, until it is over."""
-    from fl_platform.cli.common import reading
-    from fl_platform.errors import FLError
+    """Run what a task's owner owes: its store, its reference, and the aggregator where that is its own wallet.
 
-    admitted: set[bytes] = set()
-    while not over.wait(_LOOK_S):
-        try:
-            with reading(options) as workspace:
-                found = _bindings(workspace.reader(task), invited)
-        except FLError as error:  # a chain or store that is away for a while; the round goes on without the newcomer
-            logger.warning("members could not be read: %s", error)
-            continue
-        for trainer, binding in found:
-            if binding.node_name not in admitted and _admit(link, binding, folder):
-                admitted.add(binding.node_name)
-                said.print(f"the node of 0x{trainer.hex()} is admitted", markup=False)
+    Writes the invitation, serves the folder of --store to members, computes the reference that trainers are measured
+    against, and watches other aggregators' seals. Once the task is over the store stays up for claims and audits,
+    until this is stopped.
 
+    Example: fl-platform up owner 1 -o hospital.toml
+    """
+    from fl_platform.cli.invite import invitation_to
+    from fl_platform.cli.upkeep import Duties, aggregating, kept_command, open_way, served_store
 
-def _admit(link: SuperLink, binding: Binding, folder: Path) -> bool:
-    """Register one node; a key that the SuperLink refuses keeps nobody else out. False: to be tried again."""
-    from fl_platform.errors import FLError
-    from fl_platform.flower.deployment import register
-
-    try:
-        register(link, _openssh(binding, folder))
-    except FLError as error:
-        logger.warning("the node of 0x%s could not be admitted: %s", binding.wallet.hex(), error)
-        return False
-    return True
-
-
-def _bindings(reader: TaskReader, invited: Invitation) -> list[tuple[bytes, Binding]]:
-    from fl_platform.chain.binding import MAX_BINDING_BYTES, Binding
-    from fl_platform.flower.members import bindings_of
-    from fl_platform.store.cid import Cid
-
-    bound = None
-    if invited.reference:
-        bound = Binding.from_bytes(reader.store.get(Cid.parse(invited.reference), max_bytes=MAX_BINDING_BYTES))
-    return bindings_of(reader, reference=bound)
-
-
-def _openssh(binding: Binding, folder: Path) -> Path:
-    """Write a checked binding's node key as Flower wants to register it."""
-    from cryptography.hazmat.primitives import serialization
-
-    key = serialization.load_pem_public_key(binding.node_key)
-    path = folder / f"node-{binding.node_name.hex()[:16]}.pub"
-    encoding, form = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    path.write_bytes(key.public_bytes(encoding, form) + b"\n")
-    return path
+    say = _sayer()
+    duties = _duties(options, wallet, task, say)
+    with signing(options, wallet, sends=False) as own, contextlib.ExitStack() as stack:
+        place = _place(options, own, task, host, trainers)
+        store = stack.enter_context(served_store(place, owner=own.name, port=store_port, say=say))
+        invited, failed = invitation_to(own, options, task, store=store, data=data), _never_failed
+        if Duties.AGGREGATE in duties:
+            way, link = stack.enter_context(open_way(place, port))
+            invited = invited.with_superlink(way.address, way.authority)
+            failed = stack.enter_context(aggregating(place, link, invited, say))
+        out.write_text(invited.to_text(), encoding="utf-8")
+        say(f"{out} is the invitation: send it to the {'data owners' if invited.superlink else 'aggregator'}")
+        if watch and Duties.WATCH in duties:
+            public = [] if Duties.AUDIT in duties else ["--public"]
+            words = ["watch", str(task), "--wallet", own.name, *public]
+            stack.enter_context(kept_command(place, "watch", words, say))
+        until = _looker(own, task, failed)
+        if Duties.REFERENCE in duties:
+            invited = _await_orders(invited, orders, until, say)
+            _work(own, invited, _stay(task, data, data_seed=data_seed), until)
+        wait_to_stop(until, patient=True)
+        _conclude(place, failed(), say)
+        if store != options.store:
+            say("the store stays up for claims and audits; Ctrl-C ends it")
+            with contextlib.suppress(KeyboardInterrupt):
+                wait_to_stop(lambda: False)
 
 
 @up.command()
-@click.argument("invitation", type=_FILE)
+@task_argument
 @wallet_option
-@click.option("--data", default="", help="As at `task open`. Default: by the task's model.")
-@click.option("--data-seed", default=0, show_default=True, help="As at `task open`.")
+@click.option("--invitation", type=_IN, help="The owner's, from `task invite`. Default: what `follow` took over.")
+@click.option("-o", "--out", type=_FILE, required=True, help=_OUT)
+@_host_option
+@_port_option
+@trainers_option
 @click.pass_obj
-def owner(options: Options, invitation: Path, wallet: str | None, data: str, data_seed: int) -> None:
-    """Compute the reference that trainers are measured against, until the task is over."""
-    from fl_platform.cli.join import options_of, orders
-    from fl_platform.cli.residing import Stay, stay
-    from fl_platform.cli.show import console
+def aggregator(
+    options: Options, task: int, wallet: str | None, invitation: Path | None, out: Path, host: str, port: int,
+    trainers: int,
+) -> None:  # fmt: skip
+    """Run an aggregator with its own Flower SuperLink until the task is over.
+
+    Locks the bond, starts the SuperLink (TLS, registered node keys), admits each member's node as it joins, works
+    through the rounds and answers disputes. From outside only data owners' nodes get through to the SuperLink.
+
+    Example: fl-platform up aggregator 1 -o hospital.toml
+    """
+    from fl_platform.cli.upkeep import aggregating, open_way
+
+    say, invited = _sayer(), _invited(options, task, invitation)
+    _duties(options, wallet, task, say)
+    with signing(options, wallet, sends=False) as own, contextlib.ExitStack() as stack:
+        place = _place(options, own, task, host, trainers)
+        way, link = stack.enter_context(open_way(place, port))
+        invited = invited.with_superlink(way.address, way.authority)
+        failed = stack.enter_context(aggregating(place, link, invited, say))
+        out.write_text(invited.to_text(), encoding="utf-8")
+        say(f"{out} is the invitation for data owners, and for the owner's --orders; logs are in {place.folder}")
+        wait_to_stop(_looker(own, task, failed), patient=True)
+        wait_to_stop(lambda: failed() is not None)  # it closes its books
+        _conclude(place, failed(), say)
+
+
+@up.command()
+@task_argument
+@wallet_option
+@click.option("--data", default="", help=f"{DATA} Default: by the task's model.")
+@click.option("--part", type=part_of, default="1/1", show_default=True, metavar="I/N",
+              help="Your hand of a public data set.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
+@click.option("--threads", type=click.IntRange(0, 1024), default=1, show_default=True, help="0: all cores.")
+@click.pass_obj
+def trainer(
+    options: Options, task: int, wallet: str | None, data: str, part: tuple[int, int], device: str, threads: int
+) -> None:
+    """Train again in a task that this wallet has joined, over the newest invitation that the folder has.
+
+    Starts the resident trainer, which alone holds rows and wallet, and the SuperNode that brings it orders.
+
+    Example: fl-platform up trainer 1
+    """
     from fl_platform.learning.machine import choose_machine
+
+    invited = _invited(options, task, None)
+    wanted = _stay(task, data, part=part)
+    wanted = replace(wanted, machine=choose_machine(device, threads=threads))
+    with signing(options, wallet, sends=False) as own:
+        _work(own, invited, wanted, lambda: False)
+
+
+def _sayer() -> Callable[[str], None]:
+    from fl_platform.cli.show import console
+
+    said = console()
+    return lambda text: said.print(text, markup=False, soft_wrap=True)
+
+
+def _never_failed() -> int | None:
+    return None
+
+
+def _duties(options: Options, wallet: str | None, task: int, say: Callable[[str], None]) -> set[Duties]:
+    """Return what a wallet owes a task, once it can be done: with a bond, and a password for processes that sign.
+
+    Raises ConfigError.
+    """
+    from fl_platform.chain import wallets
+    from fl_platform.cli.upkeep import Duties, duties_of
+    from fl_platform.config import resolve
+    from fl_platform.errors import ConfigError
+    from fl_platform.roles.workspace import environment
+
+    if resolve(options.network, environment()).embedded:
+        raise ConfigError(
+            "one process holds the embedded chain, and `up` starts several: name another with --network (anvil, "
+            "ganache, sepolia or a URL), or rehearse with `fl-platform run`"
+        )
+    if options.password_file is None and wallets.PASSWORD_VARIABLE not in environment():
+        raise ConfigError(f"`up` starts processes that sign: give --password-file or set {wallets.PASSWORD_VARIABLE}")
+    with signing(options, wallet) as own:
+        reader = own.workspace.reader(task)
+        found = duties_of(reader.spec, own.signer.address)
+        if not found:
+            raise ConfigError(f"{own.name} is neither owner nor aggregator of task {task}; data owners `join`")
+        if Duties.AGGREGATE in found:
+            _bond(own, reader, say)
+    return found
+
+
+def _bond(own: Session, reader: TaskReader, say: Callable[[str], None]) -> None:
+    from fl_platform.roles.funding import draw_missing
+    from fl_platform.roles.membership import bond
+
+    money = reader.spec.money
+    if own.signer.address not in reader.history().bonded:
+        draw_missing(own.workspace, own.signer, token=money.token, amount=money.bond)
+    if bond(reader, own.contracts):
+        say("the bond is locked")
+
+
+def _place(options: Options, own: Session, task: int, host: str, trainers: int) -> Place:
+    from fl_platform.cli.upkeep import Place
+
+    folder = (own.workspace.role_folder(own.name) / f"up-{task}").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return Place(options, own.name, task, folder, host, trainers)
+
+
+def _looker(own: Session, task: int, failed: Callable[[], int | None]) -> Callable[[], bool]:
+    """Return what tells whether the task is over, or its aggregator has given up."""
+    from fl_platform.roles.membership import WORKING
+
+    return lambda: failed() is not None or own.contracts.head(task).phase not in WORKING
+
+
+def _conclude(place: Place, code: int | None, say: Callable[[str], None]) -> None:
+    """Say what comes next. Raises ConfigError when the aggregator has given up."""
+    from fl_platform.errors import ConfigError
+
+    if code:
+        raise ConfigError(f"the aggregator ended with {code}: {place.folder / 'aggregator.log'} says why")
+    say(f"task {place.task} is over; next: fl-platform task model {place.task} -o model.safetensors")
+
+
+def _invited(options: Options, task: int, file: Path | None) -> Invitation:
+    """Return the invitation to work with. Raises ConfigError, DocumentInvalid."""
+    from fl_platform.errors import ConfigError
     from fl_platform.roles.invitation import read_invitation
+    from fl_platform.roles.remembered import kept_invitation
+
+    invited = kept_invitation(options.workdir, task) if file is None else read_invitation(file)
+    if invited is None:
+        raise ConfigError(f"{options.workdir} has no invitation to task {task}: `fl-platform follow FILE` first")
+    if invited.task != task:
+        raise ConfigError(f"{file} invites to task {invited.task}, not to {task}")
+    return invited
+
+
+def _await_orders(
+    invited: Invitation, orders: Path | None, until: Callable[[], bool], say: Callable[[str], None]
+) -> Invitation:
+    """Return the invitation with the way for orders, once the aggregator's file is there."""
+    from fl_platform.roles.invitation import read_invitation
+
+    if invited.superlink or orders is None:
+        return invited
+    if not orders.exists():
+        say(f"the reference waits for the aggregator's invitation: put it at {orders}")
+        wait_to_stop(lambda: orders.exists() or until(), patient=True)
+    return read_invitation(orders) if orders.exists() else invited
+
+
+def _stay(task: int, data: str, *, part: tuple[int, int] | None = None, data_seed: int = 0) -> Stay:
+    """Return a trainer's stay; part None: the owner's reference rows."""
+    from fl_platform.cli.residing import Stay
+    from fl_platform.learning.machine import choose_machine
     from fl_platform.roles.lessons import Lesson
+
+    index, parts = (None, 1) if part is None else part
+    return Stay(task, Lesson(data, "", "", parts, seed=data_seed), index, choose_machine())
+
+
+def _work(own: Session, invited: Invitation, wanted: Stay, until: Callable[[], bool]) -> None:
+    """Train until the task is over, with the node that brings orders."""
+    from fl_platform.cli.join import orders
+    from fl_platform.cli.residing import stay
+    from fl_platform.cli.show import console
     from fl_platform.sinks.opening import open_sinks
 
-    invited, said = read_invitation(invitation), console()
-    wanted = Stay(task=invited.task, lesson=Lesson(data, seed=data_seed), index=None, machine=choose_machine())
-    with (
-        open_sinks(()) as sinks,
-        signing(options_of(options, invited), wallet, sends=False) as own,
-        contextlib.ExitStack() as stack,
-    ):
-        stay(own, sinks, wanted, beside=lambda: stack.enter_context(orders(own, invited, wanted, said)))
-
-
-def _globals(options: Options) -> list[str]:
-    """Return the global options as another process of ours takes them."""
-    words = ["--workdir", str(options.workdir), "--network", options.network]
-    words += ["--store", options.store, "--copies", str(options.copies)] if options.store else []
-    return words + (["--password-file", str(options.password_file)] if options.password_file else [])
-
-
-def _await(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when a socket is there. Raises ProcessAbsent with the end of the log when its process has ended."""
-    from fl_platform.errors import ProcessAbsent
-    from fl_platform.flower.processes import LOG_TAIL_CHARS
-
-    while not path.exists():
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.2)
-            tail = log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL_CHARS:]
-            raise ProcessAbsent(f"the aggregator ended with {process.returncode}; {log.name} ends: {tail}")
+    said = console()
+    with open_sinks(()) as sinks, contextlib.ExitStack() as stack:
+        stay(own, sinks, wanted, beside=lambda: stack.enter_context(orders(own, invited, wanted, said)), until=until)

@@ -45,6 +45,8 @@ def verify(
 
     Says line by line what was checked and what was not, by layer: M recomputed, P commitments, S settlement proof.
     Exits 0 when all was checked and is equal, 3 when equal but not all could be checked, 4 at a difference.
+
+    Example: fl-platform verify 1
     """
     from fl_platform.cli.show import console
 

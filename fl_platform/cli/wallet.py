@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +23,10 @@ from fl_platform.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fl_platform.chain.keystores import Keystore
+    from fl_platform.chain.phrases import Phrase
 
 
 @click.group()
@@ -39,7 +44,10 @@ def wallet() -> None:
 @json_option
 @click.pass_obj
 def new(options: Options, names: tuple[str, ...], light: bool, json_file: Path | None) -> None:
-    """Make new wallets."""
+    """Make new wallets.
+
+    Example: fl-platform wallet new owner aggregator alice bob
+    """
     from fl_platform.chain import wallets
     from fl_platform.cli.show import console, table
 
@@ -49,9 +57,28 @@ def new(options: Options, names: tuple[str, ...], light: bool, json_file: Path |
     write_json(json_file, [{"name": info.name, "address": hexed(info.address)} for info in made])
 
 
+class _Foreign(click.Path):
+    """A file to import. A secret in its place is refused without being repeated, as click would."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See click.Path."""
+        from fl_platform.chain.keystores import looks_secret
+
+        if looks_secret(str(value)) and not Path(value).exists():
+            self.fail(
+                "that looks like a secret itself, and a command line is seen by others and kept in a history: if it is "
+                "one, move what it holds to a new wallet. Give a file, or - to be asked.", param, ctx,
+            )  # fmt: skip
+        return super().convert(value, param, ctx)
+
+
 @wallet.command(name="import")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
+@click.argument("file", type=_Foreign(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.argument("name", default="", metavar="[NAME]")
+@click.option(
+    "--account", type=click.IntRange(0, 2**31 - 1), metavar="I",
+    help="Which account of a recovery phrase, from 0: MetaMask's Account 1 is 0.  [default: 0]",
+)  # fmt: skip
 @click.option(
     "--old-password-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="File whose first line is the keystore's own password. Default: the wallets' password, then a prompt.",
@@ -60,41 +87,73 @@ def new(options: Options, names: tuple[str, ...], light: bool, json_file: Path |
 @json_option
 @click.pass_obj
 def import_(
-    options: Options, file: Path, name: str, old_password_file: Path | None, light: bool, json_file: Path | None
-) -> None:
+    options: Options, file: Path, name: str, account: int | None, old_password_file: Path | None, light: bool,
+    json_file: Path | None,
+) -> None:  # fmt: skip
     """Take over a key of geth, ethers, MetaMask or another program.
 
-    FILE is a keystore of version 3 (scrypt or pbkdf2, with or without an address), or holds a private key in hex; -
-    asks for the key, so that it is in no file and no command line. It is encrypted anew under the password of the
-    wallets here; FILE stays as it is. Passwords are tried in every Unicode form, as programs differ there.
+    FILE is a keystore of version 3 (scrypt or pbkdf2, with or without an address), or holds what MetaMask shows: a
+    private key in hex, or a recovery phrase (BIP-39, English, its key at m/44'/60'/0'/0/I); - asks for key or phrase,
+    so that it is in no file and no command line. The key is encrypted anew under the password of the wallets here; FILE
+    stays as it is. Passwords are tried in every Unicode form, as programs differ there.
 
-    Example: fl-platform wallet import ~/.ethereum/keystore/UTC--2026-01-31T09-30-00.000000000Z--5aaeb605... hospital
+    Example: fl-platform wallet import exported-key.json carol
     """
     from fl_platform.chain import keystores, wallets
+    from fl_platform.chain.phrases import Phrase, path_of
     from fl_platform.cli.show import console, pairs
 
-    typed = str(file) == "-"
-    found = _typed_key() if typed else keystores.read_foreign(file)
-    secret = password(options, new=not typed and isinstance(found, bytes))
-    key = found if isinstance(found, bytes) else _unlocked(found, secret, old_password_file)
-    chosen = name or ("" if typed or isinstance(found, bytes) else wallets.name_of(file))
+    out, typed = console(json_file), str(file) == "-"
+    found = _typed_secret() if typed else keystores.read_foreign(file)
+    if account is not None and not isinstance(found, Phrase):
+        raise click.UsageError("--account is of a recovery phrase, and this is one key: leave it out")
+    locked = isinstance(found, keystores.Keystore)
+    if not typed and not locked:
+        _warn_of(out, file)
+    secret = password(options, new=not locked)
+    key = _key_of(found, account or 0, secret, old_password_file)
+    chosen = name or (wallets.name_of(file) if locked else "")
     info = wallets.import_key(options.workdir / "wallets", chosen, key, secret, light=light)
     rows = [("wallet", info.name), ("address", hexed(info.address))]
+    if isinstance(found, Phrase):
+        rows.append(("account", f"{account or 0} of the phrase, at {path_of(account or 0)}"))
     if not typed:
-        bare = " It holds the bare key: delete it once you have a copy elsewhere." if isinstance(found, bytes) else ""
+        bare = "" if locked else " It holds a bare secret: delete it once you have a copy elsewhere."
         rows.append(("left as it is", f"{file}.{bare}"))
-    pairs(console(json_file), "", [*rows, ("next", f"fl-platform wallet show {info.name} --balance")])
+    pairs(out, "", [*rows, ("next", f"fl-platform wallet show {info.name} --balance")])
     write_json(json_file, {"name": info.name, "address": hexed(info.address)})
 
 
-def _typed_key() -> bytes:
-    from fl_platform.chain.keystores import parse_private_key
+def _typed_secret() -> Phrase | bytes:
+    from fl_platform.chain.keystores import parse_secret
     from fl_platform.errors import WalletError
 
-    key = parse_private_key(ask("Private key in hex"))
-    if key is None:
-        raise WalletError("that is no private key: 64 hexadecimal digits, with 0x before them or without")
-    return key
+    found = parse_secret(ask("Private key in hex, or recovery phrase"))
+    if found is None:
+        raise WalletError(
+            "that is no private key, 64 hexadecimal digits with 0x before them or without, and no recovery phrase, 12 "
+            "to 24 words"
+        )
+    return found
+
+
+def _warn_of(out: Console, file: Path) -> None:
+    """Say that others on this machine may have read a bare secret. Windows has no such modes."""
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if os.name == "posix" and mode & 0o077:
+        out.print(
+            f"{file} has mode {mode:04o}: others on this machine may have read the secret in it. It should be 0600 "
+            f"(`chmod 600`); if they may have, use a new wallet.",
+            style="bold yellow", markup=False,
+        )  # fmt: skip
+
+
+def _key_of(found: Keystore | Phrase | bytes, account: int, secret: str, old_password_file: Path | None) -> bytes:
+    from fl_platform.chain.phrases import Phrase
+
+    if isinstance(found, bytes):
+        return found
+    return found.private_key(account) if isinstance(found, Phrase) else _unlocked(found, secret, old_password_file)
 
 
 def _unlocked(found: Keystore, secret: str, old_password_file: Path | None) -> bytes:
@@ -115,7 +174,10 @@ def _unlocked(found: Keystore, secret: str, old_password_file: Path | None) -> b
 @json_option
 @click.pass_obj
 def list_(options: Options, json_file: Path | None) -> None:
-    """List the wallets of the folder."""
+    """List the wallets of the folder.
+
+    Example: fl-platform wallet list
+    """
     from fl_platform.chain import wallets
     from fl_platform.cli.show import console, table
 
@@ -134,7 +196,10 @@ def list_(options: Options, json_file: Path | None) -> None:
 @json_option
 @click.pass_obj
 def show(options: Options, name: str, balance: bool, json_file: Path | None) -> None:
-    """Show a wallet's address and its `party` line: what a task owner needs to name it aggregator or auditor."""
+    """Show a wallet's address and its `party` line: what a task owner needs to name it aggregator or auditor.
+
+    Example: fl-platform wallet show aggregator --balance
+    """
     from fl_platform.chain import wallets
     from fl_platform.cli.show import console, pairs
     from fl_platform.roles.parties import party_text
@@ -168,7 +233,10 @@ def show(options: Options, name: str, balance: bool, json_file: Path | None) -> 
 @json_option
 @click.pass_obj
 def fund(options: Options, names: tuple[str, ...], amount: int, json_file: Path | None) -> None:
-    """Give wallets coin and faucet tokens (local chains; elsewhere tokens only, paid by the wallet's own coin)."""
+    """Give wallets coin and faucet tokens (local chains; elsewhere tokens only, paid by the wallet's own coin).
+
+    Example: fl-platform wallet fund owner aggregator alice bob carol --tokens 500
+    """
     from fl_platform.cli.common import signing
     from fl_platform.cli.show import bar, console, table
 

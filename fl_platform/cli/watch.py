@@ -43,6 +43,8 @@ def watch(
     no leaf decides is shown, not sent. With a key to the updates, a trainer whose update does not open is accused, or
     asked on chain for what is missing. Runs until the task is over and its last window closed. Exits 4 when a lie was
     found, 3 when a seal could not be looked at (no store has its bundle yet, or none answers), or there was none.
+
+    Example: fl-platform watch 1 --wallet alice --public
     """
     from fl_platform.chain.disputes import Disputes
     from fl_platform.cli.show import console
@@ -81,6 +83,8 @@ def watch(
                 accused.append(bad)
             return once or (nothing_left(reader, now=now) and not (keys and keys.waits()))
 
+        if not once:
+            out.print(f"watching task {task}: a look every {every:g} s until its last window is closed", markup=False)
         wait_to_stop(look, every_s=every, patient=not once)
         unseen = sorted({*watcher.unseen(), *(keys.unread if keys else ())})
     _conclude(out, unseen, found=bool(findings or accused), looked=watcher.looked)

@@ -25,6 +25,8 @@ def why(options: Options, address: str, number: int | None, json_file: Path | No
     Which rounds, what was handed in, which verdict with its evidence, which score and share, what was claimed and
     withdrawn. ADDRESS may be the name of a wallet of this folder. What is told is what the sealed bundles say;
     `fl-platform audit` recomputes them. Exits 3 when a sealed round's bundle cannot be read.
+
+    Example: fl-platform why alice
     """
     from fl_platform.cli.show import console
     from fl_platform.roles.explain import explain, involved

@@ -14,7 +14,6 @@ import contextlib
 import json
 import logging
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +24,10 @@ from fl_platform.flower.keys import CertificateFiles, NodeKeyFiles
 from fl_platform.flower.processes import (
     LOG_TAIL_CHARS,
     await_port,
-    beside,
     find_program,
     flower_environment,
     free_port,
+    kept,
     running,
 )
 from fl_platform.flower.server_app import DESK_KEY
@@ -36,8 +35,6 @@ from fl_platform.flower.server_app import DESK_KEY
 logger = logging.getLogger(__name__)
 
 _COMMAND_S = 120.0
-_LOOK_S = 1.0  # between looks whether a SuperNode still runs
-_AGAIN_S = 3.0  # before one that ended is started again
 _CONNECTION = "fl-platform"  # name of the SuperLink in Flower's own configuration file
 DEPLOYED_CLIENT = "fl_platform.flower.client_app:app"
 
@@ -110,7 +107,7 @@ def supernode(link: SuperLink, folder: Path, name: str, *, key: NodeKeyFiles, tr
     """Register a node's key and run its SuperNode, which reaches the trainer at the socket `trainer`."""
     register(link, key.public)
     address = f"127.0.0.1:{link.port}"
-    with node_of(address, link.certificates.authority, folder, name, key=key, trainer=trainer):
+    with kept_node(address, link.certificates.authority, folder, name, key=key, trainer=trainer):
         yield
 
 
@@ -120,41 +117,31 @@ def register(link: SuperLink, public_key: Path) -> None:
 
 
 @contextlib.contextmanager
-def node_of(
-    address: str, authority: Path, folder: Path, name: str, *, key: NodeKeyFiles, trainer: Path
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a SuperNode for the SuperLink at `address` while the block runs; its log is `folder/NAME.log`."""
-    command = [
-        "flower-supernode",
-        *("--superlink", address, "--root-certificates", str(authority)),
-        *("--auth-supernode-private-key", str(key.private)),
-        *("--host", "127.0.0.1", "--port", str(free_port())),
-        *("--node-config", f'{SOCKET_KEY}="{trainer}"'),
-    ]
-    home = folder / f"{name}.home"
-    home.mkdir(parents=True, exist_ok=True)
-    with running(command, log=folder / f"{name}.log", environment=flower_environment(home)) as process:
-        yield process
-
-
-@contextlib.contextmanager
 def kept_node(
     address: str, authority: Path, folder: Path, name: str, *, key: NodeKeyFiles, trainer: Path
 ) -> Iterator[None]:
-    """Run a SuperNode while the block runs, and start it again when it ends.
+    """Run a SuperNode for the SuperLink at `address` while the block runs; its log is `folder/NAME.log`.
 
-    One that comes before its key is registered, or while the SuperLink is away, gives up at once.
+    It is started again when it ends: one that comes before its key is registered, or while the SuperLink is away,
+    gives up at once.
     """
+    home = folder / f"{name}.home"
+    home.mkdir(parents=True, exist_ok=True)
 
-    def keep(over: threading.Event) -> None:
-        while not over.is_set():
-            with node_of(address, authority, folder, name, key=key, trainer=trainer) as process:
-                while process.poll() is None and not over.wait(_LOOK_S):
-                    pass
-            if not over.wait(_AGAIN_S):
-                logger.info("the SuperNode ended with %s; it is started again", process.returncode)
+    def again(code: int) -> bool:
+        logger.info("the SuperNode ended with %s; it is started again", code)
+        return True
 
-    with beside(f"supernode:{name}", keep):
+    def command() -> list[str]:
+        return [
+            "flower-supernode",
+            *("--superlink", address, "--root-certificates", str(authority)),
+            *("--auth-supernode-private-key", str(key.private)),
+            *("--host", "127.0.0.1", "--port", str(free_port())),
+            *("--node-config", f'{SOCKET_KEY}="{trainer}"'),
+        ]
+
+    with kept(command, log=folder / f"{name}.log", environment=flower_environment(home), again=again):
         yield
 
 

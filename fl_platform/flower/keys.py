@@ -1,4 +1,4 @@
-"""Key files that Flower reads: a node's own key pair, and certificates for a SuperLink on this machine."""
+"""Key files that Flower reads: a node's own key pair, and certificates for a SuperLink."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from fl_platform.errors import ConfigError
 
 _LIFE = datetime.timedelta(days=365)
+_RENEW = datetime.timedelta(days=30)  # before the end
 _PEM = serialization.Encoding.PEM
 _OPENSSH = serialization.Encoding.OpenSSH
 _NO_PASSWORD = serialization.NoEncryption()  # Flower cannot ask for one
@@ -71,15 +72,31 @@ def public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.public_key().public_bytes(_PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def create_loopback_certificates(folder: Path) -> CertificateFiles:
-    """Create an authority and a certificate for 127.0.0.1, for a federation on one machine.
+def lasting_certificates(folder: Path, host: str) -> CertificateFiles:
+    """Return certificates for `host` and loopback: those in the folder while they are good, else new ones.
 
-    The authority's key is dropped at once, so nothing else can ever be signed by it. For a federation across machines
-    use your own authority instead.
+    New ones have another authority, which nodes learn from a new invitation. host: a name or an IP address.
+    """
+    files = CertificateFiles(folder / "ca.crt", folder / "server.crt", folder / "server.key")
+    try:
+        found = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        left = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+        if files.authority.exists() and files.key.exists() and _alternative(host) in names and left > _RENEW:
+            return files
+    except (FileNotFoundError, ValueError):
+        pass
+    return create_certificates(folder, host)
+
+
+def create_certificates(folder: Path, host: str = "127.0.0.1") -> CertificateFiles:
+    """Create an authority and a certificate for `host` and for loopback.
+
+    The authority's key is dropped at once, so nothing else can ever be signed by it.
     """
     now = datetime.datetime.now(datetime.UTC)
     authority_key, key = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP384R1())
-    authority_name, name = _name("fl-platform loopback authority"), _name("127.0.0.1")
+    authority_name, name = _name("fl-platform authority"), _name(host[:64])
     authority = (
         _builder(authority_name, authority_name, authority_key.public_key(), now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -87,7 +104,7 @@ def create_loopback_certificates(folder: Path) -> CertificateFiles:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA384())
     )
-    alternatives = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    alternatives = list(dict.fromkeys(map(_alternative, ("127.0.0.1", "localhost", host))))
     certificate = (
         _builder(name, authority_name, key.public_key(), now)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
@@ -102,6 +119,13 @@ def create_loopback_certificates(folder: Path) -> CertificateFiles:
     files.certificate.write_bytes(certificate.public_bytes(_PEM))
     _write_secret(files.key, key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, _NO_PASSWORD))
     return files
+
+
+def _alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _builder(

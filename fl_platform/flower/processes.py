@@ -14,15 +14,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import fl_platform
 from fl_platform.errors import ConfigError, ProcessAbsent
 
 START_S = 60.0
 STOP_S = 15.0
+AGAIN_S = 3.0  # before a program that ended is started again
 LINGER_S = 5.0  # what Flower's and Ray's own clean-up may take
 LOG_TAIL_CHARS = 2000
 _POLL_S = 0.2
+_LOOK_S = 1.0  # between looks whether a program still runs
 _MARK = "FL_PLATFORM_MARK"  # environment variable that every descendant inherits
 
 
@@ -62,6 +65,49 @@ def running(command: Sequence[str], *, log: Path, environment: Mapping[str, str]
         _stop(process, mark)
 
 
+class Polled(Protocol):
+    """A program that can be asked for its end."""
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it runs."""
+
+
+class Kept:
+    """A program that is started again when it ends; `poll` tells when it was left ended."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit code after which it was not started again, None before that."""
+        return self.code
+
+
+@contextlib.contextmanager
+def kept(
+    command: Callable[[], Sequence[str]], *, log: Path, environment: Mapping[str, str], again: Callable[[int], bool],
+    pause_s: float = AGAIN_S,
+) -> Iterator[Kept]:  # fmt: skip
+    """Run a program while the block runs, and start it again where `again` says so of its exit code."""
+    program = Kept()
+
+    def keep(over: threading.Event) -> None:
+        while not over.is_set():
+            with running(command(), log=log, environment=environment) as process:
+                while process.poll() is None and not over.wait(_LOOK_S):
+                    pass
+                code = process.poll()
+            if code is None:
+                return
+            if not again(code):
+                program.code = code
+                return
+            over.wait(pause_s)
+
+    with beside(f"kept:{log.stem}", keep):
+        yield program
+
+
 @contextlib.contextmanager
 def beside(name: str, loop: Callable[[threading.Event], None]) -> Iterator[None]:
     """Run `loop` in a thread while the block runs; the event that it is given is set at the end, and it is awaited."""
@@ -75,7 +121,7 @@ def beside(name: str, loop: Callable[[threading.Event], None]) -> Iterator[None]
         thread.join()
 
 
-def await_port(port: int, process: subprocess.Popen[bytes], *, log: Path) -> None:
+def await_port(port: int, process: Polled, *, log: Path) -> None:
     """Return when something listens on loopback's `port`. Raises ProcessAbsent with the end of the log if not."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:

@@ -26,6 +26,7 @@ from fl_platform.errors import (
     ConfigError,
     DocumentInvalid,
     FLError,
+    PolicyRefused,
     ProcessAbsent,
     RejectedInput,
     RetryError,
@@ -58,7 +59,7 @@ class Answering(Protocol):
     """What a trainer must offer (`roles.trainer.Trainer` does)."""
 
     def handle(self, message: bytes) -> bytes:
-        """Answer one order; raises RejectedInput for an order it refuses."""
+        """Answer one order; raises RejectedInput or PolicyRefused for an order it refuses."""
 
 
 def ask(path: Path, request: bytes, *, timeout_s: float, who: str, patience_s: float = 0.0) -> bytes:
@@ -163,6 +164,9 @@ class ResidentServer:
         except RejectedInput as error:
             logger.info("refused a request: %s", error)
             return _REFUSED, f"{type(error).__name__}: {error}".encode()
+        except PolicyRefused as error:
+            logger.warning("refused a request: %s", error)
+            return _REFUSED, error.outside.encode()  # its text holds the site's own numbers
         except RetryError as error:
             logger.warning("could not answer now: %s", error)
             return _RETRY, type(error).__name__.encode()  # its text may name private paths and end points

@@ -18,7 +18,7 @@ from pathlib import Path
 from fl_platform.errors import ConfigError, FLError
 from fl_platform.flower.deployment import SuperLink, courier_run, run_status, superlink
 from fl_platform.flower.desk import OrderDesk
-from fl_platform.flower.keys import create_loopback_certificates
+from fl_platform.flower.keys import create_certificates
 from fl_platform.flower.resident import Answering, serve, serve_trainer
 from fl_platform.flower.server_app import DESK_KEY
 from fl_platform.flower.simulated_app import SOCKETS_KEY
@@ -65,7 +65,7 @@ def simulation_transport(
             stack.enter_context(serve_trainer(trainer, folder / f"{index}.sock", lock=one_at_a_time))
         stack.callback(serve(folder / "desk", desk.handle, lock=contextlib.nullcontext()).stop)
         link = stack.enter_context(
-            superlink(folder, create_loopback_certificates(folder), simulated=True, environment=ray_environment())
+            superlink(folder, create_certificates(folder), simulated=True, environment=ray_environment())
         )
         settings = {DESK_KEY: str(folder / "desk"), SOCKETS_KEY: str(folder)}
         nodes = (f"num-supernodes={len(trainers)}", f"init-args-num-cpus={workers}", "client-resources-num-cpus=1")

@@ -67,6 +67,7 @@ class Aggregator:
         clock: Callable[[], float] | None = None,
         pause: Callable[[float], None] = time.sleep,
         patience_s: float = math.inf,
+        trainers: int = 0,
     ) -> None:
         """Create an aggregator.
 
@@ -74,13 +75,13 @@ class Aggregator:
         a real one waited for. `reveal_slice(round)` asks the owner for its validation rows once the roster is on
         chain (evaluated worth). `clock()` is the chain's time (None: as its blocks say), `pause(seconds)` passes before
         trainers are asked again, `patience_s` is how long absent ones are waited for where the rule has enough without
-        them: at most until near the roster's deadline.
+        them: at most until near the roster's deadline. The first round waits as long for `trainers` to have joined.
         """
         self._reader, self._contracts, self._workdir = reader, contracts, workdir
         self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
         self._collector = Collector(
             reader, contracts, workdir / f"task-{reader.task}", watch=watch, clock=clock, pause=pause,
-            patience_s=patience_s,
+            patience_s=patience_s, trainers=trainers,
         )
         self._opener = UpdateOpener(reader.store, domain=reader.domain, recipient=contracts.address, key=reveal_key)
 

@@ -61,11 +61,14 @@ class Collector:
         clock: Callable[[], float] | None,
         pause: Callable[[float], None],
         patience_s: float,
+        trainers: int = 0,
     ) -> None:
         """`folder` keeps accepted answers; `clock` is the chain's (None: read it), `pause` waits between questions.
 
-        patience_s: how long to wait for who is absent once the rule has enough, at most.
+        patience_s: how long to wait for who is absent once the rule has enough, at most. trainers: so many must have
+        joined before the first round goes on with those that answered.
         """
+        self._trainers = trainers
         self._reader, self._contracts, self._folder, self._watch = reader, contracts, folder, watch
         self._given, self._pause, self._patience_s = clock, pause, patience_s
         self._clock = self._looked_at()
@@ -87,7 +90,9 @@ class Collector:
             stay = sum(1 for who in waiting.expected() if who in entries and entries[who].stake > 0)
             return min(max(soft, (start + due) / 2), start + self._patience_s) if stay >= least else due
 
-        waiting = self._waiting(lambda: parties(self._reader), entries, until, _Due(order.round, "roster", due))
+        wanted = max(least, 0 if order.round else self._trainers)
+        last = _Due(order.round, "roster", due, joined=wanted)
+        waiting = self._waiting(lambda: parties(self._reader), entries, until, last)
         self._take_entries(order, transport, waiting, entries)
         if waiting.missing():
             self._say(order.round, self._without(waiting.missing()))
@@ -174,13 +179,18 @@ class Collector:
             if now - at < (LOOK_S if missing != before else TELL_S):
                 return
             self._told = missing, now
-            among = len(waiting.expected())
+            among, few = len(waiting.expected()), more(waiting)
+            whom = [self._names(missing)] if missing else []
+            whom += [f"{few} more to join"] if few else []
             self._say(due.round, (
-                f"waiting for {self._names(missing)}; {among - len(missing)} of {among} answered; "
+                f"waiting for {' and '.join(whom)}; {among - len(missing)} of {among} answered; "
                 f"{due.what} due {span(due.at - now)}"
             ))  # fmt: skip
 
-        return Waiting(expected, answered, until=until, clock=self._clock, tell=tell)
+        def more(waiting: Waiting) -> int:
+            return max(0, due.joined - len(waiting.expected() - anchor(self._reader.spec)))
+
+        return Waiting(expected, answered, until=until, clock=self._clock, tell=tell, more=lambda w: more(w) > 0)
 
     def _take_entries(
         self, order: RoundOrder, transport: Transport, waiting: Waiting, entries: dict[bytes, Entry]
@@ -266,6 +276,7 @@ class _Due:
     round: int
     what: str
     at: float  # the chain's seconds
+    joined: int = 0  # so many trainers are waited for to join
 
 
 def parties(reader: TaskReader) -> frozenset[bytes]:

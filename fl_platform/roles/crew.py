@@ -14,6 +14,7 @@ from fl_platform.protocol.messages import RoundOrder, decode_message, message_ki
 from fl_platform.roles.lessons import Lesson, data_of_model, hands, part, reference_rows
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.reporting import RoundsLearned
+from fl_platform.roles.site import Site, code_of
 from fl_platform.roles.trainer import Trainer, TrainingReport
 from fl_platform.roles.workspace import Workspace
 from fl_platform.sinks.names import REFERENCE, TRAINER
@@ -35,22 +36,25 @@ def lesson_for(reader: TaskReader, lesson: Lesson) -> Lesson:
 
 def one_trainer(
     workspace: Workspace, name: str, task: int, lesson: Lesson, *, index: int | None, machine: Machine | None = None,
-    watch: TrainingWatch = unwatched,
+    watch: TrainingWatch = unwatched, member: bool = True,
 ) -> Trainer:  # fmt: skip
     """Return the trainer of wallet `name`; `index`: its hand of a public data set, None: the owner's reference rows.
 
-    Raises ConfigError when the wallet has no part in the task, and what reading the rows raises.
+    member: it must have joined; without, it can be looked at whether it could take part. Raises ConfigError when the
+    wallet has no part in the task, PolicyRefused before code of anybody's is run, and what reading the rows raises.
     """
     reader, signer = workspace.reader(task), workspace.signer(name)
     if index is None and signer.address != reader.spec.reference.address:
         raise ConfigError(f"0x{signer.address.hex()} does not sign the reference of task {task}: leave --reference out")
-    if index is not None and signer.address not in reader.history().members:
+    if member and index is not None and signer.address not in reader.history().members:
         raise ConfigError(
             f"0x{signer.address.hex()} is no trainer of task {task}: `fl-platform trainer join {task}` first"
         )
     full = lesson_for(reader, lesson)
+    site = Site(workspace.root, code_of(full.data))
+    site.allow_task(reader, stake=reader.history().members.get(signer.address, 0))
     rows = reference_rows(full) if index is None else part(full, index)
-    return _trainer(workspace, signer, rows, task, name, machine, watch)
+    return _trainer(workspace, signer, rows, task, name, machine, watch, site)
 
 
 def local_crew(
@@ -61,7 +65,7 @@ def local_crew(
 
     names: wallet -> address. Member i in the order of names gets hand i of the lesson, dealt to as many as there are,
     or part i of data that come in parts. watch(wallet, role): what is told of each one's trainings. Raises ConfigError
-    when nobody of the task is here.
+    when nobody of the task is here, PolicyRefused.
     """
     reader = workspace.reader(task)
     members, reference = reader.history().members, reader.spec.reference.address
@@ -75,6 +79,9 @@ def local_crew(
             f"trainers of {reader.spec.model.name!r} have rows of their own, and --local deals public ones: start each "
             f"by `fl-platform trainer run {task} --wallet NAME --data module:NAME`, or play all by `fl-platform run`"
         ) from error
+    site = Site(workspace.root, code_of(full.data))
+    for name in here:
+        site.allow_task(reader, stake=members[names[name]])
     full = replace(full, parts=max(len(here), full.parts, full.natural_parts))
     rows = hands(full)
     seats = [(name, name, rows[i], watch(name, TRAINER)) for i, name in enumerate(here)]
@@ -84,7 +91,7 @@ def local_crew(
         if address == reference
     ]
     return tuple(
-        _trainer(workspace, workspace.signer(name), own, task, folder, machine, watched)
+        _trainer(workspace, workspace.signer(name), own, task, folder, machine, watched, site)
         for name, folder, own, watched in seats
     )
 
@@ -121,7 +128,7 @@ def socket_folder(workspace: Workspace, task: int) -> Path:
 
 def _trainer(
     workspace: Workspace, signer: Signer, rows: LearningTask, task: int, name: str, machine: Machine | None,
-    watch: TrainingWatch,
+    watch: TrainingWatch, site: Site,
 ) -> Trainer:  # fmt: skip
     return Trainer(
         reader=workspace.reader(task),
@@ -131,4 +138,5 @@ def _trainer(
         workdir=workspace.role_folder(name),
         machine=machine,
         watch=watch,
+        site=site,
     )

@@ -20,8 +20,9 @@ from pathlib import Path
 from fl_platform.chain import wallets
 from fl_platform.chain.addresses import checksum_address
 from fl_platform.chain.client import Chain
-from fl_platform.errors import FLError, StoreReadOnly
+from fl_platform.errors import ConfigError, FLError, StoreReadOnly
 from fl_platform.roles.crew import socket_folder
+from fl_platform.roles.site import Site
 from fl_platform.roles.workspace import Workspace
 
 PACKAGE = "fl-platform"
@@ -68,6 +69,7 @@ def examine(wanted: Wanted) -> Iterator[Finding]:
     yield from packages(metadata.requires(PACKAGE) or [], _version)
     yield from folder(own.root)
     yield from keys(own.root / "wallets", wanted.password)
+    yield from policies(own.root)
     yield sockets(own)
     yield from network(own)
     yield store(own)
@@ -173,6 +175,20 @@ def keys(where: Path, password: str | None) -> Iterator[Finding]:
             yield Finding(about, Verdict.MEND, str(error))
         else:
             yield Finding(about, Verdict.OK, f"opens, {checksum_address(info.address)}")
+
+
+def policies(root: Path) -> Iterator[Finding]:
+    """Look at the site's policies: whether each can be read, and what it allows."""
+    about = "site policy"
+    try:
+        found = Site(root).policies()
+    except ConfigError as error:
+        yield Finding(about, Verdict.MEND, f"{error}; until then nothing is signed here")
+        return
+    if not found:
+        yield Finding(about, Verdict.OK, "none: nothing is forbidden here")
+    for policy in found:
+        yield Finding(about, Verdict.OK, str(policy))
 
 
 def sockets(own: Workspace) -> Finding:

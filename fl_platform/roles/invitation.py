@@ -17,7 +17,12 @@ from fl_platform.errors import DocumentInvalid
 
 FORMAT = "fl-platform/invitation/1"
 MAX_BYTES = 256 * 1024
-_LONGEST = {"network": 512, "store": 512, "superlink": 300, "authority": 16_384, "deployment": 64 * 1024}
+_LONGEST = {
+    "network": 512, "store": 512, "reference": 128, "code": 128, "code_name": 64, "superlink": 300, "authority": 16_384,
+    "deployment": 64 * 1024,
+}  # fmt: skip
+_NEEDED = ("network", "deployment")
+_TOGETHER = (("superlink", "authority"), ("code", "code_name"))
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Invitation:
     deployment: str  # the deployment file's text: where the contracts stand
     store: str  # in the words of --store; empty: the joiner chooses
     reference: str = ""  # CID of the binding of whoever signs the reference; empty: the task has none
+    code: str = ""  # CID of the owner's learning code, one Python file; empty: a public data set's, or sent another way
+    code_name: str = ""  # its file name, as in task.py
     superlink: str = ""  # HOST:PORT of the aggregator's Flower SuperLink; empty: orders come through a socket
     authority: str = ""  # PEM of the authority that signed the SuperLink's certificate
 
@@ -48,12 +55,12 @@ class Invitation:
             f'rules = "0x{self.rules.hex()}"',
             f"chain_id = {self.chain_id}",
         ]
-        texts = {name: getattr(self, name) for name in (*_LONGEST, "reference")}
-        lines += [f"{name} = {_quoted(value)}" for name, value in texts.items() if value]
+        texts = {name: getattr(self, name) for name in _LONGEST}
+        lines += [f"{name} = {quoted(value)}" for name, value in texts.items() if value]
         return "\n".join(lines) + "\n"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Write a string as JSON does; TOML reads it alike, but for surrogate pairs and DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
@@ -88,16 +95,13 @@ def parse_invitation(data: bytes, where: str) -> Invitation:
         task=_number(found, "task", where),
         rules=digest,
         chain_id=_number(found, "chain_id", where),
-        reference=_text(found, "reference", 128, where, needed=False),
-        **{
-            name: _text(found, name, longest, where, needed=name in ("network", "deployment"))
-            for name, longest in _LONGEST.items()
-        },
+        **{name: _text(found, name, longest, where, needed=name in _NEEDED) for name, longest in _LONGEST.items()},
     )
     if found:
         raise DocumentInvalid(f"{where}: {sorted(found)[0]!r} is no field of an invitation")
-    if bool(made.superlink) != bool(made.authority):
-        raise DocumentInvalid(f"{where}: superlink and authority go together")
+    for first, second in _TOGETHER:
+        if bool(getattr(made, first)) != bool(getattr(made, second)):
+            raise DocumentInvalid(f"{where}: {first} and {second} go together")
     return made
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from dataclasses import dataclass, replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from fl_platform.errors import ConfigError
@@ -98,9 +99,7 @@ def own_task(words: str) -> LearningTask:
     module, separator, name = words.partition(":")
     if not separator or not module or not name:
         raise ConfigError(f"data {words!r} is unknown; use {', '.join(PUBLIC)} or module:NAME of a LearningTask")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    _look_here()
     try:
         found = getattr(importlib.import_module(module), name)
         task = found if isinstance(found, LearningTask) else found()
@@ -111,6 +110,35 @@ def own_task(words: str) -> LearningTask:
     if not isinstance(task, LearningTask):
         raise ConfigError(f"{words} gives a {type(task).__name__}; it must be a fl_platform.learning.task.LearningTask")
     return task
+
+
+def source_file(module: str) -> Path | None:
+    """Return the file that `own_task` runs, or has run, of a module; None: there is none. Nothing of it is run.
+
+    Not by importlib.util.find_spec, which runs the packages above a module.
+    """
+    if (loaded := sys.modules.get(module)) is not None:
+        ran = getattr(loaded, "__file__", None)
+        return Path(ran) if ran else None
+    _look_here()
+    within, found, parts = None, None, module.split(".")
+    for i in range(len(parts)):
+        found = _spec(".".join(parts[: i + 1]), within)
+        if found is None:
+            return None
+        within = found.submodule_search_locations or []
+    return Path(found.origin) if found is not None and found.has_location and found.origin else None
+
+
+def _spec(name: str, within: list[str] | None) -> ModuleSpec | None:
+    """Ask the finders in import's own order; the first that knows the module decides."""
+    return next((found for finder in sys.meta_path if (found := finder.find_spec(name, within)) is not None), None)
+
+
+def _look_here() -> None:
+    """Let modules be found in the folder where the command is typed."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
 
 
 def _remedy(error: BaseException, module: str, name: str) -> str:

@@ -15,6 +15,7 @@ from fl_platform.protocol.messages import Submission, decode_message
 from fl_platform.protocol.spec import TrainingRule
 from fl_platform.roles.opening import demand_key
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.site import Site
 
 WORKING = (Phase.OPEN, Phase.ROSTERED)
 
@@ -43,11 +44,14 @@ def require_working(reader: TaskReader) -> None:
         )
 
 
-def join(reader: TaskReader, contracts: Contracts, *, stake: int | None, binding: Binding) -> bool:
+def join(
+    reader: TaskReader, contracts: Contracts, *, stake: int | None, binding: Binding, site: Site | None = None
+) -> bool:
     """Lock a stake (None: the task's least) as a trainer, and publish the binding; False when already one.
 
     In this order, for a store that takes objects of members only; killed in between, the next call publishes it.
-    Raises TaskClosed, ConfigError (stake too small, an algorithm that this release has not), WalletError (too little),
+    `site`: whose policies must allow it; None: those of this machine alone. Raises TaskClosed, PolicyRefused,
+    ConfigError (stake too small, an algorithm that this release has not), WalletError (too little),
     TransactionReverted.
     """
     joined = contracts.address not in reader.history().members
@@ -57,7 +61,9 @@ def join(reader: TaskReader, contracts: Contracts, *, stake: int | None, binding
         least = reader.spec.money.stake
         if stake is not None and stake < least:
             raise ConfigError(f"the stake of {stake} wei is under the task's least of {least}")
-        contracts.join(reader.task, least if stake is None else stake, binding.digest)
+        locked = least if stake is None else stake
+        (site or Site()).allow_task(reader, stake=locked, later=True)
+        contracts.join(reader.task, locked, binding.digest)
     reader.store.put(binding.to_bytes())
     return joined
 

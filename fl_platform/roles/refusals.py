@@ -31,6 +31,8 @@ WAYS_ON: Mapping[str, str] = {
     "Escrow_StillUnbonding": _WAIT,
     "Settlement_TooEarly": _WAIT,
     "Settlement_NotClosed": "`fl-platform task close {first}` first",
+    "TaskRegistry_BondOutOfBounds": "nothing was escrowed; a bond is at least one pot and less than that limit: lower "
+    "--pot or --bond",
     "TaskRegistry_NotAdmitted": "the task's owner lists who may join: ask it to be on the list",
     "TaskRegistry_TaskEnded": "`fl-platform task list` shows those still open",
 }

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,10 @@ from fl_platform.roles.memory import keep_memory, memory_before
 from fl_platform.roles.opening import wrap_for_all
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.revealing import answer_demands, force_reveal, keep_key, shown_if_forced
+from fl_platform.roles.site import Site
 from fl_platform.store.envelope import derive_update_key, seal
 from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import EncodedUpdate, encode_update, rounding_seed, update_length
+from fl_platform.updates import EncodedUpdate, encode_update, l2_norm, rounding_seed, update_length
 from fl_platform.updates.content import file_root
 
 logger = logging.getLogger(__name__)
@@ -121,16 +123,21 @@ class Trainer:
         machine: Machine | None = None,
         conduct: Conduct | None = None,
         watch: Callable[[TrainingReport], None] = lambda _: None,
+        site: Site | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
         """Create a trainer.
 
         `contracts` sends with the same `signer`; `workdir` keeps what was signed; `machine`: None takes a GPU if there
         is one; `conduct` is for rehearsals of attacks; `watch` is told of each training once its update is signed.
+        `site`: whose policies hold, None: this machine's alone; `now`: the site's clock, for its hours.
         """
         self._reader, self._contracts, self._learning = reader, contracts, learning
         self._workdir, self._machine, self._conduct = workdir, machine or choose_machine(), conduct or Conduct()
         self._signer, self._bench, self._watch = signer, Bench(), watch
         self._secret = signer.derive(b"trainer")
+        self._site, self._now = site or Site(), now
+        self._refused: tuple[tuple[int, bytes], float, int] | None = None  # round and parent, norm, rows
 
     @property
     def address(self) -> bytes:
@@ -143,10 +150,15 @@ class Trainer:
         return self._reader
 
     def join(self, stake: int | None = None, *, binding: bytes | None = None) -> None:
-        """Lock a stake (the task's minimum unless said) and become a member; does nothing when already one."""
+        """Lock a stake (the task's minimum unless said) and become a member; does nothing when already one.
+
+        Raises PolicyRefused.
+        """
         if self.address in self._reader.history().members:
             return
-        self._contracts.join(self._reader.task, stake or self._reader.spec.money.stake, binding or self._self_binding())
+        locked = stake or self._reader.spec.money.stake
+        self._site.allow_task(self._reader, stake=locked, later=True)
+        self._contracts.join(self._reader.task, locked, binding or self._self_binding())
 
     def check_model(self) -> None:
         """Refuse, before any order comes, rules that this release cannot follow and a model that they are not for.
@@ -166,7 +178,7 @@ class Trainer:
         """Answer an order (unverified bytes): RoundOrder by a Submission, RevealOrder by a Reveal.
 
         Raises DocumentInvalid, ReceiptParentMismatch, ReceiptReplayed (the order does not fit the chain),
-        ReceiptForeign (left off the roster).
+        ReceiptForeign (left off the roster), PolicyRefused (the site's policy; nothing is signed).
         """
         kind = message_kind(message)
         if kind == RoundOrder.__name__:
@@ -188,9 +200,11 @@ class Trainer:
             # Only where the chain itself goes on from another model (a dispute voided what was signed for before) does
             # a round get a second receipt; the first stays on file and is worth nothing: its parent is not the round's.
             self._check_order(order)
+            self._check_policy(order)
             path.replace(path.with_name(f"round-{order.round}.void-{signed.receipt.parent.hex()[:16]}.json"))
         else:
             self._check_order(order)
+            self._check_policy(order)
         plain, report = self._train(order)
         submission = self._sign(order, plain, report.update.samples)
         write_once(path, encode_message(submission))
@@ -246,6 +260,22 @@ class Trainer:
                 f"rounds before it (0x{start.model.hex()}); the aggregator is wrong or lying"
             )
 
+    def _check_policy(self, order: RoundOrder) -> None:
+        """Refuse before anything is learned what the site's policy does not allow to be trained."""
+        stake = self._reader.history().members.get(self.address, 0)
+        self._site.allow_task(self._reader, stake=stake)
+        self._site.allow_start(order.task, self._now())
+        if self._refused is not None and self._refused[0] == (order.round, order.parent):
+            # An aggregator asks again every few seconds; the same training would end in the same refusal.
+            self._site.allow_update(order.task, norm=self._refused[1], rows=self._refused[2])
+
+    def _check_update(self, order: RoundOrder, delta: Delta, rows: int) -> None:
+        """Refuse before anything is encoded what the site's policy does not allow to be signed."""
+        norm = l2_norm(delta)
+        self._refused = (order.round, order.parent), norm, rows
+        self._site.allow_update(order.task, norm=norm, rows=rows)
+        self._refused = None
+
     def _base(self) -> bytes | None:
         return self._reader.base(lambda: build_module(self._learning))
 
@@ -264,9 +294,11 @@ class Trainer:
             base=self._base(),
         )  # fmt: skip
         seconds = time.perf_counter() - started
+        delta = self._conduct.forge(TrainedRound(order, parent, previous, update))
+        self._check_update(order, delta, update.samples)
         keep_memory(folder, order.round, order.parent, update.memory)
         encoded = encode_update(
-            self._conduct.forge(TrainedRound(order, parent, previous, update)),
+            delta,
             model=spec.model,
             scale=order.scale,
             bits=spec.codec.bits,

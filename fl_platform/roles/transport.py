@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from fl_platform.errors import RejectedInput
+from fl_platform.errors import PolicyRefused, RejectedInput
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.waiting import Waiting
@@ -34,7 +34,7 @@ class LocalTransport:
         for done, trainer in enumerate(self._trainers, 1):
             try:
                 answer = trainer.handle(message)
-            except RejectedInput as error:
+            except (RejectedInput, PolicyRefused) as error:
                 logger.warning("0x%s refused: %s", trainer.address.hex(), error)
                 continue
             finally:

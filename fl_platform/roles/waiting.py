@@ -57,10 +57,14 @@ class Waiting:
         until: Callable[[], float],
         clock: Callable[[], float],
         tell: Callable[[Waiting], None] = lambda _: None,
+        more: Callable[[Waiting], bool] = lambda _: False,
     ) -> None:
-        """`answered` is a live view of who has answered; `until` and `clock` are in the chain's seconds."""
+        """`answered` is a live view of who has answered; `until` and `clock` are in the chain's seconds.
+
+        more: whether parties that are not expected yet are waited for, too.
+        """
         self._expected, self._answered, self._until, self._clock, self._tell = expected, answered, until, clock, tell
-        self._among, self._looked = expected(), clock()
+        self._more, self._among, self._looked = more, expected(), clock()
 
     def missing(self) -> frozenset[bytes]:
         """Return who is expected and has not answered, 20 bytes each."""
@@ -71,7 +75,7 @@ class Waiting:
         return self._among
 
     def left(self) -> float:
-        """Return for how many seconds to wait on; 0.0: nobody is missing, or the time is up."""
+        """Return for how many seconds to wait on; 0.0: nobody is missing or yet to come, or the time is up."""
         now = self._clock()
         if now - self._looked >= LOOK_S:
             self._looked = now
@@ -79,7 +83,7 @@ class Waiting:
                 self._among = self._expected()
             except RetryError as error:
                 logger.warning("the members cannot be read now: %s", error)
-        if not self.missing():
+        if not self.missing() and not self._more(self):
             return 0.0
         self._tell(self)
         return max(0.0, self._until() - now)

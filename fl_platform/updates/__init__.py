@@ -24,7 +24,7 @@ from fl_platform.updates.scale import (
     norm_bound_squared,
     step_of,
 )
-from fl_platform.updates.tensors import tensor_slices
+from fl_platform.updates.tensors import l2_norm, tensor_slices
 
 __all__ = [
     "EncodedUpdate",
@@ -35,6 +35,7 @@ __all__ = [
     "dequantise",
     "encode_model",
     "encode_update",
+    "l2_norm",
     "measured_scale",
     "model_digest",
     "model_length",

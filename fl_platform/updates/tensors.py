@@ -6,6 +6,7 @@ that order, each in C order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -69,3 +70,8 @@ def energy(array: npt.NDArray[np.float32]) -> float:
     """Sum of squares of one tensor, float64, machine-independent (see `exact_sum`)."""
     flat = array.reshape(-1).astype(np.float64)
     return exact_sum(flat * flat)
+
+
+def l2_norm(tensors: Tensors) -> float:
+    """Length of all tensors as one vector, float64, machine-independent; NaN or infinity where an element is."""
+    return math.sqrt(sum(energy(array) for array in tensors.values()))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fl_platform.flower.deployment import courier_run, superlink, supernode
-from fl_platform.flower.keys import NodeKeyFiles, create_loopback_certificates
+from fl_platform.flower.keys import NodeKeyFiles, create_certificates
 from fl_platform.flower.server_app import DESK_KEY
 from tests.support.cli import Cli
 from tests.support.nodes import anvil
@@ -63,7 +63,7 @@ def test_a_round_over_flower(tmp_path: Path) -> None:
         words = ("trainer", "run", "1", "--wallet", "owner", "--reference", "--socket", str(sockets["owner"]))
         stack.enter_context(cli.staying(*words))
         await_sockets(trainer, *sockets.values())
-        link = stack.enter_context(superlink(tmp_path, create_loopback_certificates(tmp_path)))
+        link = stack.enter_context(superlink(tmp_path, create_certificates(tmp_path)))
         for name, path in sockets.items():
             stack.enter_context(supernode(link, tmp_path, f"node-{name}", key=key_of(cli, name), trainer=path))
         report = tmp_path / "sealed.json"

@@ -4,38 +4,19 @@ abandoned roster is paid by stake.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from fl_platform.cli.aggregator import make_aggregator
-from fl_platform.cli.common import Options, Session, signing
-from fl_platform.protocol.messages import RevealOrder, RoundOrder
-from fl_platform.roles.crew import local_crew
-from fl_platform.roles.lessons import Lesson
+from fl_platform.cli.common import Options
 from fl_platform.roles.slices import slices_in
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.waiting import Waiting
 from tests.support.cli import CliInside
 from tests.support.own_task import TASK
+from tests.support.troubles import begin
 
 POT = 10 * 10**18
 BOND = 20 * 10**18
 TRAINERS = ("one", "two", "three")
-
-
-class Forgetful:
-    """A transport that asks everybody and loses what the last trainer says."""
-
-    def __init__(self, inner: LocalTransport) -> None:
-        self._inner, self.once = inner, inner.once
-
-    def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
-        return list(self._inner.exchange(order, waiting))[:-1]
-
-    def reveal(self, order: RevealOrder, waiting: Waiting) -> Iterable[bytes]:
-        return self._inner.reveal(order, waiting)
 
 
 @pytest.fixture
@@ -55,22 +36,10 @@ def cli(tmp_path: Path) -> CliInside:
     return made
 
 
-def crew(cli: CliInside, own: Session) -> LocalTransport:
-    """Return the trainers of the folder."""
-    addresses = {name: own.workspace.signer(name).address for name in TRAINERS}
-    return LocalTransport(local_crew(own.workspace, addresses, 1, Lesson("")))
-
-
-def begun(cli: CliInside, *, forgetful: bool) -> Iterator[str]:
+def begun(cli: CliInside, *, forgetful: bool) -> tuple[str, ...]:
     """Collect and roster as the first aggregator; return the name of the trainer that was left out, if one was."""
     options = Options(cli.folder / "w", "embedded", "", cli.folder / "password")
-    with signing(options, "first") as own:
-        working = make_aggregator(own, 1, watch=lambda _: None)
-        transport = crew(cli, own)
-        entries = working.collect(Forgetful(transport) if forgetful else transport)
-        working.roster(entries)
-        rostered = {entry.receipt.trainer for entry in entries}
-        yield from (name for name in TRAINERS if own.workspace.signer(name).address not in rostered)
+    return begin(options, "first", TRAINERS, forgetful=forgetful)
 
 
 def test_a_trainer_that_was_left_out_forces_its_work_in(cli: CliInside) -> None:
@@ -87,7 +56,7 @@ def test_a_trainer_that_was_left_out_forces_its_work_in(cli: CliInside) -> None:
 def test_a_trainer_puts_its_keys_on_chain_itself_and_answers_what_it_is_asked(cli: CliInside) -> None:
     early = cli("trainer", "reveal", "1", "0", "--wallet", "one", code=5)
     assert "signed nothing" in early.stderr
-    assert list(begun(cli, forgetful=False)) == []
+    assert begun(cli, forgetful=False) == ()
     for _ in range(2):  # again: nothing happens twice
         cli("trainer", "reveal", "1", "0", "--wallet", "one")
     told = cli.report("trainer", "answer", "1", "--wallet", "one")
@@ -114,7 +83,7 @@ def test_a_late_aggregator_is_replaced_and_pays(cli: CliInside) -> None:
 
 
 def test_an_abandoned_roster_is_paid_by_stake(cli: CliInside) -> None:
-    assert list(begun(cli, forgetful=False)) == []
+    assert begun(cli, forgetful=False) == ()
     cli("aggregator", "advance", "1", "--wallet", "one", "--fast-forward")
     cli("aggregator", "advance", "1", "--wallet", "one", "--fast-forward")
     assert cli.report("task", "show", "1")["state"] == "compensated"

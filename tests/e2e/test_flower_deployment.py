@@ -11,7 +11,7 @@ import pytest
 from fl_platform.config import Network
 from fl_platform.flower.deployment import SuperLink, courier_run, run_status, superlink, supernode
 from fl_platform.flower.desk import OrderDesk
-from fl_platform.flower.keys import create_loopback_certificates, create_node_key
+from fl_platform.flower.keys import create_certificates, create_node_key
 from fl_platform.flower.members import members_of
 from fl_platform.flower.resident import Answering, serve, serve_trainer
 from fl_platform.flower.server_app import DESK_KEY
@@ -40,7 +40,7 @@ def federation(folder: Path, task: SmallTask, stranger: Answering) -> Iterator[t
     desk = OrderDesk(timeout_s=120, members=lambda: members_of(task.reader))
     keys = (*task.node_keys, create_node_key(folder, "stranger-key"))
     with contextlib.ExitStack() as stack:
-        link = stack.enter_context(superlink(folder, create_loopback_certificates(folder)))
+        link = stack.enter_context(superlink(folder, create_certificates(folder)))
         for number, (trainer, key) in enumerate(zip((*task.trainers, stranger), keys, strict=True)):
             path = folder / f"{number}.sock"
             stack.enter_context(serve_trainer(trainer, path))

@@ -1,7 +1,7 @@
 """The wrong things that a person does on one machine: a message with its way on, and then it works: nothing was lost.
 
-What is seen stands in `tests/support/wrong_messages.py`, from which docs/TROUBLESHOOTING.md is written. What needs other
-processes or a node is in `test_wrong_processes.py`.
+What is seen stands in `tests/support/wrong_messages.py`, from which docs/TROUBLESHOOTING.md is written. What needs
+other processes or a node is in `test_wrong_processes.py`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ WRONG = {
         by("poor", "rewards", "claim", DONE, "--for", "one", "--fast-forward"), (("wallet", "fund", "poor"), AGAIN)),
     "no tokens for the stake": Wrong(by("broke", "trainer", "join", OPEN), ((*FUNDED, "broke"), AGAIN)),
     "no tokens for the bond": Wrong(by("second", "aggregator", "bond", OPEN), ((*FUNDED, "second"), AGAIN)),
-    "no tokens for the bounty": Wrong(by("broke", *TITLED, *BY_TWO), ((*FUNDED, "broke"), AGAIN)),
+    "no tokens for the bounty": Wrong(
+        by("broke", *TITLED, *BY_TWO, "--pot", "100000", "--rounds", "60000"), (by("broke", *TITLED, *BY_TWO),)),
     "unknown network": Wrong(("--network", "moon", *LIST), (LIST,)),
     "no node listens": Wrong(("--network", "http://127.0.0.1:1", *LIST), (LIST,)),
     "no store listens": Wrong(

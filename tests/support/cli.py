@@ -21,7 +21,7 @@ STOP_S = 30.0
 
 @dataclass(frozen=True)
 class Cli:
-    """Runs `fl-platform` in one folder on one network."""
+    """Runs `fl-platform` in one folder on one network; "": on that which the folder remembers."""
 
     folder: Path
     network: str = "embedded"
@@ -62,7 +62,8 @@ class Cli:
                 process.wait()
 
     def _command(self, words: Sequence[str]) -> list[str]:
-        options = ["--workdir", "w", "--network", self.network, "--password-file", "password"]
+        options = ["--workdir", "w", *(["--network", self.network] if self.network else [])]
+        options += ["--password-file", "password"]
         (self.folder / "password").write_text(PASSWORD + "\n")
         return [sys.executable, "-m", "fl_platform", *options, *words]
 

@@ -42,7 +42,7 @@ TROUBLES: dict[str, Trouble] = {
         5, "holds 0 wei of token …, bond locks …; get more of it (`fl-platform wallet fund NAME --tokens N`",
         "An aggregator locks a bond.", "Get tokens, run the same command again."),
     "no tokens for the bounty": Trouble(
-        5, "the bounty is 10 tokens, the wallet holds 0: draw some with `fl-platform wallet fund NAME --tokens N`",
+        5, "the bounty is … tokens, the wallet holds 0: draw some with `fl-platform wallet fund NAME --tokens N`",
         "The whole bounty is escrowed at the opening.", "Get tokens, or lower `--pot` or `--rounds`."),
     # --- network and store
     "unknown network": Trouble(
@@ -238,8 +238,8 @@ def page() -> str:
 
 PAGE = """# When something goes wrong
 
-Written by `python scripts/generate_docs.py` from `tests/support/wrong_messages.py`; do not edit. Tests do each of these wrong
-things, find the message in what the command says, do what it says, and see that nothing was lost.
+Written by `python scripts/generate_docs.py` from `tests/support/wrong_messages.py`; do not edit. Tests do each of these
+wrong things, find the message in what the command says, do what it says, and see that nothing was lost.
 
 `fl-platform status` shows what your wallets must or may do now; `fl-platform doctor` looks at machine, folder and
 network; `fl-platform why NAME` explains what became of work and money. In messages … stands for values, and the number

@@ -91,7 +91,10 @@ def demo(
     byzantine: int | None, partition: str, network_name: str, flower: str | None, strict: bool, worth: str,
     store_name: str, workdir: Path | None, mnist: Path | None, seed: int, json_file: Path | None,
 ) -> None:  # fmt: skip
-    """Run a whole paid, audited training: escrow, rounds with cheats among the trainers, payouts, two audits."""
+    """Run a whole paid, audited training: escrow, rounds with cheats among the trainers, payouts, two audits.
+
+    Example: fl-platform demo --rounds 2
+    """
     console = reporting(json_file)
     known = public_data(data)
     chosen = attacks or (() if known.parts else DEFAULT_ATTACKS)

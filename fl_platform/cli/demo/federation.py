@@ -23,6 +23,7 @@ from fl_platform.protocol.spec import Money, TaskSpec
 from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.offer import Offer
 from fl_platform.roles.owner import Owner
+from fl_platform.roles.site import Site, code_of
 from fl_platform.roles.trainer import Conduct, Delta, TrainedRound, Trainer
 from fl_platform.roles.validating import ValidationBook, no_slice
 from fl_platform.roles.waiting import Watch
@@ -246,7 +247,7 @@ def _seat(
         reveal_slice=book.reveal if spec.worth.kind == LEAVE_ONE_OUT else no_slice,
     )
     members = _members(workspace, settings, wallets, federation.parties, task)
-    reference = _trainer(workspace, wallets["owner"], federation.owner, task, "owner", Conduct())
+    reference = _trainer(workspace, settings, wallets["owner"], federation.owner, task, "owner", Conduct())
     return Cast(task, spec, federation, members, reference, aggregator, wallets)
 
 
@@ -288,7 +289,7 @@ def _members(
         if attack is not None:
             learning = TransformedTask(learning, _poisoner(attack, settings.public.classes))
             conduct = Rehearsed(attack, seed=settings.seed * 1000 + i, hostile=len(settings.attacks))
-        trainer = _trainer(workspace, wallets[name], learning, task, name, conduct)
+        trainer = _trainer(workspace, settings, wallets[name], learning, task, name, conduct)
         members.append(Member(name, HONEST if attack is None else attack.name, trainer))
     return tuple(members)
 
@@ -301,8 +302,9 @@ def _poisoner(attack: Attack, classes: int) -> Callable[[Labelled], Labelled]:
 
 
 def _trainer(
-    workspace: Workspace, signer: Signer, learning: LearningTask, task: int, name: str, conduct: Conduct
-) -> Trainer:
+    workspace: Workspace, settings: Settings, signer: Signer, learning: LearningTask, task: int, name: str,
+    conduct: Conduct,
+) -> Trainer:  # fmt: skip
     return Trainer(
         reader=workspace.reader(task),
         contracts=workspace.contracts(signer),
@@ -311,4 +313,5 @@ def _trainer(
         workdir=workspace.role_folder(name),
         machine=CPU,
         conduct=conduct,
+        site=Site(workspace.root, code_of(settings.data)),
     )

@@ -59,7 +59,7 @@ def test_the_module_runs_as_the_command_does() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["nonsense"], ["task", "open"], ["audit"], ["audit", "zero"], ["why"], ["--nonsense"], ["task", "show", "0"]],
+    [["nonsense"], ["audit"], ["audit", "zero"], ["why"], ["--nonsense"], ["task", "show", "0"]],
 )
 def test_a_wrong_command_line_exits_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words) == 2

@@ -14,7 +14,7 @@ import pytest
 
 from fl_platform.cli.common import Options
 from fl_platform.cli.main import run
-from fl_platform.cli.up import _globals
+from fl_platform.cli.upkeep import command_words
 from fl_platform.store import cid_of
 from fl_platform.store.served import ServedStore
 from tests.support.cli import ROOT
@@ -86,6 +86,6 @@ def test_a_server_says_where_it_is_and_ends_when_it_is_told(tmp_path: Path, stop
 def test_what_up_starts_writes_as_many_copies(tmp_path: Path) -> None:
     """The process that `up` starts is given the stores and the number of copies that it was given itself."""
     several = Options(tmp_path, "anvil", "http://a,http://b", None, copies=2)
-    words = _globals(several)
+    words = command_words(several, [])
     assert words[words.index("--store") : words.index("--store") + 4] == ["--store", several.store, "--copies", "2"]
-    assert "--copies" not in _globals(Options(tmp_path, "anvil", "", None))
+    assert "--copies" not in command_words(Options(tmp_path, "anvil", "", None), [])

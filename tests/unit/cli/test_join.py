@@ -13,11 +13,15 @@ from rich.console import Console
 
 from fl_platform.cli.common import Options, Session
 from fl_platform.cli.demo.federation import STAKE, Cast
-from fl_platform.cli.join import accept, consequences, enter, options_of
+from fl_platform.cli.join import accept, consequences, earlier_tasks, enter, options_of
 from fl_platform.cli.main import cli
-from fl_platform.errors import ConfigError, DocumentInvalid
+from fl_platform.cli.residing import Stay
+from fl_platform.errors import ConfigError, DocumentInvalid, FLError
+from fl_platform.learning.machine import CPU
 from fl_platform.roles.invitation import Invitation
+from fl_platform.roles.lessons import Lesson
 from fl_platform.roles.workspace import Workspace
+from tests.support.own_task import TASK
 from tests.support.rehearsal import rehearsal, small_settings
 
 
@@ -28,6 +32,11 @@ class Invited:
     own: Session
     cast: Cast
     invitation: Invitation
+
+    @property
+    def wanted(self) -> Stay:
+        """How the newcomer would train."""
+        return Stay(self.cast.task, Lesson("digits", parts=3), 0, CPU)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +63,7 @@ def test_what_is_not_on_chain_is_refused(
     invited: Invited, changes: dict[str, object], error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        accept(invited.own, replace(invited.invitation, **changes))  # type: ignore[arg-type]
+        accept(invited.own.workspace, replace(invited.invitation, **changes))  # type: ignore[arg-type]
 
 
 def test_contracts_of_other_code_are_not_taken_over(invited: Invited, tmp_path: Path) -> None:
@@ -66,25 +75,47 @@ def test_contracts_of_other_code_are_not_taken_over(invited: Invited, tmp_path: 
     swapped = text.replace(address, workspace.deployment().contracts["TaskRegistry"].address.hex())
     assert swapped != text
     with pytest.raises(Exception, match="Escrow"):
-        accept(Session(elsewhere, "x", invited.own.signer), replace(invited.invitation, deployment=swapped))
+        accept(elsewhere, replace(invited.invitation, deployment=swapped))
     assert not elsewhere.deployment_file.exists()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_is_joined_without_a_yes_and_everybody_once(invited: Invited, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, out = accept(invited.own, invited.invitation), Console(quiet=True)
+    reader, out = accept(invited.own.workspace, invited.invitation), Console(quiet=True)
     with pytest.raises(ConfigError, match="run this again with --yes"):
-        enter(invited.own, reader, invited.invitation, None, out, yes=False)
+        enter(invited.own, reader, None, out, wanted=invited.wanted, yes=False)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr(click, "confirm", lambda *_, **__: (_ for _ in ()).throw(click.Abort()))
     with pytest.raises(click.Abort):
-        enter(invited.own, reader, invited.invitation, None, out, yes=False)
+        enter(invited.own, reader, None, out, wanted=invited.wanted, yes=False)
     members = invited.own.workspace.reader(invited.cast.task).history().members
     assert invited.own.signer.address not in members
     for _ in range(2):
-        enter(invited.own, reader, invited.invitation, None, out, yes=True)
+        enter(invited.own, reader, None, out, wanted=invited.wanted, yes=True)
         members = invited.own.workspace.reader(invited.cast.task).history().members
         assert members[invited.own.signer.address] == STAKE
+
+
+def test_a_model_that_is_not_the_tasks_is_found_before_anybody_is_asked(
+    invited: Invited, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Until now the stake was locked first, and the trainer refused to work afterwards."""
+    own = Session(invited.own.workspace, "other", invited.own.workspace.create_wallet("other"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: pytest.fail("it asked"))
+    reader, out = accept(own.workspace, invited.invitation), Console(quiet=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "of_three_columns.py").write_text(TASK)
+    for data, says in (("of_three_columns:Mine", "tensor"), ("nowhere:Mine", "cannot make")):
+        wanted = Stay(invited.cast.task, Lesson(data), 0, CPU)
+        with pytest.raises(FLError, match=says):
+            enter(own, reader, None, out, wanted=wanted, yes=False)
+    assert own.signer.address not in reader.history().members
+
+
+def test_an_owner_without_a_past_is_said_to_have_none(invited: Invited) -> None:
+    said = earlier_tasks(invited.own.workspace, invited.own.workspace.reader(invited.cast.task))
+    assert "no earlier task" in said
 
 
 def test_what_taking_part_means_is_said_in_numbers(invited: Invited) -> None:
@@ -108,5 +139,6 @@ def test_what_a_person_chose_is_not_the_invitations(
     made = Invitation(1, bytes(32), "anvil", 31337, "{}", "http://store")
     with click.Context(cli) as ctx:
         ctx.set_parameter_source("network", source)
+        ctx.set_parameter_source("stores", source if store else ParameterSource.DEFAULT)
         found = options_of(Options(Path("w"), "http://own:8545", store, None), made)
     assert (found.network, found.store) == wanted

@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from fl_platform.errors import ConfigError
 from fl_platform.flower.keys import (
-    create_loopback_certificates,
+    create_certificates,
     create_node_key,
     load_node_key,
     node_key_digest,
@@ -60,7 +60,7 @@ def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_certificates_are_for_loopback_only(tmp_path: Path) -> None:
-    files = create_loopback_certificates(tmp_path)
+    files = create_certificates(tmp_path)
     assert stat.S_IMODE(files.key.stat().st_mode) == 0o600
     authority = x509.load_pem_x509_certificate(files.authority.read_bytes())
     certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())

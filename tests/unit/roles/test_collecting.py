@@ -16,6 +16,7 @@ import pytest
 
 from fl_platform.chain.client import Chain
 from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import Cast
@@ -86,7 +87,7 @@ class Late:
                 if trainer.address in waiting.missing() and self._clock.passed >= self._late.get(trainer.address, 0.0):
                     self.asked.append(trainer.address)
                     yield trainer.handle(message)
-            if waiting.missing():
+            if waiting.missing() or waiting.left():
                 self._clock.pass_(STEP_S)
 
 
@@ -116,14 +117,15 @@ class Scene:
 
 def scene(
     reader: TaskReader, contracts: Contracts, signer: Signer, folder: Path, trainers: Sequence[Trainer],
-    clock: Clock | None = None, patience_s: float = math.inf,
+    clock: Clock | None = None, patience_s: float = math.inf, wanted: int = 0,
 ) -> Scene:  # fmt: skip
-    """Start the aggregator."""
+    """Start the aggregator; `wanted` trainers are waited for to join."""
     told: list[Progress] = []
     clock = clock or Clock(contracts.chain)
     aggregator = Aggregator(
         reader=reader, contracts=contracts, reveal_key=reveal_key(signer), workdir=folder,
         wait_until=contracts.chain.wait_until, watch=told.append, clock=clock, pause=clock.pass_, patience_s=patience_s,
+        trainers=wanted,
     )  # fmt: skip
     return Scene(aggregator, clock, reader, trainers, told)
 
@@ -344,6 +346,30 @@ def test_too_few_are_waited_for_until_the_deadline_and_the_way_on_is_said(tmp_pa
         again = of_cast(workspace, cast, tmp_path, patience_s=0.0)
         with pytest.raises(NotEnoughTrainers, match="its roster deadline is over"):
             again.aggregator.run(again.transport())
+
+
+@pytest.mark.parametrize("joins", [True, False])
+def test_the_first_round_waits_for_who_has_yet_to_join(tmp_path: Path, joins: bool) -> None:
+    """A round began with the first member alone, and everybody who joined a minute later had missed it."""
+    with stage() as own:
+        task = open_small_task(own, tmp_path, trainers=3)
+        first, *others = task.trainers
+        members = {first.address}
+        reader = TaskReader(own.as_(AGGREGATOR), task.reader.store, task.reader.task)
+        on = scene(reader, own.as_(AGGREGATOR), AGGREGATOR, tmp_path / "w", task.trainers, wanted=3)
+        whole = reader.history
+
+        def history() -> TaskHistory:
+            if joins and on.clock.passed >= 300.0:
+                members.update(trainer.address for trainer in others)
+            found = whole()
+            return dataclasses.replace(found, members={who: s for who, s in found.members.items() if who in members})
+
+        reader.history = history  # type: ignore[method-assign]
+        entries = on.aggregator.collect(on.transport())
+    assert len(entries) == (3 if joins else 1)
+    assert "waiting for 2 more to join; 1 of 1 answered" in on.lines()[0]
+    assert (on.clock.passed >= on.window_s - margin(on.window_s) - STEP_S) != joins
 
 
 def test_patience_ends_the_waiting_only_where_the_rule_has_enough(tmp_path: Path) -> None:
