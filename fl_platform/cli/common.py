@@ -28,12 +28,16 @@ from fl_platform.roles.amounts import TOKEN, tokens
 from fl_platform.sinks.opening import FORMS as LOGS
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fl_platform.chain.contracts import Contracts
     from fl_platform.chain.signer import Signer
     from fl_platform.roles.workspace import Workspace
     from zk.proof_file import ProofFile
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_WALLET = "me"  # of who needs one and has named none
 
 DATA = f"{', '.join(PUBLIC)}, or module:NAME of your own LearningTask."
 
@@ -144,6 +148,16 @@ def password(options: Options, *, new: bool = False) -> str:
             )
         found = str(click.prompt("Password of the wallets", hide_input=True, confirmation_prompt=new, err=True))
     return found
+
+
+def make_wallet(options: Options, name: str, out: Console) -> None:
+    """Make the wallet unless it is there. Raises WalletError."""
+    from fl_platform.chain import wallets
+
+    folder = options.workdir / "wallets"
+    if not wallets.NAME.fullmatch(name) or not (folder / f"{name}.json").exists():
+        wallets.create(folder, name, password(options, new=True))  # refuses a bad name
+        out.print(f"wallet {name} is made: keep {folder} and its password", markup=False)
 
 
 def ask(what: str) -> str:
@@ -338,8 +352,8 @@ def missed(contracts: Contracts, task: int) -> str:
 
 
 __all__ = [
-    "TOKEN", "Options", "PlainLog", "Session", "address_of", "ask", "forward_option", "hexed", "json_option",
-    "log_option", "missed", "moment", "part_of", "password", "pick_wallet", "printable", "read_proof", "reading",
-    "signing", "task_argument", "tokens", "trainers_option", "wait_to_stop", "wallet_option", "wei_of",
-    "write_file", "write_json",
+    "DEFAULT_WALLET", "TOKEN", "Options", "PlainLog", "Session", "address_of", "ask", "forward_option", "hexed",
+    "json_option", "log_option", "make_wallet", "missed", "moment", "part_of", "password", "pick_wallet",
+    "printable", "read_proof", "reading", "signing", "task_argument", "tokens", "trainers_option", "wait_to_stop", "wallet_option",
+    "wei_of", "write_file", "write_json",
 ]  # fmt: skip

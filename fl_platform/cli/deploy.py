@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fl_platform.cli.common import Options, hexed, json_option, reading, signing, wallet_option, write_json
+from fl_platform.cli.common import (
+    DEFAULT_WALLET,
+    Options,
+    hexed,
+    json_option,
+    make_wallet,
+    reading,
+    signing,
+    wallet_option,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from fl_platform.chain.deploy import Deployment
@@ -26,13 +36,15 @@ def deploy(
 ) -> None:
     """Put the contracts on a chain, or take over a deployment file.
 
-    Interrupted, it goes on where it stopped. The file WORKDIR/deployments/NETWORK.json holds no secret: hand it to
-    everybody who takes part. Settlement proofs are left out, and it says so, where only development keys ship: anybody
-    can forge proofs for those. A development chain that was restarted is a new one: what the folder has of the old one
-    is kept in WORKDIR/past, and comes back when that chain does.
+    Makes a wallet where the folder has none. Interrupted, it goes on where it stopped. The file
+    WORKDIR/deployments/NETWORK.json holds no secret: hand it to everybody who takes part. Settlement proofs are left
+    out, and it says so, where only development keys ship: anybody can forge proofs for those. A development chain
+    that was restarted is a new one: what the folder has of the old one is kept in WORKDIR/past, and comes back when
+    that chain does.
 
     Example: fl-platform deploy --wallet owner
     """
+    from fl_platform.chain import wallets
     from fl_platform.chain.proofs import CONTRACT, left_out
     from fl_platform.cli.show import console, working
     from fl_platform.roles.remembered import FILE, remember
@@ -42,6 +54,8 @@ def deploy(
         with reading(options) as workspace, working("comparing the contracts on chain with this package's"):
             done, kept = workspace.adopt(from_file)
     else:
+        if wallet is None and not wallets.listed(options.workdir / "wallets"):
+            make_wallet(options, DEFAULT_WALLET, out)
         with reading(options) as workspace:  # before its journal is opened
             kept = workspace.put_aside()
         with signing(options, wallet) as own, working("deploying"):

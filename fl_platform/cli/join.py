@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from fl_platform.cli.common import DATA, Options, Session, part_of, password, signing, tokens, wei_of
+from fl_platform.cli.common import (
+    DATA,
+    DEFAULT_WALLET,
+    Options,
+    Session,
+    make_wallet,
+    part_of,
+    signing,
+    tokens,
+    wei_of,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +32,6 @@ if TYPE_CHECKING:
     from fl_platform.roles.reading import TaskReader
     from fl_platform.roles.workspace import Workspace
 
-DEFAULT_WALLET = "me"
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -80,16 +89,6 @@ def options_of(options: Options, invited: Invitation) -> Options:
     network = options.network if chosen("network") else invited.network
     store = options.store if chosen("stores") and options.store else invited.store
     return replace(options, network=network, store=store)
-
-
-def make_wallet(options: Options, name: str, out: Console) -> None:
-    """Make the wallet unless it is there. Raises WalletError."""
-    from fl_platform.chain import wallets
-
-    folder = options.workdir / "wallets"
-    if not wallets.NAME.fullmatch(name) or not (folder / f"{name}.json").exists():
-        wallets.create(folder, name, password(options, new=True))  # refuses a bad name
-        out.print(f"wallet {name} is made: keep {folder} and its password", markup=False)
 
 
 def take_over(workspace: Workspace, options: Options, invited: Invitation, out: Console) -> TaskReader:
