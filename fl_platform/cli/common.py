@@ -354,6 +354,6 @@ def missed(contracts: Contracts, task: int) -> str:
 __all__ = [
     "DEFAULT_WALLET", "TOKEN", "Options", "PlainLog", "Session", "address_of", "ask", "forward_option", "hexed",
     "json_option", "log_option", "make_wallet", "missed", "moment", "part_of", "password", "pick_wallet",
-    "printable", "read_proof", "reading", "signing", "task_argument", "tokens", "trainers_option", "wait_to_stop", "wallet_option",
-    "wei_of", "write_file", "write_json",
+    "printable", "read_proof", "reading", "signing", "task_argument", "tokens", "trainers_option", "wait_to_stop",
+    "wallet_option", "wei_of", "write_file", "write_json",
 ]  # fmt: skip
