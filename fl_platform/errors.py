@@ -21,7 +21,8 @@ FLError
 │   └── NoCircuit              no settlement circuit holds the round
 ├── ConfigError                wrong option, wallet, network: fix and run again     exit 5
 │   ├── TaskCodeError          a party's own model, data, loss ... failed: it says in which method
-│   ├── WalletError            wrong password, no such wallet, empty wallet
+│   ├── WalletError            no such wallet, empty wallet
+│   │   └── WrongPassword
 │   ├── UnknownTask   TaskClosed
 │   ├── PolicyRefused          the site's own policy forbids it; a peer is told no more than that
 │   ├── NotEnoughTrainers      the rule cannot work with so few
@@ -173,6 +174,10 @@ class TaskCodeError(ConfigError):
 
 class WalletError(ConfigError):
     """A wallet is missing, empty, or its password is wrong."""
+
+
+class WrongPassword(WalletError):
+    """A password does not open its keystore."""
 
 
 class UnknownTask(ConfigError):

@@ -1,10 +1,11 @@
 """Write the documents that repeat the code, or (`--check`) fail when one is not what the code says.
 
-    python scripts/generate_docs.py            writes docs/CLI.md and docs/METRICS.md
+    python scripts/generate_docs.py            writes docs/CLI.md, METRICS.md, TROUBLESHOOTING.md
     python scripts/generate_docs.py --check    changes nothing; exit 1 and the name of each stale file
 
 docs/CLI.md: every command of `fl-platform` as its `--help` prints it, and the exit codes.
 docs/METRICS.md: every value that `--log` writes.
+docs/TROUBLESHOOTING.md: the wrong things that tests do, with what is seen and what to do.
 """
 
 from __future__ import annotations
@@ -109,9 +110,18 @@ Texts are in JSON Lines only. Labels may come from other parties (addresses, cod
 become `?`.
 """
 
+def troubleshooting() -> str:
+    """Return docs/TROUBLESHOOTING.md."""
+    sys.path.insert(0, str(ROOT))  # the tests are installed nowhere
+    from tests.support.wrong_messages import page
+
+    return page()
+
+
 DOCUMENTS: Mapping[Path, Callable[[], str]] = {
     ROOT / "docs" / "CLI.md": command_line,
     ROOT / "docs" / "METRICS.md": metrics,
+    ROOT / "docs" / "TROUBLESHOOTING.md": troubleshooting,
 }
 
 

@@ -7,6 +7,7 @@ WalletError, TransactionPending and RpcUnavailable.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -28,14 +29,17 @@ from fl_platform.chain.records import (
 from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import ZERO_ADDRESS, Admission, Phase, TxReceipt
 from fl_platform.chain.views import Views
-from fl_platform.errors import IntegrityError, TaskClosed, WalletError
+from fl_platform.errors import IntegrityError, TaskClosed, TransactionReverted, WalletError
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.spec import TaskSpec
 
+logger = logging.getLogger(__name__)
+
 OPEN_TICKET = Ticket()
+LOCK_ATTEMPTS = 5  # of a lock whose allowance other processes of the wallet use up
 
 
 class Contracts(Views):
@@ -73,13 +77,20 @@ class Contracts(Views):
             windows=spec.windows,
             aggregators=tuple(party.address for party in spec.aggregators),
         )
-        step = Step(TASKLESS, TASKLESS, f"open 0x{spec.digest.hex()}")
-        self.approve(money.token, params.bounty, step, once=True)
-        receipt = self._send(self.registry, "openTask", params, step=step)
+        step = _opening(spec)
+
+        def send() -> TxReceipt | None:
+            return self._send(self.registry, "openTask", params, step=step)
+
+        receipt = self._lock(money.token, params.bounty, step, send, once=True)
         for event in self._events_of(receipt):
             if isinstance(event, ev.TaskOpened):
                 return event.task
         raise IntegrityError("openTask was mined without a TaskOpened event; is the deployment file of this chain?")
+
+    def has_begun_opening(self, spec: TaskSpec) -> bool:
+        """Whether this wallet's journal has sent a task with these rules: `open_task` escrows nothing more."""
+        return bool(self.chain.progress(_opening(spec), self._wallet()).attempts)
 
     def sign_consent(self, task: int, trainer: bytes, deadline: int) -> Ticket:
         """Return the owner's consent that lets `trainer` join before `deadline` (admission by consent)."""
@@ -100,8 +111,15 @@ class Contracts(Views):
         if self._has(task, MemberFlag.TRAINER):
             return None
         step = Step(task, TASKLESS, "join")
-        self.approve(self.token_of(task), stake, step)
-        return self._send(self.registry, "join", task, stake, binding, ticket, step=step, repeat=True)
+
+        def already() -> bool:  # by another process of this wallet
+            return self._has(task, MemberFlag.TRAINER)
+
+        def send() -> TxReceipt | None:
+            arguments = (task, stake, binding, ticket)
+            return self._send(self.registry, "join", *arguments, step=step, already=already, repeat=True)
+
+        return self._lock(self.token_of(task), stake, step, send)
 
     def leave(self, task: int) -> TxReceipt | None:
         """Stop training and ask for the stake; `exit` pays it out after unbonding."""
@@ -129,8 +147,15 @@ class Contracts(Views):
         order = self.history(task).opened.aggregators
         index = order.index(self.address) if self.address in order else 0
         step = Step(task, TASKLESS, "bond")
-        self.approve(self.token_of(task), bond, step)
-        return self._send(self.ledger, "bondAggregator", task, order, index, bond, step=step, repeat=True)
+
+        def already() -> bool:
+            return self._has(task, MemberFlag.AGGREGATOR)
+
+        def send() -> TxReceipt | None:
+            arguments = (task, order, index, bond)
+            return self._send(self.ledger, "bondAggregator", *arguments, step=step, already=already, repeat=True)
+
+        return self._lock(self.token_of(task), bond, step, send)
 
     def unbond_aggregator(self, task: int) -> TxReceipt | None:
         """Ask for the bond; `exit` pays it out after unbonding."""
@@ -277,12 +302,32 @@ class Contracts(Views):
         if balance < amount:
             raise WalletError(
                 f"wallet 0x{self.address.hex()} holds {balance} wei of token 0x{token.hex()}, {step.name} locks "
-                f"{amount}; get more of it and run again"
+                f"{amount}; get more of it (`fl-platform wallet fund NAME --tokens N` where there is a faucet) and run "
+                "again"
             )
         approve = Step(step.task, step.round, f"approve {step.name}")
         self._send(contract, "approve", self.escrow.address, amount, step=approve, repeat=True)
 
     # --- helpers ---
+
+    def _lock(
+        self, token: bytes, amount: int, step: Step, send: Callable[[], TxReceipt | None], *, once: bool = False
+    ) -> TxReceipt | None:
+        """Approve what `step` locks, and send it.
+
+        An allowance is the wallet's, not the step's: another process of this wallet that locks something at the same
+        time may use it up in between. Then it is approved again.
+        """
+        for _ in range(LOCK_ATTEMPTS - 1):
+            self.approve(token, amount, step, once=once)
+            try:
+                return send()
+            except TransactionReverted as error:
+                if "allowance" not in str(error).lower():
+                    raise
+                logger.info("%s: another process used up the allowance; approving again", step.name)
+        self.approve(token, amount, step, once=once)
+        return send()
 
     def _wallet(self) -> Signer:
         return demand_signer(self._signer)
@@ -326,3 +371,7 @@ def _index(leaves: tuple[Leaf, ...], owner: bytes, where: str) -> int:
         if leaf.owner == owner:
             return index
     raise WalletError(f"0x{owner.hex()} is not in {where}; `fl-platform why 0x{owner.hex()}` says what became of it")
+
+
+def _opening(spec: TaskSpec) -> Step:
+    return Step(TASKLESS, TASKLESS, f"open 0x{spec.digest.hex()}")

@@ -16,7 +16,7 @@ from unicodedata import normalize
 
 from fl_platform.chain.phrases import Phrase, parse_phrase
 from fl_platform.chain.types import address_of, hex_address
-from fl_platform.errors import WalletError
+from fl_platform.errors import WalletError, WrongPassword
 
 MAX_FILE = 64 * 1024  # bytes
 
@@ -110,7 +110,7 @@ class Keystore:
                 raise WalletError(f"{self.path} needs more memory than is free; open it on a larger machine") from None
             self._compare(key)
             return key
-        raise WalletError(f"wrong password for {self.path}; try again")
+        raise WrongPassword(f"wrong password for {self.path}; try again")
 
     def _compare(self, key: bytes) -> None:
         try:

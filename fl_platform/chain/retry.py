@@ -15,6 +15,8 @@ from fl_platform.errors import RpcUnavailable
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+TOLD_FROM = 3  # attempts
+
 
 class Retrying(Backend):
     """A back end that tries `policy.attempts` times, with doubling pauses, before RpcUnavailable gets through."""
@@ -31,7 +33,9 @@ class Retrying(Backend):
             try:
                 return ask()
             except RpcUnavailable as error:
-                logger.info("%s: attempt %d failed (%s); again in %.1f s", self.name, attempt, error, pause)
+                # Told once: else a person waits a quarter of a minute and does not know for what.
+                level = logging.WARNING if attempt == TOLD_FROM else logging.INFO
+                logger.log(level, "%s: attempt %d failed (%s); again in %.1f s", self.name, attempt, error, pause)
                 self._sleep(pause)
                 pause = min(2 * pause, self._policy.backoff_limit)
         return ask()

@@ -179,7 +179,8 @@ class Sender:
         if balance < needed:
             raise WalletError(
                 f"wallet {hex_address(order.signer.address)} has {balance} wei, {order.label} may cost {needed} wei; "
-                f"fund it on {self._network.name} and run again"
+                f"fund it on {self._network.name} (`fl-platform wallet fund NAME` on a local chain, else a faucet or "
+                "another wallet) and run again"
             )
 
     def _next_nonce(self, sender: bytes) -> int:

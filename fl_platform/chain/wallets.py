@@ -18,7 +18,7 @@ from pathlib import Path
 from fl_platform.chain import keystores
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import hex_address
-from fl_platform.errors import StoreFull, WalletError
+from fl_platform.errors import StoreFull, WalletError, WrongPassword
 
 SCRYPT_ROUNDS = 2**18  # n of scrypt: about a second and 256 MB; the standard's "non-light" value
 SCRYPT_ROUNDS_LIGHT = 2**12  # for throw-away wallets of demos and tests
@@ -57,7 +57,9 @@ def create(
     except FileExistsError:
         raise WalletError(f"{path} exists; choose another name (a wallet is never overwritten)") from None
     except OSError as error:
-        raise WalletError(f"cannot write {path}: {error.strerror}") from error
+        raise WalletError(
+            f"cannot write {path}: {error.strerror}; mend the path or its permissions, or name another --workdir"
+        ) from error
     _write(handle, path, json.dumps(document).encode())
     return WalletInfo(name, address, path)
 
@@ -75,7 +77,12 @@ def _write(handle: int, path: Path, data: bytes) -> None:
 
 def unlock(path: Path, password: str) -> Signer:
     """Open a wallet file. Raises WalletError when it is missing or malformed, or the password is wrong."""
-    return Signer(keystores.read(path).private_key(password))
+    try:
+        return Signer(keystores.read(path).private_key(password))
+    except WrongPassword as error:
+        raise WrongPassword(
+            f"{error} with the right one: it is read from --password-file, else {PASSWORD_VARIABLE}, else asked for"
+        ) from None
 
 
 def listed(folder: Path) -> tuple[WalletInfo, ...]:

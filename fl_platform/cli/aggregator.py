@@ -17,6 +17,7 @@ from fl_platform.cli.common import (
     hexed,
     json_option,
     log_option,
+    missed,
     signing,
     task_argument,
     tokens,
@@ -60,9 +61,12 @@ def bond(options: Options, task: int, wallet: str | None, json_file: Path | None
 
     with signing(options, wallet) as own:
         done = membership.bond(own.workspace.reader(task), own.contracts)
-        locked = own.contracts.member(task, own.signer.address).stake
+        locked, late = own.contracts.member(task, own.signer.address).stake, missed(own.contracts, task)
     how = "is bonded now" if done else "was bonded before"
-    console(json_file).print(f"{own.name} {how} in task {task} with {tokens(locked)} tokens")
+    out = console(json_file)
+    out.print(f"{own.name} {how} in task {task} with {tokens(locked)} tokens")
+    if late:
+        out.print(late)
     write_json(
         json_file, {"task": task, "aggregator": hexed(own.signer.address), "bond_wei": locked, "bonded_now": done}
     )
@@ -239,6 +243,12 @@ def make_aggregator(
 
     workspace = own.workspace
     reader = workspace.reader(task)
+    listed = reader.history().opened.aggregators
+    if own.signer.address not in listed:
+        raise ConfigError(
+            f"{own.name} is not among the aggregators of task {task} ({', '.join(map(hexed, listed))}): run this with "
+            "the wallet of one of them (--wallet)"
+        )
     if own.signer.address not in reader.history().bonded:
         raise ConfigError(f"{own.name} has no bond in task {task}: `fl-platform aggregator bond {task}` first")
     return Aggregator(

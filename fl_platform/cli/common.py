@@ -339,9 +339,21 @@ def moment(seconds: int | None) -> str:
     return "-" if not seconds else time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
+def missed(contracts: Contracts, task: int) -> str:
+    """Say the way on after a deadline of a task's round that was not kept; empty while there is none."""
+    chain, until = contracts.chain, contracts.window(task)[1]
+    now = chain.now() if chain.network.embedded else max(chain.now(), int(time.time()))  # blocks may be far apart
+    if not 0 < until <= now:
+        return ""
+    return (
+        f"the round's next step was due until {moment(until)}, and nobody did it: anyone may run `fl-platform "
+        f"aggregator advance {task}`; `fl-platform status` says more"
+    )
+
+
 __all__ = [
     "DEFAULT_WALLET", "TOKEN", "Options", "PlainLog", "Session", "address_of", "ask", "forward_option", "hexed",
-    "json_option", "log_option", "make_wallet", "moment", "part_of", "password", "pick_wallet", "printable",
-    "read_proof", "reading", "signing", "task_argument", "tokens", "trainers_option", "wait_to_stop", "wallet_option",
-    "wei_of", "write_file", "write_json",
+    "json_option", "log_option", "make_wallet", "missed", "moment", "part_of", "password", "pick_wallet",
+    "printable", "read_proof", "reading", "signing", "task_argument", "tokens", "trainers_option", "wait_to_stop",
+    "wallet_option", "wei_of", "write_file", "write_json",
 ]  # fmt: skip

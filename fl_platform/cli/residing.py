@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fl_platform.cli.common import Session, moment, wait_to_stop
+from fl_platform.cli.common import Session, missed, moment, wait_to_stop
 
 if TYPE_CHECKING:
     from fl_platform.learning.machine import Machine
@@ -91,11 +91,12 @@ def stay(
 
 
 class _Asked:
-    """Says once a minute at most, and once for each, what this trainer is asked for on chain."""
+    """Says once a minute at most, and once for each, what this trainer is asked for on chain, and who is late there."""
 
     def __init__(self, own: Session, task: int, say: Callable[[str], None]) -> None:
         self._own, self._task, self._say = own, task, say
         self._known: set[bytes] = set()
+        self._late = (-1, -1)  # round and turn whose missed deadline was said
         self._next = 0.0
 
     def look(self) -> bool:
@@ -110,6 +111,7 @@ class _Asked:
             demands = open_demands(
                 self._own.workspace.reader(self._task), self._own.contracts, self._own.signer.address
             )
+            self._tell_late()
         except RetryError as error:
             logger.warning("%s", error)
             return False
@@ -121,6 +123,13 @@ class _Asked:
                     f"{moment(made.deadline)} with `fl-platform trainer answer {self._task}`, or lose stake"
                 )
         return False
+
+    def _tell_late(self) -> None:
+        """Say that a deadline has passed: the aggregator is away, and nothing goes on by itself."""
+        head, late = self._own.contracts.head(self._task), missed(self._own.contracts, self._task)
+        if late and self._late != (head.round, head.index):
+            self._late = (head.round, head.index)
+            self._say(f"round {head.round}: {late}")
 
 
 def _over(own: Session, task: int) -> bool:

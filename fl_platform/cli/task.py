@@ -14,6 +14,7 @@ from fl_platform.cli.common import (
     forward_option,
     hexed,
     json_option,
+    missed,
     moment,
     reading,
     signing,
@@ -83,13 +84,21 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
                 aggregators=_parties(own, choices["aggregators"] or (own.name,)),
                 auditors=_parties(own, choices["auditors"]),
             )
+        known = own.contracts.task_count()
         bounty = offer.money.pot * offer.money.rounds
         if draw_missing(own.workspace, own.signer, token=offer.money.token, amount=bounty):
             out.print("this network has a faucet: tokens of no worth were drawn for the bounty")
         with working("escrowing the bounty"):
             number = Owner(contracts=own.contracts, store=own.workspace.store).open(spec, initial)
         show_rules(out, number, spec)
-        out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
+        if number <= known:
+            out.print(
+                f"\ntask {number} was opened before with these very rules: nothing was escrowed now; another --title "
+                f"opens a second one; `fl-platform task show {number}` says where it stands",
+                soft_wrap=True,
+            )
+        else:
+            out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
         if spec.worth.kind == "anchored":
             out.print("rounds without your reference are paid by stake; one of these computes it:")
             out.print(f"  fl-platform up owner {number} -o hospital.toml        parties on other machines")
@@ -99,10 +108,19 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
 
 def _parties(own: Session, names: tuple[str, ...]) -> tuple[Party, ...]:
     """Return parties from wallet names of this folder and from lines of `wallet show`."""
+    from fl_platform.chain import wallets
+    from fl_platform.errors import ConfigError
     from fl_platform.roles.parties import parse_party
     from fl_platform.roles.workspace import party
 
-    return tuple(parse_party(name) if ":" in name else party(own.workspace.signer(name)) for name in names)
+    here = {info.name for info in wallets.listed(own.workspace.root / "wallets")}
+    for name in names:
+        if name not in here and ":" not in name:
+            raise ConfigError(
+                f"{name!r} is neither a wallet of this folder ({', '.join(sorted(here))}) nor a party: ask it for the "
+                "line `party` of `fl-platform wallet show NAME`, all of it"
+            )
+    return tuple(party(own.workspace.signer(name)) if name in here else parse_party(name) for name in names)
 
 
 @task.command(name="list")
@@ -145,7 +163,7 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
     with reading(options) as workspace:
         reader = workspace.reader(task)
         history, spec, now = reader.history(), reader.spec, workspace.chain.now()
-        window = workspace.contracts().window(task)
+        window, late = workspace.contracts().window(task), missed(workspace.contracts(), task)
     show_rules(out, task, spec)
     rounds: list[dict[str, Any]] = [
         {
@@ -168,6 +186,8 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
     table(out, phase(history), ("round", "state", "receipts", "sealed", "final"), shown, right="round|receipts")
     if window[1]:
         out.print(f"next step: from {moment(window[0])} to {moment(window[1])}; block time is {moment(now)}")
+    if late:
+        out.print(late)
     whole = {**summary(history), **rules(spec), "now": now, "next_step": list(window), "rounds_so_far": rounds}
     write_json(json_file, whole)
 

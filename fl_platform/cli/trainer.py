@@ -17,6 +17,7 @@ from fl_platform.cli.common import (
     hexed,
     json_option,
     log_option,
+    missed,
     moment,
     part_of,
     pick_wallet,
@@ -74,7 +75,7 @@ def join(
         site = Site(own.workspace.root)
         joined = not reference and membership.join(reader, own.contracts, stake=stake, binding=binding, site=site)
         document = reader.store.put(binding.to_bytes())
-        locked = own.contracts.member(task, own.signer.address).stake
+        locked, late = own.contracts.member(task, own.signer.address).stake, missed(own.contracts, task)
     if reference:
         out.print(f"binding {document} is in the store: give it to `aggregator run --flower` as --reference-binding")
     else:
@@ -83,6 +84,8 @@ def join(
             f"{own.name} {how} task {task} with {tokens(locked)} tokens at stake; "
             f"`fl-platform trainer run {task}` is next"
         )
+    if late:
+        out.print(late)
     write_json(json_file, {
         "task": task, "trainer": hexed(own.signer.address), "stake_wei": locked, "joined_now": joined,
         "binding": str(document),
@@ -177,9 +180,8 @@ def status(options: Options, task: int, wallet: str | None, json_file: Path | No
     out = console(json_file)
     name = pick_wallet(options, wallet)
     with reading(options) as workspace:
-        found = explain(
-            workspace.reader(task), workspace.contracts(), address_of(options, name), now=workspace.chain.now()
-        )
+        contracts, late = workspace.contracts(), missed(workspace.contracts(), task)
+        found = explain(workspace.reader(task), contracts, address_of(options, name), now=workspace.chain.now())
         signed = {s.round: signed_file(workspace.role_folder(name), task, s.round) for s in found.rounds}
     rows = [
         (str(story.round), story.state, "yes" if signed[story.round].exists() else "no",
@@ -190,6 +192,8 @@ def status(options: Options, task: int, wallet: str | None, json_file: Path | No
     table(out, title, ("round", "state", "signed", "on roster", "verdict", "earned"), rows, right="round|earned")
     out.print(f"stake {tokens(found.stake)}, earned {tokens(found.earned)}, claimed {tokens(found.claimed)}, "
               f"to withdraw {tokens(found.credit)} tokens")  # fmt: skip
+    if late:
+        out.print(late)
     for row, story in zip(rows, found.rounds, strict=True):
         if row[2] == "yes" and not story.update and story.state == "rostered":
             out.print(

@@ -159,13 +159,13 @@ def _key_of(found: Keystore | Phrase | bytes, account: int, secret: str, old_pas
 def _unlocked(found: Keystore, secret: str, old_password_file: Path | None) -> bytes:
     """Return a keystore's key: under the password of its own file, else the wallets' here, else one that is typed."""
     from fl_platform.chain.wallets import password_from
-    from fl_platform.errors import WalletError
+    from fl_platform.errors import WrongPassword
 
     old = password_from({}, old_password_file)
     try:
         return found.private_key(secret if old is None else old)
-    except WalletError as error:
-        if old is not None or "wrong password" not in str(error):
+    except WrongPassword:
+        if old is not None:
             raise
     return found.private_key(ask(f"Password of {found.path}, which is not that of the wallets here"))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fl_platform.aggregation.admit import is_reference
 from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.contribution.validation import RevealedRow
@@ -107,10 +108,7 @@ class Aggregator:
             if head.phase not in (Phase.OPEN, Phase.ROSTERED):
                 break
             if head.aggregator != self._contracts.address:
-                raise TaskClosed(
-                    f"task {self._reader.task}: 0x{head.aggregator.hex()} is the current aggregator; "
-                    f"0x{self._contracts.address.hex()} can take over only after a missed deadline"
-                )
+                raise TaskClosed(_others_turn(self._reader.history(), self._contracts.address))
             if head.phase is Phase.OPEN:
                 demand_true_trace(self._reader, head.round)
                 self.roster(self.collect(transport))
@@ -333,3 +331,15 @@ class Aggregator:
         data = self._path(round_number, "entries").read_bytes()
         entries: tuple[Entry, ...] = from_json(tuple[Entry, ...], parse_canonical(data, what="entries"), "entries")
         return entries
+
+
+def _others_turn(history: TaskHistory, account: bytes) -> str:
+    """Say why an aggregator cannot work now, and what it can do."""
+    task, listed = history.task, history.opened.aggregators
+    said = f"task {task}: 0x{history.head.aggregator.hex()} is the current aggregator; 0x{account.hex()} "
+    if account in listed and listed.index(account) < history.head.index:
+        return f"{said}missed a deadline and was replaced: `fl-platform aggregator leave {task}` asks for its bond"
+    return (
+        f"{said}can take over only after a missed deadline, by `fl-platform aggregator advance {task}`: `fl-platform "
+        "status` says when"
+    )

@@ -28,7 +28,8 @@ def close(reader: TaskReader, contracts: Contracts, *, now: int, forward: Callab
     if history.head.phase in WORKING:
         raise TaskClosed(
             f"task {reader.task} still works on round {history.head.round} of {history.opened.rounds}; its books close "
-            "when all rounds are sealed, or when no aggregator is left (`fl-platform aggregator advance`)"
+            "when all rounds are sealed, or when no aggregator is left "
+            f"(`fl-platform aggregator advance {reader.task}`)"
         )
     final_at = history.final_at(history.head.round - 1) if history.head.round else None
     if final_at is not None and final_at > now:

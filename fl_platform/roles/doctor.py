@@ -211,6 +211,10 @@ def network(own: Workspace) -> Iterator[Finding]:
     except FLError as error:
         yield Finding(about, Verdict.MEND, str(error))
         return
+    except OSError as error:  # the embedded chain's folder
+        yield Finding(about, Verdict.MEND, f"cannot use {error.filename or own.root} ({error.strerror}): mend the path "
+                      "or its permissions, or name another with --workdir")  # fmt: skip
+        return
     yield Finding(about, Verdict.OK, f"chain {chain.chain_id}, block {head.number}")
     try:
         deployment = own.deployment()

@@ -79,7 +79,9 @@ def parse_invitation(data: bytes, where: str) -> Invitation:
     try:
         found: dict[str, Any] = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise DocumentInvalid(f"{where} is no invitation: {error}") from error
+        raise DocumentInvalid(
+            f"{where} is no invitation ({error}): ask who invited you for the file of `fl-platform task invite`"
+        ) from error
     if found.pop("format", None) != FORMAT:
         raise DocumentInvalid(f"{where} is no invitation of this version: its format must be {FORMAT}")
     rules = _text(found, "rules", 66, where)

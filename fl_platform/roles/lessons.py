@@ -154,10 +154,14 @@ def _remedy(error: BaseException, module: str, name: str) -> str:
         return "install it where fl-platform is installed"
     if isinstance(error, ImportError) and "relative import" in str(error):
         return "a task's file is no part of a package: write `import x` or `from x import y`, without the dot"
+    if isinstance(error, SyntaxError):
+        return f"mend line {error.lineno} of {Path(error.filename or module).name}, then run this again"
     found = sys.modules.get(module)
     if isinstance(error, AttributeError) and found is not None and not hasattr(found, name):
         own = [key for key, value in vars(found).items() if getattr(value, "__module__", "") == module]
-        return f"it has {', '.join(own[:_SHOWN])}" if own else "it has no class"
+        return f"it has {', '.join(own[:_SHOWN])}" if own else (
+            f"it has no class: write `class {name}(LearningTask)` in it (`fl-platform new DIR` shows one)"
+        )
     if isinstance(error, TypeError) and "abstract method" in str(error):
         return "write what is missing: a task has model, train_data and validation_data"
     if isinstance(error, TypeError) and "argument" in str(error):

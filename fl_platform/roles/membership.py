@@ -86,7 +86,9 @@ def bond(reader: TaskReader, contracts: Contracts) -> bool:
     if contracts.address not in history.opened.aggregators:
         raise ConfigError(
             f"0x{contracts.address.hex()} is not among the task's aggregators "
-            f"({', '.join('0x' + address.hex() for address in history.opened.aggregators)}); the list is frozen"
+            f"({', '.join('0x' + address.hex() for address in history.opened.aggregators)}); the list is frozen: bond "
+            "with the wallet of one of them (--wallet), or "
+            f"take part as a trainer (`fl-platform trainer join {reader.task}`)"
         )
     demand_key(reader.spec, contracts.address)
     contracts.bond_aggregator(reader.task, reader.spec.money.bond)

@@ -126,7 +126,7 @@ class Owner:
         """
         bounty = spec.money.pot * spec.money.rounds
         balance = self._contracts.token_balance(spec.money.token, self._contracts.address)
-        if balance < bounty:
+        if balance < bounty and not self._contracts.has_begun_opening(spec):  # else it may be in the escrow already
             raise ConfigError(
                 f"the bounty is {tokens(bounty)} tokens, the wallet holds {tokens(balance)}: draw some with "
                 "`fl-platform wallet fund NAME --tokens N`, where there is a faucet, or lower --pot or --rounds"

@@ -27,7 +27,7 @@ def settings(root: Path) -> dict[str, str]:
     path = root / FILE
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # no such folder: whoever needs it says so
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}; mend it, or delete it and name --network yourself") from error

@@ -113,7 +113,8 @@ def final_bundle(reader: TaskReader, *, now: int) -> RoundBundle:
         return reader.bundle(final.number)
     times = [at for record in history.rounds if (at := history.final_at(record.number)) is not None]
     if not times:
-        raise TaskClosed(f"task {reader.task}: no round is sealed yet, so nothing can be claimed")
+        raise TaskClosed(f"task {reader.task}: no round is sealed yet, so nothing can be claimed; `fl-platform status` "
+                         "says what the round waits for")
     raise TaskClosed(
         f"task {reader.task}: no round is past its challenge window yet; the first one will be in {min(times) - now} s "
         "of block time (a local chain's clock can be moved: --fast-forward)"

@@ -202,7 +202,12 @@ def _standing_by(known: Known) -> Iterator[Move]:
 def _training(known: Known, what: str, more: str = "") -> Move:
     history, number = known.history, known.history.head.round
     if number in known.signed:
-        return Move(f"your update of round {number} is signed; keep the process running", until=known.window[1])
+        text = (
+            f"your update of round {number} is signed; keep the process running: the aggregator asks for it, and where "
+            "it puts no roster on chain in time, anyone may hand the round over (`fl-platform aggregator advance "
+            f"{history.task}`)"
+        )
+        return Move(text, until=known.window[1])
     command = _command(known, f"trainer run {history.task}{more}")
     return Move(f"{what} of round {number}: keep this running", command, until=known.window[1])
 

@@ -65,7 +65,7 @@ def _open_one(where: str, waits: Timeouts, signing: Signing | None) -> Store:
         raise ConfigError(f"{where!r} does not name a store: give one of {FORMS}")
     match kind:
         case "disk":
-            return DiskStore(Path(rest))
+            return DiskStore(_folder(Path(rest)))
         case "kubo":
             return KuboStore(_checked_url(rest), timeouts=waits)
         case "gateway":
@@ -74,6 +74,12 @@ def _open_one(where: str, waits: Timeouts, signing: Signing | None) -> Store:
             return IpfsClientStore(rest, any_version=kind.endswith("-any"), timeout_s=waits.read_s)
         case _:
             raise ConfigError(f"{kind!r} is no kind of store: give one of {FORMS}")
+
+
+def _folder(path: Path) -> Path:
+    if path.exists() and not path.is_dir():  # else each object would just be missing
+        raise ConfigError(f"{path} is a file: --store disk:FOLDER names a folder")
+    return path
 
 
 def _checked_url(url: str) -> str:

@@ -192,7 +192,10 @@ class HttpPeer:
             )
         if isinstance(error, httpx.TimeoutException):
             return f"{self.url} did not answer in time ({type(error).__name__}): check that it runs, or try another one"
-        return f"{self.url} cannot be reached or broke off ({error or type(error).__name__}): check that it runs"
+        return (
+            f"{self.url} cannot be reached or broke off ({error or type(error).__name__}): check that it runs, or name "
+            "another with --store"
+        )
 
     def close(self) -> None:
         """Close idle connections."""

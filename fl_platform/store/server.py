@@ -137,7 +137,7 @@ class StoreServer(ThreadingHTTPServer):
         try:
             super().__init__(bind, _Handler)
         except (OSError, OverflowError) as error:
-            raise ConfigError(f"cannot listen at {bind[0]}:{bind[1]}: {error}; choose another --bind") from error
+            raise ConfigError(f"cannot listen at {bind[0]}:{bind[1]}: {_why(error)}; choose another --bind") from error
         known = (*_names(bind[0], self.server_address[1]), *names)
         if not known:
             self.server_close()
@@ -180,6 +180,11 @@ class StoreServer(ThreadingHTTPServer):
         """Log what went wrong with one connection; the others go on. A client that has gone is no event."""
         if not isinstance(sys.exc_info()[1], OSError):
             logger.warning("a request failed", exc_info=True)
+
+
+def _why(error: Exception) -> str:
+    below = isinstance(error, PermissionError)
+    return f"{error}{' (ports below 1024 are for root)' if below else ''}"
 
 
 def _names(host: str, port: int) -> tuple[str, ...]:

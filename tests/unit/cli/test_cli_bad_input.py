@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import resource
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 
 from fl_platform.chain.client import connect
 from fl_platform.config import MINIMAL, NETWORKS
-from fl_platform.roles import workspace
+from fl_platform.roles.workspace import Workspace
 from fl_platform.store.disk import DiskStore
 from tests.support.cli import CliInside
 
@@ -161,7 +160,7 @@ def test_a_coinless_wallet_is_told_what_it_needs(cli: CliInside) -> None:
 
 
 def test_an_unreachable_node(cli: CliInside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace, "connect", functools.partial(connect, policy=MINIMAL))
+    monkeypatch.setitem(Workspace.__init__.__kwdefaults__, "policy", MINIMAL)
     refused(cli, "--network", "http://127.0.0.1:1", "task", "list", code=6, says="run the same command again")
 
 
