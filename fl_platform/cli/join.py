@@ -18,6 +18,7 @@ from fl_platform.cli.common import (
     Options,
     Session,
     make_wallet,
+    missed,
     part_of,
     signing,
     tokens,
@@ -175,6 +176,8 @@ def enter(
     one_trainer(
         own.workspace, own.name, reader.task, wanted.lesson, index=wanted.index, machine=wanted.machine, member=False
     ).check_model()
+    if late := missed(own.contracts, reader.task):
+        out.print(late, style="bold yellow", markup=False, soft_wrap=True)
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("nobody can be asked here: read the lines above, then run this again with --yes")
