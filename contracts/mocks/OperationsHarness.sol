@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {Operations} from "../libraries/Operations.sol";
+
+/// @title OperationsHarness
+/// @notice Shows the operations of cells to the tests.
+contract OperationsHarness {
+    function give(uint8 op, int256 x, int256 y, int256 z) external pure returns (int256) {
+        return Operations.give(op, x, y, z);
+    }
+}

@@ -1,0 +1,177 @@
+"""The operations of a round's cells, and their bounds. Twin of contracts/libraries/Operations.sol.
+
+A cell is a signed integer of 256 bits in two's complement. Every operation is total: it gives a value for all operands,
+the same in Python, in Solidity and in a circuit. A program's checker proves by the bounds that no cell of it leaves
+2^250, so the wrapping at 2^256 is there for single cells that somebody claims, never for a program's own.
+
+`give` works on numpy arrays of one shape: of int64 where the caller knows that everything fits, else of Python integers
+(dtype object). `apply` is the same for single cells, with the wrapping.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]  # int64, or Python integers
+Bounds = tuple[int, int]  # least and largest value, both included
+
+BITS = 256
+WIDEST = 2**250  # no cell of a program that passed the checker is further from zero
+_HALF = 1 << (BITS - 1)
+_FULL = 1 << BITS
+
+
+class Op(IntEnum):
+    """What a column's cells are. The numbers are part of a program's bytes."""
+
+    CONST = 0  # the instruction's immediate
+    SOURCE = 1  # given from outside; the immediate says which
+    ADD = 2
+    SUB = 3
+    MUL = 4
+    DIV = 5  # floor(x / y); 0 where y is 0
+    MULDIV = 6  # floor(x * y / z) with an exact product; 0 where z is 0, and where it leaves 256 bits
+    ROOT = 7  # floor of the square root; 0 of what is negative
+    MIN = 8
+    MAX = 9
+    CLAMP = 10  # min(max(x, y), z)
+    LT = 11  # 1 where x < y, else 0
+    EQ = 12  # 1 where x = y, else 0
+    SEL = 13  # y where x is not 0, else z
+    BITS = 14  # how many bits x has; 0 of what is not positive
+    SHIFT = 15  # x * 2^y; floor where y is negative
+    GATHER = 16  # the cell of x at the place that y names along x's last axis; 0 outside of it
+    INNER = 17  # the sum of x * y over the axes that the immediate names
+    LEAST = 18  # hint: the least v of the declared range with sum of (x <= v) * y >= z; none: its upper end
+    MUST = 19  # x is not 0, or the seal falls; the compiler's alone
+
+
+PLAIN = frozenset(op for op in Op if Op.ADD <= op <= Op.SHIFT)  # of a cell's operands alone
+OPERANDS = {
+    Op.CONST: 0, Op.SOURCE: 0, Op.MULDIV: 3, Op.ROOT: 1, Op.CLAMP: 3, Op.SEL: 3, Op.BITS: 1, Op.LEAST: 3, Op.MUST: 1,
+}  # fmt: skip
+_TWO = 2  # all others
+
+
+def operands_of(op: Op) -> int:
+    """Return how many operands an operation has."""
+    return OPERANDS.get(op, _TWO)
+
+
+def wrap(value: int) -> int:
+    """Return an integer as 256 bits in two's complement hold it."""
+    return (value + _HALF) % _FULL - _HALF
+
+
+def apply(op: Op, *operands: int) -> int:
+    """Return what a PLAIN operation gives of single cells (each of 256 bits)."""
+    # of one element: what numpy computes of arrays without axes are bare numbers, which it then takes for int64
+    cells = [np.array([value], dtype=object) for value in operands]
+    return wrap(int(give(op, *cells)[0]))
+
+
+def give(op: Op, *x: Array) -> Array:
+    """Return what a PLAIN operation gives, without wrapping: whoever calls knows the bounds."""
+    return _GIVE[op](*x)
+
+
+def _div(x: Array, y: Array) -> Array:
+    safe = np.where(y == 0, 1, y)
+    return np.where(y == 0, 0, x // safe)
+
+
+def _muldiv(x: Array, y: Array, z: Array) -> Array:
+    found = _div(x * y, z)
+    return np.where((found >= -_HALF) & (found < _HALF), found, 0) if found.dtype == object else found
+
+
+def _shift(x: Array, y: Array) -> Array:
+    return np.asarray(_shifted(x, y))
+
+
+_root: Callable[..., Any] = np.frompyfunc(lambda x: math.isqrt(max(0, int(x))), 1, 1)
+_bits: Callable[..., Any] = np.frompyfunc(lambda x: max(0, int(x)).bit_length(), 1, 1)
+_shifted: Callable[..., Any] = np.frompyfunc(lambda x, y: _shift_one(int(x), int(y)), 2, 1)
+
+
+def _shift_one(x: int, y: int) -> int:
+    if y >= 0:
+        return wrap(x << y) if y < BITS else 0
+    return x >> min(-y, BITS)
+
+
+_GIVE: dict[Op, Callable[..., Array]] = {
+    Op.ADD: lambda x, y: x + y,
+    Op.SUB: lambda x, y: x - y,
+    Op.MUL: lambda x, y: x * y,
+    Op.DIV: _div,
+    Op.MULDIV: _muldiv,
+    Op.ROOT: lambda x: np.asarray(_root(x)),
+    Op.MIN: lambda x, y: np.minimum(x, y),
+    Op.MAX: lambda x, y: np.maximum(x, y),
+    Op.CLAMP: lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    Op.LT: lambda x, y: np.where(x < y, 1, 0),
+    Op.EQ: lambda x, y: np.where(x == y, 1, 0),
+    Op.SEL: lambda x, y, z: np.asarray(np.where(x != 0, y, z)),
+    Op.BITS: lambda x: np.asarray(_bits(x)),
+    Op.SHIFT: _shift,
+}
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def bounds_of(op: Op, *x: Bounds) -> Bounds:
+    """Return the least and the largest that a PLAIN operation can give of operands within these bounds.
+
+    Where they stay inside 2^255 nothing wraps, and they hold; where they do not, they say no more than that.
+    """
+    return _BOUNDS[op](*x)
+
+
+def _hull(values: Iterable[int]) -> Bounds:
+    found = list(values)
+    return min(found), max(found)
+
+
+def _product(x: Bounds, y: Bounds) -> Bounds:
+    return _hull(a * b for a in x for b in y)
+
+
+def _divisors(y: Bounds) -> list[int]:
+    """Return where a quotient can be extreme: the ends, and what is next to zero."""
+    return [d for d in {*y, -1, 1} if d != 0 and y[0] <= d <= y[1]]
+
+
+def _quotient(x: Bounds, y: Bounds) -> Bounds:
+    zero = [0] if y[0] <= 0 <= y[1] else []
+    return _hull([a // d for a in x for d in _divisors(y)] + zero)
+
+
+def _shift_bounds(x: Bounds, y: Bounds) -> Bounds:
+    least, most = max(y[0], -BITS), min(y[1], BITS)
+    return _hull([a << b if b >= 0 else a >> -b for a in x for b in (least, most)] + [0] * (y[1] >= BITS))
+
+
+_BOUNDS: dict[Op, Callable[..., Bounds]] = {
+    Op.ADD: lambda x, y: (x[0] + y[0], x[1] + y[1]),
+    Op.SUB: lambda x, y: (x[0] - y[1], x[1] - y[0]),
+    Op.MUL: _product,
+    Op.DIV: _quotient,
+    Op.MULDIV: lambda x, y, z: _quotient(_product(x, y), z),
+    Op.ROOT: lambda x: (math.isqrt(max(0, x[0])), math.isqrt(max(0, x[1]))),
+    Op.MIN: lambda x, y: (min(x[0], y[0]), min(x[1], y[1])),
+    Op.MAX: lambda x, y: (max(x[0], y[0]), max(x[1], y[1])),
+    Op.CLAMP: lambda x, y, z: (min(max(x[0], y[0]), z[0]), min(max(x[1], y[1]), z[1])),
+    Op.LT: lambda x, y: (int(x[1] < y[0]), int(x[0] < y[1])),
+    Op.EQ: lambda x, y: (int(x[0] == x[1] == y[0] == y[1]), int(x[0] <= y[1] and y[0] <= x[1])),
+    Op.SEL: lambda x, y, z: _hull([*(() if x == (0, 0) else y), *(() if x[0] > 0 or x[1] < 0 else z)]),
+    Op.BITS: lambda x: (max(0, x[0]).bit_length(), max(0, x[1]).bit_length()),
+    Op.SHIFT: _shift_bounds,
+}
