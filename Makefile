@@ -99,13 +99,17 @@ brownie: brownie-env tools
 	$(BROWNIE_ENV) .venv-brownie/bin/brownie $(or $(ARGS),compile)
 
 # Versions already in a lock stay where they are unless UPGRADE=--upgrade.
-UV_COMPILE = $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate -c requirements/torch.txt --no-emit-package torch $(UPGRADE)
+UV_PIN = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate $(UPGRADE)
+UV_COMPILE = $(UV_PIN) pyproject.toml -c requirements/torch.txt --no-emit-package torch
 EXTRAS := --extra dev --extra fast --extra sim --extra data --extra sinks
 lock: setup
 	$(UV_COMPILE) $(EXTRAS) -o requirements/lock.txt
 	$(UV_COMPILE) $(EXTRAS) --extra ipfs -c requirements/lock.txt -o requirements/ipfs.txt
 	$(UV_COMPILE) --extra brownie -o requirements/brownie.txt
+# Botocore wants an older python-dateutil than the lock has; all else stays as the lock has it.
+	@mkdir -p build && sed -n '/^python-dateutil=/d; /^[a-z]/s/ \\$$//p' requirements/lock.txt > build/lock-for-s3.txt
+	$(UV_PIN) --group s3-service -c build/lock-for-s3.txt -o requirements/s3.txt
 
 clean:
 	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache forge-out forge-cache

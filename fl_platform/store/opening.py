@@ -14,13 +14,14 @@ from fl_platform.store.ipfsclient import IpfsClientStore
 from fl_platform.store.kubo import DEFAULT_URL, KuboStore
 from fl_platform.store.remote import Timeouts
 from fl_platform.store.replicas import ReplicatedStore
+from fl_platform.store.s3 import S3Address, S3Store
 from fl_platform.store.served import ServedStore
 from fl_platform.store.upload import Signing
 
 FORMS = (
     "disk:FOLDER, http://HOST:PORT (a `fl-platform store serve`), ipfs (a daemon on this machine), "
-    "kubo:http://127.0.0.1:5001, gateway:https://HOST, ipfshttpclient:/ip4/127.0.0.1/tcp/5001/http, "
-    "ipfshttpclient-any:/ip4/..."
+    "kubo:http://127.0.0.1:5001, gateway:https://HOST, s3://BUCKET[/PREFIX][?endpoint=URL], "
+    "ipfshttpclient:/ip4/127.0.0.1/tcp/5001/http, ipfshttpclient-any:/ip4/..."
 )
 
 
@@ -70,6 +71,8 @@ def _open_one(where: str, waits: Timeouts, signing: Signing | None) -> Store:
             return KuboStore(_checked_url(rest), timeouts=waits)
         case "gateway":
             return GatewayStore(_checked_url(rest), timeouts=waits)
+        case "s3":
+            return S3Store(S3Address.parse(where), timeouts=waits)
         case "ipfshttpclient" | "ipfshttpclient-any":
             return IpfsClientStore(rest, any_version=kind.endswith("-any"), timeout_s=waits.read_s)
         case _:

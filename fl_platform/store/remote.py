@@ -100,7 +100,7 @@ class Body:
         while piece := self.read(CHUNK_BYTES):
             data += piece
             if len(data) > limit:
-                raise StoreUnavailable(f"the answer is longer than {limit} bytes: this is no IPFS end point")
+                raise StoreUnavailable(f"the answer is longer than {limit} bytes: this is no store's end point")
         return bytes(data)
 
 
@@ -111,7 +111,12 @@ class Answer:
     status: int
     content_type: str  # lower case, with parameters; empty when missing
     location: str  # where a redirect points; empty when missing
+    length: int | None  # of the body, as the peer says; None when it does not
     body: Body
+
+
+def _length(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
 
 
 def _tls(url: str) -> ssl.SSLContext:
@@ -171,6 +176,7 @@ class HttpPeer:
                         status=response.status_code,
                         content_type=response.headers.get("content-type", "").lower(),
                         location=response.headers.get("location", ""),
+                        length=_length(response.headers.get("content-length", "")),
                         body=Body(response),
                     )
                 finally:

@@ -35,6 +35,7 @@ DEMO_PREFIX = "fl_platform.cli.demo"
 KEPT_IN = {
     "flwr": {"flower"}, "ray": {"flower"}, "click": {"cli", "explorer"}, "rich": {"cli", "explorer"},
     "tensorboard": {"sinks"}, "mlflow": {"sinks"}, "prometheus_client": {"sinks"},
+    "botocore": {"store"},
 }  # fmt: skip
 # The only parts of Flower that are public enough to build on.
 FLOWER_PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp"}
