@@ -108,10 +108,11 @@ def _workspace(
     store = None
     if options.store not in ("", "disk"):
         from fl_platform.store.opening import open_store
+        from fl_platform.store.pinning import TOKEN_VARIABLE
 
         store = open_store(
             options.store, signing=None if wallet is None else lambda: workspace.signer(wallet), copies=options.copies,
-            own=options.workdir / "store", written=written,
+            own=options.workdir / "store", written=written, pin_token=environment().get(TOKEN_VARIABLE),
         )  # fmt: skip
     workspace = Workspace(options.workdir, network, store=store, password=password, journal=journal, verify=verify)
     return workspace

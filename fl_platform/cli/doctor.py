@@ -34,6 +34,7 @@ def doctor(options: Options, superlink: str, json_file: Path | None) -> None:
     from fl_platform.roles.doctor import Finding, Verdict, Wanted, examine
     from fl_platform.roles.workspace import Workspace, environment
     from fl_platform.store.opening import open_store
+    from fl_platform.store.pinning import TOKEN_VARIABLE
 
     out, found = console(json_file), list[Finding]()
 
@@ -46,7 +47,10 @@ def doctor(options: Options, superlink: str, json_file: Path | None) -> None:
     except ConfigError as error:
         password = None
         tell(Finding("password", Verdict.MEND, str(error)))
-    store = None if options.store in ("", "disk") else open_store(options.store, own=options.workdir / "store")
+    store = None
+    if options.store not in ("", "disk"):
+        token = environment().get(TOKEN_VARIABLE)
+        store = open_store(options.store, own=options.workdir / "store", pin_token=token)
     network = resolve(options.network, environment())
     once = replace(DEFAULT, attempts=1, timeout=_PATIENCE_S)
     with Workspace(options.workdir, network, store=store, password=password, journal=None, policy=once) as workspace:

@@ -129,7 +129,8 @@ class _Words(click.types.StringParamType):
 @click.option(
     "--store", "stores", default=("disk",), show_default=True, envvar="FL_PLATFORM_STORE", metavar="WHERE",
     multiple=True, type=_Words(),
-    help="disk (in the workdir), disk:FOLDER, http://HOST:PORT (a `store serve`), ipfs, kubo:URL or gateway:URL. "
+    help="disk (in the workdir), disk:FOLDER, http://HOST:PORT (a `store serve`), ipfs, kubo:URL, gateway:URL "
+    "or s3://BUCKET; beside ipfs also pin:URL (docs/STORES.md). "
     "Again, or with commas, for several.",
 )  # fmt: skip
 @click.option(

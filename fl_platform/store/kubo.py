@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,8 @@ from fl_platform.store.unixfs import Tree
 logger = logging.getLogger(__name__)
 
 DEFAULT_URL = "http://127.0.0.1:5001"
+_MULTIADDR = re.compile(r"/[A-Za-z0-9._:%/-]{1,300}")
+_HERE_ONLY = ("/ip4/127.", "/ip6/::1/", "/dns/localhost/", "/dns4/localhost/")
 _MISSING = ("not found", "could not find", "no link named")
 
 
@@ -38,6 +41,17 @@ class KuboStore(CarBackedStore):
         with self._peer.exchange("POST", "/api/v0/version", params={}) as answer:
             found = _json_line(self._checked(answer, None).body.read_all(), self._peer.url)
         return str(found.get("Version", "unknown"))[:80]
+
+    def addresses(self) -> list[str]:
+        """Return the multiaddrs under which others can dial the daemon, as it says, at most 100; loopback left out.
+
+        Raises StoreUnavailable.
+        """
+        with self._peer.exchange("POST", "/api/v0/id", params={}) as answer:
+            found = _json_line(self._checked(answer, None).body.read_all(), self._peer.url).get("Addresses")
+        named = found if isinstance(found, list) else []
+        usable = (one for one in named if isinstance(one, str) and _MULTIADDR.fullmatch(one))
+        return [one for one in dict.fromkeys(usable) if not one.startswith(_HERE_ONLY)][:100]
 
     def has(self, cid: Cid) -> bool:
         """Tell whether the daemon has, or finds in time, the root block."""

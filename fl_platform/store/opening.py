@@ -12,6 +12,7 @@ from fl_platform.store.gateway import GatewayStore
 from fl_platform.store.interface import Store
 from fl_platform.store.ipfsclient import IpfsClientStore
 from fl_platform.store.kubo import DEFAULT_URL, KuboStore
+from fl_platform.store.pinning import PinnedStore, PinningService, pinned
 from fl_platform.store.remote import Timeouts
 from fl_platform.store.replicas import ReplicatedStore
 from fl_platform.store.s3 import S3Address, S3Store
@@ -21,7 +22,7 @@ from fl_platform.store.upload import Signing
 FORMS = (
     "disk:FOLDER, http://HOST:PORT (a `fl-platform store serve`), ipfs (a daemon on this machine), "
     "kubo:http://127.0.0.1:5001, gateway:https://HOST, s3://BUCKET[/PREFIX][?endpoint=URL], "
-    "ipfshttpclient:/ip4/127.0.0.1/tcp/5001/http, ipfshttpclient-any:/ip4/..."
+    "ipfshttpclient:/ip4/127.0.0.1/tcp/5001/http, ipfshttpclient-any:/ip4/...; beside ipfs or kubo also pin:https://HOST"
 )
 
 
@@ -33,17 +34,22 @@ def open_store(
     copies: int = 1,
     own: Path | None = None,
     written: Counter[str] | None = None,
+    pin_token: str | None = None,
 ) -> Store:
     """Open the store that `where` names (see FORMS), or several with commas between.
 
     Several: folders are this machine's own and get everything; of the others, `copies` do, and all are read.
     signing: unlocks the wallet that uploads to a served store. own: what the word `disk` alone means. written: counts
-    what is put, by store of others.
+    what is put, by store of others. pin_token: what pinning services know us by.
     Raises ConfigError and what the back ends raise.
     """
     words = [f"disk:{own}" if word == "disk" and own is not None else word for word in where.split(",")]
     waits = timeouts or Timeouts()
-    opened = [(word, _open_one(word, waits, signing)) for word in dict.fromkeys(words)]
+    services = [PinningService(word[4:], token=pin_token) for word in dict.fromkeys(words) if word.startswith("pin:")]
+    named = [word for word in dict.fromkeys(words) if not word.startswith("pin:")]
+    opened = [(word, pinned(_open_one(word, waits, signing), services, written)) for word in named]
+    if services and not any(isinstance(store, PinnedStore) for _, store in opened):
+        raise ConfigError(f"{services[0].name} keeps what an IPFS daemon has: name ipfs or kubo:URL beside it")
     folders = [store for _, store in opened if isinstance(store, DiskStore)]
     others = [(word, store) for word, store in opened if not isinstance(store, DiskStore)]
     if copies > max(1, len(others)):

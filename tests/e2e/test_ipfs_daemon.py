@@ -14,9 +14,12 @@ from fl_platform.store import Cid, Store, car, cid_of, unixfs
 from fl_platform.store.gateway import GatewayStore
 from fl_platform.store.ipfsclient import IpfsClientStore
 from fl_platform.store.kubo import KuboStore
+from fl_platform.store.opening import open_store
 from fl_platform.store.remote import HttpPeer, Timeouts
 from fl_platform.store.unixfs import LEAF_BYTES
+from tests.support import http_peers
 from tests.support.ipfs_daemon import IpfsDaemon, ipfs_daemon
+from tests.support.pinning_service import TOKEN, PinningPeer
 from tests.support.store_suite import StoreSuite, content
 
 pytestmark = [
@@ -65,6 +68,14 @@ def test_ipfshttpclient_without_a_daemon() -> None:
 
 def test_the_daemon_says_its_version(kubo: KuboStore) -> None:
     assert kubo.version() == "0.18.1"
+
+
+def test_a_service_is_asked_to_keep_what_the_daemon_has(daemon: IpfsDaemon, kubo: KuboStore) -> None:
+    peer = PinningPeer()
+    with http_peers.serving(peer.respond) as url:
+        cid = open_store(f"kubo:{daemon.rpc},pin:{url}/psa", pin_token=TOKEN).put(b"to be kept")
+    ((kept, origins),) = [(status["pin"]["cid"], status["pin"]["origins"]) for status in peer.pins]
+    assert (kept, origins, peer.refused) == (str(cid), kubo.addresses(), [])  # none: it listens on loopback alone
 
 
 @pytest.mark.parametrize("size", [0, 1000, LEAF_BYTES + 1, 5_000_000])

@@ -22,6 +22,12 @@ from fl_platform.store.interface import CarBackedStore
 from fl_platform.store.unixfs import MAX_FILE_BYTES, build_tree, link_cids
 from fl_platform.store.varint import encode_varint
 
+# What a daemon says of itself: usable, of its own machine only, and what no daemon should say.
+ADDRESSES = [
+    "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWTest", "/ip6/::1/tcp/4001", 7, "no multiaddr", "/ip4/1\n",
+    *[f"/ip4/203.0.113.{n}/tcp/4001/p2p/12D3KooWTest" for n in (1, *range(1, 40))],
+]  # fmt: skip
+
 Respond = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -118,6 +124,8 @@ class Daemon:
         argument = parse_qs(address.query).get("arg", [""])[0]
         if command == "version":
             self._json(handler, {"Version": "0.0.0-test"})
+        elif command == "id":
+            self._json(handler, {"ID": "12D3KooWTest", "Addresses": ADDRESSES})
         elif command == "dag/import":
             head, _, rest = body.partition(b"\r\n\r\n")
             boundary = head.split(b"\r\n", 1)[0]

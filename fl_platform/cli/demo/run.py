@@ -34,10 +34,11 @@ from fl_platform.roles.aggregator import Aggregator, SealedRound
 from fl_platform.roles.explain import MEANINGS
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Progress, Transport
-from fl_platform.roles.workspace import Workspace
+from fl_platform.roles.workspace import Workspace, environment
 from fl_platform.store.disk import DiskStore
 from fl_platform.store.interface import Store
 from fl_platform.store.opening import open_store
+from fl_platform.store.pinning import TOKEN_VARIABLE
 
 PASSWORD = "demo"  # of throw-away wallets whose keys follow from the seed: never use them for anything else
 PASSWORD_FILE = "demo-password"
@@ -168,7 +169,8 @@ def run_demo(
     wall, cpu = time.perf_counter(), _cpu_seconds()
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / PASSWORD_FILE).write_text(PASSWORD + "\n")
-    with Workspace(workdir, network, store=open_store(store), password=PASSWORD, light=True) as workspace:
+    held = open_store(store, pin_token=environment().get(TOKEN_VARIABLE))
+    with Workspace(workdir, network, store=held, password=PASSWORD, light=True) as workspace:
         wallets = make_wallets(workspace, settings)
         workspace.chain.fund(wallets["owner"].address, 10**21)
         stage.note("deploying the contracts")
