@@ -140,7 +140,7 @@ class Builder:
 
     def running(self, x: Cells) -> Cells:
         """Return the running sum of x along its last axis."""
-        itself = Operand(len(self._columns), Map.BEFORE)
+        itself = Operand(len(self._columns), Map.BEFORE, x.axes)
         return self._add(Op.ADD, x.axes, (x.operand, itself))
 
     def gather(self, x: Cells, at: Cells) -> Cells:
@@ -192,4 +192,4 @@ class Builder:
             drafted = Column(name or f"c{number}", op, axes, tuple(operands), immediate, bounds)
             self._columns.append(replace(drafted, bounds=checked_column(drafted, number, self._columns)))
             self._known[key] = number
-        return Cells(self, Operand(number), axes)
+        return Cells(self, Operand(number, axes=axes), axes)

@@ -22,6 +22,7 @@ MAGIC = b"flp1"
 MAX_COLUMNS = 1_024
 MAX_AXES = 3
 _WORD = 32
+_NONE = 0xFFFF << 20  # an operand that an operation has not
 
 
 class Axis(IntEnum):
@@ -93,6 +94,7 @@ class Operand:
 
     column: int
     map: Map = Map.OWN
+    axes: tuple[Axis, ...] = ()  # of that column; repeated here, so that one instruction says where its cells are
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,10 @@ class Column:
 
     def words(self) -> bytes:
         """Return the five words of 32 bytes that stand for the column."""
-        packed = int(self.op)
-        for axis in (*self.axes, *(0,) * (MAX_AXES - len(self.axes))):
-            packed = packed << 4 | int(axis)
+        packed = int(self.op) << 12 | _axes(self.axes)
         for operand in (*self.operands, *(None,) * (3 - len(self.operands))):
-            packed = packed << 24 | (0xFFFF << 8 if operand is None else operand.column << 8 | int(operand.map))
+            one = _NONE if operand is None else operand.column << 20 | int(operand.map) << 12 | _axes(operand.axes)
+            packed = packed << 36 | one
         low, high = self.bounds
         return b"".join([
             packed.to_bytes(_WORD, "big"), _signed(self.immediate), _signed(low), _signed(high),
@@ -141,8 +142,11 @@ class Program:
     @property
     def root(self) -> bytes:
         """The Merkle root of header and instructions, 32 bytes: what a task freezes."""
-        leaves = [keccak256(b"\0" + data) for data in (self._header(), *(one.words() for one in self.columns))]
-        return merkle_root(leaves)
+        return merkle_root(self.leaves())
+
+    def leaves(self) -> list[bytes]:
+        """Return the leaves of that tree: the header's, then one a column."""
+        return [keccak256(b"\0" + data) for data in (self._header(), *(one.words() for one in self.columns))]
 
     def _header(self) -> bytes:
         named = b"".join(
@@ -210,12 +214,14 @@ def _check_place(column: Column, index: int, number: int, before: Sequence[Colum
         raise _bad(column, f"sums over {column.immediate}, which is no axis")
     alone = column.op is Op.LEAST and index == 2  # what is wanted in all is no matter of a step
     own = column.axes + (() if (axis := summed(column)) is None or alone else (axis,))
+    if operand.column > number:
+        raise _bad(column, f"reads column {operand.column}, which comes later")
+    if operand.axes != (column if operand.column == number else before[operand.column]).axes:
+        raise _bad(column, f"says that operand {index} has the axes {[axis.name for axis in operand.axes]}")
     if operand.column == number:
         if operand.map is not Map.BEFORE or column.op not in PLAIN or not column.axes:
             raise _bad(column, "reads itself at another place than the one before")
         return
-    if operand.column > number:
-        raise _bad(column, f"reads column {operand.column}, which comes later")
     read = before[operand.column].axes
     if column.op is Op.GATHER and index == 0:
         read = read[:-1] if read else ()
@@ -301,21 +307,29 @@ def _bad(column: Column, what: str) -> DocumentInvalid:
 def _read(data: bytes) -> Column:
     words = [data[i : i + _WORD] for i in range(0, len(data), _WORD)]
     packed = int.from_bytes(words[0], "big")
-    operands = []
-    for shift in (48, 24, 0):
-        part = packed >> shift & 0xFFFFFF
-        if part >> 8 != 0xFFFF:
-            operands.append((part >> 8, part & 0xFF))
-    axes = [packed >> shift & 0xF for shift in (80, 76, 72)]
+    parts = [packed >> shift & 0xFFFFFFFFF for shift in (72, 36, 0)]
     name = _name(words[4])
     try:
         return Column(
-            name=name, op=Op(packed >> 84), axes=tuple(Axis(axis) for axis in axes if axis),
-            operands=tuple(Operand(column, Map(map_)) for column, map_ in operands),
+            name=name, op=Op(packed >> 120), axes=_from_axes(packed >> 108),
+            operands=tuple(
+                Operand(part >> 20, Map(part >> 12 & 0xFF), _from_axes(part)) for part in parts if part != _NONE
+            ),
             immediate=_from_signed(words[1]), bounds=(_from_signed(words[2]), _from_signed(words[3])),
         )  # fmt: skip
     except ValueError as error:
         raise DocumentInvalid(f"column {name!r} of the round program: {error}") from error
+
+
+def _axes(axes: tuple[Axis, ...]) -> int:
+    packed = 0
+    for axis in (*axes, *(0,) * (MAX_AXES - len(axes))):
+        packed = packed << 4 | int(axis)
+    return packed
+
+
+def _from_axes(packed: int) -> tuple[Axis, ...]:
+    return tuple(Axis(axis) for axis in (packed >> 8 & 0xF, packed >> 4 & 0xF, packed & 0xF) if axis)
 
 
 def _name(data: bytes) -> str:

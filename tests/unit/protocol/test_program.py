@@ -13,6 +13,8 @@ from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Axis, Column, Map, Operand, Program, Source, check
 from tests.support.random_programs import Author
 
+E = (Axis.ENTRY,)
+READ = Operand(0, axes=E)
 STAKE = Column("stake", Op.SOURCE, (Axis.ENTRY,), (), int(Source.STAKE), (0, 2**80 - 1))
 
 
@@ -60,18 +62,20 @@ def column(op: Op, operands: tuple[Operand, ...], axes: tuple[Axis, ...] = (Axis
 @pytest.mark.parametrize(
     ("second", "says"),
     [
-        (column(Op.ADD, (Operand(0),)), "1 operands, ADD takes 2"),
-        (column(Op.ADD, (Operand(0), Operand(2))), "comes later"),
-        (column(Op.ADD, (Operand(0), Operand(1))), "reads itself at another place"),
-        (column(Op.ADD, (Operand(0), Operand(0)), axes=()), "along an axis that it has not"),
-        (column(Op.ADD, (Operand(0), Operand(0)), axes=(Axis.OTHER,)), "has the axes"),
-        (column(Op.ADD, (Operand(0), Operand(0)), axes=(Axis.ENTRY, Axis.ENTRY)), "has the axes"),
-        (column(Op.ADD, (Operand(0, Map.LAST), Operand(0))), "along an axis that it has not"),
-        (column(Op.ADD, (Operand(0, Map.BEFORE), Operand(0)), axes=()), "no axis along which"),
+        (column(Op.ADD, (Operand(0, axes=E),)), "1 operands, ADD takes 2"),
+        (column(Op.ADD, (Operand(0, axes=E), Operand(2, axes=E))), "comes later"),
+        (column(Op.ADD, (Operand(0), Operand(0, axes=E))), "says that operand 0 has the axes"),
+        (column(Op.ADD, (Operand(0, axes=E), Operand(1, axes=E))), "reads itself at another place"),
+        (column(Op.ADD, (Operand(0, axes=E), Operand(0, axes=E)), axes=()), "along an axis that it has not"),
+        (column(Op.ADD, (Operand(0, axes=E), Operand(0, axes=E)), axes=(Axis.OTHER,)), "has the axes"),
+        (column(Op.ADD, (Operand(0, axes=E), Operand(0, axes=E)), axes=(Axis.ENTRY, Axis.ENTRY)), "has the axes"),
+        (column(Op.ADD, (Operand(0, Map.LAST, E), Operand(0, axes=E))), "along an axis that it has not"),
+        (column(Op.ADD, (Operand(0, Map.BEFORE, E), Operand(0, axes=E)), axes=()), "no axis along which"),
         (column(Op.SOURCE, (), immediate=99), "no source of the protocol"),
         (column(Op.SOURCE, (), immediate=int(Source.POT)), "no source of the protocol"),
-        (column(Op.INNER, (Operand(0), Operand(0)), immediate=int(Axis.ENTRY)), "no axis beside its own"),
-        (column(Op.LEAST, (Operand(0), Operand(2), Operand(0)), axes=(), immediate=int(Axis.ENTRY)), "later"),
+        (column(Op.INNER, (READ, READ), immediate=int(Axis.ENTRY)), "no axis beside its own"),
+        (column(Op.INNER, (READ, READ), immediate=9), "which is no axis"),
+        (column(Op.LEAST, (READ, Operand(2, axes=E), READ), axes=(), immediate=int(Axis.ENTRY)), "later"),
     ],
 )
 def test_what_does_not_follow_is_refused(second: Column, says: str) -> None:

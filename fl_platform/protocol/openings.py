@@ -1,0 +1,109 @@
+"""What decides one cell on chain: its instruction and at most three other cells, each with its path.
+
+Twin of contracts/libraries/Refutation.sol, which needs no more of a round than the roots of program and tape, and how
+long its axes are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.operations import Op
+from fl_platform.protocol.program import Program
+from fl_platform.protocol.tape import Place, Tape, depth_of, leaf_of, place_of
+
+_ZERO = bytes(32)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A cell of a tape with its path: of the column first, then of the columns."""
+
+    value: int
+    siblings: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """A claim that a cell is not what follows from others, with all that it takes to decide it."""
+
+    column: int
+    place: Place  # of the cell, as many numbers as its column has axes
+    words: bytes  # the instruction, 5 * 32
+    path: tuple[bytes, ...]  # of the instruction, to the program's root
+    claimed: Opened
+    operands: tuple[Opened | None, ...]  # None: outside of its column, and so 0
+
+
+def refutation_of(tape: Tape, column: int, place: Place) -> Refutation:
+    """Return what decides a cell that reads cells alone (no sum, no hint, no source), from a whole tape."""
+    program = tape.program
+    found = program.columns[column]
+    assert found.op not in (Op.SOURCE, Op.INNER, Op.LEAST), "not decided by cells at named places"
+    places = operand_places(tape, column, place)
+    operands = tuple(
+        None if at is None else opened(tape, operand.column, at)
+        for operand, at in zip(found.operands, places, strict=True)
+    )
+    return Refutation(
+        column, place, found.words(), instruction_path(program, column), opened(tape, column, place), operands
+    )
+
+
+def operand_places(tape: Tape, column: int, place: Place) -> list[Place | None]:
+    """Return where a cell reads its operands; None: outside, which is 0."""
+    found = tape.program.columns[column]
+    if found.op is not Op.GATHER:
+        return [place_of(operand, found, place, operand.axes, tape.lengths) for operand in found.operands]
+    source, index = found.operands
+    at = place_of(index, found, place, index.axes, tape.lengths)
+    assert at is not None
+    inner = place_of(source, found, place, source.axes[:-1], tape.lengths)
+    named = tape.cell(index.column, at)
+    inside = inner is not None and 0 <= named < tape.lengths.of(source.axes[-1])
+    return [(*inner, named) if inside and inner is not None else None, at]
+
+
+def opened(tape: Tape, column: int, place: Place) -> Opened:
+    """Return a cell with its path to the tape's root."""
+    cells = tape.columns[column]
+    leaves = [leaf_of(tape.cell(column, at)) for at in _padded(cells.shape)]
+    inside = _path(leaves, flat(place, cells.shape))
+    return Opened(tape.cell(column, place), (*inside, *_path(_padded_leaves(tape.roots), column)))
+
+
+def instruction_path(program: Program, column: int) -> tuple[bytes, ...]:
+    """Return the path of a column's instruction to the program's root."""
+    return _path(_padded_leaves(program.leaves()), column + 1)
+
+
+def flat(place: Place, shape: Place) -> int:
+    """Return a place's number among the leaves of its column: each axis as wide as a power of two, first outermost."""
+    number = 0
+    for at, length in zip(place, shape, strict=True):
+        number = number << depth_of(length) | at
+    return number
+
+
+def _padded(shape: Place) -> list[Place]:
+    """Return every place of a column and of its padding, in the order of its leaves."""
+    places: list[Place] = [()]
+    for length in shape:
+        places = [(*place, at) for place in places for at in range(1 << depth_of(length))]
+    return places
+
+
+def _padded_leaves(leaves: Sequence[bytes]) -> list[bytes]:
+    return [*leaves, *[_ZERO] * ((1 << depth_of(len(leaves))) - len(leaves))]
+
+
+def _path(leaves: Sequence[bytes], number: int) -> tuple[bytes, ...]:
+    """Return the siblings from a leaf up."""
+    level, path = list(leaves), []
+    while len(level) > 1:
+        path.append(level[number ^ 1])
+        level = [keccak256(b"\1" + left + right) for left, right in zip(level[::2], level[1::2], strict=True)]
+        number //= 2
+    return tuple(path)
