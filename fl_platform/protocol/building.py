@@ -159,6 +159,23 @@ class Builder:
         before = self._reached(x, weight, wanted, axis, found - 1)
         self._must(self.plain(Op.MAX, reached, found == bounds[1]))
         self._must(self.plain(Op.MAX, 1 - before, found == bounds[0]))
+        self._within(found, *bounds)  # or what is below the range would do where it is enough
+        return found
+
+    def numbers(self, like: Cells) -> Cells:
+        """Return 0, 1, 2 ... along the last axis of `like`."""
+        return self.running(self.plain(Op.ADD, like * 0, 1)) - 1
+
+    def inverse(self, x: Cells, over: Cells, length: Cells) -> Cells:
+        """Return, for each place of the one axis of `over`, the first entry of x that holds its number.
+
+        `length`, of x, where none does. A hint: what one place holds is gathered, so no pair of places is looked at.
+        """
+        found = self._add(Op.INVERSE, over.axes, (x.operand,))
+        number = self.numbers(over)
+        self._must(self.plain(Op.MAX, self.gather(x, found) == number, found == length))
+        self._must(1 - (self.gather(found, x) > self.numbers(x)))
+        self._within(found, 0, length)  # or a place outside of x, which reads 0, would do for the number 0
         return found
 
     def name(self, name: str, cells: Cells) -> Cells:
@@ -176,6 +193,10 @@ class Builder:
     def _reached(self, x: Cells, weight: Cells, wanted: Cells, axis: Axis, value: Cells) -> Cells:
         inside = 1 - (x > value)
         return 1 - (self.sum(inside, axis, weight=weight) < wanted)
+
+    def _within(self, found: Cells, low: int, high: Cells | int) -> None:
+        self._must(1 - (found < low))
+        self._must(1 - (found > high))
 
     def _must(self, cells: Cells) -> None:
         self._add(Op.MUST, cells.axes, (cells.operand,))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Program
-from fl_platform.protocol.tape import Place, Tape, depth_of, leaf_of, place_of
+from fl_platform.protocol.tape import HINTS, Place, Tape, depth_of, leaf_of, place_of
 
 _ZERO = bytes(32)
 
@@ -41,7 +41,7 @@ def refutation_of(tape: Tape, column: int, place: Place) -> Refutation:
     """Return what decides a cell that reads cells alone (no sum, no hint, no source), from a whole tape."""
     program = tape.program
     found = program.columns[column]
-    assert found.op not in (Op.SOURCE, Op.INNER, Op.LEAST), "not decided by cells at named places"
+    assert found.op not in (Op.SOURCE, Op.INNER, *HINTS), "not decided by cells at named places"
     places = operand_places(tape, column, place)
     operands = tuple(
         None if at is None else opened(tape, operand.column, at)

@@ -50,11 +50,13 @@ class Op(IntEnum):
     INNER = 17  # the sum of x * y over the axes that the immediate names
     LEAST = 18  # hint: the least v of the declared range with sum of (x <= v) * y >= z; none: its upper end
     MUST = 19  # x is not 0, or the seal falls; the compiler's alone
+    INVERSE = 20  # hint: the first place of x that holds the own place's number, x's length where none does
 
 
 PLAIN = frozenset(op for op in Op if Op.ADD <= op <= Op.SHIFT)  # of a cell's operands alone
 OPERANDS = {
     Op.CONST: 0, Op.SOURCE: 0, Op.MULDIV: 3, Op.ROOT: 1, Op.CLAMP: 3, Op.SEL: 3, Op.BITS: 1, Op.LEAST: 3, Op.MUST: 1,
+    Op.INVERSE: 1,
 }  # fmt: skip
 _TWO = 2  # all others
 

@@ -223,6 +223,10 @@ def _check_place(column: Column, index: int, number: int, before: Sequence[Colum
             raise _bad(column, "reads itself at another place than the one before")
         return
     read = before[operand.column].axes
+    if column.op is Op.INVERSE:
+        if len(column.axes) != 1 or len(read) != 1 or operand.map is not Map.OWN:
+            raise _bad(column, f"turns {before[operand.column].name!r} round, and both must have one axis")
+        return
     if column.op is Op.GATHER and index == 0:
         read = read[:-1] if read else ()
         if not before[operand.column].axes:
@@ -256,6 +260,8 @@ def _bounds(column: Column, number: int, before: Sequence[Column]) -> Bounds:
     x = [_read_bounds(operand, before[operand.column].bounds) for operand in column.operands]
     if op in PLAIN:
         return bounds_of(op, *x)
+    if op is Op.INVERSE:
+        return 0, LONGEST[column.operands[0].axes[0]]
     if op is Op.GATHER:
         return min(0, x[0][0]), max(0, x[0][1])
     axis = summed(column)

@@ -25,6 +25,7 @@ from fl_platform.protocol.operations import PLAIN, Array, Op, apply, bounds_of, 
 from fl_platform.protocol.program import LONGEST, Axis, Column, Map, Operand, Program, Source, merkle_root, summed
 
 Place = tuple[int, ...]
+HINTS = (Op.LEAST, Op.INVERSE)  # brought by who seals; checks hold each to its one right value
 _FAST = 1 << 62  # what stays inside this is reckoned in int64
 _BLIND = bytes(32)
 _SWAP = {Axis.ENTRY: Axis.OTHER, Axis.OTHER: Axis.ENTRY}
@@ -111,7 +112,7 @@ def recompute(tape: Tape, number: int, place: Place) -> int:
     column = tape.program.columns[number]
     if column.op is Op.CONST:
         return column.immediate
-    if column.op in (Op.SOURCE, Op.LEAST):
+    if column.op in (Op.SOURCE, *HINTS):
         return tape.cell(number, place)
     if column.op is Op.INNER:
         axis = summed(column)
@@ -166,9 +167,11 @@ def _column(
     if column.op is Op.CONST:
         return np.array(column.immediate, dtype=_kind(column.bounds))
     if column.op is Op.SOURCE:
-        return _source(column, shape, sources)
+        return _source(column, shape, sources, lengths.entries)
     if any(operand.column == number for operand in column.operands):
         return _scan(program, column, number, before, lengths, shape)
+    if column.op is Op.INVERSE:
+        return _inverse(before[column.operands[0].column], shape[0])
     fast = _is_fast(program, column)
     x = [_aligned(program, column, i, before, lengths, fast) for i in range(len(column.operands))]
     if column.op in PLAIN:
@@ -182,11 +185,13 @@ def _column(
     return _gather(column, x, shape) if column.op is Op.GATHER else _least(column, x, shape)
 
 
-def _source(column: Column, shape: Place, sources: Mapping[Source, Array | int]) -> Array:
+def _source(column: Column, shape: Place, sources: Mapping[Source, Array | int], entries: int) -> Array:
     source = Source(column.immediate)
     if source not in sources:
         raise DocumentInvalid(f"the round's {source.name.lower()} is not given")
     given = np.asarray(sources[source], dtype=object)
+    if source is Source.COUNT and given.shape == () and given != entries:
+        raise DocumentInvalid(f"the round counts {given} entries and has {entries}")
     if given.shape != shape:
         raise DocumentInvalid(f"the round's {source.name.lower()} has the shape {given.shape}, wanted {shape}")
     low, high = column.bounds
@@ -269,6 +274,14 @@ def _least(column: Column, x: list[Array], shape: Place) -> Array:
         pairs = sorted((max(low, int(v)), int(w)) for v, w in zip(values[place], weights[place], strict=True))
         found[place] = _least_of(pairs, int(wanted[place]), low, high)
     return found.astype(_kind(column.bounds))
+
+
+def _inverse(x: Array, length: int) -> Array:
+    found = np.full(length, len(x), dtype=np.int64)
+    for place in reversed(range(len(x))):
+        if 0 <= x[place] < length:
+            found[int(x[place])] = place
+    return found
 
 
 def _least_of(pairs: list[tuple[int, int]], wanted: int, low: int, high: int) -> int:

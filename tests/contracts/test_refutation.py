@@ -11,12 +11,12 @@ import pytest
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened, Refutation, refutation_of
 from fl_platform.protocol.operations import Op, wrap
-from fl_platform.protocol.tape import Tape, evaluate
+from fl_platform.protocol.tape import HINTS, Tape, evaluate
 from tests.support.contracts import World
 from tests.support.evm import Contract, Reverted, account
 from tests.support.random_programs import Author, round_of
 
-OTHER_KINDS = (Op.SOURCE, Op.INNER, Op.LEAST)
+OTHER_KINDS = (Op.SOURCE, Op.INNER, *HINTS)
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +92,13 @@ def test_a_hint_that_is_not_the_right_one_falls_by_its_check(harness: Contract, 
     tape = None
     while tape is None:
         _, drawn = some_round(dice.randrange(10**6))
-        hints = [n for n, one in enumerate(drawn.program.columns) if one.op is Op.LEAST and drawn.columns[n].size]
+        hints = [n for n, one in enumerate(drawn.program.columns) if one.op in HINTS and drawn.columns[n].size]
         tape = drawn if hints else None
     number = dice.choice(hints)
     low, high = tape.program.columns[number].bounds
     brought = tape.columns[number].copy()
     place = tuple(dice.randrange(length) for length in brought.shape)
-    brought[place] = next(v for v in (low, high, low + 1) if v != brought[place])
+    brought[place] = dice.choice([v for v in (low, high, low + 1, low - 3, high + 3) if v != brought[place]])
     sources = {
         one.immediate: tape.columns[n] for n, one in enumerate(tape.program.columns) if one.op is Op.SOURCE
     }

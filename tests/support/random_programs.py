@@ -48,6 +48,11 @@ class Author:
             return builder.running(self.dice.choice([c for c in made if c.axes]))
         if kind == 2:
             return builder.gather(self.dice.choice([c for c in made if c.axes]), self._some(made))
+        if kind == 4:
+            of = [c for c in made if c.axes == (Axis.ENTRY,)]
+            over = self.dice.choice([c for c in made if c.axes in ((Axis.SEAT,), (Axis.ENTRY,))])
+            count = builder.source(Source.COUNT)
+            return builder.inverse(self.dice.choice(of), over, count)
         if kind == 3:
             x = self.dice.choice([c for c in made if Axis.ENTRY in c.axes])
             weight = builder.clamp(self._some(made), 0, 9)
@@ -84,7 +89,7 @@ def round_of(dice: random.Random) -> tuple[Lengths, dict[Source, Any]]:
         ]
         same = dice.random() < 0.2
         cells = np.array([drawn[0]] * len(drawn) if same else drawn, dtype=object) if drawn else np.zeros(0, object)
-        sources[source] = cells.reshape(shape)
+        sources[source] = cells.reshape(shape) if source is not Source.COUNT else np.array(lengths.entries, object)
     return lengths, sources
 
 

@@ -50,14 +50,36 @@ def test_a_hint_has_one_right_value(seed: int) -> None:
     b = Builder()
     x, weight = b.source(Source.SEAT_OF), b.clamp(b.source(Source.STAKE), 0, 5)
     wanted = b.clamp(b.source(Source.POT), 0, 12)
-    hint = b.least(b.clamp(x, 0, 30), weight, wanted, Axis.ENTRY, (0, 20))
+    hint = b.least(b.clamp(x, 0, 30), weight, wanted, Axis.ENTRY, (3, 20))
     b.output("median", hint)
     program, number = b.program(), hint.operand.column
     lengths, sources = round_of(dice)
     right = int(evaluate(program, lengths, sources).columns[number])
-    for value in range(21):
+    for value in range(-9, 40):
         tape = evaluate(program, lengths, sources, hints={number: np.array(value)})
         assert (list(tape.broken()) == []) == (value == right)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_a_turned_round_column_has_one_right_value(seed: int) -> None:
+    """No other place, none outside of the column, and none of a later entry will do."""
+    dice = random.Random(seed)
+    b = Builder()
+    hint = b.inverse(b.source(Source.SEAT_OF), b.source(Source.EARNED), b.source(Source.COUNT))
+    b.output("entry of seat", hint)
+    program, number = b.program(), hint.operand.column
+    lengths = Lengths(dice.choice((0, 1, 2, 4)), dice.choice((1, 3)))
+    seats = np.array([dice.randrange(5) for _ in range(lengths.entries)], dtype=object)
+    earned = np.zeros(lengths.seats, object)
+    sources = {Source.SEAT_OF: seats, Source.EARNED: earned, Source.COUNT: lengths.entries}
+    right = evaluate(program, lengths, sources).columns[number]
+    slowly = [next((e for e, s in enumerate(seats) if s == k), lengths.entries) for k in range(lengths.seats)]
+    assert right.tolist() == slowly
+    for place, value in itertools.product(range(lengths.seats), range(-2, 8)):
+        brought = right.copy()
+        brought[place] = value
+        tape = evaluate(program, lengths, sources, hints={number: brought})
+        assert (list(tape.broken()) == []) == (value == right[place])
 
 
 def test_one_path_leads_from_a_cell_to_the_root() -> None:
