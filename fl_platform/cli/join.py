@@ -173,9 +173,11 @@ def enter(
     for line in (*consequences(reader, amount), earlier_tasks(own.workspace, reader), *policies):
         out.print(f"- {line}", markup=False, soft_wrap=True)
     site.allow_task(reader, stake=amount, later=True)
-    one_trainer(
+    working = one_trainer(
         own.workspace, own.name, reader.task, wanted.lesson, index=wanted.index, machine=wanted.machine, member=False
-    ).check_model()
+    )
+    working.check_model()
+    working.check_rows()
     if late := missed(own.contracts, reader.task):
         out.print(late, style="bold yellow", markup=False, soft_wrap=True)
     if not yes:
@@ -229,8 +231,12 @@ def earlier_tasks(workspace: Workspace, reader: TaskReader) -> str:
 
 @contextlib.contextmanager
 def orders(own: Session, invited: Invitation, wanted: Stay, out: Any) -> Iterator[None]:
-    """Run the SuperNode that brings the aggregator's orders, where the invitation names a SuperLink."""
+    """Run the SuperNode that brings the aggregator's orders, where the invitation names a SuperLink.
+
+    Raises ConfigError where this folder has no key for it.
+    """
     from fl_platform.cli.residing import socket_of
+    from fl_platform.errors import ConfigError
     from fl_platform.flower.deployment import kept_node
     from fl_platform.flower.keys import NodeKeyFiles
 
@@ -239,9 +245,15 @@ def orders(own: Session, invited: Invitation, wanted: Stay, out: Any) -> Iterato
         yield
         return
     folder = own.workspace.role_folder(own.name).absolute()
+    key = NodeKeyFiles(folder / "node-key", folder / "node-key.pub")
+    if not key.private.exists():
+        raise ConfigError(
+            f"{own.name} joined task {wanted.task} from another folder or machine: the key of its node and what it has "
+            f"signed lie there. Go on there, or move the whole of {own.workspace.root} here and stop the other: who "
+            "signs a round twice loses stake"
+        )
     authority = folder / "superlink-authority.pem"
     authority.write_text(invited.authority, encoding="utf-8")
-    key = NodeKeyFiles(folder / "node-key", folder / "node-key.pub")
     trainer = socket_of(own, wanted).absolute()
     with kept_node(invited.superlink, authority, folder, "supernode", key=key, trainer=trainer):
         out.print(f"orders come from {invited.superlink}; Flower's log is {folder / 'supernode.log'}", markup=False)

@@ -143,6 +143,22 @@ def train_locally(
     return _update(local, result, plan)
 
 
+def try_rows(task: LearningTask, *, plan: TrainPlan, machine: Machine = CPU, base: bytes | None = None) -> None:
+    """Let a party's rows and model meet in one batch of its loss, before anything hangs on them; nothing is kept.
+
+    Raises ConfigError without rows, TaskCodeError when the party's own code fails.
+    """
+    bench = Bench()
+    with seeded(0, machine):
+        module = bench.module(task, machine, base).to(machine.device)
+        batches = open_rows(task, "train_data", plan.batch_size, module, seed=0, machine=machine, bench=bench)
+        module.train()
+        with labels_checked(task, module, batches):
+            for batch in itertools.islice(batches.epoch(0), 1):
+                with own_code(task, "training_step", batch.inputs, batch.targets):
+                    task.training_step(module, batch)
+
+
 def _require_same_learned(task: LearningTask, module: nn.Module, weights: Tensors) -> None:
     """Refuse a model that freezes or unfreezes as it goes: the rules name its tensors once, for all rounds."""
     odd = learned(module).keys() ^ weights.keys()

@@ -28,7 +28,7 @@ from fl_platform.learning.machine import Machine, choose_machine
 from fl_platform.learning.parameters import check_model, frozen
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
-from fl_platform.learning.train import Bench, LocalUpdate, Past, build_module, train_locally
+from fl_platform.learning.train import Bench, LocalUpdate, Past, build_module, train_locally, try_rows
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.canonical import canonical_json
 from fl_platform.protocol.keccak import keccak256
@@ -173,6 +173,11 @@ class Trainer:
                 f"tensor {next(iter(own))!r} is frozen in this party's model, and the task's model freezes none: each "
                 "party would learn over its own; is model() that of the task, with the same layers frozen?"
             )
+
+    def check_rows(self) -> None:
+        """Refuse, before any order comes, rows that cannot be learned from. Raises ConfigError, TaskCodeError."""
+        plan = TrainPlan.of(self._reader.spec.training)
+        try_rows(self._learning, plan=plan, machine=self._machine, base=self._base())
 
     def handle(self, message: bytes) -> bytes:
         """Answer an order (unverified bytes): RoundOrder by a Submission, RevealOrder by a Reveal.

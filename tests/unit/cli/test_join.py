@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fl_platform.cli.common import Options, Session
 from fl_platform.cli.demo.federation import STAKE, Cast
-from fl_platform.cli.join import accept, consequences, earlier_tasks, enter, options_of
+from fl_platform.cli.join import accept, consequences, earlier_tasks, enter, options_of, orders
 from fl_platform.cli.main import cli
 from fl_platform.cli.residing import Stay
 from fl_platform.errors import ConfigError, DocumentInvalid, FLError
@@ -111,6 +111,55 @@ def test_a_model_that_is_not_the_tasks_is_found_before_anybody_is_asked(
         with pytest.raises(FLError, match=says):
             enter(own, reader, None, out, wanted=wanted, yes=False)
     assert own.signer.address not in reader.history().members
+
+
+ROWS = """
+import numpy as np
+from fl_platform.learning import Labelled, LearningTask
+from fl_platform.learning.models import digits_mlp
+
+class Mine(LearningTask):
+    def model(self):
+        return digits_mlp()
+    def train_data(self):
+        return {}
+    def validation_data(self):
+        return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("open('rows.csv')", "No such file or directory"),
+        ("Labelled(np.zeros((9, 5)), np.zeros(9, int))", "the rows have another width"),
+        ("Labelled(np.zeros((0, 64)), np.zeros(0, int))", "0 rows"),
+        ("Labelled(np.zeros((9, 64)), np.full(9, 12))", "12"),
+    ],
+)
+def test_rows_that_cannot_be_learned_from_are_found_before_a_stake_is_locked(
+    invited: Invited, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rows: str, says: str
+) -> None:
+    """The page says so; only the model was looked at, and whoever had forgotten its file had locked its stake."""
+    name = f"rows_{says.split()[0].lower()}"
+    own = Session(invited.own.workspace, name, invited.own.workspace.create_wallet(name))
+    reader, out = accept(own.workspace, invited.invitation), Console(quiet=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{name}.py").write_text(ROWS.format(rows, rows))
+    wanted = Stay(invited.cast.task, Lesson(f"{name}:Mine"), 0, CPU)
+    with pytest.raises(FLError, match=says):
+        enter(own, reader, None, out, wanted=wanted, yes=True)
+    assert own.signer.address not in reader.history().members
+
+
+def test_a_wallet_that_joined_elsewhere_is_told_where_its_node_is(invited: Invited) -> None:
+    """What was signed lies there, too: a second receipt for one round costs stake."""
+    away = replace(invited.invitation, superlink="127.0.0.1:1", authority="x")
+    own = Session(invited.own.workspace, "moved", invited.own.workspace.create_wallet("moved"))
+    with pytest.raises(ConfigError, match=r"joined task \d+ from another folder"), orders(
+        own, away, invited.wanted, Console(quiet=True)
+    ):
+        pytest.fail("it works without a key")
 
 
 def test_an_owner_without_a_past_is_said_to_have_none(invited: Invited) -> None:
