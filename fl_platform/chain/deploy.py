@@ -142,7 +142,10 @@ class Deployment:
                 digests={name: _bytes(entry["artifact"], 32) for name, entry in value["contracts"].items()},
             )
         except FileNotFoundError:
-            raise ConfigError(f"no deployment file {path}; run `fl-platform deploy` first") from None
+            raise ConfigError(
+                f"no contracts are known here ({path} is missing): take over an invitation with `fl-platform follow "
+                "FILE`, or put contracts of your own on the chain with `fl-platform deploy`"
+            ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is no deployment file of this version ({error}); deploy again") from error
 

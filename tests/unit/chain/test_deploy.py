@@ -44,7 +44,7 @@ def test_without_the_token(s: Stage) -> None:
 
 
 def test_no_file_and_no_deployment_file(tmp_path: Path, s: Stage) -> None:
-    with pytest.raises(ConfigError, match="run `fl-platform deploy` first"):
+    with pytest.raises(ConfigError, match=r"`fl-platform follow FILE`, or .* `fl-platform deploy`"):
         Deployment.read(tmp_path / "none.json")
     path = tmp_path / "x.json"
     s.owner.deployment.write(path)
