@@ -37,7 +37,7 @@ def status(options: Options, ended: bool, json_file: Path | None) -> None:
     out = console(json_file)
     infos = wallets.listed(options.workdir / "wallets")
     with reading(options) as workspace:
-        known = _looked(workspace, infos) if infos else []
+        known = _looked(workspace, infos, options.workdir) if infos else []
     shown = [one for one in known if ended or moves(one) or one.unread]
     for one in shown:
         _tell(out, one)
@@ -50,8 +50,9 @@ def status(options: Options, ended: bool, json_file: Path | None) -> None:
     write_json(json_file, [_json(one) for one in known])
 
 
-def _looked(workspace: Workspace, infos: tuple[Any, ...]) -> list[Known]:
+def _looked(workspace: Workspace, infos: tuple[Any, ...], workdir: Path) -> list[Known]:
     from fl_platform.roles.explain import involved
+    from fl_platform.roles.remembered import kept_invitation
     from fl_platform.roles.status import look
 
     contracts, now = workspace.contracts(), workspace.chain.now()
@@ -60,7 +61,8 @@ def _looked(workspace: Workspace, infos: tuple[Any, ...]) -> list[Known]:
     readers = [workspace.reader(history.task) for history in contracts.histories()]
     return [
         look(
-            reader, contracts, wallet=info.name, account=info.address, folder=workspace.role_folder(info.name), now=now
+            reader, contracts, wallet=info.name, account=info.address, folder=workspace.role_folder(info.name), now=now,
+            invited=kept_invitation(workdir, reader.task) is not None,
         )
         for reader in readers
         for info in infos

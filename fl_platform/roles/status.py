@@ -50,6 +50,7 @@ class Known:
     signed: frozenset[int] = frozenset()  # rounds for which this folder keeps a signed receipt
     demands: tuple[Demanded, ...] = ()
     settled: Settlement | None = None  # of closed tasks
+    stays: str = ""  # the command that does all of a role's work here, where parties are on other machines
     unread: str = ""  # what could not be read, and why: then earned, final or demands are too low
 
     @property
@@ -187,7 +188,7 @@ def _aggregating(known: Known) -> Iterator[Move]:
     fine = history.fine_if_late()
     loses = f", or lose {tokens(fine)} tokens" if fine else ""
     what = "collect updates and put the roster on chain for" if head.phase is Phase.OPEN else "judge and seal"
-    command = _command(known, f"aggregator run {history.task}")
+    command = _command(known, known.stays or f"aggregator run {history.task}")
     yield Move(f"{what} round {head.round}{loses}", command, must=True, opens=opens, until=until)
 
 
@@ -208,7 +209,7 @@ def _training(known: Known, what: str, more: str = "") -> Move:
             f"{history.task}`)"
         )
         return Move(text, until=known.window[1])
-    command = _command(known, f"trainer run {history.task}{more}")
+    command = _command(known, known.stays or f"trainer run {history.task}{more}")
     return Move(f"{what} of round {number}: keep this running", command, until=known.window[1])
 
 
@@ -278,18 +279,23 @@ def _stake(known: Known) -> Iterator[Move]:
         return
     role = "aggregator" if known.member.flags & MemberFlag.AGGREGATOR else "trainer"
     command = _command(known, f"{role} leave {known.history.task}")
-    locked = f"{tokens(known.member.stake)} tokens"
+    locked = f"{tokens(known.member.stake)} tokens of {'bond' if role == 'aggregator' else 'stake'}"
     if known.ready_at:
-        yield Move(f"take your {locked} of stake out", command, opens=known.ready_at)
+        yield Move(f"take your {locked} out", command, opens=known.ready_at)
     elif known.history.head.phase not in WORKING:
-        yield Move(f"ask for your {locked} of stake back", command)
+        yield Move(f"ask for your {locked} back", command)
 
 
 # --- what is known ----------------------------------------------------------------------------------------------------
 
 
-def look(reader: TaskReader, contracts: Contracts, *, wallet: str, account: bytes, folder: Path, now: int) -> Known:
+def look(
+    reader: TaskReader, contracts: Contracts, *, wallet: str, account: bytes, folder: Path, now: int,
+    invited: bool = False,
+) -> Known:  # fmt: skip
     """Return what is known of an account in a task; `folder`: what its role has signed, `now`: block time, seconds.
+
+    invited: the workdir has taken over an invitation to the task, so its parties are on other machines.
 
     What the store lacks is said in `unread`, and does not keep the rest back. Raises UnknownTask, RpcUnavailable.
     """
@@ -298,13 +304,23 @@ def look(reader: TaskReader, contracts: Contracts, *, wallet: str, account: byte
     signed = (record.number for record in history.rounds if signed_file(folder, task, record.number).exists())
     earned, final = seen.get(seen.earned, 0), seen.get(seen.final, 0)
     reference, demands = seen.get(seen.reference, False), seen.get(seen.demands, _NONE)
+    stays = _stays(history, account, seen.get(seen.data, "")) if invited or (folder / f"up-{task}").exists() else ""
     return Known(
         wallet=wallet, account=account, history=history, now=now, window=contracts.window(task),
         member=contracts.member(task, account), ready_at=contracts.ready_at(task, account), earned=earned, final=final,
         reference=reference, signed=frozenset(signed), demands=demands,
-        settled=contracts.settled(task) if history.head.closed else None,
+        settled=contracts.settled(task) if history.head.closed else None, stays=stays,
         unread="; ".join(dict.fromkeys(seen.unread)),
     )  # fmt: skip
+
+
+def _stays(history: TaskHistory, account: bytes, data: str) -> str:
+    """Return what keeps all that a role needs running, for parties on several machines."""
+    if account == history.opened.owner:
+        return f"up owner {history.task} -o hospital.toml"
+    if account in history.opened.aggregators:
+        return f"up aggregator {history.task} -o hospital.toml"
+    return f"up trainer {history.task}{data}"
 
 
 class _Seen:
@@ -323,6 +339,10 @@ class _Seen:
 
     def reference(self) -> bool:
         return self._reader.spec.reference.address == self._account
+
+    def data(self) -> str:
+        """Name what a trainer must say of its rows: nothing of a public data set."""
+        return " --data module:NAME" if ":" in self._reader.spec.model.name else ""
 
     def demands(self) -> tuple[Demanded, ...]:
         asked = open_demands(self._reader, self._contracts, self._account)

@@ -69,6 +69,26 @@ def test_an_aggregator_rosters_and_seals_in_its_window_or_pays() -> None:
     assert move.words(NOW).endswith(", at the latest in 14 min 10 s")
 
 
+@pytest.mark.parametrize(
+    ("account", "stays", "said"),
+    [
+        (AGGREGATOR, "up aggregator 7 -o hospital.toml", "fl-platform up aggregator 7 -o hospital.toml --wallet me"),
+        (TRAINER, "up trainer 7 --data module:NAME", "fl-platform up trainer 7 --data module:NAME --wallet me"),
+    ],
+)
+def test_whose_parties_are_on_other_machines_is_told_what_does_all_of_its_work(
+    account: bytes, stays: str, said: str
+) -> None:
+    """`trainer run` alone waits for ever there: no node brings it orders."""
+    assert only(at(account, stays=stays)).command == said
+
+
+def test_an_aggregator_asks_for_its_bond_and_a_trainer_for_its_stake() -> None:
+    over = {"phase": Phase.DONE, "round": 3, "closed": True}
+    assert "of bond back" in only(at(AGGREGATOR, head=over)).text
+    assert "of stake back" in only(at(TRAINER, head=over)).text
+
+
 def test_an_aggregator_without_a_bond_is_told_first() -> None:
     found = moves(at(AGGREGATOR, history={"bonded": frozenset()}))
     assert [move.command.split()[2] for move in found] == ["bond", "run"]
