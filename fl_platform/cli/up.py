@@ -93,6 +93,7 @@ def owner(
             failed = stack.enter_context(aggregating(place, link, invited, say))
         out.write_text(invited.to_text(), encoding="utf-8")
         say(f"{out} is the invitation: send it to the {'data owners' if invited.superlink else 'aggregator'}")
+        say(f"the rules' digest, to be told by another way: 0x{invited.rules.hex()}")
         if watch and Duties.WATCH in duties:
             public = [] if Duties.AUDIT in duties else ["--public"]
             words = ["watch", str(task), "--wallet", own.name, *public]
@@ -142,7 +143,8 @@ def aggregator(
         say(f"{out} is the invitation for data owners, and for the owner's --orders; logs are in {place.folder}")
         wait_to_stop(_looker(own, task, failed), patient=True)
         wait_to_stop(lambda: failed() is not None)  # it closes its books
-        _conclude(place, failed(), say)
+        _outlast_windows(own, task, failed(), say)
+        _conclude(place, failed(), say, f"rewards claim {task} --withdraw`, `fl-platform aggregator leave {task}")
 
 
 @up.command()
@@ -237,13 +239,33 @@ def _looker(own: Session, task: int, failed: Callable[[], int | None]) -> Callab
     return lambda: failed() is not None or own.contracts.head(task).phase not in WORKING
 
 
-def _conclude(place: Place, code: int | None, say: Callable[[str], None]) -> None:
+def _outlast_windows(own: Session, task: int, code: int | None, say: Callable[[str], None]) -> None:
+    """Stay while a seal can be challenged: an aggregator that does not answer then loses its bond."""
+    from fl_platform.cli.common import moment
+    from fl_platform.roles.watcher import nothing_left
+
+    def left() -> bool:
+        return not nothing_left(own.workspace.reader(task), now=own.workspace.chain.now())
+
+    if code or not left():
+        return
+    history = own.workspace.reader(task).history()
+    last = max((history.final_at(record.number) or 0 for record in history.rounds), default=0)
+    say(
+        f"all rounds are sealed; disputes are answered until the last seal is final, at {moment(last)} (block time). "
+        "Ctrl-C ends that: a challenge that nobody answers takes the bond"
+    )
+    wait_to_stop(lambda: not left(), every_s=5.0, patient=True)
+
+
+def _conclude(place: Place, code: int | None, say: Callable[[str], None], following: str = "") -> None:
     """Say what comes next. Raises ConfigError when the aggregator has given up."""
     from fl_platform.errors import ConfigError
 
     if code:
         raise ConfigError(f"the aggregator ended with {code}: {place.folder / 'aggregator.log'} says why")
-    say(f"task {place.task} is over; next: fl-platform task model {place.task} -o model.safetensors")
+    following = following or f"task model {place.task} -o model.safetensors"
+    say(f"task {place.task} is over; next: `fl-platform {following}`")
 
 
 def _invited(options: Options, task: int, file: Path | None) -> Invitation:
