@@ -99,7 +99,10 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
             )
         else:
             out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
-        if spec.worth.kind == "anchored":
+        if own.workspace.network.embedded:  # one process holds this chain: nobody can stay beside another
+            local = f"fl-platform aggregator run {number} --local"
+            out.print(f"once they have joined and the bond is locked, one command plays all of them: `{local}`")
+        elif spec.worth.kind == "anchored":
             out.print("rounds without your reference are paid by stake; one of these computes it:")
             out.print(f"  fl-platform up owner {number} -o hospital.toml        parties on other machines")
             out.print(f"  fl-platform trainer run {number} --wallet {own.name} --reference", markup=False)

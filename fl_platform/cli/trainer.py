@@ -80,9 +80,10 @@ def join(
         out.print(f"binding {document} is in the store: give it to `aggregator run --flower` as --reference-binding")
     else:
         how = "joined" if joined else "had joined before"
+        # One process holds the embedded chain: a trainer that stayed there would keep everybody else out.
+        follows = f"aggregator run {task} --local" if own.workspace.network.embedded else f"trainer run {task}"
         out.print(
-            f"{own.name} {how} task {task} with {tokens(locked)} tokens at stake; "
-            f"`fl-platform trainer run {task}` is next"
+            f"{own.name} {how} task {task} with {tokens(locked)} tokens at stake; `fl-platform {follows}` is next"
         )
     if late:
         out.print(late)

@@ -51,6 +51,7 @@ class Known:
     demands: tuple[Demanded, ...] = ()
     settled: Settlement | None = None  # of closed tasks
     stays: str = ""  # the command that does all of a role's work here, where parties are on other machines
+    alone: bool = False  # one process holds the chain, so one command plays all trainers of the folder
     unread: str = ""  # what could not be read, and why: then earned, final or demands are too low
 
     @property
@@ -188,7 +189,7 @@ def _aggregating(known: Known) -> Iterator[Move]:
     fine = history.fine_if_late()
     loses = f", or lose {tokens(fine)} tokens" if fine else ""
     what = "collect updates and put the roster on chain for" if head.phase is Phase.OPEN else "judge and seal"
-    command = _command(known, known.stays or f"aggregator run {history.task}")
+    command = _command(known, known.stays or f"aggregator run {history.task}{' --local' * known.alone}")
     yield Move(f"{what} round {head.round}{loses}", command, must=True, opens=opens, until=until)
 
 
@@ -209,6 +210,9 @@ def _training(known: Known, what: str, more: str = "") -> Move:
             f"{history.task}`)"
         )
         return Move(text, until=known.window[1])
+    if known.alone:
+        local = f"`fl-platform aggregator run {history.task} --local`"
+        return Move(f"{what} of round {number}: {local} does it for all wallets here", until=known.window[1])
     command = _command(known, known.stays or f"trainer run {history.task}{more}")
     return Move(f"{what} of round {number}: keep this running", command, until=known.window[1])
 
@@ -291,11 +295,12 @@ def _stake(known: Known) -> Iterator[Move]:
 
 def look(
     reader: TaskReader, contracts: Contracts, *, wallet: str, account: bytes, folder: Path, now: int,
-    invited: bool = False,
+    invited: bool = False, alone: bool = False,
 ) -> Known:  # fmt: skip
     """Return what is known of an account in a task; `folder`: what its role has signed, `now`: block time, seconds.
 
-    invited: the workdir has taken over an invitation to the task, so its parties are on other machines.
+    invited: the workdir has taken over an invitation to the task, so its parties are on other machines; alone: one
+    process holds the chain.
 
     What the store lacks is said in `unread`, and does not keep the rest back. Raises UnknownTask, RpcUnavailable.
     """
@@ -310,7 +315,7 @@ def look(
         member=contracts.member(task, account), ready_at=contracts.ready_at(task, account), earned=earned, final=final,
         reference=reference, signed=frozenset(signed), demands=demands,
         settled=contracts.settled(task) if history.head.closed else None, stays=stays,
-        unread="; ".join(dict.fromkeys(seen.unread)),
+        alone=alone, unread="; ".join(dict.fromkeys(seen.unread)),
     )  # fmt: skip
 
 
