@@ -126,7 +126,8 @@ def aggregator(
     """Run an aggregator with its own Flower SuperLink until the task is over.
 
     Locks the bond, starts the SuperLink (TLS, registered node keys), admits each member's node as it joins, works
-    through the rounds and answers disputes. From outside only data owners' nodes get through to the SuperLink.
+    through the rounds and answers disputes, until no seal of it can be challenged any more. From outside only data
+    owners' nodes get through to the SuperLink.
 
     Example: fl-platform up aggregator 1 --trainers 2 -o hospital.toml
     """

@@ -249,7 +249,7 @@ def balances(own: Workspace, chain: Chain) -> Iterator[Finding]:
             how = f"`fl-platform wallet fund {info.name}`" if chain.local else "send it some from a faucet or a wallet"
             if wei < needed:
                 yield Finding(f"coin of {info.name}", Verdict.MEND, f"{held}, a round's gas may cost "
-                              f"{needed / 10**18:.6g}: {how}")  # fmt: skip
+                              f"{needed / 10**18:.6g}: {how}; who only reads or audits needs none")  # fmt: skip
             else:
                 yield Finding(f"coin of {info.name}", Verdict.OK, held)
     except FLError as error:
