@@ -183,7 +183,9 @@ def enter(
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("nobody can be asked here: read the lines above, then run this again with --yes")
-        click.confirm("Join?", abort=True, err=True)
+        if not click.confirm("Join?", err=True):
+            out.print("not joined: nothing is locked")
+            raise click.exceptions.Exit(0)
     if draw_missing(own.workspace, own.signer, token=spec.money.token, amount=amount):
         out.print("this network has a faucet: tokens of no worth were drawn for the stake")
     join_task(reader, own.contracts, stake=stake, binding=bind_node(own, reader, None), site=site)

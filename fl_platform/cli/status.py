@@ -53,7 +53,7 @@ def status(options: Options, ended: bool, json_file: Path | None) -> None:
 def _looked(workspace: Workspace, infos: tuple[Any, ...], workdir: Path) -> list[Known]:
     from fl_platform.roles.explain import involved
     from fl_platform.roles.remembered import kept_invitation
-    from fl_platform.roles.status import look
+    from fl_platform.roles.status import is_auditor, look
 
     contracts, now = workspace.contracts(), workspace.chain.now()
     if not workspace.network.embedded:  # a development node makes no block, and so tells no time, while nobody sends
@@ -66,7 +66,7 @@ def _looked(workspace: Workspace, infos: tuple[Any, ...], workdir: Path) -> list
         )
         for reader in readers
         for info in infos
-        if involved(reader, info.address)
+        if involved(reader, info.address) or is_auditor(reader, info.address)
     ]
 
 

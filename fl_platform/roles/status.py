@@ -51,6 +51,7 @@ class Known:
     demands: tuple[Demanded, ...] = ()
     settled: Settlement | None = None  # of closed tasks
     stays: str = ""  # the command that does all of a role's work here, where parties are on other machines
+    auditor: bool = False  # the rules give it a key to every update
     alone: bool = False  # one process holds the chain, so one command plays all trainers of the folder
     unread: str = ""  # what could not be read, and why: then earned, final or demands are too low
 
@@ -104,12 +105,14 @@ def roles(known: Known) -> tuple[str, ...]:
         found.append("reference")
     if account in history.members or known.member.flags & MemberFlag.TRAINER:
         found.append("trainer")
+    found += ["auditor"] * known.auditor
     return tuple(found or ["former trainer"])
 
 
 def moves(known: Known) -> tuple[Move, ...]:
     """Return what the account must or may do, what cannot wait first. Pure."""
-    found = [*_demands(known), *_dispute(known), *_working(known), *_ended(known), *_money(known), *_stake(known)]
+    found = [*_demands(known), *_dispute(known), *_working(known), *_ended(known), *_money(known), *_stake(known),
+             *_auditing(known)]  # fmt: skip
     return tuple(sorted(found, key=lambda move: (not move.must, move.opens > known.now, move.until or 2**63)))
 
 
@@ -159,6 +162,12 @@ def _working(known: Known) -> Iterator[Move]:
         yield _training(known, "send the reference update", " --reference")
     if known.account in known.history.members:
         yield from _as_trainer(known)
+
+
+def _auditing(known: Known) -> Iterator[Move]:
+    if known.auditor and any(found.seal for found in known.history.rounds):
+        run = f"fl-platform audit {known.history.task} --key {known.wallet}"
+        yield Move("recompute the sealed rounds with your key to the updates", run)
 
 
 def _missed(known: Known) -> Move:
@@ -315,6 +324,7 @@ def look(
         member=contracts.member(task, account), ready_at=contracts.ready_at(task, account), earned=earned, final=final,
         reference=reference, signed=frozenset(signed), demands=demands,
         settled=contracts.settled(task) if history.head.closed else None, stays=stays,
+        auditor=seen.get(seen.auditor, False),
         alone=alone, unread="; ".join(dict.fromkeys(seen.unread)),
     )  # fmt: skip
 
@@ -326,6 +336,14 @@ def _stays(history: TaskHistory, account: bytes, data: str) -> str:
     if account in history.opened.aggregators:
         return f"up aggregator {history.task} -o hospital.toml"
     return f"up trainer {history.task}{data}"
+
+
+def is_auditor(reader: TaskReader, account: bytes) -> bool:
+    """Whether a task's rules give an account a key to every update; False where no store here has the rules."""
+    try:
+        return account in {party.address for party in reader.spec.auditors}
+    except FLError:
+        return False
 
 
 class _Seen:
@@ -344,6 +362,9 @@ class _Seen:
 
     def reference(self) -> bool:
         return self._reader.spec.reference.address == self._account
+
+    def auditor(self) -> bool:
+        return is_auditor(self._reader, self._account)
 
     def data(self) -> str:
         """Name what a trainer must say of its rows: nothing of a public data set."""

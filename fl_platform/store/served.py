@@ -48,7 +48,7 @@ class ServedStore(GatewayStore):
         if self._signing is None:
             raise StoreReadOnly(
                 f"{self._peer.url} takes signed uploads, and this command has no wallet: {tree.root} cannot be stored "
-                "there; name a disk store beside it"
+                "there; those that have to store something are signed with --wallet"
             )
         if self.has(tree.root):
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from fl_platform.chain.history import Opened, RoundHistory, TaskHistory
 from fl_platform.chain.records import Head, Member, MemberFlag, RosterRecord, SealRecord, Settlement
 from fl_platform.chain.types import Admission, BlockRef, Phase
 from fl_platform.protocol.spec import Windows
-from fl_platform.roles.status import Demanded, Known, Move, moves, roles, span
+from fl_platform.roles.status import Demanded, Known, Move, is_auditor, look, moves, roles, span
+from fl_platform.roles.transport import LocalTransport
+from tests.support.rehearsal import rehearsal, small_settings
 
 TOKEN = 10**18
 OWNER, AGGREGATOR, SUCCESSOR, TRAINER = (bytes([n]) * 20 for n in (1, 2, 3, 4))
@@ -226,3 +229,19 @@ def test_a_role_is_named() -> None:
 )  # fmt: skip
 def test_a_span_has_two_units_at_most(seconds: int, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_an_auditor_of_the_rules_has_a_part_and_its_command(tmp_path: Path) -> None:
+    with rehearsal(tmp_path, small_settings(rounds=1)) as (workspace, cast):
+        reader, contracts = workspace.reader(cast.task), workspace.contracts()
+        account = reader.spec.auditors[0].address
+        assert is_auditor(reader, account)
+
+        def seen() -> Known:
+            folder = workspace.role_folder("auditor")
+            return look(reader, contracts, wallet="auditor", account=account, folder=folder, now=workspace.chain.now())
+
+        assert "auditor" in roles(seen())
+        assert not any("audit" in move.command for move in moves(seen()))
+        cast.aggregator.run(LocalTransport(cast.everybody))
+        assert f"fl-platform audit {cast.task} --key auditor" in [move.command for move in moves(seen())]
