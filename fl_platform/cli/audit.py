@@ -92,7 +92,7 @@ def _show(out: Console, report: AuditReport, layers: Sequence[Line]) -> None:
     from fl_platform.roles.verifying import LEGEND, unchecked_lines
 
     rows = [(str(r.round), str(r.updates), str(r.admitted), str(r.checks)) for r in report.rounds]
-    headings = ("round", "updates", "in the sum", "values compared")
+    headings = ("round", "updates, the owner's reference too", "in the sum", "values compared")
     table(out, f"audit of task {report.task}", headings, rows, right="|".join(headings))
     out.print(f"{report.claims} paid claims held against their leaves")
     out.print(LEGEND, style="dim", markup=False)
