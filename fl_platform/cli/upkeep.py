@@ -109,7 +109,7 @@ def command_words(options: Options, words: Sequence[str]) -> list[str]:
 @contextlib.contextmanager
 def kept_command(place: Place, name: str, words: Sequence[str], say: Say) -> Iterator[Kept]:
     """Run a command of ours while the block runs; started again when what it needs was away, or when it was killed."""
-    from fl_platform.flower.processes import flower_environment, kept
+    from fl_platform.flower.processes import kept, own_environment
 
     log = place.folder / f"{name}.log"
 
@@ -121,7 +121,7 @@ def kept_command(place: Place, name: str, words: Sequence[str], say: Say) -> Ite
             say(f"{name} has ended with {code}: {log} says why")
         return False
 
-    environment = flower_environment(place.folder / "flwr")
+    environment = own_environment(place.folder / "flwr")
     command = command_words(place.options, words)
     with kept(lambda: command, log=log, environment=environment, again=again) as program:
         yield program
@@ -212,7 +212,7 @@ def _work(
 def _work_once(place: Place, link: SuperLink, invited: Invitation, over: threading.Event) -> int | None:
     """Run `aggregator run` on a desk of its own, and the courier that carries its orders; returns its exit code."""
     from fl_platform.flower.deployment import courier_run
-    from fl_platform.flower.processes import flower_environment, running
+    from fl_platform.flower.processes import own_environment, running
     from fl_platform.flower.server_app import DESK_KEY
 
     log = place.folder / "aggregator.log"
@@ -221,7 +221,7 @@ def _work_once(place: Place, link: SuperLink, invited: Invitation, over: threadi
     with tempfile.TemporaryDirectory(prefix="fl-up-") as short:  # of one's own; a socket's path is 107 bytes at most
         desk = Path(short) / "desk.sock"
         command = command_words(place.options, [*words, "--flower", str(desk)])
-        environment = flower_environment(link.home)
+        environment = own_environment(link.home)
         with running(command, log=log, environment=environment) as process, contextlib.ExitStack() as stack:
             while process.poll() is None and not over.is_set() and not desk.exists():
                 over.wait(0.2)

@@ -3,9 +3,8 @@
 Everything listens on loopback, over TLS, and only registered node keys get in. No process here holds a wallet: the
 aggregator and the trainers are reached through their sockets.
 
-Warning: a SuperNode executes the app that a run brings along. `resident` keeps such an app from the wallet only if the
-SuperNode runs as another user than the trainer (`serve_trainer(..., guests=...)`), or admits signed apps only
-(`flower-supernode --trusted-entities`).
+Warning: Flower's own SuperNode executes whatever app a run brings along. Ours (`node`) takes the courier's alone, which
+holds no code. A stock one must run as another user than the trainer (`serve_trainer(..., guests=...)`).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import contextlib
 import json
 import logging
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +134,7 @@ def kept_node(
 
     def command() -> list[str]:
         return [
-            "flower-supernode",
+            *(sys.executable, "-P", "-m", "fl_platform.flower.node"),
             *("--superlink", address, "--root-certificates", str(authority)),
             *("--auth-supernode-private-key", str(key.private)),
             *("--host", "127.0.0.1", "--port", str(free_port())),

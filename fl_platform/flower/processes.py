@@ -30,7 +30,16 @@ _MARK = "FL_PLATFORM_MARK"  # environment variable that every descendant inherit
 
 
 def flower_environment(home: Path) -> dict[str, str]:
-    """Return the environment for Flower's processes: quiet, self-contained, and able to find this package."""
+    """Return the environment for Flower's processes: quiet, able to find this package, and without what is ours.
+
+    Whoever gets code into one of them finds no password there.
+    """
+    found = own_environment(home)
+    return {name: value for name, value in found.items() if name == _MARK or not name.startswith("FL_PLATFORM_")}
+
+
+def own_environment(home: Path) -> dict[str, str]:
+    """Return the same for processes of ours that start Flower's: with password, network and store."""
     package = str(Path(fl_platform.__file__).resolve().parent.parent)
     python_path = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
