@@ -103,7 +103,7 @@ def command_words(options: Options, words: Sequence[str]) -> list[str]:
     shared = ["--workdir", str(options.workdir), "--network", options.network]
     shared += ["--store", options.store, "--copies", str(options.copies)] if options.store else []
     shared += ["--password-file", str(options.password_file)] if options.password_file else []
-    return [sys.executable, "-m", "fl_platform", *shared, *words]
+    return [sys.executable, "-P", "-m", "fl_platform", *shared, *words]  # -P: they import nothing of this folder
 
 
 @contextlib.contextmanager

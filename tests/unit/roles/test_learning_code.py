@@ -37,19 +37,17 @@ def test_another_file_of_that_name_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("../task.py", "no plain module name"),
-        ("/etc/task.py", "no plain module name"),
-        ("task.txt", "no plain module name"),
-        ("task.py\n", "no plain module name"),
-        ("Task.py", "no plain module name"),
-        (".py", "no plain module name"),
-        ("json.py", "Python's own module json"),
-        ("sitecustomize.py", "run without being asked"),
-        ("usercustomize.py", "run without being asked"),
-        ("setup.py", "run without being asked"),
-        ("torch.py", "installed module torch"),
-        ("fl_platform.py", "installed module fl_platform"),
-        ("conftest.py", "run without being asked"),
+        ("../task.py", "no name for learning code"),
+        ("/etc/task.py", "no name for learning code"),
+        ("task.txt", "no name for learning code"),
+        ("task.py\n", "no name for learning code"),
+        ("Task.py", "no name for learning code"),
+        (".py", "no name for learning code"),
+        # a part of Python, of another program's start, installed, or what httpx and requests look for and go without
+        *((f"{name}.py", "no name for learning code") for name in (
+            "json", "sitecustomize", "usercustomize", "setup", "torch", "fl_platform", "conftest", "brotli", "chardet",
+            "simplejson", "socksio", "uvloop", "zstandard", "multitask", "tasks",
+        )),
     ],
 )
 def test_a_name_that_would_stand_for_another_module_is_refused(tmp_path: Path, name: str, says: str) -> None:
