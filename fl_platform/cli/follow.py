@@ -30,7 +30,7 @@ def follow(options: Options, invitation: Path, json_file: Path | None) -> None:
     invited, out = read_invitation(invitation), console(json_file)
     options = options_of(options, invited)
     with reading(options) as workspace:
-        reader = take_over(workspace, options, invited, out)
+        reader = take_over(workspace, options, invited, out, works=False)
         show_rules(out, invited.task, reader.spec)
         out.print()
         for line in (*consequences(reader, reader.spec.money.stake), earlier_tasks(workspace, reader)):

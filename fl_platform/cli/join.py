@@ -92,25 +92,37 @@ def options_of(options: Options, invited: Invitation) -> Options:
     return replace(options, network=network, store=store)
 
 
-def take_over(workspace: Workspace, options: Options, invited: Invitation, out: Console) -> TaskReader:
+def take_over(
+    workspace: Workspace, options: Options, invited: Invitation, out: Console, *, works: bool = True
+) -> TaskReader:
     """Take over what an invitation brings: contracts, network and store for later commands, learning code.
 
-    Returns the task, once chain, code and rules are those of the invitation. Raises what `accept` raises, and
-    ConfigError, DocumentInvalid, StoreMissing of the learning code.
+    works: by the invitation; without, what a role works with stays. Returns the task, once chain, code and rules are
+    those of the invitation. Raises what `accept` raises, and ConfigError, DocumentInvalid, StoreMissing of the
+    learning code.
     """
     from fl_platform.roles.learning_code import digest_of, receive
     from fl_platform.roles.remembered import keep_invitation, remember
 
     reader = accept(workspace, invited)
-    keep_invitation(options.workdir, invited)
-    if remember(options.workdir, network=options.network, store=options.store):
-        out.print(f"later commands here take network and store from {options.workdir / 'settings.toml'}", markup=False)
     if invited.code:
         path = receive(workspace.store, invited.code, invited.code_name, Path.cwd())
         out.print(
             f"the owner's learning code is {path.name} (sha256:{digest_of(invited.code)}): read it; it runs here only "
             "where your own --data names or imports it", markup=False, soft_wrap=True,
         )  # fmt: skip
+    kept = keep_invitation(options.workdir, invited, takes_over=works)
+    if (kept.superlink, kept.authority) != (invited.superlink, invited.authority):
+        out.print(
+            f"orders still come from {kept.superlink}, as an earlier invitation said: `fl-platform join` with this "
+            f"file would take them from {invited.superlink or 'nowhere'}", markup=False, soft_wrap=True,
+        )  # fmt: skip
+    if remember(options.workdir, network=options.network, store=options.store):
+        named = f"{options.network}{' and ' + options.store if options.store else ''}"
+        where = options.workdir / "settings.toml"
+        out.print(
+            f"later commands here take network and store from {where}: {named}", markup=False, soft_wrap=True
+        )
     return reader
 
 

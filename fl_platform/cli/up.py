@@ -15,6 +15,7 @@ from fl_platform.cli.common import (
     Options,
     Session,
     part_of,
+    reading,
     signing,
     task_argument,
     trainers_option,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fl_platform.cli.upkeep import Duties, Place
     from fl_platform.roles.invitation import Invitation
     from fl_platform.roles.reading import TaskReader
+    from fl_platform.roles.workspace import Workspace
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _IN = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -133,7 +135,9 @@ def aggregator(
     """
     from fl_platform.cli.upkeep import aggregating, open_way
 
-    say, invited = _sayer(), _invited(options, task, invitation)
+    say = _sayer()
+    with reading(options) as workspace:
+        invited = _invited(workspace, task, invitation)
     _duties(options, wallet, task, say)
     with signing(options, wallet, sends=False) as own, contextlib.ExitStack() as stack:
         place = _place(options, own, task, host, trainers)
@@ -168,10 +172,10 @@ def trainer(
     """
     from fl_platform.learning.machine import choose_machine
 
-    invited = _invited(options, task, None)
     wanted = _stay(task, data, part=part)
     wanted = replace(wanted, machine=choose_machine(device, threads=threads))
     with signing(options, wallet, sends=False) as own:
+        invited = _invited(own.workspace, task, None)
         _work(own, invited, wanted, lambda: False)
 
 
@@ -269,17 +273,23 @@ def _conclude(place: Place, code: int | None, say: Callable[[str], None], follow
     say(f"task {place.task} is over; next: `fl-platform {following}`")
 
 
-def _invited(options: Options, task: int, file: Path | None) -> Invitation:
-    """Return the invitation to work with. Raises ConfigError, DocumentInvalid."""
+def _invited(workspace: Workspace, task: int, file: Path | None) -> Invitation:
+    """Return the invitation to work with, of this task as it is on chain. Raises ConfigError, DocumentInvalid."""
     from fl_platform.errors import ConfigError
     from fl_platform.roles.invitation import read_invitation
     from fl_platform.roles.remembered import kept_invitation
 
-    invited = kept_invitation(options.workdir, task) if file is None else read_invitation(file)
+    rules = workspace.reader(task).spec.digest
+    invited = kept_invitation(workspace.root, task, rules) if file is None else read_invitation(file)
     if invited is None:
-        raise ConfigError(f"{options.workdir} has no invitation to task {task}: `fl-platform follow FILE` first")
+        raise ConfigError(
+            f"{workspace.root} has no invitation to task {task} with the rules that it has on "
+            f"{workspace.network.name}: `fl-platform follow FILE` first"
+        )
     if invited.task != task:
         raise ConfigError(f"{file} invites to task {invited.task}, not to {task}")
+    if invited.rules != rules:
+        raise ConfigError(f"{file} is of other rules than task {task} has on {workspace.network.name}: ask who sent it")
     return invited
 
 

@@ -1,7 +1,7 @@
 """What a folder remembers of an invitation: network and store for later commands, and the invitation itself.
 
 DIR/settings.toml               network and store; an option, a variable or federation.toml goes before it
-DIR/invitations/TASK.toml       the newest invitation to a task, for a role that starts again
+DIR/invitations/TASK-RULES.toml the invitation to a task that a role works with when it starts again
 
 The file of settings is the person's own: written once, and theirs to edit.
 """
@@ -49,16 +49,25 @@ def remember(root: Path, *, network: str, store: str = "") -> bool:
     return True
 
 
-def keep_invitation(root: Path, invited: Invitation) -> None:
-    """Keep an invitation, in place of an earlier one to the same task."""
-    write_once(_kept(root, invited.task), invited.to_text().encode())
+def keep_invitation(root: Path, invited: Invitation, *, takes_over: bool = True) -> Invitation:
+    """Keep an invitation, in place of an earlier one to the same task and rules; returns what is kept.
+
+    takes_over: without, whoever only looks at a file lets a way for orders that is known stay: anybody can write a
+    file with a public task's rules and a way of their own.
+    """
+    known = None if takes_over else kept_invitation(root, invited.task, invited.rules)
+    if known is not None and known.superlink:
+        invited = invited.with_superlink(known.superlink, known.authority)
+    write_once(_kept(root, invited.task, invited.rules), invited.to_text().encode())
+    return invited
 
 
-def kept_invitation(root: Path, task: int) -> Invitation | None:
-    """Return the newest invitation to a task that the folder has. Raises DocumentInvalid."""
-    path = _kept(root, task)
+def kept_invitation(root: Path, task: int, rules: bytes) -> Invitation | None:
+    """Return the invitation to a task with these rules that the folder keeps. Raises DocumentInvalid."""
+    path = _kept(root, task, rules)
     return read_invitation(path) if path.exists() else None
 
 
-def _kept(root: Path, task: int) -> Path:
-    return root / "invitations" / f"{task}.toml"
+def _kept(root: Path, task: int, rules: bytes) -> Path:
+    """Return its place: tasks of several chains have the same number, and a stranger's file names any."""
+    return root / "invitations" / f"{task}-{rules.hex()[:16]}.toml"

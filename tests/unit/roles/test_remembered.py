@@ -29,11 +29,30 @@ def test_a_file_that_was_edited_into_something_else_is_named(tmp_path: Path, tex
 
 
 def test_the_newest_invitation_is_kept(tmp_path: Path) -> None:
-    assert kept_invitation(tmp_path, 3) is None
+    assert kept_invitation(tmp_path, 3, MADE.rules) is None
     keep_invitation(tmp_path, MADE)
     newer = replace(MADE, code="bafy", code_name="task.py").with_superlink("h:1", "PEM")
     keep_invitation(tmp_path, newer)
-    assert kept_invitation(tmp_path, 3) == newer
-    (tmp_path / "invitations" / "3.toml").write_text("format = 1")
+    assert kept_invitation(tmp_path, 3, MADE.rules) == newer
+    (path,) = (tmp_path / "invitations").iterdir()
+    path.write_text("format = 1")
     with pytest.raises(DocumentInvalid):
-        kept_invitation(tmp_path, 3)
+        kept_invitation(tmp_path, 3, MADE.rules)
+
+
+def test_a_file_that_is_only_looked_at_moves_no_trainer_to_another_superlink(tmp_path: Path) -> None:
+    """Rules and contracts of a task are public: anybody writes an invitation with a way of their own."""
+    joined = MADE.with_superlink("aggregator:1", "PEM")
+    keep_invitation(tmp_path, MADE, takes_over=False)
+    assert keep_invitation(tmp_path, joined, takes_over=False) == joined  # what was not known is learned
+    hostile = MADE.with_superlink("stranger:1", "other")
+    assert keep_invitation(tmp_path, hostile, takes_over=False) == joined
+    assert kept_invitation(tmp_path, 3, MADE.rules) == joined
+    keep_invitation(tmp_path, hostile)  # whoever joins by it wants it
+    assert kept_invitation(tmp_path, 3, MADE.rules) == hostile
+
+
+def test_a_task_of_that_number_elsewhere_leaves_it_alone(tmp_path: Path) -> None:
+    keep_invitation(tmp_path, MADE)
+    keep_invitation(tmp_path, replace(MADE, rules=bytes(32)).with_superlink("stranger:1", "PEM"))
+    assert kept_invitation(tmp_path, 3, MADE.rules) == MADE
