@@ -82,7 +82,7 @@ def stay(
         say(f"{path.stem} answers orders for task {task} at {path}")
         beside()
         asked = _Asked(own, task, lambda text: out.print(text, style="bold red", markup=False))
-        wait_to_stop(lambda: asked.look() or until() or _over(own, task))
+        wait_to_stop(lambda: asked.look() or until() or _over(own, task), patient=True)
     learned.over(working)
     if not _over(own, task):
         return

@@ -81,16 +81,17 @@ def owner(
     Example: fl-platform up owner 1 -o hospital.toml
     """
     from fl_platform.cli.invite import invitation_to
-    from fl_platform.cli.upkeep import Duties, aggregating, kept_command, open_way, served_store
+    from fl_platform.cli.upkeep import Duties, aggregating, kept_command, only_one, open_way, served_store
 
     say = _sayer()
     duties = _duties(options, wallet, task, say)
     with signing(options, wallet, sends=False) as own, contextlib.ExitStack() as stack:
         place = _place(options, own, task, host, trainers)
+        stack.enter_context(only_one(place.folder))
         store = stack.enter_context(served_store(place, owner=own.name, port=store_port, say=say))
         invited, failed = invitation_to(own, options, task, store=store, data=data), _never_failed
         if Duties.AGGREGATE in duties:
-            way, link = stack.enter_context(open_way(place, port))
+            way, link = stack.enter_context(open_way(place, port, say))
             invited = invited.with_superlink(way.address, way.authority)
             failed = stack.enter_context(aggregating(place, link, invited, say))
         out.write_text(invited.to_text(), encoding="utf-8")
@@ -133,7 +134,7 @@ def aggregator(
 
     Example: fl-platform up aggregator 1 --trainers 2 -o hospital.toml
     """
-    from fl_platform.cli.upkeep import aggregating, open_way
+    from fl_platform.cli.upkeep import aggregating, only_one, open_way
 
     say = _sayer()
     with reading(options) as workspace:
@@ -141,7 +142,8 @@ def aggregator(
     _duties(options, wallet, task, say)
     with signing(options, wallet, sends=False) as own, contextlib.ExitStack() as stack:
         place = _place(options, own, task, host, trainers)
-        way, link = stack.enter_context(open_way(place, port))
+        stack.enter_context(only_one(place.folder))
+        way, link = stack.enter_context(open_way(place, port, say))
         invited = invited.with_superlink(way.address, way.authority)
         failed = stack.enter_context(aggregating(place, link, invited, say))
         out.write_text(invited.to_text(), encoding="utf-8")

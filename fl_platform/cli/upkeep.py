@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import sys
@@ -98,6 +99,22 @@ class Place:
         return port
 
 
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold a folder while the block runs: a second `up` would overwrite how the first one reaches its SuperLink.
+
+    The kernel lets go of it when this process ends, however it does. Raises ConfigError.
+    """
+    from fl_platform.errors import ConfigError
+
+    with (folder / "lock").open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(f"another `up` works in {folder}: end that one first") from error
+        yield
+
+
 def command_words(options: Options, words: Sequence[str]) -> list[str]:
     """Return a command of ours as another process takes it, with the global options of this one."""
     shared = ["--workdir", str(options.workdir), "--network", options.network]
@@ -158,15 +175,18 @@ class Way:
 
 
 @contextlib.contextmanager
-def open_way(place: Place, port: int) -> Iterator[tuple[Way, SuperLink]]:
+def open_way(place: Place, port: int, say: Say) -> Iterator[tuple[Way, SuperLink]]:
     """Run a SuperLink on loopback, and the gate to it that nodes come through."""
-    from fl_platform.flower.deployment import superlink
+    from fl_platform.flower.deployment import kept_superlink
     from fl_platform.flower.fleet_gate import fleet_gate
     from fl_platform.flower.keys import lasting_certificates
 
+    def ended(code: int) -> None:
+        say(f"the SuperLink ended with {code} ({place.folder / 'superlink.log'}); it is started again")
+
     number, certificates = place.lasting_port("superlink", port), lasting_certificates(place.folder, place.host)
     with (
-        superlink(place.folder, certificates) as link,
+        kept_superlink(place.folder, certificates, ended=ended) as link,
         fleet_gate(certificates, listen=place.listen, port=number, superlink=link.port),
     ):
         yield Way(place.at(number), certificates.authority.read_text(encoding="utf-8")), link
@@ -199,7 +219,7 @@ def _work(
             code = _work_once(place, link, invited, over)
         except FLError as error:  # the SuperLink did not take the courier's run
             logger.warning("%s", error)
-            code = FLError.exit_code
+            code = error.exit_code
         if over.is_set() or code is None:
             return
         if code >= 0 and code not in _AGAIN:
@@ -218,6 +238,7 @@ def _work_once(place: Place, link: SuperLink, invited: Invitation, over: threadi
     log = place.folder / "aggregator.log"
     words = ["aggregator", "run", str(place.task), "--wallet", place.wallet, "--trainers", str(place.trainers)]
     words += ["--reference-binding", invited.reference] if invited.reference else []
+    started = link.starts()
     with tempfile.TemporaryDirectory(prefix="fl-up-") as short:  # of one's own; a socket's path is 107 bytes at most
         desk = Path(short) / "desk.sock"
         command = command_words(place.options, [*words, "--flower", str(desk)])
@@ -227,9 +248,10 @@ def _work_once(place: Place, link: SuperLink, invited: Invitation, over: threadi
                 over.wait(0.2)
             if desk.exists():
                 stack.enter_context(courier_run(link, place.folder, {DESK_KEY: str(desk)}))
-            while process.poll() is None and not over.wait(0.5):
+            while process.poll() is None and link.starts() == started and not over.wait(0.5):
                 pass
-            return process.poll()
+            # a SuperLink that was started again knows no courier: the aggregator asks anew over another
+            return process.poll() if link.starts() == started else _AGAIN[-1]
 
 
 def _admit_all(place: Place, link: SuperLink, invited: Invitation, say: Say, over: threading.Event) -> None:
@@ -238,11 +260,15 @@ def _admit_all(place: Place, link: SuperLink, invited: Invitation, say: Say, ove
     from fl_platform.errors import FLError
 
     admitted: set[bytes] = set()
+    started = link.starts()
     while not over.wait(_LOOK_S):
+        if started != link.starts():
+            started = link.starts()
+            admitted.clear()
         try:
             with reading(place.options) as workspace:
                 found = _bindings(workspace.reader(place.task), invited)
-        except FLError as error:  # a chain or store that is away for a while; the round goes on without the newcomer
+        except (FLError, OSError) as error:  # chain or store is away for a while; the round goes on without newcomers
             logger.warning("members could not be read: %s", error)
             continue
         for trainer, binding in found:
@@ -258,7 +284,7 @@ def _admit(link: SuperLink, binding: Binding, folder: Path) -> bool:
 
     try:
         register(link, _openssh(binding, folder))
-    except FLError as error:
+    except (FLError, OSError) as error:
         logger.warning("the node of 0x%s could not be admitted: %s", binding.wallet.hex(), error)
         return False
     return True

@@ -14,7 +14,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from fl_platform.flower.client_app import SOCKET_KEY
 from fl_platform.flower.keys import CertificateFiles, NodeKeyFiles
 from fl_platform.flower.processes import (
     LOG_TAIL_CHARS,
+    Polled,
     await_port,
     find_program,
     flower_environment,
@@ -46,7 +47,8 @@ class SuperLink:
     port: int
     home: Path  # FLWR_HOME of the commands that talk to it
     certificates: CertificateFiles
-    process: subprocess.Popen[bytes]
+    process: Polled
+    starts: Callable[[], int] = lambda: 1  # a SuperLink that was started again has forgotten nodes and runs
 
 
 def app_project(client: str = DEPLOYED_CLIENT, settings: Sequence[str] = (DESK_KEY,)) -> str:
@@ -83,9 +85,40 @@ def superlink(
 
     It admits registered nodes only, or, when `simulated`, starts virtual ones itself.
     """
+    port, log = port or free_port(), folder / "superlink.log"
+    command, variables = _superlink(folder, certificates, port, simulated=simulated)
+    with running(command, log=log, environment={**variables, **(environment or {})}) as process:
+        await_port(port, process, log=log)
+        yield SuperLink(port, folder / "flwr", certificates, process)
+
+
+@contextlib.contextmanager
+def kept_superlink(
+    folder: Path, certificates: CertificateFiles, *, ended: Callable[[int], None]
+) -> Iterator[SuperLink]:  # fmt: skip
+    """Run a SuperLink for registered nodes while the block runs, started again when it ends; `ended` is told of it."""
+    port, log, starts = free_port(), folder / "superlink.log", [0]
+    command, variables = _superlink(folder, certificates, port)
+
+    def start() -> list[str]:
+        starts[0] += 1
+        return command
+
+    def again(code: int) -> bool:
+        ended(code)
+        return True
+
+    with kept(start, log=log, environment=variables, again=again) as process:
+        await_port(port, process, log=log)
+        yield SuperLink(port, folder / "flwr", certificates, process, lambda: starts[0])
+
+
+def _superlink(
+    folder: Path, certificates: CertificateFiles, port: int, *, simulated: bool = False
+) -> tuple[list[str], dict[str, str]]:
+    """Return a SuperLink's command and environment, once Flower's own commands know where it is."""
     home = folder / "flwr"
     home.mkdir(parents=True, exist_ok=True)
-    port, log = port or free_port(), folder / "superlink.log"
     command = [
         "flower-superlink",
         *("--host", "127.0.0.1", "--port", str(port)),
@@ -96,10 +129,7 @@ def superlink(
         "--disable-runtime-dependency-installation",
     ]
     _write_connection(home, {"address": f"127.0.0.1:{port}", "root-certificates": str(certificates.authority)})
-    variables = {**flower_environment(home), **(environment or {})}
-    with running(command, log=log, environment=variables) as process:
-        await_port(port, process, log=log)
-        yield SuperLink(port=port, home=home, certificates=certificates, process=process)
+    return command, flower_environment(home)
 
 
 @contextlib.contextmanager
@@ -185,15 +215,18 @@ def run_status(link: SuperLink, run_id: int) -> str:
 
 def flwr(link: SuperLink, arguments: Sequence[str]) -> Mapping[str, object]:
     """Run one `flwr` command and return its JSON answer. Raises ProcessAbsent with its words when it fails."""
-    result = subprocess.run(
-        [find_program("flwr"), *arguments, "--format", "json"],
-        env=flower_environment(link.home),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_COMMAND_S,
-        check=False,
-        text=True,
-    )
+    try:
+        result = subprocess.run(
+            [find_program("flwr"), *arguments, "--format", "json"],
+            env=flower_environment(link.home),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_COMMAND_S,
+            check=False,
+            text=True,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProcessAbsent(f"flwr {arguments[0]} did not end within {_COMMAND_S:g} s") from error
     begin = result.stdout.find("{")  # friendly lines may come first
     try:
         answer = json.loads(result.stdout[begin:]) if begin >= 0 else {}

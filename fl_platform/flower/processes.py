@@ -26,6 +26,13 @@ LINGER_S = 5.0  # what Flower's and Ray's own clean-up may take
 LOG_TAIL_CHARS = 2000
 _POLL_S = 0.2
 _LOOK_S = 1.0  # between looks whether a program still runs
+# Before a program: it is told to end when this process does, however that ends (prctl PR_SET_PDEATHSIG, which lasts
+# over exec). An aggregator that outlived its `up` would work against the one that is started next.
+_LEASH = """import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 _MARK = "FL_PLATFORM_MARK"  # environment variable that every descendant inherits
 
 
@@ -57,11 +64,15 @@ def own_environment(home: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program while the block runs; after it, end the program and everything that it has started."""
+    """Run a program while the block runs; after it, end the program and everything that it has started.
+
+    On Linux it ends, too, when the thread that started it does: with this process at the latest, if that is killed.
+    """
     mark = secrets.token_hex(16)
+    leash = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid())] if sys.platform == "linux" else []
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [find_program(command[0]), *command[1:]],
+            [*leash, find_program(command[0]), *command[1:]],
             env={**environment, _MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=output,

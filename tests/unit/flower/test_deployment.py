@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import select
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -16,12 +18,14 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
 from fl_platform.errors import ConfigError, ProcessAbsent
-from fl_platform.flower import processes
-from fl_platform.flower.deployment import DEPLOYED_CLIENT, app_project
+from fl_platform.flower import deployment, processes
+from fl_platform.flower.deployment import DEPLOYED_CLIENT, app_project, kept_superlink
+from fl_platform.flower.keys import create_certificates
 from fl_platform.flower.processes import await_port, find_program, flower_environment, free_port, running
 from fl_platform.flower.server_app import DESK_KEY, main
 from fl_platform.flower.simulated_app import SOCKETS_KEY, socket_of_partition
 from fl_platform.flower.simulation import SIMULATED_CLIENT, ray_environment
+from tests.support.cli import ROOT
 
 
 @pytest.mark.parametrize("client", [DEPLOYED_CLIENT, SIMULATED_CLIENT])
@@ -91,6 +95,51 @@ def test_a_program_ends_with_all_it_started(tmp_path: Path, own_session: bool, m
     ended, _, _ = select.select([child_end], [], [], 30.0)
     os.close(child_end)
     assert ended
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells a child")
+def test_a_program_ends_with_who_started_it_even_if_that_is_killed(tmp_path: Path) -> None:
+    """An aggregator that outlives a killed `up` works on against the next one, with the same wallet."""
+    log = tmp_path / "log"
+    script = f"""if True:
+        import os, sys, time
+        from pathlib import Path
+        from fl_platform.flower.processes import running
+        child = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
+        with running(child, log=Path({str(log)!r}), environment=os.environ):
+            time.sleep(60)
+    """
+    starter = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    while not log.exists() or not log.read_text().strip():
+        assert starter.poll() is None
+    child_end = os.pidfd_open(int(log.read_text()))
+    starter.kill()
+    starter.wait()
+    ended, _, _ = select.select([child_end], [], [], 30.0)
+    os.close(child_end)
+    assert ended
+
+
+def test_a_superlink_that_dies_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has forgotten nodes and runs: whoever uses it must see that."""
+    script = f"""if True:
+        import os, socket, sys
+        with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
+            open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
+            while True:
+                listener.accept()[0].close()
+    """
+    ended: list[int] = []
+    monkeypatch.setattr(
+        deployment, "_superlink", lambda _, __, port: ([sys.executable, "-c", script, str(port)], dict(os.environ))
+    )
+    with kept_superlink(tmp_path, create_certificates(tmp_path), ended=ended.append) as link:
+        assert link.starts() == 1
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while link.starts() == 1 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert (link.starts(), ended) == (2, [-signal.SIGKILL])
 
 
 def test_a_program_that_dies_at_its_start_is_named(tmp_path: Path) -> None:
