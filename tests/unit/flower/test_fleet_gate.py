@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -86,6 +88,44 @@ def test_nothing_else_gets_through(client: httpx.Client, method: str, path: str,
 def test_a_long_message_is_refused(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "MAX_REQUEST_BYTES", 10)
     assert client.post("/v1/fleet/push-messages", content=b"x" * 11).status_code == 413
+
+
+def test_strangers_who_drip_hold_no_place(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "REQUEST_S", 0.5)
+
+    def drip() -> Iterator[bytes]:
+        yield b"x"
+        time.sleep(1.5)
+        yield b"x"
+
+    assert client.post("/v1/fleet/x", content=drip()).status_code == 408
+    assert client.post("/v1/fleet/pull-messages", content=b"x").status_code == 201
+
+
+def test_who_never_asks_is_cut_off(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "REQUEST_S", 0.3)
+    assert client.base_url.port is not None
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", client.base_url.port)) as plain,
+        trust.wrap_socket(plain) as stranger,
+    ):
+        stranger.settimeout(10)
+        stranger.sendall(b"POST /v1/fleet/x HTTP/1.1\r\nHost: x\r\n")
+        assert stranger.recv(1) == b""
+
+
+def test_more_long_bodies_than_memory_is_meant_for_come_again(
+    certificates: CertificateFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "MAX_LONG", 0)
+    monkeypatch.setattr(gate, "SHORT_BYTES", 10)
+    port, trust = free_port(), ssl.create_default_context(cafile=str(certificates.authority))
+    url = f"https://127.0.0.1:{port}/v1/fleet/x"
+    with gate.fleet_gate(certificates, listen="127.0.0.1", port=port, superlink=free_port()):
+        codes = [httpx.post(url, content=b"x" * length, verify=trust).status_code for length in (11, 10)]
+    assert codes == [503, 502]  # the short one is let through, to a SuperLink that is away
 
 
 def test_a_superlink_that_is_away_is_said_to_be(certificates: CertificateFiles) -> None:
