@@ -146,7 +146,7 @@ class Deployment:
                 f"no contracts are known here ({path} is missing): take over an invitation with `fl-platform follow "
                 "FILE`, or put contracts of your own on the chain with `fl-platform deploy`"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ConfigError(f"{path} is no deployment file of this version ({error}); deploy again") from error
 
 

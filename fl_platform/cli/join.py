@@ -81,7 +81,14 @@ def join(
 
 
 def options_of(options: Options, invited: Invitation) -> Options:
-    """Return the options with the invitation's network and store, each where the person chose none."""
+    """Return the options with the invitation's network and store, each where the person chose none.
+
+    Raises ConfigError for what a stranger's file must not choose: a folder of this machine to write into, and who says
+    what stands on a chain where tokens have a price.
+    """
+    from fl_platform.config import NETWORKS
+    from fl_platform.errors import ConfigError
+
     root = click.get_current_context().find_root()
 
     def chosen(name: str) -> bool:
@@ -89,6 +96,16 @@ def options_of(options: Options, invited: Invitation) -> Options:
 
     network = options.network if chosen("network") else invited.network
     store = options.store if chosen("stores") and options.store else invited.store
+    known = [name for name, one in NETWORKS.items() if one.chain_id == invited.chain_id]
+    if not chosen("network") and known and network not in NETWORKS:
+        raise ConfigError(
+            f"the invitation reads chain {invited.chain_id} at {network}: whoever runs that can show you contracts "
+            f"that are not there, and have you pay them; name an end point of your own with --network {known[0]}"
+        )
+    if store == invited.store and store != options.store and any(
+        word.strip().startswith("disk:") for word in store.split(",")
+    ):
+        raise ConfigError(f"the invitation's store {store!r} is a folder: name it with --store, if you mean it")
     return replace(options, network=network, store=store)
 
 
@@ -105,6 +122,11 @@ def take_over(
     from fl_platform.roles.remembered import keep_invitation, remember
 
     reader = accept(workspace, invited)
+    if options.network == invited.network and options.network.startswith(("http://", "https://")):
+        out.print(
+            f"what stands on chain is what {options.network} says, which the invitation names: one that you trust goes "
+            "before it, with --network", markup=False, soft_wrap=True,
+        )  # fmt: skip
     if invited.code:
         path = receive(workspace.store, invited.code, invited.code_name, Path.cwd())
         out.print(
@@ -164,7 +186,7 @@ def enter(
     """Say what it means, ask once, lock the stake. Does nothing for who is a member.
 
     Before it asks it looks whether this party could take part: by its site's policy, with its rows and its model.
-    Raises PolicyRefused, ConfigError, UpdateHeaderMismatch (another model than the task's), TaskCodeError.
+    Raises TaskClosed, PolicyRefused, ConfigError, UpdateHeaderMismatch (another model than the task's), TaskCodeError.
     """
     from fl_platform.cli.rules import show_rules
     from fl_platform.cli.trainer import bind_node
@@ -172,6 +194,7 @@ def enter(
     from fl_platform.roles.crew import one_trainer
     from fl_platform.roles.funding import draw_missing
     from fl_platform.roles.membership import join as join_task
+    from fl_platform.roles.membership import require_joinable
     from fl_platform.roles.site import Site, code_of
 
     if own.signer.address in reader.history().members:
@@ -184,6 +207,7 @@ def enter(
     policies = [f"your site's policy {policy}" for policy in site.policies()]
     for line in (*consequences(reader, amount), earlier_tasks(own.workspace, reader), *policies):
         out.print(f"- {line}", markup=False, soft_wrap=True)
+    require_joinable(reader, stake)
     site.allow_task(reader, stake=amount, later=True)
     working = one_trainer(
         own.workspace, own.name, reader.task, wanted.lesson, index=wanted.index, machine=wanted.machine, member=False

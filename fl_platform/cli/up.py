@@ -222,10 +222,11 @@ def _duties(options: Options, wallet: str | None, task: int, say: Callable[[str]
 
 def _bond(own: Session, reader: TaskReader, say: Callable[[str], None]) -> None:
     from fl_platform.roles.funding import draw_missing
-    from fl_platform.roles.membership import bond
+    from fl_platform.roles.membership import bond, require_working
 
     money = reader.spec.money
     if own.signer.address not in reader.history().bonded:
+        require_working(reader)
         draw_missing(own.workspace, own.signer, token=money.token, amount=money.bond)
     if bond(reader, own.contracts):
         say("the bond is locked")

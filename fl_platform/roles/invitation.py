@@ -8,6 +8,7 @@ types are checked before anything is used, and the code on chain is compared wit
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ _LONGEST = {
     "network": 512, "store": 512, "reference": 128, "code": 128, "code_name": 64, "superlink": 300, "authority": 16_384,
     "deployment": 64 * 1024,
 }  # fmt: skip
+_ADDRESS = re.compile(r"([A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
 _NEEDED = ("network", "deployment")
 _TOGETHER = (("superlink", "authority"), ("code", "code_name"))
 
@@ -102,7 +104,22 @@ def parse_invitation(data: bytes, where: str) -> Invitation:
     for first, second in _TOGETHER:
         if bool(getattr(made, first)) != bool(getattr(made, second)):
             raise DocumentInvalid(f"{where}: {first} and {second} go together")
+    _check_way(made, where)
     return made
+
+
+def _check_way(made: Invitation, where: str) -> None:
+    """Refuse before a stake is locked what no node could use, and what a terminal would obey."""
+    if made.superlink and not _ADDRESS.fullmatch(made.superlink):
+        raise DocumentInvalid(f"{where}: superlink must be HOST:PORT, not {made.superlink!r}")
+    if not made.authority:
+        return
+    from cryptography import x509  # only for who reads a file
+
+    try:
+        x509.load_pem_x509_certificate(made.authority.encode())
+    except ValueError as error:
+        raise DocumentInvalid(f"{where}: authority is no certificate in PEM ({error})") from error
 
 
 def _number(found: dict[str, Any], name: str, where: str) -> int:

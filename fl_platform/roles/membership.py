@@ -56,16 +56,24 @@ def join(
     """
     joined = contracts.address not in reader.history().members
     if joined:
-        require_working(reader)
-        _require_algorithm(reader.spec.training)
-        least = reader.spec.money.stake
-        if stake is not None and stake < least:
-            raise ConfigError(f"the stake of {stake} wei is under the task's least of {least}")
-        locked = least if stake is None else stake
+        require_joinable(reader, stake)
+        locked = reader.spec.money.stake if stake is None else stake
         (site or Site()).allow_task(reader, stake=locked, later=True)
         contracts.join(reader.task, locked, binding.digest)
     reader.store.put(binding.to_bytes())
     return joined
+
+
+def require_joinable(reader: TaskReader, stake: int | None) -> None:
+    """Refuse what the chain would, before anything is spent on it; stake None: the task's least.
+
+    Raises TaskClosed, ConfigError.
+    """
+    require_working(reader)
+    _require_algorithm(reader.spec.training)
+    least = reader.spec.money.stake
+    if stake is not None and stake < least:
+        raise ConfigError(f"the stake of {stake} wei is under the task's least of {least}")
 
 
 def _require_algorithm(rule: TrainingRule) -> None:

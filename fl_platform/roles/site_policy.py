@@ -120,7 +120,7 @@ def parse_policy(text: str, path: Path) -> SitePolicy:
     """Return what a file's text says. Raises ConfigError: no TOML, a word that there is not, a value that none is."""
     try:
         found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(
             f'cannot read the site\'s policy {path}: {error}; text stands in quotes, as in hours = "20:00-06:00"'
         ) from error

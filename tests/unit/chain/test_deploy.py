@@ -57,6 +57,8 @@ def test_no_file_and_no_deployment_file(tmp_path: Path, s: Stage) -> None:
         json.dumps({**value, "contracts": {}}),
         json.dumps({**value, "genesis": "0x00"}),
         json.dumps({**value, "chain_id": "many"}),
+        json.dumps({**value, "chain_id": float("inf")}),
+        "[" * 60_000,
     ]
     for text in broken:
         path.write_text(text)

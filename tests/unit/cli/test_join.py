@@ -16,8 +16,9 @@ from fl_platform.cli.demo.federation import STAKE, Cast
 from fl_platform.cli.join import accept, consequences, earlier_tasks, enter, options_of, orders
 from fl_platform.cli.main import cli
 from fl_platform.cli.residing import Stay
-from fl_platform.errors import ConfigError, DocumentInvalid, FLError
+from fl_platform.errors import ConfigError, DocumentInvalid, FLError, TaskClosed
 from fl_platform.learning.machine import CPU
+from fl_platform.roles import crew, funding, membership
 from fl_platform.roles.invitation import Invitation
 from fl_platform.roles.lessons import Lesson
 from fl_platform.roles.workspace import Workspace
@@ -162,6 +163,21 @@ def test_a_wallet_that_joined_elsewhere_is_told_where_its_node_is(invited: Invit
         pytest.fail("it works without a key")
 
 
+def test_nothing_is_spent_or_run_for_what_the_chain_would_refuse(
+    invited: Invited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until now faucet tokens were drawn, for gas, after the question and before a closed task was noticed."""
+    own = Session(invited.own.workspace, "late", invited.own.workspace.create_wallet("late"))
+    reader, out = accept(own.workspace, invited.invitation), Console(quiet=True)
+    monkeypatch.setattr(funding, "draw_missing", lambda *_, **__: pytest.fail("it spent"))
+    monkeypatch.setattr(crew, "one_trainer", lambda *_, **__: pytest.fail("it ran code"))
+    with pytest.raises(ConfigError, match="under the task's least"):
+        enter(own, reader, 1, out, wanted=invited.wanted, yes=True)
+    monkeypatch.setattr(membership, "WORKING", ())
+    with pytest.raises(TaskClosed):
+        enter(own, reader, None, out, wanted=invited.wanted, yes=True)
+
+
 def test_an_owner_without_a_past_is_said_to_have_none(invited: Invited) -> None:
     said = earlier_tasks(invited.own.workspace, invited.own.workspace.reader(invited.cast.task))
     assert "no earlier task" in said
@@ -191,3 +207,23 @@ def test_what_a_person_chose_is_not_the_invitations(
         ctx.set_parameter_source("stores", source if store else ParameterSource.DEFAULT)
         found = options_of(Options(Path("w"), "http://own:8545", store, None), made)
     assert (found.network, found.store) == wanted
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"store": "disk:/home/somebody"}, "is a folder: name it with --store"),
+        ({"store": "http://store,disk:../elsewhere"}, "is a folder: name it with --store"),
+        ({"network": "http://stranger", "chain_id": 11155111}, "--network sepolia"),
+    ],
+)
+def test_a_strangers_file_chooses_no_folder_and_no_witness(changes: dict[str, object], says: str) -> None:
+    made = replace(Invitation(1, bytes(32), "anvil", 31337, "{}", "http://store"), **changes)  # type: ignore[arg-type]
+    with click.Context(cli) as ctx:
+        for name in ("network", "stores"):
+            ctx.set_parameter_source(name, ParameterSource.DEFAULT)
+        with pytest.raises(ConfigError, match=says):
+            options_of(Options(Path("w"), "embedded", "", None), made)
+        for name in ("network", "stores"):
+            ctx.set_parameter_source(name, ParameterSource.COMMANDLINE)
+        options_of(Options(Path("w"), "sepolia", made.store, None), made)  # who names it means it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_platform.errors import DocumentInvalid
+from fl_platform.flower.keys import create_certificates
 from fl_platform.roles.invitation import MAX_BYTES, Invitation, parse_invitation, read_invitation
 
+with tempfile.TemporaryDirectory() as folder:
+    AUTHORITY = create_certificates(Path(folder)).authority.read_text()
 MADE = Invitation(
     task=3, rules=bytes(range(32)), network="http://10.0.0.7:8545", chain_id=31337, deployment='{\n "a": "b\\"c"\n}\n',
     store="http://10.0.0.7:9000", reference="bafkreia", superlink="10.0.0.7:9092",
-    authority="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+    authority=AUTHORITY,
 )  # fmt: skip
 
 
@@ -43,6 +47,10 @@ def test_any_text_comes_back(text: str) -> None:
         ("chain_id = 31337", "", "chain_id must be"),
         ("chain_id = 31337", "chain_id = 31337\nmore = 1", "'more' is no field"),
         ('superlink = "10.0.0.7:9092"', "", "superlink and authority go together"),
+        ("10.0.0.7:9092", "--insecure", "superlink must be HOST:PORT"),
+        ("10.0.0.7:9092", "a\\u0000b:1", "superlink must be HOST:PORT"),
+        ("10.0.0.7:9092", "\\u001b]0;x:1", "superlink must be HOST:PORT"),
+        ("BEGIN CERTIFICATE", "BEGIN NOTHING", "authority is no certificate"),
         ('network = "http://10.0.0.7:8545"', f'network = "{"x" * 600}"', "1 to 512 characters"),
         ('network = "http://10.0.0.7:8545"', "network = [1]", "1 to 512 characters"),
         ("task = 3", "task = ", "is no invitation"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fl_platform.errors import ConfigError, DocumentInvalid
+from fl_platform.flower.keys import create_certificates
 from fl_platform.roles.invitation import Invitation
 from fl_platform.roles.remembered import keep_invitation, kept_invitation, remember, settings
 
+with tempfile.TemporaryDirectory() as folder:
+    AUTHORITY = create_certificates(Path(folder)).authority.read_text()
 MADE = Invitation(3, b"\x07" * 32, "http://10.0.0.1:8545", 31337, "{}", "http://10.0.0.2:8790")
 
 
@@ -31,7 +35,7 @@ def test_a_file_that_was_edited_into_something_else_is_named(tmp_path: Path, tex
 def test_the_newest_invitation_is_kept(tmp_path: Path) -> None:
     assert kept_invitation(tmp_path, 3, MADE.rules) is None
     keep_invitation(tmp_path, MADE)
-    newer = replace(MADE, code="bafy", code_name="task.py").with_superlink("h:1", "PEM")
+    newer = replace(MADE, code="bafy", code_name="task.py").with_superlink("h:1", AUTHORITY)
     keep_invitation(tmp_path, newer)
     assert kept_invitation(tmp_path, 3, MADE.rules) == newer
     (path,) = (tmp_path / "invitations").iterdir()
@@ -42,10 +46,10 @@ def test_the_newest_invitation_is_kept(tmp_path: Path) -> None:
 
 def test_a_file_that_is_only_looked_at_moves_no_trainer_to_another_superlink(tmp_path: Path) -> None:
     """Rules and contracts of a task are public: anybody writes an invitation with a way of their own."""
-    joined = MADE.with_superlink("aggregator:1", "PEM")
+    joined = MADE.with_superlink("aggregator:1", AUTHORITY)
     keep_invitation(tmp_path, MADE, takes_over=False)
     assert keep_invitation(tmp_path, joined, takes_over=False) == joined  # what was not known is learned
-    hostile = MADE.with_superlink("stranger:1", "other")
+    hostile = MADE.with_superlink("stranger:1", AUTHORITY)
     assert keep_invitation(tmp_path, hostile, takes_over=False) == joined
     assert kept_invitation(tmp_path, 3, MADE.rules) == joined
     keep_invitation(tmp_path, hostile)  # whoever joins by it wants it
@@ -54,5 +58,5 @@ def test_a_file_that_is_only_looked_at_moves_no_trainer_to_another_superlink(tmp
 
 def test_a_task_of_that_number_elsewhere_leaves_it_alone(tmp_path: Path) -> None:
     keep_invitation(tmp_path, MADE)
-    keep_invitation(tmp_path, replace(MADE, rules=bytes(32)).with_superlink("stranger:1", "PEM"))
+    keep_invitation(tmp_path, replace(MADE, rules=bytes(32)).with_superlink("stranger:1", AUTHORITY))
     assert kept_invitation(tmp_path, 3, MADE.rules) == MADE
