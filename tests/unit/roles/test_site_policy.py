@@ -153,6 +153,7 @@ def test_a_policy_without_hours_is_open_all_day() -> None:
         ("max-rounds = 3", "did you mean max_rounds?"),
         ("zzz = 1", "there are owners, rules, code"),
         ("[owners]", "owners in the site's policy .* is no list"),
+        ("a = " + "[" * 5000, "cannot read the site's policy"),
         ("hours = 20:00-06:00", "cannot read the site's policy .*text stands in quotes"),
         ('owners = "0x00"', r'is no list of texts; write \["0x..."\]'),
         ('owners = ["0x00"]', "'0x00' is no address"),
