@@ -216,7 +216,7 @@ def _work(
 
     while not over.is_set():
         try:
-            code = _work_once(place, link, invited, over)
+            code = _work_once(place, link, invited, say, over)
         except FLError as error:  # the SuperLink did not take the courier's run
             logger.warning("%s", error)
             code = error.exit_code
@@ -229,7 +229,25 @@ def _work(
         over.wait(_LOOK_S)
 
 
-def _work_once(place: Place, link: SuperLink, invited: Invitation, over: threading.Event) -> int | None:
+class _Told:
+    """Says here what the aggregator's log says of rounds: whom it waits for, what it sealed."""
+
+    def __init__(self, log: Path, say: Say) -> None:
+        self._stream, self._say = log.open(encoding="utf-8", errors="replace"), say
+        self._stream.seek(0, 2)
+        self._rest = ""
+
+    def tell(self) -> None:
+        *lines, self._rest = (self._rest + self._stream.read()).split("\n")
+        for line in lines:
+            if line.startswith("round "):
+                self._say(line)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _work_once(place: Place, link: SuperLink, invited: Invitation, say: Say, over: threading.Event) -> int | None:
     """Run `aggregator run` on a desk of its own, and the courier that carries its orders; returns its exit code."""
     from fl_platform.flower.deployment import courier_run
     from fl_platform.flower.processes import own_environment, running
@@ -242,14 +260,15 @@ def _work_once(place: Place, link: SuperLink, invited: Invitation, over: threadi
     with tempfile.TemporaryDirectory(prefix="fl-up-") as short:  # of one's own; a socket's path is 107 bytes at most
         desk = Path(short) / "desk.sock"
         command = command_words(place.options, [*words, "--flower", str(desk)])
-        environment = own_environment(link.home)
+        environment = {**own_environment(link.home), "COLUMNS": "1000"}  # a line of the log is one line
         with running(command, log=log, environment=environment) as process, contextlib.ExitStack() as stack:
             while process.poll() is None and not over.is_set() and not desk.exists():
                 over.wait(0.2)
             if desk.exists():
                 stack.enter_context(courier_run(link, place.folder, {DESK_KEY: str(desk)}))
+            told = stack.enter_context(contextlib.closing(_Told(log, say)))
             while process.poll() is None and link.starts() == started and not over.wait(0.5):
-                pass
+                told.tell()
             # a SuperLink that was started again knows no courier: the aggregator asks anew over another
             return process.poll() if link.starts() == started else _AGAIN[-1]
 

@@ -78,6 +78,8 @@ def test_strangers() -> None:
         node.advance(3601)
         assert upped.ended(TASK_S) == 0, upped.said()
         assert "the aggregator ended with -9; it is started again" in upped.said()
+        assert "round 0: waiting for" in upped.said()  # what its log says of rounds, it says here
+        assert "round 0 sealed" in upped.said()
         assert [one.ended(60) for one in joined] == [0, 0]
         (told,) = json.loads(alice("fl-platform why me --json -"))
         assert told["rounds"][0]["verdict"] == "admitted"
