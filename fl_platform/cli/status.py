@@ -62,7 +62,8 @@ def _looked(workspace: Workspace, infos: tuple[Any, ...], workdir: Path) -> list
     return [
         look(
             reader, contracts, wallet=info.name, account=info.address, folder=workspace.role_folder(info.name), now=now,
-            invited=kept_invitation(workdir, reader.task, reader.history().opened.spec) is not None, alone=workspace.network.embedded,
+            invited=kept_invitation(workdir, reader.task, reader.history().opened.spec) is not None,
+            alone=workspace.network.embedded,
         )
         for reader in readers
         for info in infos
