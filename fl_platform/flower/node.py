@@ -2,6 +2,8 @@
 
 A SuperNode runs whatever app its SuperLink ships, as the user who started it: an aggregator's program beside a data
 owner's rows and wallet. This one takes the courier's app alone, which names parts of this package and brings no file.
+Flower has no public place to look at an app before it runs: this module needs three of its inner names, for the release
+that is pinned, and fails at once where they have moved.
 """
 
 from __future__ import annotations

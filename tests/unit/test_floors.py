@@ -20,7 +20,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"zk", "protocol", "config", "sinks"}),
     frozenset({"updates", "store", "chain"}),
-    frozenset({"learning", "aggregation", "reputation"}),
+    frozenset({"learning", "aggregation", "reputation", "rules"}),
     frozenset({"contribution", "templates"}),
     frozenset({"roles"}),
     frozenset({"flower"}),
@@ -43,6 +43,10 @@ FLOWER_PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp"}
 FLOWER_EXCEPTIONS = {
     ("fl_platform.flower.simulation", "flwr.simulation"),
     ("fl_platform.flower.identity", "flwr.supercore.task_identity"),
+    ("fl_platform.flower.node", "flwr.supercore.fab.Fab"),
+    ("fl_platform.flower.node", "flwr.supercore.run.RunNotRunningException"),
+    ("fl_platform.flower.node", "flwr.supernode.start_client_internal"),
+    ("fl_platform.flower.node", "flwr.supernode.cli.flower_supernode"),
 }
 # Formats that run code when read.
 NEVER = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}

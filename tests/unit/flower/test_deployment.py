@@ -97,7 +97,6 @@ def test_a_program_ends_with_all_it_started(tmp_path: Path, own_session: bool, m
     assert ended
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells a child")
 def test_a_program_ends_with_who_started_it_even_if_that_is_killed(tmp_path: Path) -> None:
     """An aggregator that outlives a killed `up` works on against the next one, with the same wallet."""
     log = tmp_path / "log"
@@ -138,7 +137,7 @@ def test_a_superlink_that_dies_is_started_again(tmp_path: Path, monkeypatch: pyt
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
         deadline = time.monotonic() + 30
         while link.starts() == 1 and time.monotonic() < deadline:
-            time.sleep(0.1)
+            pass
         assert (link.starts(), ended) == (2, [-signal.SIGKILL])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -92,13 +91,16 @@ def test_a_long_message_is_refused(client: httpx.Client, monkeypatch: pytest.Mon
 
 def test_strangers_who_drip_hold_no_place(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "REQUEST_S", 0.5)
-
-    def drip() -> Iterator[bytes]:
-        yield b"x"
-        time.sleep(1.5)
-        yield b"x"
-
-    assert client.post("/v1/fleet/x", content=drip()).status_code == 408
+    assert client.base_url.port is not None
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", client.base_url.port)) as plain,
+        trust.wrap_socket(plain) as stranger,
+    ):
+        stranger.settimeout(10)
+        stranger.sendall(b"POST /v1/fleet/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx")
+        assert stranger.recv(12) == b"HTTP/1.1 408"
     assert client.post("/v1/fleet/pull-messages", content=b"x").status_code == 201
 
 
