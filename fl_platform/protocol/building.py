@@ -128,6 +128,14 @@ class Builder:
         """Return floor(x * y / divisor) with an exact product; 0 where the divisor is 0."""
         return self.plain(Op.MULDIV, x, y, divisor)
 
+    def least_of(self, x: Cells, y: Cells | int) -> Cells:
+        """Return the less of both."""
+        return self.plain(Op.MIN, x, y)
+
+    def greatest_of(self, x: Cells, y: Cells | int) -> Cells:
+        """Return the greater of both."""
+        return self.plain(Op.MAX, x, y)
+
     def clamp(self, x: Cells, low: Cells | int, high: Cells | int) -> Cells:
         """Return x, no less than low and no more than high."""
         return self.plain(Op.CLAMP, x, low, high)

@@ -64,6 +64,9 @@ class Source(IntEnum):
     EARNED = 8  # carried: wei earned by each seat before this round
     REPUTATION = 9  # carried, fixed point
     SAMPLES = 10  # claimed in an entry's receipt
+    SCORE_SUM = 11  # carried: signed sum of each seat's scores before this round
+    PAID_SCORED = 12  # carried: wei paid to each seat for scores
+    POTS_BEFORE = 13  # carried: wei that went by worth
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ SOURCES: Mapping[Source, Given] = {
     Source.EARNED: Given((Axis.SEAT,), (0, 2**96 - 1)),
     Source.REPUTATION: Given((Axis.SEAT,), (0, 2**64 - 1)),
     Source.SAMPLES: Given((Axis.ENTRY,), (0, 2**32 - 1)),
+    Source.SCORE_SUM: Given((Axis.SEAT,), (-(2**120), 2**120)),
+    Source.PAID_SCORED: Given((Axis.SEAT,), (0, 2**96 - 1)),
+    Source.POTS_BEFORE: Given((), (0, 2**96 - 1)),
 }
 
 
