@@ -28,6 +28,7 @@ class Author:
         """Return a program of about so many columns."""
         builder = Builder()
         made = [builder.clamp(builder.source(source), -SMALL, SMALL) for source in Source]
+        made += [one - one.swapped() for one in made if one.axes == (Axis.ENTRY,)][:2]  # pairs are rare else
         made += [builder.const(self.dice.choice((0, 1, -1, 3, 255, 2**40))) for _ in range(2)]
         while len(made) < columns:
             try:
