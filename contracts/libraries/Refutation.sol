@@ -67,8 +67,8 @@ library Refutation {
         _requireInside(round, axes, claim.place);
         _requireCell(round, claim.column, axes, claim.place, claim.claimed);
         uint8 op = uint8(packed >> 120);
-        if (op == CONST) return claim.claimed.value != int256(uint256(claim.words[1]));
         int256[3] memory x = _operands(round, claim, packed, op);
+        if (op == CONST) return claim.claimed.value != int256(uint256(claim.words[1]));
         // a check that is 0 fells its seal, whether or not the tape says so
         if (op == MUST) return x[0] == 0 || claim.claimed.value != x[0];
         if (op == GATHER) return claim.claimed.value != x[0];
