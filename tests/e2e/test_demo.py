@@ -63,6 +63,7 @@ def test_in_process_twice_gives_the_same_model_and_claims(tmp_path: Path) -> Non
         assert reports[0][field] == reports[1][field]
 
 
+@pytest.mark.slow
 def test_six_sites_see_what_they_have_alone_together_and_in_pay(tmp_path: Path) -> None:
     out = tmp_path / "demo.json"
     command = [sys.executable, "-m", "fl_platform", "demo", "--data", "randhie", "--rounds", "2", "--json", str(out)]
@@ -87,6 +88,7 @@ def test_six_sites_see_what_they_have_alone_together_and_in_pay(tmp_path: Path) 
     assert not report["tampered_audit"]["ok"]
 
 
+@pytest.mark.slow
 def test_a_lying_aggregator_is_slashed_and_its_round_sealed_again(tmp_path: Path) -> None:
     report = demo(tmp_path, "--attack", "lying-aggregator=1")
     (slash,) = report["slashed"]

@@ -479,7 +479,7 @@ _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_t
 class TestLedger(Ledger.TestCase):  # type: ignore[misc,name-defined]
     """On every save."""
 
-    settings = settings(max_examples=12, stateful_step_count=40, deadline=None, suppress_health_check=_QUIET)
+    settings = settings(max_examples=6, stateful_step_count=40, deadline=None, suppress_health_check=_QUIET)
 
 
 @pytest.mark.first
