@@ -104,24 +104,24 @@ library Refutation {
         uint8 op
     ) private pure returns (int256) {
         uint256 axes = operand & 0xFFF;
-        uint256[3] memory at;
+        uint256[3] memory spot;
         bool inside;
         {
             uint256 map = (operand >> 12) & 0xFF;
-            (at, inside) = _placeOf(round, (packed >> 108) & 0xFFF, claim.place, axes, map, op == GATHER && index == 0);
+            (spot, inside) = _placeOf(round, (packed >> 108) & 0xFFF, claim.place, axes, map, op == GATHER && index == 0);
         }
         if (op == GATHER && index == 0) {
             uint256 last = _count(axes) - 1;
             uint256 length = round.lengths[_axis(axes, last)];
             inside = inside && named >= 0 && uint256(named) < length;
-            if (inside) at[last] = uint256(named);
+            if (inside) spot[last] = uint256(named);
         }
         Cell memory cell = claim.operands[index];
         if (!inside) {
             if (cell.siblings.length != 0) revert Refutation_WrongLength();
             return 0;
         }
-        _requireCell(round, operand >> 20, axes, at, cell);
+        _requireCell(round, operand >> 20, axes, spot, cell);
         return cell.value;
     }
 
@@ -133,7 +133,7 @@ library Refutation {
         uint256 axes,
         uint256 map,
         bool gathered
-    ) private pure returns (uint256[3] memory at, bool inside) {
+    ) private pure returns (uint256[3] memory spot, bool inside) {
         uint256[6] memory known;
         uint256 owned = _count(own);
         for (uint256 i = 0; i < owned; ++i) {
@@ -141,7 +141,7 @@ library Refutation {
         }
         if (map == BEFORE) {
             uint256 last = _axis(own, owned - 1);
-            if (known[last] == 0) return (at, false);
+            if (known[last] == 0) return (spot, false);
             known[last] -= 1;
         } else if (map == SWAPPED) {
             (known[ENTRY], known[OTHER]) = (known[OTHER], known[ENTRY]);
@@ -152,13 +152,13 @@ library Refutation {
         for (uint256 i = 0; i < count; ++i) {
             uint256 axis = _axis(axes, i);
             if (map == LAST && i == count - 1) {
-                if (round.lengths[axis] == 0) return (at, false);
-                at[i] = round.lengths[axis] - 1;
+                if (round.lengths[axis] == 0) return (spot, false);
+                spot[i] = round.lengths[axis] - 1;
             } else if (!(gathered && i == count - 1)) {
-                at[i] = known[axis];
+                spot[i] = known[axis];
             }
         }
-        return (at, true);
+        return (spot, true);
     }
 
     function _requireInstruction(Round memory round, Claim memory claim) private pure returns (uint256) {
@@ -177,7 +177,7 @@ library Refutation {
         }
     }
 
-    function _requireCell(Round memory round, uint256 column, uint256 axes, uint256[3] memory at, Cell memory cell)
+    function _requireCell(Round memory round, uint256 column, uint256 axes, uint256[3] memory spot, Cell memory cell)
         private
         pure
     {
@@ -186,7 +186,7 @@ library Refutation {
         uint256 count = _count(axes);
         for (uint256 i = 0; i < count; ++i) {
             uint256 levels = _depth(round.lengths[_axis(axes, i)]);
-            index = (index << levels) | at[i];
+            index = (index << levels) | spot[i];
             depth += levels;
         }
         uint256 above = _depth(round.columns);

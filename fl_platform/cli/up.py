@@ -106,6 +106,8 @@ def owner(
             invited = _await_orders(invited, orders, until, say)
             _work(own, invited, _stay(task, data, data_seed=data_seed), until)
         wait_to_stop(until, patient=True)
+        if Duties.AGGREGATE in duties and store == options.store:  # else the defence stays up with the store
+            _outlast_windows(own, task, failed(), say)
         _conclude(place, failed(), say)
         if store != options.store:
             say("the store stays up for claims and audits; Ctrl-C ends it")
