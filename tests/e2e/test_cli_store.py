@@ -32,7 +32,7 @@ def test_a_task_through_a_served_store_on_the_embedded_chain(tmp_path: Path) -> 
     with served.serving(tmp_path / "served", members=allowed.__contains__) as server:
         store = ("--store", server.url)
         refused = cli(*store, "task", "open", "--wallet", "auditor", *TERMS, "--aggregator", "aggregator", code=5)
-        assert "tokens, the wallet holds 0: draw some with" in refused.stderr
+        assert "is no member of a task that this store serves" in refused.stderr
         opened = cli(
             *store, "task", "open", "--wallet", "owner", *TERMS, "--aggregator", "aggregator", "--auditor", "auditor",
             "--worth", "equal",

@@ -72,12 +72,12 @@ def test_nothing_of_the_engine_stays_behind(tmp_path: Path) -> None:
                 ours = (process / "environ").read_bytes().decode(errors="replace")
             except OSError:
                 continue
-            if f"FL_PLATFORM_TEST={tmp_path}" in ours and int(process.name) != os.getpid():
+            if f"STARTED_BY_TEST={tmp_path}" in ours and int(process.name) != os.getpid():
                 found.add(command)
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FL_PLATFORM_TEST", str(tmp_path))
+        patch.setenv("STARTED_BY_TEST", str(tmp_path))
         with simulation_transport([Moody()], timeout_s=60):
             assert any("flower-superlink" in command for command in children())
     assert children() == set()
