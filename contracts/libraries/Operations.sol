@@ -54,10 +54,7 @@ library Operations {
     function _div(int256 x, int256 y) private pure returns (int256 quotient) {
         if (y == 0) return 0;
         unchecked {
-            // in assembly, as Solidity's own division reverts for the least integer through -1 even here
-            assembly ("memory-safe") {
-                quotient := sdiv(x, y)
-            }
+            quotient = x / y;
             if ((x ^ y) < 0 && quotient * y != x) quotient -= 1;
         }
     }

@@ -5,7 +5,8 @@ import {Operations} from "./Operations.sol";
 
 /// @title Refutation
 /// @notice Decides whether one cell of a round's tape is what its instruction makes of others. Knows no rule: the program
-/// says what each cell is. Twin of fl_platform/protocol/openings.py; layouts are in protocol/program.py and tape.py.
+/// says what each cell is. Twin of fl_platform/protocol/openings.py; layouts are in protocol/program.py and tape.py. No
+/// contract of the platform calls it yet: disputes are decided by contracts/disputes/.
 /// @dev No depth comes from the caller: it follows from how long the axes are, so no inner node passes for a leaf. Leaves,
 /// nodes and columns have prefixes of their own.
 library Refutation {
@@ -67,12 +68,13 @@ library Refutation {
         _requireInside(round, axes, claim.place);
         _requireCell(round, claim.column, axes, claim.place, claim.claimed);
         uint8 op = uint8(packed >> 120);
+        bool plain = op >= Operations.ADD && op <= Operations.SHIFT;
+        if (!plain && op != CONST && op != GATHER && op != MUST) revert Refutation_OtherKind(op);
         int256[3] memory x = _operands(round, claim, packed, op);
         if (op == CONST) return claim.claimed.value != int256(uint256(claim.words[1]));
         // a check that is 0 fells its seal, whether or not the tape says so
         if (op == MUST) return x[0] == 0 || claim.claimed.value != x[0];
         if (op == GATHER) return claim.claimed.value != x[0];
-        if (op < Operations.ADD || op > Operations.SHIFT) revert Refutation_OtherKind(op);
         return claim.claimed.value != Operations.give(op, x[0], x[1], x[2]);
     }
 

@@ -37,6 +37,7 @@ def check_app(fab: bytes) -> None:
             if sorted(archive.namelist()) != sorted((_PROJECT, _MANIFEST)) or max(files.values()) > MAX_FAB_BYTES:
                 raise DocumentInvalid(f"the SuperLink's app brings files of its own: {', '.join(sorted(files))[:200]}")
             project = tomllib.loads(archive.read(_PROJECT).decode())
+    # NotImplementedError, RuntimeError: what zipfile says of a packing it does not know, and of an encrypted file
     except (zipfile.BadZipFile, tomllib.TOMLDecodeError, NotImplementedError, RuntimeError, ValueError) as error:
         raise DocumentInvalid(f"the SuperLink's app cannot be read: {error}") from error
     if project != tomllib.loads(app_project()):

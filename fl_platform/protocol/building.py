@@ -128,11 +128,11 @@ class Builder:
         """Return floor(x * y / divisor) with an exact product; 0 where the divisor is 0."""
         return self.plain(Op.MULDIV, x, y, divisor)
 
-    def least_of(self, x: Cells, y: Cells | int) -> Cells:
+    def minimum(self, x: Cells, y: Cells | int) -> Cells:
         """Return the less of both."""
         return self.plain(Op.MIN, x, y)
 
-    def greatest_of(self, x: Cells, y: Cells | int) -> Cells:
+    def maximum(self, x: Cells, y: Cells | int) -> Cells:
         """Return the greater of both."""
         return self.plain(Op.MAX, x, y)
 

@@ -2,7 +2,8 @@
 
 A column is a named array of cells over at most three axes. Its instruction says how each cell follows from at most
 three others, at places that a fixed map names, so that one cell can be decided without looking at the rest. The bytes
-of a program are frozen when a task is opened; everybody evaluates the bytes (`tape`).
+of a program are what a task will freeze and everybody evaluate (`tape`). Not in use yet: rounds are judged by
+`contribution/`, `aggregation/` and `protocol/payout`, and disputes decided by contracts/disputes/.
 
 Rules write programs through `building.Builder`, which works the bounds out and refuses a column whose cells could leave
 2^250. A program that comes from elsewhere is checked again by the same arithmetic (`Program.from_bytes`).
@@ -234,11 +235,15 @@ def _check_place(column: Column, index: int, number: int, before: Sequence[Colum
             raise _bad(column, f"turns {before[operand.column].name!r} round, and both must have one axis")
         return
     if column.op is Op.GATHER and index == 0:
-        read = read[:-1] if read else ()
-        if not before[operand.column].axes:
-            raise _bad(column, "gathers from a single cell")
+        if not read or operand.map is not Map.OWN:
+            raise _bad(column, f"gathers from {before[operand.column].name!r}, which must have an axis and no map")
+        read = read[:-1]
+    if operand.map is Map.BEFORE and column.op not in PLAIN:
+        raise _bad(column, f"reads the place before, which {column.op.name} cannot")
     if operand.map is Map.LAST:
-        read = read[:-1] if read and read[-1] not in own else (Axis.BLOCK,) * 4  # refused below
+        if not read or read[-1] in own:
+            raise _bad(column, f"reads the last cell of {before[operand.column].name!r} along an axis of its own")
+        read = read[:-1]
     if operand.map is Map.DIAGONAL:
         read = tuple(axis for axis in read if axis is not Axis.OTHER)
     if operand.map is Map.SWAPPED:

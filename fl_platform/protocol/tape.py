@@ -6,7 +6,7 @@
     tape   the Merkle root over its columns, padded with zero leaves
 
 One cell is decided by `recompute` from its instruction and at most three others, or, where it sums, from the cells that
-it sums. Nothing here knows a rule.
+it sums. Nothing here knows a rule. Not in use yet, as programs are not.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def recompute(tape: Tape, number: int, place: Place) -> int:
         return wrap(sum(_read(tape, column, first, at) * _read(tape, column, second, at) for at in steps))
     if column.op is Op.GATHER:
         source, index = column.operands
-        inner = place_of(source, column, place, tape.program.columns[source.column].axes[:-1], tape.lengths)
+        inner = place_of(source, column, place, source.axes[:-1], tape.lengths)
         return 0 if inner is None else tape.cell(source.column, (*inner, _read(tape, column, index, place)))
     cells = [_read(tape, column, operand, place) for operand in column.operands]
     return cells[0] if column.op is Op.MUST else apply(column.op, *cells)
@@ -152,7 +152,7 @@ def place_of(operand: Operand, column: Column, place: Place, read: tuple[Axis, .
 
 
 def _read(tape: Tape, column: Column, operand: Operand, place: Place) -> int:
-    found = place_of(operand, column, place, tape.program.columns[operand.column].axes, tape.lengths)
+    found = place_of(operand, column, place, operand.axes, tape.lengths)
     return 0 if found is None else tape.cell(operand.column, found)
 
 
@@ -173,7 +173,7 @@ def _column(
     if column.op is Op.INVERSE:
         return _inverse(before[column.operands[0].column], shape[0])
     fast = _is_fast(program, column)
-    x = [_aligned(program, column, i, before, lengths, fast) for i in range(len(column.operands))]
+    x = [_aligned(column, i, before, lengths, fast) for i in range(len(column.operands))]
     if column.op in PLAIN:
         # numpy makes bare numbers of arrays without axes, and int64 of those: none are given to it
         found = np.asarray(give(column.op, *map(np.atleast_1d, x)))
@@ -200,12 +200,10 @@ def _source(column: Column, shape: Place, sources: Mapping[Source, Array | int],
     return given.astype(_kind(column.bounds))
 
 
-def _aligned(
-    program: Program, column: Column, index: int, before: list[Array], lengths: Lengths, fast: bool
-) -> Array:
+def _aligned(column: Column, index: int, before: list[Array], lengths: Lengths, fast: bool) -> Array:
     """Return an operand as the column reads it: along the column's axes, behind them the one that is summed over."""
     operand = column.operands[index]
-    read, cells = list(program.columns[operand.column].axes), before[operand.column]
+    read, cells = list(operand.axes), before[operand.column]
     behind: list[Axis] = []
     if column.op is Op.GATHER and index == 0:
         behind = [read.pop()]
@@ -242,7 +240,7 @@ def _scan(
     running: Array = np.zeros(shape[:-1], dtype=np.int64 if fast else object)
     found: Array = np.zeros(shape, dtype=_kind(column.bounds))
     others = {
-        i: np.broadcast_to(_aligned(program, column, i, before, lengths, fast), shape)
+        i: np.broadcast_to(_aligned(column, i, before, lengths, fast), shape)
         for i, operand in enumerate(column.operands)
         if operand.column != number
     }

@@ -1,4 +1,7 @@
-"""Who gets how much of a round's pot: the catch-up split, as a program. In words: `protocol.payout`.
+"""Who gets how much of a round's pot: the catch-up split, as a program.
+
+A second text of `protocol.payout`, which pays until rounds are judged by programs, and then goes; a test holds both
+equal.
 
     entitled_i = (pots so far + this one) * max(0, score_i) / sum of max(0, score)
     lacking_i  = max(0, entitled_i - paid_i), of those whose update passed the screen
@@ -47,11 +50,11 @@ def catch_up(
     fee = b.name("fee", pot * fee_bps // BASIS)
     rest = pot - fee
     by_worth = rest - rest * base_bps // BASIS
-    positive = b.greatest_of(parties.score, 0)
+    positive = b.maximum(parties.score, 0)
     so_far = pots_before + by_worth
     entitled = b.name("entitled", share_down(b, so_far, positive, b.sum(positive, axis)))
     due = b.select(parties.present, entitled, 0)
-    lacking = b.name("lacking", b.greatest_of(due - parties.paid, 0))
+    lacking = b.name("lacking", b.maximum(due - parties.paid, 0))
     wanted = b.select(b.sum(lacking, axis), lacking, due)
     scored = b.name("scored", share_down(b, by_worth, wanted, b.sum(wanted, axis)))
     scored_pot = b.select(b.sum(scored, axis), by_worth, 0)

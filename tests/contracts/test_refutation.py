@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.openings import Opened, Refutation, refutation_of
+from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened, refutation_of
 from fl_platform.protocol.operations import Op, wrap
 from fl_platform.protocol.tape import HINTS, Tape, evaluate
 from tests.support.contracts import World
@@ -155,13 +155,12 @@ def test_other_kinds_are_not_decided_here(harness: Contract, op: Op) -> None:
     place = (0,) * len(column.axes)
     cell = next((n, p) for n, p in decidable(tape))
     model = refutation_of(tape, *cell)
-    from fl_platform.protocol.openings import instruction_path, opened
-
     operands = tuple(opened(tape, o.column, (0,) * len(o.axes)) if tape.columns[o.column].size else None
                      for o in column.operands)  # fmt: skip
     claim = replace(
         model, column=numbers[0], place=place, words=column.words(), path=instruction_path(tape.program, numbers[0]),
         claimed=opened(tape, numbers[0], place), operands=operands,
     )  # fmt: skip
-    with pytest.raises(Reverted):
+    kind = keccak256(b"Refutation_OtherKind(uint8)")[:4].hex()
+    with pytest.raises(Reverted, match=kind):
         is_refuted(harness, tape, claim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -89,8 +90,9 @@ def test_a_long_message_is_refused(client: httpx.Client, monkeypatch: pytest.Mon
     assert client.post("/v1/fleet/push-messages", content=b"x" * 11).status_code == 413
 
 
-def test_strangers_who_drip_hold_no_place(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "REQUEST_S", 0.5)
+@contextlib.contextmanager
+def begun(client: httpx.Client, sent: bytes) -> Iterator[ssl.SSLSocket]:
+    """Connect as a stranger, send so much and no more."""
     assert client.base_url.port is not None
     trust = ssl.create_default_context()
     trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
@@ -99,22 +101,20 @@ def test_strangers_who_drip_hold_no_place(client: httpx.Client, monkeypatch: pyt
         trust.wrap_socket(plain) as stranger,
     ):
         stranger.settimeout(10)
-        stranger.sendall(b"POST /v1/fleet/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx")
+        stranger.sendall(sent)
+        yield stranger
+
+
+def test_strangers_who_drip_hold_no_place(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "REQUEST_S", 0.5)
+    with begun(client, b"POST /v1/fleet/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx") as stranger:
         assert stranger.recv(12) == b"HTTP/1.1 408"
     assert client.post("/v1/fleet/pull-messages", content=b"x").status_code == 201
 
 
 def test_who_never_asks_is_cut_off(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "REQUEST_S", 0.3)
-    assert client.base_url.port is not None
-    trust = ssl.create_default_context()
-    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection(("127.0.0.1", client.base_url.port)) as plain,
-        trust.wrap_socket(plain) as stranger,
-    ):
-        stranger.settimeout(10)
-        stranger.sendall(b"POST /v1/fleet/x HTTP/1.1\r\nHost: x\r\n")
+    with begun(client, b"POST /v1/fleet/x HTTP/1.1\r\nHost: x\r\n") as stranger:
         assert stranger.recv(1) == b""
 
 
