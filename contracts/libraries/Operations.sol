@@ -2,6 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {Language} from "./Language.sol";
 
 /// @title Operations
 /// @notice The operations of a round's cells: what each gives of single cells. Twin of fl_platform/protocol/operations.py.
@@ -11,41 +12,27 @@ library Operations {
     /// @notice Thrown for a number that is no operation on operands alone.
     error Operations_Unknown(uint8 op);
 
-    uint8 internal constant ADD = 2;
-    uint8 internal constant SUB = 3;
-    uint8 internal constant MUL = 4;
-    uint8 internal constant DIV = 5;
-    uint8 internal constant MULDIV = 6;
-    uint8 internal constant ROOT = 7;
-    uint8 internal constant MIN = 8;
-    uint8 internal constant MAX = 9;
-    uint8 internal constant CLAMP = 10;
-    uint8 internal constant LT = 11;
-    uint8 internal constant EQ = 12;
-    uint8 internal constant SEL = 13;
-    uint8 internal constant BITS = 14;
-    uint8 internal constant SHIFT = 15;
-
     /// @notice Return what an operation gives. Operands that it has not are not looked at.
     function give(uint8 op, int256 x, int256 y, int256 z) internal pure returns (int256) {
         unchecked {
-            if (op == ADD) return x + y;
-            if (op == SUB) return x - y;
-            if (op == MUL) return x * y;
-            if (op == DIV) return _div(x, y);
-            if (op == MULDIV) return _muldiv(x, y, z);
-            if (op == ROOT) return x < 0 ? int256(0) : int256(Math.sqrt(uint256(x)));
-            if (op == MIN) return x < y ? x : y;
-            if (op == MAX) return x > y ? x : y;
-            if (op == CLAMP) {
+            if (op == Language.ADD) return x + y;
+            if (op == Language.SUB) return x - y;
+            if (op == Language.MUL) return x * y;
+            if (op == Language.MULADD) return x * y + z;
+            if (op == Language.DIV) return _div(x, y);
+            if (op == Language.MULDIV) return _muldiv(x, y, z);
+            if (op == Language.ROOT) return x < 0 ? int256(0) : int256(Math.sqrt(uint256(x)));
+            if (op == Language.MIN) return x < y ? x : y;
+            if (op == Language.MAX) return x > y ? x : y;
+            if (op == Language.CLAMP) {
                 int256 raised = x > y ? x : y;
                 return raised < z ? raised : z;
             }
-            if (op == LT) return x < y ? int256(1) : int256(0);
-            if (op == EQ) return x == y ? int256(1) : int256(0);
-            if (op == SEL) return x != 0 ? y : z;
-            if (op == BITS) return x <= 0 ? int256(0) : int256(Math.log2(uint256(x)) + 1);
-            if (op == SHIFT) return _shift(x, y);
+            if (op == Language.LT) return x < y ? int256(1) : int256(0);
+            if (op == Language.EQ) return x == y ? int256(1) : int256(0);
+            if (op == Language.SEL) return x != 0 ? y : z;
+            if (op == Language.BITS) return x <= 0 ? int256(0) : int256(Math.log2(uint256(x)) + 1);
+            if (op == Language.SHIFT) return _shift(x, y);
         }
         revert Operations_Unknown(op);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {Language} from "./Language.sol";
 import {Operations} from "./Operations.sol";
 
 /// @title Refutation
@@ -21,27 +22,15 @@ library Refutation {
     /// @notice Thrown for an operation that is not decided by cells at named places: sources, sums, hints.
     error Refutation_OtherKind(uint8 op);
 
-    uint8 private constant CONST = 0;
-    uint8 private constant GATHER = 16;
-    uint8 private constant MUST = 19;
-
-    uint256 private constant ENTRY = 1;
-    uint256 private constant OTHER = 2;
-
-    uint256 private constant SWAPPED = 1;
-    uint256 private constant DIAGONAL = 2;
-    uint256 private constant BEFORE = 3;
-    uint256 private constant LAST = 4;
-
     uint256 private constant NONE = 0xFFFF << 20;
 
     /// @notice What a round's contract knows of its tape.
-    /// @param lengths By axis, from 1: entries, entries again, seats, directions, blocks.
+    /// @param lengths By axis ({Language}), from 1: entries, entries again, seats, blocks, directions, directions again.
     struct Round {
         bytes32 program;
         bytes32 tape;
         uint256 columns;
-        uint256[6] lengths;
+        uint256[7] lengths;
     }
 
     /// @notice A cell, and its path: of the column first, then of the columns.
@@ -68,13 +57,15 @@ library Refutation {
         _requireInside(round, axes, claim.place);
         _requireCell(round, claim.column, axes, claim.place, claim.claimed);
         uint8 op = uint8(packed >> 120);
-        bool plain = op >= Operations.ADD && op <= Operations.SHIFT;
-        if (!plain && op != CONST && op != GATHER && op != MUST) revert Refutation_OtherKind(op);
+        bool plain = op >= Language.FIRST_PLAIN && op <= Language.LAST_PLAIN;
+        if (!plain && op != Language.CONST && op != Language.GATHER && op != Language.MUST) {
+            revert Refutation_OtherKind(op);
+        }
         int256[3] memory x = _operands(round, claim, packed, op);
-        if (op == CONST) return claim.claimed.value != int256(uint256(claim.words[1]));
+        if (op == Language.CONST) return claim.claimed.value != int256(uint256(claim.words[1]));
         // a check that is 0 fells its seal, whether or not the tape says so
-        if (op == MUST) return x[0] == 0 || claim.claimed.value != x[0];
-        if (op == GATHER) return claim.claimed.value != x[0];
+        if (op == Language.MUST) return x[0] == 0 || claim.claimed.value != x[0];
+        if (op == Language.GATHER) return claim.claimed.value != x[0];
         return claim.claimed.value != Operations.give(op, x[0], x[1], x[2]);
     }
 
@@ -91,7 +82,7 @@ library Refutation {
             if (count == 0) count = i;
             if (claim.operands.length != count) revert Refutation_WrongLength();
             // backwards: what is gathered lies where the operand behind it says
-            x[i - 1] = _operand(round, claim, packed, operand, i - 1, op == GATHER && i == 1 ? x[1] : int256(-1), op);
+            x[i - 1] = _operand(round, claim, packed, operand, i - 1, op == Language.GATHER && i == 1 ? x[1] : int256(-1), op);
         }
         if (claim.operands.length != count) revert Refutation_WrongLength();
     }
@@ -110,9 +101,9 @@ library Refutation {
         bool inside;
         {
             uint256 map = (operand >> 12) & 0xFF;
-            (spot, inside) = _placeOf(round, (packed >> 108) & 0xFFF, claim.place, axes, map, op == GATHER && index == 0);
+            (spot, inside) = _placeOf(round, (packed >> 108) & 0xFFF, claim.place, axes, map, op == Language.GATHER && index == 0);
         }
-        if (op == GATHER && index == 0) {
+        if (op == Language.GATHER && index == 0) {
             uint256 last = _count(axes) - 1;
             uint256 length = round.lengths[_axis(axes, last)];
             inside = inside && named >= 0 && uint256(named) < length;
@@ -136,24 +127,28 @@ library Refutation {
         uint256 map,
         bool gathered
     ) private pure returns (uint256[3] memory spot, bool inside) {
-        uint256[6] memory known;
+        uint256[7] memory known;
         uint256 owned = _count(own);
         for (uint256 i = 0; i < owned; ++i) {
             known[_axis(own, i)] = place[i];
         }
-        if (map == BEFORE) {
+        if (map == Language.MAP_BEFORE) {
             uint256 last = _axis(own, owned - 1);
             if (known[last] == 0) return (spot, false);
             known[last] -= 1;
-        } else if (map == SWAPPED) {
-            (known[ENTRY], known[OTHER]) = (known[OTHER], known[ENTRY]);
-        } else if (map == DIAGONAL) {
-            known[OTHER] = known[ENTRY];
+        } else if (map == Language.MAP_SWAPPED) {
+            (known[Language.AXIS_ENTRY], known[Language.AXIS_OTHER]) =
+                (known[Language.AXIS_OTHER], known[Language.AXIS_ENTRY]);
+            (known[Language.AXIS_DIRECTION], known[Language.AXIS_OTHER_DIRECTION]) =
+                (known[Language.AXIS_OTHER_DIRECTION], known[Language.AXIS_DIRECTION]);
+        } else if (map == Language.MAP_DIAGONAL) {
+            known[Language.AXIS_OTHER] = known[Language.AXIS_ENTRY];
+            known[Language.AXIS_OTHER_DIRECTION] = known[Language.AXIS_DIRECTION];
         }
         uint256 count = _count(axes);
         for (uint256 i = 0; i < count; ++i) {
             uint256 axis = _axis(axes, i);
-            if (map == LAST && i == count - 1) {
+            if (map == Language.MAP_LAST && i == count - 1) {
                 if (round.lengths[axis] == 0) return (spot, false);
                 spot[i] = round.lengths[axis] - 1;
             } else if (!(gathered && i == count - 1)) {
@@ -167,7 +162,9 @@ library Refutation {
         bytes32 leaf = keccak256(abi.encodePacked(uint8(0), claim.words));
         uint256 depth = _depth(round.columns + 1);
         if (claim.path.length != depth || claim.column >= round.columns) revert Refutation_WrongLength();
-        if (_climb(leaf, claim.column + 1, claim.path, 0, depth) != round.program) revert Refutation_NotInProgram();
+        bytes32 root = _climb(leaf, claim.column + 1, claim.path, 0, depth);
+        root = keccak256(abi.encodePacked(uint8(3), uint16(round.columns), root));
+        if (root != round.program) revert Refutation_NotInProgram();
         return uint256(claim.words[0]);
     }
 

@@ -5,7 +5,7 @@
     counted = b.source(Source.REFUSED) == 0
     weight = b.name("weight", b.select(counted, stake, 0))
     total = b.name("total", b.sum(weight, Axis.ENTRY))
-    b.output("total", total)
+    b.output(Output.DIVISOR, total)
     program = b.program()
 
 Nothing is computed here; `Builder.program` returns a checked program. Equal instructions are one column.
@@ -16,21 +16,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from fl_platform.protocol.checker import check, checked, read_axes
 from fl_platform.protocol.operations import Bounds, Op
-from fl_platform.protocol.program import (
-    MAX_COLUMNS,
-    SOURCES,
+from fl_platform.protocol.program import MAX_COLUMNS, Column, Operand, Output, Program
+from fl_platform.protocol.sources import (
+    INDEX_OF,
+    RAW,
+    SECOND,
+    TWINS,
     Axis,
-    Column,
+    Kind,
     Map,
-    Operand,
-    Program,
     Source,
-    check,
-    checked_column,
+    given_of,
+    immediate_of,
 )
 
-_ORDER = {axis: place for place, axis in enumerate(Axis)}
+_LATER = 0xFFFE  # a carried column before the rule has said which it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,11 @@ class Cells:
 
     builder: Builder
     operand: Operand
-    axes: tuple[Axis, ...]  # along which it is read
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Along which it is read."""
+        return read_axes(self.operand)
 
     def __add__(self, other: Cells | int) -> Cells:
         return self.builder.plain(Op.ADD, self, other)
@@ -62,6 +68,12 @@ class Cells:
     def __gt__(self, other: Cells | int) -> Cells:
         return self.builder.plain(Op.LT, other, self)
 
+    def __le__(self, other: Cells | int) -> Cells:
+        return 1 - (self > other)
+
+    def __ge__(self, other: Cells | int) -> Cells:
+        return 1 - (self < other)
+
     def __eq__(self, other: object) -> Cells:  # type: ignore[override]
         assert isinstance(other, Cells | int)
         return self.builder.plain(Op.EQ, self, other)
@@ -73,21 +85,24 @@ class Cells:
         raise TypeError("a column's cells are not known while a rule is written: use Builder.select")
 
     def swapped(self) -> Cells:
-        """Return the cells with ENTRY and OTHER exchanged: of another entry, where this is an entry's."""
-        swap = {Axis.ENTRY: Axis.OTHER, Axis.OTHER: Axis.ENTRY}
-        return self._read(Map.SWAPPED, tuple(sorted((swap.get(a, a) for a in self.axes), key=_ORDER.__getitem__)))
+        """Return the cells with the two of each pair exchanged: of another entry, where this is an entry's."""
+        return self._read(Map.SWAPPED)
 
     def diagonal(self) -> Cells:
         """Return what the cells of pairs are of an entry with itself."""
-        return self._read(Map.DIAGONAL, tuple(axis for axis in self.axes if axis is not Axis.OTHER))
+        return self._read(Map.DIAGONAL)
+
+    def before(self) -> Cells:
+        """Return the cells one place earlier along the last axis; 0 at the first."""
+        return self._read(Map.BEFORE)
 
     def last(self) -> Cells:
         """Return the last cell along the last axis; 0 where that is empty."""
-        return self._read(Map.LAST, self.axes[:-1])
+        return self._read(Map.LAST)
 
-    def _read(self, map_: Map, axes: tuple[Axis, ...]) -> Cells:
+    def _read(self, map_: Map) -> Cells:
         assert self.operand.map is Map.OWN, "one map is all that an operand has: give this column a name first"
-        return replace(self, operand=replace(self.operand, map=map_), axes=axes)
+        return replace(self, operand=replace(self.operand, map=map_))
 
 
 class Builder:
@@ -96,7 +111,7 @@ class Builder:
     def __init__(self) -> None:
         self._columns: list[Column] = []
         self._known: dict[tuple[object, ...], int] = {}
-        self._outputs: dict[str, int] = {}
+        self._outputs: dict[Output, int] = {}
 
     def program(self) -> Program:
         """Return the program, checked. Raises DocumentInvalid."""
@@ -104,21 +119,60 @@ class Builder:
         check(found)
         return found
 
+    # --- what is given ------------------------------------------------------------------------------------------------
+
     def source(self, source: Source) -> Cells:
         """Return what is given from outside."""
-        return self._add(Op.SOURCE, SOURCES[source].axes, (), int(source), name=source.name.lower())
+        return self._given(immediate_of(source), source.name.lower())
+
+    def word(self, name: str) -> Cells:
+        """Return a number that the task's rules freeze. Raises KeyError."""
+        return self._given(immediate_of(Source.WORD, INDEX_OF[name]), name)
+
+    def own_word(self, index: int) -> Cells:
+        """Return a number of a task's own rule, frozen by the task; `index`: one of `OWN_WORDS`."""
+        return self._given(immediate_of(Source.WORD, index), f"word{index}")
+
+    def _given(self, immediate: int, name: str) -> Cells:
+        given = given_of(immediate)
+        assert given is not None, "no source of the protocol"
+        return self._add(Op.SOURCE, given.axes, (), immediate, name=name)
 
     def const(self, value: int) -> Cells:
         """Return a number of the rule."""
         return self._add(Op.CONST, (), (), value)
 
+    def carried(
+        self, name: str, axes: tuple[Axis, ...], bounds: Bounds = RAW, *, start: int = 0, kind: Kind = Kind.NUMBER
+    ) -> Cells:
+        """Return what `carry` of this one handed on in the round before; `start` in the first round, and where the
+        column is longer now."""
+        drafted = Column(name, Op.PREV, axes, (Operand(_LATER, axes=axes),), start, bounds, kind)
+        self._columns.append(drafted)
+        return Cells(self, Operand(len(self._columns) - 1, axes=axes))
+
+    def carry(self, carried: Cells, cells: Cells) -> Cells:
+        """Say what the next round gets as `carried`: cells of its shape and kind, clamped to its bounds."""
+        number = carried.operand.column
+        column = self._columns[number]
+        assert column.operands[0].column == _LATER, "handed on twice"
+        kept = cells if column.kind is not Kind.NUMBER else self.clamp(cells, *column.bounds)
+        assert (kept.operand.map, kept.operand.axes) == (Map.OWN, column.axes), "another shape than is carried"
+        self._columns[number] = replace(column, operands=(Operand(kept.operand.column, axes=column.axes),))
+        return kept
+
+    def claimed(self, name: str, axes: tuple[Axis, ...], bounds: Bounds) -> Cells:
+        """Return numbers that who seals brings, and no contract decides: only their range."""
+        found = self._add(Op.CLAIMED, axes, (), len(self._columns), name=name, bounds=bounds)
+        self._within(found, *bounds)
+        return found
+
+    # --- arithmetic ---------------------------------------------------------------------------------------------------
+
     def plain(self, op: Op, *values: Cells | int) -> Cells:
         """Return what an operation gives of cells at one place; numbers are constants."""
         cells = [self.const(value) if isinstance(value, int) else value for value in values]
-        axes = sorted({axis for one in cells for axis in one.axes}, key=_ORDER.__getitem__)
-        if Axis.OTHER in axes and Axis.ENTRY not in axes:
-            axes.insert(0, Axis.ENTRY)
-        return self._add(op, tuple(axes), tuple(one.operand for one in cells))
+        return self._add(op, _joined(cells), tuple(one.operand for one in cells))
 
     def select(self, condition: Cells, yes: Cells | int, no: Cells | int) -> Cells:
         """Return `yes` where the condition is not 0, else `no`."""
@@ -140,39 +194,59 @@ class Builder:
         """Return x, no less than low and no more than high."""
         return self.plain(Op.CLAMP, x, low, high)
 
-    def sum(self, x: Cells, axis: Axis, *, weight: Cells | int = 1) -> Cells:
-        """Return the sum of x * weight over an axis."""
-        other = self.const(weight) if isinstance(weight, int) else weight
-        axes = sorted(({*x.axes, *other.axes}) - {axis}, key=_ORDER.__getitem__)
-        return self._add(Op.INNER, tuple(axes), (x.operand, other.operand), int(axis))
+    def root(self, x: Cells) -> Cells:
+        """Return the floor of the square root; 0 of what is negative."""
+        return self.plain(Op.ROOT, x)
 
-    def running(self, x: Cells) -> Cells:
-        """Return the running sum of x along its last axis."""
-        itself = Operand(len(self._columns), Map.BEFORE, x.axes)
-        return self._add(Op.ADD, x.axes, (x.operand, itself))
+    def shift(self, x: Cells | int, by: Cells | int) -> Cells:
+        """Return x * 2^by, rounded down."""
+        return self.plain(Op.SHIFT, x, by)
 
-    def gather(self, x: Cells, at: Cells) -> Cells:
-        """Return the cell of x that `at` names along x's last axis; 0 outside of it."""
-        axes = sorted({*x.axes[:-1], *at.axes}, key=_ORDER.__getitem__)
-        return self._add(Op.GATHER, tuple(axes), (x.operand, at.operand))
-
-    def least(self, x: Cells, weight: Cells, wanted: Cells, axis: Axis, bounds: Bounds) -> Cells:
-        """Return the least v within bounds with sum over `axis` of (x <= v) * weight >= wanted, else the upper end.
-
-        A hint: the sealer brings it, and two columns that the compiler writes hold it to its one right value.
-        """
-        axes = tuple(sorted(({*x.axes, *weight.axes, *wanted.axes}) - {axis}, key=_ORDER.__getitem__))
-        found = self._add(Op.LEAST, axes, (x.operand, weight.operand, wanted.operand), int(axis), bounds=bounds)
-        reached = self._reached(x, weight, wanted, axis, found)
-        before = self._reached(x, weight, wanted, axis, found - 1)
-        self._must(self.plain(Op.MAX, reached, found == bounds[1]))
-        self._must(self.plain(Op.MAX, 1 - before, found == bounds[0]))
-        self._within(found, *bounds)  # or what is below the range would do where it is enough
+    def running(self, x: Cells, axis: Axis | None = None, *, weight: Cells | None = None) -> Cells:
+        """Return the running sum of x, or of x * weight, along an axis (None: the last one)."""
+        cells = [x] if weight is None else [x, weight]
+        joined = _joined(cells)
+        scanned = joined[-1] if axis is None else axis
+        axes = (*(each for each in joined if each is not scanned), scanned)
+        op = Op.ADD if weight is None else Op.MULADD
+        itself = Operand(len(self._columns), Map.BEFORE, axes)
+        known = (op, axes, tuple(one.operand for one in cells), "running")
+        if known in self._known:
+            return Cells(self, Operand(self._known[known], axes=axes))
+        found = self._add(op, axes, (*(one.operand for one in cells), itself))
+        self._known[known] = found.operand.column
         return found
+
+    def sum(self, x: Cells, axis: Axis, *, weight: Cells | None = None) -> Cells:
+        """Return the sum of x, or of x * weight, over an axis."""
+        return self.running(x, axis, weight=weight).last() + 0
 
     def numbers(self, like: Cells) -> Cells:
         """Return 0, 1, 2 ... along the last axis of `like`."""
-        return self.running(self.plain(Op.ADD, like * 0, 1)) - 1
+        return self.running(self.select(like, 1, 1)) - 1
+
+    def gather(self, x: Cells, at: Cells | int) -> Cells:
+        """Return the cell of x that `at` names along x's last axis; 0 outside of it."""
+        place = self.const(at) if isinstance(at, int) else at
+        axes = _sorted({*read_axes(x.operand, gathered=True), *place.axes})
+        return self._add(Op.GATHER, axes, (x.operand, place.operand))
+
+    # --- hints --------------------------------------------------------------------------------------------------------
+
+    def least(self, x: Cells, weight: Cells | int, wanted: Cells, axis: Axis, bounds: Bounds) -> Cells:
+        """Return the least v within bounds with sum over `axis` of (x <= v) * weight >= wanted, else the upper end.
+
+        A hint: the sealer brings it, and columns that the compiler writes hold it to its one right value.
+        """
+        weights = self.const(weight) if isinstance(weight, int) else weight
+        axes = _sorted({*x.axes, *weights.axes, *wanted.axes} - {axis})
+        found = self._add(Op.LEAST, axes, (x.operand, weights.operand, wanted.operand), int(axis), bounds=bounds)
+        reached = self._reached(x, weights, wanted, axis, found)
+        before = self._reached(x, weights, wanted, axis, found - 1)
+        self._must(self.maximum(reached, found == bounds[1]))
+        self._must(self.maximum(1 - before, found == bounds[0]))
+        self._within(found, *bounds)  # or what is below the range would do where it is enough
+        return found
 
     def inverse(self, x: Cells, over: Cells, length: Cells) -> Cells:
         """Return, for each place of the one axis of `over`, the first entry of x that holds its number.
@@ -181,10 +255,28 @@ class Builder:
         """
         found = self._add(Op.INVERSE, over.axes, (x.operand,))
         number = self.numbers(over)
-        self._must(self.plain(Op.MAX, self.gather(x, found) == number, found == length))
+        self._must(self.maximum(self.gather(x, found) == number, found == length))
         self._must(1 - (self.gather(found, x) > self.numbers(x)))
         self._within(found, 0, length)  # or a place outside of x, which reads 0, would do for the number 0
         return found
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def dot(self, x: Cells, y: Cells, *, by_block: bool = False, shifts: Cells | None = None) -> Cells:
+        """Return the inner products of two columns of rows: over all parameters that count, or block by block.
+
+        `shifts`: block b counts 2^shifts[b] times.
+        """
+        own = _sorted({*x.axes, *y.axes, *((Axis.BLOCK,) if by_block else ())})
+        if shifts is None:
+            return self._add(Op.DOT, own, (x.operand, y.operand))
+        return self._add(Op.DOT_SHIFTED, own, (x.operand, y.operand, shifts.operand))
+
+    def combine(self, rows: Cells, weights: Cells) -> Cells:
+        """Return the content root of the sum of rows times weights, along the last axis of `rows`."""
+        return self._add(Op.COMBINE, rows.axes[:-1], (rows.operand, weights.operand))
+
+    # --- names --------------------------------------------------------------------------------------------------------
 
     def name(self, name: str, cells: Cells) -> Cells:
         """Give a column a name by which people find it."""
@@ -193,10 +285,10 @@ class Builder:
         self._columns[number] = replace(self._columns[number], name=name)
         return cells
 
-    def output(self, name: str, cells: Cells) -> None:
+    def output(self, output: Output, cells: Cells) -> None:
         """Let a column decide something of the round."""
         assert cells.operand.map is Map.OWN
-        self._outputs[name] = cells.operand.column
+        self._outputs[output] = cells.operand.column
 
     def _reached(self, x: Cells, weight: Cells, wanted: Cells, axis: Axis, value: Cells) -> Cells:
         inside = 1 - (x > value)
@@ -219,6 +311,21 @@ class Builder:
             number = len(self._columns)
             assert number < MAX_COLUMNS, f"a program has {MAX_COLUMNS} columns at most"
             drafted = Column(name or f"c{number}", op, axes, tuple(operands), immediate, bounds)
-            self._columns.append(replace(drafted, bounds=checked_column(drafted, number, self._columns)))
+            kind, found = checked(drafted, number, self._columns)
+            self._columns.append(replace(drafted, kind=kind, bounds=found))
             self._known[key] = number
-        return Cells(self, Operand(number, axes=axes), axes)
+        return Cells(self, Operand(number, axes=axes))
+
+
+def _joined(cells: Sequence[Cells]) -> tuple[Axis, ...]:
+    """Return the axes of a cell that reads these, each once: as the longest of them has them where it has all."""
+    wanted = {axis for one in cells for axis in one.axes}
+    wanted |= {TWINS[axis] for axis in wanted & SECOND}
+    for one in cells:
+        if one.operand.map in (Map.OWN, Map.BEFORE) and set(one.axes) == wanted:
+            return one.axes
+    return _sorted(wanted)
+
+
+def _sorted(axes: set[Axis]) -> tuple[Axis, ...]:
+    return tuple(sorted(axes | {TWINS[axis] for axis in axes & SECOND}))

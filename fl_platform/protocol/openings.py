@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.operations import Op
+from fl_platform.protocol.operations import HINTS, ROWS, Op
 from fl_platform.protocol.program import Program
-from fl_platform.protocol.tape import HINTS, Place, Tape, depth_of, leaf_of, place_of
+from fl_platform.protocol.tape import Place, Tape, place_of
+from fl_platform.protocol.tree import column_levels, depth_of
 
+OTHER_KINDS = frozenset({Op.SOURCE, Op.PREV, Op.CLAIMED, *HINTS, *ROWS})  # not decided by cells at named places
 _ZERO = bytes(32)
 
 
@@ -38,10 +40,10 @@ class Refutation:
 
 
 def refutation_of(tape: Tape, column: int, place: Place) -> Refutation:
-    """Return what decides a cell that reads cells alone (no sum, no hint, no source), from a whole tape."""
+    """Return what decides a cell that reads cells alone, from a whole tape."""
     program = tape.program
     found = program.columns[column]
-    assert found.op not in (Op.SOURCE, Op.INNER, *HINTS), "not decided by cells at named places"
+    assert found.op not in OTHER_KINDS, "not decided by cells at named places"
     places = operand_places(tape, column, place)
     operands = tuple(
         None if at is None else opened(tape, operand.column, at)
@@ -69,8 +71,10 @@ def operand_places(tape: Tape, column: int, place: Place) -> list[Place | None]:
 def opened(tape: Tape, column: int, place: Place) -> Opened:
     """Return a cell with its path to the tape's root."""
     cells = tape.columns[column]
-    leaves = [leaf_of(tape.cell(column, at)) for at in _padded(cells.shape)]
-    inside = _path(leaves, flat(place, cells.shape))
+    number, inside = flat(place, cells.shape), []
+    for level in column_levels(cells)[:-1]:
+        inside.append(level[number ^ 1].tobytes())
+        number //= 2
     return Opened(tape.cell(column, place), (*inside, *_path(_padded_leaves(tape.roots), column)))
 
 
@@ -85,14 +89,6 @@ def flat(place: Place, shape: Place) -> int:
     for at, length in zip(place, shape, strict=True):
         number = number << depth_of(length) | at
     return number
-
-
-def _padded(shape: Place) -> list[Place]:
-    """Return every place of a column and of its padding, in the order of its leaves."""
-    places: list[Place] = [()]
-    for length in shape:
-        places = [(*place, at) for place in places for at in range(1 << depth_of(length))]
-    return places
 
 
 def _padded_leaves(leaves: Sequence[bytes]) -> list[bytes]:

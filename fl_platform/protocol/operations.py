@@ -28,35 +28,43 @@ _FULL = 1 << BITS
 
 
 class Op(IntEnum):
-    """What a column's cells are. The numbers are part of a program's bytes."""
+    """What a column's cells are. The numbers are part of a program's bytes; contracts/libraries/Language.sol has them
+    from here."""
 
     CONST = 0  # the instruction's immediate
     SOURCE = 1  # given from outside; the immediate says which
-    ADD = 2
-    SUB = 3
-    MUL = 4
-    DIV = 5  # floor(x / y); 0 where y is 0
-    MULDIV = 6  # floor(x * y / z) with an exact product; 0 where z is 0, and where it leaves 256 bits
-    ROOT = 7  # floor of the square root; 0 of what is negative
-    MIN = 8
-    MAX = 9
-    CLAMP = 10  # min(max(x, y), z)
-    LT = 11  # 1 where x < y, else 0
-    EQ = 12  # 1 where x = y, else 0
-    SEL = 13  # y where x is not 0, else z
-    BITS = 14  # how many bits x has; 0 of what is not positive
-    SHIFT = 15  # x * 2^y; floor where y is negative
-    GATHER = 16  # the cell of x at the place that y names along x's last axis; 0 outside of it
-    INNER = 17  # the sum of x * y over the axes that the immediate names
-    LEAST = 18  # hint: the least v of the declared range with sum of (x <= v) * y >= z; none: its upper end
+    PREV = 2  # what a column of the round before held at the own place; the immediate in the first round, and outside
+    ADD = 3
+    SUB = 4
+    MUL = 5
+    MULADD = 6  # x * y + z: with z the place before, a sum of products
+    DIV = 7  # floor(x / y); 0 where y is 0
+    MULDIV = 8  # floor(x * y / z) with an exact product; 0 where z is 0, and where it leaves 256 bits
+    ROOT = 9  # floor of the square root; 0 of what is negative
+    MIN = 10
+    MAX = 11
+    CLAMP = 12  # min(max(x, y), z)
+    LT = 13  # 1 where x < y, else 0
+    EQ = 14  # 1 where x = y, else 0
+    SEL = 15  # y where x is not 0, else z
+    BITS = 16  # how many bits x has; 0 of what is not positive
+    SHIFT = 17  # x * 2^y; floor where y is negative
+    GATHER = 18  # the cell of x at the place that y names along x's last axis; 0 outside of it
     MUST = 19  # x is not 0, or the seal falls; the compiler's alone
-    INVERSE = 20  # hint: the first place of x that holds the own place's number, x's length where none does
+    LEAST = 20  # hint: the least v of the declared range with sum of (x <= v) * y >= z; none: its upper end
+    INVERSE = 21  # hint: the first place of x that holds the own place's number, x's length where none does
+    CLAIMED = 22  # the sealer's word, within the declared range; a task lists its claimed columns
+    DOT = 23  # inner product of the rows x and y, of the own block or of all that count; 0 where one has no row
+    DOT_SHIFTED = 24  # the same, block b times 2^z[b]
+    COMBINE = 25  # the content root of the sum of row x times y along x's last axis, which y has and the own has not
 
 
 PLAIN = frozenset(op for op in Op if Op.ADD <= op <= Op.SHIFT)  # of a cell's operands alone
+HINTS = frozenset({Op.LEAST, Op.INVERSE})  # brought by who seals; checks hold each to its one right value
+ROWS = frozenset({Op.DOT, Op.DOT_SHIFTED, Op.COMBINE})  # of vectors over all parameters, by their content roots
 OPERANDS = {
-    Op.CONST: 0, Op.SOURCE: 0, Op.MULDIV: 3, Op.ROOT: 1, Op.CLAMP: 3, Op.SEL: 3, Op.BITS: 1, Op.LEAST: 3, Op.MUST: 1,
-    Op.INVERSE: 1,
+    Op.CONST: 0, Op.SOURCE: 0, Op.PREV: 1, Op.MULADD: 3, Op.MULDIV: 3, Op.ROOT: 1, Op.CLAMP: 3, Op.SEL: 3, Op.BITS: 1,
+    Op.LEAST: 3, Op.MUST: 1, Op.INVERSE: 1, Op.CLAIMED: 0, Op.DOT_SHIFTED: 3,
 }  # fmt: skip
 _TWO = 2  # all others
 
@@ -112,6 +120,7 @@ _GIVE: dict[Op, Callable[..., Array]] = {
     Op.ADD: lambda x, y: x + y,
     Op.SUB: lambda x, y: x - y,
     Op.MUL: lambda x, y: x * y,
+    Op.MULADD: lambda x, y, z: x * y + z,
     Op.DIV: _div,
     Op.MULDIV: _muldiv,
     Op.ROOT: lambda x: np.asarray(_root(x)),
@@ -146,6 +155,10 @@ def _product(x: Bounds, y: Bounds) -> Bounds:
     return _hull(a * b for a in x for b in y)
 
 
+def _sum(x: Bounds, y: Bounds) -> Bounds:
+    return x[0] + y[0], x[1] + y[1]
+
+
 def _divisors(y: Bounds) -> list[int]:
     """Return where a quotient can be extreme: the ends, and what is next to zero."""
     return [d for d in {*y, -1, 1} if d != 0 and y[0] <= d <= y[1]]
@@ -157,14 +170,15 @@ def _quotient(x: Bounds, y: Bounds) -> Bounds:
 
 
 def _shift_bounds(x: Bounds, y: Bounds) -> Bounds:
-    least, most = max(y[0], -BITS), min(y[1], BITS)
+    least, most = (max(-BITS, min(end, BITS)) for end in y)
     return _hull([a << b if b >= 0 else a >> -b for a in x for b in (least, most)] + [0] * (y[1] >= BITS))
 
 
 _BOUNDS: dict[Op, Callable[..., Bounds]] = {
-    Op.ADD: lambda x, y: (x[0] + y[0], x[1] + y[1]),
+    Op.ADD: lambda x, y: _sum(x, y),
     Op.SUB: lambda x, y: (x[0] - y[1], x[1] - y[0]),
     Op.MUL: _product,
+    Op.MULADD: lambda x, y, z: _sum(_product(x, y), z),
     Op.DIV: _quotient,
     Op.MULDIV: lambda x, y, z: _quotient(_product(x, y), z),
     Op.ROOT: lambda x: (math.isqrt(max(0, x[0])), math.isqrt(max(0, x[1]))),

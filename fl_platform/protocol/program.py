@@ -2,11 +2,16 @@
 
 A column is a named array of cells over at most three axes. Its instruction says how each cell follows from at most
 three others, at places that a fixed map names, so that one cell can be decided without looking at the rest. The bytes
-of a program are what a task will freeze and everybody evaluate (`tape`). Not in use yet: rounds are judged by
-`contribution/`, `aggregation/` and `protocol/payout`, and disputes decided by contracts/disputes/.
+of a program are what a task freezes and everybody evaluates (`tape`).
+
+    bytes   header, then one instruction a column
+    header  "flp1", columns u16, then for each `Output` the column u16 that it is, 0xFFFF: none
+    column  five words of 32 bytes: packed, immediate, least, most, name (ASCII)
+    packed  kind u4, op u8, axes 3 x u4, three operands of (column u16, map u8, axes 3 x u4), from the high end
+    root    keccak(0x03, columns u16, Merkle root over leaf 0 = keccak(0x00, header), c + 1 = keccak(0x00, column c))
 
 Rules write programs through `building.Builder`, which works the bounds out and refuses a column whose cells could leave
-2^250. A program that comes from elsewhere is checked again by the same arithmetic (`Program.from_bytes`).
+2^250. A program that comes from elsewhere is checked again by the same arithmetic (`Program.from_bytes`, `checker`).
 """
 
 from __future__ import annotations
@@ -17,81 +22,35 @@ from enum import IntEnum
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.operations import PLAIN, WIDEST, Bounds, Op, bounds_of, operands_of
+from fl_platform.protocol.operations import Bounds, Op
+from fl_platform.protocol.sources import Axis, Kind, Map
 
 MAGIC = b"flp1"
 MAX_COLUMNS = 1_024
 MAX_AXES = 3
 _WORD = 32
-_NONE = 0xFFFF << 20  # an operand that an operation has not
+_NO_OPERAND = 0xFFFF << 20
+_NO_OUTPUT = 0xFFFF
 
 
-class Axis(IntEnum):
-    """What a column's places count. ENTRY and OTHER are the same entries, for pairs."""
+class Output(IntEnum):
+    """What a round is decided by, and a seal held to."""
 
-    ENTRY = 1  # roster entries in order, forced ones behind
-    OTHER = 2
-    SEAT = 3  # accounts, by seat
-    DIRECTION = 4
-    BLOCK = 5
-
-
-# The longest that each can be: what the bounds of sums are reckoned with.
-LONGEST: Mapping[Axis, int] = {
-    Axis.ENTRY: 512, Axis.OTHER: 512, Axis.SEAT: 65_536, Axis.DIRECTION: 16, Axis.BLOCK: 256,
-}  # fmt: skip
+    EARNED = 0  # by seat: wei earned up to and with this round
+    REPUTATION = 1  # by seat, fixed point
+    TOTAL = 2  # wei in all claims
+    SUMS = 3  # content root of the weighted sum of updates
+    DIVISOR = 4  # that the sum is divided by
+    EXPONENTS = 5  # by block: of the next round's steps
 
 
-class Map(IntEnum):
-    """Which cell of an operand a cell reads. What lies outside of the operand is 0."""
-
-    OWN = 0  # at the own place; axes that the operand has not are dropped
-    SWAPPED = 1  # as OWN, with ENTRY and OTHER exchanged
-    DIAGONAL = 2  # as OWN, with OTHER at the place of ENTRY
-    BEFORE = 3  # as OWN, one place earlier along the own last axis
-    LAST = 4  # as OWN, at the last place of the operand's last axis, which the own column has not
-
-
-class Source(IntEnum):
-    """Where a SOURCE column's cells come from. Each is bound before the sealer's window opens, or in the seal."""
-
-    COUNT = 1  # of entries
-    SEAT_OF = 2  # of an entry's trainer
-    STAKE = 3  # joined stake of an entry, wei
-    REFUSED = 4  # 1 where the entry's update is refused, as the seal says with its evidence
-    POT = 5  # of the round, wei
-    FEE_BPS = 6
-    AGGREGATOR = 7  # seat of who seals
-    EARNED = 8  # carried: wei earned by each seat before this round
-    REPUTATION = 9  # carried, fixed point
-    SAMPLES = 10  # claimed in an entry's receipt
-    SCORE_SUM = 11  # carried: signed sum of each seat's scores before this round
-    PAID_SCORED = 12  # carried: wei paid to each seat for scores
-    POTS_BEFORE = 13  # carried: wei that went by worth
-
-
-@dataclass(frozen=True)
-class Given:
-    """A source's shape and the bounds that the protocol gives it."""
-
-    axes: tuple[Axis, ...]
-    bounds: Bounds
-
-
-SOURCES: Mapping[Source, Given] = {
-    Source.COUNT: Given((), (0, LONGEST[Axis.ENTRY])),
-    Source.SEAT_OF: Given((Axis.ENTRY,), (0, LONGEST[Axis.SEAT] - 1)),
-    Source.STAKE: Given((Axis.ENTRY,), (0, 2**80 - 1)),
-    Source.REFUSED: Given((Axis.ENTRY,), (0, 1)),
-    Source.POT: Given((), (0, 2**80 - 1)),
-    Source.FEE_BPS: Given((), (0, 10_000)),
-    Source.AGGREGATOR: Given((), (0, LONGEST[Axis.SEAT] - 1)),
-    Source.EARNED: Given((Axis.SEAT,), (0, 2**96 - 1)),
-    Source.REPUTATION: Given((Axis.SEAT,), (0, 2**64 - 1)),
-    Source.SAMPLES: Given((Axis.ENTRY,), (0, 2**32 - 1)),
-    Source.SCORE_SUM: Given((Axis.SEAT,), (-(2**120), 2**120)),
-    Source.PAID_SCORED: Given((Axis.SEAT,), (0, 2**96 - 1)),
-    Source.POTS_BEFORE: Given((), (0, 2**96 - 1)),
+SHAPES: Mapping[Output, tuple[tuple[Axis, ...], Kind]] = {
+    Output.EARNED: ((Axis.SEAT,), Kind.NUMBER),
+    Output.REPUTATION: ((Axis.SEAT,), Kind.NUMBER),
+    Output.TOTAL: ((), Kind.NUMBER),
+    Output.SUMS: ((), Kind.SUMS),
+    Output.DIVISOR: ((), Kind.NUMBER),
+    Output.EXPONENTS: ((Axis.BLOCK,), Kind.NUMBER),
 }
 
 
@@ -112,15 +71,15 @@ class Column:
     op: Op
     axes: tuple[Axis, ...]
     operands: tuple[Operand, ...]
-    immediate: int  # CONST: the value; SOURCE: which; INNER, LEAST: the axis that is summed over
+    immediate: int  # CONST: the value; SOURCE: which; PREV: the first value; LEAST: the axis that is counted over
     bounds: Bounds
+    kind: Kind = Kind.NUMBER
 
     def words(self) -> bytes:
         """Return the five words of 32 bytes that stand for the column."""
-        packed = int(self.op) << 12 | _axes(self.axes)
-        for operand in (*self.operands, *(None,) * (3 - len(self.operands))):
-            one = _NONE if operand is None else operand.column << 20 | int(operand.map) << 12 | _axes(operand.axes)
-            packed = packed << 36 | one
+        packed = int(self.kind) << 128 | int(self.op) << 120 | _pack_axes(self.axes) << 108
+        for place, operand in enumerate((*self.operands, *(None,) * (3 - len(self.operands)))):
+            packed |= _pack_operand(operand) << (36 * (2 - place))
         low, high = self.bounds
         return b"".join([
             packed.to_bytes(_WORD, "big"), _signed(self.immediate), _signed(low), _signed(high),
@@ -133,7 +92,7 @@ class Program:
     """A checked program."""
 
     columns: tuple[Column, ...]
-    outputs: Mapping[str, int]  # what the round is decided by: name -> column
+    outputs: Mapping[Output, int]  # -> column
 
     def column(self, name: str) -> int:
         """Return the number of a column. Raises KeyError."""
@@ -143,182 +102,41 @@ class Program:
         raise KeyError(name)
 
     def to_bytes(self) -> bytes:
-        """Return the program's bytes: a header, then five words a column."""
-        return self._header() + b"".join(one.words() for one in self.columns)
+        """Return the program's bytes."""
+        return self.header() + b"".join(one.words() for one in self.columns)
 
     @property
     def root(self) -> bytes:
-        """The Merkle root of header and instructions, 32 bytes: what a task freezes."""
-        return merkle_root(self.leaves())
+        """What a task freezes, 32 bytes."""
+        return keccak256(b"\3" + len(self.columns).to_bytes(2, "big") + merkle_root(self.leaves()))
 
     def leaves(self) -> list[bytes]:
-        """Return the leaves of that tree: the header's, then one a column."""
-        return [keccak256(b"\0" + data) for data in (self._header(), *(one.words() for one in self.columns))]
+        """Return the leaves of the tree over header and instructions."""
+        return [keccak256(b"\0" + data) for data in (self.header(), *(one.words() for one in self.columns))]
 
-    def _header(self) -> bytes:
-        named = b"".join(
-            name.encode("ascii").ljust(_WORD, b"\0") + column.to_bytes(2, "big")
-            for name, column in sorted(self.outputs.items())
-        )
-        return MAGIC + len(self.columns).to_bytes(2, "big") + len(self.outputs).to_bytes(2, "big") + named
+    def header(self) -> bytes:
+        """Return the header."""
+        outputs = b"".join(self.outputs.get(each, _NO_OUTPUT).to_bytes(2, "big") for each in Output)
+        return MAGIC + len(self.columns).to_bytes(2, "big") + outputs
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Program:
         """Read a program (untrusted) and check it. Raises DocumentInvalid naming the column."""
-        if data[:4] != MAGIC or len(data) < 8:
+        from fl_platform.protocol.checker import check
+
+        start = len(MAGIC) + 2 + 2 * len(Output)
+        if data[:4] != MAGIC or len(data) < start:
             raise DocumentInvalid(f"a round program begins with {MAGIC.decode()}, not with {data[:4]!r}")
-        count, outputs = int.from_bytes(data[4:6], "big"), int.from_bytes(data[6:8], "big")
-        body = 8 + outputs * (_WORD + 2)
-        if not 0 < count <= MAX_COLUMNS or outputs > count or len(data) != body + 5 * _WORD * count:
-            raise DocumentInvalid(f"a round program of {count} columns, {outputs} outputs and {len(data)} bytes")
-        named = {}
-        for start in range(8, body, _WORD + 2):
-            named[_name(data[start : start + _WORD])] = int.from_bytes(data[start + _WORD : start + _WORD + 2], "big")
-        columns = tuple(_read(data[i : i + 5 * _WORD]) for i in range(body, len(data), 5 * _WORD))
-        found = cls(columns, named)
+        count = int.from_bytes(data[4:6], "big")
+        if not 0 < count <= MAX_COLUMNS or len(data) != start + 5 * _WORD * count:
+            raise DocumentInvalid(f"a round program of {count} columns (at most {MAX_COLUMNS}) and {len(data)} bytes")
+        numbers = {each: int.from_bytes(data[6 + 2 * each : 8 + 2 * each], "big") for each in Output}
+        columns = tuple(_read(data[i : i + 5 * _WORD]) for i in range(start, len(data), 5 * _WORD))
+        found = cls(columns, {each: number for each, number in numbers.items() if number != _NO_OUTPUT})
         check(found)
         if found.to_bytes() != data:
             raise DocumentInvalid("the round program is not in its one spelling")
         return found
-
-
-def check(program: Program) -> None:
-    """Raise DocumentInvalid where a column's shape, operands or bounds do not follow from those before it."""
-    names = [one.name for one in program.columns]
-    if len(set(names)) != len(names):
-        raise DocumentInvalid(f"two columns have the name {next(n for n in names if names.count(n) > 1)!r}")
-    for name, output in program.outputs.items():
-        if output >= len(program.columns):
-            raise DocumentInvalid(f"output {name!r} is column {output} of {len(program.columns)}")
-    for number, column in enumerate(program.columns):
-        checked = checked_column(column, number, program.columns[:number])
-        if checked != column.bounds:
-            raise DocumentInvalid(f"column {column.name!r} declares {column.bounds}, what follows is {checked}")
-
-
-def checked_column(column: Column, number: int, before: Sequence[Column]) -> Bounds:
-    """Return the bounds of a column's cells, by interval arithmetic. Raises DocumentInvalid."""
-    if len(column.operands) != operands_of(column.op):
-        raise _bad(column, f"has {len(column.operands)} operands, {column.op.name} takes {operands_of(column.op)}")
-    if len(set(column.axes)) != len(column.axes) or (Axis.OTHER in column.axes and Axis.ENTRY not in column.axes):
-        raise _bad(column, f"has the axes {[axis.name for axis in column.axes]}")
-    for index in range(len(column.operands)):
-        _check_place(column, index, number, before)
-    found = _bounds(column, number, before)
-    if not -WIDEST <= found[0] <= found[1] <= WIDEST:
-        raise _bad(column, f"could have a cell of {max(-found[0], found[1]).bit_length()} bits; 250 is the limit")
-    return found
-
-
-def summed(column: Column) -> Axis | None:
-    """Return the axis that a column sums over, beside its own."""
-    return Axis(column.immediate) if column.op in (Op.INNER, Op.LEAST) else None
-
-
-def _check_place(column: Column, index: int, number: int, before: Sequence[Column]) -> None:
-    operand = column.operands[index]
-    if column.op in (Op.INNER, Op.LEAST) and column.immediate not in set(Axis):
-        raise _bad(column, f"sums over {column.immediate}, which is no axis")
-    alone = column.op is Op.LEAST and index == 2  # what is wanted in all is no matter of a step
-    own = column.axes + (() if (axis := summed(column)) is None or alone else (axis,))
-    if operand.column > number:
-        raise _bad(column, f"reads column {operand.column}, which comes later")
-    if operand.axes != (column if operand.column == number else before[operand.column]).axes:
-        raise _bad(column, f"says that operand {index} has the axes {[axis.name for axis in operand.axes]}")
-    if operand.column == number:
-        if operand.map is not Map.BEFORE or column.op not in PLAIN or not column.axes:
-            raise _bad(column, "reads itself at another place than the one before")
-        return
-    read = before[operand.column].axes
-    if column.op is Op.INVERSE:
-        if len(column.axes) != 1 or len(read) != 1 or operand.map is not Map.OWN:
-            raise _bad(column, f"turns {before[operand.column].name!r} round, and both must have one axis")
-        return
-    if column.op is Op.GATHER and index == 0:
-        if not read or operand.map is not Map.OWN:
-            raise _bad(column, f"gathers from {before[operand.column].name!r}, which must have an axis and no map")
-        read = read[:-1]
-    if operand.map is Map.BEFORE and column.op not in PLAIN:
-        raise _bad(column, f"reads the place before, which {column.op.name} cannot")
-    if operand.map is Map.LAST:
-        if not read or read[-1] in own:
-            raise _bad(column, f"reads the last cell of {before[operand.column].name!r} along an axis of its own")
-        read = read[:-1]
-    if operand.map is Map.DIAGONAL:
-        read = tuple(axis for axis in read if axis is not Axis.OTHER)
-    if operand.map is Map.SWAPPED:
-        read = tuple(_SWAP.get(axis, axis) for axis in read)
-    if operand.map is Map.BEFORE and not column.axes:
-        raise _bad(column, "has no axis along which something could be before")
-    if not set(read) <= set(own):
-        raise _bad(column, f"reads {before[operand.column].name!r} along an axis that it has not")
-
-
-_SWAP = {Axis.ENTRY: Axis.OTHER, Axis.OTHER: Axis.ENTRY}
-
-
-def _bounds(column: Column, number: int, before: Sequence[Column]) -> Bounds:
-    op, immediate = column.op, column.immediate
-    if op is Op.CONST:
-        return immediate, immediate
-    if op is Op.SOURCE:
-        given = SOURCES.get(Source(immediate)) if immediate in set(Source) else None
-        if given is None or given.axes != column.axes:
-            raise _bad(column, f"is no source of the protocol: number {immediate}, axes {list(column.axes)}")
-        return given.bounds
-    if any(operand.column == number for operand in column.operands):
-        return _scanned(column, number, before)
-    x = [_read_bounds(operand, before[operand.column].bounds) for operand in column.operands]
-    if op in PLAIN:
-        return bounds_of(op, *x)
-    if op is Op.INVERSE:
-        return 0, LONGEST[column.operands[0].axes[0]]
-    if op is Op.GATHER:
-        return min(0, x[0][0]), max(0, x[0][1])
-    axis = summed(column)
-    if axis is None or axis in column.axes:
-        if op is Op.MUST:
-            return x[0]
-        raise _bad(column, f"sums over {immediate}, which is no axis beside its own")
-    if op is Op.INNER:
-        low, high = bounds_of(Op.MUL, *x)
-        return min(0, LONGEST[axis] * low), max(0, LONGEST[axis] * high)
-    if x[1][0] < 0:
-        raise _bad(column, "is a hint with a weight that could be negative: more than one value could be right")
-    return column.bounds  # a hint's declared range
-
-
-def _read_bounds(operand: Operand, bounds: Bounds) -> Bounds:
-    """What lies outside of an operand is 0."""
-    return (min(0, bounds[0]), max(0, bounds[1])) if operand.map in (Map.BEFORE, Map.LAST) else bounds
-
-
-def _scanned(column: Column, number: int, before: Sequence[Column]) -> Bounds:
-    """A running value: as many steps as its axis can be long, from 0."""
-    longest = LONGEST[column.axes[-1]]
-    if column.op is Op.ADD:
-        others = [_read_bounds(o, before[o.column].bounds) for o in column.operands if o.column != number]
-        low, high = others[0] if others else (0, 0)
-        return min(low, longest * low), max(high, longest * high)
-    running: Bounds = (0, 0)
-    hull: Bounds | None = None
-    seen: set[Bounds] = set()
-    for _ in range(longest):
-        x = [
-            (min(0, running[0]), max(0, running[1])) if o.column == number else _read_bounds(o, before[o.column].bounds)
-            for o in column.operands
-        ]
-        running = bounds_of(column.op, *x)
-        hull = running if hull is None else (min(hull[0], running[0]), max(hull[1], running[1]))
-        if running in seen or max(-hull[0], hull[1]) > WIDEST:  # it goes round from here on, or is refused
-            break
-        seen.add(running)
-    assert hull is not None
-    return hull
-
-
-def _bad(column: Column, what: str) -> DocumentInvalid:
-    return DocumentInvalid(f"column {column.name!r} {what}")
 
 
 def _read(data: bytes) -> Column:
@@ -328,9 +146,11 @@ def _read(data: bytes) -> Column:
     name = _name(words[4])
     try:
         return Column(
-            name=name, op=Op(packed >> 120), axes=_from_axes(packed >> 108),
+            name=name, op=Op(packed >> 120 & 0xFF), axes=_unpack_axes(packed >> 108), kind=Kind(packed >> 128),
             operands=tuple(
-                Operand(part >> 20, Map(part >> 12 & 0xFF), _from_axes(part)) for part in parts if part != _NONE
+                Operand(part >> 20, Map(part >> 12 & 0xFF), _unpack_axes(part))
+                for part in parts
+                if part != _NO_OPERAND
             ),
             immediate=_from_signed(words[1]), bounds=(_from_signed(words[2]), _from_signed(words[3])),
         )  # fmt: skip
@@ -338,14 +158,20 @@ def _read(data: bytes) -> Column:
         raise DocumentInvalid(f"column {name!r} of the round program: {error}") from error
 
 
-def _axes(axes: tuple[Axis, ...]) -> int:
+def _pack_operand(operand: Operand | None) -> int:
+    if operand is None:
+        return _NO_OPERAND
+    return operand.column << 20 | int(operand.map) << 12 | _pack_axes(operand.axes)
+
+
+def _pack_axes(axes: tuple[Axis, ...]) -> int:
     packed = 0
     for axis in (*axes, *(0,) * (MAX_AXES - len(axes))):
         packed = packed << 4 | int(axis)
     return packed
 
 
-def _from_axes(packed: int) -> tuple[Axis, ...]:
+def _unpack_axes(packed: int) -> tuple[Axis, ...]:
     return tuple(Axis(axis) for axis in (packed >> 8 & 0xF, packed >> 4 & 0xF, packed & 0xF) if axis)
 
 

@@ -1,34 +1,29 @@
-"""The tape of a round: every cell of its program, evaluated from its sources, and the tree that fixes them all.
+"""The tape of a round: every cell of its program, evaluated from its sources.
 
-    leaf   keccak(0x00, cell int256, blind bytes32)      blind is 0: room for cells that are hidden
-    node   keccak(0x01, left, right)
-    column keccak(0x02, column u16, depth u8, root)      axes padded to powers of two with cells 0, the first outermost
-    tape   the Merkle root over its columns, padded with zero leaves
-
-One cell is decided by `recompute` from its instruction and at most three others, or, where it sums, from the cells that
-it sums. Nothing here knows a rule. Not in use yet, as programs are not.
+Whole columns at once, in int64 where their bounds allow it, else in Python integers; and any single cell from its
+instruction (`recompute`), as a contract decides it. `tree` has the root that fixes them all. Nothing here knows a rule.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.operations import PLAIN, Array, Op, apply, bounds_of, give, wrap
-from fl_platform.protocol.program import LONGEST, Axis, Column, Map, Operand, Program, Source, merkle_root, summed
+from fl_platform.protocol.checker import counted, read_axes, reads_beside
+from fl_platform.protocol.operations import HINTS, PLAIN, ROWS, Array, Op, apply, bounds_of, give
+from fl_platform.protocol.program import Column, Operand, Output, Program
+from fl_platform.protocol.sources import LONGEST, TWINS, Axis, Kind, Map, Source
+from fl_platform.protocol.tree import column_root, tape_root
 
 Place = tuple[int, ...]
-HINTS = (Op.LEAST, Op.INVERSE)  # brought by who seals; checks hold each to its one right value
 _FAST = 1 << 62  # what stays inside this is reckoned in int64
-_BLIND = bytes(32)
-_SWAP = {Axis.ENTRY: Axis.OTHER, Axis.OTHER: Axis.ENTRY}
 
 
 @dataclass(frozen=True)
@@ -37,14 +32,14 @@ class Lengths:
 
     entries: int
     seats: int
-    directions: int = 0
     blocks: int = 0
+    directions: int = 0
 
     def of(self, axis: Axis) -> int:
         """Return an axis's length."""
         found = {
-            Axis.ENTRY: self.entries, Axis.OTHER: self.entries, Axis.SEAT: self.seats, Axis.DIRECTION: self.directions,
-            Axis.BLOCK: self.blocks,
+            Axis.ENTRY: self.entries, Axis.OTHER: self.entries, Axis.SEAT: self.seats, Axis.BLOCK: self.blocks,
+            Axis.DIRECTION: self.directions, Axis.OTHER_DIRECTION: self.directions,
         }  # fmt: skip
         return found[axis]
 
@@ -54,6 +49,36 @@ class Lengths:
             if not 0 <= self.of(axis) <= LONGEST[axis]:
                 raise DocumentInvalid(f"{self.of(axis)} along {axis.name.lower()}; at most {LONGEST[axis]}")
         return tuple(self.of(axis) for axis in axes)
+
+
+class RowSource(Protocol):
+    """Vectors over the parameters by their content roots: what a key holder has. A root of 0 is no row."""
+
+    @property
+    def counting(self) -> int:
+        """How many blocks count: the first ones."""
+
+    def dots(self, left: Sequence[int], right: Sequence[int], block: int | None) -> Array:
+        """Return the inner products, (left, right): over one block, or over all blocks that count. None is of 0."""
+
+    def combine(self, rows: Sequence[int], weights: Sequence[int]) -> int:
+        """Return the content root of the sum of rows times weights; those of 0 are left out."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a round's cells are evaluated from.
+
+    words: of the rules, by index. previous: the columns of the round before; None in the first. rows: None where
+    nobody has the updates; their cells are then `brought`. brought: cells taken as they are, by column: claimed ones,
+    hints that somebody brings, products of rows that a bundle names.
+    """
+
+    sources: Mapping[Source, Array | int] = field(default_factory=dict)
+    words: Mapping[int, int] = field(default_factory=dict)
+    previous: Sequence[Array] | None = None
+    rows: RowSource | None = None
+    brought: Mapping[int, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,56 +95,54 @@ class Tape:
         inside = all(0 <= at < length for at, length in zip(place, cells.shape, strict=True))
         return int(cells[place]) if inside else 0
 
-    def output(self, name: str) -> Array:
+    def output(self, output: Output) -> Array:
         """Return the cells of an output. Raises KeyError."""
-        return self.columns[self.program.outputs[name]]
+        return self.columns[self.program.outputs[output]]
+
+    def named(self, name: str) -> Array:
+        """Return the cells of a column by its name. Raises KeyError."""
+        return self.columns[self.program.column(name)]
 
     @cached_property
     def roots(self) -> tuple[bytes, ...]:
         """The root of each column."""
         return tuple(column_root(number, cells) for number, cells in enumerate(self.columns))
 
-    @property
+    @cached_property
     def root(self) -> bytes:
         """The root of all cells, 32 bytes: what a seal fixes."""
-        return merkle_root(self.roots)
+        return tape_root(self.roots)
 
     def broken(self) -> Iterator[tuple[int, Place]]:
-        """Yield where a check of a hint is 0: column and place, in order."""
+        """Yield where a check is 0: column and place, in order."""
         for number, column in enumerate(self.program.columns):
             if column.op is Op.MUST:
                 for place in np.argwhere(self.columns[number] == 0):
                     yield number, tuple(int(at) for at in place)
 
 
-def evaluate(
-    program: Program, lengths: Lengths, sources: Mapping[Source, Array | int],
-    hints: Mapping[int, Array] | None = None,
-) -> Tape:  # fmt: skip
-    """Return the tape of a checked program. `hints`: cells of hint columns that somebody brings, taken as they are.
+def evaluate(program: Program, lengths: Lengths, given: Given) -> Tape:
+    """Return the tape of a checked program.
 
-    Raises DocumentInvalid where a source has another shape than the round, or leaves its bounds.
+    Raises DocumentInvalid where a source has another shape than the round or leaves its bounds, or a column that
+    somebody must bring is not there.
     """
-    found: list[Array] = []
+    evaluator = _Evaluator(program, lengths, given)
     for number, column in enumerate(program.columns):
-        brought = (hints or {}).get(number)
-        found.append(_column(program, column, number, found, lengths, sources) if brought is None else brought)
-    return Tape(program, lengths, tuple(found))
+        if number in given.brought:
+            evaluator.found.append(_shaped(column, given.brought[number], lengths))
+        else:
+            evaluator.found.append(evaluator.column(number, column))
+    return Tape(program, lengths, tuple(evaluator.found))
 
 
 def recompute(tape: Tape, number: int, place: Place) -> int:
-    """Return what one cell must be by its instruction and the tape's other cells; hints and sources as they are."""
+    """Return what one cell must be by its instruction and the tape's other cells; what is given stays as it is."""
     column = tape.program.columns[number]
     if column.op is Op.CONST:
         return column.immediate
-    if column.op in (Op.SOURCE, *HINTS):
+    if column.op in {Op.SOURCE, Op.PREV, Op.CLAIMED, *HINTS, *ROWS}:
         return tape.cell(number, place)
-    if column.op is Op.INNER:
-        axis = summed(column)
-        assert axis is not None
-        steps = [(*place, step) for step in range(tape.lengths.of(axis))]
-        first, second = column.operands
-        return wrap(sum(_read(tape, column, first, at) * _read(tape, column, second, at) for at in steps))
     if column.op is Op.GATHER:
         source, index = column.operands
         inner = place_of(source, column, place, source.axes[:-1], tape.lengths)
@@ -131,19 +154,19 @@ def recompute(tape: Tape, number: int, place: Place) -> int:
 def place_of(operand: Operand, column: Column, place: Place, read: tuple[Axis, ...], lengths: Lengths) -> Place | None:
     """Return where a cell at `place` reads an operand with the axes `read`; None: outside of it, which is 0.
 
-    place: of the column's axes, and the step along the axis that it sums over, if any.
+    place: of the column's axes; behind them one along the axis that operands have beside these, where it is wanted.
     """
-    axis = summed(column)
-    own = dict(zip((*column.axes, *(() if axis is None else (axis,))), place, strict=True))
+    axis = counted(column)
+    own = dict(zip((*column.axes, *(() if axis is None else (axis,))), place, strict=False))
     if operand.map is Map.BEFORE:
         last = column.axes[-1]
         if own[last] == 0:
             return None
         own[last] -= 1
     if operand.map is Map.SWAPPED:
-        own = {_SWAP.get(each, each): at for each, at in own.items()}
+        own = {TWINS.get(each, each): at for each, at in own.items()}
     if operand.map is Map.DIAGONAL:
-        own[Axis.OTHER] = own[Axis.ENTRY]
+        own |= {Axis.OTHER: own.get(Axis.ENTRY, 0), Axis.OTHER_DIRECTION: own.get(Axis.DIRECTION, 0)}
     if operand.map is Map.LAST:
         if lengths.of(read[-1]) == 0:
             return None
@@ -159,96 +182,186 @@ def _read(tape: Tape, column: Column, operand: Operand, place: Place) -> int:
 # --- whole columns ----------------------------------------------------------------------------------------------------
 
 
-def _column(
-    program: Program, column: Column, number: int, before: list[Array], lengths: Lengths,
-    sources: Mapping[Source, Array | int],
-) -> Array:  # fmt: skip
-    shape = lengths.shape(column.axes)
-    if column.op is Op.CONST:
-        return np.array(column.immediate, dtype=_kind(column.bounds))
-    if column.op is Op.SOURCE:
-        return _source(column, shape, sources, lengths.entries)
-    if any(operand.column == number for operand in column.operands):
-        return _scan(program, column, number, before, lengths, shape)
-    if column.op is Op.INVERSE:
-        return _inverse(before[column.operands[0].column], shape[0])
-    fast = _is_fast(program, column)
-    x = [_aligned(column, i, before, lengths, fast) for i in range(len(column.operands))]
-    if column.op in PLAIN:
-        # numpy makes bare numbers of arrays without axes, and int64 of those: none are given to it
-        found = np.asarray(give(column.op, *map(np.atleast_1d, x)))
-        return np.broadcast_to(found if shape else found.reshape(()), shape).astype(_kind(column.bounds))
-    if column.op is Op.INNER:
-        return np.asarray((x[0] * x[1]).sum(axis=-1, initial=0)).reshape(shape).astype(_kind(column.bounds))
-    if column.op is Op.MUST:
-        return x[0]
-    return _gather(column, x, shape) if column.op is Op.GATHER else _least(column, x, shape)
+@dataclass
+class _Evaluator:
+    """Evaluates column after column; `found`: those before."""
+
+    program: Program
+    lengths: Lengths
+    given: Given
+    found: list[Array] = field(default_factory=list)
+
+    def column(self, number: int, column: Column) -> Array:
+        """Return the cells of the next column."""
+        shape = self.lengths.shape(column.axes)
+        op = column.op
+        if op is Op.CONST:
+            return np.array(column.immediate, dtype=_kind(column))
+        if op is Op.SOURCE:
+            return _source(column, shape, self.given, self.lengths.entries)
+        if op is Op.PREV:
+            return _previous(column, shape, self.given)
+        if any(operand.column == number for operand in column.operands):
+            return self._scan(number, column, shape)
+        if op is Op.INVERSE:
+            return _inverse(self.found[column.operands[0].column], shape[0])
+        if op is Op.CLAIMED or (op in ROWS and self.given.rows is None):
+            raise DocumentInvalid(f"column {column.name!r} is not given, and nothing here computes it")
+        fast = self._is_fast(column)
+        x = [self._aligned(column, i, fast) for i in range(len(column.operands))]
+        if op in PLAIN:
+            # numpy makes bare numbers of arrays without axes, and int64 of those: none are given to it
+            cells = np.asarray(give(op, *map(np.atleast_1d, x)))
+            return np.broadcast_to(cells if shape else cells.reshape(()), shape).astype(_kind(column))
+        if op in ROWS:
+            assert self.given.rows is not None
+            return _rows(column, x, shape, self.lengths, self.given.rows)
+        if op is Op.MUST:
+            return x[0]
+        return _gather(column, x, shape) if op is Op.GATHER else _least(column, x, shape)
+
+    def _scan(self, number: int, column: Column, shape: Place) -> Array:
+        fast = self._is_fast(column)
+        running: Array = np.zeros(shape[:-1], dtype=np.int64 if fast else object)
+        cells: Array = np.zeros(shape, dtype=_kind(column))
+        others = {
+            i: np.broadcast_to(self._aligned(column, i, fast), shape)
+            for i, operand in enumerate(column.operands)
+            if operand.column != number
+        }
+        if column.op in (Op.ADD, Op.MULADD) and fast and set(others) == set(range(len(column.operands) - 1)):
+            return np.cumsum(others[0] if column.op is Op.ADD else others[0] * others[1], axis=-1, dtype=np.int64)
+        for step in range(shape[-1]):
+            x = [others[i][..., step] if i in others else running for i in range(len(column.operands))]
+            running = np.asarray(give(column.op, *(np.atleast_1d(one) for one in x))).reshape(shape[:-1])
+            cells[..., step] = running
+        return cells
+
+    def _aligned(self, column: Column, index: int, fast: bool) -> Array:
+        """Return an operand as the column reads it: along the column's axes, behind them the one beside these."""
+        operand, lengths = column.operands[index], self.lengths
+        cells = self.found[operand.column]
+        gathered = column.op is Op.GATHER and index == 0
+        behind = operand.axes[-1:] if gathered else ()
+        if operand.map is Map.LAST:
+            cells = cells[..., -1] if cells.shape[-1] else np.zeros(cells.shape[:-1], dtype=cells.dtype)
+        if operand.map is Map.DIAGONAL:
+            cells = _diagonal(cells, operand.axes)
+        read = read_axes(operand, gathered=gathered)
+        axis = counted(column) if reads_beside(column, index) else None
+        own = [*column.axes, *([] if axis is None else [axis])]
+        order = sorted(range(len(read)), key=lambda i: own.index(read[i]))
+        cells = cells.transpose((*order, *range(len(read), cells.ndim)))
+        shape = [lengths.of(each) if each in read else 1 for each in own]
+        cells = cells.reshape((*shape, *(lengths.of(each) for each in behind)))
+        if operand.map is Map.BEFORE:
+            cells = _before(cells, len(column.axes) - 1, lengths.of(column.axes[-1]))
+        if axis is not None:  # who counts sees every step, also of what does not change along it
+            cells = np.broadcast_to(cells, (*cells.shape[:-1], lengths.of(axis)))
+        return cells if fast else cells.astype(object)
+
+    def _is_fast(self, column: Column) -> bool:
+        """Whether operands, result and what lies between stay inside int64."""
+        if column.op in {Op.SHIFT, Op.LEAST, *ROWS} or column.kind is not Kind.NUMBER:
+            return False
+        columns = [self.program.columns[operand.column] for operand in column.operands]
+        if any(one.kind is not Kind.NUMBER for one in columns):
+            return False
+        between = [one.bounds for one in columns]
+        if column.op in (Op.MULDIV, Op.MULADD):
+            between.append(bounds_of(Op.MUL, *between[:2]))
+        return all(_fits(each) for each in (*between, column.bounds))
 
 
-def _source(column: Column, shape: Place, sources: Mapping[Source, Array | int], entries: int) -> Array:
-    source = Source(column.immediate)
-    if source not in sources:
+def _shaped(column: Column, cells: Array, lengths: Lengths) -> Array:
+    if cells.shape != lengths.shape(column.axes):
+        raise DocumentInvalid(
+            f"column {column.name!r} is given with the shape {cells.shape}, wanted {lengths.shape(column.axes)}"
+        )
+    return cells
+
+
+def _source(column: Column, shape: Place, given: Given, entries: int) -> Array:
+    source, index = Source(column.immediate & 0xFF), column.immediate >> 8
+    if source is Source.WORD and index not in given.words:
+        raise DocumentInvalid(f"the rules' word {index} ({column.name}) is not given")
+    if source is not Source.WORD and source not in given.sources:
         raise DocumentInvalid(f"the round's {source.name.lower()} is not given")
-    given = np.asarray(sources[source], dtype=object)
-    if source is Source.COUNT and given.shape == () and given != entries:
-        raise DocumentInvalid(f"the round counts {given} entries and has {entries}")
-    if given.shape != shape:
-        raise DocumentInvalid(f"the round's {source.name.lower()} has the shape {given.shape}, wanted {shape}")
+    cells = np.asarray(given.words[index] if source is Source.WORD else given.sources[source], dtype=object)
+    if source is Source.COUNT and cells.shape == () and cells != entries:
+        raise DocumentInvalid(f"the round counts {cells} entries and has {entries}")
+    if cells.shape != shape:
+        raise DocumentInvalid(f"the round's {column.name} has the shape {cells.shape}, wanted {shape}")
     low, high = column.bounds
-    if given.size and not (low <= given.min() and given.max() <= high):
-        raise DocumentInvalid(f"the round's {source.name.lower()} leaves its bounds of {low} to {high}")
-    return given.astype(_kind(column.bounds))
+    if cells.size and not (low <= cells.min() and cells.max() <= high):
+        raise DocumentInvalid(f"the round's {column.name} leaves its bounds of {low} to {high}")
+    return cells.astype(_kind(column))
 
 
-def _aligned(column: Column, index: int, before: list[Array], lengths: Lengths, fast: bool) -> Array:
-    """Return an operand as the column reads it: along the column's axes, behind them the one that is summed over."""
-    operand = column.operands[index]
-    read, cells = list(operand.axes), before[operand.column]
-    behind: list[Axis] = []
-    if column.op is Op.GATHER and index == 0:
-        behind = [read.pop()]
-    if operand.map is Map.LAST:
-        dropped = read.pop()
-        cells = cells[..., -1] if lengths.of(dropped) else np.zeros(cells.shape[:-1], dtype=cells.dtype)
-    if operand.map is Map.DIAGONAL and Axis.OTHER in read:
-        first, second = read.index(Axis.ENTRY), read.index(Axis.OTHER)
-        cells = np.moveaxis(np.diagonal(cells, axis1=first, axis2=second), -1, first)
-        read.remove(Axis.OTHER)
-    if operand.map is Map.SWAPPED:
-        read = [_SWAP.get(axis, axis) for axis in read]
-    axis = None if column.op is Op.LEAST and index == 2 else summed(column)
-    own = [*column.axes, *([] if axis is None else [axis])]
-    order = sorted(range(len(read)), key=lambda i: own.index(read[i]))
-    cells = cells.transpose((*order, *range(len(read), cells.ndim)))
-    shape = [lengths.of(each) if each in read else 1 for each in own]
-    cells = cells.reshape((*shape, *(lengths.of(each) for each in behind)))
-    if operand.map is Map.BEFORE:
-        last = len(column.axes) - 1
-        cells = np.repeat(cells, 1 if shape[last] > 1 else lengths.of(own[last]), axis=last)
-        cells = np.roll(cells, 1, axis=last)
-        if lengths.of(column.axes[-1]):
-            cells[(slice(None),) * last + (0,)] = 0
-    if axis is not None:  # sums see every step, also of what does not change along it
-        cells = np.broadcast_to(cells, (*cells.shape[:-1], lengths.of(axis)))
-    return cells if fast else cells.astype(object)
+def _previous(column: Column, shape: Place, given: Given) -> Array:
+    """What the round before handed on: `immediate` in the first round, and where the column is longer now."""
+    cells = np.full(shape, column.immediate, dtype=object)
+    if given.previous is not None:
+        before = given.previous[column.operands[0].column]
+        common = tuple(slice(0, min(old, new)) for old, new in zip(before.shape, shape, strict=True))
+        cells[common] = before[common]
+    return cells.astype(_kind(column))
 
 
-def _scan(
-    program: Program, column: Column, number: int, before: list[Array], lengths: Lengths, shape: Place
-) -> Array:
-    fast = _is_fast(program, column)
-    running: Array = np.zeros(shape[:-1], dtype=np.int64 if fast else object)
-    found: Array = np.zeros(shape, dtype=_kind(column.bounds))
-    others = {
-        i: np.broadcast_to(_aligned(column, i, before, lengths, fast), shape)
-        for i, operand in enumerate(column.operands)
-        if operand.column != number
-    }
-    for step in range(shape[-1]):
-        x = [others[i][..., step] if i in others else running for i in range(len(column.operands))]
-        running = np.asarray(give(column.op, *(np.atleast_1d(one) for one in x))).reshape(shape[:-1])
-        found[..., step] = running
-    return found
+def _rows(column: Column, x: list[Array], shape: Place, lengths: Lengths, rows: RowSource) -> Array:
+    if column.op is Op.COMBINE:
+        found = np.zeros(shape, dtype=object)
+        weights = np.broadcast_to(x[1], (*shape, x[0].shape[-1]))
+        for place in np.ndindex(*shape):
+            found[place] = rows.combine(list(x[0][place]), [int(w) for w in weights[place]])
+        return found
+    # each pair of distinct rows once; 0 is no row
+    left, left_at = _distinct(np.broadcast_to(x[0], shape))
+    right, right_at = _distinct(np.broadcast_to(x[1], shape))
+
+    def products(block: int | None) -> Array:
+        table = np.zeros((len(left) + 1, len(right) + 1), dtype=object)
+        if left and right:
+            table[1:, 1:] = rows.dots(left, right, block)
+        return np.asarray(table[left_at, right_at])
+
+    if column.op is Op.DOT_SHIFTED:
+        shifts = np.broadcast_to(x[2], (*shape, lengths.blocks))
+        parts = [products(block) * 2 ** shifts[..., block] for block in range(rows.counting)]
+        return np.asarray(sum(parts, np.zeros(shape, dtype=object)), dtype=object).astype(_kind(column))
+    if Axis.BLOCK not in column.axes:
+        return products(None).astype(_kind(column))
+    along = column.axes.index(Axis.BLOCK)
+    found = np.zeros(shape, dtype=object)
+    for block in range(lengths.blocks):
+        at = (slice(None),) * along + (block,)
+        found[at] = products(block)[at]
+    return found.astype(_kind(column))
+
+
+def _distinct(cells: Array) -> tuple[list[int], npt.NDArray[np.int64]]:
+    """Return the roots that occur, 0 left out, and for each cell its number among them + 1, or 0."""
+    numbers: dict[int, int] = {}
+    flat = [0 if root == 0 else numbers.setdefault(root, len(numbers) + 1) for root in cells.reshape(-1).tolist()]
+    return list(numbers), np.array(flat, dtype=np.int64).reshape(cells.shape)
+
+
+def _diagonal(cells: Array, axes: tuple[Axis, ...]) -> Array:
+    for one, other in ((Axis.ENTRY, Axis.OTHER), (Axis.DIRECTION, Axis.OTHER_DIRECTION)):
+        if other in axes:
+            first, second = axes.index(one), axes.index(other)
+            cells = np.moveaxis(np.diagonal(cells, axis1=first, axis2=second), -1, first - (second < first))
+            axes = tuple(axis for axis in axes if axis is not other)
+    return cells
+
+
+def _before(cells: Array, last: int, length: int) -> Array:
+    """Return cells one place later along axis `last`, 0 at the first."""
+    cells = np.repeat(cells, 1 if cells.shape[last] > 1 else length, axis=last)
+    cells = np.roll(cells, 1, axis=last)
+    if length:
+        cells[(slice(None),) * last + (0,)] = 0
+    return cells
 
 
 def _gather(column: Column, x: list[Array], shape: Place) -> Array:
@@ -256,10 +369,10 @@ def _gather(column: Column, x: list[Array], shape: Place) -> Array:
     length = cells.shape[-1]
     inside = (at >= 0) & (at < length)
     if not length:
-        return np.zeros(shape, dtype=_kind(column.bounds))
+        return np.zeros(shape, dtype=_kind(column))
     safe = np.where(inside, at, 0).astype(np.int64)
     found = np.take_along_axis(cells, safe[..., None], axis=-1)[..., 0]
-    return np.where(inside, found, 0).astype(_kind(column.bounds))
+    return np.where(inside, found, 0).astype(_kind(column))
 
 
 def _least(column: Column, x: list[Array], shape: Place) -> Array:
@@ -271,7 +384,7 @@ def _least(column: Column, x: list[Array], shape: Place) -> Array:
     for place in itertools.product(*map(range, shape)):
         pairs = sorted((max(low, int(v)), int(w)) for v, w in zip(values[place], weights[place], strict=True))
         found[place] = _least_of(pairs, int(wanted[place]), low, high)
-    return found.astype(_kind(column.bounds))
+    return found.astype(_kind(column))
 
 
 def _inverse(x: Array, length: int) -> Array:
@@ -293,53 +406,9 @@ def _least_of(pairs: list[tuple[int, int]], wanted: int, low: int, high: int) ->
     return high
 
 
-def _kind(bounds: tuple[int, int]) -> npt.DTypeLike:
-    return np.int64 if max(-bounds[0], bounds[1]) < _FAST else object
+def _fits(bounds: tuple[int, int]) -> bool:
+    return max(-bounds[0], bounds[1]) < _FAST
 
 
-def _is_fast(program: Program, column: Column) -> bool:
-    """Whether operands, result and what lies between stay inside int64."""
-    if column.op in (Op.SHIFT, Op.LEAST):
-        return False
-    between = [program.columns[operand.column].bounds for operand in column.operands]
-    if column.op is Op.MULDIV:
-        between.append(bounds_of(Op.MUL, *between[:2]))
-    return all(_kind(each) is np.int64 for each in (*between, column.bounds))
-
-
-# --- the tree ---------------------------------------------------------------------------------------------------------
-
-
-def leaf_of(value: int) -> bytes:
-    """Return the leaf of a cell."""
-    return keccak256(b"\0" + value.to_bytes(32, "big", signed=True) + _BLIND)
-
-
-@cache
-def _padding(height: int) -> bytes:
-    """Return the node over 2^height cells that are 0."""
-    return leaf_of(0) if height == 0 else keccak256(b"\1" + _padding(height - 1) * 2)
-
-
-def depth_of(length: int) -> int:
-    """Return how many levels an axis of this length has."""
-    return max(0, length - 1).bit_length()
-
-
-def column_root(number: int, cells: Array) -> bytes:
-    """Return a column's root: with its number and depth, so that no inner node passes for a leaf."""
-    depth = sum(depth_of(length) for length in cells.shape)
-    return keccak256(b"\2" + number.to_bytes(2, "big") + bytes([depth]) + _node(cells))
-
-
-def _node(cells: Array) -> bytes:
-    """Return the node over a column's cells, an axis after the other."""
-    if not cells.ndim:
-        return leaf_of(int(cells))
-    below = sum(depth_of(length) for length in cells.shape[1:])
-    level = [_node(inner) for inner in cells] if cells.ndim > 1 else [leaf_of(value) for value in cells.tolist()]
-    for height in range(below, below + depth_of(cells.shape[0])):
-        if len(level) % 2:
-            level.append(_padding(height))
-        level = [keccak256(b"\1" + left + right) for left, right in zip(level[::2], level[1::2], strict=True)]
-    return level[0] if level else _padding(below)
+def _kind(column: Column) -> npt.DTypeLike:
+    return np.int64 if column.kind is Kind.NUMBER and _fits(column.bounds) else object

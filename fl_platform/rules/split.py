@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fl_platform.protocol.building import Builder, Cells
-from fl_platform.protocol.program import Axis
+from fl_platform.protocol.sources import Axis
 
 BASIS = 10_000
 

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened, refutation_of
-from fl_platform.protocol.operations import Op, wrap
-from fl_platform.protocol.tape import HINTS, Tape, evaluate
+from fl_platform.protocol.openings import OTHER_KINDS, Opened, Refutation, instruction_path, opened, refutation_of
+from fl_platform.protocol.operations import HINTS, Op, wrap
+from fl_platform.protocol.sources import Axis, Kind, Map, Source
+from fl_platform.protocol.tape import Given, Tape, evaluate
 from tests.support.contracts import World
 from tests.support.evm import Contract, Reverted, account
-from tests.support.random_programs import Author, round_of
+from tests.support.random_programs import Author, claimed_of, round_of
 
-OTHER_KINDS = (Op.SOURCE, Op.INNER, *HINTS)
+TAKEN = OTHER_KINDS - {Op.SOURCE, *HINTS}  # as they are, where a hint alone is another
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +28,7 @@ def harness() -> Contract:
 
 def is_refuted(harness: Contract, tape: Tape, claim: Refutation) -> bool:
     """Ask the contract."""
-    entries, seats = tape.lengths.entries, tape.lengths.seats
-    lengths = [0, entries, entries, seats, tape.lengths.directions, tape.lengths.blocks]
+    lengths = [0, *(tape.lengths.of(axis) for axis in Axis)]
     known = (tape.program.root, tape.root, len(tape.program.columns), lengths)
     operands = [one or Opened(0, ()) for one in claim.operands]
     place = [*claim.place, *[0] * (3 - len(claim.place))]
@@ -42,9 +42,9 @@ def is_refuted(harness: Contract, tape: Tape, claim: Refutation) -> bool:
 def some_round(seed: int) -> tuple[random.Random, Tape]:
     """Return a random round of a random program."""
     dice = random.Random(seed)
-    program = Author(dice).program(35)
-    lengths, sources = round_of(dice)
-    return dice, evaluate(program, lengths, sources)
+    program = Author(dice).program(55)
+    lengths, given = round_of(dice)
+    return dice, evaluate(program, lengths, replace(given, brought=claimed_of(program, lengths, dice)))
 
 
 def decidable(tape: Tape) -> list[tuple[int, tuple[int, ...]]]:
@@ -81,8 +81,9 @@ def test_every_kind_of_cell_and_map_is_among_them() -> None:
         tape.program.columns[number] for seed in range(60) for tape in [some_round(seed)[1]]
         for number in {number for number, _ in decidable(tape)}
     ]  # fmt: skip
-    assert {column.op for column in columns} == set(Op) - set(OTHER_KINDS)
-    assert len({operand.map for column in columns for operand in column.operands}) == 5
+    assert {column.op for column in columns} == set(Op) - OTHER_KINDS
+    assert {column.kind for column in columns} >= {Kind.NUMBER, Kind.UPDATE, Kind.SUMS}
+    assert len({operand.map for column in columns for operand in column.operands}) == len(Map)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -99,10 +100,12 @@ def test_a_hint_that_is_not_the_right_one_falls_by_its_check(harness: Contract, 
     brought = tape.columns[number].copy()
     place = tuple(dice.randrange(length) for length in brought.shape)
     brought[place] = dice.choice([v for v in (low, high, low + 1, low - 3, high + 3) if v != brought[place]])
-    sources = {
-        one.immediate: tape.columns[n] for n, one in enumerate(tape.program.columns) if one.op is Op.SOURCE
-    }
-    liar = evaluate(tape.program, tape.lengths, sources, hints={number: brought})  # type: ignore[arg-type]
+    given = {n: tape.columns[n] for n, one in enumerate(tape.program.columns) if one.op in TAKEN}
+    sources = {Source(one.immediate): tape.columns[n] for n, one in enumerate(tape.program.columns)
+               if one.op is Op.SOURCE and one.immediate < 256 and one.immediate != Source.WORD}  # fmt: skip
+    words = {one.immediate >> 8: int(tape.columns[n]) for n, one in enumerate(tape.program.columns)
+             if one.op is Op.SOURCE and one.immediate & 255 == Source.WORD}  # fmt: skip
+    liar = evaluate(tape.program, tape.lengths, Given(sources, words, brought={**given, number: brought}))
     broken, at = next(liar.broken())
     assert is_refuted(harness, liar, refutation_of(liar, broken, at))
 
@@ -144,7 +147,7 @@ def test_an_inner_node_does_not_pass_for_a_cell(harness: Contract) -> None:
         is_refuted(harness, tape, shorter)
 
 
-@pytest.mark.parametrize("op", OTHER_KINDS, ids=lambda op: op.name)
+@pytest.mark.parametrize("op", sorted(OTHER_KINDS), ids=lambda op: op.name)
 def test_other_kinds_are_not_decided_here(harness: Contract, op: Op) -> None:
     for seed in range(99):
         _, tape = some_round(seed)

@@ -20,6 +20,7 @@ def slowly(op: Op, x: int, y: int = 0, z: int = 0) -> int:
     """Return an operation's exact value from the words of its definition, by other means than the module's."""
     words = {
         Op.ADD: lambda: x + y, Op.SUB: lambda: x - y, Op.MUL: lambda: x * y,
+        Op.MULADD: lambda: sum([x] * y if 0 < y < 9 else [x * y], z),
         Op.DIV: lambda: math.floor(Fraction(x, y)) if y else 0,
         Op.MULDIV: lambda: math.floor(Fraction(x * y, z)) if z else 0,
         Op.ROOT: lambda: math.isqrt(x) if x > 0 else 0, Op.MIN: lambda: min(x, y), Op.MAX: lambda: max(x, y),

@@ -1,0 +1,58 @@
+"""Write contracts/libraries/Language.sol: the numbers of the round program's language, from the Python enumerations.
+
+    python scripts/generate_language.py            writes it
+    python scripts/generate_language.py --check    exits 1 where it differs
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+from pathlib import Path
+
+from fl_platform.protocol.operations import PLAIN, Op
+from fl_platform.protocol.program import Output
+from fl_platform.protocol.sources import REFERENCE_SEAT, Axis, Kind, Map, Refused, Source
+
+TARGET = Path(__file__).resolve().parent.parent / "contracts" / "libraries" / "Language.sol"
+PREFIXES: tuple[tuple[str, type[IntEnum]], ...] = (
+    ("", Op), ("AXIS_", Axis), ("MAP_", Map), ("KIND_", Kind), ("SOURCE_", Source), ("REFUSED_", Refused),
+    ("OUTPUT_", Output),
+)  # fmt: skip
+
+
+def language() -> str:
+    """Return the library's text."""
+    lines = [
+        "// SPDX-License-Identifier: Apache-2.0",
+        "// Written by scripts/generate_language.py from fl_platform/protocol: edit those.",
+        "pragma solidity ^0.8.24;",
+        "",
+        "/// @title Language",
+        "/// @notice The numbers of a round program: operations, axes, maps, kinds of cells, sources, outputs.",
+        "library Language {",
+        f"    uint8 internal constant FIRST_PLAIN = {int(min(PLAIN))};",
+        f"    uint8 internal constant LAST_PLAIN = {int(max(PLAIN))};",
+        f"    uint256 internal constant REFERENCE_SEAT = {REFERENCE_SEAT};",
+    ]
+    for prefix, enumeration in PREFIXES:
+        width = "uint8" if enumeration is Op else "uint256"
+        lines.append("")
+        lines += [f"    {width} internal constant {prefix}{one.name} = {int(one)};" for one in enumeration]
+    return "\n".join([*lines, "}", ""])
+
+
+def main() -> int:
+    """Write or check the file; return the exit code."""
+    assert sorted(PLAIN) == list(range(min(PLAIN), max(PLAIN) + 1)), "plain operations must be one run of numbers"
+    if "--check" not in sys.argv[1:]:
+        TARGET.write_text(language())
+        return 0
+    if TARGET.read_text() == language():
+        return 0
+    print(f"{TARGET.name} is not what fl_platform/protocol says: run python scripts/generate_language.py")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
