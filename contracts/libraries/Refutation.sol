@@ -3,6 +3,7 @@ pragma solidity ^0.8.24;
 
 import {Language} from "./Language.sol";
 import {Operations} from "./Operations.sol";
+import {Rows} from "./Rows.sol";
 
 /// @title Refutation
 /// @notice Decides whether one cell of a round's tape is what its instruction makes of others. Knows no rule: the program
@@ -52,10 +53,11 @@ library Refutation {
 
     /// @notice Return whether the cell is not what follows. Reverts where the claim is not about this round's tape.
     function isRefuted(Round memory round, Claim memory claim) internal pure returns (bool) {
-        uint256 packed = _requireInstruction(round, claim);
+        uint256 packed = requireInstruction(round, claim.column, claim.words, claim.path);
         uint256 axes = (packed >> 108) & 0xFFF;
-        _requireInside(round, axes, claim.place);
-        _requireCell(round, claim.column, axes, claim.place, claim.claimed);
+        requireCell(round, claim.column, axes, claim.place, claim.claimed);
+        // what fills a column up to a power of two is 0
+        if (!isInside(round, axes, claim.place)) return claim.claimed.value != 0;
         uint8 op = uint8(packed >> 120);
         bool plain = op >= Language.FIRST_PLAIN && op <= Language.LAST_PLAIN;
         if (!plain && op != Language.CONST && op != Language.GATHER && op != Language.MUST) {
@@ -101,11 +103,11 @@ library Refutation {
         bool inside;
         {
             uint256 map = (operand >> 12) & 0xFF;
-            (spot, inside) = _placeOf(round, (packed >> 108) & 0xFFF, claim.place, axes, map, op == Language.GATHER && index == 0);
+            (spot, inside) = placeOf(round, (packed >> 108) & 0xFFF, claim.place, axes, map, op == Language.GATHER && index == 0);
         }
         if (op == Language.GATHER && index == 0) {
-            uint256 last = _count(axes) - 1;
-            uint256 length = round.lengths[_axis(axes, last)];
+            uint256 last = countOf(axes) - 1;
+            uint256 length = round.lengths[axisAt(axes, last)];
             inside = inside && named >= 0 && uint256(named) < length;
             if (inside) spot[last] = uint256(named);
         }
@@ -114,26 +116,27 @@ library Refutation {
             if (cell.siblings.length != 0) revert Refutation_WrongLength();
             return 0;
         }
-        _requireCell(round, operand >> 20, axes, spot, cell);
+        requireCell(round, operand >> 20, axes, spot, cell);
         return cell.value;
     }
 
-    /// @dev Where a cell at `place` reads an operand. `gathered`: its last axis is named by another cell.
-    function _placeOf(
+    /// @notice Return where a cell at `place` reads an operand.
+    /// @param gathered Its last axis is named by another cell.
+    function placeOf(
         Round memory round,
         uint256 own,
         uint256[3] memory place,
         uint256 axes,
         uint256 map,
         bool gathered
-    ) private pure returns (uint256[3] memory spot, bool inside) {
+    ) internal pure returns (uint256[3] memory spot, bool inside) {
         uint256[7] memory known;
-        uint256 owned = _count(own);
+        uint256 owned = countOf(own);
         for (uint256 i = 0; i < owned; ++i) {
-            known[_axis(own, i)] = place[i];
+            known[axisAt(own, i)] = place[i];
         }
         if (map == Language.MAP_BEFORE) {
-            uint256 last = _axis(own, owned - 1);
+            uint256 last = axisAt(own, owned - 1);
             if (known[last] == 0) return (spot, false);
             known[last] -= 1;
         } else if (map == Language.MAP_SWAPPED) {
@@ -145,9 +148,9 @@ library Refutation {
             known[Language.AXIS_OTHER] = known[Language.AXIS_ENTRY];
             known[Language.AXIS_OTHER_DIRECTION] = known[Language.AXIS_DIRECTION];
         }
-        uint256 count = _count(axes);
+        uint256 count = countOf(axes);
         for (uint256 i = 0; i < count; ++i) {
-            uint256 axis = _axis(axes, i);
+            uint256 axis = axisAt(axes, i);
             if (map == Language.MAP_LAST && i == count - 1) {
                 if (round.lengths[axis] == 0) return (spot, false);
                 spot[i] = round.lengths[axis] - 1;
@@ -158,72 +161,102 @@ library Refutation {
         return (spot, true);
     }
 
-    function _requireInstruction(Round memory round, Claim memory claim) private pure returns (uint256) {
-        bytes32 leaf = keccak256(abi.encodePacked(uint8(0), claim.words));
-        uint256 depth = _depth(round.columns + 1);
-        if (claim.path.length != depth || claim.column >= round.columns) revert Refutation_WrongLength();
-        bytes32 root = _climb(leaf, claim.column + 1, claim.path, 0, depth);
+    /// @notice Revert unless an instruction is that of a column; return its packed word.
+    function requireInstruction(Round memory round, uint256 column, bytes32[5] memory words, bytes32[] memory path)
+        internal
+        pure
+        returns (uint256)
+    {
+        bytes32 leaf = keccak256(abi.encodePacked(uint8(0), words));
+        uint256 depth = depthOf(round.columns + 1);
+        if (path.length != depth || column >= round.columns) revert Refutation_WrongLength();
+        bytes32 root = Rows.climb(leaf, column + 1, path, 0, depth);
         root = keccak256(abi.encodePacked(uint8(3), uint16(round.columns), root));
         if (root != round.program) revert Refutation_NotInProgram();
-        return uint256(claim.words[0]);
+        return uint256(words[0]);
     }
 
-    function _requireInside(Round memory round, uint256 axes, uint256[3] memory place) private pure {
-        uint256 count = _count(axes);
+    /// @notice Return whether a place is one of a column with these axes. Reverts where it is not even in its padding.
+    function isInside(Round memory round, uint256 axes, uint256[3] memory place) internal pure returns (bool inside) {
+        uint256 count = countOf(axes);
+        inside = true;
         for (uint256 i = 0; i < 3; ++i) {
-            uint256 length = i < count ? round.lengths[_axis(axes, i)] : 1;
-            if (place[i] >= length) revert Refutation_NoSuchPlace();
+            uint256 length = i < count ? round.lengths[axisAt(axes, i)] : 1;
+            if (place[i] >= length) inside = false;
+            if (place[i] >> depthOf(length) != 0) revert Refutation_NoSuchPlace();
         }
     }
 
-    function _requireCell(Round memory round, uint256 column, uint256 axes, uint256[3] memory spot, Cell memory cell)
-        private
+    /// @notice Return whether what fills the tree over the columns up to a power of two, with zeros, is something else.
+    function isPaddingRefuted(Round memory round, uint256 index, bytes32 node, bytes32[] memory siblings)
+        internal
+        pure
+        returns (bool)
+    {
+        uint256 depth = depthOf(round.columns);
+        if (index < round.columns || index >> depth != 0) revert Refutation_NoSuchPlace();
+        if (siblings.length != depth) revert Refutation_WrongLength();
+        if (Rows.climb(node, index, siblings, 0, depth) != round.tape) revert Refutation_NotInTape(index, 0);
+        return node != 0;
+    }
+
+    /// @notice Revert unless a cell is in the tape, at its place in a column with these axes.
+    function requireCell(Round memory round, uint256 column, uint256 axes, uint256[3] memory spot, Cell memory cell)
+        internal
         pure
     {
         uint256 index;
-        uint256 depth;
-        uint256 count = _count(axes);
+        uint256 count = countOf(axes);
         for (uint256 i = 0; i < count; ++i) {
-            uint256 levels = _depth(round.lengths[_axis(axes, i)]);
-            index = (index << levels) | spot[i];
-            depth += levels;
+            index = (index << depthOf(round.lengths[axisAt(axes, i)])) | spot[i];
         }
-        uint256 above = _depth(round.columns);
-        if (cell.siblings.length != depth + above) revert Refutation_WrongLength();
-        bytes32 node = keccak256(abi.encodePacked(uint8(0), cell.value, bytes32(0)));
-        node = _climb(node, index, cell.siblings, 0, depth);
-        node = keccak256(abi.encodePacked(uint8(2), uint16(column), uint8(depth), node));
-        if (_climb(node, column, cell.siblings, depth, above) != round.tape) {
+        requireNode(round, column, depthIn(round, axes), leafOf(cell.value), 0, index, cell.siblings);
+    }
+
+    /// @notice Revert unless `node` is node `index`, `level` levels above the cells of a column whose tree has `depth`.
+    function requireNode(
+        Round memory round,
+        uint256 column,
+        uint256 depth,
+        bytes32 node,
+        uint256 level,
+        uint256 index,
+        bytes32[] memory siblings
+    ) internal pure {
+        uint256 above = depthOf(round.columns);
+        if (siblings.length != depth - level + above) revert Refutation_WrongLength();
+        bytes32 root = Rows.climb(node, index, siblings, 0, depth - level);
+        root = keccak256(abi.encodePacked(uint8(2), uint16(column), uint8(depth), root));
+        if (Rows.climb(root, column, siblings, depth - level, above) != round.tape) {
             revert Refutation_NotInTape(column, index);
         }
     }
 
-    /// @dev From a node up, by so many siblings from `from` on.
-    function _climb(bytes32 node, uint256 index, bytes32[] memory siblings, uint256 from, uint256 levels)
-        private
-        pure
-        returns (bytes32)
-    {
-        for (uint256 i = 0; i < levels; ++i) {
-            bytes32 sibling = siblings[from + i];
-            node = index & 1 == 0
-                ? keccak256(abi.encodePacked(uint8(1), node, sibling))
-                : keccak256(abi.encodePacked(uint8(1), sibling, node));
-            index >>= 1;
-        }
-        return node;
+    /// @notice Return the leaf of a cell.
+    function leafOf(int256 value) internal pure returns (bytes32) {
+        return keccak256(abi.encodePacked(uint8(0), value, bytes32(0)));
     }
 
-    /// @dev How many levels an axis has: ceil(log2(length)), 0 for an empty one.
-    function _depth(uint256 length) private pure returns (uint256 levels) {
+    /// @notice Return how deep the tree over a column with these axes is.
+    function depthIn(Round memory round, uint256 axes) internal pure returns (uint256 depth) {
+        uint256 count = countOf(axes);
+        for (uint256 i = 0; i < count; ++i) {
+            depth += depthOf(round.lengths[axisAt(axes, i)]);
+        }
+    }
+
+    /// @notice Return how many levels an axis has: ceil(log2(length)), 0 for an empty one.
+    function depthOf(uint256 length) internal pure returns (uint256 levels) {
         while ((uint256(1) << levels) < length) ++levels;
     }
 
-    function _count(uint256 axes) private pure returns (uint256) {
+    /// @notice Return how many axes there are.
+    function countOf(uint256 axes) internal pure returns (uint256) {
         return axes == 0 ? 0 : axes & 0xFF == 0 ? 1 : axes & 0xF == 0 ? 2 : 3;
     }
 
-    function _axis(uint256 axes, uint256 i) private pure returns (uint256) {
+    /// @notice Return the number of axis `i`.
+    function axisAt(uint256 axes, uint256 i) internal pure returns (uint256) {
         return (axes >> (8 - 4 * i)) & 0xF;
     }
 }

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fl_platform.protocol.checker import check, checked, read_axes
+from fl_platform.protocol.checker import check, checked, read_axes, row_kinds
 from fl_platform.protocol.operations import Bounds, Op
 from fl_platform.protocol.program import MAX_COLUMNS, Column, Operand, Output, Program
 from fl_platform.protocol.sources import (
@@ -268,9 +268,10 @@ class Builder:
         `shifts`: block b counts 2^shifts[b] times.
         """
         own = _sorted({*x.axes, *y.axes, *((Axis.BLOCK,) if by_block else ())})
+        kinds = row_kinds([self._columns[one.operand.column].kind for one in (x, y)])
         if shifts is None:
-            return self._add(Op.DOT, own, (x.operand, y.operand))
-        return self._add(Op.DOT_SHIFTED, own, (x.operand, y.operand, shifts.operand))
+            return self._add(Op.DOT, own, (x.operand, y.operand), kinds)
+        return self._add(Op.DOT_SHIFTED, own, (x.operand, y.operand, shifts.operand), kinds)
 
     def combine(self, rows: Cells, weights: Cells) -> Cells:
         """Return the content root of the sum of rows times weights, along the last axis of `rows`."""

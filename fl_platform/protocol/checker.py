@@ -125,6 +125,8 @@ def _beside(column: Column) -> tuple[Axis, ...]:
         raise _bad(column, "adds up rows, and has one")
     axis = counted(column)
     assert axis is not None
+    if column.op in ROWS and len(column.axes) == MAX_AXES:
+        raise _bad(column, f"has {MAX_AXES} axes, and {column.op.name} needs room for one more")
     if axis in column.axes:
         raise _bad(column, f"counts over {axis.name}, which is its own")
     return (axis,)
@@ -223,8 +225,16 @@ def _bounds(column: Column, number: int, before: Sequence[Column]) -> Bounds:
     return _product_bounds(column, x, before)
 
 
+def row_kinds(kinds: Sequence[Kind]) -> int:
+    """Return the immediate of a product: the kinds of its two rows, so that one instruction says how wide they are."""
+    return kinds[0] | kinds[1] << 8
+
+
 def _product_bounds(column: Column, x: Sequence[Bounds], before: Sequence[Column]) -> Bounds:
     """Of DOT and DOT_SHIFTED: what rows of these kinds can give at most."""
+    kinds = [before[operand.column].kind for operand in column.operands[:2]]
+    if column.immediate != row_kinds(kinds):
+        raise _bad(column, f"says {column.immediate} of its rows, which are {row_kinds(kinds)}")
     bits = sum(ROW_BITS[before[operand.column].kind] for operand in column.operands[:2]) + _LONGEST_ROW
     if column.op is Op.DOT_SHIFTED:
         if x[2][0] < 0 or x[2][1] > WIDEST_SHIFT:

@@ -71,7 +71,7 @@ class Column:
     op: Op
     axes: tuple[Axis, ...]
     operands: tuple[Operand, ...]
-    immediate: int  # CONST: the value; SOURCE: which; PREV: the first value; LEAST: the axis that is counted over
+    immediate: int  # CONST: the value; SOURCE: which; PREV: the first value; LEAST: the axis; DOT: its rows' kinds
     bounds: Bounds
     kind: Kind = Kind.NUMBER
 

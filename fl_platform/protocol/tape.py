@@ -136,6 +136,13 @@ def evaluate(program: Program, lengths: Lengths, given: Given) -> Tape:
     return Tape(program, lengths, tuple(evaluator.found))
 
 
+def evaluate_column(
+    program: Program, lengths: Lengths, given: Given, before: Sequence[Array], number: int
+) -> Array:  # fmt: skip
+    """Return one column as it follows from those before it, whoever they come from. Raises as `evaluate`."""
+    return _Evaluator(program, lengths, given, list(before)).column(number, program.columns[number])
+
+
 def recompute(tape: Tape, number: int, place: Place) -> int:
     """Return what one cell must be by its instruction and the tape's other cells; what is given stays as it is."""
     column = tape.program.columns[number]

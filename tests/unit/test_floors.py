@@ -22,7 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"protocol", "config", "sinks"}),
     frozenset({"updates", "store", "chain"}),
     frozenset({"learning", "aggregation", "reputation", "rules"}),
-    frozenset({"contribution", "templates"}),
+    frozenset({"contribution", "templates", "dispute"}),
     frozenset({"roles"}),
     frozenset({"flower"}),
     frozenset({"cli", "explorer"}),

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {Refutation} from "../libraries/Refutation.sol";
+import {Rows} from "../libraries/Rows.sol";
+
+/// @title IReferee
+/// @notice Who contradicts a sealed round, and how. A seal fixes the tape of its round: every cell of the task's program. Two
+/// things can be done about it, by anybody, and neither has a turn:
+///
+/// - **refute**: one transaction shows that a cell does not follow from others, by the cell's own instruction. It does not,
+///   and the seal falls; or the call reverts and nothing happened.
+/// - **ask**: who cannot see a node of the tape, a running sum or a leaf asks for it and pays for the answer. Whoever shows it
+///   (anybody) takes that payment, and it is shown for ever; nobody shows it in time, and the seal falls (`lapse`).
+///
+/// Who looks for a lie goes to the first cell that differs from the honest tape. All before it is equal, so the paths of its
+/// operands are known.
+///
+///   node        what it is                                        what shows it
+///   Columns     of the tree over the columns' roots               at most 32 nodes, up to 5 levels further down
+///   Cells       of the tree over one column's cells               the same; its cells themselves from 5 levels up on
+///   Sums        the inner product of two rows over a run of       at most 128 parts, which add up to it
+///               128^level leaves
+///   Row         of the tree over a sum's leaves                   at most 32 nodes; at its leaf, the leaf
+///   Prefixes    one leaf of a sum after some of the entries       at most 32 leaves' hashes, after 32^(level - 1) more each
+interface IReferee {
+    /// @notice What kind of node is asked for.
+    enum Node {
+        Columns,
+        Cells,
+        Sums,
+        Row,
+        Prefixes
+    }
+
+    /// @notice One node.
+    /// @param column Of the cell or cells; 0 for Columns.
+    /// @param place Of the cell that is a product, a sum's root; 0 else.
+    /// @param leaf Prefixes: of the sum.
+    /// @param level How far it is above the leaves, cells, entries.
+    /// @param index Its place on its level.
+    struct Question {
+        Node node;
+        uint16 column;
+        uint32[3] place;
+        uint32 leaf;
+        uint8 level;
+        uint32 index;
+    }
+
+    /// @notice What shows a node.
+    /// @param hashes Columns, Cells, Row, Prefixes: what lies below.
+    /// @param cells Cells, where `level` is at most 5: the cells below.
+    /// @param siblings Columns, Cells, Row: the way up.
+    /// @param parts Sums: what lies below, 16 bytes each.
+    /// @param above Sums, Prefixes below their top: what the node above was shown to be, as it was shown.
+    /// @param instruction Sums, Row, Prefixes: of the column.
+    /// @param cell Sums, Row and Prefixes at the top: the cell itself.
+    /// @param leaf Row at a leaf, Prefixes at the top: the sum's leaf.
+    struct Answer {
+        bytes32[] hashes;
+        int256[] cells;
+        bytes32[] siblings;
+        bytes parts;
+        bytes above;
+        Instruction instruction;
+        Refutation.Cell cell;
+        Rows.Leaf leaf;
+    }
+
+    /// @notice An instruction with its path to the program's root.
+    struct Instruction {
+        bytes32[5] words;
+        bytes32[] path;
+    }
+
+    /// @notice One leaf of an inner product that is not what was shown of it.
+    /// @param leaf Of the run that the cell is over; the last step has one.
+    /// @param shown What the node above the leaf was shown to be; empty where the run is one leaf: then the cell is it.
+    /// @param rows The two cells that name the rows.
+    /// @param shift The cell that says how often the block counts, in a DOT_SHIFTED.
+    /// @param block_ In a DOT_SHIFTED, the block of the leaf.
+    struct DotClaim {
+        uint16 column;
+        uint32[3] place;
+        Instruction instruction;
+        Refutation.Cell cell;
+        uint32 leaf;
+        bytes shown;
+        Refutation.Cell[2] rows;
+        Refutation.Cell shift;
+        uint256 block_;
+        Rows.Leaf[2] leaves;
+    }
+
+    /// @notice One entry's part in one leaf of a sum that is not what was shown of it.
+    /// @param entry Which; the shown hashes are of level 1.
+    /// @param shown What the node above it was shown to be.
+    /// @param before The leaf's integers before that entry, as its hash says; not read for the first entry.
+    /// @param beforeShown Where the hash before lies under another node: what that one was shown to be; empty else.
+    struct CombineClaim {
+        uint16 column;
+        uint32[3] place;
+        Instruction instruction;
+        uint32 leaf;
+        uint32 entry;
+        bytes shown;
+        bytes before;
+        bytes beforeShown;
+        Refutation.Cell row;
+        Refutation.Cell weight;
+        Rows.Leaf rowLeaf;
+    }
+
+    /// @notice Emitted when a node is asked for; until `deadline` it can be shown.
+    event Asked(bytes32 indexed target, bytes32 indexed id, address asker, uint256 deadline, Question question);
+
+    /// @notice Emitted when a node is shown.
+    event Shown(bytes32 indexed target, bytes32 indexed id, address by, Question question, Answer answer);
+
+    /// @notice Emitted when a seal falls: by a cell (`column`), or by silence (`column` is of the question).
+    event Fell(bytes32 indexed target, address indexed challenger, uint256 column);
+
+    /// @notice Thrown when what was claimed is so.
+    error Referee_NotRefuted(uint256 column);
+
+    /// @notice Thrown when a node was asked for before, or never, or is shown already.
+    error Referee_QuestionState(bytes32 id);
+
+    /// @notice Thrown when a node is nowhere in this round.
+    error Referee_NoSuchNode();
+
+    /// @notice Thrown when an answer is not what was asked for.
+    error Referee_WrongAnswer(bytes32 id);
+
+    /// @notice Thrown when it is too late to ask or show, or too early to let it lapse.
+    error Referee_Deadline(uint256 deadline);
+
+    /// @notice Ask for a node; locks the task's ask bond.
+    /// @param target Which seal, with what binds it to the chain.
+    /// @param after_ A node of the same seal that was shown lately: from the challenge window's end on only what follows from
+    /// such a one can be asked. Zero before.
+    function ask(bytes calldata target, Question calldata question, bytes32 after_) external;
+
+    /// @notice Show a node; the asker's bond is paid to the caller.
+    function show(bytes calldata target, Question calldata question, Answer calldata answer) external;
+
+    /// @notice End a question that nobody answered in time: the seal falls.
+    function lapse(bytes calldata target, Question calldata question) external;
+
+    /// @notice Take back the bond of a question about a seal that fell.
+    function reclaim(bytes calldata target, Question calldata question) external;
+
+    /// @notice Show that a cell does not follow from cells at named places.
+    function refute(bytes calldata target, Refutation.Claim calldata claim) external;
+
+    /// @notice Show that the tree over the columns holds something behind the last of them.
+    function refutePadding(bytes calldata target, uint256 index, bytes32 node, bytes32[] calldata siblings) external;
+
+    /// @notice Show that a part of an inner product is not what two leaves give.
+    function refuteDot(bytes calldata target, DotClaim calldata claim) external;
+
+    /// @notice Show that a leaf of a sum is not what an entry makes of the leaf before it.
+    function refuteCombine(bytes calldata target, CombineClaim calldata claim) external;
+}

@@ -1,0 +1,397 @@
+"""What a challenger does next: a pure function of what is known, without any chain.
+
+    lapse    a question was not answered in time                  the seal falls
+    refute   a cell does not follow, by cells that are known      the seal falls
+    ask      for the nodes that the next step needs
+
+Where the sealer's tape is known, every column is evaluated again from the sealer's own earlier ones: the first cell
+that differs does not follow from cells that are there. Where it is hidden, the search goes down to the first cell that
+differs from the honest tape. A hint that differs there is not wrong by itself: it is put in, and then a check on it is
+0, or one of the cells between them is not what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fl_platform.dispute.answers import HeldTape, place_at
+from fl_platform.dispute.claims import CellClaim, Claim, CombineClaim, DotClaim, PaddingClaim
+from fl_platform.dispute.questions import FAN, NO_CELL, NO_LEAF, PARTS, PREFIXES, Answer, Node, Question
+from fl_platform.dispute.views import Frontier, HiddenView, KnownView, NotShownError, View, cell_in
+from fl_platform.protocol.openings import Opened, Refutation, instruction_path, operand_places
+from fl_platform.protocol.operations import HINTS, Array, Op
+from fl_platform.protocol.program import Column, Program
+from fl_platform.protocol.rows import SUM_BITS, RowLeaves, body_of, row_leaf_hash, row_levels
+from fl_platform.protocol.sources import Axis
+from fl_platform.protocol.tape import Given, Lengths, Place, Tape, evaluate, evaluate_column, place_of
+from fl_platform.protocol.tree import depth_of
+
+GIVEN = frozenset({Op.SOURCE, Op.PREV})
+TAKEN = HINTS | {Op.CLAIMED}  # the sealer's to bring
+
+
+@dataclass(frozen=True)
+class KnownRound:
+    """All that a challenger knows of a round without its seal. `given.rows` must open rows too."""
+
+    program: Program
+    lengths: Lengths
+    given: Given
+    rows: RowLeaves
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Ask for these nodes, all at once."""
+
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True)
+class Lapse:
+    """End a question that nobody answered."""
+
+    question: Question
+
+
+@dataclass(frozen=True)
+class Refute:
+    """Send a claim."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class GivenDiffers:
+    """A source or a carried cell is another than the chain's: who binds sources shows it."""
+
+    column: int
+    place: Place
+    claimed: Opened
+
+
+Move = Ask | Lapse | Refute | GivenDiffers
+
+
+def next_moves(
+    known: KnownRound, root: bytes, *, published: Tape | None, shown: Mapping[Question, Answer],
+    overdue: tuple[Question, ...] = (),
+) -> tuple[Move, ...]:  # fmt: skip
+    """Return what to do about a seal of `root`; nothing where it is true.
+
+    `published`: the tape that the sealer shows, if its root is the sealed one. `shown`: what was shown of it on chain.
+    `overdue`: questions that nobody answered in time.
+    """
+    if overdue:
+        return (Lapse(overdue[0]),)
+    try:
+        if published is not None and published.root == root:
+            found = _in_known(known, published, shown)
+        else:
+            found = _in_hidden(known, root, shown)
+    except NotShownError as missing:
+        return (Ask(tuple(dict.fromkeys(missing.questions))),)
+    return () if found is None else (found,)
+
+
+# --- a tape that is known ---------------------------------------------------------------------------------------------
+
+
+def _in_known(known: KnownRound, tape: Tape, shown: Mapping[Question, Answer]) -> Move | None:
+    view, held = KnownView(tape), HeldTape(tape, known.rows)
+    for number, column in enumerate(tape.program.columns):
+        if column.op in TAKEN:
+            continue
+        right = evaluate_column(tape.program, tape.lengths, known.given, tape.columns[:number], number)
+        place = _first(tape.columns[number], right)
+        if place is not None:
+            return _step(known, view, held, number, place, shown)
+    broken = next(tape.broken(), None)
+    return None if broken is None else _step(known, view, held, *broken, shown)
+
+
+def _first(told: Array, right: Array) -> Place | None:
+    """Return the first place where two columns differ."""
+    if told.ndim == 0:
+        return None if int(told) == int(right) else ()
+    found = np.argwhere(told != right)
+    return tuple(int(at) for at in found[0]) if len(found) else None
+
+
+# --- a tape that is hidden --------------------------------------------------------------------------------------------
+
+
+def _in_hidden(known: KnownRound, root: bytes, shown: Mapping[Question, Answer]) -> Move | None:
+    brought: dict[int, Array] = dict(known.given.brought)
+    while True:
+        held = HeldTape(evaluate(known.program, known.lengths, replace(known.given, brought=brought)), known.rows)
+        if held.tape.root == root:
+            broken = next(held.tape.broken(), None)
+            return None if broken is None else _step(known, KnownView(held.tape), held, *broken, shown)
+        frontier = _descend(held, shown)
+        if isinstance(frontier, PaddingClaim):
+            return Refute(frontier)
+        place = place_at(frontier.number, held.tape.columns[frontier.column].shape)
+        column = known.program.columns[frontier.column]
+        inside = all(at < length for at, length in zip(place, held.tape.columns[frontier.column].shape, strict=True))
+        if column.op not in TAKEN or not inside:
+            view = HiddenView(held, shown, frontier)
+            return _step(known, view, held, frontier.column, place, shown)
+        brought[frontier.column] = _with(held.tape.columns[frontier.column], place, frontier.value)
+        if column.op in HINTS:
+            return _from_checks(known, brought, place, frontier.column, shown)
+
+
+def _with(cells: Array, place: Place, value: int) -> Array:
+    changed = cells.astype(object)
+    changed[place] = value
+    return changed
+
+
+def _descend(held: HeldTape, shown: Mapping[Question, Answer]) -> Frontier | PaddingClaim:
+    """Go down to the first cell that differs. Raises NotShownError."""
+    columns = len(held.tape.program.columns)
+    question = Question(Node.COLUMNS, level=depth_of(columns))
+    while question.level:
+        at = _first_other(_shown(question, shown).hashes, held.answer(question).hashes)
+        question = _below(question, at)
+    if question.index >= columns:
+        return _padding(question.index, columns, shown)
+    number = question.index
+    question = Question(Node.CELLS, number, level=len(held.levels(number)) - 1)
+    while question.level > FAN:
+        at = _first_other(_shown(question, shown).hashes, held.answer(question).hashes)
+        question = _below(question, at)
+    answer = _shown(question, shown)
+    at = _first_other(answer.cells, held.answer(question).cells)
+    leaf = (question.index << question.level) + at
+    cell = cell_in(question, answer, leaf)
+    return Frontier(number, leaf, cell.siblings, cell.value)
+
+
+def _shown(question: Question, shown: Mapping[Question, Answer]) -> Answer:
+    answer = shown.get(question)
+    if answer is None:
+        raise NotShownError(question)
+    return answer
+
+
+def _first_other(told: tuple[object, ...], right: tuple[object, ...]) -> int:
+    return next(i for i, (a, b) in enumerate(zip(told, right, strict=True)) if a != b)
+
+
+def _below(question: Question, at: int) -> Question:
+    down = min(FAN, question.level)
+    return replace(question, level=question.level - down, index=(question.index << down) + at)
+
+
+def _padding(index: int, columns: int, shown: Mapping[Question, Answer]) -> PaddingClaim:
+    """Return the claim that something lies behind the last column: the path, from the answers that led there."""
+    depth = depth_of(columns)
+    level = 0
+    siblings: list[bytes] = []
+    node = b""
+    while level < depth:
+        top = next(t for t in range(depth, 0, -FAN) if t - min(FAN, t) == level)
+        question = Question(Node.COLUMNS, level=top, index=index >> top)
+        row, at = list(_shown(question, shown).hashes), (index >> level) & (1 << (top - level)) - 1
+        node = node or row[at]
+        levels = row_levels(row)
+        siblings += [line[(at >> up) ^ 1] for up, line in enumerate(levels[:-1])]
+        level = top
+    return PaddingClaim(index, node, tuple(siblings))
+
+
+def _from_checks(
+    known: KnownRound, brought: dict[int, Array], place: Place, hint: int, shown: Mapping[Question, Answer]
+) -> Move:
+    """A hint that is not the right one: with it put in, a check is 0. It is 0 in the sealer's tape, or a cell that the
+    check reads, at this place, is not what follows."""
+    held = HeldTape(evaluate(known.program, known.lengths, replace(known.given, brought=brought)), known.rows)
+    number, at = next((n, p) for n, p in held.tape.broken() if n > hint)
+    view = HiddenView(held, shown)
+    return _back(known, view, held, number, at, shown)
+
+
+def _back(
+    known: KnownRound, view: HiddenView, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
+) -> Move:
+    """Go from a cell back to what it reads, until one differs whose operands do not."""
+    column = known.program.columns[number]
+    told = view.opened(number, place)
+    if column.op is Op.MUST and told.value == 0:
+        return _step(known, view, held, number, place, shown)
+    if any(operand.column == number for operand in column.operands):
+        along = [(*place[:-1], at) for at in range(place[-1] + 1)]
+        cells = _all_opened(view, [(number, at) for at in along])
+        place = next(at for at, cell in zip(along, cells, strict=True) if cell.value != held.tape.cell(number, at))
+    reads = [
+        (operand.column, at)
+        for operand, at in zip(column.operands, operand_places(held.tape, number, place), strict=True)
+        if at is not None and operand.column != number
+    ]
+    cells = _all_opened(view, reads)
+    for (read, at), cell in zip(reads, cells, strict=True):
+        if cell.value != held.tape.cell(read, at):
+            return _back(known, view, held, read, at, shown)
+    return _step(known, view, held, number, place, shown)
+
+
+def _all_opened(view: View, wanted: list[tuple[int, Place]]) -> list[Opened]:
+    """Open cells; raises NotShownError with all that is missing, so that it is asked for at once."""
+    found: list[Opened] = []
+    missing: list[Question] = []
+    for number, place in wanted:
+        try:
+            found.append(view.opened(number, place))
+        except NotShownError as error:
+            missing += error.questions
+    if missing:
+        raise NotShownError(*missing)
+    return found
+
+
+# --- the last step ----------------------------------------------------------------------------------------------------
+
+
+def _step(
+    known: KnownRound, view: View, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
+) -> Move:
+    """Return what fells a cell that does not follow from the cells that it reads."""
+    column = known.program.columns[number]
+    inside = all(at < length for at, length in zip(place, held.tape.columns[number].shape, strict=True))
+    if not inside:
+        return Refute(CellClaim(_refutation(known, number, place, view.opened(number, place), ())))
+    if column.op in GIVEN:
+        return GivenDiffers(number, place, view.opened(number, place))
+    if column.op in (Op.DOT, Op.DOT_SHIFTED):
+        return Refute(_dot(known, view, held, number, place, shown))
+    if column.op is Op.COMBINE:
+        return Refute(_combine(known, view, held, number, place, shown))
+    at = operand_places(held.tape, number, place)
+    wanted = [(operand.column, spot) for operand, spot in zip(column.operands, at, strict=True) if spot is not None]
+    claimed, *cells = _all_opened(view, [(number, place), *wanted])
+    rest: Iterator[Opened] = iter(cells)
+    operands = tuple(None if spot is None else next(rest) for spot in at)
+    return Refute(CellClaim(_refutation(known, number, place, claimed, operands)))
+
+
+def _refutation(
+    known: KnownRound, number: int, place: Place, claimed: Opened, operands: tuple[Opened | None, ...]
+) -> Refutation:
+    words, path = known.program.columns[number].words(), instruction_path(known.program, number)
+    return Refutation(number, place, words, path, claimed, operands)
+
+
+def _dot(
+    known: KnownRound, view: View, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
+) -> DotClaim:
+    column, shape = known.program.columns[number], known.rows.shape
+    reads = [(o.column, _spot(held.tape, column, i, place)) for i, o in enumerate(column.operands[:2])]
+    cell, left, right = _all_opened(view, [(number, place), *reads])
+    claim = DotClaim(
+        number, place, column.words(), instruction_path(known.program, number), cell, 0, (left, right)
+    )  # fmt: skip
+    if not left.value or not right.value:
+        return claim
+    products = held.leaf_products(number, place)
+    told, leaf = b"", 0
+    if len(products) > 1:
+        leaf, told = _wrong_part(products, number, place, shown)
+    first = shape.starts[place[column.axes.index(Axis.BLOCK)]] if Axis.BLOCK in column.axes else 0
+    block = shape.block_of(first + leaf)
+    leaves = known.rows.leaf(left.value, first + leaf), known.rows.leaf(right.value, first + leaf)
+    claim = replace(claim, leaf=leaf, shown=told, block=block, leaves=leaves)
+    if column.op is Op.DOT:
+        return claim
+    at = _spot(held.tape, column, 2, (*place, block))
+    return replace(claim, shift=view.opened(column.operands[2].column, at))
+
+
+def _wrong_part(products: list[int], number: int, place: Place, shown: Mapping[Question, Answer]) -> tuple[int, bytes]:
+    """Follow wrong parts down to a leaf; return it and the parts that it is among. Raises NotShownError."""
+    level = 1
+    while PARTS**level < len(products):
+        level += 1
+    index = 0
+    while True:
+        question = Question(Node.SUMS, number, place, level=level, index=index)
+        answer = _shown(question, shown)
+        width = PARTS ** (level - 1)
+        starts = range(index * width * PARTS, min(len(products), (index + 1) * width * PARTS), width)
+        right = [sum(products[start : start + width]) for start in starts]
+        at = next(i for i, (told, part) in enumerate(zip(answer.parts, right, strict=True)) if told != part)
+        index = index * PARTS + at
+        if level == 1:
+            return index, answer.shown()
+        level -= 1
+
+
+def _combine(
+    known: KnownRound, view: View, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
+) -> CombineClaim:
+    column = known.program.columns[number]
+    entries = held.tape.lengths.of(column.operands[0].axes[-1])
+    leaf = _wrong_leaf(known, held, number, place, shown)
+    if not entries:  # a sum of nothing is nothing
+        told_leaf = _shown(Question(Node.ROW, number, place, index=leaf), shown).leaf
+        cell, path = view.opened(number, place), instruction_path(known.program, number)
+        return CombineClaim(number, place, column.words(), path, leaf, 0, b"", b"", b"", cell, NO_CELL, told_leaf)
+    bodies = [body_of(one, SUM_BITS) for one in held.prefixes(number, place, leaf)]
+    level = 1
+    while PREFIXES**level < entries:
+        level += 1
+    index, before_shown = 0, b""
+    while True:
+        answer = _shown(Question(Node.PREFIXES, number, place, leaf, level, index), shown)
+        width = PREFIXES ** (level - 1)
+        ends = [min(entries, (index * PREFIXES + i + 1) * width) for i in range(len(answer.hashes))]
+        right = [row_leaf_hash(leaf, bytes(32), bodies[end]) for end in ends]
+        at = next(i for i, (told, one) in enumerate(zip(answer.hashes, right, strict=True)) if told != one)
+        index = index * PREFIXES + at
+        if level == 1:
+            break
+        level -= 1
+    if index and index % PREFIXES == 0:
+        before = Question(Node.PREFIXES, number, place, leaf, 1, (index - 1) // PREFIXES)
+        before_shown = _shown(before, shown).shown()
+    reads = [(column.operands[i].column, _spot(held.tape, column, i, (*place, index))) for i in (0, 1)]
+    row, weight = _all_opened(view, reads)
+    row_leaf = known.rows.leaf(row.value, leaf) if row.value else NO_LEAF
+    return CombineClaim(
+        number, place, column.words(), instruction_path(known.program, number), leaf, index, answer.shown(),
+        bodies[index], before_shown, row, weight, row_leaf,
+    )  # fmt: skip
+
+
+def _wrong_leaf(
+    known: KnownRound, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
+) -> int:
+    """Go down the sealer's sum to the first leaf that differs from the right one. Raises NotShownError."""
+    shape, column = known.rows.shape, known.program.columns[number]
+    weights = range(held.tape.lengths.of(column.operands[0].axes[-1]))
+    roots = [held.operand(column, 0, (*place, entry)) for entry in weights]
+    given = known.given.rows
+    assert given is not None
+    right = given.combine(roots, [held.operand(column, 1, (*place, entry)) for entry in weights])
+    leaves = [known.rows.leaf(right, index) for index in range(shape.leaves)]
+    levels = row_levels([row_leaf_hash(i, leaf.blind, leaf.body) for i, leaf in enumerate(leaves)])
+    question = Question(Node.ROW, number, place, level=len(levels) - 1)
+    while question.level:
+        down = min(FAN, question.level)
+        honest = levels[question.level - down][question.index << down :][: 1 << down]
+        question = _below(question, _first_other(_shown(question, shown).hashes, tuple(honest)))
+    return question.index
+
+
+def _spot(tape: Tape, column: Column, index: int, place: Place) -> Place:
+    operand = column.operands[index]
+    found = place_of(operand, column, place, operand.axes, tape.lengths)
+    assert found is not None, "an operand of rows is read inside of its column"
+    return found
+
+
+__all__ = ["Ask", "GivenDiffers", "KnownRound", "Lapse", "Move", "Refute", "next_moves"]

@@ -1,0 +1,120 @@
+"""Vectors over a model's parameters as disputes see them: leaves of 128 integers under a content root.
+
+    leaf k = keccak(0x00, k u32, blind, body)      128 integers of 4, 8, 16 or 32 bits, little endian, 16 * bits bytes
+    node   = keccak(0x01, left, right)             depth is fixed by the number of leaves, missing ones are 0
+
+Every block of parameters begins a leaf; those that count come first. Twin of contracts/libraries/Rows.sol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.sources import Kind
+from fl_platform.protocol.tree import depth_of
+
+COORDINATES = 128
+SUM_BITS = 32
+UNBLINDED = bytes(32)
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RowLeaf:
+    """One leaf with its path to the content root."""
+
+    blind: bytes
+    body: bytes
+    siblings: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class RowShape:
+    """How rows of a task lie: `starts` has the first leaf of every block, then the number of leaves."""
+
+    starts: tuple[int, ...]
+    counting: int  # blocks that count: the first ones
+    update_bits: int
+
+    @property
+    def leaves(self) -> int:
+        """How many leaves a row has."""
+        return self.starts[-1]
+
+    @property
+    def counted_leaves(self) -> int:
+        """How many of them are in blocks that count."""
+        return self.starts[self.counting]
+
+    def bits(self, kind: Kind) -> int:
+        """Return the width of a row's integers."""
+        return SUM_BITS if kind is Kind.SUMS else self.update_bits
+
+    def block_of(self, leaf: int) -> int:
+        """Return the block that a leaf lies in."""
+        return int(np.searchsorted(self.starts, leaf, side="right")) - 1
+
+
+class RowLeaves(Protocol):
+    """Rows by their content roots, opened: what a key holder has of updates, and everybody of sums."""
+
+    @property
+    def shape(self) -> RowShape:
+        """How rows lie."""
+
+    def integers(self, root: int) -> Integers:
+        """Return a row's integers, (leaves, 128), padded with zeros. Raises KeyError."""
+
+    def leaf(self, root: int, index: int) -> RowLeaf:
+        """Open one leaf of a row. Raises KeyError."""
+
+
+def body_of(integers: Integers, bits: int) -> bytes:
+    """Return the body of 128 integers."""
+    if bits != 4:
+        return integers.astype(f"<i{bits // 8}").tobytes()
+    nibbles = (integers & 0xF).astype(np.uint8)
+    return (nibbles[0::2] | nibbles[1::2] << 4).astype(np.uint8).tobytes()
+
+
+def integers_of(body: bytes, bits: int) -> Integers:
+    """Return the 128 integers of a body, as contracts read them: an update's one value outside of its range is 0."""
+    if bits == 4:
+        packed = np.frombuffer(body, np.uint8)
+        nibbles = np.stack([packed & 0xF, packed >> 4], axis=1).reshape(-1).astype(np.int64)
+        found = (nibbles ^ 8) - 8
+    else:
+        found = np.frombuffer(body, f"<i{bits // 8}").astype(np.int64)
+    return found if bits == SUM_BITS else np.where(found == -(1 << (bits - 1)), 0, found)
+
+
+def row_leaf_hash(index: int, blind: bytes, body: bytes) -> bytes:
+    """Return a leaf's hash."""
+    return keccak256(b"\0" + index.to_bytes(4, "big") + blind + body)
+
+
+def add_scaled(sums: Integers, weight: int, integers: Integers) -> Integers:
+    """Return sums + weight * integers, each as 32 bits hold it."""
+    found = (sums.astype(object) + weight * integers.astype(object) + 2**31) % 2**32 - 2**31
+    return np.asarray(found, dtype=np.int64)
+
+
+def row_levels(hashes: Sequence[bytes]) -> list[list[bytes]]:
+    """Return the nodes over a row's leaves, level by level."""
+    level = [*hashes, *[bytes(32)] * ((1 << depth_of(len(hashes))) - len(hashes))]
+    levels = [level]
+    while len(level) > 1:
+        level = [keccak256(b"\1" + left + right) for left, right in zip(level[::2], level[1::2], strict=True)]
+        levels.append(level)
+    return levels
+
+
+def path_of(levels: Sequence[Sequence[bytes]], index: int, level: int = 0) -> tuple[bytes, ...]:
+    """Return the way up from a node of these levels."""
+    return tuple(row[(index >> up) ^ 1] for up, row in enumerate(levels[level:-1]))

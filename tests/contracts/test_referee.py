@@ -1,0 +1,181 @@
+"""The referee and who moves there: no honest seal falls whatever is claimed, every lie does, known or hidden."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from fl_platform.dispute.answers import HeldTape, place_at
+from fl_platform.dispute.claims import CellClaim, PaddingClaim
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Refute, next_moves
+from fl_platform.dispute.questions import FAN, Answer, Node, Question
+from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened
+from fl_platform.protocol.operations import HINTS, Op, wrap
+from fl_platform.protocol.rows import path_of, row_levels
+from fl_platform.protocol.sources import Kind
+from fl_platform.protocol.tape import Tape
+from fl_platform.protocol.tree import Nodes, column_levels, column_root, depth_of, tape_root
+from tests.support.evm import Reverted
+from tests.support.referee import Court, Liar, drawn_round, lie, lie_row, play
+
+CLAIMED_APART = (Op.CLAIMED,)  # what nobody decides
+
+
+@pytest.fixture(scope="module")
+def court() -> Court:
+    return Court()
+
+
+def some_lie(seed: int, *, among: frozenset[Op] | None = None) -> tuple[KnownRound, Tape, Tape, Op]:
+    """Return a round with one cell changed: known, honest tape, liar's tape, the column's operation."""
+    dice = random.Random(seed)
+    while True:
+        known, honest = drawn_round(dice)
+        numbers = [
+            n for n, column in enumerate(known.program.columns)
+            if honest.columns[n].size and column.op not in CLAIMED_APART and (among is None or column.op in among)
+            and not (column.kind is not Kind.NUMBER and column.op in (Op.SOURCE, Op.PREV, Op.SEL, Op.GATHER))
+        ]  # fmt: skip
+        if numbers:
+            break
+    number = dice.choice(numbers)
+    column = known.program.columns[number]
+    place = tuple(dice.randrange(length) for length in honest.columns[number].shape)
+    cell = honest.cell(number, place)
+    value = lie_row(known, dice, cell) if column.op is Op.COMBINE else wrap(cell + dice.choice((1, -1, 2**40)))
+    if column.op in HINTS:
+        low, high = column.bounds
+        value = dice.choice([v for v in (low, high, low + 1, low - 3, high + 3) if v != cell])
+    return known, honest, lie(known, honest, number, place, value), column.op
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nothing_is_asked_about_an_honest_tape(seed: int) -> None:
+    known, honest = drawn_round(random.Random(seed))
+    assert next_moves(known, honest.root, published=honest, shown={}) == ()
+    assert next_moves(known, honest.root, published=None, shown={}) == ()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_lie_on_a_known_tape_falls(court: Court, seed: int) -> None:
+    known, _, liar, op = some_lie(seed)
+    game = play(court, known, liar, hidden=False)
+    if op in (Op.SOURCE, Op.PREV):
+        assert isinstance(game.end, GivenDiffers)
+    else:
+        assert isinstance(game.end, Refute), op
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_lie_on_a_hidden_tape_falls(court: Court, seed: int) -> None:
+    known, _, liar, op = some_lie(seed + 1000)
+    game = play(court, known, liar, hidden=True)
+    assert isinstance(game.end, GivenDiffers if op in (Op.SOURCE, Op.PREV) else Refute), op
+
+
+@pytest.mark.parametrize("op", [Op.DOT, Op.DOT_SHIFTED, Op.COMBINE, Op.LEAST, Op.INVERSE], ids=lambda op: op.name)
+@pytest.mark.parametrize("hidden", [False, True], ids=["known", "hidden"])
+def test_each_kind_of_reduction_and_hint_falls(court: Court, op: Op, hidden: bool) -> None:
+    for seed in range(4):
+        known, _, liar, _ = some_lie(5000 + 10 * seed + op, among=frozenset({op}))
+        assert isinstance(play(court, known, liar, hidden=hidden).end, Refute)
+
+
+def test_who_shows_nothing_falls(court: Court) -> None:
+    known, _, liar, _ = some_lie(7)
+    play(court, known, liar, hidden=True, silent=True)
+
+
+def padded_root(tape: Tape, number: int, leaf: int) -> tuple[bytes, list[Nodes], list[bytes]]:
+    """Return the root of a tape with a 5 in a column's padding, the nodes of that column, the roots of all."""
+    shape = tuple(1 << depth_of(length) for length in tape.columns[number].shape)
+    cells = np.zeros(shape, dtype=object)
+    cells[tuple(slice(0, length) for length in tape.columns[number].shape)] = tape.columns[number]
+    cells[place_at(leaf, shape)] = 5
+    roots = [*tape.roots]
+    roots[number] = column_root(number, cells)
+    return tape_root(roots), column_levels(cells), roots
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_fills_a_column_is_zero(court: Court, seed: int) -> None:
+    """It decides nothing, but would hide a tape for good."""
+    dice = random.Random(seed)
+    number = None
+    while number is None:
+        known, honest = drawn_round(dice)
+        number = next((n for n, c in enumerate(honest.columns) if c.ndim == 1 and len(c) in (3, 5, 6)), None)
+    leaf = len(honest.columns[number])
+    root, levels, roots = padded_root(honest, number, leaf)
+    column_path = path_of(row_levels(roots), number)
+    path = (*path_of([[bytes(node) for node in row] for row in levels], leaf), *column_path)
+    words, program_path = known.program.columns[number].words(), instruction_path(known.program, number)
+    claim = CellClaim(Refutation(number, (leaf,), words, program_path, Opened(5, path), ()))
+    target = court.register(honest, known.rows, root=root)
+    court.send(target, claim)
+    assert court.fallen(target)
+    honest_path = opened(honest, number, (leaf,))
+    target = court.register(honest, known.rows)
+    with pytest.raises(Reverted):
+        court.send(target, CellClaim(Refutation(number, (leaf,), words, program_path, honest_path, ())))
+
+
+def test_what_fills_the_tree_over_the_columns_is_zero(court: Court) -> None:
+    known, honest = drawn_round(random.Random(5))
+    columns = len(honest.columns)
+    assert columns < 1 << depth_of(columns)
+    levels = row_levels([*honest.roots, keccak256(b"something")])
+    shown = {}
+    for top in range(depth_of(columns), 0, -FAN):
+        down = min(FAN, top)
+        index = columns >> top
+        hashes = levels[top - down][index << down :][: 1 << down]
+        shown[Question(Node.COLUMNS, level=top, index=index)] = Answer(hashes=tuple(hashes))
+    (move,) = next_moves(known, levels[-1][0], published=None, shown=shown)
+    assert isinstance(move, Refute)
+    target = court.register(honest, known.rows, root=levels[-1][0])
+    court.send(target, move.claim)
+    assert court.fallen(target)
+    target = court.register(honest, known.rows)
+    zero = PaddingClaim(columns, bytes(32), path_of(row_levels(honest.roots), columns))
+    with pytest.raises(Reverted):
+        court.send(target, zero)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_no_honest_seal_falls(court: Court, seed: int) -> None:
+    """The claims that fell a liar, made about the honest tape with its own paths, show nothing."""
+    known, honest, liar, op = some_lie(seed + 300)
+    if op in (Op.SOURCE, Op.PREV):
+        return
+    target, held = court.register(honest, known.rows), HeldTape(honest, known.rows)
+    found = next_moves(known, liar.root, published=liar, shown={})[0]
+    if isinstance(found, Ask):
+        for question in found.questions:  # an answer of the liar's is none to this seal, the sealer's own is
+            court.ask(target, question)
+            with pytest.raises(Reverted):
+                court.show(target, question, Liar(liar, known.rows).answer(question))
+            court.show(target, question, held.answer(question))
+        assert next_moves(known, honest.root, published=honest, shown={}) == ()
+        return
+    assert isinstance(found, Refute)
+    with pytest.raises(Reverted):
+        court.send(target, found.claim)
+    assert not court.fallen(target)
+
+
+def test_a_question_is_asked_once_and_answered_once(court: Court) -> None:
+    known, honest = drawn_round(random.Random(3))
+    target, held = court.register(honest, known.rows), HeldTape(honest, known.rows)
+    question = Question(Node.COLUMNS, level=len(known.program.columns).bit_length())
+    court.ask(target, question)
+    with pytest.raises(Reverted):
+        court.ask(target, question)
+    court.show(target, question, held.answer(question))
+    with pytest.raises(Reverted):
+        court.show(target, question, held.answer(question))
+    with pytest.raises(Reverted):
+        court.contract.send(court.challenger, "lapse", target, question.encoded())

@@ -1,0 +1,176 @@
+"""Games about a sealed tape on the real referee: a sealer shows what it sealed, a challenger asks and refutes."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from eth_abi.abi import encode
+
+from fl_platform.dispute.answers import HeldTape
+from fl_platform.dispute.claims import Claim
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Lapse, Move, Refute, next_moves
+from fl_platform.dispute.questions import PART_BYTES, PARTS, PREFIXES, Answer, Node, Question
+from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.program import Program
+from fl_platform.protocol.rows import row_leaf_hash
+from fl_platform.protocol.sources import Axis
+from fl_platform.protocol.tape import Given, Lengths, Place, Tape, evaluate
+from tests.support.contracts import World
+from tests.support.evm import Contract, Reverted, account
+from tests.support.random_programs import Author, claimed_of, round_of
+from tests.support.small_rows import SmallRows
+
+WINDOW, ANSWER = 10_000, 100  # seconds
+
+
+@dataclass
+class Court:
+    """The referee on a chain of its own."""
+
+    world: World = field(default_factory=World)
+
+    def __post_init__(self) -> None:
+        self.challenger, self.sealer = account("challenger").address, account("sealer").address
+        self.contract: Contract = self.world.evm.create(account("deployer").address, "RefereeHarness")
+
+    def register(self, tape: Tape, rows: SmallRows, *, root: bytes | None = None) -> bytes:
+        """Let a tape be sealed, or what has this root; return its target."""
+        shape = rows.shape
+        key = keccak256(tape.root + self.world.evm.now.to_bytes(8, "big") + random.randbytes(8))
+        lengths = [0, *(tape.lengths.of(axis) for axis in Axis)]
+        known = (tape.program.root, root or tape.root, len(tape.program.columns), lengths)
+        facts = (key, known, shape.leaves, shape.counted_leaves, shape.update_bits)
+        end = self.world.evm.now + WINDOW
+        self.contract.send(self.sealer, "register", facts, list(shape.starts), end, ANSWER, self.challenger)
+        return encode(["bytes32"], [key])
+
+    def fallen(self, target: bytes) -> bool:
+        """Whether the seal fell."""
+        return bool(self.contract.call("isFallen", target))
+
+    def ask(self, target: bytes, question: Question, after: bytes = bytes(32)) -> int:
+        """Ask; return the gas."""
+        return self.contract.send(self.challenger, "ask", target, question.encoded(), after).gas
+
+    def show(self, target: bytes, question: Question, answer: Answer) -> int:
+        """Show; return the gas."""
+        return self.contract.send(self.sealer, "show", target, question.encoded(), answer.encoded()).gas
+
+    def send(self, target: bytes, claim: Claim) -> int:
+        """Send a claim; return the gas."""
+        return self.contract.send(self.challenger, claim.function, target, *claim.encoded()).gas
+
+
+@dataclass
+class Liar(HeldTape):
+    """A sealer whose answers fit its lies: parts add up to the cell, and prefixes end at the leaf that it sealed."""
+
+    dice: random.Random = field(default_factory=lambda: random.Random(0))
+
+    def answer(self, question: Question) -> Answer:
+        """Return an answer that the contract takes."""
+        honest = super().answer(question)
+        if question.node is Node.SUMS:
+            return self._sums(question, honest)
+        if question.node is Node.PREFIXES:
+            return self._prefixes(question, honest)
+        return honest
+
+    def _sums(self, question: Question, honest: Answer) -> Answer:
+        at, parts = question.index % PARTS, list(honest.parts)
+        told = honest.cell.value
+        if honest.above:
+            told = int.from_bytes(honest.above[PART_BYTES * at :][:PART_BYTES], "big", signed=True)
+        parts[random.Random(repr(question)).randrange(len(parts))] += told - sum(parts)
+        return replace(honest, parts=tuple(parts))
+
+    def _prefixes(self, question: Question, honest: Answer) -> Answer:
+        told = row_leaf_hash(question.leaf, honest.leaf.blind, honest.leaf.body)
+        if honest.above:
+            told = honest.above[32 * (question.index % PREFIXES) :][:32]
+        if honest.hashes[-1] == told:
+            return honest
+        first = random.Random(repr(question)).randrange(len(honest.hashes))
+        false = [keccak256(bytes([i])) for i in range(first, len(honest.hashes) - 1)]
+        return replace(honest, hashes=(*honest.hashes[:first], *false, told))
+
+
+@dataclass
+class Game:
+    """What a dispute took."""
+
+    questions: int = 0
+    windows: int = 0
+    gas: int = 0
+    refute_gas: int = 0
+    end: Move | None = None
+
+
+def play(court: Court, known: KnownRound, liar: Tape, *, hidden: bool, silent: bool = False) -> Game:
+    """Dispute a sealed tape to its end. The sealer shows what it sealed; `silent`: it shows nothing."""
+    assert isinstance(known.rows, SmallRows)
+    target, held, game = court.register(liar, known.rows), Liar(liar, known.rows), Game()
+    shown: dict[Question, Answer] = {}
+    overdue: tuple[Question, ...] = ()
+    while True:
+        moves = next_moves(known, liar.root, published=None if hidden else liar, shown=shown, overdue=overdue)
+        if not moves:
+            return game
+        game.end = moves[0]
+        if isinstance(game.end, Ask):
+            game.windows += 1
+            for question in game.end.questions:
+                game.questions += 1
+                game.gas += court.ask(target, question)
+                if silent:
+                    court.world.evm.now += ANSWER + 1
+                    overdue = (question,)
+                    break
+                shown[question] = held.answer(question)
+                game.gas += court.show(target, question, shown[question])
+        elif isinstance(game.end, Lapse):
+            court.contract.send(court.challenger, "lapse", target, game.end.question.encoded())
+            assert court.fallen(target)
+            return game
+        elif isinstance(game.end, Refute):
+            game.refute_gas = court.send(target, game.end.claim)
+            game.gas += game.refute_gas
+            assert court.fallen(target)
+            return game
+        else:
+            return game
+
+
+def drawn_round(dice: random.Random, columns: int = 55) -> tuple[KnownRound, Tape]:
+    """Return a random round of a random program, and its honest tape."""
+    program = Author(dice).program(columns)
+    lengths, given = round_of(dice)
+    return round_known(program, lengths, replace(given, brought=claimed_of(program, lengths, dice)))
+
+
+def round_known(program: Program, lengths: Lengths, given: Given) -> tuple[KnownRound, Tape]:
+    """Return what a challenger knows of a round, and its honest tape."""
+    assert isinstance(given.rows, SmallRows)
+    return KnownRound(program, lengths, given, given.rows), evaluate(program, lengths, given)
+
+
+def lie(known: KnownRound, honest: Tape, number: int, place: Place, value: int) -> Tape:
+    """Return the tape of a sealer that says another cell, and computes all after it from that."""
+    cells = honest.columns[number].astype(object)
+    cells[place] = value
+    brought = {n: honest.columns[n] for n in range(number)} | {number: cells}
+    return evaluate(known.program, known.lengths, replace(known.given, brought={**known.given.brought, **brought}))
+
+
+def lie_row(known: KnownRound, dice: random.Random, root: int) -> int:
+    """Return the root of a sum that differs from another in one integer, kept so that its sealer can open it."""
+    rows = known.rows
+    assert isinstance(rows, SmallRows)
+    integers = np.array(rows.integers(root))
+    integers[dice.randrange(len(integers)), dice.randrange(128)] += dice.choice((1, -1, 1000))
+    return rows.add_sums(integers)
+
+
+__all__ = ["Court", "GivenDiffers", "Liar", "Reverted", "drawn_round", "lie", "lie_row", "play", "round_known"]
