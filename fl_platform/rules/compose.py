@@ -86,7 +86,7 @@ def _choose(entries: Entries, rule: Rule) -> Chosen:
         passed = passed * selected.judged
     return Chosen(
         verdict=b.name("verdict", selected.verdict), passed=b.name("passed", passed),
-        summed=b.name("summed", selected.verdict == 0), stake=capped(b, mine, b.word("stake_cap_bps")),
+        summed=selected.verdict == 0, stake=capped(b, mine, b.word("stake_cap_bps")),
         judged=selected.judged,
     )  # fmt: skip
 
