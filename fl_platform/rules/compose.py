@@ -18,8 +18,9 @@ from fl_platform.protocol.building import Builder, Cells
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.sources import Axis
 from fl_platform.rules import anchored, directions, screens, selections, weights, worth
+from fl_platform.rules.admission import admit
 from fl_platform.rules.carried import carried
-from fl_platform.rules.entries import Chosen, Entries, admit
+from fl_platform.rules.entries import Chosen, Entries
 from fl_platform.rules.payment import pay
 from fl_platform.rules.selections import Selected
 from fl_platform.rules.stakes import capped

@@ -1,8 +1,6 @@
-"""A round's entries as all parts of a rule see them: who may take part, and what is measured of each. Not in use yet.
+"""A round's entries as all parts of a rule see them: what is measured of each, and what screens left. Not in use yet.
 
-Roster entries come first, in order, forced ones behind; the first entry of a seat counts. What is refused here has no
-row: every product of it is 0. What is measured is written down at its first use, so a program holds what its parts ask
-for and no more.
+What is measured is written down at its first use, so a program holds what its parts ask for and no more.
 """
 
 from __future__ import annotations
@@ -11,30 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fl_platform.protocol.building import Builder, Cells
-from fl_platform.protocol.sources import REFERENCE_SEAT, Axis, Source
+from fl_platform.rules.admission import Admission
 from fl_platform.rules.carried import Carried
 from fl_platform.rules.cosines import cosine, length_of
 from fl_platform.rules.directions import components
 from fl_platform.rules.stakes import capped, lower_median
-from fl_platform.rules.verdicts import Verdict
 
 # Stochastic rounding adds f(1 - f) per parameter for a fraction f: 1/6 if fractions are uniform, less where deltas
 # crowd around zero. Measured on MNIST deltas at int8: 1/6.9.
 ROUNDING_SHARE = 7
 LONGEST_LENGTH = (0, 2**46)  # of 2^28 integers of 16 bits
-
-
-@dataclass(frozen=True)
-class Admission:
-    """Who may take part, by entry unless said otherwise."""
-
-    verdict: Cells
-    rostered: Cells  # 1: a trainer's first entry, whatever became of it
-    stake: Cells  # wei, of those rostered; else 0
-    content: Cells  # content root of those admitted and of the reference; else no row
-    reference: Cells  # 1: the reference
-    reference_place: Cells  # of the round: its place, -1: none
-    first_of_seat: Cells  # by seat: the place of its first entry, past the last one where it has none
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +81,8 @@ class Entries:
     @cached_property
     def components(self) -> tuple[Cells, ...]:
         """Cosines with each of an orthonormal basis of the span of earlier rounds' sums, parts of ONE."""
+        if not self.directions:
+            return ()
         return components(self.b, self.admission.content, self.length, self.carried, self.directions)
 
     @cached_property
@@ -119,33 +105,3 @@ class Chosen:
     summed: Cells  # 1: in the sum
     stake: Cells  # capped stake of those that passed, wei; else 0
     judged: Cells | None  # of the round: 0 where the rule could not keep its promise; None: it always can
-
-
-def admit(b: Builder, carried: Carried) -> Admission:
-    """Write down who may take part. What sources say is a verdict each, so whoever seals honestly can always seal."""
-    seat, stake = b.source(Source.SEAT_OF), b.source(Source.STAKE)
-    first = b.inverse(seat, carried.reputation, b.source(Source.COUNT))
-    place = b.numbers(seat)
-    party = seat == REFERENCE_SEAT
-    refused = b.source(Source.REFUSED)
-    verdict = b.select(refused, refused + (Verdict.CONVICTED - 1), Verdict.ADMITTED)
-    verdict = b.select(b.source(Source.LENGTH) == b.word("update_length"), verdict, Verdict.OTHER_LENGTH)
-    verdict = b.select(b.source(Source.ENTRY_PARENT) == b.source(Source.PARENT), verdict, Verdict.OTHER_PARENT)
-    offered = b.select(verdict, 0, party)
-    reference = b.select(offered, b.running(offered) == 1, 0)
-    of_party = b.select(offered, b.select(reference, Verdict.REFERENCE, Verdict.DUPLICATE), verdict)
-    earlier = 1 - (b.gather(first, seat) == place)
-    stranger = stake == 0
-    of_trainer = b.select(stranger, Verdict.STRANGER, b.select(earlier, Verdict.DUPLICATE, verdict))
-    verdict = b.name("admission", b.select(party, of_party, of_trainer))
-    rostered = b.select(party, 0, (1 - stranger) * (1 - earlier))
-    has_row = verdict <= Verdict.REFERENCE
-    return Admission(
-        verdict=verdict,
-        rostered=b.name("rostered", rostered),
-        stake=b.select(rostered, stake, 0),
-        content=b.name("row", b.select(has_row, b.source(Source.CONTENT), 0)),
-        reference=reference,
-        reference_place=b.sum(reference, Axis.ENTRY, weight=place + 1) - 1,
-        first_of_seat=first,
-    )

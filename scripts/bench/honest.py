@@ -95,7 +95,7 @@ def random_task(dice: random.Random, directions: int) -> Federation:
         "base_bps": dice.choice((0, 1_000, 10_000)), "memory": dice.choice((1, 8)),
     }  # fmt: skip
     return Federation(
-        dice, trainers=dice.randint(1, 10), directions=directions, sizes=sizes,
+        dice, trainers=dice.randint(1, 13), directions=directions, sizes=sizes,
         counting=dice.randint(1, len(sizes)), words=words,
     )  # fmt: skip
 

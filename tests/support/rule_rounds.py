@@ -85,7 +85,7 @@ class Federation:
 
     def entries(self, shape: str, past: Sequence[int]) -> list[Entry]:
         """Return a round's entries, the reference's somewhere among them."""
-        count = {"empty": 0, "one": 1, "two": 2}.get(shape, self.dice.randint(0, self.trainers))
+        count = {"empty": 0, "one": 1, "two": 2}.get(shape, max(self.dice.randint(0, self.trainers) for _ in range(2)))
         seats = self.dice.sample(range(self.trainers), min(count, self.trainers))
         found: list[Entry] = []
         for seat in seats:
@@ -130,8 +130,9 @@ class Federation:
             found.content = self.rows.add(np.rint(mix * (self.dice.choice((3, 4.5)) * self.unit / scale)))
         if kind in ("copy", "second") and before:
             other = self.dice.choice(before)
-            near = self.rows.rows[other.content] + (self.random.random(len(self.truth)) < 0.03 if other.content else 0)
-            found.content = self.dice.choice((other.content, self.rows.add(self.within(near))))
+            row = self.rows.rows[other.content] if other.content else 0 * self.truth
+            near = self.rows.add(self.within(row + (self.random.random(len(self.truth)) < 0.03)))
+            found.content = self.dice.choice((other.content, near))
             found.seat, found.stake = (other.seat, other.stake) if kind == "second" else (found.seat, found.stake)
         if kind == "zero":
             found.content = self.rows.add(np.zeros(len(self.truth)))

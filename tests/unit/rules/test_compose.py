@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import numpy as np
@@ -11,7 +12,7 @@ from fl_platform.errors import ConfigError
 from fl_platform.protocol.operations import WIDEST, Op
 from fl_platform.protocol.program import SHAPES, Program
 from fl_platform.protocol.sources import Axis, Kind
-from fl_platform.rules.compose import Rule, compose
+from fl_platform.rules.compose import SELECTIONS, WORTHS, Rule, compose
 from fl_platform.rules.entries import Chosen, Entries
 from fl_platform.rules.verdicts import COLUMNS, WORDS, Verdict, reason
 from fl_platform.rules.weights import Weights
@@ -76,6 +77,17 @@ def test_it_has_a_size(name: str, columns: int, pairs: int, hints: int) -> None:
 def test_what_is_no_part_is_refused(rule: Rule, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         compose(rule)
+
+
+def test_all_parts_go_together() -> None:
+    """Any choice of parts is a program, and an empty round and a mixed one of it can be sealed."""
+    screens = ((), ("length",), ("direction", "length"), ("replay", "direction"))
+    choices = itertools.product(screens, SELECTIONS, ("stake",), WORTHS, (0, 1, 3), (True, False))
+    rules = [Rule(*choice) for choice in choices if "replay" not in choice[0] or choice[4]]
+    for rule in random.Random(1).sample(rules, 30):
+        task = Federation(random.Random(1), directions=rule.directions)
+        for shape in ("empty", "mixed"):
+            assert list(task.round(compose(rule), None, shape).broken()) == [], rule
 
 
 @pytest.mark.parametrize("name", RULES)

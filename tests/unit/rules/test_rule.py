@@ -31,7 +31,14 @@ def program(name: str) -> Program:
 def rounds(name: str, seed: int, count: int = 4) -> Iterator[tuple[Tape, Slow]]:
     """Yield random rounds with their slow twins."""
     dice = random.Random(seed)
-    words = {"stochastic": dice.randrange(2), "alpha_num": dice.choice((0, 1, 3)), "alpha_den": dice.choice((1, 2))}
+    bits, spread = dice.choice(((4, 16), (8, 32), (8, 32), (16, 256)))
+    words = {
+        "bits": bits,
+        "spread": spread,
+        "stochastic": dice.randrange(2),
+        "alpha_num": dice.choice((0, 1, 3)),
+        "alpha_den": dice.choice((1, 2)),
+    }
     task = Federation(dice, trainers=dice.choice((3, 9, 12)), words=words)
     previous: Tape | None = None
     for _ in range(count):
