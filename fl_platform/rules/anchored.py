@@ -24,6 +24,7 @@ from fl_platform.rules.worth import Worth
 
 SHARE_BITS = 48  # of a part of the stake
 SCORE_BITS = 40  # of an update along r by a trainer that holds the whole stake
+_FARTHEST = ONE << 14  # no quality is over 8^.5 * (1 + alpha), and alpha is 1,000 at most
 _SHIFT = SCORE_BITS - SHARE_BITS - (ONE.bit_length() - 1)
 
 
@@ -49,4 +50,5 @@ def quality(entries: Entries) -> Cells:
     rest = b.maximum(ONE * ONE - own * (num * den * 2 - num * num) // (den * den), 0)
     heard = beyond * beyond * b.word("size") > rest * b.word("noise_sigmas_squared")
     longest = b.maximum(entries.length, b.shift(entries.median_length, 0 - b.word("least_length_shift")))
-    return b.select(b.select(heard, toward > 0, 0), b.muldiv(beyond, entries.length, longest), 0)
+    near = b.clamp(b.muldiv(beyond, entries.length, longest), -_FARTHEST, _FARTHEST)
+    return b.select(b.select(heard, toward > 0, 0), near, 0)
