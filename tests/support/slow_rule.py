@@ -6,7 +6,7 @@ what the tape says was carried; all else is its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import isqrt
@@ -285,6 +285,3 @@ def pay(
 def split(whole: int, shares: Sequence[int]) -> list[int]:
     """Return a whole by shares, rounded down."""
     return [int(Fraction(whole * share, sum(shares))) if share else 0 for share in shares]
-
-
-Slowly = Callable[[Tape], Slow]
