@@ -205,21 +205,15 @@ class Builder:
     def running(self, x: Cells, axis: Axis | None = None, *, weight: Cells | None = None) -> Cells:
         """Return the running sum of x, or of x * weight, along an axis (None: the last one)."""
         cells = [x] if weight is None else [x, weight]
-        joined = _joined(cells)
-        scanned = joined[-1] if axis is None else axis
-        axes = (*(each for each in joined if each is not scanned), scanned)
-        op = Op.ADD if weight is None else Op.MULADD
-        itself = Operand(len(self._columns), Map.BEFORE, axes)
-        known = (op, axes, tuple(one.operand for one in cells), "running")
-        if known in self._known:
-            return Cells(self, Operand(self._known[known], axes=axes))
-        found = self._add(op, axes, (*(one.operand for one in cells), itself))
-        self._known[known] = found.operand.column
-        return found
+        return self._scan(Op.ADD if weight is None else Op.MULADD, cells, axis)
 
     def sum(self, x: Cells, axis: Axis, *, weight: Cells | None = None) -> Cells:
         """Return the sum of x, or of x * weight, over an axis."""
         return self.running(x, axis, weight=weight).last() + 0
+
+    def largest(self, x: Cells, axis: Axis) -> Cells:
+        """Return the greatest of x along an axis, and no less than 0."""
+        return self._scan(Op.MAX, [x], axis).last() + 0
 
     def numbers(self, like: Cells) -> Cells:
         """Return 0, 1, 2 ... along the last axis of `like`."""
@@ -294,6 +288,19 @@ class Builder:
     def _reached(self, x: Cells, weight: Cells, wanted: Cells, axis: Axis, value: Cells) -> Cells:
         inside = 1 - (x > value)
         return 1 - (self.sum(inside, axis, weight=weight) < wanted)
+
+    def _scan(self, op: Op, cells: Sequence[Cells], axis: Axis | None) -> Cells:
+        """Return a column that goes on from the place before it along an axis (None: the last one), at first from 0."""
+        joined = _joined(cells)
+        scanned = joined[-1] if axis is None else axis
+        axes = (*(each for each in joined if each is not scanned), scanned)
+        known = (op, axes, tuple(one.operand for one in cells), "running")
+        if known in self._known:
+            return Cells(self, Operand(self._known[known], axes=axes))
+        itself = Operand(len(self._columns), Map.BEFORE, axes)
+        found = self._add(op, axes, (*(one.operand for one in cells), itself))
+        self._known[known] = found.operand.column
+        return found
 
     def _within(self, found: Cells, low: int, high: Cells | int) -> None:
         self._must(1 - (found < low))

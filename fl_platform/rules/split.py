@@ -17,8 +17,7 @@ from dataclasses import dataclass
 
 from fl_platform.protocol.building import Builder, Cells
 from fl_platform.protocol.sources import Axis
-
-BASIS = 10_000
+from fl_platform.rules.stakes import BASIS
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,9 @@ class Split:
 
 
 def catch_up(
-    b: Builder, parties: Parties, axis: Axis, *, pot: Cells, pots_before: Cells, fee_bps: Cells | int, base_bps: int
-) -> Split:
+    b: Builder, parties: Parties, axis: Axis, *, pot: Cells, pots_before: Cells, fee_bps: Cells | int,
+    base_bps: Cells | int,
+) -> Split:  # fmt: skip
     """Write down how one pot is split; `pots_before`: what earlier rounds put through the split, wei."""
     fee = b.name("fee", pot * fee_bps // BASIS)
     rest = pot - fee

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,11 @@ def claimed_of(program: Program, lengths: Lengths, dice: random.Random) -> dict[
     return found
 
 
+def claiming(program: Program, lengths: Lengths, given: Given, dice: random.Random) -> Given:
+    """Return what a round is evaluated from, with some cells for each claimed column."""
+    return replace(given, brought=claimed_of(program, lengths, dice))
+
+
 def _drawn(dice: random.Random, low: int, high: int, count: int) -> list[int]:
     cells = [
         dice.choice((low, high, min(high, max(low, 1)), dice.randint(low, high), dice.randint(low, min(high, low + 9))))
@@ -144,4 +149,4 @@ def _drawn(dice: random.Random, low: int, high: int, count: int) -> list[int]:
     return [cells[0]] * count if cells and dice.random() < 0.2 else cells
 
 
-__all__ = ["Author", "Op", "claimed_of", "round_of"]
+__all__ = ["Author", "Op", "claimed_of", "claiming", "round_of"]

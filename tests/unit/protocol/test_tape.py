@@ -147,6 +147,18 @@ def test_a_round_hands_on_what_the_next_one_reads() -> None:
     assert int(second.named("rounds")) == 1
 
 
+def test_the_greatest_along_an_axis_is_no_less_than_0() -> None:
+    b = Builder()
+    cells = b.source(Source.STAKE) - 10
+    b.name("greatest", b.largest(cells, Axis.ENTRY))
+    b.name("of_pairs", b.largest(cells.swapped() - b.source(Source.STAKE), Axis.OTHER))
+    program = b.program()
+    for stakes, greatest in (([], 0), ([3, 2], 0), ([3, 90, 11], 80), ([10], 0)):
+        tape = evaluate(program, Lengths(len(stakes), 1), Given({Source.STAKE: np.array(stakes, dtype=object)}))
+        assert int(tape.named("greatest")) == greatest
+        assert tape.named("of_pairs").tolist() == [max([0, *(other - 10 - one for other in stakes)]) for one in stakes]
+
+
 def test_one_path_leads_from_a_cell_to_the_root() -> None:
     cells = np.arange(1, 11, dtype=np.int64).reshape(2, 5)
     padded = [leaf_of(int(cells[i, j]) if j < 5 else 0) for i in range(2) for j in range(8)]

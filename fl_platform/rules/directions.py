@@ -1,0 +1,61 @@
+"""The span of earlier rounds' sums, which anybody can copy from the chain. Not in use yet.
+
+Directions and updates are brought to unit length; then steps of Cholesky give each update's cosine with one more vector
+of an orthonormal basis. Cells are 2^-30 fine. A direction of whose squared length less than `LEAST` is new is left out:
+a combination of those before it, no sum at all, or so near to one that rounding would decide.
+
+With a_b and e_b the exponents of block b then and now, <q, P> = sum_b 2^(a_b - e_b - m) <q_b, S_b>, m the least of
+a_b - e_b: shifts are to the left alone, and exact. 2^m is a direction's length, which no cosine sees.
+"""
+
+from __future__ import annotations
+
+from fl_platform.protocol.building import Builder, Cells
+from fl_platform.protocol.sources import Axis, Source
+from fl_platform.rules.carried import MOVES, Carried
+from fl_platform.rules.cosines import MOST, ONE, cosine, length_of
+
+LEAST = ONE >> 16  # a direction within 0.2 degrees of the span of newer ones adds nothing
+_RANGE = MOVES[1] - MOVES[0]
+# Exponents move by one a round, so the newest sixteen sums are at most 32 apart; two of them must fit a shift of 63.
+_WIDEST = 31
+
+
+def components(b: Builder, content: Cells, length: Cells, carried: Carried, count: int) -> tuple[Cells, ...]:
+    """Return each entry's cosines with the basis, `count` columns, parts of ONE; `length`: of the entry's row."""
+    past = carried.past
+    assert past is not None
+    shifts = _shifts(b, carried)
+    pairs = b.dot(past, past.swapped(), shifts=shifts + shifts.swapped())
+    lengths = length_of(b, b.maximum(pairs.diagonal(), 0))
+    left = cosine(b, pairs, lengths, lengths.swapped(), ONE)
+    toward = cosine(b, b.dot(content, past, shifts=shifts), length, lengths)
+    found: list[Cells] = []
+    for k in range(count):
+        column = b.gather(left, k)
+        rest = b.gather(column, k)
+        root = b.root(b.select(rest < LEAST, 0, rest * ONE))  # 0: left out, as what is divided by it is 0
+        lower = b.clamp(b.muldiv(column, ONE, root), -ONE, ONE)
+        found.append(b.name(f"component{k}", b.clamp(b.muldiv(b.gather(toward, k), ONE, root), -MOST, MOST)))
+        if k + 1 < count:
+            left = b.clamp(left - lower * lower.swapped() // ONE, -ONE, ONE)
+            toward = b.clamp(toward - found[k] * lower // ONE, -MOST, MOST)
+    return tuple(found)
+
+
+def hand_on(b: Builder, carried: Carried, sums: Cells, divisor: Cells) -> None:
+    """Put this round's sum before the others; a round that summed nothing changed no model, and is no direction."""
+    past, moved = carried.past, carried.past_moved
+    assert past is not None
+    assert moved is not None
+    newest = b.numbers(past == 0) == 0
+    b.carry(past, b.select(divisor, b.select(newest, sums, past.before()), past))
+    b.carry(moved, b.select(divisor, b.select(newest, carried.moved, moved.before()), moved))
+
+
+def _shifts(b: Builder, carried: Carried) -> Cells:
+    """a_b - e_b - m of each direction, by block."""
+    assert carried.past_moved is not None
+    above = carried.past_moved - carried.moved + _RANGE  # 0 to 2 * _RANGE
+    below = b.largest(b.select(b.source(Source.BLOCK_COUNTS), 2 * _RANGE - above, 0), Axis.BLOCK)
+    return b.clamp(above - (2 * _RANGE - below), 0, _WIDEST)

@@ -1,0 +1,41 @@
+"""Near-duplicates share one score. Not in use yet.
+
+Two updates are near-duplicates when their cosine is positive and its square is over `duplicate_bps` / 10,000, lengths
+taken without expected rounding noise: else one delta rounded with two seeds would pass for two. Measured at int8:
+copies 0.985 to 1.004, honest pairs up to 0.977 (two trainers with the same two digits). Each update shares with its own
+near-duplicates, itself among them, and not with theirs: chains would make strangers share, and who makes a chain is
+not asked.
+"""
+
+from __future__ import annotations
+
+from fl_platform.protocol.building import Cells
+from fl_platform.protocol.sources import Axis
+from fl_platform.rules.entries import Entries
+from fl_platform.rules.stakes import BASIS
+
+
+def near(entries: Entries) -> Cells:
+    """Return 1 for each pair of near-duplicates; an update that is not zero is its own, whatever the bound."""
+    b = entries.b
+    bps = b.minimum(b.word("duplicate_bps"), BASIS - 1)
+    product = b.maximum(entries.pairs, 0)
+    energy = entries.clean_energy
+    return product * product > b.muldiv(energy * bps, energy.swapped(), BASIS)
+
+
+def stake_near(entries: Entries, stake: Cells) -> Cells:
+    """Return the stake of each update's near-duplicates together."""
+    return entries.b.sum(near(entries), Axis.OTHER, weight=stake.swapped())
+
+
+def shared(entries: Entries, stake: Cells, quality: Cells) -> Cells:
+    """Return each update's part of what it and its near-duplicates make: mean quality * largest stake * its share.
+
+    Alone that is quality * stake.
+    """
+    b = entries.b
+    pair, together = near(entries), stake_near(entries, stake)
+    made = b.sum(pair, Axis.OTHER, weight=(stake * quality).swapped())
+    largest = b.largest(b.select(pair, stake.swapped(), 0), Axis.OTHER)
+    return b.muldiv(made * largest, stake, together * together)

@@ -1,0 +1,49 @@
+"""How much each update counts: capped stake, and less for one that is longer than the clip bound. Not in use yet.
+
+    a_i = floor(2^16 * c_i / sum c * min(1, tau / |u_i|)),   c_i = min(stake_i, cap of the total stake)
+
+tau is the median length by stake times the clip factor. The sum is divided by the sum of unclipped weights: clipping
+shortens the step, it does not give others a larger voice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fl_platform.protocol.building import Builder, Cells
+from fl_platform.protocol.sources import Axis
+from fl_platform.rules.entries import Chosen, Entries
+from fl_platform.rules.stakes import BASIS
+
+WEIGHT_ONE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Weights:
+    """By entry, 0 to WEIGHT_ONE; 0 for all that are not in the sum."""
+
+    weight: Cells
+    unclipped: Cells  # their sum is what the sum is divided by
+
+
+def by_stake(entries: Entries, chosen: Chosen) -> Weights:
+    """Write down a_i of those in the sum."""
+    b = entries.b
+    share = b.select(chosen.summed, chosen.stake, 0)
+    total = b.sum(share, Axis.ENTRY)
+    limit = entries.median_length * b.word("clip_bps") // BASIS
+    b.name("clipped", b.select(chosen.summed, entries.length > limit, 0))
+    whole = share * WEIGHT_ONE
+    return Weights(
+        b.clamp(b.muldiv(whole, b.minimum(entries.length, limit), total * entries.length), 0, WEIGHT_ONE),
+        b.clamp(whole // total, 0, WEIGHT_ONE),
+    )
+
+
+def bounded(b: Builder, weight: Cells) -> Cells:
+    """Return weights cut where their running sum would leave WEIGHT_ONE: a sum of int16 rows then fits int32.
+
+    Whatever a rule's weights are, so that no rule has to be trusted with it.
+    """
+    reached = b.minimum(b.running(b.clamp(weight, 0, WEIGHT_ONE)), WEIGHT_ONE)
+    return b.clamp(reached - reached.before(), 0, WEIGHT_ONE)
