@@ -49,6 +49,7 @@ check: setup
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) scripts/generate_docs.py --check
+	$(PY) scripts/generate_language.py --check
 	$(PY) scripts/compile.py --sources
 	@if test -d node_modules/solc && command -v node >/dev/null; then \
 		echo "$(PY) scripts/compile.py --check" && $(PY) scripts/compile.py --check; \

@@ -127,12 +127,6 @@ interface IReferee {
     /// @notice Thrown when a node was asked for before, or never, or is shown already.
     error Referee_QuestionState(bytes32 id);
 
-    /// @notice Thrown when a node is nowhere in this round.
-    error Referee_NoSuchNode();
-
-    /// @notice Thrown when an answer is not what was asked for.
-    error Referee_WrongAnswer(bytes32 id);
-
     /// @notice Thrown when it is too late to ask or show, or too early to let it lapse.
     error Referee_Deadline(uint256 deadline);
 

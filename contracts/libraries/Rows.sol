@@ -52,13 +52,22 @@ library Rows {
         returns (bytes32)
     {
         for (uint256 i = 0; i < levels; ++i) {
-            bytes32 sibling = siblings[from + i];
-            node = index & 1 == 0
-                ? keccak256(abi.encodePacked(uint8(1), node, sibling))
-                : keccak256(abi.encodePacked(uint8(1), sibling, node));
+            node = index & 1 == 0 ? nodeHash(node, siblings[from + i]) : nodeHash(siblings[from + i], node);
             index >>= 1;
         }
         return node;
+    }
+
+    /// @notice Return the hash of a node over two children.
+    function nodeHash(bytes32 left, bytes32 right) internal pure returns (bytes32 hash) {
+        // memory-safe: writes [m, m + 65) past the free pointer and moves no pointer: tag 1, left 32, right 32
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore8(m, 1)
+            mstore(add(m, 1), left)
+            mstore(add(m, 33), right)
+            hash := keccak256(m, 65)
+        }
     }
 
     /// @notice Return the inner product of two leaves' integers.

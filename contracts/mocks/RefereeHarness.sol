@@ -2,46 +2,48 @@
 pragma solidity ^0.8.24;
 
 import {RefereeCore} from "../dispute/RefereeCore.sol";
+import {ITapes} from "../interfaces/ITapes.sol";
 
 /// @title RefereeHarness
 /// @notice The referee with seals that tests register, and bonds that are counted: no chain of rounds is needed to try what
 /// follows from a tape alone.
 contract RefereeHarness is RefereeCore {
+    /// @notice What a target is, encoded: nothing of it is kept but its hash, as a ledger keeps no more of a seal.
     /// @param starts First leaf of every block, then the number of leaves.
     struct Seal {
-        Facts facts;
+        ITapes.Facts facts;
         uint256[] starts;
         uint256 end;
         uint256 answer;
         address keyHolder;
-        bool fallen;
     }
 
-    mapping(bytes32 key => Seal) private _seals;
+    mapping(bytes32 digest => bool) public registered;
+    mapping(bytes32 key => bool) private _fallen;
     mapping(address account => int256) public bonds;
 
-    function register(Facts calldata facts, uint256[] calldata starts, uint256 end, uint256 answer, address keyHolder)
-        external
-    {
-        _seals[facts.key] = Seal(facts, starts, end, answer, keyHolder, false);
+    constructor(address tapes_) RefereeCore(tapes_) {}
+
+    function register(bytes calldata target) external {
+        registered[keccak256(target)] = true;
     }
 
     function isFallen(bytes calldata target) external view returns (bool) {
         return _isFallen(target);
     }
 
-    function _facts(bytes calldata target) internal view override returns (Facts memory) {
-        require(!_isFallen(target), "fallen");
+    function _facts(bytes calldata target) internal view override returns (ITapes.Facts memory) {
+        require(registered[keccak256(target)] && !_isFallen(target), "no seal");
         return _seal(target).facts;
     }
 
-    function _block(bytes calldata target, uint256 block_) internal view override returns (uint256 first, uint256 count) {
-        uint256[] storage starts = _seal(target).starts;
+    function _block(bytes calldata target, uint256 block_) internal pure override returns (uint256 first, uint256 count) {
+        uint256[] calldata starts = _seal(target).starts;
         first = starts[block_];
         count = starts[block_ + 1] - first;
     }
 
-    function _windows(bytes calldata target) internal view override returns (uint256, uint256) {
+    function _windows(bytes calldata target) internal pure override returns (uint256, uint256) {
         return (_seal(target).end, _seal(target).answer);
     }
 
@@ -58,18 +60,21 @@ contract RefereeHarness is RefereeCore {
     }
 
     function _fall(bytes calldata target, address) internal override {
-        _seal(target).fallen = true;
+        _fallen[_keyOf(target)] = true;
     }
 
     function _isFallen(bytes calldata target) internal view override returns (bool) {
-        return _seal(target).fallen;
+        return _fallen[_keyOf(target)];
     }
 
     function _keyOf(bytes calldata target) internal pure override returns (bytes32) {
-        return abi.decode(target, (bytes32));
+        return _seal(target).facts.key;
     }
 
-    function _seal(bytes calldata target) private view returns (Seal storage) {
-        return _seals[_keyOf(target)];
+    /// @dev abi.encode of one dynamic struct is its offset, 0x20, then the struct.
+    function _seal(bytes calldata target) private pure returns (Seal calldata seal) {
+        assembly ("memory-safe") {
+            seal := add(target.offset, 0x20)
+        }
     }
 }

@@ -21,6 +21,7 @@ from fl_platform.protocol.rows import (
     add_scaled,
     body_of,
     row_leaf_hash,
+    shifted,
 )
 from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.tape import Place, Tape, place_of
@@ -136,7 +137,7 @@ class HeldTape:
         found = [int(value) for value in (a.astype(object) * b.astype(object)).sum(axis=1)]
         if column.op is Op.DOT_SHIFTED:
             shifts = [self.operand(column, 2, (*place, shape.block_of(leaf))) for leaf in range(first, end)]
-            found = [value << shift for value, shift in zip(found, shifts, strict=True)]
+            found = [shifted(value, shift) for value, shift in zip(found, shifts, strict=True)]
         return found
 
     def _prefixes(self, question: Question, column: Column, answer: Answer) -> Answer:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.operations import BITS, wrap
 from fl_platform.protocol.sources import Kind
 from fl_platform.protocol.tree import depth_of
 
@@ -103,6 +104,11 @@ def add_scaled(sums: Integers, weight: int, integers: Integers) -> Integers:
     """Return sums + weight * integers, each as 32 bits hold it."""
     found = (sums.astype(object) + weight * integers.astype(object) + 2**31) % 2**32 - 2**31
     return np.asarray(found, dtype=np.int64)
+
+
+def shifted(product: int, by: int) -> int:
+    """Return product * 2^by as 256 bits hold it; 0 where `by` is negative or over 255, as a contract shifts."""
+    return wrap(product << by) if 0 <= by < BITS else 0
 
 
 def row_levels(hashes: Sequence[bytes]) -> list[list[bytes]]:

@@ -7,18 +7,19 @@ instruction (`recompute`), as a contract decides it. `tree` has the root that fi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.checker import counted, read_axes, reads_beside
-from fl_platform.protocol.operations import HINTS, PLAIN, ROWS, Array, Op, apply, bounds_of, give
+from fl_platform.protocol.operations import HINTS, PLAIN, ROWS, Array, Op, apply, bounds_of, give, wrap
 from fl_platform.protocol.program import Column, Operand, Output, Program
+from fl_platform.protocol.rows import shifted
 from fl_platform.protocol.sources import LONGEST, TWINS, Axis, Kind, Map, Source
 from fl_platform.protocol.tree import column_root, tape_root
 
@@ -128,6 +129,7 @@ def evaluate(program: Program, lengths: Lengths, given: Given) -> Tape:
     somebody must bring is not there.
     """
     evaluator = _Evaluator(program, lengths, given)
+    evaluator.wild = any(not _inside(cells, program.columns[n]) for n, cells in given.brought.items())
     for number, column in enumerate(program.columns):
         if number in given.brought:
             evaluator.found.append(_shaped(column, given.brought[number], lengths))
@@ -140,7 +142,10 @@ def evaluate_column(
     program: Program, lengths: Lengths, given: Given, before: Sequence[Array], number: int
 ) -> Array:  # fmt: skip
     """Return one column as it follows from those before it, whoever they come from. Raises as `evaluate`."""
-    return _Evaluator(program, lengths, given, list(before)).column(number, program.columns[number])
+    column = program.columns[number]
+    reads = {operand.column for operand in column.operands} & set(range(number))
+    wild = any(not _inside(before[read], program.columns[read]) for read in reads)
+    return _Evaluator(program, lengths, given, list(before), wild).column(number, column)
 
 
 def recompute(tape: Tape, number: int, place: Place) -> int:
@@ -191,19 +196,30 @@ def _read(tape: Tape, column: Column, operand: Operand, place: Place) -> int:
 
 @dataclass
 class _Evaluator:
-    """Evaluates column after column; `found`: those before."""
+    """Evaluates column after column; `found`: those before.
+
+    wild: some cells are outside of their bounds, because whoever sealed brought them: then nothing fits into int64 for
+    sure, and cells wrap as they do in a contract.
+    """
 
     program: Program
     lengths: Lengths
     given: Given
     found: list[Array] = field(default_factory=list)
+    wild: bool = False
 
     def column(self, number: int, column: Column) -> Array:
         """Return the cells of the next column."""
+        cells = self._cells(number, column)
+        if not self.wild:
+            return cells.astype(_kind(column))
+        return np.asarray(_wrapped(cells.astype(object)), dtype=object).reshape(cells.shape)
+
+    def _cells(self, number: int, column: Column) -> Array:
         shape = self.lengths.shape(column.axes)
         op = column.op
         if op is Op.CONST:
-            return np.array(column.immediate, dtype=_kind(column))
+            return np.array(column.immediate, dtype=object)
         if op is Op.SOURCE:
             return _source(column, shape, self.given, self.lengths.entries)
         if op is Op.PREV:
@@ -219,7 +235,7 @@ class _Evaluator:
         if op in PLAIN:
             # numpy makes bare numbers of arrays without axes, and int64 of those: none are given to it
             cells = np.asarray(give(op, *map(np.atleast_1d, x)))
-            return np.broadcast_to(cells if shape else cells.reshape(()), shape).astype(_kind(column))
+            return np.broadcast_to(cells if shape else cells.reshape(()), shape)
         if op in ROWS:
             assert self.given.rows is not None
             return _rows(column, x, shape, self.lengths, self.given.rows)
@@ -230,7 +246,7 @@ class _Evaluator:
     def _scan(self, number: int, column: Column, shape: Place) -> Array:
         fast = self._is_fast(column)
         running: Array = np.zeros(shape[:-1], dtype=np.int64 if fast else object)
-        cells: Array = np.zeros(shape, dtype=_kind(column))
+        cells: Array = np.zeros(shape, dtype=np.int64 if fast else object)
         others = {
             i: np.broadcast_to(self._aligned(column, i, fast), shape)
             for i, operand in enumerate(column.operands)
@@ -241,6 +257,8 @@ class _Evaluator:
         for step in range(shape[-1]):
             x = [others[i][..., step] if i in others else running for i in range(len(column.operands))]
             running = np.asarray(give(column.op, *(np.atleast_1d(one) for one in x))).reshape(shape[:-1])
+            if self.wild:
+                running = np.asarray(_wrapped(running), dtype=object).reshape(shape[:-1])
             cells[..., step] = running
         return cells
 
@@ -269,7 +287,7 @@ class _Evaluator:
 
     def _is_fast(self, column: Column) -> bool:
         """Whether operands, result and what lies between stay inside int64."""
-        if column.op in {Op.SHIFT, Op.LEAST, *ROWS} or column.kind is not Kind.NUMBER:
+        if self.wild or column.op in {Op.SHIFT, Op.LEAST, *ROWS} or column.kind is not Kind.NUMBER:
             return False
         columns = [self.program.columns[operand.column] for operand in column.operands]
         if any(one.kind is not Kind.NUMBER for one in columns):
@@ -302,7 +320,7 @@ def _source(column: Column, shape: Place, given: Given, entries: int) -> Array:
     low, high = column.bounds
     if cells.size and not (low <= cells.min() and cells.max() <= high):
         raise DocumentInvalid(f"the round's {column.name} leaves its bounds of {low} to {high}")
-    return cells.astype(_kind(column))
+    return cells
 
 
 def _previous(column: Column, shape: Place, given: Given) -> Array:
@@ -312,7 +330,7 @@ def _previous(column: Column, shape: Place, given: Given) -> Array:
         before = given.previous[column.operands[0].column]
         common = tuple(slice(0, min(old, new)) for old, new in zip(before.shape, shape, strict=True))
         cells[common] = before[common]
-    return cells.astype(_kind(column))
+    return cells
 
 
 def _rows(column: Column, x: list[Array], shape: Place, lengths: Lengths, rows: RowSource) -> Array:
@@ -334,16 +352,16 @@ def _rows(column: Column, x: list[Array], shape: Place, lengths: Lengths, rows: 
 
     if column.op is Op.DOT_SHIFTED:
         shifts = np.broadcast_to(x[2], (*shape, lengths.blocks))
-        parts = [products(block) * 2 ** shifts[..., block] for block in range(rows.counting)]
-        return np.asarray(sum(parts, np.zeros(shape, dtype=object)), dtype=object).astype(_kind(column))
+        parts = [_shifted(products(block), shifts[..., block]) for block in range(rows.counting)]
+        return np.asarray(sum(parts, np.zeros(shape, dtype=object)), dtype=object)
     if Axis.BLOCK not in column.axes:
-        return products(None).astype(_kind(column))
+        return products(None)
     along = column.axes.index(Axis.BLOCK)
     found = np.zeros(shape, dtype=object)
     for block in range(lengths.blocks):
         at = (slice(None),) * along + (block,)
         found[at] = products(block)[at]
-    return found.astype(_kind(column))
+    return found
 
 
 def _distinct(cells: Array) -> tuple[list[int], npt.NDArray[np.int64]]:
@@ -376,10 +394,10 @@ def _gather(column: Column, x: list[Array], shape: Place) -> Array:
     length = cells.shape[-1]
     inside = (at >= 0) & (at < length)
     if not length:
-        return np.zeros(shape, dtype=_kind(column))
+        return np.zeros(shape, dtype=np.int64)
     safe = np.where(inside, at, 0).astype(np.int64)
     found = np.take_along_axis(cells, safe[..., None], axis=-1)[..., 0]
-    return np.where(inside, found, 0).astype(_kind(column))
+    return np.where(inside, found, 0)
 
 
 def _least(column: Column, x: list[Array], shape: Place) -> Array:
@@ -391,7 +409,7 @@ def _least(column: Column, x: list[Array], shape: Place) -> Array:
     for place in itertools.product(*map(range, shape)):
         pairs = sorted((max(low, int(v)), int(w)) for v, w in zip(values[place], weights[place], strict=True))
         found[place] = _least_of(pairs, int(wanted[place]), low, high)
-    return found.astype(_kind(column))
+    return found
 
 
 def _inverse(x: Array, length: int) -> Array:
@@ -411,6 +429,16 @@ def _least_of(pairs: list[tuple[int, int]], wanted: int, low: int, high: int) ->
         if total >= wanted:
             return min(value, high)
     return high
+
+
+_wrapped: Callable[..., Any] = np.frompyfunc(lambda cell: wrap(int(cell)), 1, 1)
+_shifted: Callable[..., Any] = np.frompyfunc(lambda cell, by: shifted(int(cell), int(by)), 2, 1)
+
+
+def _inside(cells: Array, column: Column) -> bool:
+    """Whether cells keep to their column's bounds."""
+    low, high = column.bounds
+    return not cells.size or (low <= int(cells.min()) and int(cells.max()) <= high)
 
 
 def _fits(bounds: tuple[int, int]) -> bool:

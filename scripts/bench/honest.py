@@ -18,6 +18,7 @@ import numpy as np
 
 from fl_platform.protocol.operations import ROWS, Op
 from fl_platform.protocol.program import Column, Operand, Program
+from fl_platform.protocol.rows import SUM_BITS
 from fl_platform.protocol.sources import Axis, Kind
 from fl_platform.protocol.tape import Lengths, Place, Tape, evaluate, place_of, recompute
 from fl_platform.protocol.tree import column_root, tape_root
@@ -140,7 +141,7 @@ def of_rows(tape: Tape, column: Column, place: Place, rows: IntegerRows) -> int:
             root, weight = (_cell(tape, column, operand, (*place, entry)) for operand in column.operands)
             if root:
                 total = [t + weight * int(q) for t, q in zip(total, rows.rows[root], strict=True)]
-        return rows.add(np.array(total))
+        return rows.add(np.array(total), bits=SUM_BITS)
     left, right = (_cell(tape, column, operand, place) for operand in column.operands[:2])
     if not left or not right:
         return 0

@@ -45,10 +45,11 @@ def some_lie(seed: int, *, among: frozenset[Op] | None = None) -> tuple[KnownRou
     column = known.program.columns[number]
     place = tuple(dice.randrange(length) for length in honest.columns[number].shape)
     cell = honest.cell(number, place)
-    value = lie_row(known, dice, cell) if column.op is Op.COMBINE else wrap(cell + dice.choice((1, -1, 2**40)))
+    value = lie_row(known, dice, cell) if column.op is Op.COMBINE else wrap(cell + dice.choice((1, -1, 2**40, 2**254)))
     if column.op in HINTS:
         low, high = column.bounds
-        value = dice.choice([v for v in (low, high, low + 1, low - 3, high + 3) if v != cell])
+        wild = (2**255 - 1, -(2**255), 2**254)
+        value = dice.choice([v for v in (low, high, low + 1, low - 3, high + 3, *wild) if v != cell])
     return known, honest, lie(known, honest, number, place, value), column.op
 
 

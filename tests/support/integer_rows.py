@@ -1,16 +1,30 @@
-"""Rows of integers by their content roots, as a key holder has them: what a tape's products are evaluated from."""
+"""Rows of integers by their content roots, as a key holder has them, with their trees: what a tape's products are
+evaluated from, and what a dispute opens leaves of."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fl_platform.protocol.operations import Array
-from fl_platform.updates.content import SUM_BITS, content_root
+from fl_platform.protocol.rows import (
+    COORDINATES,
+    SUM_BITS,
+    UNBLINDED,
+    Integers,
+    RowLeaf,
+    RowShape,
+    body_of,
+    path_of,
+    row_leaf_hash,
+    row_levels,
+)
 
 Row = npt.NDArray[np.int64]
 _SAFE = 2**62  # no partial sum of products may leave int64
@@ -22,15 +36,43 @@ class IntegerRows:
 
     sizes: tuple[int, ...]
     counting: int
+    update_bits: int = 8
     rows: dict[int, Row] = field(default_factory=dict)
+    _bits: dict[int, int] = field(default_factory=dict)
+    _levels: dict[int, list[list[bytes]]] = field(default_factory=dict)
 
-    def add(self, row: npt.NDArray[Any]) -> int:
-        """Keep a row, shape (sum of sizes,); return its content root as a cell holds it."""
+    @classmethod
+    def draw(cls, dice: random.Random, blocks: int) -> IntegerRows:
+        """Return three random updates over blocks of one or two leaves."""
+        made = cls(tuple(dice.randint(1, 200) for _ in range(blocks)), dice.randint(1, blocks))
+        rng = np.random.default_rng(dice.randrange(2**32))
+        for _ in range(3):
+            made.add(rng.integers(-127, 128, sum(made.sizes)))
+        return made
+
+    def draw_root(self, dice: random.Random) -> int:
+        """Return the root of some update."""
+        return dice.choice([root for root, bits in self._bits.items() if bits == self.update_bits])
+
+    @cached_property
+    def shape(self) -> RowShape:
+        """How rows lie in leaves."""
+        starts = [0]
+        for size in self.sizes:
+            starts.append(starts[-1] + -(-size // COORDINATES))
+        return RowShape(tuple(starts), self.counting, self.update_bits)
+
+    def add(self, row: npt.NDArray[Any], *, bits: int = 0) -> int:
+        """Keep a row, shape (sum of sizes,), of `bits` bits (0: an update's); return its root as a cell holds it."""
         kept = np.ascontiguousarray(row, dtype="<i8")
-        root = content_root(kept.tobytes(), size=len(kept), bits=SUM_BITS, key=None)
-        number = int.from_bytes(root, "big", signed=True)
-        self.rows[number] = kept
-        return number
+        width = bits or self.update_bits
+        assert not kept.size or int(np.abs(kept).max()) < 1 << (width - 1), "wider than its codec"
+        padded = self._padded(kept)
+        leaves = [row_leaf_hash(i, UNBLINDED, body_of(line, width)) for i, line in enumerate(padded)]
+        levels = row_levels(leaves)
+        root = int.from_bytes(levels[-1][0], "big", signed=True)
+        self.rows[root], self._bits[root], self._levels[root] = kept, width, levels
+        return root
 
     def place(self, block: int | None) -> slice:
         """Return where a block stands, or all that count."""
@@ -52,4 +94,20 @@ class IntegerRows:
         for root, weight in zip(rows, weights, strict=True):
             if root:
                 total += weight * self.rows[root]
-        return self.add(total)
+        return self.add((total + 2**31) % 2**32 - 2**31, bits=SUM_BITS)
+
+    def integers(self, root: int) -> Integers:
+        """Return a row's integers by leaves."""
+        return self._padded(self.rows[root])
+
+    def leaf(self, root: int, index: int) -> RowLeaf:
+        """Open one leaf."""
+        body = body_of(self.integers(root)[index], self._bits[root])
+        return RowLeaf(UNBLINDED, body, path_of(self._levels[root], index))
+
+    def _padded(self, row: Row) -> Integers:
+        padded = np.zeros((self.shape.leaves, COORDINATES), np.int64)
+        for block, start in enumerate(self.shape.starts[:-1]):
+            part = row[self.place(block)]
+            padded[start : self.shape.starts[block + 1]].reshape(-1)[: len(part)] = part
+        return padded

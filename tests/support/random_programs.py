@@ -14,7 +14,7 @@ from fl_platform.protocol.operations import PLAIN, Array, Op, operands_of
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.sources import SECOND, SOURCES, WORDS, Axis, Kind, Source
 from fl_platform.protocol.tape import Given, Lengths
-from tests.support.small_rows import SmallRows
+from tests.support.integer_rows import IntegerRows
 
 SMALL = 1 << 24  # sources are clamped to this, or most programs would leave 2^250 after a few products
 NUMBERS = [source for source, given in SOURCES.items() if given.kind is Kind.NUMBER]
@@ -110,7 +110,7 @@ def round_of(dice: random.Random) -> tuple[Lengths, Given]:
         entries=dice.choice((0, 1, 2, 3, 5)), seats=dice.choice((1, 4, 6)), blocks=dice.choice((1, 3)),
         directions=dice.choice((0, 2, 3)),
     )  # fmt: skip
-    rows = SmallRows.draw(dice, lengths.blocks)
+    rows = IntegerRows.draw(dice, lengths.blocks)
     sources: dict[Source, Any] = {}
     for source, given in SOURCES.items():
         shape = lengths.shape(given.axes)

@@ -14,15 +14,16 @@ from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Lapse,
 from fl_platform.dispute.questions import PART_BYTES, PARTS, PREFIXES, Answer, Node, Question
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.program import Program
-from fl_platform.protocol.rows import row_leaf_hash
+from fl_platform.protocol.rows import SUM_BITS, row_leaf_hash
 from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.tape import Given, Lengths, Place, Tape, evaluate
 from tests.support.contracts import World
 from tests.support.evm import Contract, Reverted, account
+from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import Author, claimed_of, round_of
-from tests.support.small_rows import SmallRows
 
 WINDOW, ANSWER = 10_000, 100  # seconds
+SEAL = "((bytes32,(bytes32,bytes32,uint256,uint256[7]),uint256,uint256,uint256),uint256[],uint256,uint256,address)"
 
 
 @dataclass
@@ -33,9 +34,11 @@ class Court:
 
     def __post_init__(self) -> None:
         self.challenger, self.sealer = account("challenger").address, account("sealer").address
-        self.contract: Contract = self.world.evm.create(account("deployer").address, "RefereeHarness")
+        deployer = account("deployer").address
+        tapes = self.world.evm.create(deployer, "Tapes")
+        self.contract: Contract = self.world.evm.create(deployer, "RefereeHarness", tapes.address)
 
-    def register(self, tape: Tape, rows: SmallRows, *, root: bytes | None = None) -> bytes:
+    def register(self, tape: Tape, rows: IntegerRows, *, root: bytes | None = None) -> bytes:
         """Let a tape be sealed, or what has this root; return its target."""
         shape = rows.shape
         key = keccak256(tape.root + self.world.evm.now.to_bytes(8, "big") + random.randbytes(8))
@@ -43,8 +46,9 @@ class Court:
         known = (tape.program.root, root or tape.root, len(tape.program.columns), lengths)
         facts = (key, known, shape.leaves, shape.counted_leaves, shape.update_bits)
         end = self.world.evm.now + WINDOW
-        self.contract.send(self.sealer, "register", facts, list(shape.starts), end, ANSWER, self.challenger)
-        return encode(["bytes32"], [key])
+        target = encode([SEAL], [(facts, list(shape.starts), end, ANSWER, self.challenger)])
+        self.contract.send(self.sealer, "register", target)
+        return target
 
     def fallen(self, target: bytes) -> bool:
         """Whether the seal fell."""
@@ -73,12 +77,12 @@ class Liar(HeldTape):
         """Return an answer that the contract takes."""
         honest = super().answer(question)
         if question.node is Node.SUMS:
-            return self._sums(question, honest)
+            return self._fitted_parts(question, honest)
         if question.node is Node.PREFIXES:
-            return self._prefixes(question, honest)
+            return self._fitted_prefixes(question, honest)
         return honest
 
-    def _sums(self, question: Question, honest: Answer) -> Answer:
+    def _fitted_parts(self, question: Question, honest: Answer) -> Answer:
         at, parts = question.index % PARTS, list(honest.parts)
         told = honest.cell.value
         if honest.above:
@@ -86,7 +90,7 @@ class Liar(HeldTape):
         parts[random.Random(repr(question)).randrange(len(parts))] += told - sum(parts)
         return replace(honest, parts=tuple(parts))
 
-    def _prefixes(self, question: Question, honest: Answer) -> Answer:
+    def _fitted_prefixes(self, question: Question, honest: Answer) -> Answer:
         told = row_leaf_hash(question.leaf, honest.leaf.blind, honest.leaf.body)
         if honest.above:
             told = honest.above[32 * (question.index % PREFIXES) :][:32]
@@ -110,7 +114,7 @@ class Game:
 
 def play(court: Court, known: KnownRound, liar: Tape, *, hidden: bool, silent: bool = False) -> Game:
     """Dispute a sealed tape to its end. The sealer shows what it sealed; `silent`: it shows nothing."""
-    assert isinstance(known.rows, SmallRows)
+    assert isinstance(known.rows, IntegerRows)
     target, held, game = court.register(liar, known.rows), Liar(liar, known.rows), Game()
     shown: dict[Question, Answer] = {}
     overdue: tuple[Question, ...] = ()
@@ -152,7 +156,7 @@ def drawn_round(dice: random.Random, columns: int = 55) -> tuple[KnownRound, Tap
 
 def round_known(program: Program, lengths: Lengths, given: Given) -> tuple[KnownRound, Tape]:
     """Return what a challenger knows of a round, and its honest tape."""
-    assert isinstance(given.rows, SmallRows)
+    assert isinstance(given.rows, IntegerRows)
     return KnownRound(program, lengths, given, given.rows), evaluate(program, lengths, given)
 
 
@@ -167,10 +171,10 @@ def lie(known: KnownRound, honest: Tape, number: int, place: Place, value: int) 
 def lie_row(known: KnownRound, dice: random.Random, root: int) -> int:
     """Return the root of a sum that differs from another in one integer, kept so that its sealer can open it."""
     rows = known.rows
-    assert isinstance(rows, SmallRows)
-    integers = np.array(rows.integers(root))
-    integers[dice.randrange(len(integers)), dice.randrange(128)] += dice.choice((1, -1, 1000))
-    return rows.add_sums(integers)
+    assert isinstance(rows, IntegerRows)
+    integers = np.array(rows.rows[root])
+    integers[dice.randrange(len(integers))] += dice.choice((1, -1, 1000))
+    return rows.add(integers, bits=SUM_BITS)
 
 
 __all__ = ["Court", "GivenDiffers", "Liar", "Reverted", "drawn_round", "lie", "lie_row", "play", "round_known"]

@@ -60,13 +60,13 @@ class Federation:
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(self.dice.randrange(2**32))
-        self.rows = IntegerRows(self.sizes, self.counting)
         self.stakes = [
             self.dice.choice((10**18, 10**18, self.dice.randrange(1, 5 * 10**18))) for _ in range(self.trainers)
         ]
         self.rules = {word.name: word.bounds[0] for word in WORDS} | DEFAULTS | {
             "blocks": len(self.sizes), "directions": self.directions, "size": sum(self.sizes[: self.counting]),
         } | self.words  # fmt: skip
+        self.rows = IntegerRows(self.sizes, self.counting, self.rules["bits"])
         self.largest = 2 ** (self.rules["bits"] - 1) - 1
         self.unit = max(0.6, self.largest / self.rules["spread"] / 2)  # integers that a standard deviation is
         self.truth = self.random.normal(size=sum(self.sizes))

@@ -17,8 +17,8 @@ from fl_platform.protocol.program import Output, Program, merkle_root
 from fl_platform.protocol.sources import INDEX_OF, Axis, Kind, Map, Source
 from fl_platform.protocol.tape import Given, Lengths, Tape, evaluate, recompute
 from fl_platform.protocol.tree import column_root, depth_of, leaf_of, zero_node
+from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import Author, claimed_of, round_of
-from tests.support.small_rows import SmallRows
 
 
 def places(tape: Tape, column: int) -> list[tuple[int, ...]]:
@@ -96,7 +96,7 @@ def test_a_turned_round_column_has_one_right_value(seed: int) -> None:
 def test_products_of_rows_are_those_of_their_integers(seed: int) -> None:
     """By blocks, over those that count, with shifts; what has no row gives 0, and a sum is of those that are there."""
     dice = random.Random(seed)
-    rows = SmallRows.draw(dice, 3)
+    rows = IntegerRows.draw(dice, 3)
     b = Builder()
     content, past = b.source(Source.CONTENT), b.carried("past", (Axis.DIRECTION,), kind=Kind.SUMS)
     shifts = b.select(past == 0, b.source(Source.BLOCK_SIZE), b.source(Source.BLOCK_SIZE) + 1)

@@ -31,13 +31,13 @@ RULES = {
 PROGRAMS = {name: compose(rule) for name, rule in RULES.items()}
 # What tasks froze. Another root is another rule: tasks that run keep theirs, and this table says that new ones differ.
 ROOTS = {
-    "mean, anchored": "f39d308c86f64ad297f8a4e741e88bac",
-    "multi-krum, anchored": "e0eb3b784026c63f56a69906eb70990e",
-    "mean, equal": "506fe9098bfa6e5991b769d08a81fc73",
-    "mean, leave-one-out": "254c37d8dc1dd5bc455b8f355d231c80",
-    "mean, anchored, no sharing": "bd8bc4e25edb0ddaf6dd70384c31f82d",
-    "multi-krum, anchored, 16 directions": "faa943569191b80e3f67a691ec6493a9",
-    "no screens, equal": "67372a11fe9ef0a828657b665361b63c",
+    "mean, anchored": "ed86e712cb8e3f1e0f2199aa06739562",
+    "multi-krum, anchored": "c98001df3e460ddf3eb5baf71cf52e70",
+    "mean, equal": "a683bf5faa5768d7f30168606ee5db59",
+    "mean, leave-one-out": "f3d9aa04acda05ed9b4f2bc333b1b709",
+    "mean, anchored, no sharing": "58a648dc00ab69a7716c4d344ae790a5",
+    "multi-krum, anchored, 16 directions": "3d727e56facfad75cc2aa4e81d119cb1",
+    "no screens, equal": "22312cad47bee7ec46d8e7293e5caea0",
 }
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from fl_platform.protocol.program import Program
+from fl_platform.protocol.rows import SUM_BITS
 from fl_platform.protocol.tape import Tape, evaluate
 from fl_platform.rules.compose import Rule, compose
 from fl_platform.rules.cosines import ONE
@@ -51,7 +52,8 @@ def test_components_are_those_of_an_orthonormal_basis(count: int, seed: int) -> 
         fresh = task.rows.rows[task.row(1, 2)] * 9_000
         kind = dice.choice(("new", "new", "zero", "none", "mix"))
         mixed = sum((dice.randint(-3, 3) * row for row in known), np.zeros_like(fresh))
-        sums.append(0 if kind == "none" else task.rows.add({"zero": 0 * fresh, "mix": mixed}.get(kind, fresh)))
+        row = {"zero": 0 * fresh, "mix": mixed}.get(kind, fresh)
+        sums.append(0 if kind == "none" else task.rows.add(row, bits=SUM_BITS))
     sums += [0] * (count - len(sums))
     moved = [dice.randint(-3, 3) for _ in task.sizes]
     before = [[at if dice.random() < 0.5 else at + dice.randint(-1, 1) for _ in sums] for at in moved]
@@ -76,7 +78,7 @@ def test_a_direction_that_adds_next_to_nothing_is_left_out(angle: float) -> None
     other = other - np.rint(first * (other @ first) / (first @ first)).astype(np.int64)
     near = np.rint(first + angle * other * (first @ first) ** 0.5 / (other @ other) ** 0.5)
     program = compose(Rule(directions=2))
-    tape = holding(program, task, [task.rows.add(first), task.rows.add(near)], [0], [[0, 0]])
+    tape = holding(program, task, [task.rows.add(row, bits=SUM_BITS) for row in (first, near)], [0], [[0, 0]])
     added = tape.named("component1").any()
     assert added == (angle**2 >= LEAST / ONE)
     u = task.rows.rows[int(tape.named("row")[0])]

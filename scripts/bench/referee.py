@@ -1,0 +1,92 @@
+"""What disputes about a tape of today's rule cost: one cell, a hidden tape, a long product, a long sum.
+
+Gas of the referee and the arithmetic of tapes on the real contracts, paths included, on py-evm: what binds a seal to
+the chain, slash and overturn come on top (`dispute` has them with the judges of today).
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Iterator
+
+from fl_platform.dispute.next_moves import KnownRound, Refute
+from fl_platform.protocol.operations import PLAIN, Op, wrap
+from fl_platform.protocol.tape import Tape, evaluate
+from fl_platform.rules.compose import Rule
+from scripts.bench.harness import Row, at_most, cpu_time
+from scripts.bench.lies import sealed_round
+from tests.support.referee import Court, Game, lie, lie_row, play
+
+
+def run(args: argparse.Namespace) -> Iterator[Row]:
+    """Dispute at 8, 64 and 256 trainers, and over 1.66M parameters; --quick leaves 256 and the long rows out."""
+    court = Court()
+    figures: dict[int, int] = {}
+    for n in (8, 64) if args.quick else (8, 64, 256):
+        known, honest = sealed_round(Rule(), seed=n, trainers=n, sizes=(400, 112))
+        figures[n] = max(_cell(court, known, honest, pairs=pairs).refute_gas for pairs in (False, True))
+        yield at_most(f"n={n}: a cell refuted, tape known", figures[n], 350_000 if n > 64 else 300_000, unit="gas")
+        seconds = round(_tape_seconds(known), 2)
+        yield at_most(f"n={n}: evaluate and root", seconds, {8: 1, 64: 2, 256: 10}[n], unit="CPU-s")
+        if n == 64:
+            yield from _hidden(court, known, honest)
+    if not args.quick:
+        yield at_most("a cell refuted: 256 more than 8", figures[256] - figures[8], 60_000, unit="gas")
+        yield from _long(court)
+
+
+def _tape_seconds(known: KnownRound) -> float:
+    return cpu_time(lambda: evaluate(known.program, known.lengths, known.given).root, repeats=1)
+
+
+def _cell(court: Court, known: KnownRound, honest: Tape, *, pairs: bool, hidden: bool = False) -> Game:
+    """Refute a cell of three operands: of entries, or of pairs of entries."""
+    wanted = 2 if pairs else 1
+    dice = random.Random(5)
+    numbers = [
+        n for n, one in enumerate(known.program.columns)
+        if one.op in PLAIN and len(one.operands) >= (2 if pairs else 3) and len(one.axes) == wanted
+        and honest.columns[n].size
+    ]  # fmt: skip
+    number = dice.choice(numbers)
+    place = tuple(dice.randrange(length) for length in honest.columns[number].shape)
+    liar = lie(known, honest, number, place, wrap(honest.cell(number, place) + 1))
+    game = play(court, known, liar, hidden=hidden)
+    assert isinstance(game.end, Refute)
+    return game
+
+
+def _hidden(court: Court, known: KnownRound, honest: Tape) -> Iterator[Row]:
+    games = [_cell(court, known, honest, pairs=pairs, hidden=True) for pairs in (False, True)]
+    yield at_most("n=64, tape hidden: questions", max(game.questions for game in games), 6, unit="questions")
+    yield at_most("n=64, tape hidden: both sides", max(game.gas for game in games), 1_200_000, unit="gas")
+    hints = [n for n, one in enumerate(known.program.columns) if one.op is Op.LEAST]
+    number = hints[0]
+    place = (0,) * honest.columns[number].ndim
+    game = play(court, known, lie(known, honest, number, place, honest.cell(number, place) + 1), hidden=True)
+    yield at_most("n=64, tape hidden, a lie in a hint: questions", game.questions, 16, unit="questions")
+    yield at_most("n=64, tape hidden, a lie in a hint: windows", game.windows, 10, unit="windows")
+    yield at_most("n=64, tape hidden, a lie in a hint: both sides", game.gas, 2_500_000, unit="gas")
+    for op in (Op.DOT, Op.COMBINE):
+        game = _rows(court, known, honest, op, hidden=True)
+        yield at_most(f"n=64, tape hidden, {op.name}: questions", game.questions, 10, unit="questions")
+        yield at_most(f"n=64, tape hidden, {op.name}: both sides", game.gas, 2_200_000, unit="gas")
+
+
+def _rows(court: Court, known: KnownRound, honest: Tape, op: Op, *, hidden: bool) -> Game:
+    number = next(n for n, one in enumerate(known.program.columns) if one.op is op)
+    place = tuple(length // 2 for length in honest.columns[number].shape)
+    cell = honest.cell(number, place)
+    value = lie_row(known, random.Random(1), cell) if op is Op.COMBINE else cell + 1
+    game = play(court, known, lie(known, honest, number, place, value), hidden=hidden)
+    assert isinstance(game.end, Refute)
+    return game
+
+
+def _long(court: Court) -> Iterator[Row]:
+    known, honest = sealed_round(Rule(), seed=1, trainers=8, sizes=(1_600_000, 63_370, 16))
+    for op in (Op.DOT, Op.COMBINE):
+        game = _rows(court, known, honest, op, hidden=False)
+        yield at_most(f"d=1.66M, tape known, {op.name}: questions", game.questions, 3, unit="questions")
+        yield at_most(f"d=1.66M, tape known, {op.name}: both sides", game.gas, 800_000, unit="gas")
