@@ -70,56 +70,69 @@ library Rows {
         }
     }
 
-    /// @notice Return the inner product of two leaves' integers.
+    /// @notice Return the inner product of two leaves' integers, of `aBits` and `bBits` bits: 4, 8, 16 or 32. An update's one
+    /// value outside of its symmetric range, which no encoder writes, is read as 0.
+    /// @dev memory-safe: reads inside both bodies, whose lengths {requireLeaf} has checked, and up to 31 bytes behind them,
+    /// which are dropped. 128 products below 2^62: no wrap.
     function dot(bytes memory a, uint256 aBits, bytes memory b, uint256 bBits) internal pure returns (int256 sum) {
-        // 128 products below 2^62: no wrap
-        unchecked {
-            for (uint256 i = 0; i < COORDINATES; ++i) {
-                sum += integerAt(a, i, aBits) * integerAt(b, i, bBits);
+        assembly ("memory-safe") {
+            function read(data, i, bits) -> value {
+                switch bits
+                case 8 { value := signextend(0, byte(0, mload(add(data, i)))) }
+                case 16 {
+                    let word := mload(add(data, shl(1, i)))
+                    value := signextend(1, or(byte(0, word), shl(8, byte(1, word))))
+                }
+                case 32 {
+                    let w := mload(add(data, shl(2, i)))
+                    value := signextend(3, or(or(byte(0, w), shl(8, byte(1, w))), or(shl(16, byte(2, w)), shl(24, byte(3, w)))))
+                    leave
+                }
+                default {
+                    let pair := byte(0, mload(add(data, shr(1, i))))
+                    value := sub(xor(and(shr(shl(2, and(i, 1)), pair), 15), 8), 8)
+                }
+                if eq(value, sub(0, shl(sub(bits, 1), 1))) { value := 0 }
+            }
+            let first := add(a, 32)
+            let second := add(b, 32)
+            for { let i := 0 } lt(i, 128) { i := add(i, 1) } {
+                sum := add(sum, mul(read(first, i, aBits), read(second, i, bBits)))
             }
         }
     }
 
-    /// @notice Return the body of sums `before` + weight * body, each as 32 bits hold it.
+    /// @notice Return the body of sums `before` + weight * body, each as 32 bits hold it; `body` of an update.
+    /// @dev memory-safe: reads as in {dot}; writes [sums + 32, sums + 544), which `sums` has, four bytes a turn.
     function combine(bytes memory before, bytes memory body, uint256 bits, int256 weight)
         internal
         pure
         returns (bytes memory sums)
     {
         sums = new bytes(SUM_BODY);
-        unchecked {
-            for (uint256 i = 0; i < COORDINATES; ++i) {
-                uint256 value = uint256(integerAt(before, i, SUM_BITS) + weight * integerAt(body, i, bits));
-                for (uint256 k = 0; k < 4; ++k) {
-                    sums[4 * i + k] = bytes1(uint8(value >> (8 * k)));
-                }
-            }
-        }
-    }
-
-    /// @notice Return integer `place` of a body of 16 * bits bytes. An update's one value outside of the symmetric range,
-    /// which no encoder writes, is read as 0.
-    /// @dev memory-safe: reads inside the body, `place` < 128 and its length checked by the caller, or up to 31 bytes behind it,
-    /// which the shifts drop.
-    function integerAt(bytes memory body, uint256 place, uint256 bits) internal pure returns (int256 value) {
         assembly ("memory-safe") {
+            let from := add(before, 32)
             let data := add(body, 32)
-            switch bits
-            case 8 { value := signextend(0, byte(0, mload(add(data, place)))) }
-            case 16 {
-                let word := mload(add(data, shl(1, place)))
-                value := signextend(1, or(byte(0, word), shl(8, byte(1, word))))
-            }
-            case 32 {
-                let word := mload(add(data, shl(2, place)))
-                word := or(or(byte(0, word), shl(8, byte(1, word))), or(shl(16, byte(2, word)), shl(24, byte(3, word))))
-                value := signextend(3, word)
-            }
-            default {
-                let pair := byte(0, mload(add(data, shr(1, place))))
-                value := sub(xor(and(shr(shl(2, and(place, 1)), pair), 15), 8), 8)
+            let to := add(sums, 32)
+            for { let i := 0 } lt(i, 128) { i := add(i, 1) } {
+                let w := mload(add(from, shl(2, i)))
+                let sum := or(or(byte(0, w), shl(8, byte(1, w))), or(shl(16, byte(2, w)), shl(24, byte(3, w))))
+                let value
+                switch bits
+                case 8 { value := signextend(0, byte(0, mload(add(data, i)))) }
+                case 16 {
+                    w := mload(add(data, shl(1, i)))
+                    value := signextend(1, or(byte(0, w), shl(8, byte(1, w))))
+                }
+                default { value := sub(xor(and(shr(shl(2, and(i, 1)), byte(0, mload(add(data, shr(1, i))))), 15), 8), 8) }
+                if eq(value, sub(0, shl(sub(bits, 1), 1))) { value := 0 }
+                sum := add(sum, mul(weight, value))
+                let place := add(to, shl(2, i))
+                mstore8(place, sum)
+                mstore8(add(place, 1), shr(8, sum))
+                mstore8(add(place, 2), shr(16, sum))
+                mstore8(add(place, 3), shr(24, sum))
             }
         }
-        if (bits != SUM_BITS && value == -int256(1 << (bits - 1))) return 0;
     }
 }
