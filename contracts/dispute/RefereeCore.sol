@@ -87,8 +87,12 @@ abstract contract RefereeCore is IReferee {
         if (block.timestamp >= state.time) revert Referee_Deadline(state.time);
         _requireAnswer(target, facts, id, question, answer);
         (questions[id].shown, questions[id].time) = (true, uint40(block.timestamp));
-        emit Shown(facts.key, id, msg.sender, question, answer);
+        _tell(facts.key, id, question, answer);
         _payBond(target, state.asker, msg.sender);
+    }
+
+    function _tell(bytes32 key, bytes32 id, Question calldata q, Answer calldata a) private {
+        emit Shown(key, id, msg.sender, q, a.hashes, a.cells, a.siblings, a.parts, a.leaf);
     }
 
     function _requireAnswer(

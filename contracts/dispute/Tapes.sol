@@ -160,8 +160,10 @@ contract Tapes is ITapes {
     }
 
     /// @dev A load past the end of calldata reads zeros; callers hold the length against the digest.
-    function _partAt(bytes calldata parts, uint256 index) private pure returns (int256) {
-        return int256(int128(uint128(bytes16(parts[index * PART_BYTES:(index + 1) * PART_BYTES]))));
+    function _partAt(bytes calldata parts, uint256 index) private pure returns (int256 part) {
+        assembly ("memory-safe") {
+            part := sar(128, calldataload(add(parts.offset, shl(4, index))))
+        }
     }
 
     function _hashAt(bytes calldata hashes, uint256 index) private pure returns (bytes32) {

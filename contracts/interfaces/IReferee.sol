@@ -115,8 +115,18 @@ interface IReferee {
     /// @notice Emitted when a node is asked for; until `deadline` it can be shown.
     event Asked(bytes32 indexed target, bytes32 indexed id, address asker, uint256 deadline, Question question);
 
-    /// @notice Emitted when a node is shown.
-    event Shown(bytes32 indexed target, bytes32 indexed id, address by, Question question, Answer answer);
+    /// @notice Emitted when a node is shown: what of the answer nobody else knows.
+    event Shown(
+        bytes32 indexed target,
+        bytes32 indexed id,
+        address by,
+        Question question,
+        bytes32[] hashes,
+        int256[] cells,
+        bytes32[] siblings,
+        bytes parts,
+        Rows.Leaf leaf
+    );
 
     /// @notice Emitted when a seal falls: by a cell (`column`), or by silence (`column` is of the question).
     event Fell(bytes32 indexed target, address indexed challenger, uint256 column);

@@ -292,9 +292,7 @@ def _dot(
     column, shape = known.program.columns[number], known.rows.shape
     reads = [(o.column, _spot(held.tape, column, i, place)) for i, o in enumerate(column.operands[:2])]
     cell, left, right = _all_opened(view, [(number, place), *reads])
-    claim = DotClaim(
-        number, place, column.words(), instruction_path(known.program, number), cell, 0, (left, right)
-    )  # fmt: skip
+    claim = DotClaim(number, place, column.words(), instruction_path(known.program, number), cell, 0, (left, right))
     if not left.value or not right.value:
         return claim
     products = held.leaf_products(number, place)
@@ -335,7 +333,7 @@ def _combine(
 ) -> CombineClaim:
     column = known.program.columns[number]
     entries = held.tape.lengths.of(column.operands[0].axes[-1])
-    leaf = _wrong_leaf(known, held, number, place, shown)
+    leaf = _wrong_leaf(known, view, held, number, place, shown)
     if not entries:  # a sum of nothing is nothing
         told_leaf = _shown(Question(Node.ROW, number, place, index=leaf), shown).leaf
         cell, path = view.opened(number, place), instruction_path(known.program, number)
@@ -368,15 +366,19 @@ def _combine(
 
 
 def _wrong_leaf(
-    known: KnownRound, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
+    known: KnownRound, view: View, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
 ) -> int:
-    """Go down the sealer's sum to the first leaf that differs from the right one. Raises NotShownError."""
+    """Return the first leaf of the sealer's sum that differs from the right one; where the sealer did not publish the
+    sum, go down to it. Raises NotShownError."""
     shape, column = known.rows.shape, known.program.columns[number]
-    weights = range(held.tape.lengths.of(column.operands[0].axes[-1]))
-    roots = [held.operand(column, 0, (*place, entry)) for entry in weights]
+    entries = range(held.tape.lengths.of(column.operands[0].axes[-1]))
+    roots = [held.operand(column, 0, (*place, entry)) for entry in entries]
     given = known.given.rows
     assert given is not None
-    right = given.combine(roots, [held.operand(column, 1, (*place, entry)) for entry in weights])
+    right = given.combine(roots, [held.operand(column, 1, (*place, entry)) for entry in entries])
+    if isinstance(view, KnownView) and entries:
+        told = known.rows.integers(view.opened(number, place).value)
+        return int(np.argwhere((told != known.rows.integers(right)).any(axis=1))[0][0])
     leaves = [known.rows.leaf(right, index) for index in range(shape.leaves)]
     levels = row_levels([row_leaf_hash(i, leaf.blind, leaf.body) for i, leaf in enumerate(leaves)])
     question = Question(Node.ROW, number, place, level=len(levels) - 1)

@@ -34,7 +34,11 @@ def rows(heading: str, text: str = PAGE) -> list[list[str]]:
 def figures() -> list[tuple[str, str]]:
     """Return (benchmark, figure cell) of every line that has a figure."""
     found = []
-    for heading in ("The whole task", "Learning", "Updates, store and sums", "Gas of a task", "Commitments and proofs"):
+    headings = (
+        "The whole task", "Learning", "Updates, store and sums", "Gas of a task", "Commitments and proofs",
+        "Round programs",
+    )  # fmt: skip
+    for heading in headings:
         for _, figure, _, source in rows(heading):
             name = re.fullmatch(r"`benchmark\.py (\w+)` \[\1\.json\]\(\1\.json\)", source)
             assert name, source
