@@ -128,6 +128,34 @@ abstract contract RefereeCore is IReferee {
     }
 
     /// @inheritdoc IReferee
+    function dismiss(bytes calldata target, Question calldata question, Instruction calldata instruction) external {
+        ITapes.Facts memory facts = _facts(target);
+        bytes32 id = idOf(facts.key, question);
+        State memory state = questions[id];
+        if (state.asker == address(0) || state.shown) revert Referee_QuestionState(id);
+        if (!_isUnanswerable(target, facts, question, instruction)) revert Referee_Answerable(id);
+        delete questions[id];
+        emit Dismissed(facts.key, id, msg.sender);
+        _payBond(target, state.asker, msg.sender);
+    }
+
+    function _isUnanswerable(
+        bytes calldata target,
+        ITapes.Facts memory facts,
+        Question calldata q,
+        Instruction calldata instruction
+    ) private view returns (bool) {
+        (bool nowhere, bool top, uint256 axis) = tapes.standing(facts, q, instruction, 0);
+        if (!nowhere && axis < 3) {
+            (, uint256 count) = _block(target, q.place[axis]);
+            (nowhere, top,) = tapes.standing(facts, q, instruction, count);
+        }
+        if (nowhere || top) return nowhere;
+        uint32 fan = q.node == Node.Sums ? 128 : 32;
+        return _digestOf(facts.key, q.node, q.column, q.place, q.leaf, q.level + 1, q.index / fan) == 0;
+    }
+
+    /// @inheritdoc IReferee
     function reclaim(bytes calldata target, Question calldata question) external {
         bytes32 id = idOf(_keyOf(target), question);
         State memory state = questions[id];

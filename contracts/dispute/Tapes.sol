@@ -14,6 +14,74 @@ contract Tapes is ITapes {
     uint256 private constant PARTS = 7; // levels of two of an inner product's, each part over 128 below it
     uint256 private constant PART_BYTES = 16;
 
+    // --- questions ----------------------------------------------------------------------------------------------------
+
+    /// @inheritdoc ITapes
+    function standing(
+        Facts calldata facts,
+        IReferee.Question calldata q,
+        IReferee.Instruction calldata instruction,
+        uint256 blockLeaves
+    ) external pure returns (bool nowhere, bool top, uint256 axis) {
+        (top, axis) = (true, 3);
+        bool placed = q.place[0] | q.place[1] | q.place[2] != 0;
+        if (q.leaf != 0 && q.node != IReferee.Node.Prefixes) return (true, top, axis);
+        if (q.node == IReferee.Node.Columns) {
+            nowhere = placed || q.column != 0 || _isOutside(q, Refutation.depthOf(facts.round.columns));
+            return (nowhere, top, axis);
+        }
+        if (q.column >= facts.round.columns) return (true, top, axis);
+        uint256 packed = Refutation.requireInstruction(facts.round, q.column, instruction.words, instruction.path);
+        if (q.node == IReferee.Node.Cells) {
+            uint256 depth = Refutation.depthIn(facts.round, (packed >> 108) & 0xFFF);
+            return (placed || _isOutside(q, depth), top, axis);
+        }
+        if (!_isRowCell(facts.round, q, packed)) return (true, top, axis);
+        if (q.node == IReferee.Node.Row) {
+            nowhere = q.level > Refutation.depthOf(facts.leaves) || uint256(q.index) << q.level >= facts.leaves;
+        } else if (q.node == IReferee.Node.Sums) {
+            axis = blockPlace(packed);
+            uint256 leaves = axis == 3 ? facts.counting : blockLeaves;
+            (nowhere, top) = _runs(q, leaves, PARTS, 4);
+            if (axis < 3 && blockLeaves == 0) nowhere = false;
+        } else {
+            (nowhere, top) = _runs(q, facts.round.lengths[_lastAxis(packed)], FAN, 3);
+            if (q.leaf >= facts.leaves) nowhere = true;
+        }
+    }
+
+    /// @dev Whether a run of a running value is nowhere, and whether it is the whole.
+    function _runs(IReferee.Question calldata q, uint256 length, uint256 fan, uint256 most)
+        private
+        pure
+        returns (bool nowhere, bool top)
+    {
+        if (q.level == 0 || q.level > most) return (true, true);
+        uint256 covered = 1 << (fan * uint256(q.level));
+        return (uint256(q.index) * covered >= length, covered >= length);
+    }
+
+    function _isOutside(IReferee.Question calldata q, uint256 depth) private pure returns (bool) {
+        return q.level > depth || uint256(q.index) >> (depth - q.level) != 0;
+    }
+
+    /// @dev Whether the question's cell is a product or a sum of rows, as its kind wants, inside of its column.
+    function _isRowCell(Refutation.Round calldata round, IReferee.Question calldata q, uint256 packed)
+        private
+        pure
+        returns (bool)
+    {
+        uint8 op = uint8(packed >> 120);
+        bool product = op == Language.DOT || op == Language.DOT_SHIFTED;
+        if (q.node == IReferee.Node.Sums ? !product : op != Language.COMBINE) return false;
+        uint256 axes = (packed >> 108) & 0xFFF;
+        uint256 count = Refutation.countOf(axes);
+        for (uint256 i = 0; i < 3; ++i) {
+            if (q.place[i] >= (i < count ? round.lengths[Refutation.axisAt(axes, i)] : 1)) return false;
+        }
+        return true;
+    }
+
     // --- nodes of trees -----------------------------------------------------------------------------------------------
 
     /// @inheritdoc ITapes

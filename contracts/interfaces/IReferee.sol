@@ -131,6 +131,12 @@ interface IReferee {
     /// @notice Emitted when a seal falls: by a cell (`column`), or by silence (`column` is of the question).
     event Fell(bytes32 indexed target, address indexed challenger, uint256 column);
 
+    /// @notice Emitted when a question is ended because nothing could answer it.
+    event Dismissed(bytes32 indexed target, bytes32 indexed id, address by);
+
+    /// @notice Thrown when a question has an answer.
+    error Referee_Answerable(bytes32 id);
+
     /// @notice Thrown when what was claimed is so.
     error Referee_NotRefuted(uint256 column);
 
@@ -151,6 +157,12 @@ interface IReferee {
 
     /// @notice End a question that nobody answered in time: the seal falls.
     function lapse(bytes calldata target, Question calldata question) external;
+
+    /// @notice End a question that has no answer: there is no such node, its fields are not those of its kind, or the node above
+    /// it, whose parts its own must add up to, was not shown yet (then it can be asked again). The asker's bond is paid to the
+    /// caller: so nobody falls for want of what cannot be shown.
+    /// @param instruction Of the question's column, where it is a column's.
+    function dismiss(bytes calldata target, Question calldata question, Instruction calldata instruction) external;
 
     /// @notice Take back the bond of a question about a seal that fell.
     function reclaim(bytes calldata target, Question calldata question) external;

@@ -31,6 +31,18 @@ interface ITapes {
     /// @notice Return which of a column's axes is that of blocks; 3: none.
     function blockPlace(uint256 packed) external pure returns (uint256 place);
 
+    /// @notice Return how a question stands to this tape.
+    /// @param blockLeaves Of the block of a product that is block by block; zero: not known yet.
+    /// @return nowhere There is no such node, or a field is set that its kind has not.
+    /// @return top Nothing above it must be shown first.
+    /// @return axis The axis of blocks of a product that is block by block; 3 where none is asked for.
+    function standing(
+        Facts calldata facts,
+        IReferee.Question calldata question,
+        IReferee.Instruction calldata instruction,
+        uint256 blockLeaves
+    ) external pure returns (bool nowhere, bool top, uint256 axis);
+
     /// @notice Revert unless an answer shows a node of kind Columns, Cells or Row.
     function requireTree(Facts calldata facts, IReferee.Question calldata question, IReferee.Answer calldata answer)
         external

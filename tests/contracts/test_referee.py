@@ -11,13 +11,16 @@ from fl_platform.dispute.answers import HeldTape, place_at
 from fl_platform.dispute.claims import CellClaim, PaddingClaim
 from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Refute, next_moves
 from fl_platform.dispute.questions import FAN, Answer, Node, Question
+from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened
-from fl_platform.protocol.operations import HINTS, Op, wrap
+from fl_platform.protocol.operations import HINTS, ROWS, Op, wrap
 from fl_platform.protocol.rows import path_of, row_levels
 from fl_platform.protocol.sources import Kind
 from fl_platform.protocol.tape import Tape
 from fl_platform.protocol.tree import Nodes, column_levels, column_root, depth_of, tape_root
+from fl_platform.rules.compose import Rule
+from scripts.bench.lies import sealed_round
 from tests.support.evm import Reverted
 from tests.support.referee import Court, Liar, drawn_round, lie, lie_row, play
 
@@ -180,3 +183,70 @@ def test_a_question_is_asked_once_and_answered_once(court: Court) -> None:
         court.show(target, question, held.answer(question))
     with pytest.raises(Reverted):
         court.contract.send(court.challenger, "lapse", target, question.encoded())
+
+
+def any_question(dice: random.Random, tape: Tape) -> Question:
+    """Return a question that makes sense, or nearly, or not at all."""
+    columns = len(tape.columns)
+    number = dice.choice([n for n in range(columns) if tape.program.columns[n].op in ROWS] * 3 + [*range(columns + 1)])
+    shape = tape.columns[number].shape if number < columns else ()
+    place = tuple(dice.randrange(length + 2) if dice.random() < 0.2 else max(0, length - 1) for length in shape)
+    node = dice.choice(list(Node))
+    level = dice.choice((0, 1, 1, 1, 2, 3, 5, 9, 40))
+    index = dice.choice((0, 0, 0, 1, 2, 31, 2**32 - 1))
+    odd = dice.random() < 0.1
+    return Question(
+        node, number if node is not Node.COLUMNS or odd else 0, place if node > Node.CELLS or odd else (),
+        dice.choice((0, 1, 2, 99)) if node is Node.PREFIXES or odd else 0, level, index,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_every_question_can_be_answered_or_dismissed_and_never_both(court: Court, seed: int) -> None:
+    """Nobody honest falls for want of what cannot be shown; nobody gets rid of a question that has an answer."""
+    dice = random.Random(seed)
+    known, honest = drawn_round(dice)
+    target, held = court.register(honest, known.rows), HeldTape(honest, known.rows)
+    for question in {any_question(dice, honest) for _ in range(25)}:
+        court.ask(target, question)
+        column = min(question.column, len(honest.columns) - 1)
+        words, path = known.program.columns[column].words(), instruction_path(known.program, column)
+        mark = court.world.evm.snapshot()
+        shown = dismissed = False
+        try:
+            court.show(target, question, held.answer(question))
+            shown = True
+        except (Reverted, DocumentInvalid, IndexError, KeyError, ValueError, OverflowError):
+            pass
+        court.world.evm.restore(mark)
+        try:
+            court.dismiss(target, question, words, path)
+            dismissed = True
+        except Reverted:
+            pass
+        assert shown or dismissed, question
+        assert not (shown and dismissed) or question.leaf or question.place or question.column, question
+
+
+def test_what_was_asked_too_early_can_be_asked_again(court: Court) -> None:
+    """Parts below the top of a long product add up to what the top is shown to be; before that they have no answer.
+    Dismissed, they are not closed for good: else a sealer's friend would ask first."""
+    known, honest = sealed_round(Rule(worth="equal", shares=False), seed=1, trainers=2, sizes=(17_000, 10))
+    number = next(n for n, c in enumerate(known.program.columns) if c.op is Op.DOT)
+    place = (0,) * honest.columns[number].ndim
+    target, held = court.register(honest, known.rows), HeldTape(honest, known.rows)
+    words, path = known.program.columns[number].words(), instruction_path(known.program, number)
+    below, top = Question(Node.SUMS, number, place, level=1, index=1), Question(Node.SUMS, number, place, level=2)
+    for _ in range(2):
+        court.ask(target, below)
+        with pytest.raises(Reverted):
+            court.show(target, below, held.answer(below))
+        court.dismiss(target, below, words, path)
+    court.ask(target, top)
+    with pytest.raises(Reverted):
+        court.dismiss(target, top, words, path)
+    court.show(target, top, held.answer(top))
+    court.ask(target, below)
+    with pytest.raises(Reverted):
+        court.dismiss(target, below, words, path)
+    court.show(target, below, held.answer(below))

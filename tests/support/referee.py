@@ -11,7 +11,7 @@ from eth_abi.abi import encode
 from fl_platform.dispute.answers import HeldTape
 from fl_platform.dispute.claims import Claim
 from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Lapse, Move, Refute, next_moves
-from fl_platform.dispute.questions import PART_BYTES, PARTS, PREFIXES, Answer, Node, Question
+from fl_platform.dispute.questions import PART_BYTES, PARTS, PREFIXES, Answer, Node, Question, encoded_instruction
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import SUM_BITS, row_leaf_hash
@@ -61,6 +61,11 @@ class Court:
     def show(self, target: bytes, question: Question, answer: Answer) -> int:
         """Show; return the gas."""
         return self.contract.send(self.sealer, "show", target, question.encoded(), answer.encoded()).gas
+
+    def dismiss(self, target: bytes, question: Question, words: bytes, path: tuple[bytes, ...]) -> int:
+        """End a question that has no answer; return the gas."""
+        instruction = encoded_instruction(words, path)
+        return self.contract.send(self.sealer, "dismiss", target, question.encoded(), instruction).gas
 
     def send(self, target: bytes, claim: Claim) -> int:
         """Send a claim; return the gas."""
