@@ -81,7 +81,7 @@ class Federation:
 
     def within(self, vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return a vector as the codec's integers."""
-        return np.clip(np.rint(vector), -self.largest, self.largest)
+        return np.asarray(np.clip(np.rint(vector), -self.largest, self.largest))
 
     def entries(self, shape: str, past: Sequence[int]) -> list[Entry]:
         """Return a round's entries, the reference's somewhere among them."""
