@@ -19,12 +19,12 @@ contract Settlement is ISettlement {
     }
 
     /// @param closedAt When the books were closed, Unix seconds.
-    /// @param swept The seats' part is known.
-    /// @param perSeat What every seat gets, in wei; zero until swept.
+    /// @param swept What the residual shares divide is known.
+    /// @param perShare What every residual share gets, in wei; zero until swept.
     struct Closing {
         uint40 closedAt;
         bool swept;
-        uint128 perSeat;
+        uint128 perShare;
     }
 
     IEscrow public immutable escrow;
@@ -54,11 +54,11 @@ contract Settlement is ISettlement {
         _closings[task].closedAt = uint40(block.timestamp);
         emit TaskClosed(task, head.phase, left - toTrainers, toTrainers);
         if (left != toTrainers) escrow.release(task, registry.ownerOf(task), left - toTrainers, 0);
-        // A roster that left trainers out (their receipts are on the forced list) must not share out the pot: seats do.
+        // A roster that left trainers out (their receipts are on the forced list) must not divide the pot: all members do.
         if (head.phase == IRoundLedger.Phase.Compensated && !head.forced) {
             _compensations[task].total = uint128(toTrainers);
         } else if (toTrainers != 0) {
-            _seat(task, toTrainers);
+            _divide(task, toTrainers);
         }
     }
 
@@ -98,30 +98,30 @@ contract Settlement is ISettlement {
         uint256 from = closing.closedAt + ledger.config(task).unbonding;
         if (block.timestamp < from) revert Settlement_TooEarly(task, from);
         Compensation memory pool = _compensations[task];
-        _seat(task, pool.total - pool.paid);
+        _divide(task, pool.total - pool.paid);
     }
 
     /// @inheritdoc ISettlement
-    function claimSeat(uint256 task, address trainer) external returns (uint256 amount) {
+    function claimResidual(uint256 task, address trainer) external returns (uint256 amount) {
         Closing memory closing = _requireClosed(task);
         uint16 flags = escrow.member(task, trainer).flags;
-        if (flags & MemberFlags.SEAT == 0) revert Settlement_NotMember(task, trainer);
-        if (flags & MemberFlags.SEAT_PAID != 0) revert Settlement_AlreadyPaid(task, trainer);
-        amount = closing.perSeat;
+        if (flags & MemberFlags.RESIDUAL == 0) revert Settlement_NotMember(task, trainer);
+        if (flags & MemberFlags.RESIDUAL_PAID != 0) revert Settlement_AlreadyPaid(task, trainer);
+        amount = closing.perShare;
         if (amount == 0) revert Settlement_NothingToPay(task, trainer);
-        emit SeatClaimed(task, trainer, amount);
-        escrow.release(task, trainer, amount, MemberFlags.SEAT_PAID);
+        emit ResidualClaimed(task, trainer, amount);
+        escrow.release(task, trainer, amount, MemberFlags.RESIDUAL_PAID);
     }
 
     /// @inheritdoc ISettlement
     function settlement(uint256 task)
         external
         view
-        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perSeat, bool swept)
+        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perShare, bool swept)
     {
         Compensation memory pool = _compensations[task];
         Closing memory closing = _closings[task];
-        return (pool.total, pool.paid, closing.closedAt, closing.perSeat, closing.swept);
+        return (pool.total, pool.paid, closing.closedAt, closing.perShare, closing.swept);
     }
 
     /// @dev `left` is everything that final rounds did not allot; see the table in {ISettlement}.
@@ -133,13 +133,13 @@ contract Settlement is ISettlement {
         return left - pot * (head.rounds - ever);
     }
 
-    function _seat(uint256 task, uint256 amount) private {
-        uint256 seats = registry.task(task).members;
-        uint256 perSeat = seats == 0 ? 0 : amount / seats;
+    function _divide(uint256 task, uint256 amount) private {
+        uint256 shares = registry.task(task).members;
+        uint256 perShare = shares == 0 ? 0 : amount / shares;
         _closings[task].swept = true;
-        _closings[task].perSeat = uint128(perSeat);
-        emit CompensationSwept(task, amount, seats, perSeat);
-        uint256 rest = amount - perSeat * seats;
+        _closings[task].perShare = uint128(perShare);
+        emit CompensationSwept(task, amount, shares, perShare);
+        uint256 rest = amount - perShare * shares;
         if (rest != 0) escrow.release(task, registry.ownerOf(task), rest, 0);
     }
 

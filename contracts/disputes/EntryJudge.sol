@@ -68,7 +68,7 @@ contract EntryJudge is JudgeBase {
         RosterProof calldata p = _rosterProof(c, e.extra);
         if (p.leaf.amount == 0) return false;
         uint256 flags = escrow.member(c.task, p.leaf.owner).flags;
-        uint256 known = MemberFlags.TRAINER | MemberFlags.LEAVING | MemberFlags.SEAT;
+        uint256 known = MemberFlags.TRAINER | MemberFlags.LEAVING | MemberFlags.RESIDUAL;
         return flags & known == 0;
     }
 

@@ -296,6 +296,9 @@ interface IRoundLedger {
     /// @notice Thrown when the caller is not at the place in the list that it names.
     error RoundLedger_NotListed(uint256 task, address caller);
 
+    /// @notice Thrown when a task has no seat left.
+    error RoundLedger_SeatsTaken(uint256 task, uint256 limit);
+
     /// @notice Thrown when the bond is below the task's.
     error RoundLedger_BondTooSmall(uint256 task, uint256 bond, uint256 required);
 
@@ -369,6 +372,10 @@ interface IRoundLedger {
         uint256 rounds,
         address[] calldata aggregators
     ) external;
+
+    /// @notice Give the next seat to a trainer that joins. Only the registry.
+    /// @return seat The seat's number: how many there were before.
+    function takeSeat(uint256 task) external returns (uint32 seat);
 
     /// @notice Lock the caller's bond as aggregator `index` of the list. Successors may bond early or when they take over.
     /// Requirements: amount >= the task's bond; the escrow is approved; the caller is no trainer and not bonded.
@@ -461,6 +468,9 @@ interface IRoundLedger {
 
     /// @notice Return how many rounds had a roster at some time, void ones included: their pots stay with the trainers.
     function everRostered(uint256 task) external view returns (uint256);
+
+    /// @notice Return how many seats a task has: 9 and one for every trainer that ever joined (IEscrow.Tenure).
+    function seats(uint256 task) external view returns (uint256);
 
     /// @notice Return whether a dispute is open, and the lowest round that is disputed.
     function challenged(uint256 task) external view returns (bool open, uint256 lowest);

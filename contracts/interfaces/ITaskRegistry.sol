@@ -102,8 +102,8 @@ interface ITaskRegistry {
     event TaskOpened(uint256 indexed task, address indexed owner, bytes32 indexed spec, TaskParams params);
 
     /// @notice Emitted when a trainer joined. `binding` is the digest of the statement by which wallet and Flower node
-    /// key sign each other; the statement itself lies in the store.
-    event TrainerJoined(uint256 indexed task, address indexed trainer, uint256 stake, bytes32 binding);
+    /// key sign each other; the statement itself lies in the store. `seat` is its number in the task (IEscrow.Tenure).
+    event TrainerJoined(uint256 indexed task, address indexed trainer, uint256 stake, bytes32 binding, uint32 seat);
 
     /// @notice Emitted when a trainer asked to leave; its stake is free (and slashable until) `readyAt`, Unix seconds.
     event TrainerLeft(uint256 indexed task, address indexed trainer, uint256 readyAt);
@@ -161,12 +161,13 @@ interface ITaskRegistry {
 
     /// @notice Join as a trainer and lock a stake.
     /// Requirements: the task runs; stake >= the task's; binding not zero; the ticket admits the caller; the caller is
-    /// neither trainer nor aggregator of the task nor still unbonding; it approved the escrow for the stake.
+    /// neither trainer nor aggregator of the task nor still unbonding, and never left it; it approved the escrow for the
+    /// stake; the task has a seat left (65,536).
     function join(uint256 task, uint256 stake, bytes32 binding, Ticket calldata ticket) external;
 
     /// @notice Stop training and ask for the stake. It stays slashable for the unbonding period; then `Escrow.exit`.
-    /// @dev Warning: leaving before the task has ended gives up the seat (IRoundLedger.claimSeat). Compensation is
-    /// limited by the stake still locked: claim it before exiting.
+    /// @dev Warning: leaving is for ever, the account cannot join the task again. Leaving before the task has ended gives up the
+    /// residual share (ISettlement.claimResidual). Compensation is limited by the stake still locked: claim it before exiting.
     function leaveTask(uint256 task) external;
 
     /// @notice Mark a task as ended. Only the ledger.

@@ -39,11 +39,13 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     /// @param unbonding As opened, in seconds.
     /// @param everRostered Rounds [0, everRostered) had a roster once, void or not; a lower bound, see `_everRostered`.
     /// @param bonus Slashed money that seals allot, in wei.
+    /// @param takeover As opened, in seconds.
     struct Terms {
         uint80 bond;
         uint32 unbonding;
         uint16 everRostered;
         uint80 bonus;
+        uint24 takeover;
     }
 
     IEscrow public immutable escrow;
@@ -80,7 +82,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         out.reveal = uint32(word.windowAt(3));
         out.seal = uint32(word.windowAt(4));
         out.challenge = uint32(word.windowAt(5));
-        out.takeover = uint32(word.windowAt(6));
+        out.takeover = _terms[task].takeover;
         out.unbonding = _terms[task].unbonding;
         out.pot = uint80(word.pot());
         out.bond = _terms[task].bond;
@@ -102,7 +104,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     function window(uint256 task) external view returns (uint256 from, uint256 to) {
         uint256 h = _tasks[task].head;
         Phase phase = h.phase();
-        if (phase == Phase.Open || phase == Phase.Rostered) return h.stepWindow(_tasks[task].windows);
+        if (phase == Phase.Open || phase == Phase.Rostered) return _stepWindow(task, h, _tasks[task].windows);
     }
 
     /// @inheritdoc IRoundLedger
@@ -119,6 +121,11 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     /// @inheritdoc IRoundLedger
     function everRostered(uint256 task) external view returns (uint256) {
         return _everRostered(task, _tasks[task].head);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function seats(uint256 task) external view returns (uint256) {
+        return _tasks[task].windows.seats();
     }
 
     /// @inheritdoc IRoundLedger
@@ -182,6 +189,13 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     /// @inheritdoc IRoundLedger
     function receiptDigest(Receipt calldata receipt) public view returns (bytes32) {
         return _hashTypedDataV4(Receipts.structHash(receipt));
+    }
+
+    /// @dev [from, to) of the head's next step; `word` is the task's windows.
+    function _stepWindow(uint256 task, uint256 h, uint256 word) internal view returns (uint256 from, uint256 to) {
+        if (h & Heads.TAKEOVER == 0) return h.stepWindow(word);
+        from = h.time();
+        to = from + _terms[task].takeover;
     }
 
     function _bit(uint256 round, uint256 size) internal pure returns (uint64) {

@@ -16,6 +16,9 @@ abstract contract RoundSteps is LedgerState {
     using Heads for uint256;
 
     uint256 internal constant MAX_AGGREGATORS = 8;
+    /// @notice Seats that exist from the opening on: one for each place of the longest list, and the reference party's.
+    uint256 internal constant FIRST_SEATS = MAX_AGGREGATORS + 1;
+    uint256 internal constant MAX_SEATS = 65_536;
     /// @notice What a missed deadline costs an aggregator: basis points of the pot, rounded up, at most its bond.
     uint256 internal constant LATENESS_BPS = 1_000;
     /// @notice Wei of dust that a seal may leave per claim leaf and round: two divisions round down.
@@ -34,13 +37,24 @@ abstract contract RoundSteps is LedgerState {
     ) external {
         if (msg.sender != address(registry)) revert RoundLedger_NotRegistry(msg.sender);
         _requireAggregators(aggregators);
-        _tasks[task].windows = _packWindows(windows, aggregators.length) | (pot << 168);
+        _tasks[task].windows = _packWindows(windows, aggregators.length, pot);
         Terms storage terms = _terms[task];
         terms.bond = uint80(bond);
         terms.unbonding = windows.unbonding;
+        terms.takeover = uint24(windows.takeover);
         _aggregators[task] = keccak256(abi.encode(aggregators));
         _tasks[task].head = Heads.create(aggregators[0], rounds);
         emit LedgerOpened(task, block.timestamp, aggregators);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function takeSeat(uint256 task) external returns (uint32 seat) {
+        if (msg.sender != address(registry)) revert RoundLedger_NotRegistry(msg.sender);
+        uint256 word = _tasks[task].windows;
+        uint256 taken = word.seats();
+        if (taken == MAX_SEATS) revert RoundLedger_SeatsTaken(task, MAX_SEATS);
+        _tasks[task].windows = word + Heads.ONE_SEAT;
+        return uint32(taken);
     }
 
     /// @inheritdoc IRoundLedger
@@ -77,7 +91,7 @@ abstract contract RoundSteps is LedgerState {
         uint256 h = t.head;
         if (!h.permits(msg.sender, round, Phase.Open)) _explain(task, h, round, Phase.Open);
         uint256 word = t.windows;
-        (uint256 from, uint256 to) = h.stepWindow(word);
+        (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
         if (count == 0 || count > MerkleSum.MAX_LEAVES || totalStake == 0 || root == 0) {
             revert RoundLedger_RosterEmpty(count, totalStake);
@@ -142,7 +156,7 @@ abstract contract RoundSteps is LedgerState {
         uint256 h = t.head;
         if (!h.permits(msg.sender, round, Phase.Rostered)) _explain(task, h, round, Phase.Rostered);
         uint256 word = t.windows;
-        (uint256 from, uint256 to) = h.stepWindow(word);
+        (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
         _requireSeal(task, round, h, record);
         _requireAllotment(record.claimTotal, record.claimCount, _allotted(task, round, h, word), round, word.pot());
@@ -175,7 +189,7 @@ abstract contract RoundSteps is LedgerState {
     }
 
     function _requireLate(uint256 task, uint256 h) private view {
-        (, uint256 to) = h.stepWindow(_tasks[task].windows);
+        (, uint256 to) = _stepWindow(task, h, _tasks[task].windows);
         if (block.timestamp < to) revert RoundLedger_TooEarly(task, to);
     }
 
@@ -294,7 +308,11 @@ abstract contract RoundSteps is LedgerState {
         }
     }
 
-    function _packWindows(ITaskRegistry.Windows calldata w, uint256 aggregators) private pure returns (uint256 word) {
+    function _packWindows(ITaskRegistry.Windows calldata w, uint256 aggregators, uint256 pot)
+        private
+        pure
+        returns (uint256)
+    {
         _requireWindowBounds("minRound", w.minRound, 1, Heads.MAX_WINDOW);
         _requireWindowBounds("roster", w.roster, uint256(w.minRound) + 1, Heads.MAX_WINDOW);
         _requireWindowBounds("forceInclude", w.forceInclude, 0, Heads.MAX_WINDOW);
@@ -306,8 +324,9 @@ abstract contract RoundSteps is LedgerState {
         uint256 all = uint256(w.roster) + w.forceInclude + w.reveal + w.seal + w.challenge + aggregators * w.takeover;
         _requireWindowBounds("unbonding", w.unbonding, all + 1, type(uint32).max);
         uint256 ring = (uint256(w.challenge) + w.minRound - 1) / w.minRound + 1;
-        word = w.minRound | (uint256(w.roster) << 24) | (uint256(w.forceInclude) << 48) | (uint256(w.reveal) << 72)
-            | (uint256(w.seal) << 96) | (uint256(w.challenge) << 120) | (uint256(w.takeover) << 144) | (ring << 248);
+        uint256[6] memory windows =
+            [uint256(w.minRound), w.roster, w.forceInclude, w.reveal, w.seal, w.challenge];
+        return Heads.packWindows(windows, pot, FIRST_SEATS, ring);
     }
 
     function _least(uint256 limit) private pure returns (uint256) {

@@ -8,7 +8,9 @@ import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 /// know lies in these two, so that a round reads two slots and writes two.
 ///
 ///   head     aggregator 160 | time 40 | round 16 | rounds 16 | index 8 | phase 8 | flags 8      from the low end
-///   windows  minRound, roster, forceInclude, reveal, seal, challenge, takeover 24 each | pot 80 | ring 8
+///   windows  minRound, roster, forceInclude, reveal, seal, challenge 24 each | pot 80 | seats 24 | ring 8
+///
+/// The takeover window is read by rounds that go wrong only, so it lies with the terms.
 library Heads {
     uint256 internal constant BONDED = 1 << 248;
     uint256 internal constant TAKEOVER = 1 << 249;
@@ -28,6 +30,12 @@ library Heads {
 
     uint256 private constant PERMIT_MASK =
         (2 ** 160 - 1) | (0xffff << ROUND_AT) | (0xff << PHASE_AT) | BONDED | CHALLENGED;
+
+    uint256 private constant POT_AT = 144;
+    uint256 private constant SEATS_AT = 224;
+    uint256 private constant RING_AT = 248;
+    /// @notice One seat in a word of windows.
+    uint256 internal constant ONE_SEAT = 1 << SEATS_AT;
 
     uint256 internal constant MAX_WINDOW = 2 ** 24 - 1;
     uint256 internal constant MAX_RING = 64;
@@ -100,7 +108,19 @@ library Heads {
         return (head & ~SEAT_MASK) | uint256(uint160(next)) | (place << INDEX_AT) | (bonded ? BONDED : 0);
     }
 
-    /// @notice Window `place` (0 minRound .. 6 takeover) of a packed word, in seconds.
+    /// @notice Return the packed word of windows, pot, seats and ring.
+    function packWindows(uint256[6] memory windows_, uint256 pot_, uint256 seats_, uint256 ring_)
+        internal
+        pure
+        returns (uint256 word)
+    {
+        for (uint256 i = 0; i < 6; ++i) {
+            word |= windows_[i] << (24 * i);
+        }
+        word |= (pot_ << POT_AT) | (seats_ << SEATS_AT) | (ring_ << RING_AT);
+    }
+
+    /// @notice Window `place` (0 minRound .. 5 challenge) of a packed word, in seconds.
     function windowAt(uint256 word, uint256 place) internal pure returns (uint256) {
         return (word >> (24 * place)) & MAX_WINDOW;
     }
@@ -110,19 +130,23 @@ library Heads {
     }
 
     function pot(uint256 word) internal pure returns (uint256) {
-        return (word >> 168) & (2 ** 80 - 1);
+        return (word >> POT_AT) & (2 ** 80 - 1);
+    }
+
+    /// @notice How many seats of the task exist, taken or not.
+    function seats(uint256 word) internal pure returns (uint256) {
+        return (word >> SEATS_AT) & 0xffffff;
     }
 
     function ring(uint256 word) internal pure returns (uint256) {
-        return word >> 248;
+        return word >> RING_AT;
     }
 
-    /// @notice Return [from, to) of the roster window (Open) or the seal window (Rostered).
+    /// @notice Return [from, to) of the roster window (Open) or the seal window (Rostered), where nobody took over.
     function stepWindow(uint256 head, uint256 word) internal pure returns (uint256 from, uint256 to) {
         from = time(head);
         // sums of a 40-bit time and at most three 24-bit windows
         unchecked {
-            if (head & TAKEOVER != 0) return (from, from + windowAt(word, 6));
             if ((head >> PHASE_AT) & 0xff == uint256(IRoundLedger.Phase.Open)) return (from + windowAt(word, 0), from + windowAt(word, 1));
             from += windowAt(word, 2) + windowAt(word, 3);
             to = from + windowAt(word, 4);

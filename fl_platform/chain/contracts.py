@@ -243,18 +243,18 @@ class Contracts(Views):
         )  # fmt: skip
 
     def sweep_compensation(self, task: int) -> TxReceipt | None:
-        """Divide what nobody claimed as compensation among the seats."""
+        """Divide what nobody claimed as compensation into residual shares."""
         step = Step(task, TASKLESS, self._name("sweep", task))
         return self._send(
             self.settlement, "sweepCompensation", task, step=step, already=lambda: self.settled(task).swept
         )
 
-    def claim_seat(self, task: int, trainer: bytes) -> TxReceipt | None:
-        """Credit one seat's part of what was swept."""
-        step = Step(task, TASKLESS, self._name(f"seat 0x{trainer.hex()}", task))
+    def claim_residual(self, task: int, trainer: bytes) -> TxReceipt | None:
+        """Credit one residual share of what was swept."""
+        step = Step(task, TASKLESS, self._name(f"residual 0x{trainer.hex()}", task))
         return self._send(
-            self.settlement, "claimSeat", task, trainer, step=step,
-            already=lambda: self._has(task, MemberFlag.SEAT_PAID, trainer),
+            self.settlement, "claimResidual", task, trainer, step=step,
+            already=lambda: self._has(task, MemberFlag.RESIDUAL_PAID, trainer),
         )  # fmt: skip
 
     def exit(self, task: int) -> TxReceipt | None:

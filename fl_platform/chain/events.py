@@ -66,6 +66,7 @@ class TrainerJoined(_Registry):
     trainer: bytes
     stake: int
     binding: bytes
+    seat: int
 
 
 @dataclass(frozen=True)
@@ -232,12 +233,12 @@ class CompensationClaimed(_Settlement):
 @dataclass(frozen=True)
 class CompensationSwept(_Settlement):
     amount: int
-    seats: int
-    per_seat: int
+    shares: int
+    per_share: int
 
 
 @dataclass(frozen=True)
-class SeatClaimed(_Settlement):
+class ResidualClaimed(_Settlement):
     trainer: bytes
     amount: int
 

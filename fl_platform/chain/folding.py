@@ -27,6 +27,7 @@ class Fold:
     ledger: ev.LedgerOpened | None = None
     rounds: dict[int, RoundHistory] = field(default_factory=dict)
     trainers: dict[bytes, bytes] = field(default_factory=dict)  # -> binding
+    seats: dict[bytes, int] = field(default_factory=dict)
     stakes: dict[bytes, int] = field(default_factory=dict)
     leaving: set[bytes] = field(default_factory=set)
     bonded: set[bytes] = field(default_factory=set)
@@ -64,6 +65,7 @@ class Fold:
             rounds=tuple(self.rounds[number] for number in sorted(self.rounds)),
             members=_frozen({a: self.stakes.get(a, 0) for a in self.trainers}),
             bindings=_frozen(self.trainers),
+            seats=_frozen(self.seats),
             leaving=frozenset(self.leaving),
             bonded=frozenset(self.bonded),
             stakes=_frozen(self.stakes),
@@ -149,11 +151,13 @@ def _(event: ev.LedgerOpened, state: Fold) -> None:
 @_apply.register
 def _(event: ev.TrainerJoined, state: Fold) -> None:
     state.trainers[event.trainer] = event.binding
+    state.seats[event.trainer] = event.seat
+    _lock(state, event.trainer, event.stake)
 
 
 @_apply.register
 def _(event: ev.StakeLocked, state: Fold) -> None:
-    state.stakes[event.account] = state.stakes.get(event.account, 0) + event.amount
+    _lock(state, event.account, event.amount)
 
 
 @_apply.register
@@ -293,6 +297,10 @@ def _(event: ev.TaskClosed, state: Fold) -> None:
 @_apply.register
 def _(event: ev.TaskEnded, state: Fold) -> None:
     state.ended = True
+
+
+def _lock(state: Fold, account: bytes, amount: int) -> None:
+    state.stakes[account] = state.stakes.get(account, 0) + amount
 
 
 def _round(state: Fold, number: int, event: ev.Event) -> RoundHistory:

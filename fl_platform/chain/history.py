@@ -95,6 +95,7 @@ class TaskHistory:
     rounds: tuple[RoundHistory, ...]  # every round reached so far, and the head's
     members: Mapping[bytes, int]  # trainers whose stake is locked, wei
     bindings: Mapping[bytes, bytes]  # trainer -> digest of its two-sided binding
+    seats: Mapping[bytes, int]  # of everybody that ever joined: its number in the task
     leaving: frozenset[bytes]  # accounts that asked for their stake
     bonded: frozenset[bytes]  # aggregators with a bond
     stakes: Mapping[bytes, int]  # everybody's locked wei
@@ -103,7 +104,7 @@ class TaskHistory:
     replacements: tuple[Replacement, ...]
     claimed: Mapping[bytes, int]  # wei credited by claims, cumulative
     withdrawn: Mapping[bytes, int]  # wei
-    released: Mapping[bytes, int]  # wei from the pot that are no claims: refunds, dust, compensation, seats
+    released: Mapping[bytes, int]  # wei from the pot that are no claims: refunds, dust, compensation, residual shares
     reputation_rounds: tuple[int, ...]
     closed: ev.TaskClosed | None
     ended: bool

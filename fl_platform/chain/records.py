@@ -22,6 +22,8 @@ from fl_platform.protocol.merkle_sum import Leaf, Proof
 from fl_platform.protocol.spec import Windows
 
 T = TypeVar("T")
+REFERENCE_SEAT = 8  # of the task's reference party; 0 to 7 are the listed aggregators', by place
+FIRST_SEAT = 9  # of the first trainer. Twin of RoundSteps.FIRST_SEATS
 _PACKED = 52  # bytes of a claim leaf where all are shown (MerkleSum.PACKED)
 
 
@@ -95,15 +97,25 @@ class Member:
     flags: int  # see MemberFlags
 
 
+@dataclass(frozen=True)
+class Tenure:
+    """When an account was a trainer of a task; zeros for one that never was. Every field is written once."""
+
+    joined_stake: int  # wei
+    joined_at: int
+    left_at: int  # asked to leave, or a slash first left less than the task's stake; 0: neither
+    seat: int  # number in the task, from FIRST_SEAT on, in the order of joining
+
+
 class MemberFlag(IntEnum):
     """Bits of `Member.flags` (contracts/libraries/MemberFlags.sol)."""
 
     TRAINER = 1
     AGGREGATOR = 2
     LEAVING = 4
-    SEAT = 8
+    RESIDUAL = 8
     COMPENSATED = 16
-    SEAT_PAID = 32
+    RESIDUAL_PAID = 32
     CHALLENGER = 64
 
 
@@ -117,12 +129,12 @@ class Account:
 
 @dataclass(frozen=True)
 class Settlement:
-    """Compensation or seat money of a closed task."""
+    """Compensation or residual money of a closed task."""
 
     total: int
     paid: int
     closed_at: int
-    per_seat: int
+    per_share: int
     swept: bool
 
 

@@ -10,7 +10,7 @@ from fl_platform.chain.client import Chain, Contract
 from fl_platform.chain.deploy import CONTRACTS, TOKEN, Deployment
 from fl_platform.chain.folding import Fold
 from fl_platform.chain.history import TaskHistory
-from fl_platform.chain.records import Account, Head, Member, Settlement, TaskRecord, struct
+from fl_platform.chain.records import Account, Head, Member, Settlement, TaskRecord, Tenure, struct
 from fl_platform.chain.types import ZERO_ADDRESS, BlockRef
 from fl_platform.errors import RpcUnavailable, UnknownTask
 
@@ -112,6 +112,14 @@ class Views:
         """Return an account's place in a task; zeros when it has none."""
         return struct(Member, self.chain.read(self.escrow, "member", task, account))
 
+    def tenure(self, task: int, account: bytes) -> Tenure:
+        """Return when an account was a trainer of a task; zeros when it never was."""
+        return struct(Tenure, self.chain.read(self.escrow, "tenure", task, account))
+
+    def seats(self, task: int) -> int:
+        """Return how many seats a task has: FIRST_SEAT and one for every trainer that ever joined."""
+        return int(self.chain.read(self.ledger, "seats", task))
+
     def account(self, task: int) -> Account:
         """Return a task's pot."""
         return struct(Account, self.chain.read(self.escrow, "account", task))
@@ -128,7 +136,7 @@ class Views:
         return token
 
     def settled(self, task: int) -> Settlement:
-        """Return compensation and seat money of a closed task."""
+        """Return compensation and residual money of a closed task."""
         return struct(Settlement, self.chain.read(self.settlement, "settlement", task))
 
     def reputation_of(self, task: int, trainer: bytes) -> Reputed:

@@ -22,8 +22,8 @@ BARS = {
     "round n=": 95_000,
     "claim depth=": 55_000,
     "withdraw": 46_000,
-    "join": 85_000,
-    "join, very first": 95_000,
+    "join": 110_000,
+    "join, very first": 110_000,
     "reputation a trainer n=20": 8_000,
 }
 FLAT = 1.02  # a round's gas may vary by so much over the number of trainers

@@ -210,7 +210,7 @@ contract LedgerHandler {
 
     function sweep(uint256 who) external {
         try settlement.sweepCompensation(task) {} catch {}
-        try settlement.claimSeat(task, people[who % 2]) {} catch {}
+        try settlement.claimResidual(task, people[who % 2]) {} catch {}
     }
 
     function withdraw(uint256 who) external {

@@ -17,7 +17,7 @@ TOKENS = 10**18
 CHALLENGER_BPS = 3_000
 LATENESS_BPS = 1_000
 DONE, REFUNDED, COMPENSATED = 3, 4, 5  # IRoundLedger.Phase
-TRAINER, AGGREGATOR, LEAVING, SEAT, PAID, SEAT_PAID, CHALLENGER = 1, 2, 4, 8, 16, 32, 64  # MemberFlags
+TRAINER, AGGREGATOR, LEAVING, RESIDUAL, PAID, RESIDUAL_PAID, CHALLENGER = 1, 2, 4, 8, 16, 32, 64  # MemberFlags
 
 
 def digest(*words: object) -> bytes:
@@ -273,6 +273,10 @@ class Run:
     def member(self, who: Account | bytes) -> Any:
         """(stake, credit, claimed, flags)."""
         return self.world.escrow.call("member", self.task, who if isinstance(who, bytes) else who.address)
+
+    def tenure(self, who: Account | bytes) -> Any:
+        """(joined stake, joined at, left at, seat)."""
+        return self.world.escrow.call("tenure", self.task, who if isinstance(who, bytes) else who.address)
 
     def window(self) -> tuple[int, int]:
         """[from, to) of the head's next step."""

@@ -129,6 +129,15 @@ class Evm:
         """Return how many transactions `sender` made."""
         return int(self._state.get_nonce(sender))
 
+    def storage(self, address: bytes, slot: int) -> int:
+        """Return a storage word."""
+        return int(self._state.get_storage(address, slot))
+
+    def store(self, address: bytes, slot: int, word: int) -> None:
+        """Overwrite a storage word, for states that calls alone would take too long to reach."""
+        self._state.set_storage(address, slot, word)
+        self._state.lock_changes()
+
     def transact(self, sender: bytes, to: bytes, data: bytes) -> tuple[int, ComputationAPI]:
         """Mine one call; return its gas and the computation. Raises Reverted and keeps nothing."""
         return self._run(sender, to, data, static=False)

@@ -23,6 +23,16 @@ class Seal:
 
 
 @dataclass
+class Tenure:
+    """When a trainer was a member."""
+
+    stake: int
+    joined: int
+    seat: int
+    left: int = 0
+
+
+@dataclass
 class Twin:
     """One task."""
 
@@ -40,6 +50,7 @@ class Twin:
     seals: dict[int, Seal] = field(default_factory=dict)
     bonds: dict[int, int] = field(default_factory=dict)  # place -> stake left
     bonded: set[int] = field(default_factory=set)  # places that may work
+    tenures: dict[bytes, Tenure] = field(default_factory=dict)  # of everybody that ever joined
     slots: dict[int, int] = field(default_factory=dict)  # slot of the ring -> the sealed round whose digest lies there
 
     def __post_init__(self) -> None:
@@ -65,6 +76,18 @@ class Twin:
     def lowest(self) -> int:
         """The lowest disputed round."""
         return min(number for number, seal in self.seals.items() if seal.disputed)
+
+    def may_join(self, who: bytes) -> bool:
+        """Whether an account has not left the task before."""
+        return who not in self.tenures or self.tenures[who].left == 0
+
+    def join(self, who: bytes, stake: int, now: int) -> None:
+        """A trainer takes the next seat."""
+        self.tenures = {**self.tenures, who: Tenure(stake, now, 9 + len(self.tenures))}
+
+    def leave(self, who: bytes, now: int) -> None:
+        """A trainer asked to leave, or is left with less than the task's stake; only the first time counts."""
+        self.tenures[who].left = self.tenures[who].left or now
 
     def window(self) -> tuple[int, int]:
         """[from, to) of the next step."""

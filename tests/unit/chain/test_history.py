@@ -12,7 +12,7 @@ from fl_platform.chain.client import Chain
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.folding import fold
 from fl_platform.chain.history import TaskHistory
-from fl_platform.chain.records import NO_SEAL, MemberFlag
+from fl_platform.chain.records import FIRST_SEAT, NO_SEAL, MemberFlag
 from fl_platform.chain.types import Admission, Phase, RoundState
 from fl_platform.config import MINIMAL
 from fl_platform.errors import IntegrityError, TaskClosed, TransactionReverted, UnknownTask, WalletError
@@ -79,6 +79,9 @@ def agrees(own: Contracts, task: int) -> TaskHistory:
         assert (account in history.members) == bool(member.flags & MemberFlag.TRAINER)
         assert (account in history.bonded) == bool(member.flags & MemberFlag.AGGREGATOR)
         assert (account in history.leaving) == bool(member.flags & MemberFlag.LEAVING)
+    for account, seat in history.seats.items():
+        assert own.tenure(task, account).seat == seat
+    assert own.seats(task) == FIRST_SEAT + len(history.seats)
     current = history.head.round
     assert history.allotted(current) == own.allotted(task, current)
     if current < history.opened.rounds:
@@ -122,7 +125,7 @@ def test_an_undisputed_life(s: Stage) -> None:
     assert own.reputation_of(task, TRAINERS[0].address).value == 7
 
 
-def test_leaving_and_coming_back(s: Stage) -> None:
+def test_leaving_is_for_ever(s: Stage) -> None:
     task, own = begin(s)
     mine = s.as_(TRAINERS[0])
     mine.leave(task)
@@ -136,8 +139,9 @@ def test_leaving_and_coming_back(s: Stage) -> None:
     mine.withdraw(task)
     assert mine.withdraw(task) is None
     assert TRAINERS[0].address not in agrees(own, task).members
-    mine.join(task, ETHER, keccak256(b"again"))
-    assert agrees(own, task).bindings[TRAINERS[0].address] == keccak256(b"again")
+    with pytest.raises(TransactionReverted, match="Escrow_AlreadyLeft"):
+        mine.join(task, ETHER, keccak256(b"again"))
+    assert agrees(own, task).seats == {t.address: 9 + place for place, t in enumerate(TRAINERS)}
 
 
 def test_a_receipt_left_out_is_forced_in(s: Stage) -> None:
@@ -203,10 +207,10 @@ def test_nobody_left_with_a_roster_compensates(s: Stage) -> None:
     closed = own.settled(task).closed_at
     s.chain.wait_until(closed + history.opened.windows.unbonding)
     own.sweep_compensation(task)
-    own.claim_seat(task, TRAINERS[2].address)
+    own.claim_residual(task, TRAINERS[2].address)
     settled = own.settled(task)
     assert settled.swept
-    assert agrees(own, task).released[TRAINERS[2].address] == settled.per_seat == (settled.total - 2 * part) // 3
+    assert agrees(own, task).released[TRAINERS[2].address] == settled.per_share == (settled.total - 2 * part) // 3
 
 
 def disputed(s: Stage, own: Contracts, task: int, number: int) -> None:
