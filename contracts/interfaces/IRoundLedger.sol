@@ -13,8 +13,8 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///   rosterRound          current aggregator   opened + minRound                      opened + roster
 ///     after a takeover   current aggregator   takeover                               takeover + takeover window
 ///   forceInclude         a trainer            rostered                               rostered + forceInclude
-///   sealRound            current aggregator   rostered + forceInclude + reveal       the same + seal
-///     after a takeover   current aggregator   takeover                               takeover + takeover window
+///   sealRound            current aggregator   after rostered + forceInclude + reveal the same + seal
+///     after a takeover   current aggregator   after the takeover                     takeover + takeover window
 ///   markChallenged       disputes             sealed                                 sealed + challenge
 ///   overturnSeal         disputes             sealed                                 sealed + challenge, or marked
 ///   claim                anyone               sealed + challenge                     -
@@ -81,6 +81,7 @@ interface IRoundLedger {
     /// @param challenged A dispute is open in the task.
     /// @param hasBonus Slashed money waits for, or went into, a seal.
     /// @param closed The books are closed.
+    /// @param life How often a seal of the task fell, modulo 256: rounds that open now are of this life.
     struct Head {
         address aggregator;
         uint40 time;
@@ -94,6 +95,7 @@ interface IRoundLedger {
         bool challenged;
         bool hasBonus;
         bool closed;
+        uint8 life;
     }
 
     /// @notice What the ledger fixed at the opening; windows in seconds, pot and bond in wei, ring in slots.
@@ -116,12 +118,16 @@ interface IRoundLedger {
     /// @param root Merkle-sum root over (trainer, stake, receipt digest), leaves sorted by trainer.
     /// @param count Leaves.
     /// @param totalStake The root's sum, in wei.
+    /// @param seats How many seats the task had (IEscrow.Tenure); the contract's.
+    /// @param life The life in which the round opened; the contract's. A round that is sealed again keeps it.
     /// @param rosteredAt Unix seconds; the contract's.
     /// @param aggregator Who rostered; the contract's.
     struct RosterRecord {
         bytes32 root;
         uint32 count;
         uint128 totalStake;
+        uint32 seats;
+        uint8 life;
         uint40 rosteredAt;
         address aggregator;
     }
@@ -130,7 +136,8 @@ interface IRoundLedger {
     /// @param bundle SHA-256 digest in the CID of the round bundle.
     /// @param model SHA-256 of the new global model's file.
     /// @param trace Root of the trace tree; zero where a task has none (seam for disputes by leaf).
-    /// @param forced The forced list's chain digest as it stands; zero when nobody forced anything.
+    /// @param asOf Up to when the seal takes note of what was shown against receipts, Unix seconds: not before the seal's window
+    /// opened, and before the seal.
     /// @param claimRoot Merkle-sum root over (owner, wei earned so far, reputation).
     /// @param claimTotal The root's sum, in wei.
     /// @param claimCount Leaves.
@@ -138,7 +145,7 @@ interface IRoundLedger {
         bytes32 bundle;
         bytes32 model;
         bytes32 trace;
-        bytes32 forced;
+        uint40 asOf;
         bytes32 claimRoot;
         uint128 claimTotal;
         uint32 claimCount;
@@ -146,6 +153,7 @@ interface IRoundLedger {
 
     /// @notice What a seal leaves, whole. The ring keeps the digest of its `ClaimRecord`.
     /// @param rosterDigest The roster record's digest.
+    /// @param forced How many receipts were forced into the round; the contract's. They lie in `forced`.
     /// @param sealedAt Unix seconds; the contract's.
     /// @param aggregator Who sealed; the contract's.
     struct SealRecord {
@@ -153,7 +161,8 @@ interface IRoundLedger {
         bytes32 bundle;
         bytes32 model;
         bytes32 trace;
-        bytes32 forced;
+        uint40 asOf;
+        uint32 forced;
         bytes32 claimRoot;
         uint128 claimTotal;
         uint32 claimCount;
@@ -162,7 +171,7 @@ interface IRoundLedger {
     }
 
     /// @notice What claims must know of a seal. The ring keeps keccak256(abi.encode(task, round, ...these)).
-    /// @param content keccak256(abi.encode(rosterDigest, bundle, model, trace, forced, aggregator)) of the seal record.
+    /// @param content keccak256(abi.encode(rosterDigest, bundle, model, trace, asOf, forced, aggregator)) of the seal record.
     /// @param claimRoot As sealed.
     /// @param claimTotal As sealed, in wei.
     /// @param claimCount As sealed.
@@ -229,23 +238,25 @@ interface IRoundLedger {
         bytes32 root,
         uint32 count,
         uint128 totalStake,
+        uint32 seats,
+        uint8 life,
         uint40 rosteredAt,
         address aggregator
     );
 
-    /// @notice Emitted when a trainer forced its receipt into the round; `chain` is the list's digest so far:
-    /// keccak256(abi.encode(previous chain, index, trainer, receipt struct hash)), the first previous one being zero.
+    /// @notice Emitted when a trainer forced its receipt into the round, as number `index`; see `forced`.
     event ReceiptForced(
         uint256 indexed task,
         uint256 indexed round,
         address indexed trainer,
+        uint8 life,
         uint256 index,
-        bytes32 chain,
+        uint32 seat,
         Receipt receipt,
         bytes signature
     );
 
-    /// @notice Emitted when a round is sealed: everything of the `SealRecord` but its roster digest. The task's claims so
+    /// @notice Emitted when a round is sealed: everything of the `SealRecord` but its roster digest and the forced receipts. The task's claims so
     /// far must sum to pot * (round + 1) + bonus; `claimTotal` shows it.
     event RoundSealed(uint256 indexed task, uint256 round, SealInput record, uint40 sealedAt, address aggregator);
 
@@ -332,8 +343,11 @@ interface IRoundLedger {
     /// @notice Thrown when bundle, model or claim root of a seal is zero.
     error RoundLedger_SealIncomplete(uint256 task, uint256 round);
 
-    /// @notice Thrown when a seal states another forced list than the chain's.
+    /// @notice Thrown when what calldata says of a forced receipt is not what the chain keeps.
     error RoundLedger_ForcedMismatch(uint256 task, bytes32 stated, bytes32 expected);
+
+    /// @notice Thrown when a seal's `asOf` is not in [from, to).
+    error RoundLedger_AsOfOutOfBounds(uint256 task, uint256 asOf, uint256 from, uint256 to);
 
     /// @notice Thrown when a seal's claims do not allot what the rounds so far have to pay.
     error RoundLedger_AllotmentMismatch(uint256 claimTotal, uint256 claimCount, uint256 allotted);
@@ -395,7 +409,7 @@ interface IRoundLedger {
     function forceInclude(Receipt calldata receipt, bytes calldata signature) external;
 
     /// @notice Seal a rostered round and open the next one.
-    /// Requirements: inside the window; `forced` as on chain; claimTotal <= allotted <= claimTotal + dust, where dust is
+    /// Requirements: inside the window; window start <= asOf < now; claimTotal <= allotted <= claimTotal + dust, where dust is
     /// 2 * claimCount * (round + 1) wei and not above the pot; claimCount in 1..2^20.
     function sealRound(uint256 task, uint256 round, SealInput calldata record) external;
 
@@ -478,8 +492,12 @@ interface IRoundLedger {
     /// @notice Return whether this very round is disputed.
     function isChallenged(uint256 task, uint256 round) external view returns (bool);
 
-    /// @notice Return the forced list of the head's round: its chain digest and its length.
-    function forcedList(uint256 task) external view returns (bytes32 chain, uint256 count);
+    /// @notice Return how many receipts are forced into the head's round.
+    function forcedCount(uint256 task) external view returns (uint256);
+
+    /// @notice Return forced receipt `index` of a round in a life: keccak256(abi.encode(seat, trainer, receipt struct hash)),
+    /// zero where there is none. Meaningful below the number that forcedCount, or the round's seal, says.
+    function forced(uint256 task, uint256 round, uint256 life, uint256 index) external view returns (bytes32);
 
     /// @notice Return the state of a round. `record` is needed for sealed rounds only; a wrong one reverts.
     function roundState(uint256 task, uint256 round, SealRecord calldata record) external view returns (RoundState);

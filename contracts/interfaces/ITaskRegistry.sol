@@ -21,9 +21,9 @@ interface ITaskRegistry {
     /// @param roster The roster must be on chain before this has passed since the round opened; more than minRound.
     /// @param forceInclude For so long after the roster a trainer left out can put its receipt on chain; may be 0.
     /// @param reveal Then so long for late keys, before a seal is possible; may be 0.
-    /// @param seal Then so long for the seal; at least 1.
+    /// @param seal Then so long for the seal; at least 2.
     /// @param challenge So long after its seal a round can be challenged; then it is final; at least 1.
-    /// @param takeover So long a successor has to roster, or to seal; at least 1.
+    /// @param takeover So long a successor has to roster, or to seal; at least 2.
     /// @param unbonding So long a stake stays slashable after its owner asked for it; longer than all of the above.
     struct Windows {
         uint32 minRound;

@@ -120,9 +120,9 @@ abstract contract DisputeSeam is RoundSteps {
             t.ring[i % size] = bytes32(uint256(1));
         }
         t.ring[round % size] = record.rosterDigest;
-        h = h.atRound(round);
+        h = h.fallBack(round);
         if (record.forced == 0) return h;
-        _forcedChain[task] = record.forced;
+        _forcedCount[task] = record.forced;
         return h | Heads.FORCED;
     }
 

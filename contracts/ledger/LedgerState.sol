@@ -58,8 +58,11 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     mapping(uint256 task => TaskState) internal _tasks;
     mapping(uint256 task => Terms) internal _terms;
     mapping(uint256 task => bytes32) internal _aggregators;
-    mapping(uint256 task => bytes32) internal _forcedChain;
+    /// @dev Of the head's round, where its flag says that there are some.
     mapping(uint256 task => uint256) internal _forcedCount;
+    /// @inheritdoc IRoundLedger
+    mapping(uint256 task => mapping(uint256 round => mapping(uint256 life => mapping(uint256 index => bytes32)))) public
+        forced;
 
     constructor(address escrow_, address registry_, address settlement_, address disputes_) EIP712("fl-platform", "1") {
         escrow = IEscrow(escrow_);
@@ -104,7 +107,8 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     function window(uint256 task) external view returns (uint256 from, uint256 to) {
         uint256 h = _tasks[task].head;
         Phase phase = h.phase();
-        if (phase == Phase.Open || phase == Phase.Rostered) return _stepWindow(task, h, _tasks[task].windows);
+        if (phase == Phase.Open || phase == Phase.Rostered) (from, to) = _stepWindow(task, h, _tasks[task].windows);
+        if (phase == Phase.Rostered) ++from;
     }
 
     /// @inheritdoc IRoundLedger
@@ -144,9 +148,8 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     }
 
     /// @inheritdoc IRoundLedger
-    function forcedList(uint256 task) external view returns (bytes32 chain, uint256 count) {
-        if (_tasks[task].head & Heads.FORCED == 0) return (0, 0);
-        return (_forcedChain[task], _forcedCount[task]);
+    function forcedCount(uint256 task) external view returns (uint256) {
+        return _tasks[task].head & Heads.FORCED == 0 ? 0 : _forcedCount[task];
     }
 
     /// @inheritdoc IRoundLedger
@@ -241,7 +244,8 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         return ClaimRecord({
             content: keccak256(
                 abi.encode(
-                    record.rosterDigest, record.bundle, record.model, record.trace, record.forced, record.aggregator
+                    record.rosterDigest, record.bundle, record.model, record.trace, record.asOf, record.forced,
+                    record.aggregator
                 )
             ),
             claimRoot: record.claimRoot,

@@ -7,7 +7,7 @@ import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 /// @notice The packed head slot of a task and the packed word of its windows. Everything that a roster or a seal must
 /// know lies in these two, so that a round reads two slots and writes two.
 ///
-///   head     aggregator 160 | time 40 | round 16 | rounds 16 | index 8 | phase 8 | flags 8      from the low end
+///   head     aggregator 160 | time 40 | round 16 | rounds 16 | index 4 | phase 4 | life 8 | flags 8   from the low end
 ///   windows  minRound, roster, forceInclude, reveal, seal, challenge 24 each | pot 80 | seats 24 | ring 8
 ///
 /// The takeover window is read by rounds that go wrong only, so it lies with the terms.
@@ -23,13 +23,15 @@ library Heads {
     uint256 private constant ROUND_AT = 200;
     uint256 private constant ROUNDS_AT = 216;
     uint256 private constant INDEX_AT = 232;
-    uint256 private constant PHASE_AT = 240;
+    uint256 private constant PHASE_AT = 236;
+    uint256 private constant LIFE_AT = 240;
+    uint256 private constant LIFE_MASK = 0xff << LIFE_AT;
     /// @dev What a step rewrites: time, phase, and the flags that belong to one phase.
-    uint256 private constant STEP_MASK = ((2 ** 40 - 1) << TIME_AT) | (0xff << PHASE_AT) | TAKEOVER;
-    uint256 private constant SEAT_MASK = (2 ** 160 - 1) | (0xff << INDEX_AT) | BONDED;
+    uint256 private constant STEP_MASK = ((2 ** 40 - 1) << TIME_AT) | (0xf << PHASE_AT) | TAKEOVER;
+    uint256 private constant HAND_OVER_MASK = (2 ** 160 - 1) | (0xf << INDEX_AT) | BONDED;
 
     uint256 private constant PERMIT_MASK =
-        (2 ** 160 - 1) | (0xffff << ROUND_AT) | (0xff << PHASE_AT) | BONDED | CHALLENGED;
+        (2 ** 160 - 1) | (0xffff << ROUND_AT) | (0xf << PHASE_AT) | BONDED | CHALLENGED;
 
     uint256 private constant POT_AT = 144;
     uint256 private constant SEATS_AT = 224;
@@ -62,11 +64,16 @@ library Heads {
     }
 
     function index(uint256 head) internal pure returns (uint256) {
-        return (head >> INDEX_AT) & 0xff;
+        return (head >> INDEX_AT) & 0xf;
     }
 
     function phase(uint256 head) internal pure returns (IRoundLedger.Phase) {
-        return IRoundLedger.Phase(uint8(head >> PHASE_AT));
+        return IRoundLedger.Phase((head >> PHASE_AT) & 0xf);
+    }
+
+    /// @notice How often a roster or a seal of the task fell, modulo 256.
+    function life(uint256 head) internal pure returns (uint256) {
+        return (head >> LIFE_AT) & 0xff;
     }
 
     /// @notice Whether `caller` is the bonded current aggregator, the head works on `number` in phase `needed`, and no
@@ -93,9 +100,11 @@ library Heads {
         return (head & ~STEP_MASK) | (block.timestamp << TIME_AT) | (uint256(next) << PHASE_AT);
     }
 
-    /// @notice Return the head at another round, with no forced list.
-    function atRound(uint256 head, uint256 next) internal pure returns (uint256) {
-        return (head & ~((0xffff << ROUND_AT) | FORCED)) | (next << ROUND_AT);
+    /// @notice Return the head taken back to a round whose seal fell: the next life, no forced list.
+    /// @dev Lives come again after 256 falls, each of which voids a seal; what is kept by life is overwritten then.
+    function fallBack(uint256 head, uint256 to) internal pure returns (uint256) {
+        uint256 kept = head & ~((0xffff << ROUND_AT) | LIFE_MASK | FORCED);
+        return kept | (to << ROUND_AT) | (((life(head) + 1) & 0xff) << LIFE_AT);
     }
 
     /// @notice Return the head with `seconds_` added to its clock.
@@ -105,7 +114,7 @@ library Heads {
 
     /// @notice Return the head with another aggregator.
     function handOver(uint256 head, address next, uint256 place, bool bonded) internal pure returns (uint256) {
-        return (head & ~SEAT_MASK) | uint256(uint160(next)) | (place << INDEX_AT) | (bonded ? BONDED : 0);
+        return (head & ~HAND_OVER_MASK) | uint256(uint160(next)) | (place << INDEX_AT) | (bonded ? BONDED : 0);
     }
 
     /// @notice Return the packed word of windows, pot, seats and ring.
@@ -147,7 +156,7 @@ library Heads {
         from = time(head);
         // sums of a 40-bit time and at most three 24-bit windows
         unchecked {
-            if ((head >> PHASE_AT) & 0xff == uint256(IRoundLedger.Phase.Open)) return (from + windowAt(word, 0), from + windowAt(word, 1));
+            if ((head >> PHASE_AT) & 0xf == uint256(IRoundLedger.Phase.Open)) return (from + windowAt(word, 0), from + windowAt(word, 1));
             from += windowAt(word, 2) + windowAt(word, 3);
             to = from + windowAt(word, 4);
         }
@@ -167,6 +176,7 @@ library Heads {
         out.challenged = head & CHALLENGED != 0;
         out.hasBonus = head & HAS_BONUS != 0;
         out.closed = head & CLOSED != 0;
+        out.life = uint8(life(head));
     }
 
     /// @notice keccak256(abi.encode(task, round, record)).
@@ -194,18 +204,18 @@ library Heads {
         uint256 finalAt,
         uint256 slot
     ) internal pure returns (bytes32 digest) {
-        // memory-safe: writes [m, m + 256) past the free pointer. `record` is ten static words: rosterDigest, bundle, model,
-        // trace, forced, claimRoot, claimTotal, claimCount, sealedAt, aggregator. First abi.encode of the first five and the
-        // last, whose hash is the content; then task, round, content, claimRoot, claimTotal, claimCount, finalAt, slot. Dirt
-        // above a field's width makes another digest, as above.
+        // memory-safe: writes [m, m + 256) past the free pointer. `record` is eleven static words: rosterDigest, bundle, model,
+        // trace, asOf, forced, claimRoot, claimTotal, claimCount, sealedAt, aggregator. First abi.encode of the first six and
+        // the last, whose hash is the content; then task, round, content, claimRoot, claimTotal, claimCount, finalAt, slot.
+        // Dirt above a field's width makes another digest, as above.
         assembly ("memory-safe") {
             let m := mload(0x40)
-            calldatacopy(m, record, 160)
-            calldatacopy(add(m, 160), add(record, 288), 32)
-            mstore(add(m, 64), keccak256(m, 192))
+            calldatacopy(m, record, 192)
+            calldatacopy(add(m, 192), add(record, 320), 32)
+            mstore(add(m, 64), keccak256(m, 224))
             mstore(m, task)
             mstore(add(m, 32), round_)
-            calldatacopy(add(m, 96), add(record, 160), 96)
+            calldatacopy(add(m, 96), add(record, 192), 96)
             mstore(add(m, 192), finalAt)
             mstore(add(m, 224), slot)
             digest := keccak256(m, 256)

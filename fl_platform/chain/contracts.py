@@ -181,12 +181,12 @@ class Contracts(Views):
         return self.seal_with(task, round_number, self.seal_input(task, bundle_digest, bundle, trace=trace))
 
     def seal_input(self, task: int, bundle_digest: bytes, bundle: RoundBundle, *, trace: bytes) -> SealInput:
-        """Return what a seal of a bundle says, with the forced list that is on chain now."""
+        """Return what a seal of a bundle says, as of now."""
         return SealInput(
             bundle=bundle_digest,
             model=bundle.after.model,
             trace=trace,
-            forced=self.forced_chain(task),
+            as_of=self.as_of(task),
             claim_root=bundle.claims.digest,
             claim_total=bundle.claims.total,
             claim_count=len(bundle.after.standings),

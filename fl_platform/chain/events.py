@@ -149,6 +149,8 @@ class RoundRostered(_Ledger):
     root: bytes
     count: int
     total_stake: int
+    seats: int
+    life: int
     rostered_at: int
     aggregator: bytes
 
@@ -157,8 +159,9 @@ class RoundRostered(_Ledger):
 class ReceiptForced(_Ledger):
     round: int
     trainer: bytes
+    life: int
     index: int
-    chain: bytes
+    seat: int
     receipt: Receipt
     signature: bytes
 

@@ -13,7 +13,6 @@ from fl_platform.chain.history import Forced, Opened, Replacement, RoundHistory,
 from fl_platform.chain.records import Head, RosterRecord, SealRecord
 from fl_platform.chain.types import BlockRef
 from fl_platform.errors import IntegrityError
-from fl_platform.protocol.keccak import keccak256
 
 T = TypeVar("T")
 
@@ -192,7 +191,9 @@ def _(event: ev.AggregatorLeft, state: Fold) -> None:
 
 @_apply.register
 def _(event: ev.RoundRostered, state: Fold) -> None:
-    record = RosterRecord(event.root, event.count, event.total_stake, event.rostered_at, event.aggregator)
+    record = RosterRecord(
+        event.root, event.count, event.total_stake, event.seats, event.life, event.rostered_at, event.aggregator
+    )
     before = state.rounds.get(event.round, RoundHistory(event.round))
     stakes = _frozen({a: state.stakes.get(a, 0) for a in state.trainers})
     state.rounds[event.round] = replace(before, roster=record, seal=None, forced=(), stakes=stakes, void=False)
@@ -201,14 +202,13 @@ def _(event: ev.RoundRostered, state: Fold) -> None:
 @_apply.register
 def _(event: ev.ReceiptForced, state: Fold) -> None:
     found = _round(state, event.round, event)
-    number = len(found.forced)
-    words = (number.to_bytes(32, "big"), event.trainer.rjust(32, b"\0"), event.receipt.struct_hash())
-    chain = keccak256(found.forced_chain + b"".join(words))
-    if event.index != number or event.chain != chain:
+    number, seat = len(found.forced), state.seats.get(event.trainer)
+    if (event.index, event.seat) != (number, seat) or found.roster is None or event.life != found.roster.life:
         raise IntegrityError(
-            f"round {event.round}: forced receipt {event.index} does not continue the list of {number}"
+            f"round {event.round}: forced receipt {event.index} of seat {event.seat} does not continue the list of "
+            f"{number}; the end point hides events"
         )
-    forced = (*found.forced, Forced(event.receipt, event.signature, event.chain))
+    forced = (*found.forced, Forced(event.receipt, event.signature, event.seat))
     state.rounds[event.round] = replace(found, forced=forced)
 
 
@@ -223,7 +223,8 @@ def _(event: ev.RoundSealed, state: Fold) -> None:
         bundle=given.bundle,
         model=given.model,
         trace=given.trace,
-        forced=given.forced,
+        as_of=given.as_of,
+        forced=len(found.forced),
         claim_root=given.claim_root,
         claim_total=given.claim_total,
         claim_count=given.claim_count,

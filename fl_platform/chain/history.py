@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fl_platform.chain import events as ev
 from fl_platform.chain.records import ClaimRecord, Head, RosterRecord, SealRecord
 from fl_platform.chain.types import Admission, BlockRef, Phase, RoundState
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.spec import BASIS, Windows
 
@@ -49,7 +50,13 @@ class Forced:
 
     receipt: Receipt
     signature: bytes
-    chain: bytes  # the list's digest with it
+    seat: int  # the trainer's
+
+    @property
+    def digest(self) -> bytes:
+        """What the ledger keeps of it: keccak256(abi.encode(seat, trainer, receipt struct hash))."""
+        words = (self.seat.to_bytes(32, "big"), self.receipt.trainer.rjust(32, b"\0"), self.receipt.struct_hash())
+        return keccak256(b"".join(words))
 
 
 @dataclass(frozen=True)
@@ -67,11 +74,6 @@ class RoundHistory:
     challenged: bool = False
     void: bool = False  # its roster or seal fell with an earlier round's
     overturned: tuple[SealRecord, ...] = ()  # seals that a dispute or an earlier round's dispute voided, oldest first
-
-    @property
-    def forced_chain(self) -> bytes:
-        """Digest of the forced list, zero when nobody forced anything."""
-        return self.forced[-1].chain if self.forced else bytes(32)
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ class Head:
     challenged: bool
     has_bonus: bool
     closed: bool
+    life: int  # how often a seal of the task fell, modulo 256
 
 
 @dataclass(frozen=True)
@@ -145,12 +146,14 @@ class RosterRecord:
     root: bytes
     count: int
     total_stake: int
+    seats: int  # of the task when it closed
+    life: int  # in which the round opened
     rostered_at: int
     aggregator: bytes
 
     def digest(self, task: int, round_number: int) -> bytes:
         """Return what the ring keeps: keccak256(abi.encode(task, round, record))."""
-        kinds = ["uint256", "uint256", "bytes32", "uint32", "uint128", "uint40", "address"]
+        kinds = ["uint256", "uint256", "bytes32", "uint32", "uint128", "uint32", "uint8", "uint40", "address"]
         return keccak256(encode(kinds, [task, round_number, *plain(self)]))
 
 
@@ -161,7 +164,7 @@ class SealInput:
     bundle: bytes  # sha256 in the bundle's CID
     model: bytes  # sha256 of the new model
     trace: bytes
-    forced: bytes  # chain digest of the forced list
+    as_of: int  # up to when the seal takes note of what was shown against receipts
     claim_root: bytes
     claim_total: int
     claim_count: int
@@ -175,7 +178,8 @@ class SealRecord:
     bundle: bytes
     model: bytes
     trace: bytes
-    forced: bytes
+    as_of: int
+    forced: int  # how many receipts were forced into the round
     claim_root: bytes
     claim_total: int
     claim_count: int
@@ -184,9 +188,10 @@ class SealRecord:
 
     def claim_record(self, round_number: int, windows: Windows) -> ClaimRecord:
         """Return what claims need of this seal. Twin of RoundLedger.claimRecord."""
-        content = [self.roster_digest, self.bundle, self.model, self.trace, self.forced, self.aggregator]
+        digests = [self.roster_digest, self.bundle, self.model, self.trace]
+        kinds = [*["bytes32"] * 4, "uint40", "uint32", "address"]
         return ClaimRecord(
-            content=keccak256(encode([*["bytes32"] * 5, "address"], content)),
+            content=keccak256(encode(kinds, [*digests, self.as_of, self.forced, self.aggregator])),
             claim_root=self.claim_root,
             claim_total=self.claim_total,
             claim_count=self.claim_count,
@@ -217,7 +222,7 @@ def ring_size(windows: Windows) -> int:
     return -(-windows.challenge // windows.min_round) + 1
 
 
-NO_SEAL = SealRecord(bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), 0, 0, 0, bytes(20))
+NO_SEAL = SealRecord(bytes(32), bytes(32), bytes(32), bytes(32), 0, 0, bytes(32), 0, 0, 0, bytes(20))
 NO_CLAIMS = ClaimRecord(bytes(32), bytes(32), 0, 0, 0, 0)  # where no round is sealed
 
 

@@ -103,10 +103,16 @@ class Views:
         """Return what a seal of the round would have to allot now, in all rounds up to it, wei."""
         return int(self.chain.read(self.ledger, "allotted", task, round_number))
 
-    def forced_chain(self, task: int) -> bytes:
-        """Return the digest of the head's forced list, zero when it is empty."""
-        chain, _count = self.chain.read(self.ledger, "forcedList", task)
-        return bytes(chain)
+    def forced_count(self, task: int) -> int:
+        """Return how many receipts are forced into the head's round."""
+        return int(self.chain.read(self.ledger, "forcedCount", task))
+
+    def as_of(self, task: int) -> int:
+        """Return up to when a seal of now takes note of what was shown, seconds: inside its window, before the seal.
+
+        A second before the newest block, because some chains give two blocks one time.
+        """
+        return max(self.window(task)[0] - 1, self.now() - 1)
 
     def member(self, task: int, account: bytes) -> Member:
         """Return an account's place in a task; zeros when it has none."""

@@ -32,7 +32,7 @@ from tests.support.evm import account
 
 WINDOWS = Windows()
 ROSTERED = 2
-NO_SEAL = SealRecord(*[bytes(32)] * 6, 0, 0, 0, bytes(20))
+NO_SEAL = SealRecord(*[bytes(32)] * 4, 0, 0, bytes(32), 0, 0, 0, bytes(20))
 
 
 def people(run: Run) -> list[bytes]:
@@ -213,7 +213,7 @@ def test_a_mark_before_makes_no_difference(world: World, others: tuple[int, ...]
     start, seals, rosters = world.evm.snapshot(), dict(run.seals), dict(run.rosters)
 
     def state() -> list[Any]:
-        names = ("head", "bonus", "everRostered", "challenged", "forcedList")
+        names = ("head", "bonus", "everRostered", "challenged", "forcedCount")
         rounds = [(world.ledger.call("ringDigest", run.task, n), _state(run, n)) for n in range(5)]
         return [*(world.ledger.call(name, run.task) for name in names), rounds, [run.member(p) for p in people(run)]]
 
@@ -240,23 +240,49 @@ def _state(run: Run, number: int) -> Any:
     return run.world.ledger.call("roundState", run.task, number, record)
 
 
+def force(run: Run, who: Any) -> Any:
+    receipt = run.receipt(who)
+    return run.world.ledger.send(who, "forceInclude", receipt, run.sign(who, receipt)).event("ReceiptForced")
+
+
 def test_a_forced_list_survives_a_void(world: World) -> None:
     run = Run.start(world, bonded=2)
     run.roster()
-    who = run.trainers[0]
-    receipt = run.receipt(who)
-    world.ledger.send(who, "forceInclude", receipt, run.sign(who, receipt))
+    first, second = run.trainers[:2]
+    force(run, first)
+    force(run, second)
     run.seal()
-    chain = run.seals[0][0].forced
+    kept = [world.ledger.call("forced", run.task, 0, 0, k) for k in range(2)]
     run.roster()
-    again = run.receipt(who)
-    world.ledger.send(who, "forceInclude", again, run.sign(who, again))  # another round's list is there now
+    force(run, first)  # another round's list is there now
     world.wait(run.seals[0][0].sealed_at + WINDOWS.challenge - 1)
     run.challenge(0)
     run.judge(0, True)
-    assert world.ledger.call("forcedList", run.task)[0] == chain
+    assert world.ledger.call("forcedCount", run.task) == 2
     run.seal()
-    assert run.seals[0][0].forced == chain
+    assert run.seals[0][0].forced == 2
+    assert [world.ledger.call("forced", run.task, 0, 0, k) for k in range(2)] == kept
+
+
+def test_a_seal_that_falls_starts_a_life(world: World, reverts: Reverts) -> None:
+    """The reopened round keeps its own; rounds that open later, the void ones again among them, have the new one."""
+    run = Run.start(world, bonded=2).play(1)
+    run.roster()
+    force(run, run.trainers[0])
+    assert (run.head[12], run.rosters[0][0].life, run.rosters[1][0].life) == (0, 0, 0)
+    old = run.rosters[0][0]
+    run.judge(0, True)
+    assert run.head[12] == 1
+    run.seal()
+    assert run.seals[0][0].roster_digest == world.ledger.call("rosterDigest", run.task, 0, old)
+    run.roster()
+    assert run.rosters[1][0].life == 1
+    done = force(run, run.trainers[1])  # the list of the void life is another one
+    assert (done["life"], done["index"]) == (1, 0)
+    assert force(run, run.trainers[0])["index"] == 1  # once a round and life
+    with reverts("RoundLedger_AlreadyForced", run.task, 1, run.trainers[0].address):
+        force(run, run.trainers[0])
+    assert world.ledger.call("forced", run.task, 1, 0, 0) != world.ledger.call("forced", run.task, 1, 1, 0)
 
 
 def test_disputes_about_several_rounds(world: World, reverts: Reverts) -> None:

@@ -82,12 +82,14 @@ def test_roster_and_seal_leave_what_their_events_say(world: World) -> None:
     run = Run.start(world, trainers=3)
     rostered = run.roster().event("RoundRostered")
     record = run.rosters[0][0]
-    assert RosterRecord(*(rostered[k] for k in ("root", "count", "totalStake", "rosteredAt", "aggregator"))) == record
+    names = ("root", "count", "totalStake", "seats", "life", "rosteredAt", "aggregator")
+    assert RosterRecord(*(rostered[k] for k in names)) == record
+    assert (record.seats, record.life) == (12, 0)
     assert (rostered["task"], rostered["round"]) == (run.task, 0)
     assert world.ledger.call("ringDigest", run.task, 0) == world.ledger.call("rosterDigest", run.task, 0, record)
     sealed = run.seal().event("RoundSealed")
     seal, _ = run.seals[0]
-    words = (seal.bundle, seal.model, seal.trace, seal.forced, seal.claim_root, seal.claim_total, seal.claim_count)
+    words = (seal.bundle, seal.model, seal.trace, seal.as_of, seal.claim_root, seal.claim_total, seal.claim_count)
     assert sealed["record"] == words
     assert (sealed["task"], sealed["round"]) == (run.task, 0)
     assert (sealed["sealedAt"], sealed["aggregator"]) == (seal.sealed_at, seal.aggregator)
@@ -165,7 +167,7 @@ def test_seal_window_is_half_open(world: World, reverts: Reverts) -> None:
     run = Run.start(world)
     run.roster()
     rostered, first, last = world.evm.now, *run.window()
-    assert (first, last) == (rostered + WINDOWS.force + WINDOWS.reveal, rostered + 450)
+    assert (first, last) == (rostered + WINDOWS.force + WINDOWS.reveal + 1, rostered + 450)
     mark = world.evm.snapshot()
     for at, error in (
         (first - 1, ("RoundLedger_TooEarly", run.task, first)),
@@ -194,8 +196,6 @@ def test_seal_refuses(world: World, reverts: Reverts) -> None:
     for field in ("bundle", "model", "claim_root"):
         with reverts("RoundLedger_SealIncomplete", run.task, 0):
             seal_call(run, **{field: bytes(32)})
-    with reverts("RoundLedger_ForcedMismatch", run.task, digest(1), bytes(32)):
-        seal_call(run, forced=digest(1))
 
 
 @pytest.mark.parametrize("round_number", [0, 2])
@@ -238,25 +238,69 @@ def force(run: Run, who: Any, sender: Any = None, **changes: Any) -> Any:
     return run.world.ledger.send(sender or account("anyone"), "forceInclude", receipt, run.sign(who, receipt))
 
 
-def test_a_seal_that_ignores_a_forced_receipt_reverts(world: World, reverts: Reverts) -> None:
+def slot_of(run: Run, who: Any) -> bytes:
+    """What the ledger keeps of a trainer's forced receipt."""
+    seat = int(run.tenure(who)[3]).to_bytes(32, "big")
+    return keccak256(seat + who.address.rjust(32, b"\0") + run.receipt(who).struct_hash())
+
+
+def test_every_forced_receipt_has_a_slot_and_the_seal_their_number(world: World) -> None:
     run = Run.start(world)
     run.roster(Tree(run.roster_tree().leaves[1:]))
-    chain = bytes(32)
     for index, who in enumerate(run.trainers[:2]):
         done = force(run, who).event("ReceiptForced")
-        words = (index.to_bytes(32, "big"), who.address.rjust(32, b"\0"), run.receipt(who).struct_hash())
-        chain = keccak256(chain + b"".join(words))
-        assert (done["index"], done["chain"], done["trainer"], done["round"]) == (index, chain, who.address, 0)
-        assert world.ledger.call("forcedList", run.task) == (chain, index + 1)
-    world.wait(run.window()[0])
-    for wrong in (bytes(32), digest(1)):
-        with reverts("RoundLedger_ForcedMismatch", run.task, wrong, chain):
-            seal_call(run, forced=wrong)
+        assert (done["index"], done["seat"], done["trainer"]) == (index, run.tenure(who)[3], who.address)
+        assert (done["round"], done["life"]) == (0, 0)
+        assert world.ledger.call("forced", run.task, 0, 0, index) == slot_of(run, who)
+        assert world.ledger.call("forcedCount", run.task) == index + 1
+    assert world.ledger.call("forced", run.task, 0, 0, 2) == bytes(32)
     run.seal()
-    assert run.seals[0][0].forced == chain
-    assert world.ledger.call("forcedList", run.task) == (bytes(32), 0)
+    kept = world.ledger.call("ringDigest", run.task, 0)
+    for number in range(4):  # only the true number is what the seal's digest holds
+        told = world.ledger.call("claimRecord", run.task, 0, replace(run.seals[0][0], forced=number))
+        words = (w if isinstance(w, bytes) else w.to_bytes(32, "big") for w in (run.task, 0, *told))
+        assert (keccak256(b"".join(words)) == kept) == (number == 2)
+    assert world.ledger.call("forcedCount", run.task) == 0
     run.roster()
     assert force(run, run.trainers[0]).event("ReceiptForced")["index"] == 0  # a new round, a new list
+    assert world.ledger.call("forced", run.task, 1, 0, 0) == slot_of(run, run.trainers[0])
+    assert world.ledger.call("forced", run.task, 0, 0, 0) != bytes(32)
+
+
+def test_a_seal_is_of_a_time_inside_its_window_and_before_itself(world: World, reverts: Reverts) -> None:
+    run = Run.start(world)
+    run.roster()
+    opens = world.evm.now + WINDOWS.force + WINDOWS.reveal
+    assert run.window() == (opens + 1, opens + WINDOWS.seal)
+    world.wait(opens)
+    with reverts("RoundLedger_TooEarly", run.task, opens + 1):
+        seal_call(run)
+    world.wait(opens + 7)
+    for wrong in (0, opens - 1, opens + 7, opens + 8):
+        with reverts("RoundLedger_AsOfOutOfBounds", run.task, wrong, opens, opens + 7):
+            seal_call(run, as_of=wrong)
+    mark = world.evm.snapshot()
+    for right in (opens, opens + 6):
+        world.evm.restore(mark)
+        run.seal(at=world.evm.now, as_of=right)
+        assert run.claim_record(0).content == world.ledger.call("claimRecord", run.task, 0, run.seals[0][0])[0]
+        claims = run.claim_record(0)
+        words = (run.task, 0, claims.content, claims.claim_root, claims.claim_total, claims.claim_count)
+        packed = (*words, claims.final_at, claims.slot)
+        kept = keccak256(b"".join(w if isinstance(w, bytes) else w.to_bytes(32, "big") for w in packed))
+        assert world.ledger.call("ringDigest", run.task, 0) == kept
+
+
+def test_a_successor_seals_as_of_its_takeover_at_the_earliest(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=2)
+    run.roster()
+    run.advance()
+    taken = world.evm.now
+    assert run.window() == (taken + 1, taken + WINDOWS.takeover)
+    world.wait(taken + 1)
+    with reverts("RoundLedger_AsOfOutOfBounds", run.task, taken - 1, taken, taken + 1):
+        seal_call(run, as_of=taken - 1)
+    run.seal(at=world.evm.now, as_of=taken)
 
 
 def test_force_include_window_is_half_open(world: World, reverts: Reverts) -> None:
@@ -304,7 +348,7 @@ def test_no_receipt_is_forced_after_a_takeover(world: World, reverts: Reverts) -
         force(run, run.trainers[1])
     world.wait(run.window()[0])
     run.seal()  # the successor answers the same list
-    assert run.seals[0][0].forced != bytes(32)
+    assert run.seals[0][0].forced == 1
 
 
 # --- bonds ---
@@ -516,4 +560,4 @@ def test_round_states(world: World) -> None:
 
 def no_seal() -> SealRecord:
     """A record that no ring holds."""
-    return SealRecord(*(bytes(32),) * 6, 0, 0, 0, bytes(20))
+    return SealRecord(*(bytes(32),) * 4, 0, 0, bytes(32), 0, 0, 0, bytes(20))

@@ -108,10 +108,10 @@ MAX = 2**24 - 1
         ("roster", "roster", MAX + 1, 61, (61, MAX)),
         ("forceInclude", "force", MAX + 1, 0, (0, MAX)),
         ("reveal", "reveal", MAX + 1, 0, (0, MAX)),
-        ("seal", "seal", 0, 1, (1, MAX)),
+        ("seal", "seal", 1, 2, (2, MAX)),
         ("challenge", "challenge", 0, 1, (1, 60 * 63)),
         ("challenge", "challenge", 60 * 63 + 1, 60 * 63, (1, 60 * 63)),
-        ("takeover", "takeover", 0, 1, (1, MAX)),
+        ("takeover", "takeover", 1, 2, (2, MAX)),
         ("unbonding", "unbonding", 1_770, 1_771, (1_771, 2**32 - 1)),
     ],
 )

@@ -84,7 +84,7 @@ contract HeadsTest is Base {
     using Heads for uint256;
 
     function testFuzz_step_changesOnlyItsFields(uint256 head, uint40 time) public {
-        head = head & ~(uint256(0xff) << 240);
+        head = head & ~(uint256(0xf) << 236);
         vm.warp(time);
         uint256 next = head.step(IRoundLedger.Phase.Rostered);
         assertEq(next.aggregator(), head.aggregator(), "aggregator");
@@ -110,7 +110,7 @@ contract HeadsTest is Base {
     }
 
     function testFuzz_permits_isTheConjunction(uint256 head, address caller, uint256 number, bool same) public pure {
-        head = (head & ~(uint256(0xff) << 240)) | (uint256(1) << 240);
+        head = (head & ~(uint256(0xf) << 236)) | (uint256(1) << 236);
         if (same) (caller, number) = (head.aggregator(), head.round());
         bool expected = head.aggregator() == caller && head.round() == number && head & Heads.BONDED != 0
             && head & Heads.CHALLENGED == 0;
@@ -119,11 +119,22 @@ contract HeadsTest is Base {
     }
 
     function testFuzz_handOver_keepsTheRest(uint256 head, address next, uint8 place, bool bonded) public pure {
+        place %= 16;
         uint256 after_ = head.handOver(next, place, bonded);
         assertEq(after_.aggregator(), next, "aggregator");
         assertEq(after_.index(), place, "index");
         assertTrue((after_ & Heads.BONDED != 0) == bonded, "bonded");
         assertEq(after_.time(), head.time(), "time");
         assertEq(after_.round(), head.round(), "round");
+        assertEq(after_.life(), head.life(), "life");
+    }
+
+    function testFuzz_fallBack_startsALife(uint256 head, uint16 to) public pure {
+        uint256 after_ = head.fallBack(to);
+        assertEq(after_.round(), to, "round");
+        assertEq(after_.life(), (head.life() + 1) % 256, "life");
+        uint256 cleared = (uint256(0xffff) << 200) | (uint256(0xff) << 240) | Heads.FORCED;
+        assertEq(after_ & ~cleared, head & ~cleared, "the rest");
+        assertEq(after_ & Heads.FORCED, 0, "forced");
     }
 }

@@ -134,7 +134,7 @@ contract LedgerHandler {
         vm.prank(h.aggregator);
         try ledger.rosterRound(task, h.round, root, 2, first + 1_000) {
             _rosters[h.round] =
-                IRoundLedger.RosterRecord(root, 2, first + 1_000, uint40(block.timestamp), h.aggregator);
+                IRoundLedger.RosterRecord(root, 2, first + 1_000, 11, h.life, uint40(block.timestamp), h.aggregator);
         } catch {}
     }
 
@@ -145,7 +145,7 @@ contract LedgerHandler {
         uint256 first = share % (due + 1);
         (bytes32 root,) = _tree(uint128(first), uint128(due - first));
         IRoundLedger.SealInput memory given = IRoundLedger.SealInput(
-            keccak256("bundle"), keccak256("model"), 0, 0, root, uint128(due), 2
+            keccak256("bundle"), keccak256("model"), 0, uint40(block.timestamp - 1), root, uint128(due), 2
         );
         vm.prank(h.aggregator);
         try ledger.sealRound(task, h.round, given) {
@@ -246,7 +246,8 @@ contract LedgerHandler {
             bundle: given.bundle,
             model: given.model,
             trace: given.trace,
-            forced: given.forced,
+            asOf: given.asOf,
+            forced: 0,
             claimRoot: given.claimRoot,
             claimTotal: given.claimTotal,
             claimCount: given.claimCount,

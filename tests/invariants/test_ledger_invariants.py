@@ -62,7 +62,7 @@ class Ledger(RuleBasedStateMachine):
         self.slashed_to_pot = 0
         self.frozen_records: dict[int, Any] = {}
         self.accusation: dict[int, int] = {}
-        self.forced: set[tuple[int, bytes]] = set()
+        self.forced: set[tuple[int, int, bytes]] = set()
         self.voids = 0
         if trainers:
             self.play(played)
@@ -232,10 +232,11 @@ class Ledger(RuleBasedStateMachine):
         receipt = self.run.receipt(who)
         inside = self.now < self.twin.time + WINDOWS.force and not self.twin.takeover
         allowed = self.twin.phase == ROSTERED and not self.twin.frozen and inside and bool(self.flags(who) & TRAINER)
-        allowed = allowed and (self.twin.round, who.address) not in self.forced
+        mark = (self.twin.life, self.twin.round, who.address)
+        allowed = allowed and mark not in self.forced
         call = (ANYONE, "forceInclude", receipt, self.run.sign(who, receipt))
         if self.attempt(allowed, self.world.ledger.send, *call):
-            self.forced = {*self.forced, (self.twin.round, who.address)}
+            self.forced = {*self.forced, mark}
 
     # --- disputes ---
 
@@ -376,6 +377,7 @@ class Ledger(RuleBasedStateMachine):
         assert (head[2], head[5], head[4]) == (twin.round, twin.phase, twin.place)
         assert (bool(head[7]), bool(head[9]), bool(head[11])) == (twin.takeover, twin.frozen, twin.closed)
         assert bool(head[6]) == (twin.place in twin.bonded)
+        assert head[12] == twin.life
         assert self.world.ledger.call("bonus", self.run.task) == twin.bonus
         if twin.running:
             assert self.run.window() == twin.window()

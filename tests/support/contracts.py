@@ -73,6 +73,8 @@ class RosterRecord:
     root: bytes
     count: int
     total_stake: int
+    seats: int
+    life: int
     rostered_at: int
     aggregator: bytes
 
@@ -84,7 +86,7 @@ class SealInput:
     bundle: bytes
     model: bytes
     trace: bytes
-    forced: bytes
+    as_of: int
     claim_root: bytes
     claim_total: int
     claim_count: int
@@ -98,7 +100,8 @@ class SealRecord:
     bundle: bytes
     model: bytes
     trace: bytes
-    forced: bytes
+    as_of: int
+    forced: int
     claim_root: bytes
     claim_total: int
     claim_count: int
@@ -233,6 +236,7 @@ class Run:
     task: int
     params: Params
     trainers: list[Account] = field(default_factory=list)
+    joins: int = 0
     rosters: dict[int, tuple[RosterRecord, Tree]] = field(default_factory=dict)
     seals: dict[int, tuple[SealRecord, Tree]] = field(default_factory=dict)
 
@@ -252,7 +256,8 @@ class Run:
 
     @property
     def head(self) -> Any:
-        """(aggregator, time, round, rounds, index, phase, bonded, takeover, forced, challenged, hasBonus, closed)."""
+        """(aggregator, time, round, rounds, index, phase, bonded, takeover, forced, challenged, hasBonus, closed,
+        life)."""
         return self.world.ledger.call("head", self.task)
 
     @property
@@ -290,6 +295,7 @@ class Run:
         self.world.fill(who)
         amount = self.params.stake if stake is None else stake
         done = self.world.registry.send(who, "join", self.task, amount, digest("binding", who), ticket or Ticket())
+        self.joins += 1
         self.trainers.append(who)
         self.trainers.sort(key=lambda a: a.address)
         return done
@@ -326,7 +332,8 @@ class Run:
         done = self.world.ledger.send(
             sender, "rosterRound", self.task, number, root.digest, len(wanted.leaves), root.total
         )
-        record = RosterRecord(root.digest, len(wanted.leaves), root.total, self.world.evm.now, sender)
+        seats, life = 9 + self.joins, self.head[12]
+        record = RosterRecord(root.digest, len(wanted.leaves), root.total, seats, life, self.world.evm.now, sender)
         self.rosters[number] = record, wanted
         return done
 
@@ -339,7 +346,7 @@ class Run:
         number, root = self.round, tree.root
         base = SealInput(
             digest("bundle", number, self.aggregator), digest("model", number), bytes(32),
-            self.world.ledger.call("forcedList", self.task)[0], root.digest, root.total, len(tree.leaves),
+            self.world.evm.now - 1, root.digest, root.total, len(tree.leaves),
         )  # fmt: skip
         return replace(base, **changes)
 
@@ -349,9 +356,10 @@ class Run:
         wanted = tree or self.claims(self.world.ledger.call("allotted", self.task, number))
         self.world.wait(max(self.world.evm.now, self.window()[0]) if at is None else at)
         given = self.seal_input(wanted, **changes)
+        forced = int(self.world.ledger.call("forcedCount", self.task))
         done = self.world.ledger.send(sender, "sealRound", self.task, number, given)
         roster = self.world.ledger.call("rosterDigest", self.task, number, self.rosters[number][0])
-        fields = (given.bundle, given.model, given.trace, given.forced)
+        fields = (given.bundle, given.model, given.trace, given.as_of, forced)
         claims = (given.claim_root, given.claim_total, given.claim_count)
         self.seals[number] = SealRecord(roster, *fields, *claims, self.world.evm.now, sender), wanted
         return done
@@ -385,7 +393,8 @@ class Run:
     def claim_record(self, number: int) -> ClaimRecord:
         """Return what claims need of a sealed round (computed here, not asked of the contract)."""
         seal, windows = self.seals[number][0], self.params.windows
-        parts = (seal.roster_digest, seal.bundle, seal.model, seal.trace, seal.forced, seal.aggregator.rjust(32, b"\0"))
+        counts = (seal.as_of.to_bytes(32, "big"), seal.forced.to_bytes(32, "big"), seal.aggregator.rjust(32, b"\0"))
+        parts = (seal.roster_digest, seal.bundle, seal.model, seal.trace, *counts)
         ring = -(-windows.challenge // windows.min_round) + 1
         final_at = seal.sealed_at + windows.challenge
         claims = (seal.claim_root, seal.claim_total, seal.claim_count)

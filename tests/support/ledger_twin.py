@@ -44,6 +44,7 @@ class Twin:
     takeover: bool = False
     frozen_since: int = 0
     bonus: int = 0
+    life: int = 0
     ever: int = 0  # rounds that had a roster at some time
     closed: bool = False
     time: int = 0
@@ -93,11 +94,11 @@ class Twin:
         """[from, to) of the next step."""
         w = self.params.windows
         if self.takeover:
-            return self.time, self.time + w.takeover
+            return self.time + (self.phase == ROSTERED), self.time + w.takeover
         if self.phase == OPEN:
             return self.time + w.min_round, self.time + w.roster
         start = self.time + w.force + w.reveal
-        return start, start + w.seal
+        return start + 1, start + w.seal
 
     def may_step(self, now: int, phase: int) -> bool:
         """Whether the current aggregator can roster (OPEN) or seal (ROSTERED)."""
@@ -168,6 +169,7 @@ class Twin:
         self.slots = {slot: n for slot, n in self.slots.items() if n < number}
         self.frozen_since = self.time = now
         self.round = number
+        self.life = (self.life + 1) % 256
         place = self.place + 1 if seal.by == self.place else self.place
         if self.phase in (REFUNDED, COMPENSATED) or place == len(self.params.aggregators):
             self.phase, self.takeover = COMPENSATED, False

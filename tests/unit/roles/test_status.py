@@ -28,7 +28,7 @@ OPENED = Opened(
     admission=Admission.OPEN, allow_root=bytes(32), spec=bytes(32), windows=WINDOWS,
     aggregators=(AGGREGATOR, SUCCESSOR), opened_at=NOW - 100, place=PLACE,
 )  # fmt: skip
-HEAD = Head(AGGREGATOR, NOW - 100, 0, 3, 0, Phase.OPEN, True, False, False, False, False, False)
+HEAD = Head(AGGREGATOR, NOW - 100, 0, 3, 0, Phase.OPEN, True, False, False, False, False, False, 0)
 HISTORY = TaskHistory(
     task=7, block=BlockRef(1, bytes(32), bytes(32), NOW), opened=OPENED, head=HEAD,
     rounds=(RoundHistory(0, NOW - 100),),
@@ -36,8 +36,8 @@ HISTORY = TaskHistory(
     stakes={TRAINER: TOKEN, AGGREGATOR: 20 * TOKEN, SUCCESSOR: 20 * TOKEN}, bonus=0, voids=0, replacements=(),
     claimed={}, withdrawn={}, released={}, reputation_rounds=(), closed=None, ended=False, events=(),
 )  # fmt: skip
-SEAL = SealRecord(*([bytes(32)] * 6), 10 * TOKEN, 1, NOW - 300, AGGREGATOR)
-ROSTER = RosterRecord(bytes(32), 1, TOKEN, NOW - 50, AGGREGATOR)
+SEAL = SealRecord(*([bytes(32)] * 4), NOW - 301, 0, bytes(32), 10 * TOKEN, 1, NOW - 300, AGGREGATOR)
+ROSTER = RosterRecord(bytes(32), 1, TOKEN, 10, 0, NOW - 50, AGGREGATOR)
 
 
 def at(account: bytes, *, head: dict[str, Any] | None = None, history: dict[str, Any] | None = None,
