@@ -164,8 +164,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
         if (m.flags & MemberFlags.LEAVING == 0) revert Escrow_NotUnbonding(task, msg.sender);
         uint256 ready = readyAt[task][msg.sender];
         if (block.timestamp < ready) revert Escrow_StillUnbonding(task, msg.sender, ready);
-        (bool open,) = IRoundLedger(ledger).challenged(task);
-        if (open) revert Escrow_TaskChallenged(task);
+        if (IRoundLedger(ledger).head(task).challenged) revert Escrow_TaskChallenged(task);
         amount = m.stake;
         m.credit += m.stake;
         m.stake = 0;

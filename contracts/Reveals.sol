@@ -228,8 +228,10 @@ contract Reveals is RevealProofs {
     function _requireForceable(uint256 task, uint256 round) private view {
         IRoundLedger.Head memory head = ledger.head(task);
         bool rostered = head.phase == IRoundLedger.Phase.Rostered && head.round == round && !head.challenged;
-        (uint256 to,) = ledger.window(task);
-        if (!rostered || head.takeover || block.timestamp >= to) revert Reveals_NotForceable(task, round, to);
+        IRoundLedger.Config memory config = ledger.config(task);
+        // the seal window opens then; after a takeover it has
+        uint256 to = head.takeover ? head.time : uint256(head.time) + config.forceInclude + config.reveal;
+        if (!rostered || block.timestamp >= to) revert Reveals_NotForceable(task, round, to);
     }
 
     /// @dev Before the roster closes nobody needs a key, and in a strict round nobody may have one.

@@ -5,12 +5,15 @@ import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
+import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {MerkleSum} from "./libraries/MerkleSum.sol";
 
 /// @title Settlement
 /// @notice See {ISettlement}. Holds no money.
 contract Settlement is ISettlement {
+    using LedgerReads for IRoundLedger.Words;
+
     /// @param total Compensation for rostered trainers, in wei.
     /// @param paid What of it was credited.
     struct Compensation {
@@ -127,7 +130,7 @@ contract Settlement is ISettlement {
     /// @dev `left` is everything that final rounds did not allot; see the table in {ISettlement}.
     function _trainersPart(uint256 task, IRoundLedger.Head memory head, uint256 left) private view returns (uint256) {
         if (head.phase == IRoundLedger.Phase.Done) return 0;
-        uint256 ever = ledger.everRostered(task);
+        uint256 ever = ledger.words(task).everRostered();
         uint256 pot = ledger.config(task).pot;
         if (head.phase == IRoundLedger.Phase.Refunded) return pot * (ever - head.round);
         return left - pot * (head.rounds - ever);
@@ -156,8 +159,8 @@ contract Settlement is ISettlement {
         if (head.round != round) revert Settlement_WrongRound(task, round, head.round);
         uint256 to = _requireClosed(task).closedAt + ledger.config(task).unbonding;
         if (block.timestamp >= to) revert Settlement_TooLate(task, to);
-        bytes32 digest = ledger.rosterDigest(task, round, record);
-        bytes32 expected = ledger.ringDigest(task, round);
+        bytes32 digest = keccak256(abi.encode(task, round, record));
+        bytes32 expected = ledger.words(task).ringDigest(ledger, task, round);
         if (digest != expected) revert Settlement_RecordMismatch(task, round, digest, expected);
     }
 }

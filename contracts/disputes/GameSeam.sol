@@ -5,6 +5,7 @@ import {IDisputes} from "../interfaces/IDisputes.sol";
 import {IEscrow} from "../interfaces/IEscrow.sol";
 import {IGameSeam} from "../interfaces/IGameSeam.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {LedgerReads} from "../libraries/LedgerReads.sol";
 import {MemberFlags} from "../libraries/MemberFlags.sol";
 
 /// @title GameSeam
@@ -112,9 +113,11 @@ abstract contract GameSeam is IDisputes, IGameSeam {
 
     /// @inheritdoc IGameSeam
     function isVoid(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) public view returns (bool) {
-        if (!IRoundLedger(ledger).isChallenged(task, round)) return true;
-        IRoundLedger.ClaimRecord memory claims = IRoundLedger(ledger).claimRecord(task, round, record);
-        return keccak256(abi.encode(task, round, claims)) != IRoundLedger(ledger).ringDigest(task, round);
+        IRoundLedger.Words memory state = IRoundLedger(ledger).words(task);
+        if (!LedgerReads.isChallenged(state, round)) return true;
+        IRoundLedger.ClaimRecord memory claims = LedgerReads.claimRecord(state, round, record);
+        bytes32 kept = LedgerReads.ringDigest(state, IRoundLedger(ledger), task, round);
+        return keccak256(abi.encode(task, round, claims)) != kept;
     }
 
     /// @inheritdoc IGameSeam

@@ -55,19 +55,6 @@ interface IRoundLedger {
         Compensated
     }
 
-    /// @notice What `roundState` answers.
-    enum RoundState {
-        None,
-        Open,
-        Rostered,
-        Sealed,
-        Challenged,
-        Final,
-        Void,
-        Compensated,
-        Refunded
-    }
-
     /// @notice The head slot of a task.
     /// @param aggregator Who may roster and seal now.
     /// @param time When the current phase began: opened, rostered or taken over (Unix seconds, less frozen time).
@@ -98,6 +85,18 @@ interface IRoundLedger {
         uint8 life;
     }
 
+    /// @notice What a task's ledger is made of, but for the ring: four storage slots.
+    /// @param head aggregator 160 | time 40 | round 16 | rounds 16 | index 4 | phase 4 | life 8 | flags 8, from the low end.
+    /// @param windows minRound, roster, forceInclude, reveal, seal, challenge 24 each | pot 80 | seats 24 | ring 8.
+    /// @param side mask of disputed rounds 64 | frozenSince 40 | lowest disputed round 16.
+    /// @param terms bond 80 | unbonding 32 | everRostered 16 | bonus 80 | takeover 24.
+    struct Words {
+        uint256 head;
+        uint256 windows;
+        uint256 side;
+        uint256 terms;
+    }
+
     /// @notice What the ledger fixed at the opening; windows in seconds, pot and bond in wei, ring in slots.
     struct Config {
         uint32 minRound;
@@ -119,17 +118,17 @@ interface IRoundLedger {
     /// @param count Leaves.
     /// @param totalStake The root's sum, in wei.
     /// @param seats How many seats the task had (IEscrow.Tenure); the contract's.
-    /// @param life The life in which the round opened; the contract's. A round that is sealed again keeps it.
     /// @param rosteredAt Unix seconds; the contract's.
     /// @param aggregator Who rostered; the contract's.
+    /// @param life The life in which the round opened; the contract's. A round that is sealed again keeps it.
     struct RosterRecord {
         bytes32 root;
         uint32 count;
         uint128 totalStake;
         uint32 seats;
-        uint8 life;
         uint40 rosteredAt;
         address aggregator;
+        uint8 life;
     }
 
     /// @notice What an aggregator seals.
@@ -231,7 +230,8 @@ interface IRoundLedger {
     /// @notice Emitted when an aggregator asked for its bond; it is free at `readyAt`.
     event AggregatorLeft(uint256 indexed task, address indexed aggregator, uint256 readyAt);
 
-    /// @notice Emitted when a roster is on chain; it holds the whole `RosterRecord`.
+    /// @notice Emitted when a roster is on chain: everything of the `RosterRecord` but the life, which is how many upheld
+    /// `ChallengeResolved` the task has had so far, modulo 256.
     event RoundRostered(
         uint256 indexed task,
         uint256 round,
@@ -239,7 +239,6 @@ interface IRoundLedger {
         uint32 count,
         uint128 totalStake,
         uint32 seats,
-        uint8 life,
         uint40 rosteredAt,
         address aggregator
     );
@@ -467,30 +466,15 @@ interface IRoundLedger {
     /// @notice Return what a task's ledger fixed.
     function config(uint256 task) external view returns (Config memory);
 
-    /// @notice Return the digest that the ring keeps where `round` lies; it may be another round's. (In storage the digests
-    /// of rounds that a dispute blocks are complemented, so that no claim finds them; this returns them as they were.)
-    function ringDigest(uint256 task, uint256 round) external view returns (bytes32);
+    /// @notice Return a task's packed words as they lie in storage ({LedgerReads} unpacks them).
+    function words(uint256 task) external view returns (Words memory);
 
-    /// @notice Return the window of the head's next step: roster in Open, seal in Rostered; zeros otherwise.
-    function window(uint256 task) external view returns (uint256 from, uint256 to);
-
-    /// @notice Return what a seal of `round` would have to allot now, in wei.
-    function allotted(uint256 task, uint256 round) external view returns (uint256);
-
-    /// @notice Return the slashed money that seals have allotted or will allot, in wei.
-    function bonus(uint256 task) external view returns (uint256);
-
-    /// @notice Return how many rounds had a roster at some time, void ones included: their pots stay with the trainers.
-    function everRostered(uint256 task) external view returns (uint256);
+    /// @notice Return slot `slot` of a task's ring as it lies in storage: the digests of rounds that a dispute blocks are
+    /// complemented, so that no claim finds them.
+    function ringSlot(uint256 task, uint256 slot) external view returns (bytes32);
 
     /// @notice Return how many seats a task has: 9 and one for every trainer that ever joined (IEscrow.Tenure).
     function seats(uint256 task) external view returns (uint256);
-
-    /// @notice Return whether a dispute is open, and the lowest round that is disputed.
-    function challenged(uint256 task) external view returns (bool open, uint256 lowest);
-
-    /// @notice Return whether this very round is disputed.
-    function isChallenged(uint256 task, uint256 round) external view returns (bool);
 
     /// @notice Return how many receipts are forced into the head's round.
     function forcedCount(uint256 task) external view returns (uint256);
@@ -499,21 +483,6 @@ interface IRoundLedger {
     /// zero where there is none. Meaningful below the number that forcedCount, or the round's seal, says.
     function forced(uint256 task, uint256 round, uint256 life, uint256 index) external view returns (bytes32);
 
-    /// @notice Return the state of a round. `record` is needed for sealed rounds only; a wrong one reverts.
-    function roundState(uint256 task, uint256 round, SealRecord calldata record) external view returns (RoundState);
-
     /// @notice Revert unless the record is that of a final round: `RecordMismatch`, `NotFinal` or `TaskChallenged`.
     function requireFinal(uint256 task, uint256 round, ClaimRecord calldata record) external view;
-
-    /// @notice Return the digest of a roster record.
-    function rosterDigest(uint256 task, uint256 round, RosterRecord calldata record) external pure returns (bytes32);
-
-    /// @notice Return what claims need of a seal record of this task and round.
-    function claimRecord(uint256 task, uint256 round, SealRecord calldata record)
-        external
-        view
-        returns (ClaimRecord memory);
-
-    /// @notice Return the EIP-712 digest that a trainer signs.
-    function receiptDigest(Receipt calldata receipt) external view returns (bytes32);
 }

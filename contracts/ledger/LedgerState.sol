@@ -9,7 +9,7 @@ import {Heads} from "../libraries/Heads.sol";
 import {Receipts} from "../libraries/Receipts.sol";
 
 /// @title LedgerState
-/// @notice What the parts of {RoundLedger} share: storage, digests, guards and views.
+/// @notice What the parts of {RoundLedger} share: storage, digests and guards; what only readers need is in {LedgerViews}.
 abstract contract LedgerState is IRoundLedger, EIP712 {
     using Heads for uint256;
 
@@ -94,57 +94,31 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     }
 
     /// @inheritdoc IRoundLedger
-    function ringDigest(uint256 task, uint256 round) external view returns (bytes32) {
-        uint256 size = _tasks[task].windows.ring();
-        if (size == 0) return 0;
-        bytes32 kept = _tasks[task].ring[round % size];
-        uint256 h = _tasks[task].head;
-        bool blocked = h & Heads.CHALLENGED != 0 && round >= _tasks[task].side.lowest && round < h.round();
-        return blocked ? ~kept : kept;
+    function words(uint256 task) external view returns (Words memory out) {
+        TaskState storage t = _tasks[task];
+        Side storage side = t.side;
+        Terms storage terms = _terms[task];
+        (out.head, out.windows) = (t.head, t.windows);
+        // each of the two structs fills one slot
+        uint256 word;
+        assembly ("memory-safe") {
+            word := sload(side.slot)
+        }
+        out.side = word;
+        assembly ("memory-safe") {
+            word := sload(terms.slot)
+        }
+        out.terms = word;
     }
 
     /// @inheritdoc IRoundLedger
-    function window(uint256 task) external view returns (uint256 from, uint256 to) {
-        uint256 h = _tasks[task].head;
-        Phase phase = h.phase();
-        if (phase == Phase.Open || phase == Phase.Rostered) (from, to) = _stepWindow(task, h, _tasks[task].windows);
-        if (phase == Phase.Rostered) ++from;
-    }
-
-    /// @inheritdoc IRoundLedger
-    function allotted(uint256 task, uint256 round) external view returns (uint256) {
-        if (round > type(uint16).max) revert RoundLedger_WrongRound(task, round, _tasks[task].head.round());
-        return _allotted(task, round, _tasks[task].head, _tasks[task].windows);
-    }
-
-    /// @inheritdoc IRoundLedger
-    function bonus(uint256 task) external view returns (uint256) {
-        return _terms[task].bonus;
-    }
-
-    /// @inheritdoc IRoundLedger
-    function everRostered(uint256 task) external view returns (uint256) {
-        return _everRostered(task, _tasks[task].head);
+    function ringSlot(uint256 task, uint256 slot) external view returns (bytes32) {
+        return _tasks[task].ring[slot];
     }
 
     /// @inheritdoc IRoundLedger
     function seats(uint256 task) external view returns (uint256) {
         return _tasks[task].windows.seats();
-    }
-
-    /// @inheritdoc IRoundLedger
-    function challenged(uint256 task) external view returns (bool open, uint256 lowest) {
-        if (_tasks[task].head & Heads.CHALLENGED == 0) return (false, 0);
-        return (true, _tasks[task].side.lowest);
-    }
-
-    /// @inheritdoc IRoundLedger
-    function isChallenged(uint256 task, uint256 round) public view returns (bool) {
-        uint256 h = _tasks[task].head;
-        if (h & Heads.CHALLENGED == 0 || round >= h.round()) return false;
-        uint256 size = _tasks[task].windows.ring();
-        // a disputed round's slot is never reused while the task stands still, so residues are unique among these
-        return round + size > h.round() && _tasks[task].side.mask & _bit(round, size) != 0;
     }
 
     /// @inheritdoc IRoundLedger
@@ -157,48 +131,18 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         _requireFinal(task, round, record);
     }
 
-    /// @inheritdoc IRoundLedger
-    function roundState(uint256 task, uint256 round, SealRecord calldata record) external view returns (RoundState) {
-        uint256 h = _tasks[task].head;
-        Phase phase = h.phase();
-        uint256 current = h.round();
-        if (phase == Phase.None || round >= h.rounds()) return RoundState.None;
-        if (round == current) {
-            if (phase == Phase.Open) return RoundState.Open;
-            if (phase == Phase.Rostered) return RoundState.Rostered;
-            return phase == Phase.Refunded ? RoundState.Refunded : RoundState.Compensated;
-        }
-        if (round > current) return round < _everRostered(task, h) ? RoundState.Void : RoundState.None;
-        uint256 finalAt = _requireRecord(task, round, h, record);
-        if (isChallenged(task, round)) return RoundState.Challenged;
-        bool blocked = h & Heads.CHALLENGED != 0 && round >= _tasks[task].side.lowest;
-        return block.timestamp >= finalAt && !blocked ? RoundState.Final : RoundState.Sealed;
-    }
-
-    /// @inheritdoc IRoundLedger
-    function rosterDigest(uint256 task, uint256 round, RosterRecord calldata record) external pure returns (bytes32) {
-        return keccak256(abi.encode(task, round, record));
-    }
-
-    /// @inheritdoc IRoundLedger
-    function claimRecord(uint256 task, uint256 round, SealRecord calldata record)
-        external
-        view
-        returns (ClaimRecord memory)
-    {
-        return _claimRecord(round, record, _tasks[task].windows);
-    }
-
-    /// @inheritdoc IRoundLedger
-    function receiptDigest(Receipt calldata receipt) public view returns (bytes32) {
-        return _hashTypedDataV4(Receipts.structHash(receipt));
-    }
-
     /// @dev [from, to) of the head's next step; `word` is the task's windows.
     function _stepWindow(uint256 task, uint256 h, uint256 word) internal view returns (uint256 from, uint256 to) {
         if (h & Heads.TAKEOVER == 0) return h.stepWindow(word);
         from = h.time();
         to = from + _terms[task].takeover;
+    }
+
+    function _isChallenged(uint256 task, uint256 round, uint256 h) internal view returns (bool) {
+        if (h & Heads.CHALLENGED == 0 || round >= h.round()) return false;
+        uint256 size = _tasks[task].windows.ring();
+        // a disputed round's slot is never reused while the task stands still, so residues are unique among these
+        return round + size > h.round() && _tasks[task].side.mask & _bit(round, size) != 0;
     }
 
     function _bit(uint256 round, uint256 size) internal pure returns (uint64) {
@@ -234,26 +178,6 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
 
     function _requireList(uint256 task, address[] calldata aggregators) internal view {
         if (keccak256(abi.encode(aggregators)) != _aggregators[task]) revert RoundLedger_AggregatorsMismatch(task);
-    }
-
-    function _claimRecord(uint256 round, SealRecord calldata record, uint256 word)
-        internal
-        pure
-        returns (ClaimRecord memory)
-    {
-        return ClaimRecord({
-            content: keccak256(
-                abi.encode(
-                    record.rosterDigest, record.bundle, record.model, record.trace, record.asOf, record.forced,
-                    record.aggregator
-                )
-            ),
-            claimRoot: record.claimRoot,
-            claimTotal: record.claimTotal,
-            claimCount: record.claimCount,
-            finalAt: uint40(record.sealedAt + word.challengeWindow()),
-            slot: uint8(round % word.ring())
-        });
     }
 
     /// @dev For sealed rounds, blocked by a dispute or not; `h` is the head.

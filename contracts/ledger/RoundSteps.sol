@@ -103,16 +103,16 @@ abstract contract RoundSteps is LedgerState {
         (uint256 seats_, uint256 life) = (word.seats(), h.life());
         // The five arguments are static words at calldata 4..164 and were range-checked by the reads above and the compiler's
         // decoder. memory-safe: writes [m, m + 288) past the free pointer. The buffer is abi.encode(task, round, root, count,
-        // totalStake, seats, life, now, sender); the event's data are its last eight words.
+        // totalStake, seats, now, sender, life); the event's data are words 2 to 8 of it.
         assembly ("memory-safe") {
             let m := mload(0x40)
             calldatacopy(m, 4, 160)
             mstore(add(m, 160), seats_)
-            mstore(add(m, 192), life)
-            mstore(add(m, 224), timestamp())
-            mstore(add(m, 256), caller())
+            mstore(add(m, 192), timestamp())
+            mstore(add(m, 224), caller())
+            mstore(add(m, 256), life)
             digest := keccak256(m, 288)
-            log2(add(m, 32), 256, topic, task)
+            log2(add(m, 32), 224, topic, task)
         }
         _keep(t, round % word.ring(), digest);
     }
@@ -121,7 +121,8 @@ abstract contract RoundSteps is LedgerState {
     function forceInclude(Receipt calldata receipt, bytes calldata signature) external {
         (uint256 task, uint256 round, address trainer) = (receipt.task, receipt.round, receipt.trainer);
         _requireForceable(task, round);
-        address signer = _recover(receiptDigest(receipt), signature);
+        bytes32 hash = Receipts.structHash(receipt);
+        address signer = _recover(_hashTypedDataV4(hash), signature);
         if (signer != trainer) revert RoundLedger_ReceiptSignatureInvalid(trainer, signer);
         if (escrow.member(task, trainer).flags & MemberFlags.TRAINER == 0) revert RoundLedger_NotMember(task, trainer);
         uint256 h = _tasks[task].head;
@@ -134,7 +135,7 @@ abstract contract RoundSteps is LedgerState {
         if (index == 0) _tasks[task].head = h | Heads.FORCED;
         _forcedCount[task] = index + 1;
         uint256 seat = escrow.tenure(task, trainer).seat;
-        forced[task][round][life][index] = keccak256(abi.encode(seat, trainer, Receipts.structHash(receipt)));
+        forced[task][round][life][index] = keccak256(abi.encode(seat, trainer, hash));
         emit ReceiptForced(task, round, trainer, uint8(life), index, uint32(seat), receipt, signature);
     }
 

@@ -150,7 +150,6 @@ class RoundRostered(_Ledger):
     count: int
     total_stake: int
     seats: int
-    life: int
     rostered_at: int
     aggregator: bytes
 

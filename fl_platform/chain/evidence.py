@@ -19,7 +19,7 @@ from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.trace import EntryLeaf, Header, Kind, Trace
 
 SEAL = "(bytes32,bytes32,bytes32,bytes32,uint40,uint32,bytes32,uint128,uint32,uint40,address)"
-_ROSTER = "(bytes32,uint32,uint128,uint32,uint8,uint40,address)"
+_ROSTER = "(bytes32,uint32,uint128,uint32,uint40,address,uint8)"
 _LEAF = "(uint32,address,uint128,bytes32)"
 _OPENING = "(uint32,bytes,bytes32[])"
 BEFORE = f"({SEAL},uint32[6],bytes32[6],{_OPENING})"

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from fl_platform.chain import events as ev
 from fl_platform.chain.history import Forced, Opened, Replacement, RoundHistory, TaskHistory
-from fl_platform.chain.records import Head, RosterRecord, SealRecord
+from fl_platform.chain.records import LIVES, Head, RosterRecord, SealRecord
 from fl_platform.chain.types import BlockRef
 from fl_platform.errors import IntegrityError
 
@@ -192,7 +192,8 @@ def _(event: ev.AggregatorLeft, state: Fold) -> None:
 @_apply.register
 def _(event: ev.RoundRostered, state: Fold) -> None:
     record = RosterRecord(
-        event.root, event.count, event.total_stake, event.seats, event.life, event.rostered_at, event.aggregator
+        event.root, event.count, event.total_stake, event.seats, event.rostered_at, event.aggregator,
+        life=state.voids % LIVES,
     )
     before = state.rounds.get(event.round, RoundHistory(event.round))
     stakes = _frozen({a: state.stakes.get(a, 0) for a in state.trainers})

@@ -24,6 +24,7 @@ from fl_platform.protocol.spec import Windows
 T = TypeVar("T")
 REFERENCE_SEAT = 8  # of the task's reference party; 0 to 7 are the listed aggregators', by place
 FIRST_SEAT = 9  # of the first trainer. Twin of RoundSteps.FIRST_SEATS
+LIVES = 256  # of a task: after so many seals that fell, life 0 comes again
 _PACKED = 52  # bytes of a claim leaf where all are shown (MerkleSum.PACKED)
 
 
@@ -147,13 +148,13 @@ class RosterRecord:
     count: int
     total_stake: int
     seats: int  # of the task when it closed
-    life: int  # in which the round opened
     rostered_at: int
     aggregator: bytes
+    life: int  # in which the round opened
 
     def digest(self, task: int, round_number: int) -> bytes:
         """Return what the ring keeps: keccak256(abi.encode(task, round, record))."""
-        kinds = ["uint256", "uint256", "bytes32", "uint32", "uint128", "uint32", "uint8", "uint40", "address"]
+        kinds = ["uint256", "uint256", "bytes32", "uint32", "uint128", "uint32", "uint40", "address", "uint8"]
         return keccak256(encode(kinds, [task, round_number, *plain(self)]))
 
 

@@ -38,7 +38,7 @@ class Views:
 
     def __init__(self, chain: Chain, deployment: Deployment) -> None:
         self.chain, self.deployment = chain, deployment
-        self.escrow, self.registry, self.ledger, self.settlement, self.reputation = (
+        self.escrow, self.registry, self.ledger, self.settlement, self.reputation, self.ledger_views = (
             deployment.contract(name) for name in CONTRACTS
         )
         self._caches = {False: _Cache(), True: _Cache()}
@@ -92,16 +92,16 @@ class Views:
 
     def window(self, task: int) -> tuple[int, int]:
         """Return [from, to) of the head's next step, seconds; zeros when there is none."""
-        first, last = self.chain.read(self.ledger, "window", task)
+        first, last = self.chain.read(self.ledger_views, "window", task)
         return int(first), int(last)
 
     def ring_digest(self, task: int, round_number: int) -> bytes:
         """Return the digest in the ring slot where the round lies (it may be another round's)."""
-        return bytes(self.chain.read(self.ledger, "ringDigest", task, round_number))
+        return bytes(self.chain.read(self.ledger_views, "ringDigest", task, round_number))
 
     def allotted(self, task: int, round_number: int) -> int:
         """Return what a seal of the round would have to allot now, in all rounds up to it, wei."""
-        return int(self.chain.read(self.ledger, "allotted", task, round_number))
+        return int(self.chain.read(self.ledger_views, "allotted", task, round_number))
 
     def forced_count(self, task: int) -> int:
         """Return how many receipts are forced into the head's round."""

@@ -40,7 +40,7 @@ def lost_everything(scene: Scene, stake: int) -> None:
     """Hold the books after a whole stake was taken."""
     assert scene.stake == 0
     assert scene.run.member(CHALLENGER)[1] == stake * CHALLENGER_BPS // 10_000
-    assert scene.world.ledger.call("bonus", scene.run.task) == stake - stake * CHALLENGER_BPS // 10_000
+    assert scene.world.views.call("bonus", scene.run.task) == stake - stake * CHALLENGER_BPS // 10_000
 
 
 # --- bad wraps --------------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_content_behind_the_files_end_is_a_bad_opening() -> None:
 
 def test_a_forced_package_is_told_until_the_seals_first_second(reverts: Reverts) -> None:
     scene = Scene.start()
-    start = scene.run.window()[0]
+    start = scene.run.window()[0] - 1
     scene.world.wait(start - 1)
     done = scene.force()
     told = done.event("RevealForced")
@@ -253,15 +253,16 @@ def test_a_forced_package_is_told_until_the_seals_first_second(reverts: Reverts)
 
 def test_nothing_is_forced_before_the_roster_for_another_round_or_in_a_takeover(reverts: Reverts) -> None:
     scene = Scene.start(rostered=False)
-    with reverts("Reveals_NotForceable", scene.run.task, 0, scene.run.window()[0]):
+    wait = scene.run.params.windows.force + scene.run.params.windows.reveal
+    with reverts("Reveals_NotForceable", scene.run.task, 0, scene.run.head[1] + wait):
         scene.force()
     scene.run.roster()
     for number in (1, 2**63):
         receipt = scene.receipt(round=number)
-        with reverts("Reveals_NotForceable", scene.run.task, number, scene.run.window()[0]):
+        with reverts("Reveals_NotForceable", scene.run.task, number, scene.run.head[1] + wait):
             scene.force(scene.package(receipt=receipt), scene.signed(receipt))
     scene.run.advance()
-    with reverts("Reveals_NotForceable", scene.run.task, 0, scene.run.window()[0]):
+    with reverts("Reveals_NotForceable", scene.run.task, 0, scene.world.evm.now):
         scene.force()
 
 

@@ -55,7 +55,7 @@ def roster_call(run: Run, sender: Any = None, number: int | None = None, **chang
 
 def seal_call(run: Run, sender: Any = None, number: int | None = None, tree: Tree | None = None, **changes: Any) -> Any:
     """Seal with one thing changed."""
-    given = run.seal_input(tree or run.claims(run.world.ledger.call("allotted", run.task, run.round)), **changes)
+    given = run.seal_input(tree or run.claims(run.world.views.call("allotted", run.task, run.round)), **changes)
     who = run.aggregator if sender is None else sender
     return run.world.ledger.send(who, "sealRound", run.task, run.round if number is None else number, given)
 
@@ -82,11 +82,11 @@ def test_roster_and_seal_leave_what_their_events_say(world: World) -> None:
     run = Run.start(world, trainers=3)
     rostered = run.roster().event("RoundRostered")
     record = run.rosters[0][0]
-    names = ("root", "count", "totalStake", "seats", "life", "rosteredAt", "aggregator")
-    assert RosterRecord(*(rostered[k] for k in names)) == record
+    names = ("root", "count", "totalStake", "seats", "rosteredAt", "aggregator")
+    assert RosterRecord(*(rostered[k] for k in names), life=0) == record
     assert (record.seats, record.life) == (12, 0)
     assert (rostered["task"], rostered["round"]) == (run.task, 0)
-    assert world.ledger.call("ringDigest", run.task, 0) == world.ledger.call("rosterDigest", run.task, 0, record)
+    assert world.views.call("ringDigest", run.task, 0) == world.views.call("rosterDigest", run.task, 0, record)
     sealed = run.seal().event("RoundSealed")
     seal, _ = run.seals[0]
     words = (seal.bundle, seal.model, seal.trace, seal.as_of, seal.claim_root, seal.claim_total, seal.claim_count)
@@ -95,10 +95,10 @@ def test_roster_and_seal_leave_what_their_events_say(world: World) -> None:
     assert (sealed["sealedAt"], sealed["aggregator"]) == (seal.sealed_at, seal.aggregator)
     claims = run.claim_record(0)
     fields = (claims.content, claims.claim_root, claims.claim_total, claims.claim_count, claims.final_at, claims.slot)
-    assert world.ledger.call("claimRecord", run.task, 0, seal) == fields
+    assert world.views.call("claimRecord", run.task, 0, seal) == fields
     packed = (run.task, 0, claims.content, claims.claim_root, *fields[2:])
     expected = keccak256(b"".join(w if isinstance(w, bytes) else w.to_bytes(32, "big") for w in packed))
-    assert world.ledger.call("ringDigest", run.task, 0) == expected
+    assert world.views.call("ringDigest", run.task, 0) == expected
 
 
 def test_the_ring_is_reused_and_always_holds_a_final_round(world: World) -> None:
@@ -205,7 +205,7 @@ def test_seal_must_allot_the_pots_but_for_the_dust(world: World, reverts: Revert
     world.wait(run.window()[0])
     due = (round_number + 1) * run.params.pot
     dust = 2 * 3 * (round_number + 1)
-    assert world.ledger.call("allotted", run.task, round_number) == due
+    assert world.views.call("allotted", run.task, round_number) == due
     mark = world.evm.snapshot()
     for total in (due + 1, due - dust - 1, 0):
         with reverts("RoundLedger_AllotmentMismatch", total, 3, due):
@@ -255,9 +255,9 @@ def test_every_forced_receipt_has_a_slot_and_the_seal_their_number(world: World)
         assert world.ledger.call("forcedCount", run.task) == index + 1
     assert world.ledger.call("forced", run.task, 0, 0, 2) == bytes(32)
     run.seal()
-    kept = world.ledger.call("ringDigest", run.task, 0)
+    kept = world.views.call("ringDigest", run.task, 0)
     for number in range(4):  # only the true number is what the seal's digest holds
-        told = world.ledger.call("claimRecord", run.task, 0, replace(run.seals[0][0], forced=number))
+        told = world.views.call("claimRecord", run.task, 0, replace(run.seals[0][0], forced=number))
         words = (w if isinstance(w, bytes) else w.to_bytes(32, "big") for w in (run.task, 0, *told))
         assert (keccak256(b"".join(words)) == kept) == (number == 2)
     assert world.ledger.call("forcedCount", run.task) == 0
@@ -283,12 +283,12 @@ def test_a_seal_is_of_a_time_inside_its_window_and_before_itself(world: World, r
     for right in (opens, opens + 6):
         world.evm.restore(mark)
         run.seal(at=world.evm.now, as_of=right)
-        assert run.claim_record(0).content == world.ledger.call("claimRecord", run.task, 0, run.seals[0][0])[0]
+        assert run.claim_record(0).content == world.views.call("claimRecord", run.task, 0, run.seals[0][0])[0]
         claims = run.claim_record(0)
         words = (run.task, 0, claims.content, claims.claim_root, claims.claim_total, claims.claim_count)
         packed = (*words, claims.final_at, claims.slot)
         kept = keccak256(b"".join(w if isinstance(w, bytes) else w.to_bytes(32, "big") for w in packed))
-        assert world.ledger.call("ringDigest", run.task, 0) == kept
+        assert world.views.call("ringDigest", run.task, 0) == kept
 
 
 def test_a_successor_seals_as_of_its_takeover_at_the_earliest(world: World, reverts: Reverts) -> None:
@@ -418,11 +418,11 @@ def test_a_late_aggregator_pays_and_the_next_takes_over(world: World, reverts: R
     }  # fmt: skip
     assert run.aggregator == second
     assert run.window() == (world.evm.now, world.evm.now + WINDOWS.takeover)
-    assert world.ledger.call("bonus", run.task) == fine
+    assert world.views.call("bonus", run.task) == fine
     with reverts("RoundLedger_NotAggregator", run.task, first, second):
         roster_call(run, first)
     run.roster()
-    assert world.ledger.call("allotted", run.task, 0) == run.params.pot + fine
+    assert world.views.call("allotted", run.task, 0) == run.params.pot + fine
     done = run.advance()
     assert done.event("AggregatorReplaced")["to"] == third
     with reverts("RoundLedger_NotBonded", run.task, third):
@@ -436,7 +436,7 @@ def test_a_late_aggregator_pays_and_the_next_takes_over(world: World, reverts: R
 def test_an_unbonded_aggregator_loses_only_its_turn(world: World) -> None:
     run = Run.start(world, bonded=0)
     assert run.advance().event("AggregatorReplaced")["slashed"] == 0
-    assert world.ledger.call("bonus", run.task) == 0
+    assert world.views.call("bonus", run.task) == 0
 
 
 def test_the_last_one_late_without_a_roster_refunds(world: World, reverts: Reverts) -> None:
@@ -485,10 +485,10 @@ def test_finality_is_half_open(world: World, reverts: Reverts) -> None:
     world.wait(final_at - 1)
     with reverts("RoundLedger_NotFinal", run.task, 0, final_at):
         run.claim(0, 0)
-    assert world.ledger.call("roundState", run.task, 0, run.seals[0][0]) == 3
+    assert world.views.call("roundState", run.task, 0, run.seals[0][0]) == 3
     world.wait(final_at)
     run.claim(0, 0)
-    assert world.ledger.call("roundState", run.task, 0, run.seals[0][0]) == 5
+    assert world.views.call("roundState", run.task, 0, run.seals[0][0]) == 5
 
 
 @pytest.mark.parametrize("field", ["content", "claim_root", "claim_total", "claim_count", "final_at", "slot"])
@@ -536,7 +536,7 @@ def test_round_states(world: World) -> None:
 
     def state(number: int) -> int:
         return int(
-            world.ledger.call("roundState", run.task, number, run.seals[number][0] if number in run.seals else empty)
+            world.views.call("roundState", run.task, number, run.seals[number][0] if number in run.seals else empty)
         )
 
     assert [state(0), state(1), state(2)] == [1, 0, 0]

@@ -110,7 +110,7 @@ def test_a_pot_that_had_a_roster_never_returns_to_the_owner(world: World, revert
     run.seal()
     run.advance()
     assert run.phase == REFUNDED
-    assert world.ledger.call("everRostered", run.task) == 2
+    assert world.views.call("everRostered", run.task) == 2
     closed = run.close().event("TaskClosed")
     assert closed["toTrainers"] == run.params.pot
     per_share = run.params.pot // 3
@@ -146,8 +146,8 @@ def test_compensation_is_pot_and_bond_by_stake(world: World, reverts: Reverts) -
     with reverts("Settlement_WrongRound", run.task, 0, 1):
         world.settlement.send(x, "claimCompensation", run.task, 0, record, tree.leaf(0), tree.path(0))
     other = replace(record, count=2)
-    mine = world.ledger.call("rosterDigest", run.task, 1, other)
-    with reverts("Settlement_RecordMismatch", run.task, 1, mine, world.ledger.call("ringDigest", run.task, 1)):
+    mine = world.views.call("rosterDigest", run.task, 1, other)
+    with reverts("Settlement_RecordMismatch", run.task, 1, mine, world.views.call("ringDigest", run.task, 1)):
         world.settlement.send(x, "claimCompensation", run.task, 1, other, tree.leaf(0), tree.path(0))
     for index, leaf in enumerate(tree.leaves):
         paid = run.compensate(index).event("CompensationClaimed")

@@ -26,7 +26,7 @@ contract LedgerInvariants is Base {
         assertLe(1, handler.claimedSum(), "claimed");
         uint256 task = handler.task();
         handler.challenge(4, 10);
-        assertTrue(handler.ledger().isChallenged(task, 4), "challenged");
+        assertTrue(handler.views().isChallenged(task, 4), "challenged");
         handler.judge(4, true);
         handler.bond(1);
         handler.seal(7);
@@ -57,7 +57,7 @@ contract LedgerInvariants is Base {
         assertLe(a.paid, a.funded, "paid <= funded");
         assertEq(a.paid, handler.claimedSum(), "paid = claims");
         uint256 bounty = handler.POT() * handler.ROUNDS();
-        assertLe(a.funded, bounty + handler.ledger().bonus(task), "funded <= bounty + bonus");
+        assertLe(a.funded, bounty + handler.views().bonus(task), "funded <= bounty + bonus");
     }
 
     /// 3: the head stays inside the task, and an ended task stays ended.
@@ -75,7 +75,7 @@ contract LedgerInvariants is Base {
     /// 13: rounds that had a roster once are never fewer than the rounds sealed now.
     function invariant_13_rosteredRoundsAreRemembered() public view {
         IRoundLedger.Head memory h = handler.ledger().head(handler.task());
-        assertLe(h.round, handler.ledger().everRostered(handler.task()), "round <= ever rostered");
+        assertLe(h.round, handler.views().everRostered(handler.task()), "round <= ever rostered");
     }
 }
 

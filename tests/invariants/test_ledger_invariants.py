@@ -378,10 +378,10 @@ class Ledger(RuleBasedStateMachine):
         assert (bool(head[7]), bool(head[9]), bool(head[11])) == (twin.takeover, twin.frozen, twin.closed)
         assert bool(head[6]) == (twin.place in twin.bonded)
         assert head[12] == twin.life
-        assert self.world.ledger.call("bonus", self.run.task) == twin.bonus
+        assert self.world.views.call("bonus", self.run.task) == twin.bonus
         if twin.running:
             assert self.run.window() == twin.window()
-        assert self.world.ledger.call("everRostered", self.run.task) == twin.ever
+        assert self.world.views.call("everRostered", self.run.task) == twin.ever
 
     @invariant()
     def seats_are_dense_and_tenures_written_once(self) -> None:

@@ -74,9 +74,9 @@ class RosterRecord:
     count: int
     total_stake: int
     seats: int
-    life: int
     rostered_at: int
     aggregator: bytes
+    life: int
 
 
 @dataclass(frozen=True)
@@ -184,6 +184,7 @@ class World:
         self.settlement = self.evm.create(deployer, "Settlement", at[1], at[2], at[3])
         self.reputation = self.evm.create(deployer, "Reputation", at[3])
         self.disputes = self.evm.create(deployer, "MockDisputes", at[3], at[1])
+        self.views = self.evm.create(deployer, "LedgerViews", at[3])
         for who in (self.owner, *self.aggregators):
             self.fill(who)
 
@@ -285,7 +286,7 @@ class Run:
 
     def window(self) -> tuple[int, int]:
         """[from, to) of the head's next step."""
-        first, last = self.world.ledger.call("window", self.task)
+        first, last = self.world.views.call("window", self.task)
         return int(first), int(last)
 
     # --- steps ---
@@ -333,7 +334,7 @@ class Run:
             sender, "rosterRound", self.task, number, root.digest, len(wanted.leaves), root.total
         )
         seats, life = 9 + self.joins, self.head[12]
-        record = RosterRecord(root.digest, len(wanted.leaves), root.total, seats, life, self.world.evm.now, sender)
+        record = RosterRecord(root.digest, len(wanted.leaves), root.total, seats, self.world.evm.now, sender, life)
         self.rosters[number] = record, wanted
         return done
 
@@ -353,12 +354,12 @@ class Run:
     def seal(self, tree: Tree | None = None, *, at: int | None = None, **changes: Any) -> Outcome:
         """Seal the head's round at the start of its window."""
         number, sender = self.round, self.aggregator
-        wanted = tree or self.claims(self.world.ledger.call("allotted", self.task, number))
+        wanted = tree or self.claims(self.world.views.call("allotted", self.task, number))
         self.world.wait(max(self.world.evm.now, self.window()[0]) if at is None else at)
         given = self.seal_input(wanted, **changes)
         forced = int(self.world.ledger.call("forcedCount", self.task))
         done = self.world.ledger.send(sender, "sealRound", self.task, number, given)
-        roster = self.world.ledger.call("rosterDigest", self.task, number, self.rosters[number][0])
+        roster = self.world.views.call("rosterDigest", self.task, number, self.rosters[number][0])
         fields = (given.bundle, given.model, given.trace, given.as_of, forced)
         claims = (given.claim_root, given.claim_total, given.claim_count)
         self.seals[number] = SealRecord(roster, *fields, *claims, self.world.evm.now, sender), wanted

@@ -83,7 +83,7 @@ def artifact(name: str) -> Artifact:
 def _known() -> Abi:
     """Every event and error of every contract, for decoding."""
     names = [
-        "Escrow", "FaucetToken", "Reputation", "RoundLedger", "Settlement", "TaskRegistry", "HookToken",
+        "Escrow", "FaucetToken", "Reputation", "RoundLedger", "LedgerViews", "Settlement", "TaskRegistry", "HookToken",
         "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "KeyHarness", "SettlementProofs",
         "Disputes", "MoneyJudge", "EntryJudge",
         "ScreenJudge", "WorthJudge", "WorkJudge", "Bisections", "Reveals", "Demands",

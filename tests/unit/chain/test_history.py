@@ -66,7 +66,7 @@ def agrees(own: Contracts, task: int) -> TaskHistory:
     history, now = own.history(task), own.now()
     assert history.head == own.head(task)
     for found in history.rounds:
-        state = own.chain.read(own.ledger, "roundState", task, found.number, found.seal or NO_SEAL)
+        state = own.chain.read(own.ledger_views, "roundState", task, found.number, found.seal or NO_SEAL)
         assert history.state(found.number, now) is RoundState(state), found.number
         record = history.claim_record(found.number)
         if record is not None:
@@ -89,7 +89,7 @@ def agrees(own: Contracts, task: int) -> TaskHistory:
         assert len(forced) == own.forced_count(task)
         for index, item in enumerate(forced):
             assert item.digest == own.chain.read(own.ledger, "forced", task, current, life, index)
-    assert history.bonus == own.chain.read(own.ledger, "bonus", task)
+    assert history.bonus == own.chain.read(own.ledger_views, "bonus", task)
     return history
 
 

@@ -37,7 +37,7 @@ HISTORY = TaskHistory(
     claimed={}, withdrawn={}, released={}, reputation_rounds=(), closed=None, ended=False, events=(),
 )  # fmt: skip
 SEAL = SealRecord(*([bytes(32)] * 4), NOW - 301, 0, bytes(32), 10 * TOKEN, 1, NOW - 300, AGGREGATOR)
-ROSTER = RosterRecord(bytes(32), 1, TOKEN, 10, 0, NOW - 50, AGGREGATOR)
+ROSTER = RosterRecord(bytes(32), 1, TOKEN, 10, NOW - 50, AGGREGATOR, 0)
 
 
 def at(account: bytes, *, head: dict[str, Any] | None = None, history: dict[str, Any] | None = None,
