@@ -22,6 +22,23 @@ contract LedgerViews is ILedgerViews {
     }
 
     /// @inheritdoc ILedgerViews
+    function config(uint256 task) external view returns (Config memory out) {
+        IRoundLedger.Words memory w = ledger.words(task);
+        out.minRound = uint32(w.windows.windowAt(0));
+        out.roster = uint32(w.windows.windowAt(1));
+        out.forceInclude = uint32(w.windows.windowAt(2));
+        out.reveal = uint32(w.windows.windowAt(3));
+        out.seal = uint32(w.windows.windowAt(4));
+        out.challenge = uint32(w.windows.windowAt(5));
+        out.takeover = uint32(w.takeover());
+        out.unbonding = uint32(w.unbonding());
+        out.pot = uint80(w.windows.pot());
+        out.bond = uint80(w.terms);
+        out.ring = uint8(w.windows.ring());
+        out.aggregatorsHash = ledger.aggregatorsHash(task);
+    }
+
+    /// @inheritdoc ILedgerViews
     function ringDigest(uint256 task, uint256 round) external view returns (bytes32) {
         return ledger.words(task).ringDigest(ledger, task, round);
     }
@@ -46,6 +63,11 @@ contract LedgerViews is ILedgerViews {
     /// @inheritdoc ILedgerViews
     function everRostered(uint256 task) external view returns (uint256) {
         return ledger.words(task).everRostered();
+    }
+
+    /// @inheritdoc ILedgerViews
+    function seats(uint256 task) external view returns (uint256) {
+        return ledger.words(task).windows.seats();
     }
 
     /// @inheritdoc ILedgerViews

@@ -5,6 +5,7 @@ import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
+import {Heads} from "./libraries/Heads.sol";
 import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {MerkleSum} from "./libraries/MerkleSum.sol";
@@ -98,7 +99,7 @@ contract Settlement is ISettlement {
         }
         Closing memory closing = _requireClosed(task);
         if (closing.swept) revert Settlement_NothingToPay(task, address(0));
-        uint256 from = closing.closedAt + ledger.config(task).unbonding;
+        uint256 from = closing.closedAt + ledger.words(task).unbonding();
         if (block.timestamp < from) revert Settlement_TooEarly(task, from);
         Compensation memory pool = _compensations[task];
         _divide(task, pool.total - pool.paid);
@@ -129,10 +130,9 @@ contract Settlement is ISettlement {
 
     /// @dev `left` is everything that final rounds did not allot; see the table in {ISettlement}.
     function _trainersPart(uint256 task, IRoundLedger.Head memory head, uint256 left) private view returns (uint256) {
-        if (head.phase == IRoundLedger.Phase.Done) return 0;
-        uint256 ever = ledger.words(task).everRostered();
-        uint256 pot = ledger.config(task).pot;
-        if (head.phase == IRoundLedger.Phase.Refunded) return pot * (ever - head.round);
+        if (head.phase != IRoundLedger.Phase.Compensated) return 0;
+        IRoundLedger.Words memory words = ledger.words(task);
+        (uint256 ever, uint256 pot) = (words.everRostered(), Heads.pot(words.windows));
         return left - pot * (head.rounds - ever);
     }
 
@@ -157,7 +157,7 @@ contract Settlement is ISettlement {
             revert Settlement_WrongPhase(task, head.phase, IRoundLedger.Phase.Compensated);
         }
         if (head.round != round) revert Settlement_WrongRound(task, round, head.round);
-        uint256 to = _requireClosed(task).closedAt + ledger.config(task).unbonding;
+        uint256 to = _requireClosed(task).closedAt + ledger.words(task).unbonding();
         if (block.timestamp >= to) revert Settlement_TooLate(task, to);
         bytes32 digest = keccak256(abi.encode(task, round, record));
         bytes32 expected = ledger.words(task).ringDigest(ledger, task, round);

@@ -10,6 +10,7 @@ import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
+import {Heads} from "./libraries/Heads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 
 /// @title TaskRegistry
@@ -38,6 +39,8 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
     mapping(uint256 task => address) public ownerOf;
     mapping(uint256 task => bytes32) private _specs;
     mapping(uint256 task => bytes32) private _allowRoots;
+    mapping(uint256 task => bytes32) private _programs;
+    mapping(uint256 task => bytes32) private _ruleRoots;
 
     constructor(address escrow_, address ledger_, address guardian) Ownable(guardian) EIP712("fl-platform", "1") {
         escrow = IEscrow(escrow_);
@@ -59,6 +62,8 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
         });
         _specs[id] = params.spec;
         if (params.allowRoot != 0) _allowRoots[id] = params.allowRoot;
+        if (params.program != 0) _programs[id] = params.program;
+        if (params.rules != 0) _ruleRoots[id] = params.rules;
         emit TaskOpened(id, msg.sender, params.spec, params);
         ledger.openLedger(id, params.windows, params.pot, params.bond, params.rounds, params.aggregators);
         escrow.fund(id, params.token, msg.sender, params.bounty);
@@ -121,11 +126,13 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
             stake: rules.stake,
             bond: rules.bond,
             unbonding: rules.unbonding,
-            members: rules.stake == 0 ? 0 : uint32(ledger.seats(id)) - FIRST_SEAT - rules.leavers,
+            members: rules.stake == 0 ? 0 : uint32(Heads.seats(ledger.words(id).windows)) - FIRST_SEAT - rules.leavers,
             admission: rules.admission,
             ended: rules.ended,
             spec: _specs[id],
-            allowRoot: _allowRoots[id]
+            allowRoot: _allowRoots[id],
+            program: _programs[id],
+            rules: _ruleRoots[id]
         });
     }
 

@@ -19,6 +19,25 @@ interface ILedgerViews {
         Refunded
     }
 
+    /// @notice What the ledger fixed at the opening; windows in seconds, pot and bond in wei, ring in slots.
+    struct Config {
+        uint32 minRound;
+        uint32 roster;
+        uint32 forceInclude;
+        uint32 reveal;
+        uint32 seal;
+        uint32 challenge;
+        uint32 takeover;
+        uint32 unbonding;
+        uint80 pot;
+        uint80 bond;
+        uint8 ring;
+        bytes32 aggregatorsHash;
+    }
+
+    /// @notice Return what a task's ledger fixed.
+    function config(uint256 task) external view returns (Config memory);
+
     /// @notice Return the digest that the ring keeps where `round` lies; it may be another round's. (In storage the digests
     /// of rounds that a dispute blocks are complemented, so that no claim finds them; this returns them as they were.)
     function ringDigest(uint256 task, uint256 round) external view returns (bytes32);
@@ -34,6 +53,9 @@ interface ILedgerViews {
 
     /// @notice Return how many rounds had a roster at some time, void ones included: their pots stay with the trainers.
     function everRostered(uint256 task) external view returns (uint256);
+
+    /// @notice Return how many seats a task has: 9 and one for every trainer that ever joined (IEscrow.Tenure).
+    function seats(uint256 task) external view returns (uint256);
 
     /// @notice Return whether a dispute is open, and the lowest round that is disputed.
     function challenged(uint256 task) external view returns (bool open, uint256 lowest);

@@ -18,6 +18,8 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///   markChallenged       disputes             sealed                                 sealed + challenge
 ///   overturnSeal         disputes             sealed                                 sealed + challenge, or marked
 ///   claim                anyone               sealed + challenge                     -
+///   passRound            current aggregator   rostered + forceInclude + reveal       the same + seal
+///     after a takeover   current aggregator   takeover                               takeover + takeover window
 ///   advance              anyone               the end of the roster or seal window   -
 ///   closeTask            anyone               the last sealed round is final         -                 (ISettlement)
 ///   claimCompensation    anyone               closed                                 closed + unbonding (ISettlement)
@@ -30,6 +32,7 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///
 ///   OPEN -> ROSTERED -> SEALED -> FINAL            OPEN -> REFUNDED        (no aggregator is left)
 ///   SEALED <-> CHALLENGED                          ROSTERED -> COMPENSATED (no aggregator is left)
+///   OPEN -> COMPENSATED                            (no aggregator is left, and the round had a roster that is void)
 ///   SEALED, CHALLENGED -> ROSTERED or COMPENSATED  (overturned: the successor seals anew, or nobody is left)
 ///   OPEN, ROSTERED, SEALED, CHALLENGED -> VOID     (an earlier round was overturned)
 ///   VOID -> OPEN                                   (the chain of rounds came by again)
@@ -95,22 +98,6 @@ interface IRoundLedger {
         uint256 windows;
         uint256 side;
         uint256 terms;
-    }
-
-    /// @notice What the ledger fixed at the opening; windows in seconds, pot and bond in wei, ring in slots.
-    struct Config {
-        uint32 minRound;
-        uint32 roster;
-        uint32 forceInclude;
-        uint32 reveal;
-        uint32 seal;
-        uint32 challenge;
-        uint32 takeover;
-        uint32 unbonding;
-        uint80 pot;
-        uint80 bond;
-        uint8 ring;
-        bytes32 aggregatorsHash;
     }
 
     /// @notice What the ring keeps the digest of after a roster: keccak256(abi.encode(task, round, ...these)).
@@ -264,13 +251,16 @@ interface IRoundLedger {
         uint256 indexed task, uint256 indexed round, address indexed from, address to, uint256 slashed
     );
 
+    /// @notice Emitted when an aggregator said that it cannot seal; `to` is the next one, zero where nobody is left.
+    event RoundPassed(uint256 indexed task, uint256 indexed round, address indexed from, address to);
+
     /// @notice Emitted when slashed money was added to what the next seal allots; `bonus` is the sum over the task.
     event BonusRaised(uint256 indexed task, uint256 amount, uint256 bonus);
 
-    /// @notice Emitted when no aggregator is left and `round` has no roster.
+    /// @notice Emitted when no aggregator is left and `round` never had a roster.
     event RoundRefunded(uint256 indexed task, uint256 indexed round);
 
-    /// @notice Emitted when no aggregator is left and `round` has a roster: its pot goes to those on it.
+    /// @notice Emitted when no aggregator is left and `round` had a roster once: its pot goes to those on it.
     event RoundCompensated(uint256 indexed task, uint256 indexed round);
 
     /// @notice Emitted when a dispute about a sealed round was opened.
@@ -417,6 +407,13 @@ interface IRoundLedger {
     /// @param aggregators The frozen list.
     function advance(uint256 task, address[] calldata aggregators) external;
 
+    /// @notice Say that the caller cannot seal the round, because it cannot have what a seal needs: the next aggregator takes
+    /// over as after a missed deadline, but nobody is fined. The round is compensated when all have passed.
+    /// Requirements: the caller is the current aggregator and bonded; inside the seal window; no dispute is open.
+    /// @param aggregators The frozen list.
+    /// @dev Passing pays nothing either: the fee goes to who seals.
+    function passRound(uint256 task, uint256 round, address[] calldata aggregators) external;
+
     /// @notice Open a dispute about a sealed round. Only disputes.
     /// Requirements: the record is the ring's; now < sealed + challenge; the round is not disputed yet.
     function markChallenged(uint256 task, uint256 round, SealRecord calldata record) external;
@@ -463,8 +460,8 @@ interface IRoundLedger {
     /// @notice Return the head of a task.
     function head(uint256 task) external view returns (Head memory);
 
-    /// @notice Return what a task's ledger fixed.
-    function config(uint256 task) external view returns (Config memory);
+    /// @notice Return keccak256(abi.encode(aggregators)) of a task's frozen list.
+    function aggregatorsHash(uint256 task) external view returns (bytes32);
 
     /// @notice Return a task's packed words as they lie in storage ({LedgerReads} unpacks them).
     function words(uint256 task) external view returns (Words memory);
@@ -472,9 +469,6 @@ interface IRoundLedger {
     /// @notice Return slot `slot` of a task's ring as it lies in storage: the digests of rounds that a dispute blocks are
     /// complemented, so that no claim finds them.
     function ringSlot(uint256 task, uint256 slot) external view returns (bytes32);
-
-    /// @notice Return how many seats a task has: 9 and one for every trainer that ever joined (IEscrow.Tenure).
-    function seats(uint256 task) external view returns (uint256);
 
     /// @notice Return how many receipts are forced into the head's round.
     function forcedCount(uint256 task) external view returns (uint256);

@@ -9,8 +9,7 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 /// Once the last sealed round is final, what it did not allot is divided:
 ///
 ///   Done          the owner gets the dust
-///   Refunded      the owner gets the dust, the bonus left and the pots of rounds that never had a roster; pots of rounds
-///                 that had one and were voided go to the residual shares
+///   Refunded      the owner gets the dust, the bonus left and the pots of rounds that never had a roster: all that are left
 ///   Compensated   the owner gets the pots of rounds that never had a roster; everything else (the failed round's pot, the
 ///                 voided rounds' pots, the failed aggregator's bond, bonus and dust) goes to the trainers on the
 ///                 failed round's roster, by stake
@@ -21,6 +20,7 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///
 /// Notes:
 /// - Claims of final rounds go on after closing, without a limit in time (IRoundLedger.claim).
+/// - Where the failed round's roster is void, nobody claims by it, and all of the compensation goes to the residual shares.
 /// - A trainer that was not on the failed round's roster but on a voided one gets a residual share only.
 /// - When trainers forced their receipts into the failed round, its roster left them out and must not share out the pot:
 ///   all of the compensation goes to the residual shares.

@@ -47,6 +47,8 @@ interface ITaskRegistry {
     /// @param feeBps The aggregator's fee in basis points of the pot, for the record: it is paid by a claim leaf.
     /// @param allowRoot For AllowList: the root of OpenZeppelin's standard tree over (address); else 0.
     /// @param spec SHA-256 of the task's canonical specification in the store.
+    /// @param program Root of the program that decides the task's rounds; zero for none.
+    /// @param rules Root of the words of the task's rules that the program reads; zero for none.
     /// @param windows The windows.
     /// @param aggregators Who may aggregate, in order: the first works, the next takes over when one fails. 1..8,
     /// distinct, not zero.
@@ -61,6 +63,8 @@ interface ITaskRegistry {
         uint16 feeBps;
         bytes32 allowRoot;
         bytes32 spec;
+        bytes32 program;
+        bytes32 rules;
         Windows windows;
         address[] aggregators;
     }
@@ -86,6 +90,8 @@ interface ITaskRegistry {
     /// @param ended True once no further round can be worked on: REFUNDED or COMPENSATED.
     /// @param spec SHA-256 of the specification.
     /// @param allowRoot Root of the allow-list; 0 without one.
+    /// @param program Root of the task's program; 0 without one.
+    /// @param rules Root of the words of the task's rules; 0 without one.
     struct Task {
         address owner;
         uint80 stake;
@@ -96,6 +102,8 @@ interface ITaskRegistry {
         bool ended;
         bytes32 spec;
         bytes32 allowRoot;
+        bytes32 program;
+        bytes32 rules;
     }
 
     /// @notice Emitted when a task is open and its bounty is in escrow. `params` is everything that was fixed.

@@ -145,12 +145,6 @@ abstract contract DisputeSeam is RoundSteps {
         Phase phase = h.phase();
         bool ended = phase == Phase.Refunded || phase == Phase.Compensated;
         uint256 place = h.aggregator() == sealer ? h.index() + 1 : h.index();
-        if (ended || place == aggregators.length) {
-            _tasks[task].head = h.step(Phase.Compensated);
-            _end(task, round, false);
-            return;
-        }
-        address next = aggregators[place];
-        _tasks[task].head = h.step(Phase.Rostered).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
+        _handOver(task, h, Phase.Rostered, ended ? aggregators.length : place, aggregators);
     }
 }

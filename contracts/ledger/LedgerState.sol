@@ -57,7 +57,8 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
 
     mapping(uint256 task => TaskState) internal _tasks;
     mapping(uint256 task => Terms) internal _terms;
-    mapping(uint256 task => bytes32) internal _aggregators;
+    /// @inheritdoc IRoundLedger
+    mapping(uint256 task => bytes32) public aggregatorsHash;
     /// @dev Of the head's round, where its flag says that there are some.
     mapping(uint256 task => uint256) internal _forcedCount;
     /// @inheritdoc IRoundLedger
@@ -74,23 +75,6 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     /// @inheritdoc IRoundLedger
     function head(uint256 task) external view returns (Head memory) {
         return _tasks[task].head.unpack();
-    }
-
-    /// @inheritdoc IRoundLedger
-    function config(uint256 task) external view returns (Config memory out) {
-        uint256 word = _tasks[task].windows;
-        out.minRound = uint32(word.windowAt(0));
-        out.roster = uint32(word.windowAt(1));
-        out.forceInclude = uint32(word.windowAt(2));
-        out.reveal = uint32(word.windowAt(3));
-        out.seal = uint32(word.windowAt(4));
-        out.challenge = uint32(word.windowAt(5));
-        out.takeover = _terms[task].takeover;
-        out.unbonding = _terms[task].unbonding;
-        out.pot = uint80(word.pot());
-        out.bond = _terms[task].bond;
-        out.ring = uint8(word.ring());
-        out.aggregatorsHash = _aggregators[task];
     }
 
     /// @inheritdoc IRoundLedger
@@ -114,11 +98,6 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     /// @inheritdoc IRoundLedger
     function ringSlot(uint256 task, uint256 slot) external view returns (bytes32) {
         return _tasks[task].ring[slot];
-    }
-
-    /// @inheritdoc IRoundLedger
-    function seats(uint256 task) external view returns (uint256) {
-        return _tasks[task].windows.seats();
     }
 
     /// @inheritdoc IRoundLedger
@@ -177,7 +156,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     }
 
     function _requireList(uint256 task, address[] calldata aggregators) internal view {
-        if (keccak256(abi.encode(aggregators)) != _aggregators[task]) revert RoundLedger_AggregatorsMismatch(task);
+        if (keccak256(abi.encode(aggregators)) != aggregatorsHash[task]) revert RoundLedger_AggregatorsMismatch(task);
     }
 
     /// @dev For sealed rounds, blocked by a dispute or not; `h` is the head.

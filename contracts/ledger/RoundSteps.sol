@@ -43,7 +43,7 @@ abstract contract RoundSteps is LedgerState {
         terms.bond = uint80(bond);
         terms.unbonding = windows.unbonding;
         terms.takeover = uint24(windows.takeover);
-        _aggregators[task] = keccak256(abi.encode(aggregators));
+        aggregatorsHash[task] = keccak256(abi.encode(aggregators));
         _tasks[task].head = Heads.create(aggregators[0], rounds);
         emit LedgerOpened(task, block.timestamp, aggregators);
     }
@@ -156,8 +156,7 @@ abstract contract RoundSteps is LedgerState {
         if (!h.permits(msg.sender, round, Phase.Rostered)) _explain(task, h, round, Phase.Rostered);
         uint256 word = t.windows;
         (uint256 from, uint256 to) = _stepWindow(task, h, word);
-        // a seal is of a time inside its window and before itself
-        _requireWindow(task, from + 1, to);
+        _requireWindow(task, from, to);
         _requireSeal(task, round, record, from);
         _requireAllotment(record.claimTotal, record.claimCount, _allotted(task, round, h, word), round, word.pot());
         // a block time and a 24-bit window; a 16-bit round
@@ -177,16 +176,36 @@ abstract contract RoundSteps is LedgerState {
         if (phase != Phase.Open && phase != Phase.Rostered) revert RoundLedger_WrongPhase(task, phase, Phase.Open);
         _requireLate(task, h);
         uint256 place = h.index() + 1;
-        address next = place == aggregators.length ? address(0) : aggregators[place];
-        uint256 slashed = _fineLate(task, h, next == address(0) && phase == Phase.Rostered);
-        if (next == address(0)) {
-            _tasks[task].head = h.step(phase == Phase.Open ? Phase.Refunded : Phase.Compensated);
-            _end(task, h.round(), phase == Phase.Open);
-        } else {
-            _tasks[task].head = h.step(phase).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
-        }
+        uint256 slashed = _fineLate(task, h, place == aggregators.length && phase == Phase.Rostered);
+        address next = _handOver(task, h, phase, place, aggregators);
         emit AggregatorReplaced(task, h.round(), h.aggregator(), next, slashed);
         _raiseBonus(task, slashed);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function passRound(uint256 task, uint256 round, address[] calldata aggregators) external {
+        _requireList(task, aggregators);
+        uint256 h = _tasks[task].head;
+        if (!h.permits(msg.sender, round, Phase.Rostered)) _explain(task, h, round, Phase.Rostered);
+        (uint256 from, uint256 to) = _stepWindow(task, h, _tasks[task].windows);
+        _requireWindow(task, from, to);
+        emit RoundPassed(task, round, msg.sender, _handOver(task, h, Phase.Rostered, h.index() + 1, aggregators));
+    }
+
+    /// @dev Give the head's round to the aggregator at `place`, in phase `phase`. Where there is none the task ends: a round
+    /// that ever had a roster is compensated, also when that roster is void.
+    function _handOver(uint256 task, uint256 h, Phase phase, uint256 place, address[] calldata aggregators)
+        internal
+        returns (address next)
+    {
+        if (place == aggregators.length) {
+            bool refunded = phase == Phase.Open && _everRostered(task, h) <= h.round();
+            _tasks[task].head = h.step(refunded ? Phase.Refunded : Phase.Compensated);
+            _end(task, h.round(), refunded);
+            return address(0);
+        }
+        next = aggregators[place];
+        _tasks[task].head = h.step(phase).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
     }
 
     function _requireLate(uint256 task, uint256 h) private view {
@@ -201,13 +220,13 @@ abstract contract RoundSteps is LedgerState {
         (slashed,) = escrow.slash(task, h.aggregator(), fine, address(0), 0);
     }
 
-    function _end(uint256 task, uint256 round, bool refunded) internal {
+    function _end(uint256 task, uint256 round, bool refunded) private {
         if (refunded) emit RoundRefunded(task, round);
         else emit RoundCompensated(task, round);
         registry.endTask(task);
     }
 
-    function _isBonded(uint256 task, address account) internal view returns (bool) {
+    function _isBonded(uint256 task, address account) private view returns (bool) {
         return escrow.member(task, account).flags & MemberFlags.AGGREGATOR != 0;
     }
 

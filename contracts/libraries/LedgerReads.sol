@@ -36,6 +36,16 @@ library LedgerReads {
         return (w.terms >> 128) & type(uint80).max;
     }
 
+    /// @notice How long a successor has to roster, or to seal, in seconds.
+    function takeover(IRoundLedger.Words memory w) internal pure returns (uint256) {
+        return (w.terms >> 208) & 0xffffff;
+    }
+
+    /// @notice How long a stake stays slashable after its owner asked for it, in seconds.
+    function unbonding(IRoundLedger.Words memory w) internal pure returns (uint256) {
+        return (w.terms >> 80) & 0xffffffff;
+    }
+
     /// @notice How many rounds had a roster at some time, void ones included. Twin of LedgerState._everRostered.
     function everRostered(IRoundLedger.Words memory w) internal pure returns (uint256 count) {
         IRoundLedger.Phase phase = w.head.phase();
@@ -50,7 +60,7 @@ library LedgerReads {
         IRoundLedger.Phase phase = w.head.phase();
         if (phase != IRoundLedger.Phase.Open && phase != IRoundLedger.Phase.Rostered) return (0, 0);
         if (w.head & Heads.TAKEOVER == 0) (from, to) = w.head.stepWindow(w.windows);
-        else (from, to) = (w.head.time(), w.head.time() + ((w.terms >> 208) & 0xffffff));
+        else (from, to) = (w.head.time(), w.head.time() + takeover(w));
         // a seal comes after the first second of its window
         if (phase == IRoundLedger.Phase.Rostered) ++from;
     }

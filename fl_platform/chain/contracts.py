@@ -39,6 +39,7 @@ from fl_platform.protocol.spec import TaskSpec
 logger = logging.getLogger(__name__)
 
 OPEN_TICKET = Ticket()
+NO_ROOT = bytes(32)  # of a task that no program decides
 LOCK_ATTEMPTS = 5  # of a lock whose allowance other processes of the wallet use up
 
 
@@ -74,6 +75,8 @@ class Contracts(Views):
             fee_bps=money.fee_bps,
             allow_root=allow_root,
             spec=spec.digest,
+            program=NO_ROOT,
+            rules=NO_ROOT,
             windows=spec.windows,
             aggregators=tuple(party.address for party in spec.aggregators),
         )
@@ -213,6 +216,17 @@ class Contracts(Views):
             return (now.round, now.index, now.phase) != (head.round, head.index, head.phase)
 
         return self._send(self.ledger, "advance", task, history.opened.aggregators, step=step, already=already)
+
+    def pass_round(self, task: int, round_number: int) -> TxReceipt | None:
+        """Say that this aggregator cannot seal a rostered round: the next one takes over, nobody is fined."""
+        step = Step(task, round_number, self._name("pass", task))
+
+        def already() -> bool:
+            found = (item for item in self.history(task).replacements if item.passed)
+            return any((item.round, item.late) == (round_number, self.address) for item in found)
+
+        arguments = (task, round_number, self.history(task).opened.aggregators)
+        return self._send(self.ledger, "passRound", *arguments, step=step, already=already)
 
     # --- money, anyone ---
 

@@ -182,6 +182,13 @@ class AggregatorReplaced(_Ledger):
 
 
 @dataclass(frozen=True)
+class RoundPassed(_Ledger):
+    round: int
+    from_: bytes
+    to: bytes
+
+
+@dataclass(frozen=True)
 class BonusRaised(_Ledger):
     amount: int
     bonus: int

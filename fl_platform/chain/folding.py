@@ -11,7 +11,7 @@ from typing import TypeVar
 from fl_platform.chain import events as ev
 from fl_platform.chain.history import Forced, Opened, Replacement, RoundHistory, TaskHistory
 from fl_platform.chain.records import LIVES, Head, RosterRecord, SealRecord
-from fl_platform.chain.types import BlockRef
+from fl_platform.chain.types import BlockRef, Phase
 from fl_platform.errors import IntegrityError
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ class Fold:
     leaving: set[bytes] = field(default_factory=set)
     bonded: set[bytes] = field(default_factory=set)
     bonus: int = 0
+    ever: int = 0  # rounds that had a roster at some time, void or not
     voids: int = 0
     replacements: list[Replacement] = field(default_factory=list)
     claimed: dict[bytes, int] = field(default_factory=dict)
@@ -79,7 +80,7 @@ class Fold:
             ended=self.ended,
             events=tuple(self.events),
         )
-        _check(history)
+        _check(history, self.ever)
         return history
 
 
@@ -117,7 +118,7 @@ def _opened(event: ev.TaskOpened, ledger: ev.LedgerOpened) -> Opened:
     )
 
 
-def _check(history: TaskHistory) -> None:
+def _check(history: TaskHistory, ever: int) -> None:
     """Hold the events against the head slot: an end point that hides events is noticed here."""
     head, task = history.head, history.task
     if head.rounds != history.opened.rounds:
@@ -127,7 +128,9 @@ def _check(history: TaskHistory) -> None:
             raise IntegrityError(f"task {task}: the head is at round {head.round}, the events show no seal of {number}")
     current = history.rounds[head.round] if head.round < len(history.rounds) else None
     rostered = current is not None and current.roster is not None and current.seal is None
-    if head.phase.name in ("ROSTERED", "COMPENSATED") and not rostered:
+    if head.phase is Phase.COMPENSATED:  # also without a roster now, where one is void
+        rostered = rostered or head.round < ever
+    if head.phase in (Phase.ROSTERED, Phase.COMPENSATED) and not rostered:
         raise IntegrityError(f"task {task}: round {head.round} is {head.phase.name}, the events show no roster of it")
 
 
@@ -197,6 +200,7 @@ def _(event: ev.RoundRostered, state: Fold) -> None:
     )
     before = state.rounds.get(event.round, RoundHistory(event.round))
     stakes = _frozen({a: state.stakes.get(a, 0) for a in state.trainers})
+    state.ever = max(state.ever, event.round + 1)
     state.rounds[event.round] = replace(before, roster=record, seal=None, forced=(), stakes=stakes, void=False)
 
 
@@ -244,6 +248,11 @@ def _(event: ev.RoundSealed, state: Fold) -> None:
 @_apply.register
 def _(event: ev.AggregatorReplaced, state: Fold) -> None:
     state.replacements.append(Replacement(event.round, event.from_, event.to, event.slashed))
+
+
+@_apply.register
+def _(event: ev.RoundPassed, state: Fold) -> None:
+    state.replacements.append(Replacement(event.round, event.from_, event.to, 0, passed=True))
 
 
 @_apply.register

@@ -78,12 +78,13 @@ class RoundHistory:
 
 @dataclass(frozen=True)
 class Replacement:
-    """A missed deadline."""
+    """A missed deadline, or a round that an aggregator passed on."""
 
     round: int
     late: bytes
     successor: bytes  # zero: nobody was left
     slashed: int
+    passed: bool = False
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class TaskParams:
     fee_bps: int
     allow_root: bytes
     spec: bytes  # sha256
+    program: bytes  # root of the program that decides rounds, zero: none
+    rules: bytes  # root of the words of the rules, zero: none
     windows: Windows
     aggregators: tuple[bytes, ...]
 
@@ -68,6 +70,8 @@ class TaskRecord:
     ended: bool
     spec: bytes
     allow_root: bytes
+    program: bytes
+    rules: bytes
 
 
 @dataclass(frozen=True)

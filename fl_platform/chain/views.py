@@ -124,7 +124,7 @@ class Views:
 
     def seats(self, task: int) -> int:
         """Return how many seats a task has: FIRST_SEAT and one for every trainer that ever joined."""
-        return int(self.chain.read(self.ledger, "seats", task))
+        return int(self.chain.read(self.ledger_views, "seats", task))
 
     def account(self, task: int) -> Account:
         """Return a task's pot."""

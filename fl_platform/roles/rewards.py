@@ -182,6 +182,11 @@ def _compensate(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
     if over or settled.swept:  # its window is over, or the roster left trainers out: residual shares divide it
         _take_residuals(reader, contracts, wish)
         return
+    if reader.history().rounds[head.round].roster is None:
+        raise TaskClosed(
+            f"round {head.round}'s roster is void, so nobody claims by it: run this again from block time "
+            f"{settled.closed_at + reader.history().opened.windows.unbonding}, when its pot is divided equally"
+        )
     entries = parse_roster(roster_document(reader, wish.roster))
     reader.check_roster(head.round, entries)
     leaves = tuple(entry.leaf for entry in entries)

@@ -84,7 +84,7 @@ def test_disputes_cannot_be_strung_together_for_ever() -> None:
     """Demands answered in time would keep a round open: five takeovers after its window no new one is taken."""
     stage = sealed()
     demand(stage)
-    windows = stage.world.ledger.call("config", stage.run.task)
+    windows = stage.world.views.call("config", stage.run.task)
     end = stage.record(0).sealed_at + windows[5] + 5 * windows[6]  # challenge, takeover
     stage.world.wait(end - 1)
     demand(stage, CLAIMS)

@@ -109,7 +109,7 @@ def test_the_ring_is_reused_and_always_holds_a_final_round(world: World) -> None
         older = number - 2
         if older >= 0:
             run.claim(older, number % 2)  # two windows of minRound later the round is final, without waiting
-    assert run.world.ledger.call("config", run.task)[10] == 3
+    assert run.world.views.call("config", run.task)[10] == 3
 
 
 # --- roster ---
@@ -170,7 +170,8 @@ def test_seal_window_is_half_open(world: World, reverts: Reverts) -> None:
     assert (first, last) == (rostered + WINDOWS.force + WINDOWS.reveal + 1, rostered + 450)
     mark = world.evm.snapshot()
     for at, error in (
-        (first - 1, ("RoundLedger_TooEarly", run.task, first)),
+        (first - 2, ("RoundLedger_TooEarly", run.task, first - 1)),
+        (first - 1, ("RoundLedger_AsOfOutOfBounds", run.task, first - 2, first - 1, first - 1)),
         (last, ("RoundLedger_TooLate", run.task, last)),
     ):
         world.wait(at)
@@ -273,8 +274,8 @@ def test_a_seal_is_of_a_time_inside_its_window_and_before_itself(world: World, r
     opens = world.evm.now + WINDOWS.force + WINDOWS.reveal
     assert run.window() == (opens + 1, opens + WINDOWS.seal)
     world.wait(opens)
-    with reverts("RoundLedger_TooEarly", run.task, opens + 1):
-        seal_call(run)
+    with reverts("RoundLedger_AsOfOutOfBounds", run.task, opens, opens, opens):
+        seal_call(run, as_of=opens)
     world.wait(opens + 7)
     for wrong in (0, opens - 1, opens + 7, opens + 8):
         with reverts("RoundLedger_AsOfOutOfBounds", run.task, wrong, opens, opens + 7):
@@ -349,6 +350,87 @@ def test_no_receipt_is_forced_after_a_takeover(world: World, reverts: Reverts) -
     world.wait(run.window()[0])
     run.seal()  # the successor answers the same list
     assert run.seals[0][0].forced == 1
+
+
+# --- passing ---
+
+
+def test_passing_hands_over_and_costs_nothing(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=3)
+    listed = [account_.address for account_ in world.aggregators]
+    with reverts("RoundLedger_WrongPhase", run.task, OPEN, ROSTERED):
+        run.pass_()
+    run.roster()
+    opens = run.window()[0] - 1
+    world.wait(opens - 1)
+    with reverts("RoundLedger_TooEarly", run.task, opens):
+        run.pass_(at=opens - 1)
+    money = [run.member(who) for who in listed]
+    told = run.pass_(at=opens).event("RoundPassed")
+    assert told == {"task": run.task, "round": 0, "from": listed[0], "to": listed[1]}
+    assert (run.phase, run.aggregator, bool(run.head[7])) == (ROSTERED, listed[1], True)
+    assert [run.member(who) for who in listed] == money
+    assert world.views.call("bonus", run.task) == 0
+    with reverts("RoundLedger_NotAggregator", run.task, listed[0], listed[1]):
+        world.ledger.send(listed[0], "passRound", run.task, 0, run.params.aggregators)
+    with reverts("RoundLedger_WrongRound", run.task, 1, 0):
+        world.ledger.send(listed[1], "passRound", run.task, 1, run.params.aggregators)
+    with reverts("RoundLedger_AggregatorsMismatch", run.task):
+        world.ledger.send(listed[1], "passRound", run.task, 0, run.params.aggregators[:2])
+    last = run.window()[1]
+    with reverts("RoundLedger_TooLate", run.task, last):
+        run.pass_(at=last)
+    world.evm.now = last - 1  # nothing was mined in between
+    run.pass_(at=last - 1)
+    run.seal()
+    assert run.seals[0][0].aggregator == listed[2]
+    world.ledger.send(listed[0], "unbondAggregator", run.task)  # its bond is whole and free to go
+
+
+def test_passing_wants_a_bond_and_no_open_dispute(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=1).play(1)
+    run.roster()
+    run.challenge(0)
+    with reverts("RoundLedger_TaskChallenged", run.task, 0):
+        run.pass_()
+    run.judge(0, False)
+    run.pass_()
+    with reverts("RoundLedger_NotBonded", run.task, run.aggregator):
+        run.pass_()
+
+
+def test_a_round_that_all_pass_on_is_compensated_by_stake(world: World) -> None:
+    run = Run.start(world, bonded=3)
+    run.roster()
+    run.pass_()
+    run.pass_()
+    done = run.pass_()
+    assert done.event("RoundPassed")["to"] == bytes(20)
+    assert done.event("RoundCompensated")["round"] == 0
+    assert run.phase == COMPENSATED
+    run.close()
+    for index, trainer in enumerate(run.trainers):
+        run.compensate(index)
+        assert run.member(trainer)[1] == run.params.pot // 3
+    assert [run.member(who)[0] for who in run.params.aggregators] == [run.params.bond] * 3
+
+
+def test_a_round_whose_roster_is_void_is_compensated_too(world: World) -> None:
+    """Nobody rosters it again: its pot had a roster once, so it never goes back to the owner."""
+    run = Run.start(world, bonded=2, windows=replace(WINDOWS, challenge=1_200)).play(2)
+    run.judge(0, True)
+    run.seal()
+    assert run.phase == OPEN
+    assert world.views.call("everRostered", run.task) == 2
+    for _ in range(2):
+        done = run.advance()
+    assert done.event("RoundCompensated")["round"] == 1
+    assert run.phase == COMPENSATED
+    run.close()
+    world.wait(world.evm.now + WINDOWS.unbonding)
+    share = world.settlement.send(account("x"), "sweepCompensation", run.task).event("CompensationSwept")
+    assert share["shares"] == 3
+    assert share["amount"] >= run.params.pot
 
 
 # --- bonds ---

@@ -54,7 +54,7 @@ def test_open_task_escrows_the_whole_bounty(world: World) -> None:
     assert (opened["task"], opened["owner"], opened["spec"]) == (1, world.owner.address, params.spec)
     assert done.event("LedgerOpened")["aggregators"] == params.aggregators
     task = world.registry.call("task", 1)
-    assert task == (world.owner.address, params.stake, params.bond, 5_000, 0, 0, False, params.spec, bytes(32))
+    assert task == (world.owner.address, params.stake, params.bond, 5_000, 0, 0, False, params.spec, *[bytes(32)] * 3)
     assert world.registry.call("ownerOf", 1) == world.owner.address
     assert world.registry.call("taskCount") == 1
 
@@ -123,7 +123,7 @@ def test_windows_have_bounds(
     with reverts("RoundLedger_WindowOutOfBounds", name.encode().ljust(32, b"\0"), bad, *limits):
         world.registry.send(world.owner, "openTask", world.params(windows=windows))
     world.registry.send(world.owner, "openTask", world.params(windows=replace(windows, **{field: good})))
-    seen = world.ledger.call("config", 1)
+    seen = world.views.call("config", 1)
     fields = ["min_round", "roster", "force", "reveal", "seal", "challenge", "takeover", "unbonding"]
     assert seen[fields.index(field)] == good
 
@@ -134,7 +134,16 @@ def test_config_tells_what_was_fixed(world: World) -> None:
     listed = b"".join(a.rjust(32, b"\0") for a in run.params.aggregators)
     hashed = keccak256((32).to_bytes(32, "big") + (3).to_bytes(32, "big") + listed)
     expected = (60, 600, 100, 50, 300, 120, 200, 5_000, POT, POT, ring, hashed)
-    assert world.ledger.call("config", run.task) == expected
+    assert world.views.call("config", run.task) == expected
+
+
+def test_a_tasks_program_and_rules_are_frozen_and_readable(world: World) -> None:
+    roots = digest("program"), digest("rules")
+    world.registry.send(world.owner, "openTask", world.params())
+    done = world.registry.send(world.owner, "openTask", world.params(program=roots[0], rules=roots[1]))
+    assert world.registry.call("task", 1)[9:] == (bytes(32), bytes(32))
+    assert world.registry.call("task", 2)[9:] == roots
+    assert done.event("TaskOpened")["params"][10:12] == roots
 
 
 def test_join_locks_the_stake(world: World) -> None:
@@ -152,18 +161,18 @@ def test_join_locks_the_stake(world: World) -> None:
 
 def test_seats_are_counted_by_task_in_the_order_of_joining(world: World) -> None:
     runs = [Run.start(world, trainers=0) for _ in range(2)]
-    assert [world.ledger.call("seats", run.task) for run in runs] == [9, 9]
+    assert [world.views.call("seats", run.task) for run in runs] == [9, 9]
     order = [account(f"trainer {i}") for i in (2, 0, 1)]
     for place, who in enumerate(order):
         for run in runs:
             run.join(who)
             assert run.tenure(who)[3] == 9 + place
-    assert [world.ledger.call("seats", run.task) for run in runs] == [12, 12]
+    assert [world.views.call("seats", run.task) for run in runs] == [12, 12]
     world.registry.send(order[0], "leaveTask", runs[0].task)
-    assert world.ledger.call("seats", runs[0].task) == 12  # a seat is never free again
+    assert world.views.call("seats", runs[0].task) == 12  # a seat is never free again
     runs[0].join(account("trainer 3"))
     assert runs[0].tenure(account("trainer 3"))[3] == 12
-    assert world.ledger.call("seats", 99) == 0
+    assert world.views.call("seats", 99) == 0
 
 
 def test_a_task_has_65536_seats(world: World, reverts: Reverts) -> None:

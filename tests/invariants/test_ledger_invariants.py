@@ -227,6 +227,16 @@ class Ledger(RuleBasedStateMachine):
         if self.attempt(self.twin.may_advance(self.now), self.run.advance, at=self.now):
             self.twin.advance(self.now)
 
+    @rule(when=WHEN)
+    def pass_(self, when: str) -> None:
+        """It costs nobody anything, and moves no money."""
+        self._go(when)
+        everybody = [*self.people(), bytes(20)]
+        before = [self.run.member(who) for who in everybody]
+        if self.attempt(self.twin.may_pass(self.now), self.run.pass_, at=self.now):
+            self.twin.pass_(self.now)
+        assert [self.run.member(who) for who in everybody] == before
+
     @rule(who=st.sampled_from(NAMES))
     def force(self, who: Any) -> None:
         receipt = self.run.receipt(who)
@@ -335,6 +345,7 @@ class Ledger(RuleBasedStateMachine):
         return 0 if number < 0 else self.run.seals[number][0].sealed_at + WINDOWS.challenge
 
     @precondition(lambda self: self.twin.closed and self.twin.phase == COMPENSATED)
+    @precondition(lambda self: self.run.round in self.run.rosters)
     @rule(data=st.data())
     def compensate(self, data: st.DataObject) -> None:
         tree = self.run.rosters[self.run.round][1]
@@ -392,7 +403,7 @@ class Ledger(RuleBasedStateMachine):
             t = twin.get(address)
             assert tenure == ((t.stake, t.joined, t.left, t.seat) if t else (0, 0, 0, 0))
         seats = sorted(tenure[3] for tenure in told.values() if tenure[1])
-        assert seats == list(range(9, self.world.ledger.call("seats", self.run.task)))
+        assert seats == list(range(9, self.world.views.call("seats", self.run.task)))
 
     @invariant()
     def final_is_final(self) -> None:
@@ -450,8 +461,9 @@ class Ledger(RuleBasedStateMachine):
     def _pay_out(self) -> None:
         task, phase = self.run.task, self.twin.phase
         if phase == COMPENSATED and not self.world.settlement.call("settlement", task)[4]:
-            for index in range(len(self.run.rosters[self.run.round][1].leaves)):
-                self._try_compensation(index)
+            if self.run.round in self.run.rosters:
+                for index in range(len(self.run.rosters[self.run.round][1].leaves)):
+                    self._try_compensation(index)
             self.world.wait(self.now + WINDOWS.unbonding)
             self._note(self.world.settlement.send(ANYONE, "sweepCompensation", task))
         for who in NAMES:

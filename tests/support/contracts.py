@@ -53,6 +53,8 @@ class Params:
     fee_bps: int
     allow_root: bytes
     spec: bytes
+    program: bytes
+    rules: bytes
     windows: Windows
     aggregators: tuple[bytes, ...]
 
@@ -210,7 +212,7 @@ class World:
         pot, rounds = changes.get("pot", 10 * TOKENS), changes.get("rounds", 4)
         base = Params(
             self.token.address, pot * rounds, pot, 20 * TOKENS, pot, rounds, 0, 500, bytes(32), digest("spec"),
-            Windows(), listed,
+            bytes(32), bytes(32), Windows(), listed,
         )  # fmt: skip
         return replace(base, **changes)
 
@@ -376,6 +378,11 @@ class Run:
         """Let the current deadline pass and hand over."""
         self.world.wait(max(self.world.evm.now, self.window()[1]) if at is None else at)
         return self.world.ledger.send(account("anyone"), "advance", self.task, self.params.aggregators)
+
+    def pass_(self, *, at: int | None = None) -> Outcome:
+        """Let the current aggregator say that it cannot seal."""
+        self.world.wait(max(self.world.evm.now, self.window()[0]) if at is None else at)
+        return self.world.ledger.send(self.aggregator, "passRound", self.task, self.round, self.params.aggregators)
 
     def finalize(self, number: int | None = None) -> int:
         """Wait until a sealed round (None: the last one) is final; return it."""

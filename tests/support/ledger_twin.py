@@ -136,9 +136,22 @@ class Twin:
             fine = min(fine, self.bonds[self.place])
             self.bonds[self.place] -= fine
             self.bonus += fine
+        self._hand_over(now)
+
+    def may_pass(self, now: int) -> bool:
+        """Whether the current aggregator can say that it cannot seal."""
+        first, last = self.window()
+        return self.phase == ROSTERED and self.place in self.bonded and not self.frozen and first - 1 <= now < last
+
+    def pass_(self, now: int) -> None:
+        """Hand over, or end, without a fine."""
+        self._hand_over(now)
+
+    def _hand_over(self, now: int) -> None:
         self.time = now
-        if last:
-            self.phase, self.takeover = (REFUNDED if self.phase == OPEN else COMPENSATED), False
+        if self.place + 1 == len(self.params.aggregators):
+            refunded = self.phase == OPEN and self.ever <= self.round
+            self.phase, self.takeover = (REFUNDED if refunded else COMPENSATED), False
         else:
             self.place, self.takeover = self.place + 1, True
 
@@ -197,8 +210,6 @@ class Twin:
         """What closing gives the owner."""
         allotted = self.seals[self.round - 1].total if self.round else 0
         left = self.params.bounty + self.bonus - allotted
-        if self.phase == DONE:
+        if self.phase in (DONE, REFUNDED):
             return left
-        if self.phase == REFUNDED:
-            return left - self.params.pot * (self.ever - self.round)
         return self.params.pot * (self.params.rounds - self.ever)

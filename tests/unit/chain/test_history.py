@@ -179,6 +179,41 @@ def test_a_late_aggregator_is_replaced_and_its_fine_goes_to_the_trainers(s: Stag
     assert agrees(own, task).bonded == {SUCCESSOR.address}
 
 
+def test_passing_hands_over_without_a_fine(s: Stage) -> None:
+    task, own = begin(s)
+    successor = s.bond(task, SUCCESSOR)
+    roster(own, task, 0, TRAINERS)
+    s.chain.wait_until(own.window(task)[0])
+    own.pass_round(task, 0)
+    own.pass_round(task, 0)  # done already: not again for the successor
+    (change,) = agrees(own, task).replacements
+    assert (change.late, change.successor) == (AGGREGATOR.address, SUCCESSOR.address)
+    assert (change.slashed, change.passed) == (0, True)
+    seal(successor, task, 0, TRAINERS)
+    assert agrees(own, task).rounds[0].allotted == ETHER
+    roster(successor, task, 1, TRAINERS)
+    s.chain.wait_until(own.window(task)[0])
+    successor.pass_round(task, 1)
+    history = agrees(own, task)
+    assert (history.head.phase, history.bonus) == (Phase.COMPENSATED, 0)
+    assert history.stakes[AGGREGATOR.address] == history.stakes[SUCCESSOR.address] == 2 * ETHER
+
+
+def test_a_round_whose_roster_is_void_is_compensated(s: Stage) -> None:
+    task, own = begin(s)
+    s.bond(task, SUCCESSOR)
+    for number in range(2):
+        roster(own, task, number, TRAINERS)
+        seal(own, task, number, TRAINERS)
+    disputed(s, own, task, 0)
+    judged(s, own, task, 0, upheld=True)
+    seal(s.as_(SUCCESSOR), task, 0, TRAINERS)
+    s.chain.wait_until(own.window(task)[1])
+    own.advance(task)
+    history = agrees(own, task)
+    assert (history.head.phase, history.rounds[1].roster) == (Phase.COMPENSATED, None)
+
+
 def test_nobody_left_without_a_roster_refunds(s: Stage) -> None:
     task, own = begin(s)
     for _ in range(2):
