@@ -72,6 +72,17 @@ contract LedgerInvariants is Base {
         assertTrue(ended == over, "ended = refunded or compensated");
     }
 
+    /// 15: seats are dense from 9 on, and unique.
+    function invariant_15_seatsAreDense() public view {
+        uint256 task = handler.task();
+        assertEq(handler.views().seats(task), 11, "two trainers joined, nobody twice");
+        for (uint256 i = 0; i < 2; ++i) {
+            IEscrow.Tenure memory t = handler.escrow().tenure(task, handler.people(i));
+            assertEq(t.seat, 9 + i, "seat");
+            assertLe(t.joinedAt, t.leftAt == 0 ? type(uint40).max : t.leftAt, "joined <= left");
+        }
+    }
+
     /// 13: rounds that had a roster once are never fewer than the rounds sealed now.
     function invariant_13_rosteredRoundsAreRemembered() public view {
         IRoundLedger.Head memory h = handler.ledger().head(handler.task());
