@@ -53,17 +53,16 @@ STRUCTS = {
     "SealInput": SealInput,
     "ClaimRecord": ClaimRecord,
     "SealRecord": SealRecord,
-    "Leaf": records.LeafRecord,
+    "IRoundLedger.Leaf": records.LeafRecord,
 }
 
 
 def _components(node: typing.Any) -> Iterator[tuple[str, list[str]]]:
     if isinstance(node, dict):
         if "components" in node and node.get("internalType", "").startswith("struct "):
-            yield (
-                node["internalType"].split(".")[-1].split(" ")[-1].removesuffix("[]"),
-                [c["name"] for c in node["components"]],
-            )
+            qualified = node["internalType"].removeprefix("struct ").removesuffix("[]")
+            for name in (qualified, qualified.split(".")[-1]):
+                yield name, [c["name"] for c in node["components"]]
         for inner in node.values():
             yield from _components(inner)
     elif isinstance(node, list | tuple):
