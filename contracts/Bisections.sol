@@ -59,12 +59,9 @@ contract Bisections is IBisections {
         uint256 id,
         Game calldata shown,
         IRoundLedger.SealRecord calldata record,
-        Statement calldata statement,
-        int256[] calldata parts,
-        bytes calldata tensors
+        int256[] calldata parts
     ) external {
         Game memory game = _requireMove(id, shown, record, false);
-        _requireLayout(id, game, statement, tensors);
         (uint256 expected,) = partsOf(game.count);
         if (parts.length != expected) revert Bisections_PartCount(parts.length, expected);
         int256 sum = 0;
@@ -75,7 +72,7 @@ contract Bisections is IBisections {
         if (sum != game.claimed) revert Bisections_PartSum(sum, game.claimed);
         (game.parts, game.answered, game.deadline) = (keccak256(abi.encodePacked(parts)), true, _deadline(game.task));
         _keep(id, game);
-        emit BisectionSplit(game.task, game.round, id, game, parts, tensors);
+        emit BisectionSplit(game.task, game.round, id, game, parts);
     }
 
     /// @inheritdoc IBisections
@@ -167,7 +164,6 @@ contract Bisections is IBisections {
         statement = Statement({
             left: left,
             right: right,
-            tensors: Traces.layoutOf(work),
             leftBits: uint32(row < trainersEnd ? rules.bits : Contents.DIRECTION_BITS),
             rightBits: uint32(column < trainersEnd ? rules.bits : Contents.DIRECTION_BITS),
             size: uint64(rules.size)
@@ -175,13 +171,10 @@ contract Bisections is IBisections {
     }
 
     function _product(Statement calldata statement, uint256 leaf, Product calldata product) private pure returns (int256) {
-        Contents.requireLayout(product.tensors, statement.tensors);
         uint256 depth = Contents.depthOf(statement.size);
         Contents.requireLeaf(product.left, leaf, statement.leftBits, depth, statement.left);
         Contents.requireLeaf(product.right, leaf, statement.rightBits, depth, statement.right);
-        return Contents.product(
-            product.left.body, statement.leftBits, product.right.body, statement.rightBits, leaf, product.tensors
-        );
+        return Contents.product(product.left.body, statement.leftBits, product.right.body, statement.rightBits);
     }
 
     function _part(uint256 id, Game memory game, int256[] calldata parts, uint256 index)
@@ -207,14 +200,6 @@ contract Bisections is IBisections {
         if (keccak256(abi.encode(game.task, uint256(game.round), record)) != game.seal) {
             revert Bisections_WrongEvidence(id);
         }
-    }
-
-    /// @dev A sealer that cannot show the layout, or whose layout is of another model, cannot answer.
-    function _requireLayout(uint256 id, Game memory game, Statement calldata statement, bytes calldata tensors) private pure {
-        if (keccak256(abi.encode(statement)) != game.statement) revert Bisections_WrongEvidence(id);
-        Contents.requireLayout(tensors, statement.tensors);
-        uint256 size = Contents.sizeOf(tensors);
-        if (size != statement.size) revert Bisections_LayoutSize(size, statement.size);
     }
 
     function _requireMove(

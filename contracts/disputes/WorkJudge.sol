@@ -13,7 +13,7 @@ import {Traces} from "../libraries/Traces.sol";
 import {JudgeBase} from "./JudgeBase.sol";
 
 /// @title WorkJudge
-/// @notice What the trainers handed in: content roots, weights, single coordinates of the sums, ranges and the layout. Whoever
+/// @notice What the trainers handed in: content roots, weights, single coordinates of the sums, ranges and the model's size. Whoever
 /// holds the updates can open their leaves. For Gram entries, which are long sums, see {IBisections}.
 contract WorkJudge is JudgeBase {
     using Traces for Evidence;
@@ -27,11 +27,10 @@ contract WorkJudge is JudgeBase {
     /// @notice Thrown when `extra` has not the bytes that the question wants.
     error Judge_ExtraShape(uint256 given);
 
-    IRoundLedger public immutable ledger;
     ITaskRegistry public immutable registry;
 
-    constructor(address ledger_, address registry_) {
-        (ledger, registry) = (IRoundLedger(ledger_), ITaskRegistry(registry_));
+    constructor(address registry_) {
+        registry = ITaskRegistry(registry_);
     }
 
     /// @dev One coordinate of vectors: its leaf, its place there, bits of an update's integers, depth of the tree.
@@ -50,16 +49,11 @@ contract WorkJudge is JudgeBase {
         Contents.Leaf leaf;
     }
 
-    /// @notice The model's tensors and where the specification lists them.
+    /// @notice The specification and where it lists the model's tensors.
     /// @param list Place of the opening quote of "tensors" in the document.
-    /// @param offsets Place of the opening quote of the first scale's "offsets"; 0 in later rounds.
-    /// @param before The seal before with its work leaf; in round 0 it is not read.
     struct LayoutProof {
         bytes document;
         uint256 list;
-        uint256 offsets;
-        bytes tensors;
-        Before before;
     }
 
     /// @inheritdoc ITraceJudge
@@ -177,25 +171,12 @@ contract WorkJudge is JudgeBase {
         return Contents.integerAt(body, p.place, r.bits) == -int256(1 << (r.bits - 1));
     }
 
-    /// @dev openings: rules, work. extra: LayoutProof. Sizes follow from the specification, offsets from its first scale or,
-    /// where one aggregator sealed both rounds, from what it handed on: nobody answers for what another has handed on.
+    /// @dev openings: rules. extra: LayoutProof.
     function _layout(Case calldata c, Evidence calldata e) private view returns (bool) {
         (bytes calldata w,) = e.open(0, Traces.RULES, Traces.RULES_BYTES);
-        bytes calldata work = _openWork(e, 1);
         LayoutProof calldata p = _layoutProof(e.extra);
-        bytes calldata document = p.document;
-        Documents.requireDigest(document, registry.task(c.task).spec);
-        if (c.round == 0) {
-            (bytes memory expected, uint256 total) = Layouts.firstIn(document, p.list, p.offsets);
-            return keccak256(expected) != Traces.layoutOf(work) || total != Traces.rules(w).size;
-        }
-        (bytes calldata old,) = _openBefore(ledger, c, p.before, Traces.WORK, 0);
-        if (p.before.record.aggregator == c.record.aggregator && Traces.layoutAfterOf(old) != Traces.layoutOf(work)) {
-            return true;
-        }
-        Contents.requireLayout(p.tensors, Traces.layoutOf(work));
-        (bool same, uint256 sum) = Layouts.sizesAre(document, p.list, p.tensors);
-        return !same || sum != Traces.rules(w).size;
+        Documents.requireDigest(p.document, registry.task(c.task).spec);
+        return Layouts.sizeIn(p.document, p.list) != Traces.rules(w).size;
     }
 
     function _openWork(Evidence calldata e, uint256 place) private pure returns (bytes calldata work) {

@@ -25,7 +25,7 @@ interface IBisections {
     /// @param task The task.
     /// @param seal keccak256(abi.encode(task, round, seal record)).
     /// @param statement keccak256(abi.encode(Statement)).
-    /// @param claimed What the sealer says the inner product over the range is, squared base units.
+    /// @param claimed What the sealer says the inner product over the range is, squared steps.
     /// @param parts keccak256 of the last split, packed.
     struct Game {
         address challenger;
@@ -45,24 +45,21 @@ interface IBisections {
     /// @notice What is multiplied.
     /// @param left Content root of the Gram row.
     /// @param right Content root of the column's row.
-    /// @param tensors Hash of the tensors' sizes and offsets.
     /// @param leftBits Width of the row's integers.
     /// @param rightBits Width of the column's.
     /// @param size Coordinates of both.
     struct Statement {
         bytes32 left;
         bytes32 right;
-        bytes32 tensors;
         uint32 leftBits;
         uint32 rightBits;
         uint64 size;
     }
 
-    /// @notice The two leaves that decide, and the layout's preimage.
+    /// @notice The two leaves that decide.
     struct Product {
         Contents.Leaf left;
         Contents.Leaf right;
-        bytes tensors;
     }
 
     /// @notice Emitted when a Gram entry is disputed.
@@ -72,7 +69,7 @@ interface IBisections {
 
     /// @notice Emitted when the sealer has split its number.
     event BisectionSplit(
-        uint256 indexed task, uint256 indexed round, uint256 indexed id, Game game, int256[] parts, bytes tensors
+        uint256 indexed task, uint256 indexed round, uint256 indexed id, Game game, int256[] parts
     );
 
     /// @notice Emitted when the challenger has picked a part: the sealer is to split it.
@@ -102,9 +99,6 @@ interface IBisections {
     /// @notice Thrown when there is no such row, column or part.
     error Bisections_OutOfRange(uint256 given, uint256 count);
 
-    /// @notice Thrown when a layout's sizes are not the model's.
-    error Bisections_LayoutSize(uint256 given, uint256 expected);
-
     /// @notice Thrown when a part spans more than one leaf, or one only where more are wanted.
     error Bisections_NotALeaf(uint256 id, uint256 count);
 
@@ -119,15 +113,12 @@ interface IBisections {
 
     /// @notice Split the number in question (a range of one leaf: into itself). Only the sealer: a stranger's wrong parts
     /// would lose its bond.
-    /// @param tensors The layout's preimage: what nobody can show, nobody can multiply by.
-    /// Requirements: `partsOf(count)` parts that add up to it; the layout has the model's size; before the deadline.
+    /// Requirements: `partsOf(count)` parts that add up to it; before the deadline.
     function split(
         uint256 id,
         Game calldata game,
         IRoundLedger.SealRecord calldata record,
-        Statement calldata statement,
-        int256[] calldata parts,
-        bytes calldata tensors
+        int256[] calldata parts
     ) external;
 
     /// @notice Pick a part of more than one leaf. Only the challenger; before the deadline.

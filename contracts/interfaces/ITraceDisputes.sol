@@ -46,7 +46,7 @@ interface ITraceDisputes is IDisputes {
     ///   Work        a content root or weight against its entry         work, round, entry             -          receipt
     ///   Sum         one coordinate of the sums                         rules, work                    -          packed leaves
     ///   Range       a judged update with a value outside its width     rules, work, round             -          leaf
-    ///   Layout      the tensors' sizes and offsets                     rules, work                    -          document
+    ///   Layout      the model's size                                   rules                          -          document
     ///
     /// (An entry of the Gram matrix is a long sum: {IBisections}.)
     enum Question {

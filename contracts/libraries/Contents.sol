@@ -5,11 +5,10 @@ import {Traces} from "./Traces.sol";
 
 /// @title Contents
 /// @notice The tree over a vector's integers, of which a dispute opens a leaf or two. Twin of
-/// `fl_platform/updates/content.py`, where it is explained, and of `protocol/trace.py` (layout).
+/// `fl_platform/updates/content.py`, where it is explained.
 ///
 ///   leaf k = keccak256(0x00, k u32, blind, 16 * bits bytes)      128 integers of 4, 8, 16 or 64 bits, little endian
 ///   node   = keccak256(0x01, left, right)                        depth is fixed by the vector's size
-///   layout = keccak256(size u64, offset u8 of every tensor)      a coordinate counts 4^offset in an inner product
 library Contents {
     /// @notice Thrown when a leaf is not under the content root.
     error Contents_LeafMismatch(uint256 index, bytes32 given, bytes32 expected);
@@ -17,16 +16,12 @@ library Contents {
     /// @notice Thrown when a leaf has not the bytes that its width and size imply, or a path not the depth.
     error Contents_LeafShape(uint256 index, uint256 bodyBytes, uint256 siblings);
 
-    /// @notice Thrown when a list of tensors is not the one that the trace names.
-    error Contents_LayoutMismatch(bytes32 given, bytes32 expected);
-
     uint256 internal constant COORDINATES = 128;
     uint256 internal constant SUM_BITS = 64;
     /// @notice Width of the public directions' integers.
     uint256 internal constant DIRECTION_BITS = 16;
     /// @notice Levels of a tree that one answer shows.
     uint256 internal constant LEVELS = 7;
-    uint256 private constant TENSOR_BYTES = 9;
 
     /// @notice One leaf with its path.
     struct Leaf {
@@ -172,44 +167,13 @@ library Contents {
         }
     }
 
-    /// @notice Return sum 4^offset * a * b over the coordinates of leaf `index`.
-    /// @param tensors The preimage of the layout hash, checked by the caller.
-    function product(
-        bytes calldata a,
-        uint256 aBits,
-        bytes calldata b,
-        uint256 bBits,
-        uint256 index,
-        bytes calldata tensors
-    ) internal pure returns (int256 total) {
-        uint256 first = index * COORDINATES;
-        uint256 start = 0;
-        // one turn a tensor; a leaf lies in one or a few of them
-        for (uint256 t = 0; t < tensors.length; t += TENSOR_BYTES) {
-            uint256 stop = start + uint64(bytes8(tensors[t:t + 8]));
-            if (start >= first + COORDINATES) break;
-            if (stop > first) {
-                uint256 from = start > first ? start - first : 0;
-                uint256 to = stop < first + COORDINATES ? stop - first : COORDINATES;
-                total += _dot(a, aBits, b, bBits, from, to) * int256(1 << (2 * uint256(uint8(tensors[t + 8]))));
-            }
-            start = stop;
-        }
-    }
-
-    /// @dev Sum of a * b over places [from, to) of two bodies of 16 * bits bytes, to <= 128. Proof of the assembly:
+    /// @notice Return sum a * b over the coordinates of two leaves' bodies, 16 * bits bytes each, checked by the caller.
+    /// @dev Proof of the assembly:
     /// - memory-safe: reads calldata only; place i < 128 lies inside a body at 4, 8 and 16 bits, and a load past the end of
     ///   calldata reads zeros, which the shifts drop;
     /// - a product is below 2^30 and there are at most 128, so the sum cannot wrap.
     /// A width that is none of the three is read as 4: no honest rules leaf has one (question Rules).
-    function _dot(
-        bytes calldata a,
-        uint256 aBits,
-        bytes calldata b,
-        uint256 bBits,
-        uint256 from,
-        uint256 to
-    ) private pure returns (int256 sum) {
+    function product(bytes calldata a, uint256 aBits, bytes calldata b, uint256 bBits) internal pure returns (int256 sum) {
         assembly ("memory-safe") {
             function read(offset, i, bits) -> value {
                 switch bits
@@ -226,13 +190,13 @@ library Contents {
             // an update is multiplied by an update as a rule: widths that are equal have loops of their own
             switch or(shl(8, aBits), bBits)
             case 0x0808 {
-                for { let i := from } lt(i, to) { i := add(i, 1) } {
+                for { let i := 0 } lt(i, 128) { i := add(i, 1) } {
                     let x := signextend(0, byte(0, calldataload(add(a.offset, i))))
                     sum := add(sum, mul(x, signextend(0, byte(0, calldataload(add(b.offset, i))))))
                 }
             }
             case 0x1010 {
-                for { let i := shl(1, from) } lt(i, shl(1, to)) { i := add(i, 2) } {
+                for { let i := 0 } lt(i, 256) { i := add(i, 2) } {
                     let x := calldataload(add(a.offset, i))
                     let y := calldataload(add(b.offset, i))
                     x := signextend(1, or(byte(0, x), shl(8, byte(1, x))))
@@ -240,24 +204,10 @@ library Contents {
                 }
             }
             default {
-                for { let i := from } lt(i, to) { i := add(i, 1) } {
+                for { let i := 0 } lt(i, 128) { i := add(i, 1) } {
                     sum := add(sum, mul(read(a.offset, i, aBits), read(b.offset, i, bBits)))
                 }
             }
         }
-    }
-
-    /// @notice Return the sum of a layout's sizes.
-    function sizeOf(bytes calldata tensors) internal pure returns (uint256 size) {
-        // one turn a tensor
-        for (uint256 t = 0; t < tensors.length; t += TENSOR_BYTES) {
-            size += uint64(bytes8(tensors[t:t + 8]));
-        }
-    }
-
-    /// @notice Revert unless `tensors` is the preimage of `expected`.
-    function requireLayout(bytes calldata tensors, bytes32 expected) internal pure {
-        bytes32 given = keccak256(tensors);
-        if (given != expected || tensors.length % TENSOR_BYTES != 0) revert Contents_LayoutMismatch(given, expected);
     }
 }

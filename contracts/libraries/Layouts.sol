@@ -4,60 +4,24 @@ pragma solidity ^0.8.24;
 import {Documents} from "./Documents.sol";
 
 /// @title Layouts
-/// @notice The sizes of a model's tensors and the offsets of its first scale, read out of a task's specification: canonical
-/// JSON, so the walk meets one form only and reverts at anything else.
+/// @notice The sizes of a model's tensors, read out of a task's specification: canonical JSON, so the walk meets one form only
+/// and reverts at anything else.
 ///
-///   "tensors":[{"name":"...","shape":[2,3]},...]        "offsets":[0,1,...]
+///   "tensors":[{"name":"...","shape":[2,3]},...]
 library Layouts {
     /// @notice Thrown when the document is not of the form above at `place`.
     error Layouts_Unexpected(uint256 place);
 
-    uint256 private constant TENSOR_BYTES = 9;
-
-    /// @notice Return the layout of round 0 and the sum of its sizes; places are where the quotes before `tensors` and
-    /// `offsets` stand. Costs a few gas a byte, however many tensors there are.
-    function firstIn(bytes calldata document, uint256 list, uint256 offsets)
-        internal
-        pure
-        returns (bytes memory tensors, uint256 total)
-    {
+    /// @notice Return the sum of the tensors' sizes; `list` is where the quote before `tensors` stands. Costs a few gas a
+    /// byte, however many tensors there are.
+    function sizeIn(bytes calldata document, uint256 list) internal pure returns (uint256 total) {
         uint256 cursor = _start(document, list, 'tensors":[');
-        uint256 other = _start(document, offsets, 'offsets":[');
-        // a tensor takes 22 bytes of text at least, and 9 here
-        tensors = new bytes(document.length);
-        uint256 length = 0;
-        for (bool more = true; more; length += TENSOR_BYTES) {
-            uint256 size;
-            uint256 offset;
-            (size, cursor) = _size(document, cursor);
-            (offset, other) = _number(document, other);
-            _write(tensors, length, size, offset);
-            total += size;
-            more = _next(document, cursor++);
-            if (_next(document, other++) != more) revert Layouts_Unexpected(other);
-        }
-        // memory-safe: shortens the array; length <= document.length, since each turn read 22 bytes
-        assembly ("memory-safe") {
-            mstore(tensors, length)
-        }
-    }
-
-    /// @notice Say whether a layout has the sizes of a specification, and return their sum.
-    function sizesAre(bytes calldata document, uint256 list, bytes calldata tensors)
-        internal
-        pure
-        returns (bool same, uint256 total)
-    {
-        uint256 cursor = _start(document, list, 'tensors":[');
-        uint256 place = 0;
-        for (bool more = true; more; place += TENSOR_BYTES) {
+        for (bool more = true; more;) {
             uint256 size;
             (size, cursor) = _size(document, cursor);
-            if (place >= tensors.length || uint64(bytes8(tensors[place:place + 8])) != size) return (false, 0);
             total += size;
             more = _next(document, cursor++);
         }
-        return (place == tensors.length, total);
     }
 
     function _start(bytes calldata document, uint256 place, bytes memory key) private pure returns (uint256) {
@@ -80,14 +44,6 @@ library Layouts {
             more = _next(document, cursor++);
         }
         return (size, _expect(document, cursor, "}"));
-    }
-
-    /// @dev Write size u64 and offset u8 at `place`, where the caller has made room.
-    function _write(bytes memory tensors, uint256 place, uint256 size, uint256 offset) private pure {
-        for (uint256 i = 0; i < 8; ++i) {
-            tensors[place + i] = bytes1(uint8(size >> (56 - 8 * i)));
-        }
-        tensors[place + 8] = bytes1(uint8(offset));
     }
 
     /// @dev True at a comma, false at the closing bracket.

@@ -336,24 +336,13 @@ library Traces {
         return leaf.reference_ + leaf.candidates;
     }
 
-    // The work leaf: content root of the sums, layout hash of this round and of the next, then (content root, weight) of
-    // every Gram row.
+    // The work leaf: content root of the sums, then (content root, weight) of every Gram row.
 
-    uint256 internal constant WORK_HEAD = 96;
+    uint256 internal constant WORK_HEAD = 32;
 
     /// @notice Return the content root of the sums.
     function sumsOf(bytes calldata work) internal pure returns (bytes32) {
         return bytes32(work[0:32]);
-    }
-
-    /// @notice Return the hash of the tensors' sizes and offsets ({Contents}).
-    function layoutOf(bytes calldata work) internal pure returns (bytes32) {
-        return bytes32(work[32:64]);
-    }
-
-    /// @notice Return the same hash for the round after.
-    function layoutAfterOf(bytes calldata work) internal pure returns (bytes32) {
-        return bytes32(work[64:96]);
     }
 
     /// @notice Return content root and weight of a Gram row. Requirements: there is such a row.

@@ -26,7 +26,7 @@ from fl_platform.aggregation.weights import (
     weighted_median,
 )
 from fl_platform.errors import NotEnoughTrainers
-from fl_platform.protocol.spec import AggregationRule, ModelSpec, ScaleSpec
+from fl_platform.protocol.spec import AggregationRule, ModelSpec
 
 NO_WORK = "NoWork"
 TOO_LONG = "UpdateNormExceeded"
@@ -65,8 +65,8 @@ class Screened:
     capped: int  # capped stake, wei: what its score and base pay count; 0 when dropped by the screen
     weight: int  # in the sum
     full_weight: int  # before clipping; the sum of these is the divisor
-    norm: int  # length, 2^-16 base units, without expected rounding noise
-    energy: int  # its square, squared base units
+    norm: int  # length, 2^-16 steps, without expected rounding noise
+    energy: int  # its square, squared steps
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Decision:
     """A round's screening, one item per candidate."""
 
     screened: tuple[Screened, ...]
-    median_norm: int  # stake-weighted median length of the candidates, 2^-16 base units
+    median_norm: int  # stake-weighted median length of the candidates, 2^-16 steps
 
     @property
     def divisor(self) -> int:
@@ -84,7 +84,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What is known of a round's updates before any is read; squared base units."""
+    """What is known of a round's updates before any is read; squared steps."""
 
     longest: int  # squared length that an honest encoder cannot exceed
     rounding: int  # squared length that stochastic rounding adds on average; 0 for nearest
@@ -92,12 +92,9 @@ class Bounds:
     reference: int | None  # Gram row of the owner's reference; None where there is none or it is zero
 
 
-def rounding_energy(model: ModelSpec, scale: ScaleSpec, rounding: str) -> int:
-    """Return what rounding adds to a squared length on average, squared base units, rounded down."""
-    if rounding != "stochastic":
-        return 0
-    steps = sum(tensor.size << (2 * o) for tensor, o in zip(model.tensors, scale.offsets, strict=True))
-    return steps // ROUNDING_SHARE
+def rounding_energy(model: ModelSpec, rounding: str) -> int:
+    """Return what rounding adds to a squared length on average, squared steps, rounded down."""
+    return model.size // ROUNDING_SHARE if rounding == "stochastic" else 0
 
 
 def clean_energy(squared: int, rounding: int) -> int:

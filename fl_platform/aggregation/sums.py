@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from fl_platform.aggregation.blas import one_thread
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.spec import ModelSpec
-from fl_platform.updates import check_sum_bound, tensor_slices
+from fl_platform.updates import check_sum_bound
 from fl_platform.updates.scale import largest_integer
 from fl_platform.updates.tensors import Integers
 
@@ -114,27 +113,6 @@ def read_sums(data: bytes, *, size: int) -> Sums:
     if len(data) != 8 * size:
         raise DocumentInvalid(f"the sums have {len(data)} bytes, the model's {size} parameters have {8 * size}")
     return np.frombuffer(data, dtype="<i8")
-
-
-def tensor_energies(sums: Sums, model: ModelSpec) -> tuple[int, ...]:
-    """Return per tensor the exact sum of squares of an aggregate: input of the next round's scale.
-
-    Entries are split as high * 2^16 + low, so that each int64 dot product stays below 2^63 for |entry| < 2^38 and
-    d < 2^19 per block.
-    """
-    return tuple(_energy(sums[place]) for place in tensor_slices(model))
-
-
-def _energy(values: Sums) -> int:
-    block = 1 << 18
-    return sum(_block_energy(values[i : i + block]) for i in range(0, values.size, block))
-
-
-def _block_energy(values: Sums) -> int:
-    if values.size and (int(values.max()) >= 2**38 or int(values.min()) < -(2**38)):
-        return sum(v * v for v in map(int, values))
-    high, low = values >> 16, values & 0xFFFF
-    return (int(high @ high) << 32) + (int(high @ low) << 17) + int(low @ low)
 
 
 def reference_sum(updates: Iterable[Integers], weights: Iterable[int]) -> list[int]:

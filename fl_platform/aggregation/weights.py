@@ -17,7 +17,7 @@ BASIS = 10_000
 
 
 def norm_down(squared: int) -> int:
-    """Return floor(2^16 * sqrt(squared)): a length in 2^-16 base units."""
+    """Return floor(2^16 * sqrt(squared)): a length in 2^-16 steps."""
     return isqrt(squared << (2 * NORM_BITS))
 
 
@@ -48,7 +48,7 @@ def full_weights(capped: Sequence[int]) -> tuple[int, ...]:
 
 
 def clipped_weights(capped: Sequence[int], norms: Sequence[int], *, limit: int) -> tuple[int, ...]:
-    """Return a_i; `norms` and `limit` (tau) in 2^-16 base units. An update of length 0 is not clipped."""
+    """Return a_i; `norms` and `limit` (tau) in 2^-16 steps. An update of length 0 is not clipped."""
     total = sum(capped)
     if not total:
         return tuple(0 for _ in capped)

@@ -36,7 +36,7 @@ class Game:
     task: int
     seal: bytes
     statement: bytes
-    claimed: int  # what the sealer says of the range, squared base units
+    claimed: int  # what the sealer says of the range, squared steps
     parts: bytes
 
 
@@ -104,12 +104,11 @@ class Bisections:
             raise TransactionPending("the game was opened and its event is not confirmed yet; run again")
         return max(numbers)
 
-    def split(self, number: int, statement: Statement, parts: Sequence[int], tensors: bytes) -> TxReceipt | None:
-        """Split the number in question, as its sealer. `tensors`: the layout, 9 bytes a tensor."""
+    def split(self, number: int, parts: Sequence[int]) -> TxReceipt | None:
+        """Split the number in question, as its sealer."""
         game = self._demand(number)
         return self._contracts.chain.send(
-            self._contract, "split", number, game, self._seal(game), statement, list(parts), tensors,
-            signer=self._wallet(),
+            self._contract, "split", number, game, self._seal(game), list(parts), signer=self._wallet(),
             step=_step(game, number, "split"), already=lambda: self._moved(number, game),
         )  # fmt: skip
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from eth_abi.abi import encode
 
 from fl_platform.chain.abi import plain
-from fl_platform.chain.evidence import BEFORE, Evidence, before_of, gather
-from fl_platform.chain.records import ContentLeafRecord, SealRecord
+from fl_platform.chain.evidence import Evidence, gather
+from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.trace import COORDINATES, Kind, Trace
 
@@ -28,7 +28,6 @@ class Statement:
 
     left: bytes
     right: bytes
-    tensors: bytes  # layout hash
     leftBits: int
     rightBits: int
     size: int
@@ -40,7 +39,6 @@ class Product:
 
     left: ContentLeafRecord
     right: ContentLeafRecord
-    tensors: bytes  # layout, 9 bytes a tensor
 
 
 def work(trace: Trace, index: int, receipt: Receipt) -> Evidence:
@@ -71,15 +69,10 @@ def out_of_range(trace: Trace, row: int, coordinate: int, *, leaf: ContentLeafRe
     return gather(trace, [(Kind.RULES, 0), (Kind.WORK, 0), (Kind.ROUND, 0)], extra=extra)
 
 
-def layout(trace: Trace, document: bytes, tensors: bytes, before: tuple[SealRecord, Trace] | None) -> Evidence:
-    """Sizes and offsets against the specification's bytes.
-
-    `tensors`: what the sealed layout hash stands for; `before`: seal and trace of the round before, None in round 0.
-    """
-    old = before_of(*before, (Kind.WORK, 0)) if before is not None else _NOTHING_BEFORE
-    places = (document.find(b'"tensors":['), document.find(b'"offsets":['))
-    extra = encode([f"(bytes,uint256,uint256,bytes,{BEFORE})"], [(document, *places, tensors, old)])
-    return gather(trace, [(Kind.RULES, 0), (Kind.WORK, 0)], extra=extra)
+def layout(trace: Trace, document: bytes) -> Evidence:
+    """The model's size against the specification's bytes."""
+    extra = encode(["(bytes,uint256)"], [(document, document.find(b'"tensors":['))])
+    return gather(trace, [(Kind.RULES, 0)], extra=extra)
 
 
 def gram_entry(trace: Trace, row: int, column: int) -> Evidence:
@@ -92,18 +85,10 @@ def statement_of(trace: Trace, row: int, column: int) -> Statement:
     """Return what the contract reads out of the same leaves."""
     left, right = trace.row_bits(row), trace.row_bits(column)
     roots = [trace.work.rows[number][0].to_bytes(32, "big") for number in (row, column)]
-    return Statement(roots[0], roots[1], trace.work.layout.to_bytes(32, "big"), left, right, trace.rules.size)
+    return Statement(roots[0], roots[1], left, right, trace.rules.size)
 
 
 def parts_of(count: int) -> tuple[int, int]:
     """Return into how many parts a range of `count` leaves is split, and how many leaves each (but the last) has."""
     width = max(1, -(-count // FAN))
     return -(-count // width), width
-
-
-_NOTHING_BEFORE = (
-    (bytes(32),) * 6 + (0, 0, 0, "0x" + "00" * 20),
-    (0,) * len(Kind),
-    (bytes(32),) * len(Kind),
-    (0, b"", ()),
-)

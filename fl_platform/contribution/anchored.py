@@ -39,7 +39,7 @@ class Scored:
 
     row: int  # in the Gram matrix
     capped: int  # capped stake, wei, over 0
-    energy: int  # squared length without expected rounding noise, squared base units (`rules.Screened`)
+    energy: int  # squared length without expected rounding noise, squared steps (`rules.Screened`)
     group: int  # equal for near-duplicates
 
 
@@ -51,7 +51,7 @@ class Anchor:
     directions: tuple[int, ...]  # independent Gram rows, newest first; empty in round 0: then nothing is taken out
     alpha_num: int
     alpha_den: int
-    median_norm: int  # tau in 2^-16 base units
+    median_norm: int  # tau in 2^-16 steps
     size: int  # parameters d
 
 

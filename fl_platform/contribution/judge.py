@@ -27,7 +27,7 @@ from fl_platform.aggregation.commitments import KeySource, blinding_sums, layer_
 from fl_platform.aggregation.gram import Gram, GramRow, gram_matrix
 from fl_platform.aggregation.projection import independent
 from fl_platform.aggregation.server import Model, apply_sums
-from fl_platform.aggregation.sums import Sums, tensor_energies, weighted_sum
+from fl_platform.aggregation.sums import Sums, weighted_sum
 from fl_platform.aggregation.weights import weighted_median
 from fl_platform.contribution.leave_one_out import Utility
 from fl_platform.contribution.settle import Rostered, settle
@@ -105,8 +105,8 @@ def judge_round(
     admission = admit_entries(entries, opened, spec=spec, context=context, keys=keys)
     directions = public_directions(spec, before, models)
     rows = _Rows(spec, admission, opened, directions)
-    gram = gram_matrix(rows.listed(entries), rows.read, model=spec.model, scale=before.scale)
-    candidates = screen_candidates(spec, before, entries, admission, gram)
+    gram = gram_matrix(rows.listed(entries), rows.read, model=spec.model)
+    candidates = screen_candidates(spec, entries, admission, gram)
     weights = [item.weight for item in candidates.decision.screened]
     sums = weighted_sum(candidates.entries, weights, rows.read, size=spec.model.size, bits=spec.codec.bits)
     parent = models(before.model)
@@ -146,7 +146,7 @@ def conclude(spec: TaskSpec, context: RoundContext, before: TaskState, facts: Fa
         round=before.round + 1,
         model=cid_of(data).digest,
         previous_models=(before.model, *before.previous_models)[:DIRECTIONS],
-        scale=_scale_after(spec, before, facts.candidates, facts.gram, facts.sums),
+        scale=_scale_after(spec, before, facts.candidates, facts.gram),
         scored_pots=before.scored_pots + settled.split.scored_pot,
         dust=before.dust + settled.split.dust,
         standings=settled.standings,
@@ -211,9 +211,7 @@ def sums_root(spec: TaskSpec, sums: Sums) -> bytes:
     return content_root(sums.astype("<i8").tobytes(), size=spec.model.size, bits=SUM_BITS, key=None)
 
 
-def screen_candidates(
-    spec: TaskSpec, before: TaskState, entries: Sequence[Entry], admission: Admission, gram: Gram
-) -> Candidates:
+def screen_candidates(spec: TaskSpec, entries: Sequence[Entry], admission: Admission, gram: Gram) -> Candidates:
     """Screen and weigh the admitted trainers."""
     trainers = admission.trainers()
     first = 0 if admission.reference is None else 1
@@ -228,8 +226,8 @@ def screen_candidates(
         rule=spec.aggregation,
         stake_cap_bps=spec.worth.stake_cap_bps,
         bounds=rules.Bounds(
-            norm_bound_squared(before.scale, spec.model, spec.codec.bits),
-            rules.rounding_energy(spec.model, before.scale, spec.codec.rounding),
+            norm_bound_squared(spec.model, spec.codec.bits),
+            rules.rounding_energy(spec.model, spec.codec.rounding),
             directions,
             0 if first and gram.at(0, 0) else None,
         ),
@@ -279,14 +277,18 @@ def _rostered(spec: TaskSpec, entries: Sequence[Entry], verdicts: Sequence[Verdi
     return rostered
 
 
-def _scale_after(spec: TaskSpec, before: TaskState, candidates: Candidates, gram: Gram, sums: Sums) -> ScaleSpec:
-    """The frozen formula on this round's public values: lower median of the summed updates' squared lengths."""
-    screened = candidates.decision.screened
-    squares = [gram.at(row, row) for row, item in zip(candidates.rows, screened, strict=True) if item.code == ADMITTED]
+def _scale_after(spec: TaskSpec, before: TaskState, candidates: Candidates, gram: Gram) -> ScaleSpec:
+    """The frozen formula on this round's public values: the energies of what passed the screen, by capped stake."""
+    kept = [
+        (row, item.capped)
+        for row, item in zip(candidates.rows, candidates.decision.screened, strict=True)
+        if item.capped
+    ]
+    stakes = [capped for _, capped in kept]
+    medians = [
+        weighted_median([gram.energies[row][t] for row, _ in kept], stakes) for t in range(len(spec.model.tensors))
+    ]
     return next_scale(
-        before.scale,
-        model=spec.model,
-        bits=spec.codec.bits,
-        median_norm_squared=weighted_median(squares, [1] * len(squares)),
-        aggregate_energies=tensor_energies(sums, spec.model),
-    )
+        before.scale, first=spec.codec.initial_scale, model=spec.model, bits=spec.codec.bits,
+        medians=medians if kept else None,
+    )  # fmt: skip

@@ -83,10 +83,11 @@ def rejudge_public(
         raise DocumentInvalid(f"round {bundle.round}: the sums have {sums.size} entries, the model {spec.model.size}")
     admission = _claimed_admission(spec, context, bundle)
     directions = public_directions(spec, before, models)
-    gram = from_triangle(bundle.rows, bundle.gram)
+    gram = from_triangle(bundle.rows, bundle.gram, bundle.energies)
     _check_rows(bundle, admission, directions)
     _check_directions(spec, before, gram, directions)
-    candidates = screen_candidates(spec, before, bundle.entries, admission, gram)
+    _check_energies(spec, gram)
+    candidates = screen_candidates(spec, bundle.entries, admission, gram)
     parent = models(before.model)
     evaluation = Evaluation(_unread, sums, parent, validation, utility)
     worth = _worth(spec, before, bundle, candidates, gram, evaluation)
@@ -128,7 +129,7 @@ def _check_rows(bundle: RoundBundle, admission: Admission, directions: Sequence[
 
 def _check_directions(spec: TaskSpec, before: TaskState, gram: Gram, directions: Sequence[Integers]) -> None:
     rows = [GramRow(f"direction:{k + 1}", k, DIRECTION_BITS) for k in range(len(directions))]
-    exact = gram_matrix(rows, lambda k: directions[k], model=spec.model, scale=before.scale)
+    exact = gram_matrix(rows, lambda k: directions[k], model=spec.model)
     first = len(gram.names) - len(rows)
     for i in range(len(rows)):
         for j in range(i + 1):
@@ -137,6 +138,16 @@ def _check_directions(spec: TaskSpec, before: TaskState, gram: Gram, directions:
                     f"Gram entry (direction:{i + 1}, direction:{j + 1}) is {gram.at(first + i, first + j)}, "
                     f"recomputed {exact.at(i, j)}"
                 )
+
+
+def _check_energies(spec: TaskSpec, gram: Gram) -> None:
+    """What the tensors' energies are only a key shows, but they add up to the row's squared length."""
+    for row, energies in enumerate(gram.energies):
+        if len(energies) != len(spec.model.tensors) or sum(energies) != gram.at(row, row):
+            raise DocumentInvalid(
+                f"the {len(energies)} energies of {gram.names[row]} add up to {sum(energies)}; its squared length is "
+                f"{gram.at(row, row)}, over {len(spec.model.tensors)} tensors"
+            )
 
 
 def _worth(

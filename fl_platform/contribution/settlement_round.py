@@ -118,7 +118,7 @@ def _slot(
 def _rule(
     spec: TaskSpec, bundle: RoundBundle, pot: int, *, reference: int, directions: int, given: int, aggregator: int
 ) -> Rule:
-    rule, worth, scale = spec.aggregation, spec.worth, bundle.before.scale
+    rule, worth = spec.aggregation, spec.worth
     return Rule(
         krum=int(rule.name == "multi-krum"),
         byzantine=rule.byzantine,
@@ -132,8 +132,8 @@ def _rule(
         stake_cap_bps=worth.stake_cap_bps,
         fee_bps=spec.money.fee_bps,
         size=spec.model.size,
-        longest=norm_bound_squared(scale, spec.model, spec.codec.bits),
-        rounding=rules.rounding_energy(spec.model, scale, spec.codec.rounding),
+        longest=norm_bound_squared(spec.model, spec.codec.bits),
+        rounding=rules.rounding_energy(spec.model, spec.codec.rounding),
         pot=pot,
         pots_before=bundle.before.scored_pots,
         reference=reference,

@@ -19,9 +19,8 @@ from fl_platform.contribution.anchored import Anchor, Scored, qualities
 from fl_platform.contribution.judge import OFF_ROSTER, address_text
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.bundle import RoundBundle, Standing
-from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.payout import entitlements_down
-from fl_platform.protocol.spec import BASIS, ScaleSpec, TaskSpec
+from fl_platform.protocol.spec import BASIS, TaskSpec
 from fl_platform.protocol.trace import (
     Code,
     EntryLeaf,
@@ -31,7 +30,6 @@ from fl_platform.protocol.trace import (
     Trace,
     WorkLeaf,
     WorthKind,
-    layout_bytes,
 )
 from fl_platform.updates import norm_bound_squared
 
@@ -82,18 +80,7 @@ def work_leaf(spec: TaskSpec, bundle: RoundBundle) -> WorkLeaf:
             raise DocumentInvalid(f"trace: no entry and no direction is called {name!r}; this round has no trace")
         root = roots[name] if index is None else bundle.entries[index].receipt.content_root
         rows.append((int.from_bytes(root, "big"), 0 if index is None else bundle.verdicts[index].weight))
-    layout, after = (layout_of(spec, state.scale) for state in (bundle.before, bundle.after))
-    return WorkLeaf(
-        sums=int.from_bytes(bundle.sums_root, "big"),
-        layout=int.from_bytes(keccak256(layout), "big"),
-        layout_after=int.from_bytes(keccak256(after), "big"),
-        rows=tuple(rows),
-    )
-
-
-def layout_of(spec: TaskSpec, scale: ScaleSpec) -> bytes:
-    """Return the tensors' sizes with a scale's offsets, as a contract reads them."""
-    return layout_bytes([tensor.size for tensor in spec.model.tensors], scale.offsets)
+    return WorkLeaf(sums=int.from_bytes(bundle.sums_root, "big"), rows=tuple(rows))
 
 
 def trace_of(spec: TaskSpec, bundle: RoundBundle, *, pot: int) -> Trace:
@@ -146,7 +133,7 @@ def _screen(spec: TaskSpec, bundle: RoundBundle) -> _Screen:
     # its party may have forced a second receipt in: the first one has the row
     first_row = next((i for i, e in enumerate(bundle.entries) if reference == 0 and is_reference(e, spec)), None)
     codes = {i: _code(spec, bundle, i, has_row=i in rows or i == first_row) for i in range(len(bundle.entries))}
-    rounding = rules.rounding_energy(spec.model, bundle.before.scale, spec.codec.rounding)
+    rounding = rules.rounding_energy(spec.model, spec.codec.rounding)
     energies = {i: rules.clean_energy(gram.at(r, r), rounding) for i, r in rows.items()}
     norms = {i: norm_down(energy) for i, energy in energies.items()}
     first = _caps(spec, bundle, list(rows))
@@ -164,7 +151,7 @@ def _screen(spec: TaskSpec, bundle: RoundBundle) -> _Screen:
         anchored = dict(zip(live, qualities(scored, gram, anchor), strict=True))
     return _Screen(
         gram=gram, rows=rows, codes=codes, reference=reference, rounding=rounding,
-        longest=norm_bound_squared(bundle.before.scale, spec.model, spec.codec.bits), first_caps=first,
+        longest=norm_bound_squared(spec.model, spec.codec.bits), first_caps=first,
         norms=norms, median=median, cosines=cosines,
         cosine_median=max(0, weighted_median(list(cosines.values()), [first[i] for i in cosines])),
         byzantine=byzantine, krum=krum, capped=capped, directions=directions, qualities=anchored,

@@ -18,8 +18,9 @@ from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.spec import ScaleSpec, check_scale
 
-FORMAT = "fl-platform/round/3"
+FORMAT = "fl-platform/round/4"
 _OPENING, _GROWING = b'{"after":', b',"standings":['
+DIRECTION = "direction:"  # begins the name of a public direction's Gram row
 MAX_NUMBER = 2**127  # over any weight, score or inner product: 2^34 parameters of 16 bits reach 2^73
 
 
@@ -125,6 +126,7 @@ class RoundBundle:
     verdicts: tuple[Verdict, ...]  # one per entry, same order
     rows: tuple[str, ...]  # names of the Gram rows: "reference", trainer addresses (0x..), "direction:k"
     gram: tuple[int, ...]  # lower triangle by rows: G[0][0], G[1][0], G[1][1], ...
+    energies: tuple[tuple[int, ...], ...]  # of each entry with a row: sum of squares of every tensor's integers
     direction_roots: tuple[bytes, ...]  # content root of each public direction's integers, newest first
     validation: tuple[str, ...]  # revealed validation slice as 0x rows, when worth is evaluated
     measured: bool  # whether worth was measured; if not, the pot went by stake
@@ -145,7 +147,7 @@ class RoundBundle:
         """Read a document from the store (hash-checked, but written by the aggregator). Raises DocumentInvalid."""
         value = parse_canonical(data, what="round bundle")
         if not isinstance(value, dict) or value.get("format") != FORMAT:
-            raise DocumentInvalid(f"round bundle: format must be {FORMAT}")
+            raise DocumentInvalid(f"round bundle: format must be {FORMAT}; was it written by another version?")
         bundle: RoundBundle = from_json(cls, {k: v for k, v in value.items() if k != "format"}, "round bundle")
         if (
             len(bundle.verdicts) != len(bundle.entries)
@@ -154,6 +156,11 @@ class RoundBundle:
             raise DocumentInvalid("round bundle: verdicts or Gram entries do not match entries and rows in number")
         check_ranges(bundle)
         return bundle
+
+    @property
+    def entry_rows(self) -> int:
+        """Number of Gram rows that are entries': all but the public directions."""
+        return sum(not name.startswith(DIRECTION) for name in self.rows)
 
     @cached_property
     def roster(self) -> merkle_sum.Node:
@@ -178,6 +185,7 @@ def check_ranges(bundle: RoundBundle) -> None:
             sums = (standing.paid_scored, standing.paid_base, standing.reputation)
             if not all(0 <= value < MAX_NUMBER for value in sums) or abs(standing.score_sum) >= MAX_NUMBER:
                 raise DocumentInvalid(f"round bundle: standing of 0x{standing.trainer.hex()} is outside 128 bits")
+    _check_energies(bundle)
     place = 0
     for row in range(len(bundle.rows)):
         place += row
@@ -188,6 +196,16 @@ def check_ranges(bundle: RoundBundle) -> None:
         raise DocumentInvalid("round bundle: a blinding sum is outside 256 bits")
     if any(abs(number) >= MAX_NUMBER for number in numbers):
         raise DocumentInvalid("round bundle: a weight, score, group, divisor or Gram entry is outside 128 bits")
+
+
+def _check_energies(bundle: RoundBundle) -> None:
+    listed, tensors = bundle.entry_rows, len(bundle.before.scale.exponents)
+    if len(bundle.energies) != listed or any(len(energies) != tensors for energies in bundle.energies):
+        raise DocumentInvalid(
+            f"round bundle: energies must be {tensors} numbers for each of {listed} entries with a row"
+        )
+    if not all(0 <= energy < MAX_NUMBER for energies in bundle.energies for energy in energies):
+        raise DocumentInvalid("round bundle: an energy is negative or over 127 bits")
 
 
 def read_start(data: bytes) -> RoundStart:

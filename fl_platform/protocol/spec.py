@@ -14,11 +14,15 @@ from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
 
-FORMAT = "fl-platform/task/1"
+FORMAT = "fl-platform/task/2"
+_FORMAT_BEFORE = "fl-platform/task/1"
+_RELEASE_BEFORE = "0.1"
 BASIS = 10_000
 MAX_PARAMETERS = 2**34
 MAX_COMMITTED = 2**28  # parameters with layer P: 4,096 points, half of what a message may have
 MAX_SPEC_BYTES = 1024 * 1024
+LEAST_EXPONENT, LARGEST_EXPONENT = -200, 200  # of a step: float32 deltas and their sums lie far inside
+FARTHEST_DOWN, FARTHEST_UP = 20, 8  # that a step may move from the first one, in powers of two
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
 NO_BASE = b""  # in as few bytes as there are: whoever shows the rules on chain pays for each
 MAX_ALGORITHM_PARAMETERS = 32
@@ -65,11 +69,9 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class ScaleSpec:
-    """The codec's step per tensor: mantissa * 2^(exponent + offset_t), exact in float64."""
+    """The codec's step of each tensor, a power of two: step_t = 2^exponents[t], exact in float64."""
 
-    mantissa: int  # 128 .. 255
-    exponent: int  # may be negative
-    offsets: tuple[int, ...]  # 0 .. 4, one per tensor
+    exponents: tuple[int, ...]  # LEAST_EXPONENT .. LARGEST_EXPONENT, one per tensor
 
 
 @dataclass(frozen=True)
@@ -200,10 +202,19 @@ class TaskSpec:
         """Read a document from the store (hash-checked, but written by a peer). Raises DocumentInvalid."""
         value = parse_canonical(data, what="task spec", max_bytes=MAX_SPEC_BYTES)
         if not isinstance(value, dict) or value.get("format") != FORMAT:
-            raise DocumentInvalid(f"task spec: format must be {FORMAT}; was it written by another version?")
+            raise DocumentInvalid(_other_format(value))
         spec: TaskSpec = from_json(cls, {k: v for k, v in value.items() if k != "format"}, "task spec")
         check_spec(spec)
         return spec
+
+
+def _other_format(value: object) -> str:
+    if isinstance(value, dict) and value.get("format") == _FORMAT_BEFORE:
+        return (
+            f"task spec: its format is {_FORMAT_BEFORE}, this release reads {FORMAT}; audit that task with "
+            f"fl-platform {_RELEASE_BEFORE}"
+        )
+    return f"task spec: format must be {FORMAT}; was it written by another version?"
 
 
 def check_spec(spec: TaskSpec) -> None:
@@ -218,7 +229,15 @@ def check_spec(spec: TaskSpec) -> None:
         (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
         (len(spec.base_model) in (0, 32), f"base_model has {len(spec.base_model)} bytes, neither 0 nor 32"),
         (all(side > 0 for t in spec.model.tensors for side in t.shape), "a tensor has an empty side"),
-        (len(spec.codec.initial_scale.offsets) == len(spec.model.tensors), "one scale offset per tensor is needed"),
+        (len(spec.codec.initial_scale.exponents) == len(spec.model.tensors), "one exponent per tensor is needed"),
+        (
+            all(
+                LEAST_EXPONENT + FARTHEST_DOWN <= exponent <= LARGEST_EXPONENT - FARTHEST_UP
+                for exponent in spec.codec.initial_scale.exponents
+            ),
+            f"exponents of the first scale must be {LEAST_EXPONENT + FARTHEST_DOWN} to "
+            f"{LARGEST_EXPONENT - FARTHEST_UP}",
+        ),
         (spec.aggregation.name in ("fedavg", "multi-krum"), f"aggregation rule {spec.aggregation.name!r} is unknown"),
         (spec.aggregation.server_lr_den > 0 and spec.worth.alpha_den > 0, "a denominator is zero"),
         (0 <= spec.worth.alpha_num <= spec.worth.alpha_den, "alpha must be between 0 and 1"),
@@ -256,7 +275,6 @@ def check_spec(spec: TaskSpec) -> None:
     for holds, message in checks:
         if not holds:
             raise DocumentInvalid(f"task spec: {message}")
-    check_scale(spec.codec.initial_scale, what="task spec: scale")
 
 
 def _one_key_each(spec: TaskSpec) -> bool:
@@ -302,10 +320,6 @@ def _training_checks(training: TrainingRule) -> tuple[tuple[bool, str], ...]:
 
 def check_scale(scale: ScaleSpec, *, what: str) -> None:
     """Refuse a scale that the codec cannot have. Raises DocumentInvalid."""
-    for name, values, low, high in (
-        ("mantissa", (scale.mantissa,), 128, 255),
-        ("exponent", (scale.exponent,), -200, 200),
-        ("offsets", scale.offsets, 0, 4),
-    ):
-        if not all(low <= value <= high for value in values):
-            raise DocumentInvalid(f"{what} {name} must be {low} to {high}")
+    for exponent in scale.exponents:
+        if not LEAST_EXPONENT <= exponent <= LARGEST_EXPONENT:
+            raise DocumentInvalid(f"{what} exponent {exponent} must be {LEAST_EXPONENT} to {LARGEST_EXPONENT}")

@@ -92,7 +92,7 @@ class RoundLeaf:
     longest: int  # squared length that no honest encoder exceeds
     candidate_stake: int  # wei
     capped_total: int  # of capped stakes of candidates, wei
-    median: int  # length, 2^-16 base units
+    median: int  # length, 2^-16 steps
     kept_stake: int  # of those that passed the screen, wei
     live_total: int  # of their capped stakes, wei
     selected_total: int  # of the capped stakes of those in the sum, wei
@@ -121,7 +121,7 @@ class RoundLeaf:
     direction_1: int
     direction_2: int
     direction_3: int
-    reference_length: int  # 2^-16 base units
+    reference_length: int  # 2^-16 steps
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class EntryLeaf:
     code: int  # Code
     row: int  # Gram row + 1; 0: none
     first_cap: int  # capped stake among the candidates, wei
-    squared: int  # its length, squared base units: the Gram matrix' own entry
+    squared: int  # its length, squared steps: the Gram matrix' own entry
     norm: int
     cosine: int
     krum: int  # sum of squared distances to the nearest others; 0 where multi-Krum is off
@@ -175,13 +175,11 @@ class WorkLeaf:
     """What the Gram matrix and the sums were taken from: one leaf, so that a lie about a sum needs no other's path."""
 
     sums: int  # content root of the sums
-    layout: int  # hash of the model's tensors with this round's offsets (`layout_bytes`)
-    layout_after: int  # the same with the next round's
     rows: tuple[tuple[int, int], ...]  # (content root, weight) of every Gram row
 
     def numbers(self) -> tuple[int, ...]:
         """Return the leaf's words."""
-        return (self.sums, self.layout, self.layout_after, *(number for row in self.rows for number in row))
+        return (self.sums, *(number for row in self.rows for number in row))
 
 
 @dataclass(frozen=True)
@@ -255,14 +253,6 @@ class Trace:
         """Return the way up from the subtree of 2^level places that begins at leaf `index`."""
         levels = self._levels[kind][level:-1]
         return tuple(row[(index >> (level + up)) ^ 1] for up, row in enumerate(levels))
-
-
-def layout_bytes(sizes: Sequence[int], offsets: Sequence[int]) -> bytes:
-    """Return 9 bytes a tensor, in canonical order: its size u64 big endian, and the offset u8 of its steps.
-
-    A coordinate counts 4^offset in an inner product; contracts walk through these bytes to find its tensor.
-    """
-    return b"".join(struct.pack(">QB", size, offset) for size, offset in zip(sizes, offsets, strict=True))
 
 
 def verify(header: Header, opening: Opening) -> bool:

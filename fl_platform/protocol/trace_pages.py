@@ -19,7 +19,7 @@ SIGNED = frozenset((
     "cosine_median", "determinant", "solution_0", "solution_1", "solution_2", "solution_3", "cosine", "quality",
     "group_quality", "score", "score_before", "score_after",
 ))  # fmt: skip
-_WORK_HEAD = 3  # words before the rows
+_WORK_HEAD = 1  # words before the rows
 T = TypeVar("T", RulesLeaf, RoundLeaf, EntryLeaf, StandingLeaf)
 
 
@@ -98,7 +98,7 @@ def _leaves(kind: type[T], words: bytes) -> tuple[T, ...]:
 def _work_leaf(numbers: tuple[int, ...]) -> WorkLeaf:
     roots, weights = numbers[_WORK_HEAD::2], numbers[_WORK_HEAD + 1 :: 2]
     rows = tuple((root, _signed(weight)) for root, weight in zip(roots, weights, strict=True))
-    return WorkLeaf(sums=numbers[0], layout=numbers[1], layout_after=numbers[2], rows=rows)
+    return WorkLeaf(sums=numbers[0], rows=rows)
 
 
 def _leaf(kind: type[T], numbers: tuple[int, ...]) -> T:

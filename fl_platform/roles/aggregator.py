@@ -80,8 +80,14 @@ class Aggregator:
         self._reader, self._contracts, self._workdir = reader, contracts, workdir
         self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
         self._collector = Collector(
-            reader, contracts, workdir / f"task-{reader.task}", watch=watch, clock=clock, pause=pause,
-            patience_s=patience_s, trainers=trainers,
+            reader,
+            contracts,
+            workdir / f"task-{reader.task}",
+            watch=watch,
+            clock=clock,
+            pause=pause,
+            patience_s=patience_s,
+            trainers=trainers,
         )
         self._opener = UpdateOpener(reader.store, domain=reader.domain, recipient=contracts.address, key=reveal_key)
 
@@ -263,6 +269,7 @@ class Aggregator:
             verdicts=judged.verdicts,
             rows=judged.gram.names,
             gram=judged.gram.triangle,
+            energies=judged.gram.energies,
             direction_roots=judged.direction_roots,
             validation=validation,
             measured=judged.measured,

@@ -237,6 +237,8 @@ class Auditor:
         places = ((i, j) for i in range(len(rows)) for j in range(i + 1))
         for (i, j), recorded_entry, entry in zip(places, bundle.gram, judged.gram.triangle, strict=True):
             self._expect(f"Gram entry ({rows[i]}, {rows[j]})", recorded_entry, entry)
+        for name, told, energies in zip(rows, bundle.energies, judged.gram.energies, strict=False):
+            self._expect(f"energies of {name}", told, energies)
         self._expect("content roots of the directions", bundle.direction_roots, judged.direction_roots)
         self._expect("whether worth was measured", bundle.measured, judged.measured)
         self._expect("divisor", bundle.divisor, judged.divisor)

@@ -17,7 +17,6 @@ from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections, OpenGame
 from fl_platform.chain.demands import Demand, Demands, Subject
 from fl_platform.chain.disputes import Disputes
-from fl_platform.contribution.tracing import layout_of
 from fl_platform.errors import ConfigError, FLError, RetryError
 from fl_platform.protocol.bundle import claim_leaves
 from fl_platform.roles.opening import UpdateOpener
@@ -103,8 +102,7 @@ class Defender:
         _, width = work_evidence.parts_of(found.game.count)
         products = work.products(found.row, found.column)
         parts = split_range(products, first=found.game.first, count=found.game.count, width=width)
-        statement = work_evidence.statement_of(sealed_trace(self._reader, bundle), found.row, found.column)
-        self._games.split(found.number, statement, parts, layout_of(self._reader.spec, bundle.before.scale))
+        self._games.split(found.number, parts)
 
     def _show(self, number: int, demand: Demand) -> None:
         bundle = self._reader.bundle(demand.round)

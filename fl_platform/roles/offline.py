@@ -177,12 +177,12 @@ class Offline:
     def _recorded_and_recomputed(self) -> tuple[object, object]:
         bundle, judged = self.bundle, self._judged()
         recorded = (
-            bundle.verdicts, bundle.rows, bundle.gram, bundle.direction_roots, bundle.measured, bundle.divisor,
-            bundle.aggregate, bundle.sums_root, bundle.after,
+            bundle.verdicts, bundle.rows, bundle.gram, bundle.energies, bundle.direction_roots, bundle.measured,
+            bundle.divisor, bundle.aggregate, bundle.sums_root, bundle.after,
         )  # fmt: skip
         recomputed = (
-            judged.verdicts, judged.gram.names, judged.gram.triangle, judged.direction_roots, judged.measured,
-            judged.divisor, cid_of(judged.aggregate_bytes).digest, judged.sums_root, judged.after,
+            judged.verdicts, judged.gram.names, judged.gram.triangle, judged.gram.energies, judged.direction_roots,
+            judged.measured, judged.divisor, cid_of(judged.aggregate_bytes).digest, judged.sums_root, judged.after,
         )  # fmt: skip
         return dict(zip(_PARTS, recorded, strict=True)), dict(zip(_PARTS, recomputed, strict=True))
 
@@ -223,8 +223,8 @@ class Offline:
 
 
 _PARTS = (
-    "verdicts", "Gram rows", "Gram entries", "content roots of the directions", "whether worth was measured",
-    "divisor", "sums", "content root of the sums", "state after",
+    "verdicts", "Gram rows", "Gram entries", "energies", "content roots of the directions",
+    "whether worth was measured", "divisor", "sums", "content root of the sums", "state after",
 )  # fmt: skip
 
 

@@ -196,7 +196,7 @@ class TaskReader:
                 raise DocumentInvalid(
                     f"the bundle sealed for round {number - 1} says that round {start.round} comes next"
                 )
-            _check_offsets(start, "after", number - 1, self.spec)
+            _check_scale_length(start, "after", number - 1, self.spec)
             self._starts = {digest: start}
         return self._starts[digest]
 
@@ -267,14 +267,14 @@ def check_shape(bundle: RoundBundle, round_number: int, spec: TaskSpec) -> None:
     if bundle.round != round_number:
         raise DocumentInvalid(f"the bundle sealed for round {round_number} says that it is round {bundle.round}'s")
     for name, state in (("before", bundle.before), ("after", bundle.after)):
-        _check_offsets(state, name, round_number, spec)
+        _check_scale_length(state, name, round_number, spec)
 
 
-def _check_offsets(state: RoundStart, name: str, round_number: int, spec: TaskSpec) -> None:
+def _check_scale_length(state: RoundStart, name: str, round_number: int, spec: TaskSpec) -> None:
     tensors = len(spec.model.tensors)
-    if len(state.scale.offsets) != tensors:
+    if len(state.scale.exponents) != tensors:
         raise DocumentInvalid(
-            f"round {round_number}: the scale {name} has {len(state.scale.offsets)} offsets for {tensors} tensors"
+            f"round {round_number}: the scale {name} has {len(state.scale.exponents)} steps for {tensors} tensors"
         )
 
 

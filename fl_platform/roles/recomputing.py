@@ -32,8 +32,8 @@ def recomputed(reader: TaskReader, opener: UpdateOpener, bundle: RoundBundle) ->
     )
     return replace(
         bundle, before=before, verdicts=judged.verdicts, rows=judged.gram.names, gram=judged.gram.triangle,
-        direction_roots=judged.direction_roots, measured=judged.measured, divisor=judged.divisor,
-        sums_root=judged.sums_root, after=judged.after,
+        energies=judged.gram.energies, direction_roots=judged.direction_roots, measured=judged.measured,
+        divisor=judged.divisor, sums_root=judged.sums_root, after=judged.after,
     )  # fmt: skip
 
 

@@ -107,7 +107,7 @@ class SealedRounds:
         return RoundBundle(
             chain_id=reader.domain.chain_id, ledger=reader.domain.ledger, task=reader.task, round=number,
             spec=reader.spec.digest, aggregator=seal.aggregator, before=before, entries=entries, verdicts=(), rows=(),
-            gram=(), direction_roots=(), validation=(), measured=False, divisor=0, aggregate=nothing,
+            gram=(), energies=(), direction_roots=(), validation=(), measured=False, divisor=0, aggregate=nothing,
             sums_root=nothing, after=before,
         )  # fmt: skip
 

@@ -13,7 +13,6 @@ from fl_platform.aggregation.sums import Sums, weighted_sum
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.work_evidence import Product
 from fl_platform.contribution.judge import address_text, public_directions
-from fl_platform.contribution.tracing import layout_of
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.protocol.trace import DIRECTION_BITS
@@ -53,13 +52,11 @@ class RoundWork:
 
     def products(self, row: int, column: int) -> Products:
         """Return the products of all leaves of two rows, int64."""
-        model, scale = self._reader.spec.model, self.bundle.before.scale
-        return leaf_products(self.integers(row), self.integers(column), model=model, scale=scale)
+        return leaf_products(self.integers(row), self.integers(column), model=self._reader.spec.model)
 
     def product(self, row: int, column: int, index: int) -> Product:
         """Return the leaves that decide about one part."""
-        tensors = layout_of(self._reader.spec, self.bundle.before.scale)
-        return Product(self.leaf(row, index), self.leaf(column, index), tensors)
+        return Product(self.leaf(row, index), self.leaf(column, index))
 
     @cached_property
     def told_sums(self) -> Sums:

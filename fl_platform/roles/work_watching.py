@@ -13,7 +13,6 @@ from fl_platform.aggregation.products import first_difference, first_outside, sp
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections, OpenGame
 from fl_platform.chain.evidence import Question
-from fl_platform.contribution.tracing import layout_of
 from fl_platform.protocol.trace import COORDINATES, Trace
 from fl_platform.roles.moves import Move
 from fl_platform.roles.reading import TaskReader
@@ -22,6 +21,7 @@ from fl_platform.roles.work import RoundWork
 from fl_platform.updates.content import ContentLeaf, verify_content_leaf
 
 logger = logging.getLogger(__name__)
+
 
 def public_moves(reader: TaskReader, sealed: Sealed) -> Iterator[Move]:
     """Yield challenges that need no key: content roots and weights against receipts and entries, the layout."""
@@ -36,9 +36,7 @@ def public_moves(reader: TaskReader, sealed: Sealed) -> Iterator[Move]:
     for index, entry in enumerate(trace.entries):
         if 0 < entry.row <= len(trace.work.rows) and entry.receipt in receipts:
             yield Question.WORK, work_evidence.work(trace, index, receipts[entry.receipt])
-    if sealed.number == 0 or sealed.before is not None:
-        tensors = layout_of(reader.spec, bundle.before.scale)
-        yield Question.LAYOUT, work_evidence.layout(trace, reader.spec.to_bytes(), tensors, sealed.before)
+    yield Question.LAYOUT, work_evidence.layout(trace, reader.spec.to_bytes())
 
 
 def opened_moves(work: RoundWork, trace: Trace, bits: int) -> Iterator[Move]:
@@ -62,7 +60,7 @@ def wrong_gram_entries(reader: TaskReader, work: RoundWork, trace: Trace) -> Ite
     """Yield (row, column) of every Gram entry that is not the product of its rows."""
     names = work.bundle.rows
     rows = [GramRow(name, number, trace.row_bits(number)) for number, name in enumerate(names)]
-    right = gram_matrix(rows, work.integers, model=reader.spec.model, scale=work.bundle.before.scale).values
+    right = gram_matrix(rows, work.integers, model=reader.spec.model).values
     for row in range(len(names)):
         yield from ((row, column) for column in range(row + 1) if trace.gram[row][column] != right[row][column])
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fl_platform.errors import ConfigError, UpdateHeaderMismatch, UpdateLengthMismatch, UpdateRangeExceeded
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec
 from fl_platform.updates.rounding import ROUNDINGS, Rounding, WordStream, round_nearest, round_stochastic
-from fl_platform.updates.scale import base_step, clip_units, largest_integer, step_of
+from fl_platform.updates.scale import clip_steps, largest_integer, step_of
 from fl_platform.updates.tensors import Floats, Integers, Tensors, check_tensors, energy, exact_sum, tensor_slices
 
 logger = logging.getLogger(__name__)
@@ -195,10 +195,11 @@ def pack_update(integers: Integers, *, model: ModelSpec, bits: int) -> bytes:
 
 
 def _clip_factor(delta: Tensors, model: ModelSpec, scale: ScaleSpec, bits: int) -> float:
-    """min(1, bound / norm) in float64; machine-independent (sums by halving, IEEE square root and division)."""
-    parts = np.array([energy(delta[tensor.name]) for tensor in model.tensors], dtype=np.float64)
-    norm = sqrt(exact_sum(parts))
-    bound = clip_units(scale, model, bits) * base_step(scale)
+    """min(1, bound / norm), the norm in steps, in float64; machine-independent (sums by halving, IEEE square root and
+    division).
+    """
+    parts = [energy(delta[tensor.name]) / step_of(scale, t) ** 2 for t, tensor in enumerate(model.tensors)]
+    norm, bound = sqrt(exact_sum(np.array(parts, dtype=np.float64))), clip_steps(model, bits)
     return bound / norm if norm > bound else 1.0
 
 

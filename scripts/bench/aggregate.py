@@ -215,7 +215,7 @@ def _round(folder: Path, bits: int, updates: Iterator[bytes]) -> Round:
     model = _model()
     spec = anchored_spec(
         model=model,
-        codec=CodecRule(bits, "stochastic", ScaleSpec(128, -12, (0,) * len(model.tensors))),
+        codec=CodecRule(bits, "stochastic", ScaleSpec((-5,) * len(model.tensors))),
         aggregators=(Party(AGGREGATOR, curve.encode(reveal.public)),),
     )
     store = DiskStore(folder, durable=False)
@@ -260,11 +260,10 @@ def _weights(count: int) -> Sequence[int]:
 def _gram_row(bits: int, count: int) -> Row:
     model = _model()
     integers = [decode_update(data, model=model, bits=bits) for data in _updates(bits, count)]
-    scale = ScaleSpec(128, 0, (0,) * len(model.tensors))
     rows = [GramRow(str(i), i, bits) for i in range(count)]
     floats = np.stack([i.astype(np.float32) for i in integers[:10]])
     times = paired_cpu_time(
-        lambda: gram_matrix(rows, integers.__getitem__, model=model, scale=scale), lambda: floats @ floats.T, repeats=2
+        lambda: gram_matrix(rows, integers.__getitem__, model=model), lambda: floats @ floats.T, repeats=2
     )
     return Row(
         f"Gram matrix int{bits} n={count}, exact", count * model.size / times.value / 1e6, UNIT,

@@ -45,7 +45,7 @@ SUBJECTS = (
 
 def cnn_spec(bits: int = 8) -> TaskSpec:
     """Return an anchored task of the MNIST CNN."""
-    spec = big_spec(*CNN, offsets=(1, 0, 2, 0, 3, 0, 1, 0))
+    spec = big_spec(*CNN)
     return replace(spec, codec=replace(spec.codec, bits=bits))
 
 
@@ -137,7 +137,7 @@ def _game(stage: Stage, spec: TaskSpec, work: Work, gram: tuple[tuple[int, ...],
         wrong = min(WRONG, expected - 1)
         parts = list(split_range(products, first=first, count=count, width=width))
         parts[wrong] += 1
-        done = games.send(sealer, "split", number, game, record, statement, parts, work.layout)
+        done = games.send(sealer, "split", number, game, record, parts)
         game, gas["split"] = _told(done), done.gas
         first, count = first + wrong * width, min(width, first + count - (first + wrong * width))
         if count == 1:

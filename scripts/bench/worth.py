@@ -28,7 +28,7 @@ from fl_platform.aggregation import rules
 from fl_platform.aggregation.gram import Gram, GramRow, from_triangle, gram_matrix
 from fl_platform.aggregation.projection import independent
 from fl_platform.aggregation.server import apply_sums
-from fl_platform.aggregation.sums import tensor_energies, weighted_sum
+from fl_platform.aggregation.sums import weighted_sum
 from fl_platform.aggregation.weights import weighted_median
 from fl_platform.attacks import Attack, View, make_attack
 from fl_platform.attacks.base import Delta
@@ -104,8 +104,8 @@ class RoundRecord:
     """All that worth depends on in one round."""
 
     gram: Gram
-    longest: int  # squared base units
-    rounding: int  # squared base units
+    longest: int  # squared steps
+    rounding: int  # squared steps
     size: int
     accuracy: float
 
@@ -129,9 +129,7 @@ def run(args: argparse.Namespace) -> Iterator[Row]:
         ]
         records = [_records(setting, args) for setting in settings]
         yield from _rows(f"mnist {partition}", records, 20, judged=RECOMMENDED)
-    digits = [
-        Setting("digits", "digits-mlp", "iid", 5, 5, 150, TrainPlan(5, 16, 0.1), seed) for seed in range(1, 6)
-    ]
+    digits = [Setting("digits", "digits-mlp", "iid", 5, 5, 150, TrainPlan(5, 16, 0.1), seed) for seed in range(1, 6)]
     yield from _rows("digits iid", [_records(setting, args) for setting in digits], 5, judged=RECOMMENDED)
 
 
@@ -286,7 +284,7 @@ def _play(setting: Setting, folder: Path | None) -> Iterator[RoundRecord]:
     owner = federation.owner
     chain: list[Delta] = [initial_state(federation.factory, seed=setting.seed)]
     first = train_locally(owner, chain[0], plan=setting.plan, seed=setting.seed).delta
-    scale = measured_scale(first, model=model, bits=BITS)
+    start = scale = measured_scale(first, model=model, bits=BITS)
     reference: Delta | None = None  # of the round before
     for number in range(setting.rounds):
         deltas = _deltas(setting, federation, owner, chain, number)
@@ -295,26 +293,31 @@ def _play(setting: Setting, folder: Path | None) -> Iterator[RoundRecord]:
         rows = _updates(setting, deltas, chain, number, model, scale)
         names, integers = list(rows), list(rows.values())
         listed = [GramRow(n, i, DIRECTION_BITS if n.startswith("direction") else BITS) for i, n in enumerate(names)]
-        gram = gram_matrix(listed, integers.__getitem__, model=model, scale=scale)
-        state, following = _advance(setting.trainers, names, integers, gram, chain[0], model, scale)
+        gram = gram_matrix(listed, integers.__getitem__, model=model)
+        state = _advance(setting.trainers, names, integers, chain[0], model, scale)
         accuracy = evaluate(federation.factory(), state, federation.test).accuracy
-        longest = norm_bound_squared(scale, model, BITS)
-        yield RoundRecord(gram, longest, rules.rounding_energy(model, scale, "stochastic"), model.size, accuracy)
-        chain, scale = [state, *chain[:DIRECTIONS]], following
+        longest = norm_bound_squared(model, BITS)
+        yield RoundRecord(gram, longest, rules.rounding_energy(model, "stochastic"), model.size, accuracy)
+        chain, scale = [state, *chain[:DIRECTIONS]], _following(setting.trainers, names, gram, model, scale, start)
 
 
 def _advance(
-    trainers: int, names: Sequence[str], integers: Sequence[Integers], gram: Gram, parent: Delta, model: ModelSpec,
-    scale: ScaleSpec,
-) -> tuple[Delta, ScaleSpec]:  # fmt: skip
-    """Apply the honest mean; return the new model and the next scale."""
+    trainers: int, names: Sequence[str], integers: Sequence[Integers], parent: Delta, model: ModelSpec, scale: ScaleSpec
+) -> Delta:  # fmt: skip
+    """Apply the honest mean; return the new model."""
     honest = [names.index(f"honest-{i}") for i in range(trainers)]
     weight = 65_536 // trainers
     sums = weighted_sum(honest, [weight] * trainers, integers.__getitem__, size=model.size, bits=BITS)
-    state = apply_sums(parent, sums, model=model, scale=scale, rule=RULE, divisor=weight * trainers)
-    median = weighted_median([gram.at(i, i) for i in honest], [1] * trainers)
-    energies = tensor_energies(sums, model)
-    return state, next_scale(scale, model=model, bits=BITS, median_norm_squared=median, aggregate_energies=energies)
+    return apply_sums(parent, sums, model=model, scale=scale, rule=RULE, divisor=weight * trainers)
+
+
+def _following(
+    trainers: int, names: Sequence[str], gram: Gram, model: ModelSpec, scale: ScaleSpec, first: ScaleSpec
+) -> ScaleSpec:
+    """Return the next scale, from the honest updates."""
+    energies = [gram.energies[names.index(f"honest-{i}")] for i in range(trainers)]
+    medians = [weighted_median(column, [1] * trainers) for column in zip(*energies, strict=True)]
+    return next_scale(scale, first=first, model=model, bits=BITS, medians=medians)
 
 
 def _updates(
@@ -358,18 +361,14 @@ def _deltas(
     return deltas
 
 
-def _encoded(
-    name: str, delta: Delta, setting: Setting, number: int, model: ModelSpec, scale: ScaleSpec
-) -> Integers:
+def _encoded(name: str, delta: Delta, setting: Setting, number: int, model: ModelSpec, scale: ScaleSpec) -> Integers:
     """Round a delta with a seed of its sender's own, through the bytes of the wire."""
     seed = rounding_seed(f"{setting.name}/{name}".encode().ljust(16), task=1, round_number=number)
     data = encode_update(delta, model=model, scale=scale, bits=BITS, seed=seed).data
     return decode_update(data, model=model, bits=BITS)
 
 
-def _view(
-    honest: Delta, chain: Sequence[Delta], number: int, seed: int, others: Sequence[Delta] = ()
-) -> View:
+def _view(honest: Delta, chain: Sequence[Delta], number: int, seed: int, others: Sequence[Delta] = ()) -> View:
     return View(
         honest=honest, parent=chain[0], previous=tuple(chain[1:]), rng=np.random.default_rng(seed), round=number,
         others=tuple(others),

@@ -21,7 +21,6 @@ from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import ContentLeafRecord
-from fl_platform.contribution.tracing import layout_of
 from fl_platform.errors import TransactionPending
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import Trace
@@ -172,8 +171,7 @@ def test_a_hidden_gram_entry_is_played_to_its_leaf(disputed: Stage, tmp_path: Pa
     parts, _ = work_evidence.parts_of(found.game.count)
     even = found.game.claimed // parts
     told = [*[even] * (parts - 1), found.game.claimed - even * (parts - 1)]
-    tensors = layout_of(task.reader.spec, task.reader.bundle(0).before.scale)
-    games.split(found.number, work_evidence.statement_of(hider.sealed, found.row, found.column), told, tensors)
+    games.split(found.number, told)
     assert watcher.follow(finding).upheld
     assert bond_of(disputed, task) == 0
 
@@ -440,7 +438,7 @@ def far(bundle: RoundBundle) -> RoundBundle:
 
 def longer(bundle: RoundBundle) -> RoundBundle:
     scale = bundle.before.scale
-    return replace(bundle, before=replace(bundle.before, scale=replace(scale, offsets=(*scale.offsets, 1))))
+    return replace(bundle, before=replace(bundle.before, scale=replace(scale, exponents=(*scale.exponents, 1))))
 
 
 def rich(bundle: RoundBundle) -> RoundBundle:

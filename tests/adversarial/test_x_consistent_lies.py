@@ -96,6 +96,7 @@ def _rewritten(honest: RoundBundle, entries: tuple[Entry, ...], judged: Judgemen
         verdicts=judged.verdicts,
         rows=judged.gram.names,
         gram=judged.gram.triangle,
+        energies=judged.gram.energies,
         divisor=judged.divisor,
         aggregate=aggregate,
         after=judged.after,

@@ -111,7 +111,7 @@ def test_an_update_about_as_long_as_rounding_in_an_int4_task(attack: bool) -> No
     spec = replace(base, codec=replace(base.codec, bits=4), model=model, aggregation=rule)
     way = np.random.default_rng(5).normal(0, 1, spec.model.size)
     updates = [_coarse(way, seed) for seed in range(1, 6)]
-    share = rounding_energy(spec.model, spec.codec.initial_scale, "stochastic")
+    share = rounding_energy(spec.model, "stochastic")
     if attack:  # one step in as many places as rounding explains: an eighth of its length is all that is left of it
         updates[4] = np.zeros_like(updates[4])
         largest = np.argsort(-np.abs(way))[:share]

@@ -26,10 +26,10 @@ RECEIPT = Receipt(
     task=1, round=0, trainer=bytes(20), parent=bytes(32), update=bytes(32), length=1, key_hash=bytes(32),
     leaves_root=bytes(32), content_root=bytes(32), commitment=bytes(32), samples=1, salt=bytes(32),
 )  # fmt: skip
-STATE = TaskState(0, bytes(32), (), ScaleSpec(128, 0, (0,)), 0, 0, (Standing(bytes(20), 0, 0, 0, 0),))
+STATE = TaskState(0, bytes(32), (), ScaleSpec((7,)), 0, 0, (Standing(bytes(20), 0, 0, 0, 0),))
 BUNDLE = RoundBundle(
     chain_id=1, ledger=bytes(20), task=1, round=0, spec=bytes(32), aggregator=bytes(20), before=STATE, entries=(),
-    verdicts=(), rows=("a",), gram=(1,), direction_roots=(), validation=(), measured=False, divisor=0,
+    verdicts=(), rows=("a",), gram=(1,), energies=((1,),), direction_roots=(), validation=(), measured=False, divisor=0,
     aggregate=bytes(32), sums_root=bytes(32), after=STATE,
 )  # fmt: skip
 
@@ -72,10 +72,12 @@ def _scaled(**changes: Any) -> RoundBundle:
 
 
 HOSTILE: dict[str, Callable[[], RoundBundle]] = {
-    "a shift of a terabit": lambda: _scaled(offsets=(2**40,)),
-    "a negative shift": lambda: _scaled(offsets=(-1,)),
-    "a step over every float": lambda: _scaled(exponent=10**9),
-    "a step of nothing": lambda: _scaled(mantissa=0),
+    "a step over every float": lambda: _scaled(exponents=(10**9,)),
+    "a step under every float": lambda: _scaled(exponents=(-(10**9),)),
+    "an energy below zero": lambda: replace(BUNDLE, energies=((-1,),)),
+    "an energy of 4,000 digits": lambda: replace(BUNDLE, energies=((10**4000,),)),
+    "energies of more tensors than there are steps": lambda: replace(BUNDLE, energies=((1, 0),)),
+    "energies of no row": lambda: replace(BUNDLE, energies=((1,), (1,))),
     "a negative squared length": lambda: replace(BUNDLE, gram=(-1,)),
     "an entry of 4,000 digits": lambda: replace(BUNDLE, gram=(10**4000,)),
     "a reputation below zero": lambda: replace(

@@ -17,7 +17,6 @@ from fl_platform.chain.bisections import Game as ChainGame
 from fl_platform.chain.bisections import digest_of
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.records import struct
-from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.trace import COORDINATES, Trace
 from fl_platform.updates.content import leaf_count
 from tests.support.disputes import Stage
@@ -27,7 +26,6 @@ from tests.support.work import Work, big_round, big_spec
 
 CHALLENGER = account("challenger")
 SMALL = ((3, 50), (7,), (200,), ())  # 358 coordinates, 3 leaves: one split
-OFFSETS = (1, 4, 0, 2)
 
 
 def in_gram(row: int, column: int, add: int) -> Callable[[Trace], Trace]:
@@ -47,7 +45,7 @@ class Game:
     """One game between a challenger and the sealer of round 0."""
 
     def __init__(self, row: int, column: int, *, add: int = 0, made: Round | None = None) -> None:
-        made = made or big_round(big_spec(*SMALL, offsets=OFFSETS))
+        made = made or big_round(big_spec(*SMALL))
         self.stage = Stage.start(made)
         judged = self.stage.seal(made, trace=in_gram(row, column, add))
         self.work = Work(self.stage.rounds[0], judged)
@@ -90,11 +88,9 @@ class Game:
         parts[min(1, len(parts) - 1)] += lie
         return parts
 
-    def split(
-        self, number: int, parts: list[int], who: Account | bytes | None = None, tensors: bytes = b""
-    ) -> Outcome:
+    def split(self, number: int, parts: list[int], who: Account | bytes | None = None) -> Outcome:
         sealer = self.stage.run.params.aggregators[0]
-        shown = (number, self.told[number], self.stage.record(0), self.statement, parts, tensors or self.work.layout)
+        shown = (number, self.told[number], self.stage.record(0), parts)
         done = self.games.send(who or sealer, "split", *shown)
         return self.learn(done, number)
 
@@ -152,7 +148,7 @@ def test_an_honest_entry_cannot_be_lost(row: int, column: int) -> None:
 
 def test_a_long_row_takes_two_splits() -> None:
     """313 leaves: runs of three, then leaves. The lie is in the last, shorter run."""
-    made = big_round(big_spec((200, 200), (7,), offsets=(0, 3)), trainers=2)
+    made = big_round(big_spec((200, 200), (7,)), trainers=2)
     game = Game(1, 2, add=-9, made=made)
     number = game.open()
     assert game.state(number).count == leaf_count(40_007) == 313
@@ -171,7 +167,7 @@ def test_a_long_row_takes_two_splits() -> None:
 
 
 def test_the_last_run_is_one_leaf_and_decides_at_once() -> None:
-    made = big_round(big_spec((200, 200), (7,), offsets=(0, 3)), trainers=2)
+    made = big_round(big_spec((200, 200), (7,)), trainers=2)
     game = Game(1, 2, add=-9, made=made)
     number = game.open()
     parts = game.parts(number)
@@ -184,7 +180,7 @@ def test_the_last_run_is_one_leaf_and_decides_at_once() -> None:
 
 
 def test_a_row_of_one_leaf_is_split_into_itself() -> None:
-    made = big_round(big_spec((10, 10), offsets=(2,)))
+    made = big_round(big_spec((10, 10)))
     game = Game(1, 2, add=1, made=made)
     number = game.open()
     claimed = game.state(number).claimed
@@ -266,35 +262,6 @@ def test_who_may_move_and_with_what() -> None:
         game.games.send(
             CHALLENGER, "prove", number, game.told[number], game.stage.record(0), other, parts, 1, product, game.listed
         )
-    with pytest.raises(Reverted, match="Contents_LayoutMismatch"):
-        game.games.send(
-            CHALLENGER, "prove", number, game.told[number], game.stage.record(0), game.statement, parts, 1,
-            replace(product, tensors=product.tensors[:-1] + b"\x07"), game.listed,
-        )  # fmt: skip
-
-
-def test_who_cannot_show_the_layout_cannot_answer() -> None:
-    """A sealed layout hash that nobody knows would leave no way to multiply: the sealer must show what it hashes."""
-    game = Game(1, 2, add=5)
-    number = game.open()
-    parts = game.parts(number, lie=5)
-    with pytest.raises(Reverted, match="Contents_LayoutMismatch"):
-        game.split(number, parts, tensors=game.work.layout[:-1] + bytes([3]))
-    made = big_round(big_spec(*SMALL, offsets=OFFSETS))
-
-    def short(t: Trace) -> Trace:
-        told = in_gram(1, 2, 5)(t)
-        return replace(told, work=replace(told.work, layout=int.from_bytes(keccak256(game.work.layout[:-9]), "big")))
-
-    stage = Stage.start(made)
-    judged = stage.seal(made, trace=short)
-    other = Game.__new__(Game)
-    other.stage, other.work, other.row, other.column = stage, Work(stage.rounds[0], judged), 1, 2
-    other.games, other.listed, other.told = stage.world.bisections, stage.run.params.aggregators, {}
-    other.sealer = stage.run.params.aggregators[0]
-    number = other.open()
-    with pytest.raises(Reverted, match="Bisections_LayoutSize"):
-        other.split(number, other.parts(number, lie=5), tensors=game.work.layout[:-9])
 
 
 def test_only_games_use_the_seam() -> None:
@@ -324,8 +291,7 @@ def test_only_games_use_the_seam() -> None:
 )
 def test_the_contract_multiplies_leaves_as_python_does(bits: int, sizes: list[int], data: st.DataObject) -> None:
     """Random widths, tensors and extremes: the contract's product of every leaf is the twin's, or the leaf loses."""
-    offsets = tuple(data.draw(st.integers(0, 4)) for _ in sizes)
-    spec = big_spec(*((size,) for size in sizes), offsets=offsets)
+    spec = big_spec(*((size,) for size in sizes))
     spec = replace(spec, codec=replace(spec.codec, bits=bits))
     top = 2 ** (bits - 1) - 1
     seed = data.draw(st.integers(0, 2**32 - 1))

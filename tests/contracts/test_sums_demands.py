@@ -24,7 +24,7 @@ class Shown:
     """A sealed round of some size, and its sums' tree."""
 
     def __init__(self, name: str) -> None:
-        made = big_round(big_spec(SHAPES[name], offsets=(0,)))
+        made = big_round(big_spec(SHAPES[name]))
         self.stage = Stage.start(made)
         self.payload = self.stage.seal(made).sums.astype("<i8").tobytes()
         self.size = made.spec.model.size

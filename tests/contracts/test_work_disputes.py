@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,23 +17,20 @@ from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.contribution.judge import sums_root
 from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.trace import COORDINATES, Trace, layout_bytes
+from fl_platform.protocol.trace import COORDINATES, Trace
 from fl_platform.roles.work import record_of
 from fl_platform.updates.content import content_root, open_content
-from tests.support.contracts import Tree
 from tests.support.disputes import Stage
 from tests.support.evm import Reverted, account
 from tests.support.rounds import Round, address_of
 from tests.support.work import Work, big_round, big_spec
 
 SHAPES = ((3, 50), (7,), (200,), ())
-OFFSETS = (1, 4, 0, 2)
 
 
 def staged(**lies: object) -> tuple[Stage, Work]:
-    made = big_round(big_spec(*SHAPES, offsets=OFFSETS))
+    made = big_round(big_spec(*SHAPES))
     stage = Stage.start(made)
     judged = stage.seal(made, **lies)  # type: ignore[arg-type]
     return stage, Work(stage.rounds[0], judged)
@@ -54,14 +50,6 @@ def sum_evidence(stage: Stage, work: Work, coordinate: int, sums: np.ndarray | N
     return work_evidence.coordinate_of_sum(
         stage.traces[0], coordinate, sums=work.sums_leaf(index, sums), rows=rows
     )
-
-
-def in_work(**changes: Callable[[int], int]) -> Callable[[Trace], Trace]:
-    def lie(t: Trace) -> Trace:
-        told: dict[str, Any] = {k: v(getattr(t.work, k)) for k, v in changes.items()}
-        return replace(t, work=replace(t.work, **told))
-
-    return lie
 
 
 def in_row(row: int, place: int) -> Callable[[Trace], Trace]:
@@ -95,32 +83,7 @@ def test_nothing_about_honest_work_can_be_refuted() -> None:
     assert not stage.refuted(0, Question.WORK, work_evidence.weight(trace, 0))
     for coordinate in (0, 127, 128, 255, 256, 357):
         assert not stage.refuted(0, Question.SUM, sum_evidence(stage, work, coordinate))
-    assert not stage.refuted(0, Question.LAYOUT, work_evidence.layout(trace, document, work.layout, None))
-
-
-def test_the_layout_of_a_later_round_is_what_the_round_before_handed_on() -> None:
-    made = big_round(big_spec(*SHAPES, offsets=OFFSETS))
-    stage = Stage.start(made)
-    judged = stage.seal(made)
-    following = made.next_round(judged, _updates(made), reference=None)
-
-    def lie(t: Trace) -> Trace:
-        return replace(t, work=replace(t.work, layout=t.work.layout_after + 1))
-
-    mark = stage.world.evm.snapshot()
-    before = (stage.record(0), stage.traces[0])
-    document = made.spec.to_bytes()
-    for told, expected in ((lambda t: t, False), (lie, True)):
-        stage.world.evm.restore(mark)
-        again = stage.seal(following, trace=told)
-        work = Work(stage.rounds[1], again)
-        shown = work_evidence.layout(stage.traces[1], document, work.layout, before)
-        assert stage.refuted(1, Question.LAYOUT, shown) is expected
-
-
-def _updates(made: Round) -> list[np.ndarray]:
-    work = Work(made, made.judge())
-    return [work.row(row) for row in range(1, 4)]
+    assert not stage.refuted(0, Question.LAYOUT, work_evidence.layout(trace, document))
 
 
 # --- lies ---
@@ -128,7 +91,7 @@ def _updates(made: Round) -> list[np.ndarray]:
 
 def test_one_coordinate_of_the_sums() -> None:
     """A lying aggregator adds one to one coordinate: one leaf of every update, and it loses its bond."""
-    made = big_round(big_spec(*SHAPES, offsets=OFFSETS))
+    made = big_round(big_spec(*SHAPES))
     false: list[np.ndarray] = []
 
     def lie(bundle: RoundBundle) -> RoundBundle:
@@ -170,7 +133,7 @@ def test_a_work_leaf_with_too_few_rows() -> None:
 
 def test_a_judged_update_outside_its_width() -> None:
     """-128 is no value of the codec: a judge that lets it pass lies; its owner cannot hide it among others."""
-    made = big_round(big_spec(*SHAPES, offsets=OFFSETS))
+    made = big_round(big_spec(*SHAPES))
     judged = made.judge()
     row = 1 + list(judged.gram.names[1:4]).index("0x" + address_of(2).hex())
     forged = Work(made, judged).row(row).copy()
@@ -195,41 +158,15 @@ def _forged_leaf(made: Round, forged: np.ndarray, index: int) -> ContentLeafReco
     return record_of(leaf)
 
 
-@pytest.mark.parametrize("which", ["size", "offset", "missing"])
-def test_a_layout_against_the_specification(which: str) -> None:
-    spec = big_spec(*SHAPES, offsets=OFFSETS)
-    sizes, offsets = [t.size for t in spec.model.tensors], list(OFFSETS)
-    if which == "size":
-        sizes[0], sizes[1] = sizes[0] - 1, sizes[1] + 1
-    elif which == "offset":
-        offsets[2] += 1
-    else:
-        sizes, offsets = sizes[:-1], offsets[:-1]
-    told = layout_bytes(sizes, offsets)
-    stage, _ = staged(trace=in_work(layout=lambda _: int.from_bytes(keccak256(told), "big")))
-    assert stage.refuted(0, Question.LAYOUT, work_evidence.layout(stage.traces[0], spec.to_bytes(), told, None))
+def test_the_size_in_the_rules_is_the_specifications() -> None:
+    stage, _ = staged(trace=lambda t: replace(t, rules=replace(t.rules, size=t.rules.size + 1)))
+    document = stage.rounds[0].spec.to_bytes()
+    assert stage.refuted(0, Question.LAYOUT, work_evidence.layout(stage.traces[0], document))
 
 
 def test_the_width_in_the_rules_is_the_specifications() -> None:
     stage, _ = staged(trace=lambda t: replace(t, rules=replace(t.rules, bits=16)))
     assert stage.refuted(0, Question.RULES, evidence.rules(stage.traces[0], stage.rounds[0].spec.to_bytes()))
-
-
-def test_nobody_answers_for_a_layout_that_another_handed_on() -> None:
-    """The first aggregator hands on nonsense and is late; the second seals honestly and keeps its bond."""
-    made = big_round(big_spec(*SHAPES, offsets=OFFSETS))
-    stage = Stage.start(made)
-    judged = stage.seal(made, trace=in_work(layout_after=lambda word: word + 1))
-    following = made.next_round(judged, _updates(made), reference=None)
-    placed, _, _ = stage.judge(following)
-    stage.run.roster(Tree(tuple(e.leaf for e in placed.entries)))
-    stage.run.advance()
-    again = stage.seal(following)
-    assert stage.record(1).aggregator != stage.record(0).aggregator
-    before = (stage.record(0), stage.traces[0])
-    work = Work(stage.rounds[1], again)
-    shown = work_evidence.layout(stage.traces[1], made.spec.to_bytes(), work.layout, before)
-    assert not stage.refuted(1, Question.LAYOUT, shown)
 
 
 # --- evidence that is none ---

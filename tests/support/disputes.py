@@ -44,7 +44,7 @@ class DisputedWorld(World):
         self.reputation = create("Reputation", at[3])
         money, entry = create("MoneyJudge", at[3]), create("EntryJudge", at[3], at[1], at[2])
         screen, worth = create("ScreenJudge"), create("WorthJudge")
-        work = create("WorkJudge", at[3], at[2])
+        work = create("WorkJudge", at[2])
         self.judges = (money, entry, screen, worth, work)
         self.bisections = create("Bisections", at[14])
         self.reveals = create("Reveals", at[14], at[3], at[1], at[2])
@@ -208,7 +208,7 @@ def bundle_of(made: Round, judged: Judgement, number: int) -> RoundBundle:
     return RoundBundle(
         chain_id=made.context.domain.chain_id, ledger=made.context.domain.ledger, task=made.context.task, round=number,
         spec=made.spec.digest, aggregator=made.context.aggregator, before=made.before, entries=tuple(made.entries),
-        verdicts=judged.verdicts, rows=judged.gram.names, gram=judged.gram.triangle,
+        verdicts=judged.verdicts, rows=judged.gram.names, gram=judged.gram.triangle, energies=judged.gram.energies,
         direction_roots=judged.direction_roots, validation=(), measured=judged.measured, divisor=judged.divisor,
         aggregate=bytes(32), sums_root=judged.sums_root, after=judged.after,
     )  # fmt: skip

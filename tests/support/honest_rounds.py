@@ -96,11 +96,11 @@ class Draw:
 
 
 def draw_spec(r: random.Random) -> TaskSpec:
-    """Draw rules: width, shapes, offsets, screens, selection, worth."""
+    """Draw rules: width, shapes, steps, screens, selection, worth."""
     base = anchored_spec()
     shapes = (TensorSpec("w", (r.choice((3, 16, 40)), r.choice((4, 16)))), TensorSpec("b", (r.choice((1, 3, 20)),)))
     bits = r.choice((4, 8, 8, 16))
-    scale = ScaleSpec(128, -12, (r.choice((0, 0, 1, 3)), r.choice((0, 2))))
+    scale = ScaleSpec((-5 + r.choice((0, 0, 1, 3)), -5 + r.choice((0, 2))))
     codec = replace(base.codec, bits=bits, rounding=r.choice(("stochastic", "nearest")), initial_scale=scale)
     krum = r.random() < 0.5
     rule = replace(
@@ -311,8 +311,7 @@ def _more(stage: Stage, number: int, judged: Judgement) -> Iterator[tuple[Questi
             yield Question.TWICE, evidence.twice(trace, first, second)
     yield Question.UNTRACED, evidence.untraced(made.spec.to_bytes())
     work = Work(made, judged)
-    before = None if number == 0 else (stage.record(number - 1), stage.traces[number - 1])
-    yield Question.LAYOUT, work_evidence.layout(trace, made.spec.to_bytes(), work.layout, before)
+    yield Question.LAYOUT, work_evidence.layout(trace, made.spec.to_bytes())
     for row in range(len(trace.gram)):
         if not trace.round.reference <= row < trace.round.reference + trace.round.candidates:
             yield Question.WORK, work_evidence.weight(trace, row)

@@ -10,8 +10,7 @@ from fl_platform.aggregation.products import Products, leaf_products
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.work_evidence import Product
 from fl_platform.contribution.judge import Judgement, public_directions
-from fl_platform.contribution.tracing import layout_of
-from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec
+from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TaskSpec, TensorSpec
 from fl_platform.protocol.trace import DIRECTION_BITS
 from fl_platform.roles.work import record_of
 from fl_platform.updates.codec import HEADER_BYTES, decode_update
@@ -21,11 +20,11 @@ from tests.support.rounds import Round, anchored_spec, build_round, content_key,
 from tests.support.rounds import address_of as _address
 
 
-def big_spec(*shapes: tuple[int, ...], offsets: tuple[int, ...]) -> TaskSpec:
+def big_spec(*shapes: tuple[int, ...]) -> TaskSpec:
     """Return an anchored spec whose model has these tensors."""
     made = anchored_spec()
     model = ModelSpec("big", tuple(TensorSpec(f"t{i}", shape) for i, shape in enumerate(shapes)))
-    scale = replace(made.codec.initial_scale, offsets=offsets)
+    scale = ScaleSpec((-5,) * len(shapes))
     return replace(made, model=model, codec=replace(made.codec, initial_scale=scale))
 
 
@@ -76,16 +75,11 @@ class Work:
     def products(self, row: int, column: int) -> Products:
         """Return the products of all leaves of two rows."""
         spec = self.made.spec
-        return leaf_products(self.row(row), self.row(column), model=spec.model, scale=self.made.before.scale)
+        return leaf_products(self.row(row), self.row(column), model=spec.model)
 
     def product(self, row: int, column: int, index: int) -> Product:
         """Return the leaves that decide about a part."""
-        return Product(self.leaf(row, index), self.leaf(column, index), self.layout)
-
-    @property
-    def layout(self) -> bytes:
-        """The layout's preimage."""
-        return layout_of(self.made.spec, self.made.before.scale)
+        return Product(self.leaf(row, index), self.leaf(column, index))
 
     def _payload(self, number: int) -> bytes:
         who = _address(number)

@@ -9,15 +9,13 @@ from fl_platform.chain import events as ev
 from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.history import TaskHistory
-from fl_platform.chain.work_evidence import parts_of, statement_of
+from fl_platform.chain.work_evidence import parts_of
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.contribution.judge import Judgement
-from fl_platform.contribution.tracing import layout_of
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.roles.aggregator import Aggregator, SealedRound
 from fl_platform.roles.opening import UpdateOpener
-from fl_platform.roles.tracing import sealed_trace
 from fl_platform.roles.waiting import Watch
 from fl_platform.roles.watcher import Finding, Watcher
 from fl_platform.roles.workspace import Workspace, reveal_key
@@ -81,16 +79,13 @@ def lying_aggregator(
 def split_falsely(workspace: Workspace, cast: Cast) -> None:
     """What a liar does that will not give up: split the numbers in question, each lie hidden in the last part."""
     signer = cast.wallets["aggregator"]
-    reader, games = workspace.reader(cast.task), Bisections(Disputes(workspace.contracts(signer), signer))
+    games = Bisections(Disputes(workspace.contracts(signer), signer))
     for found in games.open_games(cast.task):
-        bundle = reader.bundle(found.game.round)
-        statement = statement_of(sealed_trace(reader, bundle), found.row, found.column)
-        tensors = layout_of(reader.spec, bundle.before.scale)
         parts, _ = parts_of(found.game.count)
         even = found.game.claimed // parts
         if not found.game.answered:
             told = [*[even] * (parts - 1), found.game.claimed - even * (parts - 1)]
-            games.split(found.number, statement, told, tensors)
+            games.split(found.number, told)
 
 
 def play_out(workspace: Workspace, cast: Cast, watcher: Watcher, finding: Finding) -> Finding:

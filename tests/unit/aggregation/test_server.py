@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from fl_platform.aggregation.server import apply_sums, step_factor
+from fl_platform.protocol.spec import ScaleSpec
 from tests.support.specs import small_spec
 
 SPEC = small_spec()
-SCALE = replace(SPEC.codec.initial_scale, mantissa=201, exponent=-15, offsets=(3, 0))
+SCALE = ScaleSpec((-5, -8))
 RULE = replace(SPEC.aggregation, server_lr_num=7, server_lr_den=10)
 
 
@@ -21,8 +22,7 @@ def test_equals_scalar_arithmetic_bit_for_bit() -> None:
     new = apply_sums(parent, sums, model=SPEC.model, scale=SCALE, rule=RULE, divisor=65_533)
     start = 0
     for index, tensor in enumerate(SPEC.model.tensors):
-        step = 201 * 2.0 ** (-15 + SCALE.offsets[index])
-        factor = ((7 / 10) * step) / 65_533.0
+        factor = ((7 / 10) * 2.0 ** SCALE.exponents[index]) / 65_533.0
         assert step_factor(RULE, SCALE, index, 65_533) == factor
         old = parent[tensor.name].reshape(-1)
         for k in range(tensor.size):

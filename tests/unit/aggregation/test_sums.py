@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_platform.aggregation import sums
-from fl_platform.aggregation.sums import reference_sum, tensor_energies, weighted_sum
+from fl_platform.aggregation.sums import reference_sum, weighted_sum
 from fl_platform.errors import ConfigError
-from fl_platform.protocol.spec import ModelSpec, TensorSpec
 from fl_platform.updates.tensors import Integers
 
 BITS = st.sampled_from([4, 8, 16])
@@ -97,11 +96,3 @@ def test_the_bound_is_exclusive() -> None:
     assert int(total[0]) == -127 * (2**55 - 1)
     with pytest.raises(ConfigError, match="2\\^62"):
         weighted_sum([0], [2**55], lambda _: update, size=1, bits=8)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(-(2**45), 2**45), min_size=6, max_size=6))
-def test_tensor_energies_are_exact(values: list[int]) -> None:
-    model = ModelSpec("m", (TensorSpec("a", (2, 2)), TensorSpec("b", (2,))))
-    energies = tensor_energies(np.array(values, dtype=np.int64), model)
-    assert energies == (sum(v * v for v in values[:4]), sum(v * v for v in values[4:]))

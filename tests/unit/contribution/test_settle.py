@@ -16,7 +16,7 @@ from tests.support.rounds import STAKE, anchored_spec
 SPEC = anchored_spec()
 POT = SPEC.money.pot
 AGGREGATOR = b"\xaa" * 20
-START = TaskState(0, bytes(32), (), ScaleSpec(128, 0, (0, 0)), 0, 0, ())
+START = TaskState(0, bytes(32), (), ScaleSpec((7, 7)), 0, 0, ())
 # (in the sum, passed the screen): what is in the sum has passed
 OUTCOMES = st.sampled_from([(True, True), (False, True), (False, False)])
 ROSTERED = st.builds(

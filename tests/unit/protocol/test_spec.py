@@ -37,14 +37,15 @@ def changed(path: str, value: object) -> bytes:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("format", "fl-platform/task/2"),
+        ("format", "fl-platform/task/3"),
         ("title", ...),
         ("surprise", 1),
         ("codec.bits", 7),
         ("codec.bits", True),
         ("codec.rounding", "up"),
-        ("codec.initial_scale.mantissa", 127),
-        ("codec.initial_scale.offsets", [0]),
+        ("codec.initial_scale.exponents", [0]),
+        ("codec.initial_scale.exponents", [0, 193]),
+        ("codec.initial_scale.exponents", [-181, 0]),
         ("aggregation.name", "mean"),
         ("worth.alpha_num", 3),
         ("worth.alpha_den", 0),

@@ -21,7 +21,6 @@ from fl_platform.protocol.trace import (
     WorkLeaf,
     depth_of,
     encode_words,
-    layout_bytes,
     leaf_hash,
     node_hash,
     verify,
@@ -39,7 +38,7 @@ def trace(entries: int = 3, standings: int = 2, rows: int = 5) -> Trace:
         entries=tuple(leaf(EntryLeaf, 10 * i) for i in range(entries)),  # type: ignore[misc]
         gram=tuple(tuple(i - j for j in range(rows)) for i in range(rows)),
         standings=tuple(leaf(StandingLeaf, -i) for i in range(standings)),  # type: ignore[misc]
-        work=WorkLeaf(7, 8, 9, tuple((i, -i) for i in range(rows))),
+        work=WorkLeaf(7, tuple((i, -i) for i in range(rows))),
     )
 
 
@@ -71,10 +70,6 @@ def test_every_leaf_of_every_size_proves_itself_at_its_place_alone(entries: int,
             assert not verify(header, replace(opening, kind=other))
         with pytest.raises(DocumentInvalid):
             made.open(kind, header.counts[kind])
-
-
-def test_a_layout_has_nine_bytes_a_tensor() -> None:
-    assert layout_bytes([5, 2**33], [0, 4]).hex() == "0000000000000005" + "00" + "0000000200000000" + "04"
 
 
 def test_the_root_binds_counts_and_kinds() -> None:

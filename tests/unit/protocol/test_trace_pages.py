@@ -38,7 +38,7 @@ def wild(entries: int, standings: int, rows: int, seed: int) -> Trace:
         gram=tuple(tuple(signed() for _ in range(rows)) for _ in range(rows)),
         standings=tuple(StandingLeaf(*numbers(StandingLeaf, rng)) for _ in range(standings)),
         work=WorkLeaf(
-            rng.getrandbits(256), 2**256 - 1, 0, tuple((rng.getrandbits(256), signed()) for _ in range(rows))
+            rng.getrandbits(256), tuple((rng.getrandbits(256), signed()) for _ in range(rows))
         ),
     )
 

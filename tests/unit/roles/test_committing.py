@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 from fl_platform.aggregation.server import apply_sums
-from fl_platform.aggregation.sums import tensor_energies
-from fl_platform.aggregation.weights import weighted_median
 from fl_platform.contribution.judge import Judgement, sums_root
 from fl_platform.protocol.bundle import RoundBundle, parse_roster, roster_bytes
 from fl_platform.protocol.messages import (
@@ -33,7 +31,7 @@ from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.workspace import reveal_key
 from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_model, next_scale
+from fl_platform.updates import encode_model
 from tests.support.chain import AGGREGATOR, Stage, stage
 from tests.support.liars import Liar
 from tests.support.small_task import SmallTask, open_small_task
@@ -154,7 +152,7 @@ class LyingSums(Liar):
 
 
 def with_other_sums(task: SmallTask, change: Callable[[np.ndarray], None]) -> Callable[[Judgement], Judgement]:
-    """Return a judgement's lie: sums, model and scale that follow from each other."""
+    """Return a judgement's lie: sums, and the model that follows from them."""
 
     def lie(judged: Judgement) -> Judgement:
         spec, before = task.reader.spec, task.reader.current_state()
@@ -165,13 +163,7 @@ def with_other_sums(task: SmallTask, change: Callable[[np.ndarray], None]) -> Ca
             divisor=judged.divisor,
         )  # fmt: skip
         data = encode_model(model, spec.model)
-        squares = [judged.gram.at(i, i) for i in range(len(judged.gram.names))]
-        scale = next_scale(
-            before.scale, model=spec.model, bits=spec.codec.bits,
-            median_norm_squared=weighted_median(squares, [1] * len(squares)),
-            aggregate_energies=tensor_energies(sums, spec.model),
-        )  # fmt: skip
-        after = dataclasses.replace(judged.after, model=cid_of(data).digest, scale=scale)
+        after = dataclasses.replace(judged.after, model=cid_of(data).digest)
         root = sums_root(spec, sums)
         return dataclasses.replace(judged, sums=sums, sums_root=root, model=model, model_bytes=data, after=after)
 

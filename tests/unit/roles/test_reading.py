@@ -100,9 +100,9 @@ def test_a_start_of_another_round_or_model_is_refused(sealed: SmallTask, monkeyp
     other = replace(bundle, after=replace(bundle.after, round=7))
     with pytest.raises(DocumentInvalid, match="says that round 7 comes next"):
         swapped(sealed, monkeypatch, other.to_bytes()).current_start()
-    scale = replace(bundle.after.scale, offsets=(0,))
+    scale = replace(bundle.after.scale, exponents=(0,))
     other = replace(bundle, after=replace(bundle.after, scale=scale))
-    with pytest.raises(DocumentInvalid, match="has 1 offsets for"):
+    with pytest.raises(DocumentInvalid, match="has 1 steps for"):
         swapped(sealed, monkeypatch, other.to_bytes()).current_start()
 
 

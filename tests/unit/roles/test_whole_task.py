@@ -14,6 +14,7 @@ import torch
 from fl_platform.chain.records import SealRecord
 from fl_platform.cli.demo.federation import POT, Cast
 from fl_platform.protocol.bundle import RoundBundle, Standing, claim_leaves
+from fl_platform.protocol.spec import ScaleSpec
 from fl_platform.roles.aggregator import SealedRound
 from fl_platform.roles.audit_report import AuditReport
 from fl_platform.roles.auditor import Auditor
@@ -87,6 +88,15 @@ def other_sums(bundle: RoundBundle) -> RoundBundle:
     return replace(bundle, aggregate=bundle.before.model)
 
 
+def _coarser(scale: ScaleSpec) -> ScaleSpec:
+    return ScaleSpec((scale.exponents[0] + 1, *scale.exponents[1:]))
+
+
+def _moved(energies: tuple[int, ...]) -> tuple[int, ...]:
+    """Move energy between two tensors: what they add up to stays the squared length."""
+    return (energies[0] + 1, energies[1] - 1, *energies[2:])
+
+
 LIES: dict[str, tuple[Callable[[RoundBundle], RoundBundle], str]] = {
     "score + 1": (lambda b: change_verdict(b, score=lambda s: s + 1), "score in the verdict"),
     "score + 1 %": (lambda b: change_verdict(b, score=lambda s: s + max(1, abs(s) // 100)), "score in the verdict"),
@@ -99,7 +109,8 @@ LIES: dict[str, tuple[Callable[[RoundBundle], RoundBundle], str]] = {
     "divisor": (lambda b: replace(b, divisor=b.divisor + 1), "divisor"),
     "sums": (other_sums, "sums"),
     "model": (lambda b: change_after(b, model=b.before.model), "model in the state after"),
-    "scale": (lambda b: change_after(b, scale=replace(b.after.scale, exponent=b.after.scale.exponent + 1)), "scale"),
+    "scale": (lambda b: change_after(b, scale=_coarser(b.after.scale)), "scale"),
+    "energies": (lambda b: replace(b, energies=(_moved(b.energies[0]), *b.energies[1:])), "energies of reference"),
     "one wei of pay": (lambda b: move_pay(b, 1), "paid_scored of"),
     "half of the pay": (lambda b: move_pay(b, POT // 20), "paid_scored of"),
     "score sum": (lambda b: change_standing(b, score_sum=lambda s: s + 1), "score_sum of"),
@@ -160,7 +171,9 @@ def test_each_field_of_a_seal_is_held_against_its_bundle(played: Played, name: s
     assert (report.first_difference.round, report.first_difference.what) == (1, what)
 
 
-PUBLIC_LIES = [n for n in LIES if n not in ("Gram entry", "Gram entry of the reference", "sums", "verdict", "evidence")]
+PUBLIC_LIES = [
+    n for n in LIES if n not in ("Gram entry", "Gram entry of the reference", "energies", "sums", "verdict", "evidence")
+]
 
 
 @pytest.mark.parametrize("name", PUBLIC_LIES)

@@ -15,7 +15,6 @@ from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.demands import Demands, Subject
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
-from fl_platform.contribution.tracing import layout_of
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.defender import Defender
@@ -106,10 +105,7 @@ def _split_with_a_lie(stage: Stage, task: SmallTask) -> None:
     parts, _ = work_evidence.parts_of(found.game.count)
     even = found.game.claimed // parts
     told = [even] * (parts - 1)
-    bundle = task.reader.bundle(0)
-    statement = work_evidence.statement_of(sealed_trace(task.reader, bundle), found.row, found.column)
-    tensors = layout_of(task.reader.spec, bundle.before.scale)
-    games.split(found.number, statement, [*told, found.game.claimed - sum(told)], tensors)
+    games.split(found.number, [*told, found.game.claimed - sum(told)])
 
 
 def test_a_sealer_that_is_silent_about_its_gram_matrix_loses_too(disputed: Stage, tmp_path: Path) -> None:
