@@ -33,7 +33,7 @@ contract Bisections is IBisections {
     function open(ITraceJudge.Case calldata case_, ITraceJudge.Evidence calldata evidence) external returns (uint256 id) {
         evidence.requireHeader(case_.record.trace);
         uint256 column = uint256(bytes32(evidence.extra));
-        (Statement memory statement, uint256 row, int256 claimed) = _statement(evidence, column);
+        (Statement memory statement, uint256 row, int256 claimed, uint256 count) = _statement(evidence, column);
         uint256 bond = IGameSeam(disputes).enter(case_.task, case_.round, case_.record, msg.sender);
         id = ++gameCount;
         Game memory game = Game({
@@ -43,7 +43,7 @@ contract Bisections is IBisections {
             answered: false,
             bond: uint80(bond),
             first: 0,
-            count: uint32(Contents.leafCount(statement.size)),
+            count: uint32(count),
             task: case_.task,
             seal: keccak256(abi.encode(case_.task, case_.round, case_.record)),
             statement: keccak256(abi.encode(statement)),
@@ -147,7 +147,7 @@ contract Bisections is IBisections {
     function _statement(ITraceJudge.Evidence calldata e, uint256 column)
         private
         pure
-        returns (Statement memory statement, uint256 row, int256 claimed)
+        returns (Statement memory statement, uint256 row, int256 claimed, uint256 count)
     {
         (bytes calldata w,) = e.open(0, Traces.RULES, Traces.RULES_BYTES);
         (bytes calldata o,) = e.open(1, Traces.ROUND, Traces.ROUND_BYTES);
@@ -166,12 +166,13 @@ contract Bisections is IBisections {
             right: right,
             leftBits: uint32(row < trainersEnd ? rules.bits : Contents.DIRECTION_BITS),
             rightBits: uint32(column < trainersEnd ? rules.bits : Contents.DIRECTION_BITS),
-            size: uint64(rules.size)
+            leaves: uint64(rules.leaves)
         });
+        count = rules.countedLeaves;
     }
 
     function _product(Statement calldata statement, uint256 leaf, Product calldata product) private pure returns (int256) {
-        uint256 depth = Contents.depthOf(statement.size);
+        uint256 depth = Traces.depthOf(statement.leaves);
         Contents.requireLeaf(product.left, leaf, statement.leftBits, depth, statement.left);
         Contents.requireLeaf(product.right, leaf, statement.rightBits, depth, statement.right);
         return Contents.product(product.left.body, statement.leftBits, product.right.body, statement.rightBits);

@@ -152,7 +152,7 @@ contract Demands is IDemands {
         (bytes calldata rules,) = Traces.openIn(counts, roots, openings[0], Traces.RULES, Traces.RULES_BYTES);
         uint256 length = Traces.lengthOf(Traces.WORK, counts);
         (bytes calldata work,) = Traces.openIn(counts, roots, openings[1], Traces.WORK, length);
-        Contents.requireSubtree(d.index, Traces.rules(rules).size, nodes, leaf, Traces.sumsOf(work));
+        Contents.requireSubtree(d.index, Traces.rules(rules).leaves, nodes, leaf, Traces.sumsOf(work));
         emit Answered(d.task, d.round, id, msg.sender, abi.encode(nodes, leaf));
         _satisfy(id, d);
     }

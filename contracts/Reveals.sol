@@ -11,6 +11,7 @@ import {Dleq} from "./libraries/Dleq.sol";
 import {KeyWraps} from "./libraries/KeyWraps.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {Receipts} from "./libraries/Receipts.sol";
+import {Traces} from "./libraries/Traces.sol";
 import {RevealProofs} from "./reveals/RevealProofs.sol";
 
 /// @title Reveals
@@ -25,6 +26,15 @@ contract Reveals is RevealProofs {
     /// @notice The disputes contract, which ledger and escrow trust.
     address public immutable disputes;
     IEscrow public immutable escrow;
+
+    /// @dev What a demand names: of a key the recipient, of content the leaf.
+    struct Named {
+        address recipient;
+        Dleq.Point key;
+        uint32 index;
+        uint32 leaves;
+        uint8 bits;
+    }
 
     bytes32 private constant ENDED = bytes32(uint256(1));
 
@@ -74,12 +84,12 @@ contract Reveals is RevealProofs {
         bytes32 key,
         CipherLeaves.Leaf calldata cipher,
         Contents.Leaf calldata content,
-        uint256 index,
-        uint256 place
+        Spot calldata spot,
+        Model calldata model
     ) external {
         IRoundLedger.Receipt calldata receipt = signed.receipt;
         bytes32 hash = _requireReceipt(signed);
-        _requireBadBlock(receipt, key, cipher, content, index, place);
+        _requireBadInteger(receipt, key, cipher, content, spot, model);
         uint256 slashed = _takeAll(receipt.task, receipt.trainer, hash);
         emit BadOpeningProved(receipt.task, receipt.round, receipt.trainer, msg.sender, slashed);
     }
@@ -92,19 +102,19 @@ contract Reveals is RevealProofs {
         _requireParty(signed.receipt.task, recipient, party);
         // nobody can wrap a key for what is no public key
         Dleq.requirePoint(party.key);
-        return _open(signed, Subject.Key, recipient, party.key, 0, 0);
+        return _open(signed, Subject.Key, Named(recipient, party.key, 0, 0, 0));
     }
 
     /// @inheritdoc IReveals
-    function demandContent(SignedReceipt calldata signed, uint256 index, bytes calldata document, uint256 place)
+    function demandContent(SignedReceipt calldata signed, uint256 index, Model calldata model, uint256 bits)
         external
         returns (bytes32 id)
     {
-        uint256 bits = _requireBits(signed.receipt.task, document, place);
-        uint256 count = _leafCount(signed.receipt.length, bits);
-        // more leaves than a u32 counts, no file of the platform has
-        if (index >= count || index > type(uint32).max) revert Reveals_NoSuchLeaf(index, count);
-        return _open(signed, Subject.Content, address(0), Dleq.Point(0, 0), uint32(index), uint8(bits));
+        uint256 leaves = _spanOf(signed.receipt.task, model, index).leaves;
+        // more leaves than a u32 counts, no model of the platform has
+        if (leaves > type(uint32).max) revert Reveals_NoSuchLeaf(index, leaves);
+        uint256 width = _requireBits(signed.receipt.task, model.document, bits);
+        return _open(signed, Subject.Content, Named(address(0), Dleq.Point(0, 0), uint32(index), uint32(leaves), uint8(width)));
     }
 
     /// @inheritdoc IReveals
@@ -126,7 +136,7 @@ contract Reveals is RevealProofs {
     ) external {
         bytes32 id = _requireAnswerable(demand, Subject.Content);
         if (Receipts.structHash(receipt) != demand.receipt) revert Reveals_WrongAnswer(id);
-        _requireContent(receipt, leaf, demand.index, demand.bits);
+        Contents.requireLeaf(leaf, demand.index, demand.bits, Traces.depthOf(demand.leaves), receipt.contentRoot);
         emit ContentShown(demand.task, demand.round, id, demand.receipt, msg.sender, leaf);
         _satisfy(id, demand);
     }
@@ -144,10 +154,7 @@ contract Reveals is RevealProofs {
     function _open(
         SignedReceipt calldata signed,
         Subject subject,
-        address recipient,
-        Dleq.Point memory key,
-        uint32 index,
-        uint8 bits
+        Named memory named
     ) private returns (bytes32 id) {
         IRoundLedger.Receipt calldata receipt = signed.receipt;
         uint256 task = receipt.task;
@@ -155,18 +162,19 @@ contract Reveals is RevealProofs {
         _requireDemandable(task, receipt.round, config.ring);
         bytes32 hash = _requireReceipt(signed);
         _requireStake(task, receipt.trainer);
-        id = _idOf(hash, subject, recipient, index);
+        id = _idOf(hash, subject, named.recipient, named.index);
         if (demandOf[id] != 0) revert Reveals_AlreadyAsked(id);
         Demand memory made = Demand({
             challenger: msg.sender,
             deadline: uint40(block.timestamp + config.takeover),
             subject: subject,
-            bits: bits,
+            bits: named.bits,
             trainer: receipt.trainer,
             bond: uint80(IGameSeam(disputes).bondOf(task)),
-            recipient: recipient,
-            key: key,
-            index: index,
+            recipient: named.recipient,
+            key: named.key,
+            index: named.index,
+            leaves: named.leaves,
             round: receipt.round,
             task: task,
             receipt: hash

@@ -22,7 +22,7 @@ contract WorkJudge is JudgeBase {
     error Judge_ReceiptMismatch(bytes32 given, bytes32 expected);
 
     /// @notice Thrown when a model has no such coordinate.
-    error Judge_NoCoordinate(uint256 index, uint256 place, uint256 size);
+    error Judge_NoCoordinate(uint256 index, uint256 place, uint256 leaves);
 
     /// @notice Thrown when `extra` has not the bytes that the question wants.
     error Judge_ExtraShape(uint256 given);
@@ -95,13 +95,13 @@ contract WorkJudge is JudgeBase {
     /// siblings, one behind the other.
     function _sum(Evidence calldata e) private pure returns (bool) {
         (bytes calldata w,) = e.open(0, Traces.RULES, Traces.RULES_BYTES);
-        (uint256 size, uint256 bits) = (Traces.rules(w).size, Traces.rules(w).bits);
+        (uint256 leaves, uint256 bits) = (Traces.rules(w).leaves, Traces.rules(w).bits);
         bytes calldata work = _openWork(e, 1);
         bytes calldata extra = e.extra;
         (uint256 index, uint256 place) = (uint256(bytes32(extra[:32])), uint256(bytes32(extra[32:64])));
-        _requireCoordinate(index, place, size);
+        _requireCoordinate(index, place, leaves);
         if (bits > Contents.SUM_BITS) return true; // no honest rules have it
-        return _sumDiffers(extra[64:], work, Coordinate(index, place, bits, Contents.depthOf(size)));
+        return _sumDiffers(extra[64:], work, Coordinate(index, place, bits, Traces.depthOf(leaves)));
     }
 
     /// @dev Every addition and product below is of numbers under 2^191, or of places in calldata: none can wrap.
@@ -163,8 +163,8 @@ contract WorkJudge is JudgeBase {
         RangeProof calldata p = _rangeProof(e.extra);
         Traces.RulesLeaf calldata r = Traces.rules(w);
         if (p.row >= Traces.trainersEnd(Traces.round(o)) || p.row >= _rowsOf(work)) return false;
-        _requireCoordinate(p.index, p.place, r.size);
-        uint256 depth = Contents.depthOf(r.size);
+        _requireCoordinate(p.index, p.place, r.leaves);
+        uint256 depth = Traces.depthOf(r.leaves);
         (bytes32 root,) = Traces.rowAt(work, p.row);
         Contents.requireLeaf(p.leaf, p.index, r.bits, depth, root);
         (uint256 body,) = _reach(p.leaf.body);
@@ -176,7 +176,9 @@ contract WorkJudge is JudgeBase {
         (bytes calldata w,) = e.open(0, Traces.RULES, Traces.RULES_BYTES);
         LayoutProof calldata p = _layoutProof(e.extra);
         Documents.requireDigest(p.document, registry.task(c.task).spec);
-        return Layouts.sizeIn(p.document, p.list) != Traces.rules(w).size;
+        Layouts.Sizes memory sizes = Layouts.sizesIn(p.document, p.list);
+        Traces.RulesLeaf calldata r = Traces.rules(w);
+        return r.size != sizes.counted || r.leaves != sizes.leaves || r.countedLeaves != sizes.countedLeaves;
     }
 
     function _openWork(Evidence calldata e, uint256 place) private pure returns (bytes calldata work) {
@@ -186,10 +188,9 @@ contract WorkJudge is JudgeBase {
         }
     }
 
-    function _requireCoordinate(uint256 index, uint256 place, uint256 size) private pure {
-        if (place >= Contents.COORDINATES || index * Contents.COORDINATES + place >= size) {
-            revert Judge_NoCoordinate(index, place, size);
-        }
+    /// @dev Behind a tensor's end there are zeros, in updates and sums alike: they are asked about as any other coordinate.
+    function _requireCoordinate(uint256 index, uint256 place, uint256 leaves) private pure {
+        if (place >= Contents.COORDINATES || index >= leaves) revert Judge_NoCoordinate(index, place, leaves);
     }
 
     // abi.encode of one dynamic struct is its offset, 0x20, then the struct; of a static one it is the struct

@@ -6,7 +6,7 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 import {ITraceJudge} from "./ITraceJudge.sol";
 
 /// @title IBisections
-/// @notice Disputes about one entry of the Gram matrix: an inner product over all coordinates of two rows, too long for one
+/// @notice Disputes about one entry of the Gram matrix: an inner product over all counted coordinates of two rows, too long for one
 /// transaction. The sealer splits its own number into at most 128 parts, the challenger picks one that is wrong, and so on
 /// down to one leaf of 128 coordinates, which the contract multiplies itself. 1.66 million coordinates take two splits.
 ///
@@ -47,13 +47,13 @@ interface IBisections {
     /// @param right Content root of the column's row.
     /// @param leftBits Width of the row's integers.
     /// @param rightBits Width of the column's.
-    /// @param size Coordinates of both.
+    /// @param leaves Of both trees; those that count are the first ones, and the range of a game.
     struct Statement {
         bytes32 left;
         bytes32 right;
         uint32 leftBits;
         uint32 rightBits;
-        uint64 size;
+        uint64 leaves;
     }
 
     /// @notice The two leaves that decide.

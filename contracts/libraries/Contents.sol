@@ -30,16 +30,6 @@ library Contents {
         bytes32[] siblings;
     }
 
-    /// @notice Return how many leaves a vector of `size` coordinates has.
-    function leafCount(uint256 size) internal pure returns (uint256) {
-        return (size + COORDINATES - 1) / COORDINATES;
-    }
-
-    /// @notice Return the depth of the tree over a vector of `size` coordinates.
-    function depthOf(uint256 size) internal pure returns (uint256) {
-        return Traces.depthOf(leafCount(size));
-    }
-
     /// @notice Revert unless `leaf` is leaf `index`, of `bits`-bit integers, under `root` with a tree of `depth` levels.
     function requireLeaf(Leaf calldata leaf, uint256 index, uint256 bits, uint256 depth, bytes32 root) internal pure {
         bytes calldata body = leaf.body;
@@ -105,19 +95,19 @@ library Contents {
     }
 
     /// @notice Revert unless nodes and leaf are what lies below `node` (1: the root; 2 i, 2 i + 1: the children of i) of the
-    /// tree over `size` sums: its descendants at most {LEVELS} further down, or on the bottom row the leaf, unblinded. A node
-    /// that no tree of that size has is not held against anything.
-    function requireSubtree(uint256 node, uint256 size, bytes32[] calldata nodes, Leaf calldata leaf, bytes32 root)
+    /// tree over sums of `leaves` leaves: its descendants at most {LEVELS} further down, or on the bottom row the leaf, unblinded. A node
+    /// that no such tree has is not held against anything.
+    function requireSubtree(uint256 node, uint256 leaves, bytes32[] calldata nodes, Leaf calldata leaf, bytes32 root)
         internal
         pure
     {
         if (node == 0) return;
-        uint256 depth = depthOf(size);
+        uint256 depth = Traces.depthOf(leaves);
         uint256 level = 0;
         // node has 32 bits: at most 32 turns
         while (node >> (level + 1) != 0) ++level;
         uint256 position = node - (1 << level);
-        if (level > depth || position << (depth - level) >= leafCount(size)) return;
+        if (level > depth || position << (depth - level) >= leaves) return;
         if (level == depth) {
             if (leaf.blind != 0 || nodes.length != 0) revert Contents_LeafShape(position, leaf.body.length, nodes.length);
             requireLeaf(leaf, position, SUM_BITS, depth, root);

@@ -28,7 +28,7 @@ library Traces {
     uint256 internal constant WORK = 5;
     uint256 internal constant KINDS = 6;
 
-    uint256 internal constant RULES_BYTES = 14 * 32;
+    uint256 internal constant RULES_BYTES = 16 * 32;
     uint256 internal constant ROUND_BYTES = 37 * 32;
     uint256 internal constant ENTRY_BYTES = 21 * 32;
     uint256 internal constant STANDING_BYTES = 13 * 32;
@@ -58,6 +58,8 @@ library Traces {
         uint256 worth;
         uint256 size;
         uint256 bits;
+        uint256 leaves;
+        uint256 countedLeaves;
     }
 
     struct RoundLeaf {

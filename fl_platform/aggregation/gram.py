@@ -76,7 +76,7 @@ class GramRow:
 
 
 def gram_matrix(rows: Sequence[GramRow], source: RowSource, *, model: ModelSpec) -> Gram:
-    """Compute the Gram matrix of `rows`; at most 2 * GROUP of them are held at once.
+    """Compute the Gram matrix of `rows` over what counts; at most 2 * GROUP of them are held at once.
 
     `source(row.source)` returns d integers within +-(2^(bits-1) - 1), checked by admission.
     """
@@ -94,7 +94,7 @@ def gram_matrix(rows: Sequence[GramRow], source: RowSource, *, model: ModelSpec)
         for upper in groups[: number + 1]:
             right = left if upper is lower else [source(rows[j].source) for j in upper]
             bits = rows[lower[0]].bits, rows[upper[0]].bits
-            block = _products(left, right, bits=bits, size=model.size)
+            block = _products(left, right, bits=bits, size=model.counted_size)
             for (a, i), (b, j) in product(enumerate(lower), enumerate(upper)):
                 values[i][j] = values[j][i] = block[a][b]
     return Gram(tuple(row.name for row in rows), tuple(tuple(row) for row in values), tuple(energies))

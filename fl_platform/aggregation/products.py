@@ -1,6 +1,6 @@
 """Inner products leaf by leaf: the interior of a Gram entry, which only a dispute asks for.
 
-Leaf k of a content tree covers 128 coordinates; its product is sum a * b over them, in squared steps. The
+A leaf of a content tree covers up to 128 coordinates; its product is sum a * b over them, in squared steps. The
 products of all leaves add up to the Gram entry, so whoever split it honestly has a right part everywhere. Twin of
 `Contents.product`.
 """
@@ -13,21 +13,22 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import DocumentInvalid
+from fl_platform.protocol.leaves import COORDINATES
 from fl_platform.protocol.spec import ModelSpec
-from fl_platform.protocol.trace import COORDINATES
-from fl_platform.updates.content import leaf_count
 from fl_platform.updates.scale import largest_integer
-from fl_platform.updates.tensors import Integers
+from fl_platform.updates.tensors import Integers, tensor_slices
 
 # 128 coordinates * 2^15 * 2^15 is 2^37: a leaf's product fits int64 with room.
 Products = npt.NDArray[np.int64]
 
 
 def leaf_products(left: Integers, right: Integers, *, model: ModelSpec) -> Products:
-    """Return the product of every leaf, int64 (leaves,), of two rows (d,) within the codec's range."""
-    size = model.size
-    padded = np.zeros(leaf_count(size) * COORDINATES, dtype=np.int64)
-    np.multiply(left, right, out=padded[:size], dtype=np.int64)
+    """Return the product of every leaf that counts, int64 (leaves,), of two rows (d,) within the codec's range."""
+    padded = np.zeros(model.counted_leaves * COORDINATES, dtype=np.int64)
+    for place, leaf in zip(tensor_slices(model), model.leaves.firsts[: len(model.counted)], strict=False):
+        first = leaf * COORDINATES
+        part = padded[first : first + place.stop - place.start]
+        np.multiply(left[place], right[place], out=part, dtype=np.int64)
     return np.asarray(padded.reshape(-1, COORDINATES).sum(axis=1), dtype=np.int64)
 
 

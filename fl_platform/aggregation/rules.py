@@ -94,7 +94,7 @@ class Bounds:
 
 def rounding_energy(model: ModelSpec, rounding: str) -> int:
     """Return what rounding adds to a squared length on average, squared steps, rounded down."""
-    return model.size // ROUNDING_SHARE if rounding == "stochastic" else 0
+    return model.counted_size // ROUNDING_SHARE if rounding == "stochastic" else 0
 
 
 def clean_energy(squared: int, rounding: int) -> int:

@@ -15,7 +15,7 @@ from fl_platform.chain.abi import plain
 from fl_platform.chain.evidence import Evidence, gather
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.trace import COORDINATES, Kind, Trace
+from fl_platform.protocol.trace import Kind, Trace
 
 FAN = 128  # parts of a split at most (Bisections.FAN)
 _LEAF = "(bytes32,bytes,bytes32[])"
@@ -30,7 +30,7 @@ class Statement:
     right: bytes
     leftBits: int
     rightBits: int
-    size: int
+    leaves: int
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,25 @@ def weight(trace: Trace, row: int) -> Evidence:
 
 
 def coordinate_of_sum(
-    trace: Trace, coordinate: int, *, sums: ContentLeafRecord, rows: Sequence[ContentLeafRecord]
+    trace: Trace, coordinate: tuple[int, int], *, sums: ContentLeafRecord, rows: Sequence[ContentLeafRecord]
 ) -> Evidence:
-    """One coordinate of the sums; `rows`: the same leaf of every Gram row with a weight, in order of rows."""
-    index, place = divmod(coordinate, COORDINATES)
+    """One coordinate (its leaf, its place there) of the sums.
+
+    `rows`: the same leaf of every Gram row with a weight, in order of rows.
+    """
     leaves = (b"".join((leaf.blind, leaf.body, *leaf.siblings)) for leaf in (sums, *rows))
-    extra = encode(["uint256", "uint256"], [index, place]) + b"".join(leaves)
+    extra = encode(["uint256", "uint256"], coordinate) + b"".join(leaves)
     return gather(trace, [(Kind.RULES, 0), (Kind.WORK, 0)], extra=extra)
 
 
-def out_of_range(trace: Trace, row: int, coordinate: int, *, leaf: ContentLeafRecord) -> Evidence:
-    """One coordinate of a judged update that no encoder writes."""
-    index, place = divmod(coordinate, COORDINATES)
-    extra = encode([f"(uint256,uint256,uint256,{_LEAF})"], [(row, index, place, plain(leaf))])
+def out_of_range(trace: Trace, row: int, coordinate: tuple[int, int], *, leaf: ContentLeafRecord) -> Evidence:
+    """One coordinate (its leaf, its place there) of a judged update that no encoder writes."""
+    extra = encode([f"(uint256,uint256,uint256,{_LEAF})"], [(row, *coordinate, plain(leaf))])
     return gather(trace, [(Kind.RULES, 0), (Kind.WORK, 0), (Kind.ROUND, 0)], extra=extra)
 
 
 def layout(trace: Trace, document: bytes) -> Evidence:
-    """The model's size against the specification's bytes."""
+    """The model's size and leaves against the specification's bytes."""
     extra = encode(["(bytes,uint256)"], [(document, document.find(b'"tensors":['))])
     return gather(trace, [(Kind.RULES, 0)], extra=extra)
 
@@ -85,7 +86,7 @@ def statement_of(trace: Trace, row: int, column: int) -> Statement:
     """Return what the contract reads out of the same leaves."""
     left, right = trace.row_bits(row), trace.row_bits(column)
     roots = [trace.work.rows[number][0].to_bytes(32, "big") for number in (row, column)]
-    return Statement(roots[0], roots[1], left, right, trace.rules.size)
+    return Statement(roots[0], roots[1], left, right, trace.rules.leaves)
 
 
 def parts_of(count: int) -> tuple[int, int]:

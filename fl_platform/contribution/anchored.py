@@ -52,7 +52,7 @@ class Anchor:
     alpha_num: int
     alpha_den: int
     median_norm: int  # tau in 2^-16 steps
-    size: int  # parameters d
+    size: int  # parameters that count
 
 
 @dataclass(frozen=True)

@@ -200,15 +200,15 @@ def public_directions(spec: TaskSpec, before: TaskState, models: ModelSource) ->
 
 def direction_roots(spec: TaskSpec, directions: Sequence[Integers]) -> tuple[bytes, ...]:
     """Return the content root of each public direction."""
-    size = spec.model.size
+    table = spec.model.leaves
     return tuple(
-        content_root(row.astype("<i2").tobytes(), size=size, bits=DIRECTION_BITS, key=None) for row in directions
+        content_root(row.astype("<i2").tobytes(), table=table, bits=DIRECTION_BITS, key=None) for row in directions
     )
 
 
 def sums_root(spec: TaskSpec, sums: Sums) -> bytes:
     """Return the content root of the sums, int64 little endian."""
-    return content_root(sums.astype("<i8").tobytes(), size=spec.model.size, bits=SUM_BITS, key=None)
+    return content_root(sums.astype("<i8").tobytes(), table=spec.model.leaves, bits=SUM_BITS, key=None)
 
 
 def screen_candidates(spec: TaskSpec, entries: Sequence[Entry], admission: Admission, gram: Gram) -> Candidates:

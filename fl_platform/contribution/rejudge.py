@@ -143,9 +143,10 @@ def _check_directions(spec: TaskSpec, before: TaskState, gram: Gram, directions:
 def _check_energies(spec: TaskSpec, gram: Gram) -> None:
     """What the tensors' energies are only a key shows, but they add up to the row's squared length."""
     for row, energies in enumerate(gram.energies):
-        if len(energies) != len(spec.model.tensors) or sum(energies) != gram.at(row, row):
+        counted = sum(energies[: len(spec.model.counted)])
+        if len(energies) != len(spec.model.tensors) or counted != gram.at(row, row):
             raise DocumentInvalid(
-                f"the {len(energies)} energies of {gram.names[row]} add up to {sum(energies)}; its squared length is "
+                f"the {len(energies)} energies of {gram.names[row]} add up to {counted}; its squared length is "
                 f"{gram.at(row, row)}, over {len(spec.model.tensors)} tensors"
             )
 

@@ -131,7 +131,7 @@ def _rule(
         base_bps=worth.base_bps,
         stake_cap_bps=worth.stake_cap_bps,
         fee_bps=spec.money.fee_bps,
-        size=spec.model.size,
+        size=spec.model.counted_size,
         longest=norm_bound_squared(spec.model, spec.codec.bits),
         rounding=rules.rounding_energy(spec.model, spec.codec.rounding),
         pot=pot,

@@ -63,8 +63,10 @@ def rules_leaf(spec: TaskSpec) -> RulesLeaf:
         alpha_num=worth.alpha_num,
         alpha_den=worth.alpha_den,
         worth=_KINDS[worth.kind],
-        size=spec.model.size,
+        size=spec.model.counted_size,
         bits=spec.codec.bits,
+        leaves=spec.model.leaves.count,
+        counted_leaves=spec.model.counted_leaves,
     )
 
 
@@ -147,7 +149,7 @@ def _screen(spec: TaskSpec, bundle: RoundBundle) -> _Screen:
     anchored: Mapping[int, int] = {}
     if bundle.measured and spec.worth.kind == "anchored":
         scored = [Scored(rows[i], capped[i], energies[i], rows[i]) for i in live]
-        anchor = Anchor(0, directions, spec.worth.alpha_num, spec.worth.alpha_den, median, spec.model.size)
+        anchor = Anchor(0, directions, spec.worth.alpha_num, spec.worth.alpha_den, median, spec.model.counted_size)
         anchored = dict(zip(live, qualities(scored, gram, anchor), strict=True))
     return _Screen(
         gram=gram, rows=rows, codes=codes, reference=reference, rounding=rounding,

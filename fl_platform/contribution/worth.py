@@ -98,7 +98,7 @@ def _anchored(
             alpha_num=spec.worth.alpha_num,
             alpha_den=spec.worth.alpha_den,
             median_norm=candidates.decision.median_norm,
-            size=spec.model.size,
+            size=spec.model.counted_size,
         ),
     )
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
+from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
 
 FORMAT = "fl-platform/task/2"
@@ -39,6 +40,8 @@ class TensorSpec:
 
     name: str
     shape: tuple[int, ...]
+    counted: bool = True  # in lengths, angles, clip and worth; statistics that are only averaged are not
+    nonnegative: bool = False  # a variance: the step of the model ends at 0
 
     @property
     def size(self) -> int:
@@ -60,6 +63,26 @@ class ModelSpec:
     def size(self) -> int:
         """Number of parameters d."""
         return sum(tensor.size for tensor in self.tensors)
+
+    @property
+    def counted(self) -> tuple[TensorSpec, ...]:
+        """The tensors that count; they stand before all others."""
+        return tuple(tensor for tensor in self.tensors if tensor.counted)
+
+    @property
+    def counted_size(self) -> int:
+        """Number of parameters that count: the first ones of a flat vector."""
+        return sum(tensor.size for tensor in self.counted)
+
+    @cached_property
+    def leaves(self) -> LeafTable:
+        """Where the parameters lie in the leaves of a content tree."""
+        return LeafTable(tuple(tensor.size for tensor in self.tensors))
+
+    @property
+    def counted_leaves(self) -> int:
+        """Leaves over what counts: the first ones."""
+        return self.leaves.firsts[len(self.counted)]
 
     @cached_property
     def digest(self) -> bytes:
@@ -225,6 +248,11 @@ def check_spec(spec: TaskSpec) -> None:
         (
             0 < spec.model.size <= MAX_PARAMETERS,
             f"model has {spec.model.size} parameters, allowed 1 to {MAX_PARAMETERS}",
+        ),
+        (bool(spec.model.counted), "no tensor of the model counts"),
+        (
+            spec.model.tensors[: len(spec.model.counted)] == spec.model.counted,
+            "a tensor that counts stands behind one that does not",
         ),
         (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
         (len(spec.base_model) in (0, 32), f"base_model has {len(spec.base_model)} bytes, neither 0 nor 32"),

@@ -24,7 +24,6 @@ from fl_platform.protocol.keccak import keccak256
 
 EMPTY = bytes(32)
 MAX_LEAVES = 2**20
-COORDINATES = 128  # of a vector, in one leaf of its content tree (Contents.COORDINATES)
 DIRECTION_BITS = 16  # of a public direction's integers (Contents.DIRECTION_BITS); see contribution/judge.py
 
 
@@ -77,8 +76,10 @@ class RulesLeaf:
     alpha_num: int
     alpha_den: int
     worth: int  # WorthKind
-    size: int  # parameters d
+    size: int  # counted parameters
     bits: int  # of an update's integers
+    leaves: int  # of a content tree
+    counted_leaves: int  # of these, the first ones: those over counted parameters
 
 
 @dataclass(frozen=True)

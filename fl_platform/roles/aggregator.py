@@ -89,7 +89,10 @@ class Aggregator:
             patience_s=patience_s,
             trainers=trainers,
         )
-        self._opener = UpdateOpener(reader.store, domain=reader.domain, recipient=contracts.address, key=reveal_key)
+        self._opener = UpdateOpener(
+            reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+            recipient=contracts.address, key=reveal_key,
+        )  # fmt: skip
 
     @property
     def reader(self) -> TaskReader:

@@ -23,7 +23,8 @@ from fl_platform.chain.evidence import Case, Evidence, Question
 from fl_platform.chain.records import RosterRecord, SealRecord
 from fl_platform.errors import OwnSealRefuted, RetryError, StoreUnavailable
 from fl_platform.protocol.bundle import RoundBundle, claim_leaves
-from fl_platform.protocol.trace import COORDINATES, Trace
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.trace import Trace
 from fl_platform.roles.amounts import tokens
 from fl_platform.roles.moves import Move, about, against_roster, dropped, obtainable
 from fl_platform.roles.opening import UpdateOpener
@@ -140,7 +141,7 @@ def _all(reader: TaskReader, sealed: Sealed, work: RoundWork, traceless: Iterato
         yield Asked(question, "the work leaf", shown)
     if trace.gram:  # of a bundle's triangle: one pair tells
         yield Asked(Question.SYMMETRY, "the last Gram row", evidence.symmetry(trace, len(trace.gram) - 1, 0))
-    for question, shown in _delivered(obtainable(_opened(trace, work))):
+    for question, shown in _delivered(obtainable(_opened(trace, work, reader.spec))):
         yield Asked(question, "integers of the updates and their sums", shown)
     yield from traceless
 
@@ -174,21 +175,21 @@ def _delivered(moves: Iterator[Move]) -> Iterator[Move]:
         logger.warning("questions about the updates are not asked: %s", error)
 
 
-def _opened(trace: Trace, work: RoundWork) -> Iterator[Move]:
+def _opened(trace: Trace, work: RoundWork, spec: TaskSpec) -> Iterator[Move]:
     """The largest coordinate of the sums, and the least value that an update has in the same leaf."""
     coordinate = int(np.argmax(np.abs(work.told_sums)))
-    index = coordinate // COORDINATES
+    table = spec.model.leaves
+    index, place = table.place_of(coordinate)
     weighted = [row for row, (_, weight) in enumerate(trace.work.rows) if weight]
     judged = range(min(trace.round.reference + trace.round.candidates, len(trace.work.rows)))
     rows = [work.leaf(row, index) for row in weighted]
-    shown = work_evidence.coordinate_of_sum(trace, coordinate, sums=work.sums_leaf(index), rows=rows)
+    shown = work_evidence.coordinate_of_sum(trace, (index, place), sums=work.sums_leaf(index), rows=rows)
     yield Question.SUM, shown
-    first = index * COORDINATES
-    parts = {row: work.integers(row)[first : first + COORDINATES] for row in judged}
+    parts = {row: work.integers(row)[table.span(index)] for row in judged}
     least = min(parts, key=lambda row: int(parts[row].min()), default=None)
     if least is not None:
-        place = first + int(np.argmin(parts[least]))
-        shown = work_evidence.out_of_range(trace, least, place, leaf=work.leaf(least, index))
+        lowest = index, int(np.argmin(parts[least]))
+        shown = work_evidence.out_of_range(trace, least, lowest, leaf=work.leaf(least, index))
         yield Question.RANGE, shown
 
 

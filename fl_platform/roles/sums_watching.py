@@ -13,7 +13,7 @@ from fl_platform.aggregation.products import first_difference
 from fl_platform.chain import work_evidence
 from fl_platform.chain.demands import Demands
 from fl_platform.chain.evidence import Question
-from fl_platform.protocol.trace import COORDINATES
+from fl_platform.protocol.leaves import COORDINATES
 from fl_platform.roles.moves import Move
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.sealed import Sealed, readable
@@ -39,18 +39,18 @@ class SumsChallenger:
         return payload is not None and self._root(payload) == sealed.trace.work.sums
 
     def _root(self, payload: bytes) -> int:
-        root = content_root(payload, size=self._reader.spec.model.size, bits=SUM_BITS, key=None)
+        root = content_root(payload, table=self._reader.spec.model.leaves, bits=SUM_BITS, key=None)
         return int.from_bytes(root, "big")
 
     def _follow(self, sealed: Sealed, work: RoundWork) -> Move | int | None:
         weights = {row: weight for row, (_, weight) in enumerate(sealed.trace.work.rows) if weight}
         right = work.sums_by(weights)
-        payload, size = right.tobytes(), self._reader.spec.model.size
-        if self._root(payload) == sealed.trace.work.sums or sealed.trace.rules.size != size:
-            return None  # a wrong size is the question Layout's
+        payload, table = right.tobytes(), self._reader.spec.model.leaves
+        if self._root(payload) == sealed.trace.work.sums or sealed.trace.rules.leaves != table.count:
+            return None  # a wrong number of leaves is the question Layout's
         shown, node = self._demands.shown_sums(self._reader.task, sealed.number), 1
-        while node in shown and not is_leaf(node, size):
-            nodes = open_subtree(payload, node, size=size, bits=SUM_BITS).nodes
+        while node in shown and not is_leaf(node, table.count):
+            nodes = open_subtree(payload, node, table=table, bits=SUM_BITS).nodes
             pairs = enumerate(zip(shown[node][0], nodes, strict=True))
             wrong = next((i for i, (told, own) in pairs if told != own), None)
             if wrong is None:
@@ -59,10 +59,11 @@ class SumsChallenger:
         if node not in shown:
             return node
         index, leaf = place_of(node), shown[node][1]
-        own = right[index * COORDINATES : (index + 1) * COORDINATES]
-        place = first_difference(np.frombuffer(leaf.body, "<i8")[: len(own)], own)
+        own = right[table.span(index)]
+        padded = np.append(own, np.zeros(COORDINATES - len(own), own.dtype))
+        place = first_difference(np.frombuffer(leaf.body, own.dtype), padded)
         if place is None:
             return None
         rows = [work.leaf(row, index) for row in sorted(weights)]
-        shown_sum = work_evidence.coordinate_of_sum(sealed.trace, index * COORDINATES + place, sums=leaf, rows=rows)
+        shown_sum = work_evidence.coordinate_of_sum(sealed.trace, (index, place), sums=leaf, rows=rows)
         return Question.SUM, shown_sum

@@ -313,7 +313,7 @@ class Watcher:
         yield from obtainable(public_moves(self._reader, sealed))
         if work is not None:
             # an update that does not open, sums that are not there: no leaf of them can be shown
-            yield from obtainable(opened_moves(work, sealed.trace, self._reader.spec.codec.bits))
+            yield from obtainable(opened_moves(work, sealed.trace, self._reader.spec))
             hidden = self._sums.move(sealed, work)
             if isinstance(hidden, tuple):
                 yield hidden

@@ -43,12 +43,12 @@ class RoundWork:
 
     def leaf(self, row: int, index: int) -> ContentLeafRecord:
         """Open one leaf of a row. Raises as `integers`."""
-        entry, size = self._entry(row), self._reader.spec.model.size
+        entry, table = self._entry(row), self._reader.spec.model.leaves
         if entry is None:
             payload = self._direction(row).astype("<i2").tobytes()
-            return record_of(open_content(payload, index, size=size, bits=DIRECTION_BITS, key=None))
+            return record_of(open_content(payload, index, table=table, bits=DIRECTION_BITS, key=None))
         payload, key = self._opened(row, entry)[HEADER_BYTES:], self._opener.unwrap(entry.receipt, entry.keys)
-        return record_of(open_content(payload, index, size=size, bits=self._reader.spec.codec.bits, key=key))
+        return record_of(open_content(payload, index, table=table, bits=self._reader.spec.codec.bits, key=key))
 
     def products(self, row: int, column: int) -> Products:
         """Return the products of all leaves of two rows, int64."""
@@ -65,20 +65,20 @@ class RoundWork:
 
     def sums_leaf(self, index: int) -> ContentLeafRecord:
         """Open one leaf of the sums that the bundle names."""
-        size = self._reader.spec.model.size
-        return record_of(open_content(self.told_sums.tobytes(), index, size=size, bits=SUM_BITS, key=None))
+        table = self._reader.spec.model.leaves
+        return record_of(open_content(self.told_sums.tobytes(), index, table=table, bits=SUM_BITS, key=None))
 
     def below_sums(self, node: int) -> tuple[tuple[bytes, ...], ContentLeafRecord]:
         """Return the nodes below a node of the tree over the sums, and the leaf, as an answer on chain has them.
 
         A node that is nowhere (whoever asks may ask for one) has nothing below it.
         """
-        size = self._reader.spec.model.size
-        if not is_in_tree(node, size):
+        table = self._reader.spec.model.leaves
+        if not is_in_tree(node, table.count):
             return (), ContentLeafRecord(bytes(32), b"", ())
-        if is_leaf(node, size):
+        if is_leaf(node, table.count):
             return (), self.sums_leaf(place_of(node))
-        found = open_subtree(self.told_sums.tobytes(), node, size=size, bits=SUM_BITS)
+        found = open_subtree(self.told_sums.tobytes(), node, table=table, bits=SUM_BITS)
         return found.nodes, ContentLeafRecord(bytes(32), b"", found.path)
 
     def sums_by(self, weights: dict[int, int]) -> Sums:

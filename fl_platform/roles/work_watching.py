@@ -13,7 +13,8 @@ from fl_platform.aggregation.products import first_difference, first_outside, sp
 from fl_platform.chain import work_evidence
 from fl_platform.chain.bisections import Bisections, OpenGame
 from fl_platform.chain.evidence import Question
-from fl_platform.protocol.trace import COORDINATES, Trace
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.trace import Trace
 from fl_platform.roles.moves import Move
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.sealed import Sealed, readable
@@ -39,20 +40,22 @@ def public_moves(reader: TaskReader, sealed: Sealed) -> Iterator[Move]:
     yield Question.LAYOUT, work_evidence.layout(trace, reader.spec.to_bytes())
 
 
-def opened_moves(work: RoundWork, trace: Trace, bits: int) -> Iterator[Move]:
+def opened_moves(work: RoundWork, trace: Trace, spec: TaskSpec) -> Iterator[Move]:
     """Yield challenges that show leaves of updates: a value outside its width, a coordinate of the sums."""
+    table = spec.model.leaves
     for row in range(min(trace.round.reference + trace.round.candidates, len(trace.work.rows))):
-        outside = first_outside(work.integers(row), bits)
+        outside = first_outside(work.integers(row), spec.codec.bits)
         if outside is not None:
-            leaf = work.leaf(row, outside // COORDINATES)
-            yield Question.RANGE, work_evidence.out_of_range(trace, row, outside, leaf=leaf)
+            place = table.place_of(outside)
+            yield Question.RANGE, work_evidence.out_of_range(trace, row, place, leaf=work.leaf(row, place[0]))
             return
     weights = {row: weight for row, (_, weight) in enumerate(trace.work.rows) if weight}
     wrong = first_difference(work.told_sums, work.sums_by(weights))
     if wrong is not None:
-        index = wrong // COORDINATES
+        index = table.place_of(wrong)[0]
         yield Question.SUM, work_evidence.coordinate_of_sum(
-            trace, wrong, sums=work.sums_leaf(index), rows=[work.leaf(row, index) for row in sorted(weights)]
+            trace, table.place_of(wrong), sums=work.sums_leaf(index),
+            rows=[work.leaf(row, index) for row in sorted(weights)],
         )  # fmt: skip
 
 
@@ -89,7 +92,7 @@ class GramChallenger:
         """Whether a row's own leaves lie under the content root that the trace names."""
         leaf, root = work.leaf(row, 0), trace.work.rows[row][0].to_bytes(32, "big")
         opening = ContentLeaf(0, leaf.blind, leaf.body, leaf.siblings)
-        return verify_content_leaf(opening, root=root, size=trace.rules.size, bits=trace.row_bits(row))
+        return verify_content_leaf(opening, root=root, count=trace.rules.leaves, bits=trace.row_bits(row))
 
     def waits(self, number: int) -> bool:
         """Whether a game goes on. One whose seal fell by another dispute is ended here: its bond comes back."""

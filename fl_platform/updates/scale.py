@@ -2,7 +2,7 @@
 
 Lengths, distances and angles are taken on the integers as they are, every tensor in its own steps (`aggregation.gram`):
 so neither they nor the integers see by which power of two a tensor is stored. Limits are in steps, and follow from the
-number of parameters alone.
+number of parameters that count alone.
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ def measured_scale(delta: Tensors, *, model: ModelSpec, bits: int, spread: int |
 def clip_steps(model: ModelSpec, bits: int) -> int:
     """L2 bound to which a trainer clips its delta before rounding, in steps, rounded down.
 
-    CLIP_FACTOR * q_max / SPREAD * sqrt(d): the norm that a scale is made for, times a factor.
+    CLIP_FACTOR * q_max / SPREAD * sqrt(d), d what counts: the norm that a scale is made for, times a factor.
     """
     room = CLIP_FACTOR * largest_integer(bits)
-    return isqrt(room * room * model.size // SPREAD[bits] ** 2)
+    return isqrt(room * room * model.counted_size // SPREAD[bits] ** 2)
 
 
 def norm_bound_squared(model: ModelSpec, bits: int) -> int:
@@ -111,7 +111,7 @@ def norm_bound_squared(model: ModelSpec, bits: int) -> int:
 
     Stochastic rounding moves each coordinate by less than one step, so |q| < clip + sqrt(d).
     """
-    reach = clip_steps(model, bits) + 1 + isqrt(model.size) + 1
+    reach = clip_steps(model, bits) + 1 + isqrt(model.counted_size) + 1
     return reach * reach
 
 

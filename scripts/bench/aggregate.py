@@ -222,7 +222,8 @@ def _round(folder: Path, bits: int, updates: Iterator[bytes]) -> Round:
     entries = tuple(_entry(spec, store, number, plain) for number, plain in enumerate(updates, start=1))
     members = {entry.receipt.trainer: STAKE for entry in entries}
     context = RoundContext(DOMAIN, 7, 0, AGGREGATOR, bytes(32), members)
-    return Round(spec, context, entries, UpdateOpener(store, domain=DOMAIN, recipient=AGGREGATOR, key=reveal))
+    opener = UpdateOpener(store, domain=DOMAIN, table=spec.model.leaves, recipient=AGGREGATOR, key=reveal)
+    return Round(spec, context, entries, opener)
 
 
 def _entry(spec: TaskSpec, store: DiskStore, number: int, plain: bytes) -> Entry:
@@ -231,7 +232,8 @@ def _entry(spec: TaskSpec, store: DiskStore, number: int, plain: bytes) -> Entry
     receipt = Receipt(
         task=7, round=0, trainer=address_of(number), parent=bytes(32), update=store.put(sealed.data).digest,
         length=sealed.length, key_hash=sealed.key_hash, leaves_root=sealed.leaves_root,
-        content_root=file_root(plain, key=key) or b"", commitment=bytes(32), samples=600, salt=bytes(32),
+        content_root=file_root(plain, table=spec.model.leaves, key=key) or b"", commitment=bytes(32), samples=600,
+        salt=bytes(32),
     )  # fmt: skip
     secret = private_key(number)
     keys = wrap_for_all(key, secret=secret, receipt=receipt, domain=DOMAIN, spec=spec)

@@ -25,9 +25,9 @@ from fl_platform.contribution.judge import direction_roots, sums_root
 from fl_platform.contribution.tracing import trace_of
 from fl_platform.protocol.bundle import RoundBundle, claim_leaves
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.trace import COORDINATES, Kind, Trace
+from fl_platform.protocol.trace import Kind, Trace
 from fl_platform.protocol.trace_pages import pages
-from fl_platform.updates.content import content_root, leaf_count
+from fl_platform.updates.content import content_root
 from scripts.bench.harness import Row, at_most
 from tests.support.disputes import Stage
 from tests.support.evm import Outcome, account
@@ -107,10 +107,10 @@ def _sum(stage: Stage, spec: TaskSpec, sums: np.ndarray, work: Work) -> int:
         return replace(bundle, sums_root=sums_root(spec, bent))
 
     stage.seal(work.made, bundle=lie)
-    trace, index = stage.traces[0], PLACE // COORDINATES
-    rows = [work.leaf(row, index) for row, (_, weight) in enumerate(trace.work.rows) if weight]
+    trace, place = stage.traces[0], spec.model.leaves.place_of(PLACE)
+    rows = [work.leaf(row, place[0]) for row, (_, weight) in enumerate(trace.work.rows) if weight]
     shown = work_evidence.coordinate_of_sum(
-        trace, PLACE, sums=work.sums_leaf(index, bent), rows=rows
+        trace, place, sums=work.sums_leaf(place[0], bent), rows=rows
     )
     return stage.challenge(0, Question.SUM, shown).gas
 
@@ -130,7 +130,7 @@ def _game(stage: Stage, spec: TaskSpec, work: Work, gram: tuple[tuple[int, ...],
     shown = work_evidence.gram_entry(stage.traces[0], 1, 2)
     done = games.send(challenger, "open", stage.case(0, Question.SUM), shown)
     gas = {"open": done.gas}
-    number, first, count = int(done.output[0]), 0, leaf_count(spec.model.size)
+    number, first, count = int(done.output[0]), 0, spec.model.counted_leaves
     game, statement = _told(done), work_evidence.statement_of(stage.traces[0], 1, 2)
     while True:
         expected, width = work_evidence.parts_of(count)
@@ -158,10 +158,10 @@ def _told(done: Outcome) -> Game:
 def content_rows() -> list[Row]:
     """Measure the content trees: what each update, and each round, costs beside the arithmetic."""
     rows = []
-    size = cnn_spec().model.size
+    table = cnn_spec().model.leaves
     for bits in (8, 16):
-        payload = np.random.default_rng(bits).bytes(size * bits // 8)
-        seconds = _seconds(partial(content_root, payload, size=size, bits=bits, key=bytes(32)))
+        payload = np.random.default_rng(bits).bytes(table.size * bits // 8)
+        seconds = _seconds(partial(content_root, payload, table=table, bits=bits, key=bytes(32)))
         rows.append(Row(case=f"content tree of an update, int{bits}, {D}", value=round(seconds, 4), unit="CPU-s"))
     return rows
 
@@ -174,11 +174,11 @@ def trace_rows(count: int) -> list[Row]:
     spec, bundle, pot = made.spec, stage.bundles[0], stage.traces[0].round.pot
     work = Work(made, honest)
     payloads = [work.row(row).tobytes() for row in range(count + 1)]
-    size = spec.model.size
+    table = spec.model.leaves
 
     def build() -> None:
         for payload in payloads:
-            content_root(payload, size=size, bits=8, key=bytes(32))
+            content_root(payload, table=table, bits=8, key=bytes(32))
         direction_roots(spec, [work.row(1).astype(np.int16)] * 4)
         sums_root(spec, honest.sums)
         _ = trace_of(spec, bundle, pot=pot).root

@@ -68,7 +68,10 @@ def watcher_of(task: SmallTask, stage: Stage) -> Watcher:
     """SUCCESSOR's wallet sends; the aggregator's key opens, as an auditor's would."""
     contracts = stage.as_(SUCCESSOR)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
-    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR))
+    opener = UpdateOpener(
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
+    )  # fmt: skip
     return Watcher(reader, Disputes(contracts, SUCCESSOR), opener=opener)
 
 

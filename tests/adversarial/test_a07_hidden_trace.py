@@ -21,8 +21,10 @@ from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import ContentLeafRecord
+from fl_platform.contribution.judge import sums_root
 from fl_platform.errors import TransactionPending
 from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.trace import Trace
 from fl_platform.protocol.trace_pages import pages
 from fl_platform.roles.defender import Defender
@@ -33,7 +35,7 @@ from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Finding, Watcher
 from fl_platform.roles.work import record_of
 from fl_platform.roles.workspace import reveal_key
-from fl_platform.updates.content import SUM_BITS, content_root, is_leaf, open_content, open_subtree, place_of
+from fl_platform.updates.content import SUM_BITS, is_leaf, open_content, open_subtree, place_of
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
 from tests.support.hiders import Hider, Lie, Told, greedy, nothing
 from tests.support.small_task import SmallTask, open_small_task
@@ -70,7 +72,10 @@ def watcher_of(stage: Stage, task: SmallTask, *, key: bool = True) -> Watcher:
     contracts = stage.as_(SUCCESSOR)
     contracts.mint(SUCCESSOR.address, ETHER)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
-    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR))
+    opener = UpdateOpener(
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR),
+    )  # fmt: skip
     return Watcher(reader, Disputes(contracts, SUCCESSOR), opener=opener if key else None)
 
 
@@ -176,18 +181,18 @@ def test_a_hidden_gram_entry_is_played_to_its_leaf(disputed: Stage, tmp_path: Pa
     assert bond_of(disputed, task) == 0
 
 
-def show_sums(stage: Stage, trace: Trace, sums: Sums, number: int) -> None:
+def show_sums(stage: Stage, trace: Trace, sums: Sums, table: LeafTable, number: int) -> None:
     """What a liar does that holds the sums it sealed: it shows whatever it is asked for."""
     liar = Demands(Disputes(stage.as_(AGGREGATOR), AGGREGATOR))
     made = liar.open_demand(number)
     assert made is not None
     assert made.subject == Subject.SUMS
-    payload, size, node = sums.tobytes(), len(sums), made.index
-    if is_leaf(node, size):
-        leaf = open_content(payload, place_of(node), size=size, bits=SUM_BITS, key=None)
+    payload, node = sums.tobytes(), made.index
+    if is_leaf(node, table.count):
+        leaf = open_content(payload, place_of(node), table=table, bits=SUM_BITS, key=None)
         liar.answer_sums(number, trace, (), record_of(leaf))
     else:
-        found = open_subtree(payload, node, size=size, bits=SUM_BITS)
+        found = open_subtree(payload, node, table=table, bits=SUM_BITS)
         liar.answer_sums(number, trace, found.nodes, ContentLeafRecord(bytes(32), b"", found.path))
 
 
@@ -202,12 +207,12 @@ def test_sums_that_nobody_published_are_followed_to_the_leaf_that_lies(
         sums = task_of[0].reader.sums(bundle).copy()
         sums[len(sums) // 2] += 1
         bent.append(sums)
-        return replace(bundle, sums_root=content_root(sums.tobytes(), size=len(sums), bits=SUM_BITS, key=None))
+        return replace(bundle, sums_root=sums_root(task_of[0].reader.spec, sums))
 
     task_of: list[SmallTask] = []
     shown = nothing if hidden else other_root
     task, hider = hidden_by(disputed, tmp_path, told=other_root, shown=shown, opened=task_of.append)
-    watcher = watcher_of(disputed, task)
+    watcher, table = watcher_of(disputed, task), task.reader.spec.model.leaves
     (finding,) = watcher.step(disputed.chain.now())
     if hidden:
         show(disputed, hider.sealed)
@@ -216,7 +221,7 @@ def test_sums_that_nobody_published_are_followed_to_the_leaf_that_lies(
     while not finding.upheld:
         asked.append(finding.demands[-1])
         assert len(asked) < 4
-        show_sums(disputed, hider.sealed, bent[0], finding.demands[-1])
+        show_sums(disputed, hider.sealed, bent[0], table, finding.demands[-1])
         finding = watcher.follow(finding)
     assert finding.question is Question.SUM
     assert len(asked) == 2  # what lies below the root, and one leaf
@@ -499,7 +504,10 @@ def test_a_defender_ends_games_that_their_challenger_left(disputed: Stage, tmp_p
 def defender_of(stage: Stage, task: SmallTask) -> Defender:
     contracts = stage.as_(AGGREGATOR)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
-    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR))
+    opener = UpdateOpener(
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
+    )  # fmt: skip
     return Defender(reader, Disputes(contracts, AGGREGATOR), opener=opener)
 
 

@@ -17,15 +17,14 @@ from fl_platform.chain.bisections import Game as ChainGame
 from fl_platform.chain.bisections import digest_of
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.records import struct
-from fl_platform.protocol.trace import COORDINATES, Trace
-from fl_platform.updates.content import leaf_count
+from fl_platform.protocol.trace import Trace
 from tests.support.disputes import Stage
 from tests.support.evm import Account, Outcome, Reverted, account
 from tests.support.rounds import Round, build_round
 from tests.support.work import Work, big_round, big_spec
 
 CHALLENGER = account("challenger")
-SMALL = ((3, 50), (7,), (200,), ())  # 358 coordinates, 3 leaves: one split
+SMALL = ((3, 50), (200,))  # 350 coordinates, 4 leaves: one split
 
 
 def in_gram(row: int, column: int, add: int) -> Callable[[Trace], Trace]:
@@ -147,12 +146,12 @@ def test_an_honest_entry_cannot_be_lost(row: int, column: int) -> None:
 
 
 def test_a_long_row_takes_two_splits() -> None:
-    """313 leaves: runs of three, then leaves. The lie is in the last, shorter run."""
+    """314 leaves: runs of three, then leaves. The lie is in the last, shorter run."""
     made = big_round(big_spec((200, 200), (7,)), trainers=2)
     game = Game(1, 2, add=-9, made=made)
     number = game.open()
-    assert game.state(number).count == leaf_count(40_007) == 313
-    assert work_evidence.parts_of(313) == (105, 3) == game.games.call("partsOf", 313)
+    assert game.state(number).count == made.spec.model.leaves.count == 314
+    assert work_evidence.parts_of(314) == (105, 3) == game.games.call("partsOf", 314)
     parts = game.parts(number)
     parts[-1] -= 9
     game.split(number, parts)
@@ -167,7 +166,7 @@ def test_a_long_row_takes_two_splits() -> None:
 
 
 def test_the_last_run_is_one_leaf_and_decides_at_once() -> None:
-    made = big_round(big_spec((200, 200), (7,)), trainers=2)
+    made = big_round(big_spec((200, 200)), trainers=2)  # 313 leaves: the last run has one
     game = Game(1, 2, add=-9, made=made)
     number = game.open()
     parts = game.parts(number)
@@ -241,7 +240,7 @@ def test_who_may_move_and_with_what() -> None:
     parts = game.parts(number, lie=5)
     with pytest.raises(Reverted, match="Bisections_NotYourMove"):
         game.split(number, parts, who=account("anyone"))
-    with pytest.raises(Reverted, match=r"Bisections_PartCount\(given=2, expected=3\)"):
+    with pytest.raises(Reverted, match=r"Bisections_PartCount\(given=2, expected=4\)"):
         game.split(number, parts[:2])
     with pytest.raises(Reverted, match="Bisections_PartSum"):
         game.split(number, game.parts(number))
@@ -253,10 +252,10 @@ def test_who_may_move_and_with_what() -> None:
     with pytest.raises(Reverted, match="Bisections_NotYourMove"):
         game.pick(number, parts, 0, who=account("anyone"))
     with pytest.raises(Reverted, match="Bisections_WrongEvidence"):
-        game.prove(number, [*parts[:2], parts[2] + 1], 1)
+        game.prove(number, [*parts[:3], parts[3] + 1], 1)
     with pytest.raises(Reverted, match="Contents_LeafMismatch"):
         game.prove(number, parts, 1, leaf=0)
-    other = replace(game.statement, size=game.statement.size + 1)
+    other = replace(game.statement, leaves=game.statement.leaves + 1)
     product = game.work.product(1, 2, 1)
     with pytest.raises(Reverted, match="Bisections_WrongEvidence"):
         game.games.send(
@@ -313,4 +312,4 @@ def test_the_contract_multiplies_leaves_as_python_does(bits: int, sizes: list[in
         with pytest.raises(Reverted, match="Bisections_NotRefuted"):
             game.prove(number, parts, index)
     assert sum(parts) == game.stage.traces[0].gram[1][0]
-    assert COORDINATES * len(parts) >= spec.model.size
+    assert len(parts) == spec.model.leaves.count

@@ -10,7 +10,7 @@ import pytest
 from fl_platform.chain import evidence
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.protocol.trace import Kind
-from fl_platform.updates.content import SUM_BITS, is_in_tree, is_leaf, leaf_count, open_content, open_subtree, place_of
+from fl_platform.updates.content import SUM_BITS, is_in_tree, is_leaf, open_content, open_subtree, place_of
 from tests.support.disputes import Stage
 from tests.support.evm import Outcome, Reverted, account
 from tests.support.work import big_round, big_spec
@@ -27,7 +27,8 @@ class Shown:
         made = big_round(big_spec(SHAPES[name]))
         self.stage = Stage.start(made)
         self.payload = self.stage.seal(made).sums.astype("<i8").tobytes()
-        self.size = made.spec.model.size
+        self.table = made.spec.model.leaves
+        self.count = self.table.count
 
     def demand(self, node: int) -> int:
         stage = self.stage
@@ -37,12 +38,12 @@ class Shown:
         return int(done.output[0])
 
     def below(self, node: int) -> tuple[tuple[bytes, ...], ContentLeafRecord]:
-        if not is_in_tree(node, self.size):
+        if not is_in_tree(node, self.count):
             return (), NOTHING
-        if is_leaf(node, self.size):
-            leaf = open_content(self.payload, place_of(node), size=self.size, bits=64, key=None)
+        if is_leaf(node, self.count):
+            leaf = open_content(self.payload, place_of(node), table=self.table, bits=SUM_BITS, key=None)
             return (), ContentLeafRecord(leaf.blind, leaf.body, leaf.path)
-        found = open_subtree(self.payload, node, size=self.size, bits=SUM_BITS)
+        found = open_subtree(self.payload, node, table=self.table, bits=SUM_BITS)
         return found.nodes, ContentLeafRecord(bytes(32), b"", found.path)
 
     def answer(self, number: int, nodes: tuple[bytes, ...], leaf: ContentLeafRecord) -> Outcome:
@@ -57,16 +58,16 @@ class Shown:
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_node_there_is_can_be_shown(name: str) -> None:
     shown = Shown(name)
-    depth = max(leaf_count(shown.size) - 1, 0).bit_length()
-    last = (1 << depth) + leaf_count(shown.size) - 1
+    depth = max(shown.count - 1, 0).bit_length()
+    last = (1 << depth) + shown.count - 1
     for node in {1, 2, 3, 5, 1 << max(depth - 1, 0), 1 << depth, last, last >> 1}:
-        if is_in_tree(node, shown.size):
+        if is_in_tree(node, shown.count):
             nodes, leaf = shown.below(node)
-            assert is_leaf(node, shown.size) or len(nodes) == 1 << min(7, depth + 1 - node.bit_length())
+            assert is_leaf(node, shown.count) or len(nodes) == 1 << min(7, depth + 1 - node.bit_length())
             shown.answer(shown.demand(node), nodes, leaf)
     for node in (0, last + 1, 2 * last, 2**32 - 1):  # nonsense is answered by saying so
-        assert node == last + 1 or not is_in_tree(node, shown.size)
-        if not is_in_tree(node, shown.size):
+        assert node == last + 1 or not is_in_tree(node, shown.count)
+        if not is_in_tree(node, shown.count):
             shown.answer(shown.demand(node), (), NOTHING)
 
 

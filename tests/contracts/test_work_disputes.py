@@ -18,7 +18,7 @@ from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.contribution.judge import sums_root
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.trace import COORDINATES, Trace
+from fl_platform.protocol.trace import Trace
 from fl_platform.roles.work import record_of
 from fl_platform.updates.content import content_root, open_content
 from tests.support.disputes import Stage
@@ -26,7 +26,9 @@ from tests.support.evm import Reverted, account
 from tests.support.rounds import Round, address_of
 from tests.support.work import Work, big_round, big_spec
 
-SHAPES = ((3, 50), (7,), (200,), ())
+SHAPES = ((3, 50), (7,), (200,), ())  # 358 coordinates, 6 leaves
+TABLE = big_spec(*SHAPES).model.leaves
+BEHIND = ((1, 22), (2, 7), (5, 127))  # places behind the end of a tensor: zeros
 
 
 def staged(**lies: object) -> tuple[Stage, Work]:
@@ -44,12 +46,12 @@ def rows_with_weight(trace: Trace) -> list[int]:
     return [row for row, (_, weight) in enumerate(trace.work.rows) if weight]
 
 
-def sum_evidence(stage: Stage, work: Work, coordinate: int, sums: np.ndarray | None = None) -> Evidence:
-    index = coordinate // COORDINATES
-    rows = [work.leaf(row, index) for row in rows_with_weight(stage.traces[0])]
-    return work_evidence.coordinate_of_sum(
-        stage.traces[0], coordinate, sums=work.sums_leaf(index, sums), rows=rows
-    )
+def sum_evidence(
+    stage: Stage, work: Work, coordinate: int | tuple[int, int], sums: np.ndarray | None = None
+) -> Evidence:
+    place = TABLE.place_of(coordinate) if isinstance(coordinate, int) else coordinate
+    rows = [work.leaf(row, place[0]) for row in rows_with_weight(stage.traces[0])]
+    return work_evidence.coordinate_of_sum(stage.traces[0], place, sums=work.sums_leaf(place[0], sums), rows=rows)
 
 
 def in_row(row: int, place: int) -> Callable[[Trace], Trace]:
@@ -76,12 +78,12 @@ def test_nothing_about_honest_work_can_be_refuted() -> None:
     for index, entry in enumerate(trace.entries):
         shown = work_evidence.work(trace, index, receipt_of(stage, index))
         assert not stage.refuted(0, Question.WORK, shown)
-        for coordinate in (0, 127, 128, 357):
-            leaf = work.leaf(entry.row - 1, coordinate // COORDINATES)
-            shown = work_evidence.out_of_range(trace, entry.row - 1, coordinate, leaf=leaf)
+        for place in (*map(TABLE.place_of, (0, 127, 128, 149, 150, 357)), *BEHIND):
+            leaf = work.leaf(entry.row - 1, place[0])
+            shown = work_evidence.out_of_range(trace, entry.row - 1, place, leaf=leaf)
             assert not stage.refuted(0, Question.RANGE, shown)
     assert not stage.refuted(0, Question.WORK, work_evidence.weight(trace, 0))
-    for coordinate in (0, 127, 128, 255, 256, 357):
+    for coordinate in (0, 127, 128, 149, 150, 156, 157, 255, 256, 357, *BEHIND):
         assert not stage.refuted(0, Question.SUM, sum_evidence(stage, work, coordinate))
     assert not stage.refuted(0, Question.LAYOUT, work_evidence.layout(trace, document))
 
@@ -140,26 +142,27 @@ def test_a_judged_update_outside_its_width() -> None:
     forged[130] = -128
     stage, _ = staged(trace=lambda t: _with_root(t, row, made, forged))
     leaf = _forged_leaf(made, forged, 1)
-    shown = work_evidence.out_of_range(stage.traces[0], row, 130, leaf=leaf)
+    shown = work_evidence.out_of_range(stage.traces[0], row, TABLE.place_of(130), leaf=leaf)
     assert stage.refuted(0, Question.RANGE, shown)
-    shown = work_evidence.out_of_range(stage.traces[0], row, 131, leaf=leaf)
+    shown = work_evidence.out_of_range(stage.traces[0], row, TABLE.place_of(131), leaf=leaf)
     assert not stage.refuted(0, Question.RANGE, shown)
 
 
 def _with_root(trace: Trace, row: int, made: Round, forged: np.ndarray) -> Trace:
-    root = content_root(forged.tobytes(), size=made.spec.model.size, bits=8, key=bytes(32))
+    root = content_root(forged.tobytes(), table=TABLE, bits=8, key=bytes(32))
     rows = list(trace.work.rows)
     rows[row] = (int.from_bytes(root, "big"), rows[row][1])
     return replace(trace, work=replace(trace.work, rows=tuple(rows)))
 
 
 def _forged_leaf(made: Round, forged: np.ndarray, index: int) -> ContentLeafRecord:
-    leaf = open_content(forged.tobytes(), index, size=made.spec.model.size, bits=8, key=bytes(32))
+    leaf = open_content(forged.tobytes(), index, table=TABLE, bits=8, key=bytes(32))
     return record_of(leaf)
 
 
-def test_the_size_in_the_rules_is_the_specifications() -> None:
-    stage, _ = staged(trace=lambda t: replace(t, rules=replace(t.rules, size=t.rules.size + 1)))
+@pytest.mark.parametrize("name", ["size", "leaves", "counted_leaves"])
+def test_the_sizes_in_the_rules_are_the_specifications(name: str) -> None:
+    stage, _ = staged(trace=lambda t: replace(t, rules=replace(t.rules, **{name: getattr(t.rules, name) + 1})))
     document = stage.rounds[0].spec.to_bytes()
     assert stage.refuted(0, Question.LAYOUT, work_evidence.layout(stage.traces[0], document))
 
@@ -178,11 +181,12 @@ def test_leaves_of_another_place_or_width_revert() -> None:
     good = [work.leaf(row, 0) for row in rows_with_weight(trace)]
     last = rows_with_weight(trace)[-1]
     short = replace(good[-1], body=good[-1].body[:-1])
-    ends = [work.leaf(row, 2) for row in rows_with_weight(trace)]
+    ends = [work.leaf(row, 5) for row in rows_with_weight(trace)]
     cases = (
-        ("Contents_LeafMismatch", 5, work.sums_leaf(0), [*good[:-1], work.leaf(last, 1)]),
-        ("Contents_LeafShape", 5, work.sums_leaf(0), [*good[:-1], short]),
-        ("Judge_NoCoordinate", 358, work.sums_leaf(2), ends),
+        ("Contents_LeafMismatch", (0, 5), work.sums_leaf(0), [*good[:-1], work.leaf(last, 1)]),
+        ("Contents_LeafShape", (0, 5), work.sums_leaf(0), [*good[:-1], short]),
+        ("Judge_NoCoordinate", (6, 0), work.sums_leaf(5), ends),
+        ("Judge_NoCoordinate", (5, 128), work.sums_leaf(5), ends),
     )
     for error, coordinate, sums, rows in cases:
         shown = work_evidence.coordinate_of_sum(trace, coordinate, sums=sums, rows=rows)

@@ -318,17 +318,18 @@ def _more(stage: Stage, number: int, judged: Judgement) -> Iterator[tuple[Questi
     for i, leaf in enumerate(trace.entries):
         if leaf.row:
             yield Question.WORK, work_evidence.work(trace, i, made.entries[i].receipt)
-    yield from _coordinates(stage, number, work, stage.traces[number].round.pot % made.spec.model.size)
+    leaf, place = divmod(stage.traces[number].round.pot, 128)
+    yield from _coordinates(stage, number, work, (leaf % made.spec.model.leaves.count, place))
 
 
-def _coordinates(stage: Stage, number: int, work: Work, coordinate: int) -> Iterator[tuple[Question, Evidence]]:
-    trace, index = stage.traces[number], coordinate // 128
+def _coordinates(stage: Stage, number: int, work: Work, place: tuple[int, int]) -> Iterator[tuple[Question, Evidence]]:
+    trace, index = stage.traces[number], place[0]
     for row in range(trace.round.reference + trace.round.candidates):
-        shown = work_evidence.out_of_range(trace, row, coordinate, leaf=work.leaf(row, index))
+        shown = work_evidence.out_of_range(trace, row, place, leaf=work.leaf(row, index))
         yield Question.RANGE, shown
     rows = [work.leaf(row, index) for row, (_, weight) in enumerate(trace.work.rows) if weight]
     sums = work.sums_leaf(index)
-    yield Question.SUM, work_evidence.coordinate_of_sum(trace, coordinate, sums=sums, rows=rows)
+    yield Question.SUM, work_evidence.coordinate_of_sum(trace, place, sums=sums, rows=rows)
 
 
 def _differences(stage: Stage, number: int, judged: Judgement) -> Iterator[str]:

@@ -138,7 +138,7 @@ def make_entry(
 ) -> Entry:
     """Return a signed entry of key `number`."""
     payload = pack_update(update, model=spec.model, bits=spec.codec.bits)[HEADER_BYTES:]
-    root = content_root(payload, size=spec.model.size, bits=spec.codec.bits, key=content_key(number))
+    root = content_root(payload, table=spec.model.leaves, bits=spec.codec.bits, key=content_key(number))
     receipt = Receipt(
         task=place.task, round=state.round, trainer=address_of(number), parent=state.model,
         update=number.to_bytes(32, "big"), length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32),

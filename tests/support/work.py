@@ -10,6 +10,7 @@ from fl_platform.aggregation.products import Products, leaf_products
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.work_evidence import Product
 from fl_platform.contribution.judge import Judgement, public_directions
+from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TaskSpec, TensorSpec
 from fl_platform.protocol.trace import DIRECTION_BITS
 from fl_platform.roles.work import record_of
@@ -57,19 +58,19 @@ class Work:
         """Open one leaf of a row."""
         number, spec = self._number[row], self.made.spec
         if number is None:
-            return _open(self.row(row).astype("<i2").tobytes(), index, spec.model.size, DIRECTION_BITS, None)
+            return _open(self.row(row).astype("<i2").tobytes(), index, spec.model.leaves, DIRECTION_BITS, None)
         payload = self._payload(number)[HEADER_BYTES:]
-        return _open(payload, index, spec.model.size, spec.codec.bits, content_key(number))
+        return _open(payload, index, spec.model.leaves, spec.codec.bits, content_key(number))
 
     def sums_leaf(self, index: int, sums: np.ndarray | None = None) -> ContentLeafRecord:
         """Open one leaf of the sums (of other sums, where given)."""
         values = self._judged.sums if sums is None else sums
-        return _open(values.astype("<i8").tobytes(), index, self.made.spec.model.size, SUM_BITS, None)
+        return _open(values.astype("<i8").tobytes(), index, self.made.spec.model.leaves, SUM_BITS, None)
 
     def below_sums(self, node: int) -> tuple[tuple[bytes, ...], ContentLeafRecord]:
         """Return the nodes below an inner node of the tree over the sums, and its way up."""
-        payload, size = self._judged.sums.astype("<i8").tobytes(), self.made.spec.model.size
-        found = open_subtree(payload, node, size=size, bits=SUM_BITS)
+        payload, table = self._judged.sums.astype("<i8").tobytes(), self.made.spec.model.leaves
+        found = open_subtree(payload, node, table=table, bits=SUM_BITS)
         return found.nodes, ContentLeafRecord(bytes(32), b"", found.path)
 
     def products(self, row: int, column: int) -> Products:
@@ -89,8 +90,8 @@ class Work:
         return data
 
 
-def _open(payload: bytes, index: int, size: int, bits: int, key: bytes | None) -> ContentLeafRecord:
-    leaf = open_content(payload, index, size=size, bits=bits, key=key)
+def _open(payload: bytes, index: int, table: LeafTable, bits: int, key: bytes | None) -> ContentLeafRecord:
+    leaf = open_content(payload, index, table=table, bits=bits, key=key)
     return record_of(leaf)
 
 

@@ -99,7 +99,10 @@ def play_out(workspace: Workspace, cast: Cast, watcher: Watcher, finding: Findin
 def watcher_of(workspace: Workspace, cast: Cast, *, wallet: str = "auditor") -> Watcher:
     """Return a watcher whose transactions come from a wallet of the cast that holds a key to the updates."""
     signer, reader = cast.wallets[wallet], workspace.reader(cast.task)
-    opener = UpdateOpener(workspace.store, domain=reader.domain, recipient=signer.address, key=reveal_key(signer))
+    opener = UpdateOpener(
+        workspace.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=signer.address, key=reveal_key(signer),
+    )  # fmt: skip
     contracts = workspace.contracts(signer)
     disputes = Disputes(contracts, signer)
     contracts.mint(signer.address, disputes.bond(cast.task))  # what a game or a demand locks

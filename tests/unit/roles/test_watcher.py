@@ -151,7 +151,10 @@ def silent_watcher(stage: Stage, folder: Path, task: SmallTask) -> tuple[Watcher
     contracts = stage.as_(SUCCESSOR)
     contracts.mint(SUCCESSOR.address, 10 * ETHER)
     reader = TaskReader(contracts, store, task.reader.task)
-    opener = UpdateOpener(store, domain=reader.domain, recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR))
+    opener = UpdateOpener(
+        store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR),
+    )  # fmt: skip
     return Watcher(reader, Disputes(contracts, SUCCESSOR), opener=opener), store
 
 

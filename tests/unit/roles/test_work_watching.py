@@ -55,8 +55,9 @@ def watcher_of(stage: Stage, task: SmallTask) -> Watcher:
     contracts.mint(SUCCESSOR.address, ETHER)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
     opener = UpdateOpener(
-        reader.store, domain=reader.domain, recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR)
-    )
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR),
+    )  # fmt: skip
     return Watcher(reader, Disputes(contracts, SUCCESSOR), opener=opener)
 
 
@@ -64,8 +65,9 @@ def defender_of(stage: Stage, task: SmallTask) -> Defender:
     contracts = stage.as_(AGGREGATOR)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
     opener = UpdateOpener(
-        reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR)
-    )
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
+    )  # fmt: skip
     return Defender(reader, Disputes(contracts, AGGREGATOR), opener=opener)
 
 
@@ -163,7 +165,10 @@ def test_no_game_is_opened_that_no_leaf_could_end(disputed: Stage, tmp_path: Pat
     task = sealed_by(disputed, tmp_path, BendsGram)
     contracts = disputed.as_(SUCCESSOR)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
-    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR))
+    opener = UpdateOpener(
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR),
+    )  # fmt: skip
     work, trace = RoundWork(reader, reader.bundle(0), opener), sealed_trace(reader, reader.bundle(0))
     assert list(wrong_gram_entries(reader, work, trace))
     others = tuple((root ^ 1, weight) for root, weight in trace.work.rows)
