@@ -7,7 +7,7 @@ import {Traces} from "./Traces.sol";
 /// @notice The tree over a vector's integers, of which a dispute opens a leaf or two. Twin of
 /// `fl_platform/updates/content.py`, where it is explained.
 ///
-///   leaf k = keccak256(0x00, k u32, blind, 16 * bits bytes)      128 integers of 4, 8, 16 or 64 bits, little endian
+///   leaf k = keccak256(0x00, k u32, blind, 16 * bits bytes)      128 integers of 4, 8, 16 or 32 bits, little endian
 ///   node   = keccak256(0x01, left, right)                        depth is fixed by the vector's size
 library Contents {
     /// @notice Thrown when a leaf is not under the content root.
@@ -17,7 +17,7 @@ library Contents {
     error Contents_LeafShape(uint256 index, uint256 bodyBytes, uint256 siblings);
 
     uint256 internal constant COORDINATES = 128;
-    uint256 internal constant SUM_BITS = 64;
+    uint256 internal constant SUM_BITS = 32;
     /// @notice Width of the public directions' integers.
     uint256 internal constant DIRECTION_BITS = 16;
     /// @notice Levels of a tree that one answer shows.
@@ -135,7 +135,7 @@ library Contents {
     }
 
     /// @notice Return integer `place` (0 .. 127) of a leaf's body, which begins at `body` in calldata and was checked.
-    /// @dev Reads calldata only. Little endian: 64 bits are turned round in three swaps.
+    /// @dev Reads calldata only. Little endian: 32 bits are turned round in two swaps.
     function integerAt(uint256 body, uint256 place, uint256 bits) internal pure returns (int256 value) {
         assembly ("memory-safe") {
             switch bits
@@ -149,10 +149,9 @@ library Contents {
                 value := sub(xor(and(shr(shl(2, and(place, 1)), pair), 15), 8), 8)
             }
             default {
-                let word := shr(192, calldataload(add(body, shl(3, place))))
-                word := or(shr(8, and(word, 0xff00ff00ff00ff00)), shl(8, and(word, 0x00ff00ff00ff00ff)))
-                word := or(shr(16, and(word, 0xffff0000ffff0000)), shl(16, and(word, 0x0000ffff0000ffff)))
-                value := signextend(7, or(shr(32, word), shl(32, and(word, 0xffffffff))))
+                let word := shr(224, calldataload(add(body, shl(2, place))))
+                word := or(shr(8, and(word, 0xff00ff00)), shl(8, and(word, 0x00ff00ff)))
+                value := signextend(3, or(shr(16, word), shl(16, and(word, 0xffff))))
             }
         }
     }

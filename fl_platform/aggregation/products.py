@@ -8,6 +8,7 @@ products of all leaves add up to the Gram entry, so whoever split it honestly ha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from fl_platform.updates.tensors import Integers, tensor_slices
 
 # 128 coordinates * 2^15 * 2^15 is 2^37: a leaf's product fits int64 with room.
 Products = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.signedinteger[Any]]
 
 
 def leaf_products(left: Integers, right: Integers, *, model: ModelSpec) -> Products:
@@ -47,7 +49,7 @@ def first_outside(row: Integers, bits: int) -> int | None:
     return int(found[0]) if len(found) else None
 
 
-def first_difference(one: Sequence[int] | Products, other: Sequence[int] | Products) -> int | None:
+def first_difference(one: Sequence[int] | Vector, other: Sequence[int] | Vector) -> int | None:
     """Return the first place where two vectors of one length differ."""
     if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
         # a sealer chooses its numbers: past int64 an array of them would round to floats, and small lies vanish

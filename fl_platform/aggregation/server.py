@@ -28,7 +28,7 @@ def step_factor(rule: AggregationRule, scale: ScaleSpec, index: int, divisor: in
 def apply_sums(
     parent: Tensors, sums: Sums, *, model: ModelSpec, scale: ScaleSpec, rule: AggregationRule, divisor: int
 ) -> Model:
-    """Return the new model. `sums`: int64 (d,), |entry| < 2^53 (weights sum to at most 2^16, so far below).
+    """Return the new model. `sums`: int32 (d,).
 
     A divisor of 0 (nothing admitted) leaves the parent as it is.
     """

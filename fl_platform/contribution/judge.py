@@ -63,7 +63,7 @@ class Judgement:
     gram: Gram
     direction_roots: tuple[bytes, ...]  # content root of each public direction, newest first
     divisor: int
-    sums: Sums  # int64 (d,): sum of weight * integers
+    sums: Sums  # int32 (d,): sum of weight * integers
     sums_root: bytes  # content root of the sums
     model: Model  # the new global model
     model_bytes: bytes
@@ -75,8 +75,8 @@ class Judgement:
 
     @property
     def aggregate_bytes(self) -> bytes:
-        """The sums as int64 little endian: the document that the bundle's `aggregate` names."""
-        return self.sums.astype("<i8").tobytes()
+        """The sums as int32 little endian: the document that the bundle's `aggregate` names."""
+        return self.sums.astype("<i4").tobytes()
 
 
 def judge_round(
@@ -207,8 +207,8 @@ def direction_roots(spec: TaskSpec, directions: Sequence[Integers]) -> tuple[byt
 
 
 def sums_root(spec: TaskSpec, sums: Sums) -> bytes:
-    """Return the content root of the sums, int64 little endian."""
-    return content_root(sums.astype("<i8").tobytes(), table=spec.model.leaves, bits=SUM_BITS, key=None)
+    """Return the content root of the sums, int32 little endian."""
+    return content_root(sums.astype("<i4").tobytes(), table=spec.model.leaves, bits=SUM_BITS, key=None)
 
 
 def screen_candidates(spec: TaskSpec, entries: Sequence[Entry], admission: Admission, gram: Gram) -> Candidates:

@@ -56,7 +56,7 @@ def leave_one_out_scores(
         rest: Sums = np.array(sums)
         members = [c for c in contributors if c.group == group]
         for member in members:
-            rest -= source(member.source).astype(np.int64) * member.weight
+            rest -= source(member.source).astype(np.int32) * np.int32(member.weight)
         left = divisor - sum(c.full_weight for c in members)
         without = utility(apply_sums(parent, rest, model=model, scale=scale, rule=rule, divisor=left))
         marginal[group] = together - without

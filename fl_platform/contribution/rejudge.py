@@ -73,7 +73,7 @@ def rejudge_public(
     validation: Sequence[RevealedRow] = (),
     utility: Utility | None = None,
 ) -> Judgement:
-    """Recompute a sealed round from its bundle and the stored sums, int64 (d,). Both are the aggregator's claims.
+    """Recompute a sealed round from its bundle and the stored sums, int32 (d,). Both are the aggregator's claims.
 
     `validation`, `utility`: as in `judge_round`; here they only tell whether worth could be measured.
 

@@ -131,7 +131,7 @@ class RoundBundle:
     validation: tuple[str, ...]  # revealed validation slice as 0x rows, when worth is evaluated
     measured: bool  # whether worth was measured; if not, the pot went by stake
     divisor: int  # sum of unclipped weights: what the sum is divided by
-    aggregate: bytes  # sha256 of the int64 little-endian sums' CID
+    aggregate: bytes  # sha256 of the int32 little-endian sums' CID
     sums_root: bytes  # content root of the same sums
     after: TaskState
     blindings: tuple[int, ...] = ()  # layer P: sum of weight * blinding modulo r, one a chunk of the model

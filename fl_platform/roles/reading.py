@@ -100,12 +100,12 @@ class TaskReader:
             self._bundles[seal.bundle] = bundle
 
     def sums(self, bundle: RoundBundle) -> Sums:
-        """Return the sums that a bundle names, int64 (d,). Raises StoreMissing, CidMismatch, DocumentInvalid."""
+        """Return the sums that a bundle names, int32 (d,). Raises StoreMissing, CidMismatch, DocumentInvalid."""
         from fl_platform.aggregation.sums import read_sums
 
         size = self.spec.model.size
         with held_by("the aggregator", bundle.aggregator, what=f"the file of round {bundle.round}'s sums"):
-            data = self.object(bundle.aggregate, max_bytes=8 * size)
+            data = self.object(bundle.aggregate, max_bytes=4 * size)
         return read_sums(data, size=size)
 
     def model(self, digest: bytes) -> State:

@@ -60,7 +60,7 @@ class RoundWork:
 
     @cached_property
     def told_sums(self) -> Sums:
-        """The sums that the bundle names, int64 (d,). Raises StoreMissing, CidMismatch, DocumentInvalid."""
+        """The sums that the bundle names, int32 (d,). Raises StoreMissing, CidMismatch, DocumentInvalid."""
         return self._reader.sums(self.bundle)
 
     def sums_leaf(self, index: int) -> ContentLeafRecord:
@@ -82,7 +82,7 @@ class RoundWork:
         return found.nodes, ContentLeafRecord(bytes(32), b"", found.path)
 
     def sums_by(self, weights: dict[int, int]) -> Sums:
-        """Return the weighted sum of rows, int64 (d,). `weights`: row -> weight."""
+        """Return the weighted sum of rows, int32 (d,). `weights`: row -> weight."""
         spec = self._reader.spec
         rows = sorted(weights)
         values = [weights[row] for row in rows]

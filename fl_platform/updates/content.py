@@ -9,7 +9,7 @@ last one of a tensor is filled up with zeros, which no file holds (`protocol/lea
 padded with zero digests to a power of two; the number of leaves follows from the tensors' sizes. Twin of
 `contracts/libraries/Contents.sol`. Blinds make an opened leaf tell nothing of its neighbours, whose integers could
 otherwise be guessed and compared: they come from the update's key, so that whoever may read the update can recompute
-the root. Rows that are public anyway (directions, the sums) have blinds of zero; sums are 64 bits wide.
+the root. Rows that are public anyway (directions, the sums) have blinds of zero; sums are 32 bits wide.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from zk import merkle
 from zk.keccak import keccak256_many
 
 BLIND_BYTES = 32
-SUM_BITS = 64
+SUM_BITS = 32
 BITS = (4, 8, 16, SUM_BITS)
 LEVELS = 7  # of a tree, in one answer (Contents.LEVELS)
 

@@ -7,7 +7,7 @@ number of parameters that count alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import isqrt
 
@@ -115,13 +115,17 @@ def norm_bound_squared(model: ModelSpec, bits: int) -> int:
     return reach * reach
 
 
-def check_sum_bound(*, updates: int, largest_weight: int, bits: int) -> None:
-    """Raise ConfigError unless n * max|a| * 2^(b-1) < 2^62: then no weighted sum can leave int64."""
-    bound = updates * largest_weight * 2 ** (bits - 1)
-    if bound >= 2**62:
+def check_sum_bound(weights: Iterable[int], *, bits: int) -> None:
+    """Raise ConfigError unless sum|a| * q_max < 2^31: then no weighted sum, and no part of one, can leave int32.
+
+    Weights of a round add up to at most 2^16 and q_max is below 2^15.
+    """
+    total = sum(map(abs, weights))
+    bound = total * largest_integer(bits)
+    if bound >= 2**31:
         raise ConfigError(
-            f"{updates} updates of {bits} bits with weights up to {largest_weight} reach {bound}, the limit is 2^62; "
-            "lower the weights or the number of trainers"
+            f"weights that add up to {total} and updates of {bits} bits reach {bound}, the limit is 2^31: lower the weights "
+            "or the number of trainers"
         )
 
 

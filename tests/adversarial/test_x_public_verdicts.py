@@ -36,7 +36,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace
 
 def rejudge(workspace: Workspace, cast: Cast, bundle: RoundBundle) -> None:
     reader = workspace.reader(cast.task)
-    sums = np.frombuffer(reader.object(bundle.aggregate), dtype="<i8")
+    sums = np.frombuffer(reader.object(bundle.aggregate), dtype="<i4")
     context = reader.round_context(0, bundle.aggregator)
     rejudge_public(reader.spec, context, bundle.before, bundle, sums=sums, models=reader.model)
 

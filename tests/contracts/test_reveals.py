@@ -453,7 +453,7 @@ def test_only_leaves_that_there_are_can_be_asked_for(reverts: Reverts) -> None:
     with reverts("Documents_KeyNotThere", 1):
         scene.demand_content(0, place=1)
     with pytest.raises(Reverted, match="Documents_DigestMismatch"):
-        scene.demand_content(0, shown=ShownModel(b"{}", 1))
+        scene.demand_content(0, shown=ShownModel(b"{}", 1), place=1)
     document = scene.spec.to_bytes()
     with reverts("Documents_KeyNotThere", 7):
         scene.demand_content(0, shown=ShownModel(document, 7))

@@ -26,7 +26,7 @@ class Shown:
     def __init__(self, name: str) -> None:
         made = big_round(big_spec(SHAPES[name]))
         self.stage = Stage.start(made)
-        self.payload = self.stage.seal(made).sums.astype("<i8").tobytes()
+        self.payload = self.stage.seal(made).sums.astype("<i4").tobytes()
         self.table = made.spec.model.leaves
         self.count = self.table.count
 

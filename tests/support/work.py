@@ -65,11 +65,11 @@ class Work:
     def sums_leaf(self, index: int, sums: np.ndarray | None = None) -> ContentLeafRecord:
         """Open one leaf of the sums (of other sums, where given)."""
         values = self._judged.sums if sums is None else sums
-        return _open(values.astype("<i8").tobytes(), index, self.made.spec.model.leaves, SUM_BITS, None)
+        return _open(values.astype("<i4").tobytes(), index, self.made.spec.model.leaves, SUM_BITS, None)
 
     def below_sums(self, node: int) -> tuple[tuple[bytes, ...], ContentLeafRecord]:
         """Return the nodes below an inner node of the tree over the sums, and its way up."""
-        payload, table = self._judged.sums.astype("<i8").tobytes(), self.made.spec.model.leaves
+        payload, table = self._judged.sums.astype("<i4").tobytes(), self.made.spec.model.leaves
         found = open_subtree(payload, node, table=table, bits=SUM_BITS)
         return found.nodes, ContentLeafRecord(bytes(32), b"", found.path)
 

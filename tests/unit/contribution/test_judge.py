@@ -80,7 +80,7 @@ def test_gram_and_sum_are_those_of_the_bytes() -> None:
     weights = [judgement.verdicts[i].weight for i in order]
     expected = sum(w * q.astype(np.int64) for w, q in zip(weights, integers, strict=True))
     assert np.array_equal(judgement.sums, expected)
-    assert np.frombuffer(judgement.aggregate_bytes, dtype="<i8").tolist() == expected.tolist()
+    assert np.frombuffer(judgement.aggregate_bytes, dtype="<i4").tolist() == expected.tolist()
 
 
 def test_a_task_of_rounds_conserves_money_and_grows_directions() -> None:

@@ -164,8 +164,9 @@ def test_values_must_match_the_model() -> None:
 
 
 def test_the_sum_bound_is_exact_at_its_limit() -> None:
-    check_sum_bound(updates=1, largest_weight=2**55 - 1, bits=8)
-    with pytest.raises(ConfigError, match="2\\^62"):
-        check_sum_bound(updates=1, largest_weight=2**55, bits=8)
-    with pytest.raises(ConfigError, match="2\\^62"):
-        check_sum_bound(updates=2**39, largest_weight=2**16, bits=8)
+    for bits in BITS:
+        check_sum_bound([2**16], bits=bits)  # what a round's weights add up to at most
+    most = (2**31 - 1) // 127
+    check_sum_bound([most - 5, -5], bits=8)
+    with pytest.raises(ConfigError, match="2\\^31"):
+        check_sum_bound([most - 5, -6], bits=8)
