@@ -124,8 +124,8 @@ def check_sum_bound(weights: Iterable[int], *, bits: int) -> None:
     bound = total * largest_integer(bits)
     if bound >= 2**31:
         raise ConfigError(
-            f"weights that add up to {total} and updates of {bits} bits reach {bound}, the limit is 2^31: lower the weights "
-            "or the number of trainers"
+            f"weights that add up to {total} and updates of {bits} bits reach {bound}, the limit is 2^31: lower the "
+            "weights or the number of trainers"
         )
 
 

@@ -313,3 +313,23 @@ def test_the_contract_multiplies_leaves_as_python_does(bits: int, sizes: list[in
             game.prove(number, parts, index)
     assert sum(parts) == game.stage.traces[0].gram[1][0]
     assert len(parts) == spec.model.leaves.count
+
+
+def test_only_what_counts_is_multiplied() -> None:
+    """A tensor that does not count has leaves in the trees, and none in a Gram entry."""
+    spec = big_spec(*SMALL)
+    first, last = spec.model.tensors
+    spec = replace(spec, model=replace(spec.model, tensors=(first, replace(last, counted=False))))
+    made = big_round(spec)
+    for add in (0, 5):
+        game = Game(1, 2, add=add, made=made)
+        number = game.open()
+        assert (game.state(number).count, game.statement.leaves) == (2, 4)
+        parts = game.parts(number, lie=add)
+        game.split(number, parts)
+        if add:
+            game.prove(number, parts, 1)
+            assert game.bond_of(game.sealer) == 0
+        else:
+            with pytest.raises(Reverted, match="Bisections_NotRefuted"):
+                game.prove(number, parts, 1)

@@ -98,9 +98,13 @@ class Draw:
 def draw_spec(r: random.Random) -> TaskSpec:
     """Draw rules: width, shapes, steps, screens, selection, worth."""
     base = anchored_spec()
+    shapes: tuple[TensorSpec, ...]
     shapes = (TensorSpec("w", (r.choice((3, 16, 40)), r.choice((4, 16)))), TensorSpec("b", (r.choice((1, 3, 20)),)))
     bits = r.choice((4, 8, 8, 16))
     scale = ScaleSpec((-5 + r.choice((0, 0, 1, 3)), -5 + r.choice((0, 2))))
+    if shapes[1].size == 3:
+        shapes += (TensorSpec("mean", (5,), counted=False),)
+        scale = ScaleSpec((*scale.exponents, -6))
     codec = replace(base.codec, bits=bits, rounding=r.choice(("stochastic", "nearest")), initial_scale=scale)
     krum = r.random() < 0.5
     rule = replace(

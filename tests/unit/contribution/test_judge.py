@@ -11,6 +11,7 @@ from fl_platform.aggregation.gram import reference_gram
 from fl_platform.contribution.judge import DIRECTIONS, NO_GROUP, Judgement
 from fl_platform.errors import DocumentInvalid, NotEnoughTrainers, StoreMissing
 from fl_platform.protocol.bundle import TaskState
+from fl_platform.protocol.spec import ScaleSpec, TensorSpec
 from fl_platform.updates import decode_model, decode_update, encode_model, encode_update, model_digest, pack_update
 from tests.support.rounds import (
     AGGREGATOR,
@@ -81,6 +82,54 @@ def test_gram_and_sum_are_those_of_the_bytes() -> None:
     expected = sum(w * q.astype(np.int64) for w, q in zip(weights, integers, strict=True))
     assert np.array_equal(judgement.sums, expected)
     assert np.frombuffer(judgement.aggregate_bytes, dtype="<i4").tolist() == expected.tolist()
+
+
+def test_what_does_not_count_is_averaged_and_moves_nothing_else() -> None:
+    plain = happy_round()
+    model = replace(plain.spec.model, tensors=(*plain.spec.model.tensors, TensorSpec("mean", (4,), counted=False)))
+    codec = replace(plain.spec.codec, initial_scale=ScaleSpec((*plain.spec.codec.initial_scale.exponents, -5)))
+    spec = replace(plain.spec, model=model, codec=codec)
+    order = [place(plain, number) for number in range(5)]
+    rows = [decode_update(plain.updates(i), model=plain.spec.model, bits=8) for i in order]
+    means = [np.full(4, value, np.int8) for value in (9, 127, -127, 64, 3)]
+    more = [np.concatenate((row, mean)) for row, mean in zip(rows, means, strict=True)]
+    mixed = build_round(spec, more[1:], reference=more[0])
+    without, judged = plain.judge(), mixed.judge()
+    assert judged.gram.values == without.gram.values
+    assert judged.divisor == without.divisor
+    told = [(v.code, v.weight, v.score, v.group) for v in judged.verdicts]
+    assert told == [(v.code, v.weight, v.score, v.group) for v in without.verdicts]
+    assert judged.after.standings == without.after.standings
+    assert judged.after.scale.exponents[:2] == without.after.scale.exponents
+    assert np.array_equal(judged.sums[:-4], without.sums)
+    weights = {v.trainer: v.weight for v in judged.verdicts}
+    exact = sum(weights[address_of(n)] * int(mean[0]) for n, mean in enumerate(means) if n)
+    assert judged.sums[-4:].tolist() == [exact] * 4
+    assert judged.model["mean"].tolist() == [np.float32(2.0**-5 / judged.divisor * exact)] * 4
+    assert judged.gram.energies[0] == (*without.gram.energies[0], 4 * 81)
+
+
+@pytest.mark.parametrize("shift", [-10, 10])
+def test_nothing_sees_by_which_power_of_two_a_tensor_is_stored(shift: int) -> None:
+    """The same integers, so the same Gram matrix (directions too), verdicts, weights and pay; the model is scaled."""
+    plain = happy_round()
+    first, *rest = plain.spec.codec.initial_scale.exponents
+    codec = replace(plain.spec.codec, initial_scale=ScaleSpec((first + shift, *rest)))
+    shifted = happy_round(codec=codec)
+    for number in range(4):
+        one, other = plain.judge(), shifted.judge()
+        assert other.gram == one.gram
+        assert other.verdicts == one.verdicts
+        assert other.after.standings == one.after.standings
+        assert np.array_equal(other.sums, one.sums)
+        assert other.after.scale.exponents[0] == one.after.scale.exponents[0] + shift
+        assert np.array_equal(other.model["weight"], np.ldexp(one.model["weight"], shift))
+        assert np.array_equal(other.model["bias"], one.model["bias"])
+        reference = ints_like(plain.spec, 100 + number)
+        updates = [ints_like(plain.spec, 7 * seed + number, towards=reference, share=0.7) for seed in range(1, 5)]
+        plain = plain.next_round(one, updates, reference=reference)
+        shifted = shifted.next_round(other, updates, reference=reference)
+    assert any(name.startswith("direction") for name in one.gram.names)
 
 
 def test_a_task_of_rounds_conserves_money_and_grows_directions() -> None:

@@ -210,6 +210,26 @@ def test_saturation_is_bounded_by_halving_and_keeps_the_direction(bits: int) -> 
     assert (np.sign(integers[:20]) == np.sign(spiky["w"].reshape(-1)[:20])).all()
 
 
+@pytest.mark.parametrize("bits", BITS)
+def test_what_does_not_count_neither_clips_nor_is_clipped(bits: int) -> None:
+    model = ModelSpec("mixed", (*MODEL.tensors, TensorSpec("mean", (40,), counted=False)))
+    scale = measured_scale(random_delta(), model=MODEL, bits=bits)
+    mixed = ScaleSpec((*scale.exponents, -6))
+    limit = largest_integer(bits)
+    for factor in (1, 1e6):  # the second is clipped, and halved until few coordinates are cut off
+        delta = {name: array * np.float32(factor) for name, array in random_delta(3).items()}
+        alone = encode_update(delta, model=MODEL, scale=scale, bits=bits, seed=SEED)
+        for mean in (3 * 2.0**-6, 1e9):
+            both = {**delta, "mean": np.full(40, mean, np.float32)}
+            update = encode_update(both, model=model, scale=mixed, bits=bits, seed=SEED)
+            integers = decode_update(update.data, model=model, bits=bits)
+            assert np.array_equal(integers[:-40], decode_update(alone.data, model=MODEL, bits=bits))
+            assert integers[-40:].tolist() == [min(3, limit) if mean < 1 else limit] * 40
+            assert (update.clipped, update.halvings, update.saturated) == (
+                alone.clipped, alone.halvings, alone.saturated,
+            )  # fmt: skip
+
+
 def test_scalars_and_any_strides_are_encoded() -> None:
     model = ModelSpec("odd", (TensorSpec("t", ()), TensorSpec("w", (3, 4))))
     rows = np.arange(-12, 12, dtype=np.float32).reshape(4, 6)[:, ::-2].T
