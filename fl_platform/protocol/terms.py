@@ -1,11 +1,12 @@
 """What a task freezes beside its program: the numbers of its rules, its blocks of parameters, and what binds a round.
 
-    root   keccak(ten words of 32 bytes: blocks, directions, leaves, counting leaves, bits of an update's integers, ask
-           bond, initial model, reference party's address, words root, blocks root)
+    root   keccak(eleven words of 32 bytes: blocks, directions, leaves, counting leaves, bits of an update's integers, ask
+           bond, initial model, reference party's address, auditors' hash, words root, blocks root)
     words  the Merkle root over 64 leaves keccak(0x00, index u8, int256)
     blocks the Merkle root over leaves keccak(0x00, five words: first leaf, leaves, parameters, counts, first exponent)
 
-Inner nodes are keccak(0x01, left, right). `TaskRegistry.openTask` keeps the root; contracts/libraries/Terms.sol is its twin.
+Inner nodes are keccak(0x01, left, right); the auditors' hash is keccak(addresses, 32 bytes each). `TaskRegistry.openTask`
+keeps the root. Twin of contracts/libraries/Terms.sol.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Terms:
     ask_bond: int  # wei that a question about a seal costs until it is answered
     initial_model: bytes  # digest of the model that round 0 starts from, 32 bytes
     reference: bytes  # address of the party whose entries are the reference, 20 bytes; zero: none
+    auditors: tuple[bytes, ...] = ()  # addresses: who has updates' keys beside those with a stake
 
     def __post_init__(self) -> None:
         """Refuse what no round could be bound to."""
@@ -88,14 +90,19 @@ class Terms:
         block, first = self.blocks[number], self.shape.starts[number]
         return first, self.shape.starts[number + 1] - first, block.size, int(block.counts), block.first_exponent
 
-    def facts(self) -> tuple[int, int, int, int, int, int, bytes, bytes, bytes, bytes]:
+    def facts(self) -> tuple[int, int, int, int, int, int, bytes, bytes, bytes, bytes, bytes]:
         """Return the fields of the contract's struct, in order."""
         shape = self.shape
         return (
             len(self.blocks), self.word("directions"), shape.leaves, shape.counted_leaves, shape.update_bits,
-            self.ask_bond, self.initial_model, self.reference, merkle_root(self.word_leaves),
+            self.ask_bond, self.initial_model, self.reference, self.auditors_hash, merkle_root(self.word_leaves),
             merkle_root(self.block_leaves),
         )  # fmt: skip
+
+    @property
+    def auditors_hash(self) -> bytes:
+        """Hash of the auditors' addresses, 32 bytes."""
+        return keccak256(b"".join(address.rjust(32, b"\0") for address in self.auditors))
 
     @cached_property
     def root(self) -> bytes:
