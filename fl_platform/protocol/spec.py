@@ -6,7 +6,7 @@ All numbers are integers; fractions are numerator/denominator or basis points (1
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 from fl_platform.errors import DocumentInvalid
@@ -14,6 +14,7 @@ from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
+from fl_platform.protocol.sources import OWN_BOUNDS, OWN_WORDS, WORDS
 
 FORMAT = "fl-platform/task/2"
 _FORMAT_BEFORE = "fl-platform/task/1"
@@ -108,16 +109,21 @@ class CodecRule:
 
 @dataclass(frozen=True)
 class AggregationRule:
-    """Which updates are dropped, and how much one may weigh."""
+    """Which updates are dropped, and how much one may weigh: the rule's parts by their names, and their numbers."""
 
-    name: str  # "fedavg" or "multi-krum"
-    byzantine: int  # f: how many may be hostile (multi-krum refuses n < 2f + 3)
+    selection: str  # who of those that passed the screens is in the sum: "mean" (all of them) or "multi-krum"
+    byzantine: int  # f: how many may be hostile (multi-krum selects nobody of fewer than 2f + 3)
     clip_bps: int  # an update longer than this many bps of the median norm weighs less
     reject_bps: int  # an update longer than this many bps of the median norm is refused
     floor_bps: int  # an update shorter than this many bps of the median norm is refused as no work
     duplicate_bps: int  # squared cosine above this: near-duplicates, they share one score
     server_lr_num: int
     server_lr_den: int
+    screens: tuple[str, ...] = ("length", "replay", "direction")  # in order: the first reason counts
+    weighting: str = "stake"
+    directions: int = 4  # sums of earlier rounds that are looked at; 0: none
+    reference_bps: int = 3_000  # a cosine with the reference below this part of the median one is other work
+    own: tuple[int, ...] = ()  # numbers of parts that are not the package's own
 
 
 @dataclass(frozen=True)
@@ -142,13 +148,17 @@ class TrainingRule:
 class WorthRule:
     """What a trainer's work is worth."""
 
-    kind: str  # "anchored", "leave-one-out" or "equal"
+    kind: str  # the measure: "anchored", "leave-one-out" or "equal"
     alpha_num: int  # share of the public directions taken out of the reference
     alpha_den: int
     base_bps: int  # part of each pot that is split by stake, not by score
     stake_cap_bps: int  # largest share of one trainer's stake in the total
     validation_root: bytes  # salted Merkle root over validation rows; zero when unused
     validation_slices: int  # how many slices the rows are cut into (one a round); 0 when unused
+    shares: bool = True  # near-duplicates share one score; pairs of updates are compared, so at most 256 a round
+    noise_sigmas_squared: int = 9  # a cosine within this many standard deviations of random ones counts as 0
+    least_length_shift: int = 3  # a score is per length, of at least the median's 2^-this
+    memory: int = 8  # a reputation moves by one part in this many
 
 
 @dataclass(frozen=True)
@@ -266,11 +276,8 @@ def check_spec(spec: TaskSpec) -> None:
             f"exponents of the first scale must be {LEAST_EXPONENT + FARTHEST_DOWN} to "
             f"{LARGEST_EXPONENT - FARTHEST_UP}",
         ),
-        (spec.aggregation.name in ("fedavg", "multi-krum"), f"aggregation rule {spec.aggregation.name!r} is unknown"),
-        (spec.aggregation.server_lr_den > 0 and spec.worth.alpha_den > 0, "a denominator is zero"),
         (0 <= spec.worth.alpha_num <= spec.worth.alpha_den, "alpha must be between 0 and 1"),
-        (spec.worth.kind in ("anchored", "leave-one-out", "equal"), f"worth rule {spec.worth.kind!r} is unknown"),
-        (0 <= spec.worth.base_bps <= BASIS and 0 <= spec.money.fee_bps <= BASIS, "a share is over 10,000 basis points"),
+        (len(spec.aggregation.own) <= len(OWN_WORDS), f"{len(spec.aggregation.own)} own words, {len(OWN_WORDS)} at most"),
         (0 < spec.worth.stake_cap_bps <= BASIS, f"stake_cap_bps {spec.worth.stake_cap_bps} must be 1 to {BASIS}"),
         (spec.strictness in ("standard", "strict"), f"strictness {spec.strictness!r} is unknown"),
         (spec.commitments in (PEDERSEN, NO_COMMITMENTS), f"commitments {spec.commitments!r} are unknown"),
@@ -312,16 +319,17 @@ def _one_key_each(spec: TaskSpec) -> bool:
 
 def _bounded(spec: TaskSpec) -> tuple[tuple[str, int, int, int], ...]:
     """Numbers that trainers and aggregators compute with: (name, value, least, largest)."""
-    rule, worth, training = spec.aggregation, spec.worth, spec.training
+    worth, training = spec.worth, spec.training
+    parts = (spec.aggregation, spec.worth, spec.money, spec.codec)
+    named = {word.name: word.bounds for word in WORDS}
     return (
-        ("byzantine", rule.byzantine, 0, 2**20),
-        ("clip_bps", rule.clip_bps, 0, 2**31),
-        ("reject_bps", rule.reject_bps, 0, 2**31),
-        ("floor_bps", rule.floor_bps, 0, 2**31),
-        ("duplicate_bps", rule.duplicate_bps, 0, 2**31),
-        ("server_lr_num", rule.server_lr_num, 0, 2**53),
-        ("server_lr_den", rule.server_lr_den, 1, 2**53),
-        ("alpha_den", worth.alpha_den, 1, 2**31),
+        *(
+            (item.name, getattr(part, item.name), *named[item.name])
+            for part in parts
+            for item in fields(part)
+            if item.name in named
+        ),
+        *(("aggregation.own", value, *OWN_BOUNDS) for value in spec.aggregation.own),
         ("validation_slices", worth.validation_slices, 0, 2**16),
         ("training.epochs", training.epochs, 1, MAX_EPOCHS),
         ("training.max_steps", training.max_steps, 0, 2**31),

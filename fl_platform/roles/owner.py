@@ -154,7 +154,7 @@ def default_terms(
         bits=8,
         rounding="stochastic",
         aggregation=AggregationRule(
-            name="multi-krum" if byzantine else "fedavg",
+            selection="multi-krum" if byzantine else "mean",
             byzantine=byzantine,
             clip_bps=15_000,
             reject_bps=200_000,

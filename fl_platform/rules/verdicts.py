@@ -1,4 +1,4 @@
-"""What a round says of an entry, as a number in a cell and in words for people. Not in use yet."""
+"""What a round says of an entry, as a number in a cell and in words for people."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def per_update(count: int) -> int:
 def first_round(count: int) -> Round:
     """A multi-Krum round of `count` trainers and the owner's reference."""
     made = anchored_spec()
-    spec = replace(made, aggregation=replace(made.aggregation, name="multi-krum", byzantine=1))
+    spec = replace(made, aggregation=replace(made.aggregation, selection="multi-krum", byzantine=1))
     reference = ints_like(spec, 0)
     updates = [ints_like(spec, seed, towards=reference, share=0.7) for seed in range(1, count + 1)]
     return build_round(spec, updates, reference=reference)

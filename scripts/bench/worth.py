@@ -67,7 +67,7 @@ STAKE = 10**18
 POT = 10**18
 SCALED = 5.0
 RULE = AggregationRule(
-    name="fedavg", byzantine=0, clip_bps=20_000, reject_bps=1_000_000, floor_bps=1_000, duplicate_bps=9_800,
+    selection="mean", byzantine=0, clip_bps=20_000, reject_bps=1_000_000, floor_bps=1_000, duplicate_bps=9_800,
     server_lr_num=1, server_lr_den=1,
 )  # fmt: skip
 ALPHAS = (Fraction(0), Fraction(1, 2), Fraction(1))

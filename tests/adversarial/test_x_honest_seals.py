@@ -37,7 +37,7 @@ from tests.support.rounds import (
 def krum_spec() -> TaskSpec:
     """The default of `task open`: multi-Krum against one, a floor of a tenth of the median length."""
     base = anchored_spec()
-    rule = replace(base.aggregation, name="multi-krum", byzantine=1, floor_bps=1_000, reject_bps=40_000)
+    rule = replace(base.aggregation, selection="multi-krum", byzantine=1, floor_bps=1_000, reject_bps=40_000)
     return replace(base, aggregation=rule)
 
 
@@ -107,7 +107,7 @@ def test_an_owner_who_turns_its_reference_round(attack: bool) -> None:
 def test_an_update_about_as_long_as_rounding_in_an_int4_task(attack: bool) -> None:
     base = krum_spec()
     model = ModelSpec("small", (TensorSpec("weight", (64, 16)), TensorSpec("bias", (16,))))
-    rule = replace(base.aggregation, name="fedavg")
+    rule = replace(base.aggregation, selection="mean")
     spec = replace(base, codec=replace(base.codec, bits=4), model=model, aggregation=rule)
     way = np.random.default_rng(5).normal(0, 1, spec.model.size)
     updates = [_coarse(way, seed) for seed in range(1, 6)]

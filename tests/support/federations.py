@@ -69,7 +69,7 @@ class Task:
 def digits_spec(scale: ScaleSpec, **rule: object) -> TaskSpec:
     """The task's rules: anchored at alpha = 1, int8, FedAvg unless changed."""
     spec = anchored_spec()
-    aggregation = AggregationRule("fedavg", 0, 20_000, 1_000_000, 1_000, 9_800, 1, 1)
+    aggregation = AggregationRule("mean", 0, 20_000, 1_000_000, 1_000, 9_800, 1, 1)
     model = model_spec(_federation(1, "iid", 1).factory(), MODEL)
     return replace(
         spec,

@@ -57,7 +57,7 @@ def address_of(number: int) -> bytes:
 def anchored_spec(**changes: Any) -> TaskSpec:
     """Return a small anchored FedAvg spec whose reference signs with key 0."""
     spec = small_spec(reference=Party(address_of(0), bytes(64)))
-    rule = replace(spec.aggregation, name="fedavg")
+    rule = replace(spec.aggregation, selection="mean")
     return dataclasses.replace(spec, aggregation=rule, **changes)
 
 

@@ -37,7 +37,7 @@ def small_spec(**changes: Any) -> TaskSpec:
         base_model=NO_BASE,
         codec=CodecRule(8, "stochastic", ScaleSpec((-5, -5))),
         aggregation=AggregationRule(
-            name="multi-krum",
+            selection="multi-krum",
             byzantine=1,
             clip_bps=20_000,
             reject_bps=1_000_000,

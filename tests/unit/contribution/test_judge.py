@@ -238,7 +238,7 @@ def test_nobody_delivers_and_the_model_stays() -> None:
 
 def test_multi_krum_refuses_too_few() -> None:
     spec = anchored_spec()
-    spec = replace(spec, aggregation=replace(spec.aggregation, name="multi-krum", byzantine=1))
+    spec = replace(spec, aggregation=replace(spec.aggregation, selection="multi-krum", byzantine=1))
     updates = [ints_like(spec, seed) for seed in range(1, 5)]
     with pytest.raises(NotEnoughTrainers):
         build_round(spec, updates, reference=None).judge()
