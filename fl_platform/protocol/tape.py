@@ -343,8 +343,12 @@ def _rows(column: Column, x: list[Array], shape: Place, lengths: Lengths, rows: 
     # each pair of distinct rows once; 0 is no row
     left, left_at = _distinct(np.broadcast_to(x[0], shape))
     right, right_at = _distinct(np.broadcast_to(x[1], shape))
+    with_itself = left == right and np.array_equal(left_at, right_at)
 
     def products(block: int | None) -> Array:
+        if with_itself:
+            squares = [int(rows.dots([root], [root], block)[0, 0]) for root in left]
+            return np.asarray(np.array([0, *squares], dtype=object)[left_at])
         table = np.zeros((len(left) + 1, len(right) + 1), dtype=object)
         if left and right:
             table[1:, 1:] = rows.dots(left, right, block)
