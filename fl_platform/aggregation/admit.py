@@ -29,6 +29,7 @@ from fl_platform.errors import (
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import Domain, check_signature
+from fl_platform.protocol.sources import OWNER_SEAT
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates import decode_update, update_length
 from fl_platform.updates.tensors import Integers
@@ -54,7 +55,14 @@ class RoundContext:
     aggregator: bytes  # 20-byte address of who seals and earns the fee
     parent: bytes  # digest in the CID of the parent model's file
     members: Mapping[bytes, int] | None  # address -> stake (wei) when the roster closed; None: stakes of the entries
+    seats: tuple[bytes, ...]  # whose each seat is when the roster closed: `seats_of`
     pot: int | None = None  # wei to allot in this round, slashed bonds included; None: the rules' pot
+
+
+def seats_of(spec: TaskSpec, trainers: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return whose each seat is: the listed aggregators, the owner, and `trainers`, all that ever joined in order."""
+    listed = [party.address for party in spec.aggregators]
+    return (*listed, *(bytes(20),) * (OWNER_SEAT - len(listed)), spec.owner, *trainers)
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def check_receipt(entry: Entry, *, spec: TaskSpec, context: RoundContext, seen: 
     receipt = entry.receipt
     who = f"0x{receipt.trainer.hex()}"
     _check_membership(entry, spec, context, who)
-    if receipt.trainer in seen:
+    if receipt.trainer in seen and not is_reference(entry, spec):  # the first reference that nothing is wrong with
         raise ReceiptDuplicate(f"{who} has an entry in this round already; its first one counts")
     if (receipt.task, receipt.round) != (context.task, context.round):
         raise ReceiptReplayed(

@@ -132,7 +132,8 @@ def evaluate(program: Program, lengths: Lengths, given: Given) -> Tape:
     evaluator.wild = any(not _inside(cells, program.columns[n]) for n, cells in given.brought.items())
     for number, column in enumerate(program.columns):
         if number in given.brought:
-            evaluator.found.append(_shaped(column, given.brought[number], lengths))
+            cells = _shaped(column, given.brought[number], lengths)
+            evaluator.found.append(cells.astype(object if evaluator.wild else _kind(column)))
         else:
             evaluator.found.append(evaluator.column(number, column))
     return Tape(program, lengths, tuple(evaluator.found))

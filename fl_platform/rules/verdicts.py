@@ -46,6 +46,14 @@ WORDS: Mapping[Verdict, str] = {
     Verdict.TOO_FEW: "too few updates are left for what multi-Krum promises, so none is summed",
 }
 
+# How documents spell it.
+CODES: Mapping[Verdict, str] = {
+    verdict: verdict.name.lower()
+    if verdict in (Verdict.ADMITTED, Verdict.REFERENCE)
+    else "".join(part.capitalize() for part in verdict.name.split("_"))
+    for verdict in Verdict
+}
+
 # Columns that a person asks about, by their names in a program.
 COLUMNS: Mapping[str, str] = {
     "verdict": "verdict",
