@@ -27,6 +27,7 @@ class Fold:
     ledger: ev.LedgerOpened | None = None
     rounds: dict[int, RoundHistory] = field(default_factory=dict)
     trainers: dict[bytes, bytes] = field(default_factory=dict)  # -> binding
+    joined: list[bytes] = field(default_factory=list)  # each that ever was one, in order
     stakes: dict[bytes, int] = field(default_factory=dict)
     leaving: set[bytes] = field(default_factory=set)
     bonded: set[bytes] = field(default_factory=set)
@@ -63,6 +64,7 @@ class Fold:
             head=head,
             rounds=tuple(self.rounds[number] for number in sorted(self.rounds)),
             members=_frozen({a: self.stakes.get(a, 0) for a in self.trainers}),
+            joined=tuple(self.joined),
             bindings=_frozen(self.trainers),
             leaving=frozenset(self.leaving),
             bonded=frozenset(self.bonded),
@@ -149,6 +151,8 @@ def _(event: ev.LedgerOpened, state: Fold) -> None:
 @_apply.register
 def _(event: ev.TrainerJoined, state: Fold) -> None:
     state.trainers[event.trainer] = event.binding
+    if event.trainer not in state.joined:
+        state.joined.append(event.trainer)
 
 
 @_apply.register
@@ -191,7 +195,7 @@ def _(event: ev.RoundRostered, state: Fold) -> None:
     record = RosterRecord(event.root, event.count, event.total_stake, event.rostered_at, event.aggregator)
     before = state.rounds.get(event.round, RoundHistory(event.round))
     stakes = _frozen({a: state.stakes.get(a, 0) for a in state.trainers})
-    state.rounds[event.round] = replace(before, roster=record, seal=None, forced=(), stakes=stakes, void=False)
+    state.rounds[event.round] = replace(before, roster=record, seal=None, forced=(), stakes=stakes, joined=tuple(state.joined), void=False)
 
 
 @_apply.register

@@ -63,6 +63,7 @@ class RoundHistory:
     sealed_at_place: ev.Place | None = None
     forced: tuple[Forced, ...] = ()
     stakes: Mapping[bytes, int] = field(default_factory=dict)  # of the trainers when the roster closed, wei
+    joined: tuple[bytes, ...] = ()  # all that had ever joined when the roster closed, in order
     allotted: int | None = None  # wei that the seal had to allot in all rounds so far; None before the seal
     challenged: bool = False
     void: bool = False  # its roster or seal fell with an earlier round's
@@ -94,6 +95,7 @@ class TaskHistory:
     head: Head
     rounds: tuple[RoundHistory, ...]  # every round reached so far, and the head's
     members: Mapping[bytes, int]  # trainers whose stake is locked, wei
+    joined: tuple[bytes, ...]  # all trainers that ever joined, in order: each has a seat for ever
     bindings: Mapping[bytes, bytes]  # trainer -> digest of its two-sided binding
     leaving: frozenset[bytes]  # accounts that asked for their stake
     bonded: frozenset[bytes]  # aggregators with a bond
@@ -114,6 +116,12 @@ class TaskHistory:
         if round_number < len(self.rounds) and self.rounds[round_number].roster is not None:
             return self.rounds[round_number].stakes
         return self.members
+
+    def joined_at_roster(self, round_number: int) -> tuple[bytes, ...]:
+        """Return all trainers that had ever joined when the round's roster closed, in order; now while it is open."""
+        if round_number < len(self.rounds) and self.rounds[round_number].roster is not None:
+            return self.rounds[round_number].joined
+        return self.joined
 
     def allotted(self, round_number: int) -> int:
         """Return what the seal of a round has to allot in all rounds up to it, wei."""

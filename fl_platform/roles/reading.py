@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     State = Mapping[str, npt.NDArray[np.float32]]
 
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024
-ROWS_OVER = 64  # public directions are four
 
 
 class TaskReader:
@@ -43,6 +42,7 @@ class TaskReader:
         self._bundles: dict[bytes, RoundBundle] = {}
         self._starts: dict[bytes, RoundStart] = {}
         self._models: dict[bytes, State] = {}
+        self._sums: dict[bytes, Sums] = {}
         self._base: tuple[bytes | None] | None = None
 
     def reading(self, store: Store) -> Self:
@@ -87,9 +87,7 @@ class TaskReader:
             with held_by("the aggregator", seal.aggregator, what=f"the bundle of round {round_number}"):
                 data = self.object(seal.bundle)
             bundle = RoundBundle.from_bytes(data)
-            rostered = 0 if record.roster is None else record.roster.count
             check_shape(bundle, round_number, self.spec)
-            check_rows(bundle, rostered + len(record.forced))
             self._bundles[seal.bundle] = bundle
         return self._bundles[seal.bundle]
 
@@ -101,12 +99,20 @@ class TaskReader:
 
     def sums(self, bundle: RoundBundle) -> Sums:
         """Return the sums that a bundle names, int32 (d,). Raises StoreMissing, CidMismatch, DocumentInvalid."""
+        with held_by("the aggregator", bundle.aggregator, what=f"the file of round {bundle.round}'s sums"):
+            return self.sums_of(bundle.aggregate)
+
+    def sums_of(self, digest: bytes) -> Sums:
+        """Return some round's sums by their file's digest. Raises StoreMissing, CidMismatch, DocumentInvalid."""
         from fl_platform.aggregation.sums import read_sums
 
         size = self.spec.model.size
-        with held_by("the aggregator", bundle.aggregator, what=f"the file of round {bundle.round}'s sums"):
-            data = self.object(bundle.aggregate, max_bytes=4 * size)
-        return read_sums(data, size=size)
+        if digest not in self._sums:
+            data = self.object(digest, max_bytes=4 * size)
+            if len(self._sums) >= self.spec.aggregation.directions + 1:  # those of the last rounds; they can be large
+                self._sums.pop(next(iter(self._sums)))
+            self._sums[digest] = read_sums(data, size=size)
+        return self._sums[digest]
 
     def model(self, digest: bytes) -> State:
         """Return a model by its digest, decoded. Raises StoreMissing, CidMismatch, UpdateHeaderMismatch, ..."""
@@ -163,11 +169,10 @@ class TaskReader:
         return TaskState(
             round=0,
             model=self.spec.initial_model,
-            previous_models=(),
             scale=self.spec.codec.initial_scale,
-            scored_pots=0,
-            dust=0,
-            standings=(),
+            seats=(),
+            state=(),
+            sums=(),
         )
 
     def state_before(self, round_number: int) -> TaskState:
@@ -208,11 +213,10 @@ class TaskReader:
 
     def round_context(self, round_number: int, aggregator: bytes) -> RoundContext:
         """Return what the chain says about a round: domain, parent, stakes when its roster closed, money to allot."""
-        from fl_platform.aggregation.admit import RoundContext
+        from fl_platform.aggregation.admit import RoundContext, seats_of
 
         history = self.history()
         before = self.state_before(round_number)
-        allotted_before = sum(standing.earned for standing in before.standings) + before.dust
         return RoundContext(
             domain=self.domain,
             task=self.task,
@@ -220,7 +224,8 @@ class TaskReader:
             aggregator=aggregator,
             parent=before.model,
             members=history.members_at_roster(round_number),
-            pot=history.allotted(round_number) - allotted_before,
+            seats=seats_of(self.spec, history.joined_at_roster(round_number)),
+            pot=history.allotted(round_number) - before.allotted,
         )
 
     def forced_packages(self) -> dict[bytes, list[Package]]:
@@ -275,19 +280,6 @@ def _check_scale_length(state: RoundStart, name: str, round_number: int, spec: T
     if len(state.scale.exponents) != tensors:
         raise DocumentInvalid(
             f"round {round_number}: the scale {name} has {len(state.scale.exponents)} steps for {tensors} tensors"
-        )
-
-
-def check_rows(bundle: RoundBundle, entries: int) -> None:
-    """Refuse a bundle with more Gram rows than the chain's entries can have, before anybody squares their number.
-
-    A few more are let through: they are a lie that the round's own leaves show. Raises DocumentInvalid.
-    """
-    most = entries + ROWS_OVER
-    if len(bundle.rows) > most or len(set(bundle.rows)) != len(bundle.rows):
-        raise DocumentInvalid(
-            f"round {bundle.round}: {len(bundle.rows)} Gram rows ({len(set(bundle.rows))} of them different) for "
-            f"{entries} entries on chain; at most {most}, each once"
         )
 
 

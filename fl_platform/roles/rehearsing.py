@@ -78,7 +78,7 @@ class Rehearsal:
 
     def rounds(self, told: Callable[[str], None] = lambda _: None) -> Iterator[RehearsedRound]:
         """Play all rounds; `told` is told what is being done. Raises NotEnoughTrainers, and what training raises."""
-        state = TaskState(0, self.spec.initial_model, (), self.spec.codec.initial_scale, 0, 0, ())
+        state = TaskState(0, self.spec.initial_model, self.spec.codec.initial_scale, (), (), ())
         names = [name for name in self._tasks if name != OWNER or self.spec.worth.kind == "anchored"]
         for number in range(self.spec.money.rounds):
             updates: dict[str, LocalUpdate] = {}
@@ -95,7 +95,7 @@ class Rehearsal:
             yield RehearsedRound(number, judged, self.measure(judged.model), trained)
 
     def _train(self, state: TaskState, name: str) -> LocalUpdate:
-        models = [self._models[digest] for digest in state.previous_models]
+        models = self._past
         past = Past(state.round, self.spec.money.rounds, models, self._memories.get(name, {}))
         update = train_locally(
             self._tasks[name], self._models[state.model], plan=TrainPlan.of(self.spec.training),
