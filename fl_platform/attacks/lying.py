@@ -12,12 +12,16 @@ from dataclasses import replace
 import numpy as np
 
 from fl_platform.aggregation.server import apply_sums
-from fl_platform.contribution.judge import Judgement, sums_root
+from fl_platform.contribution.judge import Judgement
 from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_model
 from fl_platform.updates.tensors import Tensors
+
+
+ATTACK = "lying-aggregator"
+DEFAULT_LIE = "pay-itself"
 
 
 def pay_itself(bundle: RoundBundle) -> RoundBundle:

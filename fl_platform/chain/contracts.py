@@ -367,9 +367,9 @@ class Contracts(Views):
 
 
 def _index(leaves: tuple[Leaf, ...], owner: bytes, where: str) -> int:
-    for index, leaf in enumerate(leaves):
-        if leaf.owner == owner:
-            return index
+    own = [index for index, leaf in enumerate(leaves) if leaf.owner == owner]
+    if own:
+        return max(own, key=lambda index: leaves[index].amount)
     raise WalletError(f"0x{owner.hex()} is not in {where}; `fl-platform why 0x{owner.hex()}` says what became of it")
 
 

@@ -56,6 +56,8 @@ ModelSource = Callable[[bytes], Tensors]
 # The sums of an earlier round, int32 (d,), by the digest in their file's CID. Raises StoreMissing, CidMismatch.
 SumsSource = Callable[[bytes], Sums]
 
+MODELS_BACK = 4  # earlier parents that a state names
+
 # What the program itself says of a receipt: nobody has to refuse such an entry.
 _PROGRAM_SAYS = frozenset({ReceiptForeign.__name__, ReceiptDuplicate.__name__, ReceiptParentMismatch.__name__})
 _NOT_TO_BE_HAD = frozenset({StoreMissing.__name__, CidMismatch.__name__})
@@ -178,6 +180,7 @@ def conclude(
     after = TaskState(
         round=before.round + 1,
         model=cid_of(data).digest,
+        previous_models=(before.model, *before.previous_models)[:MODELS_BACK],
         scale=ScaleSpec(tuple(map(int, tape.output(Output.EXPONENTS)))),
         seats=context.seats,
         state=carried_out(tape),

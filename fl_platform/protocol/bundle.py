@@ -106,6 +106,7 @@ class RoundStart:
 
     round: int  # the round that starts from this state
     model: bytes  # sha256 of the parent model's bytes
+    previous_models: tuple[bytes, ...]  # parents before it, newest first: algorithms may look back at them
     scale: ScaleSpec
 
 
@@ -231,6 +232,19 @@ def read_start(data: bytes) -> RoundStart:
     start: RoundStart = from_json(RoundStart, value, "round bundle: state after")
     check_scale(start.scale, what="round bundle: scale")
     return start
+
+
+def by_account(state: TaskState) -> dict[bytes, Standing]:
+    """Return the account of everybody with a seat; of who has several the richest one, which is what it can claim.
+
+    The escrow counts what an account claimed, not what its seats did.
+    """
+    found: dict[bytes, Standing] = {}
+    for standing in state.standings:
+        known = found.get(standing.trainer)
+        if any(standing.trainer) and (known is None or known.earned < standing.earned):
+            found[standing.trainer] = standing
+    return found
 
 
 def claim_leaves(state: TaskState) -> tuple[merkle_sum.Leaf, ...]:

@@ -169,6 +169,7 @@ class TaskReader:
         return TaskState(
             round=0,
             model=self.spec.initial_model,
+            previous_models=(),
             scale=self.spec.codec.initial_scale,
             seats=(),
             state=(),

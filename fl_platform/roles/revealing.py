@@ -25,9 +25,8 @@ from fl_platform.roles.files import write_once
 from fl_platform.roles.membership import signed_file
 from fl_platform.roles.opening import sealed_update, wrap_for
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.work import record_of
 from fl_platform.store.envelope import check_key, unseal
-from fl_platform.updates.content import open_file
+from fl_platform.updates.content import ContentLeaf, open_file
 from zk import curve
 
 logger = logging.getLogger(__name__)
@@ -148,3 +147,8 @@ def _kept_key(folder: Path, receipt: Receipt) -> bytes:
 
 def _key_file(folder: Path, receipt: Receipt) -> Path:
     return folder / f"task-{receipt.task}" / f"key-{receipt.struct_hash().hex()[:32]}.bin"
+
+
+def record_of(leaf: ContentLeaf) -> ContentLeafRecord:
+    """Return an opened leaf as calls carry it."""
+    return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)

@@ -365,10 +365,3 @@ class Watcher:
             return Subject.ENTRIES, 0
         node = None if sealed is None or work is None else self._sums.move(sealed, work)
         return (Subject.SUMS, node) if isinstance(node, int) else None
-
-
-def nothing_left(reader: TaskReader, *, now: int) -> bool:
-    """Whether no further seal will come, none can be challenged any more at block time `now`, no dispute is open."""
-    history = reader.history()
-    going_on = (record.challenged or (history.final_at(record.number) or 0) > now for record in history.rounds)
-    return history.head.phase not in (Phase.OPEN, Phase.ROSTERED) and not any(going_on)

@@ -131,7 +131,7 @@ def zero_model(spec: TaskSpec) -> Tensors:
 def first_state(spec: TaskSpec, model: Tensors) -> TaskState:
     """Return the state before round 0."""
     digest = model_digest(encode_model(model, spec.model))
-    return TaskState(0, digest, spec.codec.initial_scale, (), (), ())
+    return TaskState(0, digest, (), spec.codec.initial_scale, (), (), ())
 
 
 def content_key(number: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fl_platform.attacks.lying import BEND_SUMS, LIES, bend_sums
+from fl_platform.attacks.lying import ATTACK, BEND_SUMS, DEFAULT_LIE, LIES, bend_sums
 from fl_platform.chain import events as ev
 from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.disputes import Disputes
@@ -19,10 +19,6 @@ from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.waiting import Watch
 from fl_platform.roles.watcher import Finding, Watcher
 from fl_platform.roles.workspace import Workspace, reveal_key
-
-ATTACK = "lying-aggregator"
-DEFAULT_LIE = "pay-itself"
-
 
 class LyingAggregator(Aggregator):
     """Seals `lie` of what it found in round `when`, bundle and trace alike; honest in every other round."""
@@ -107,42 +103,3 @@ def watcher_of(workspace: Workspace, cast: Cast, *, wallet: str = "auditor") -> 
     disputes = Disputes(contracts, signer)
     contracts.mint(signer.address, disputes.bond(cast.task))  # what a game or a demand locks
     return Watcher(reader, disputes, opener=opener)
-
-
-@dataclass(frozen=True)
-class Slashed:
-    """One slash, as `--json` shows it."""
-
-    address: str
-    role: str
-    amount_wei: int
-    why: str
-
-
-@dataclass(frozen=True)
-class Compensated:
-    """What one address got from a compensation."""
-
-    address: str
-    amount_wei: int
-
-
-def slashed_of(history: TaskHistory, *, why: str) -> tuple[Slashed, ...]:
-    """Return every slash of a task. `why`: the watcher's finding, in words."""
-    aggregators = history.opened.aggregators
-    return tuple(
-        Slashed(
-            "0x" + event.account.hex(), "aggregator" if event.account in aggregators else "trainer", event.amount, why
-        )
-        for event in history.events
-        if isinstance(event, ev.StakeSlashed) and event.amount
-    )
-
-
-def compensated_of(history: TaskHistory) -> tuple[Compensated, ...]:
-    """Return what compensation paid, by address."""
-    return tuple(
-        Compensated("0x" + event.trainer.hex(), event.amount)
-        for event in history.events
-        if isinstance(event, ev.CompensationClaimed)
-    )
