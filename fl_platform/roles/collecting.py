@@ -143,7 +143,7 @@ class Collector:
             else "the round stays open until its roster deadline: start the trainers and run again"
         )
         raise NotEnoughTrainers(
-            f"round {order.round}: {trainers} trainers answered, {rule.name} with f={rule.byzantine} needs {needed}; "
+            f"round {order.round}: {trainers} trainers answered, {rule.selection} with f={rule.byzantine} needs {needed}; "
             f"{way_on}"
         )
 
@@ -298,7 +298,7 @@ def stake_among(reader: TaskReader, stakes: Mapping[bytes, int], trainer: bytes)
 def least_trainers(spec: TaskSpec) -> int:
     """Return with how many trainers' updates a round can be judged at all."""
     rule = spec.aggregation
-    return 2 * rule.byzantine + 3 if rule.name == "multi-krum" else 1
+    return 2 * rule.byzantine + 3 if rule.selection == "multi-krum" else 1
 
 
 def _kept(folder: Path) -> list[bytes]:
