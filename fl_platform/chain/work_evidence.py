@@ -102,7 +102,7 @@ def parts_of(count: int) -> tuple[int, int]:
 
 
 _NOTHING_BEFORE = (
-    (bytes(32),) * 6 + (0, 0, 0, "0x" + "00" * 20),
+    (bytes(32),) * 4 + (0, 0, bytes(32)) + (0, 0, 0, "0x" + "00" * 20),
     (0,) * len(Kind),
     (bytes(32),) * len(Kind),
     (0, b"", ()),
