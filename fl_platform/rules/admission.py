@@ -1,4 +1,4 @@
-"""Who may take part in a round. Not in use yet.
+"""Who may take part in a round.
 
 Roster entries come first, in order, forced ones behind; the first entry of a seat counts, and the first one of the
 reference's seat that nothing is wrong with. What is refused here has no row: every product of it is 0. What sources say
