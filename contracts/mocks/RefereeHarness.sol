@@ -16,6 +16,7 @@ contract RefereeHarness is RefereeCore {
         uint256 end;
         uint256 answer;
         address keyHolder;
+        address sealer;
     }
 
     mapping(bytes32 digest => bool) public registered;
@@ -49,6 +50,10 @@ contract RefereeHarness is RefereeCore {
 
     function _requireKeyHolder(bytes calldata target) internal view override {
         require(msg.sender == _seal(target).keyHolder, "no key holder");
+    }
+
+    function _requireSealer(bytes calldata target) internal view override {
+        require(msg.sender == _seal(target).sealer, "no sealer");
     }
 
     function _lockBond(bytes calldata, address from) internal override {

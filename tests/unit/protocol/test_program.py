@@ -206,7 +206,9 @@ def test_a_program_without_one_of_its_checks_is_refused() -> None:
     for number, one in enumerate(program.columns):
         if one.op is Op.MUST:
             columns = list(program.columns)
-            columns[number] = replace(one, op=Op.ROOT, operands=(Operand(0, axes=columns[0].axes),), axes=columns[0].axes)
+            columns[number] = replace(
+                one, op=Op.ROOT, operands=(Operand(0, axes=columns[0].axes),), axes=columns[0].axes
+            )
             kind, bounds = checked(columns[number], number, columns[:number])
             columns[number] = replace(columns[number], kind=kind, bounds=bounds)
             with pytest.raises(DocumentInvalid, match="lacks a MUST"):
