@@ -13,7 +13,7 @@ from fl_platform.protocol.rows import RowLeaf
 
 FAN = 5  # levels of a tree that one answer shows
 PARTS = 128  # of an inner product, in one answer
-PART_BYTES = 16
+PART_BYTES = 20  # enough for 2^28 products of sums, shifted by 63
 PREFIXES = 32  # of a sum, in one answer
 NO_CELL, NO_LEAF = Opened(0, ()), RowLeaf(bytes(32), b"", ())
 QUESTION = "(uint8,uint16,uint32[3],uint32,uint8,uint32)"
