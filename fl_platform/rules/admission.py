@@ -31,7 +31,7 @@ class Admission:
 def admit(b: Builder, carried: Carried) -> Admission:
     """Write down who may take part, and why others may not."""
     seat, stake = b.source(Source.SEAT_OF), b.source(Source.STAKE)
-    first = b.inverse(seat, carried.reputation, b.source(Source.COUNT))
+    first = b.inverse(seat, carried.reputation)
     place = b.numbers(seat)
     party = seat == REFERENCE_SEAT
     refused = b.source(Source.REFUSED)
