@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fl_platform.chain import events as ev
 from fl_platform.chain.records import ClaimRecord, Head, RosterRecord, SealRecord
 from fl_platform.chain.types import Admission, BlockRef, Phase, RoundState
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.spec import BASIS, Windows
 
@@ -32,6 +33,8 @@ class Opened:
     admission: Admission
     allow_root: bytes
     spec: bytes  # sha256 of the task spec
+    program: bytes  # root of the program that judges its rounds
+    rules: bytes  # root of the terms that the program reads
     windows: Windows
     aggregators: tuple[bytes, ...]
     opened_at: int  # seconds
@@ -49,7 +52,13 @@ class Forced:
 
     receipt: Receipt
     signature: bytes
-    chain: bytes  # the list's digest with it
+    seat: int  # the trainer's
+
+    @property
+    def digest(self) -> bytes:
+        """What the ledger keeps of it: keccak256(abi.encode(seat, trainer, receipt struct hash))."""
+        words = (self.seat.to_bytes(32, "big"), self.receipt.trainer.rjust(32, b"\0"), self.receipt.struct_hash())
+        return keccak256(b"".join(words))
 
 
 @dataclass(frozen=True)
@@ -63,26 +72,21 @@ class RoundHistory:
     sealed_at_place: ev.Place | None = None
     forced: tuple[Forced, ...] = ()
     stakes: Mapping[bytes, int] = field(default_factory=dict)  # of the trainers when the roster closed, wei
-    joined: tuple[bytes, ...] = ()  # all that had ever joined when the roster closed, in order
     allotted: int | None = None  # wei that the seal had to allot in all rounds so far; None before the seal
     challenged: bool = False
     void: bool = False  # its roster or seal fell with an earlier round's
     overturned: tuple[SealRecord, ...] = ()  # seals that a dispute or an earlier round's dispute voided, oldest first
 
-    @property
-    def forced_chain(self) -> bytes:
-        """Digest of the forced list, zero when nobody forced anything."""
-        return self.forced[-1].chain if self.forced else bytes(32)
-
 
 @dataclass(frozen=True)
 class Replacement:
-    """A missed deadline."""
+    """A missed deadline, or a round that an aggregator passed on."""
 
     round: int
     late: bytes
     successor: bytes  # zero: nobody was left
     slashed: int
+    passed: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,8 @@ class TaskHistory:
     head: Head
     rounds: tuple[RoundHistory, ...]  # every round reached so far, and the head's
     members: Mapping[bytes, int]  # trainers whose stake is locked, wei
-    joined: tuple[bytes, ...]  # all trainers that ever joined, in order: each has a seat for ever
     bindings: Mapping[bytes, bytes]  # trainer -> digest of its two-sided binding
+    seats: Mapping[bytes, int]  # of everybody that ever joined: its number in the task
     leaving: frozenset[bytes]  # accounts that asked for their stake
     bonded: frozenset[bytes]  # aggregators with a bond
     stakes: Mapping[bytes, int]  # everybody's locked wei
@@ -105,7 +109,7 @@ class TaskHistory:
     replacements: tuple[Replacement, ...]
     claimed: Mapping[bytes, int]  # wei credited by claims, cumulative
     withdrawn: Mapping[bytes, int]  # wei
-    released: Mapping[bytes, int]  # wei from the pot that are no claims: refunds, dust, compensation, seats
+    released: Mapping[bytes, int]  # wei from the pot that are no claims: refunds, dust, compensation, residual shares
     reputation_rounds: tuple[int, ...]
     closed: ev.TaskClosed | None
     ended: bool
@@ -118,10 +122,10 @@ class TaskHistory:
         return self.members
 
     def joined_at_roster(self, round_number: int) -> tuple[bytes, ...]:
-        """Return all trainers that had ever joined when the round's roster closed, in order; now while it is open."""
-        if round_number < len(self.rounds) and self.rounds[round_number].roster is not None:
-            return self.rounds[round_number].joined
-        return self.joined
+        """Return all trainers with a seat when the round's roster closed, in order; of now while it is open."""
+        roster = self.rounds[round_number].roster if round_number < len(self.rounds) else None
+        ordered = sorted(self.seats, key=self.seats.__getitem__)
+        return tuple(who for who in ordered if roster is None or self.seats[who] < roster.seats)
 
     def allotted(self, round_number: int) -> int:
         """Return what the seal of a round has to allot in all rounds up to it, wei."""

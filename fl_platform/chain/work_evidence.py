@@ -93,3 +93,11 @@ def parts_of(count: int) -> tuple[int, int]:
     """Return into how many parts a range of `count` leaves is split, and how many leaves each (but the last) has."""
     width = max(1, -(-count // FAN))
     return -(-count // width), width
+
+
+_NOTHING_BEFORE = (
+    (bytes(32),) * 4 + (0, 0, bytes(32)) + (0, 0, 0, "0x" + "00" * 20),
+    (0,) * len(Kind),
+    (bytes(32),) * len(Kind),
+    (0, b"", ()),
+)

@@ -27,6 +27,7 @@ class Node(IntEnum):
     SUMS = 2
     ROW = 3
     PREFIXES = 4
+    CLAIMS = 5
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,12 @@ class Answer:
     path: tuple[bytes, ...] = ()
     cell: Opened = NO_CELL
     leaf: RowLeaf = NO_LEAF
+    claims: bytes = b""  # nodes of the tree over the claims, 48 bytes each, or one claim
 
     def encoded(self) -> tuple[object, ...]:
         """Return the struct's fields."""
         return (
-            list(self.hashes), list(self.cells), list(self.siblings), pack_parts(self.parts), self.above,
+            list(self.hashes), list(self.cells), list(self.siblings), self.claims or pack_parts(self.parts), self.above,
             encoded_instruction(self.words, self.path), encoded_cell(self.cell), encoded_leaf(self.leaf),
         )  # fmt: skip
 

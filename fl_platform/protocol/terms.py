@@ -1,12 +1,12 @@
 """What a task freezes beside its program: the numbers of its rules, its blocks of parameters, and what binds a round.
 
-    root   keccak(eleven words of 32 bytes: blocks, directions, leaves, counting leaves, bits of an update's integers, ask
-           bond, initial model, reference party's address, auditors' hash, words root, blocks root)
+    root   keccak(eleven words of 32 bytes: blocks, directions, leaves, counting leaves, bits of an update's integers,
+           ask bond, initial model, reference party's address, auditors' hash, words root, blocks root)
     words  the Merkle root over 64 leaves keccak(0x00, index u8, int256)
     blocks the Merkle root over leaves keccak(0x00, five words: first leaf, leaves, parameters, counts, first exponent)
 
-Inner nodes are keccak(0x01, left, right); the auditors' hash is keccak(addresses, 32 bytes each). `TaskRegistry.openTask`
-keeps the root. Twin of contracts/libraries/Terms.sol.
+Inner nodes are keccak(0x01, left, right); the auditors' hash is keccak(addresses, 32 bytes each).
+`TaskRegistry.openTask` keeps the root. Twin of contracts/libraries/Terms.sol.
 """
 
 from __future__ import annotations

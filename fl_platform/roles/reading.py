@@ -300,10 +300,12 @@ def roster_root(entries: Sequence[Entry]) -> merkle_sum.Node:
 
 
 def check_spec_on_chain(spec: TaskSpec, history: TaskHistory) -> None:
-    """Demand that the rules' money, windows, owner and aggregators are those that the contracts enforce.
+    """Demand that the rules' money, windows, owner, aggregators and program are those that the contracts enforce.
 
     Raises AuditDifference: whoever opened the task published other terms than it escrowed.
     """
+    from fl_platform.contribution.program import program_of, terms_of
+
     opened = history.opened
     pairs = (
         ("owner", spec.owner, opened.owner),
@@ -315,6 +317,8 @@ def check_spec_on_chain(spec: TaskSpec, history: TaskHistory) -> None:
         ("fee_bps", spec.money.fee_bps, opened.fee_bps),
         ("windows", spec.windows, opened.windows),
         ("aggregators", tuple(party.address for party in spec.aggregators), opened.aggregators),
+        ("the round program", program_of(spec).root.hex(), opened.program.hex()),
+        ("the program's words and blocks", terms_of(spec).root.hex(), opened.rules.hex()),
     )
     for name, written, enforced in pairs:
         if written != enforced:
