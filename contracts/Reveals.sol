@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {IEscrow} from "./interfaces/IEscrow.sol";
-import {IGameSeam} from "./interfaces/IGameSeam.sol";
+import {IBonds} from "./interfaces/IBonds.sol";
 import {IReveals} from "./interfaces/IReveals.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {CipherLeaves} from "./libraries/CipherLeaves.sol";
@@ -13,7 +13,7 @@ import {KeyWraps} from "./libraries/KeyWraps.sol";
 import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {Receipts} from "./libraries/Receipts.sol";
-import {Traces} from "./libraries/Traces.sol";
+import {Refutation} from "./libraries/Refutation.sol";
 import {RevealProofs} from "./reveals/RevealProofs.sol";
 
 /// @title Reveals
@@ -143,7 +143,7 @@ contract Reveals is RevealProofs {
     ) external {
         bytes32 id = _requireAnswerable(demand, Subject.Content);
         if (Receipts.structHash(receipt) != demand.receipt) revert Reveals_WrongAnswer(id);
-        Contents.requireLeaf(leaf, demand.index, demand.bits, Traces.depthOf(demand.leaves), receipt.contentRoot);
+        Contents.requireLeaf(leaf, demand.index, demand.bits, Refutation.depthOf(demand.leaves), receipt.contentRoot);
         emit ContentShown(demand.task, demand.round, id, demand.receipt, msg.sender, leaf);
         _satisfy(id, demand);
     }
@@ -153,7 +153,7 @@ contract Reveals is RevealProofs {
         bytes32 id = _requireDemand(demand);
         if (block.timestamp < demand.deadline) revert Reveals_Deadline(id, demand.deadline);
         demandOf[id] = ENDED;
-        IGameSeam(disputes).returnBond(demand.task, demand.challenger, demand.bond);
+        IBonds(disputes).returnBond(demand.task, demand.challenger, demand.bond);
         uint256 slashed = _punishSilence(demand);
         emit SilenceProved(demand.task, demand.round, id, demand.trainer, demand.challenger, slashed);
     }
@@ -177,7 +177,7 @@ contract Reveals is RevealProofs {
             subject: subject,
             bits: named.bits,
             trainer: receipt.trainer,
-            bond: uint80(IGameSeam(disputes).bondOf(task)),
+            bond: uint80(IBonds(disputes).bondOf(task)),
             recipient: named.recipient,
             key: named.key,
             index: named.index,
@@ -188,12 +188,12 @@ contract Reveals is RevealProofs {
         });
         demandOf[id] = keccak256(abi.encode(made));
         emit RevealDemanded(task, receipt.round, id, made);
-        IGameSeam(disputes).lockBond(task, msg.sender, made.bond);
+        IBonds(disputes).lockBond(task, msg.sender, made.bond);
     }
 
     function _satisfy(bytes32 id, Demand calldata d) private {
         demandOf[id] = ENDED;
-        IGameSeam(disputes).forfeitBond(d.task, d.challenger, d.bond, msg.sender);
+        IBonds(disputes).forfeitBond(d.task, d.challenger, d.bond, msg.sender);
     }
 
     function _hasBox(KeyWraps.Box[] calldata boxes, Demand calldata d) private pure returns (bool) {
@@ -218,7 +218,7 @@ contract Reveals is RevealProofs {
         // asked once for each recipient, so not punished twice
         if (d.subject == Subject.Key) amount = (stake * SILENCE_BPS + BASIS - 1) / BASIS;
         else convictedAt[d.receipt] = block.timestamp;
-        return IGameSeam(disputes).penalise(d.task, d.trainer, amount, d.challenger, CHALLENGER_BPS);
+        return IBonds(disputes).penalise(d.task, d.trainer, amount, d.challenger, CHALLENGER_BPS);
     }
 
     /// @dev The whole stake, once for each receipt. A receipt is convicted also where nothing is left to take, because a seal
@@ -227,7 +227,7 @@ contract Reveals is RevealProofs {
         if (convictedAt[receipt] != 0) revert Reveals_AlreadySlashed(receipt);
         convictedAt[receipt] = block.timestamp;
         uint256 stake = _stake(task, trainer);
-        return stake == 0 ? 0 : IGameSeam(disputes).penalise(task, trainer, stake, msg.sender, CHALLENGER_BPS);
+        return stake == 0 ? 0 : IBonds(disputes).penalise(task, trainer, stake, msg.sender, CHALLENGER_BPS);
     }
 
     function _requireStake(uint256 task, address trainer) private view returns (uint256 stake) {

@@ -65,11 +65,11 @@ abstract contract RefereeCore is IReferee {
     /// @dev A question was answered, or had no answer.
     function _closed(bytes calldata target) internal virtual;
 
-    /// @dev Revert unless an answer shows a node of the tree over the claims.
-    function _requireClaims(bytes calldata target, Question calldata question, Answer calldata answer) internal view virtual;
+    /// @dev Revert unless an answer shows a node of kind Claims or Roster.
+    function _requireShown(bytes calldata target, Question calldata question, Answer calldata answer) internal view virtual;
 
-    /// @dev Whether there is no such node of the tree over the claims.
-    function _isNoClaim(bytes calldata target, Question calldata question) internal view virtual returns (bool);
+    /// @dev Whether there is no such node of kind Claims or Roster.
+    function _isNowhere(bytes calldata target, Question calldata question) internal view virtual returns (bool);
 
     function _refutesSource(
         bytes calldata target,
@@ -131,9 +131,14 @@ abstract contract RefereeCore is IReferee {
         return question.node == Node.Sums || question.node == Node.Prefixes;
     }
 
+    /// @dev Whether it asks for what is beside the tape: the heir binds it.
+    function _isOutside(Question calldata question) private pure returns (bool) {
+        return question.node == Node.Claims || question.node == Node.Roster;
+    }
+
     function _tell(bytes32 key, bytes32 id, Question calldata q, Answer calldata a) private {
         // a claim's way up is what a claim about it needs; that of a running value was shown before
-        bytes calldata above = q.node == Node.Claims ? a.above : a.above[:0];
+        bytes calldata above = _isOutside(q) ? a.above : a.above[:0];
         emit Shown(key, id, msg.sender, q, a.hashes, a.cells, a.siblings, a.parts, above, a.leaf);
     }
 
@@ -151,8 +156,8 @@ abstract contract RefereeCore is IReferee {
         } else if (q.node == Node.Prefixes) {
             bytes32 above = _digestOf(facts.key, q.node, q.column, q.place, q.leaf, q.level + 1, q.index / 32);
             shownDigest[id] = tapes.prefixesDigest(facts, q, answer, above);
-        } else if (q.node == Node.Claims) {
-            _requireClaims(target, q, answer);
+        } else if (_isOutside(q)) {
+            _requireShown(target, q, answer);
         } else {
             tapes.requireTree(facts, q, answer);
         }
@@ -191,7 +196,7 @@ abstract contract RefereeCore is IReferee {
         Question calldata q,
         Instruction calldata instruction
     ) private view returns (bool) {
-        if (q.node == Node.Claims) return _isNoClaim(target, q);
+        if (_isOutside(q)) return _isNowhere(target, q);
         (bool nowhere, bool top, uint256 axis) = tapes.standing(facts, q, instruction, 0);
         if (!nowhere && axis < 3) {
             (, uint256 count) = _block(target, q.place[axis]);

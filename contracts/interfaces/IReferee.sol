@@ -26,6 +26,7 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///   Prefixes    one leaf of a sum after some of the entries       at most 32 leaves' hashes, after 32^(level - 1) more each
 ///   Claims      of the tree over what may be claimed              at most 32 sums with hashes, 48 bytes each, up to 5 levels
 ///                                                                 further down; a leaf: owner, amount, reputation
+///   Roster      an entry that the sealer judged, by `index`       abi.encode({ISources.Entry}), and its trainer's signature
 interface IReferee {
     /// @notice What kind of node is asked for.
     enum Node {
@@ -34,7 +35,8 @@ interface IReferee {
         Sums,
         Row,
         Prefixes,
-        Claims
+        Claims,
+        Roster
     }
 
     /// @notice One node.
@@ -56,9 +58,9 @@ interface IReferee {
     /// @param hashes Columns, Cells, Row, Prefixes: what lies below.
     /// @param cells Cells, where `level` is at most 5: the cells below.
     /// @param siblings Columns, Cells, Row: the way up.
-    /// @param parts Sums: what lies below, 20 bytes each. Claims: see above.
+    /// @param parts Sums: what lies below, 20 bytes each. Claims, Roster: see above.
     /// @param above Sums, Prefixes below their top: what the node above was shown to be, as it was shown. Claims: the way up,
-    /// 48 bytes each.
+    /// 48 bytes each. Roster: the signature.
     /// @param instruction Sums, Row, Prefixes: of the column.
     /// @param cell Sums, Row and Prefixes at the top: the cell itself.
     /// @param leaf Row at a leaf, Prefixes at the top: the sum's leaf.

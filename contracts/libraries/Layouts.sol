@@ -15,16 +15,6 @@ library Layouts {
 
     uint256 private constant COORDINATES = 128;
 
-    /// @notice Of a whole model.
-    /// @param counted Parameters that count.
-    /// @param leaves Leaves of a tree.
-    /// @param countedLeaves Leaves over what counts: the first ones.
-    struct Sizes {
-        uint256 counted;
-        uint256 leaves;
-        uint256 countedLeaves;
-    }
-
     /// @notice Of one leaf.
     /// @param first Its first coordinate.
     /// @param count How many it has, 1 to 128; 0 where there is no such leaf.
@@ -33,19 +23,6 @@ library Layouts {
         uint256 first;
         uint256 count;
         uint256 leaves;
-    }
-
-    /// @notice Return the sizes of a model; `list` is where the quote before `tensors` stands.
-    function sizesIn(bytes calldata document, uint256 list) internal pure returns (Sizes memory sizes) {
-        uint256 cursor = _start(document, list, 'tensors":[');
-        for (bool more = true; more;) {
-            uint256 size;
-            bool counted;
-            (size, counted, cursor) = _tensor(document, cursor);
-            sizes.leaves += _leaves(size);
-            if (counted) (sizes.counted, sizes.countedLeaves) = (sizes.counted + size, sizes.leaves);
-            more = _next(document, cursor++);
-        }
     }
 
     /// @notice Return which coordinates leaf `index` covers.

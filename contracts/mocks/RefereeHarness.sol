@@ -71,11 +71,11 @@ contract RefereeHarness is RefereeCore {
 
     function release(bytes calldata) external {}
 
-    function _requireClaims(bytes calldata, Question calldata, Answer calldata) internal pure override {
+    function _requireShown(bytes calldata, Question calldata, Answer calldata) internal pure override {
         revert("no claims");
     }
 
-    function _isNoClaim(bytes calldata, Question calldata) internal pure override returns (bool) {
+    function _isNowhere(bytes calldata, Question calldata) internal pure override returns (bool) {
         return true;
     }
 

@@ -12,7 +12,7 @@ import {Documents} from "../libraries/Documents.sol";
 import {Layouts} from "../libraries/Layouts.sol";
 import {KeyWraps} from "../libraries/KeyWraps.sol";
 import {Receipts} from "../libraries/Receipts.sol";
-import {Traces} from "../libraries/Traces.sol";
+import {Refutation} from "../libraries/Refutation.sol";
 
 /// @title RevealProofs
 /// @notice The arithmetic of {Reveals}: signatures, boxes and blocks. Changes nothing.
@@ -89,7 +89,7 @@ abstract contract RevealProofs is IReveals {
         uint256 bits = content.body.length / CipherLeaves.BLOCK_BYTES;
         if (bits == 0 || bits > MAX_BITS || spot.place >= Contents.COORDINATES) revert Reveals_NoSuchLeaf(spot.place, bits);
         Layouts.Span memory span = _spanOf(receipt.task, model, spot.index);
-        Contents.requireLeaf(content, spot.index, bits, Traces.depthOf(span.leaves), receipt.contentRoot);
+        Contents.requireLeaf(content, spot.index, bits, Refutation.depthOf(span.leaves), receipt.contentRoot);
         int256 told = _committed(content.body, spot.place, bits);
         int256 found =
             spot.place < span.count ? _decrypted(receipt, key, cipher, (span.first + spot.place) * bits, bits) : int256(0);

@@ -41,6 +41,7 @@ UpdateSource = Callable[[int], bytes | memoryview]
 CACHE_BYTES = 512 << 20  # opened updates kept between the passes over them; beyond that they are opened again
 
 ADMITTED = "admitted"
+CONVICTED = "Convicted"
 REFERENCE = "reference"
 _PEERS_FAULTS = (RejectedInput, StoreMissing, CidMismatch)
 
@@ -56,6 +57,7 @@ class RoundContext:
     parent: bytes  # digest in the CID of the parent model's file
     members: Mapping[bytes, int] | None  # address -> stake (wei) when the roster closed; None: stakes of the entries
     seats: tuple[bytes, ...]  # whose each seat is when the roster closed: `seats_of`
+    convicted: frozenset[bytes] = frozenset()  # struct hashes of receipts shown to be bad by the seal's `as_of`
     pot: int | None = None  # wei to allot in this round, slashed bonds included; None: the rules' pot
 
 
@@ -220,6 +222,8 @@ def _demand_keys(keys: KeySource | None) -> KeySource:
 
 
 def _receipt_refusal(entry: Entry, *, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]) -> Refusal | None:
+    if entry.receipt.struct_hash() in context.convicted:
+        return Refusal(CONVICTED, "a bad key or a bad opening of it was shown on chain")
     try:
         check_receipt(entry, spec=spec, context=context, seen=seen)
         if not has_package(entry, context.domain, spec):  # keys that the trainer did not sign are none

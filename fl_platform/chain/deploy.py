@@ -25,11 +25,8 @@ from fl_platform.protocol.keccak import keccak256
 FORMAT = "fl-platform/deployment/1"
 # In this order, nonce by nonce.
 CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation", "LedgerViews")
-# Disputes and their judges follow, where a deployment has its own.
-DISPUTES = (
-    "MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge",
-    "Bisections", "Reveals", "Demands", "Disputes",
-)  # fmt: skip
+# Disputes follow, where a deployment has its own; the last is what the ledger trusts.
+DISPUTES = ("Tapes", "Sources", "Reveals", "Referee")
 TOKEN = "FaucetToken"
 # The gate of settlement proofs after its verifiers; no other contract knows them (`proofs.add_proofs`).
 PROOFS = ("SettlementVerifier4", "SettlementVerifier16", "SettlementVerifier64", "SettlementProofs")
@@ -39,14 +36,9 @@ WIRES = {
     "registry_": "TaskRegistry",
     "ledger_": "RoundLedger",
     "settlement_": "Settlement",
-    "moneyJudge_": "MoneyJudge",
-    "entryJudge_": "EntryJudge",
-    "screenJudge_": "ScreenJudge",
-    "worthJudge_": "WorthJudge",
-    "workJudge_": "WorkJudge",
-    "bisections_": "Bisections",
     "reveals_": "Reveals",
-    "demands_": "Demands",
+    "tapes_": "Tapes",
+    "sources_": "Sources",
 }
 # The public getter of each wire.
 GETTERS = {
@@ -54,18 +46,13 @@ GETTERS = {
     "registry": "TaskRegistry",
     "ledger": "RoundLedger",
     "settlement": "Settlement",
-    "disputes": "Disputes",
-    "moneyJudge": "MoneyJudge",
-    "entryJudge": "EntryJudge",
-    "screenJudge": "ScreenJudge",
-    "worthJudge": "WorthJudge",
+    "disputes": "Referee",
     "small": "SettlementVerifier4",
     "medium": "SettlementVerifier16",
     "large": "SettlementVerifier64",
-    "workJudge": "WorkJudge",
-    "bisections": "Bisections",
     "reveals": "Reveals",
-    "demands": "Demands",
+    "tapes": "Tapes",
+    "sources": "Sources",
 }
 
 RESTARTED = (

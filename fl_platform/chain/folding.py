@@ -26,7 +26,6 @@ class Fold:
     ledger: ev.LedgerOpened | None = None
     rounds: dict[int, RoundHistory] = field(default_factory=dict)
     trainers: dict[bytes, bytes] = field(default_factory=dict)  # -> binding
-    joined: list[bytes] = field(default_factory=list)  # each that ever was one, in order
     seats: dict[bytes, int] = field(default_factory=dict)
     stakes: dict[bytes, int] = field(default_factory=dict)
     leaving: set[bytes] = field(default_factory=set)
@@ -65,7 +64,6 @@ class Fold:
             head=head,
             rounds=tuple(self.rounds[number] for number in sorted(self.rounds)),
             members=_frozen({a: self.stakes.get(a, 0) for a in self.trainers}),
-            joined=tuple(self.joined),
             bindings=_frozen(self.trainers),
             seats=_frozen(self.seats),
             leaving=frozenset(self.leaving),
@@ -113,6 +111,8 @@ def _opened(event: ev.TaskOpened, ledger: ev.LedgerOpened) -> Opened:
         admission=params.admission,
         allow_root=params.allow_root,
         spec=params.spec,
+        program=params.program,
+        rules=params.rules,
         windows=params.windows,
         aggregators=params.aggregators,
         opened_at=ledger.opened_at,
@@ -155,8 +155,6 @@ def _(event: ev.LedgerOpened, state: Fold) -> None:
 @_apply.register
 def _(event: ev.TrainerJoined, state: Fold) -> None:
     state.trainers[event.trainer] = event.binding
-    if event.trainer not in state.joined:
-        state.joined.append(event.trainer)
     state.seats[event.trainer] = event.seat
     _lock(state, event.trainer, event.stake)
 
@@ -205,10 +203,7 @@ def _(event: ev.RoundRostered, state: Fold) -> None:
     before = state.rounds.get(event.round, RoundHistory(event.round))
     stakes = _frozen({a: state.stakes.get(a, 0) for a in state.trainers})
     state.ever = max(state.ever, event.round + 1)
-    state.rounds[event.round] = replace(
-        before, roster=record, seal=None, forced=(), stakes=stakes, joined=tuple(state.joined),
-        void=False,
-    )
+    state.rounds[event.round] = replace(before, roster=record, seal=None, forced=(), stakes=stakes, void=False)
 
 
 @_apply.register

@@ -33,6 +33,8 @@ class Opened:
     admission: Admission
     allow_root: bytes
     spec: bytes  # sha256 of the task spec
+    program: bytes  # root of the program that judges its rounds
+    rules: bytes  # root of the terms that the program reads
     windows: Windows
     aggregators: tuple[bytes, ...]
     opened_at: int  # seconds
@@ -70,7 +72,6 @@ class RoundHistory:
     sealed_at_place: ev.Place | None = None
     forced: tuple[Forced, ...] = ()
     stakes: Mapping[bytes, int] = field(default_factory=dict)  # of the trainers when the roster closed, wei
-    joined: tuple[bytes, ...] = ()  # all that had ever joined when the roster closed, in order
     allotted: int | None = None  # wei that the seal had to allot in all rounds so far; None before the seal
     challenged: bool = False
     void: bool = False  # its roster or seal fell with an earlier round's
@@ -98,7 +99,6 @@ class TaskHistory:
     head: Head
     rounds: tuple[RoundHistory, ...]  # every round reached so far, and the head's
     members: Mapping[bytes, int]  # trainers whose stake is locked, wei
-    joined: tuple[bytes, ...]  # all trainers that ever joined, in order: each has a seat for ever
     bindings: Mapping[bytes, bytes]  # trainer -> digest of its two-sided binding
     seats: Mapping[bytes, int]  # of everybody that ever joined: its number in the task
     leaving: frozenset[bytes]  # accounts that asked for their stake
@@ -122,10 +122,10 @@ class TaskHistory:
         return self.members
 
     def joined_at_roster(self, round_number: int) -> tuple[bytes, ...]:
-        """Return all trainers that had ever joined when the round's roster closed, in order; now while it is open."""
-        if round_number < len(self.rounds) and self.rounds[round_number].roster is not None:
-            return self.rounds[round_number].joined
-        return self.joined
+        """Return all trainers with a seat when the round's roster closed, in order; of now while it is open."""
+        roster = self.rounds[round_number].roster if round_number < len(self.rounds) else None
+        ordered = sorted(self.seats, key=self.seats.__getitem__)
+        return tuple(who for who in ordered if roster is None or self.seats[who] < roster.seats)
 
     def allotted(self, round_number: int) -> int:
         """Return what the seal of a round has to allot in all rounds up to it, wei."""

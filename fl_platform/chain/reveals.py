@@ -12,7 +12,6 @@ from typing import Any
 
 from fl_platform.chain.abi import Decoded
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import ContentLeafRecord, struct
 from fl_platform.chain.signer import Signer, demand_signer
@@ -27,6 +26,7 @@ from zk.curve import Point
 from zk.dleq import DleqProof
 
 CONTRACT = "Reveals"
+BONDS = "Referee"  # who locks what a demand costs
 KEY, CONTENT = 0, 1  # IReveals.Subject
 Keys = tuple[WrappedKey, ...]
 Package = tuple[Keys, bytes]  # wrapped keys, and their trainer's signature
@@ -295,7 +295,10 @@ class Reveals:
     ) -> TxReceipt | None:
         if already():
             return None
-        Disputes(self._contracts).approve_bond(receipt.task, Step(receipt.task, receipt.round, name))
+        referee = self._contracts.deployment.contract(BONDS)
+        bond = int(self._contracts.chain.read(referee, "bondOf", receipt.task))
+        token = self._contracts.token_of(receipt.task)
+        self._contracts.approve(token, bond, Step(receipt.task, receipt.round, name))
         return self._send(receipt.task, receipt.round, name, function, *arguments, already=already)
 
     def _send(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fl_platform.aggregation.admit import (
+    CONVICTED,
     Admission,
     OpenedUpdates,
     Refusal,
@@ -208,12 +209,14 @@ def refused_of(spec: TaskSpec, domain: Domain, entries: Sequence[Entry], admissi
     found = []
     for entry, refusal in zip(entries, admission.refusals, strict=True):
         said = refusal is None or refusal.code in _PROGRAM_SAYS or entry.receipt.length != length
-        if said:
+        if refusal is not None and refusal.code == CONVICTED:
+            found.append(Refused.CONVICTED)
+        elif said:
             found.append(Refused.NO)
-        elif refusal.code in _NOT_TO_BE_HAD:
-            found.append(Refused.MISSING)
+        elif refusal.code in _NOT_TO_BE_HAD or has_package(entry, domain, spec):
+            found.append(Refused.MISSING)  # what does not open was not convicted in time: the sealer's word
         else:
-            found.append(Refused.CONVICTED if has_package(entry, domain, spec) else Refused.WITHHELD)
+            found.append(Refused.WITHHELD)
     return [int(one) for one in found]
 
 

@@ -28,6 +28,7 @@ class Node(IntEnum):
     ROW = 3
     PREFIXES = 4
     CLAIMS = 5
+    ROSTER = 6
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Answer:
     path: tuple[bytes, ...] = ()
     cell: Opened = NO_CELL
     leaf: RowLeaf = NO_LEAF
-    claims: bytes = b""  # nodes of the tree over the claims, 48 bytes each, or one claim
+    claims: bytes = b""  # nodes of the tree over the claims, 48 bytes each, or one claim; an entry, encoded
 
     def encoded(self) -> tuple[object, ...]:
         """Return the struct's fields."""

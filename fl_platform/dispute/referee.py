@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eth_abi.abi import decode
-
 from fl_platform.chain.abi import Decoded
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.journal import Step
@@ -21,9 +19,11 @@ from fl_platform.dispute.questions import PART_BYTES, Answer, Node, Question, en
 from fl_platform.dispute.targets import Target
 from fl_platform.protocol.openings import instruction_path
 from fl_platform.protocol.rows import RowLeaf
+from fl_platform.protocol.sources import Axis
 
 CONTRACT = "Referee"
 NOTHING = bytes(32)
+_OF_CELLS = frozenset({Node.SUMS, Node.ROW, Node.PREFIXES})  # questions about one cell
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Record:
     shown: Mapping[Question, Answer]
     waiting: tuple[Asked, ...]
     last: bytes  # id of the question that was shown last; zero: none
+    last_at: int  # when that was, or a question was dismissed, seconds; 0: never
 
     def overdue(self, now: int) -> tuple[Question, ...]:
         """Return the questions that were not answered in time."""
@@ -77,19 +78,22 @@ class Referee:
         """Return what was asked and shown about a seal."""
         shown: dict[Question, Answer] = {}
         waiting: dict[Question, Asked] = {}
-        last = NOTHING
+        last, last_block = NOTHING, 0
         for event in self._events(target):
             values = event.values
+            if event.name != "Asked":
+                last_block = event.log.block
             if event.name == "Dismissed":
                 waiting = {q: asked for q, asked in waiting.items() if q.id(target.key) != values["id"]}
                 continue
-            question = question_of(values["question"])
+            question = question_of(values["question"], target)
             if event.name == "Asked":
                 waiting[question] = Asked(question, values["asker"], int(values["deadline"]))
             else:
                 waiting.pop(question, None)
                 shown[question], last = answer_of(values), bytes(values["id"])
-        return Record(shown, tuple(waiting.values()), last)
+        block = self._contracts.chain.backend.block(last_block) if last_block else None
+        return Record(shown, tuple(waiting.values()), last, 0 if block is None else block.timestamp)
 
     def is_open(self, target: Target) -> bool:
         """Whether the ledger stands still for this seal."""
@@ -108,7 +112,7 @@ class Referee:
         """Ask for a node; the wallet's ask bond is locked until it is shown. Raises WalletError without as much."""
         step = self._step(target, f"ask {question}")
         self._contracts.approve(self._contracts.token_of(target.task), target.terms.ask_bond, step)
-        return self._send(target, "ask", question.encoded(), after, step=step, blocks=blocks_of(question))
+        return self._send(target, "ask", question.encoded(), after, step=step)
 
     def show(self, target: Target, question: Question, answer: Answer) -> TxReceipt | None:
         """Show a node; the asker's bond becomes the wallet's credit."""
@@ -118,7 +122,8 @@ class Referee:
 
     def dismiss(self, target: Target, question: Question) -> TxReceipt | None:
         """End a question that has no answer. Raises TransactionReverted (nothing paid) where it has one."""
-        words, path = bytes(160), ()
+        words: bytes = bytes(160)
+        path: tuple[bytes, ...] = ()
         columns = target.program.columns
         if question.column < len(columns):
             words, path = columns[question.column].words(), instruction_path(target.program, question.column)
@@ -154,15 +159,8 @@ class Referee:
         return Step(target.task, target.round, f"{name} of 0x{target.key.hex()[:16]}")
 
 
-def blocks_of(_: Question) -> tuple[int, ...]:
-    """Asking needs no block."""
-    return ()
-
-
 def _block_of(target: Target, question: Question) -> tuple[int, ...]:
     """Return the block that a product is over, where it is block by block."""
-    from fl_platform.protocol.sources import Axis
-
     if question.node is not Node.SUMS or question.column >= len(target.program.columns):
         return ()
     axes = target.program.columns[question.column].axes
@@ -172,16 +170,20 @@ def _block_of(target: Target, question: Question) -> tuple[int, ...]:
     return (block,) if block < len(target.terms.blocks) else ()
 
 
-def question_of(values: Any) -> Question:
-    """Return a question as an event says it; a place is as long as it can be."""
-    node, column, place, leaf, level, index = values.values() if isinstance(values, Mapping) else values
-    return Question(Node(node), column, tuple(place), leaf, level, index)
+def question_of(values: Any, target: Target) -> Question:
+    """Return a question as an event says it (untrusted): with as many numbers as its column has axes, where the rest
+    are 0."""
+    node, column, place, leaf, level, index = values
+    columns = target.program.columns
+    wanted = len(columns[column].axes) if Node(node) in _OF_CELLS and column < len(columns) else 0
+    shorter = tuple(place[:wanted]) if not any(place[wanted:]) else tuple(place)
+    return Question(Node(node), column, shorter, leaf, level, index)
 
 
 def answer_of(values: Mapping[str, Any]) -> Answer:
     """Return an answer as an event says it: what nobody else knows of it."""
-    blind, body, siblings = _fields(values["leaf"])
-    node = question_of(values["question"]).node
+    blind, body, siblings = values["leaf"]
+    node = Node(values["question"][0])
     parts = bytes(values["parts"])
     sums = node is Node.SUMS
     return Answer(
@@ -193,10 +195,3 @@ def answer_of(values: Mapping[str, Any]) -> Answer:
         claims=b"" if sums else parts, above=bytes(values["above"]),
         leaf=RowLeaf(bytes(blind), bytes(body), tuple(map(bytes, siblings))),
     )  # fmt: skip
-
-
-def _fields(values: Any) -> Any:
-    return values.values() if isinstance(values, Mapping) else values
-
-
-__all__ = ["Asked", "Record", "Referee", "decode"]

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from eth_abi.abi import encode
+from eth_abi.abi import decode, encode
 
 from fl_platform.chain.abi import plain
 from fl_platform.chain.records import RosterRecord, SealRecord
 from fl_platform.dispute.claims import CellClaim
-from fl_platform.dispute.questions import NO_CELL, encoded_cell
+from fl_platform.dispute.questions import NO_CELL, Answer, encoded_cell
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened
 from fl_platform.protocol.operations import Op
@@ -142,6 +142,19 @@ def shown_block(terms: Terms, block: int) -> tuple[object, ...]:
     return (block, *terms.block_words(block), list(path_of(row_levels(terms.block_leaves), block)))
 
 
+def answer_entry(shown: EntryShown, signature: bytes) -> Answer:
+    """Return what shows a roster's entry."""
+    return Answer(claims=encode([_ENTRY], [_entry(shown)]), above=signature)
+
+
+def shown_entry(answer: Answer) -> tuple[EntryShown, bytes]:
+    """Return the entry that an answer showed, and its trainer's signature (65 bytes): the chain has checked both."""
+    ((fields, stake, siblings),) = decode([_ENTRY], answer.claims)
+    task, round_number, trainer, *rest = fields
+    receipt = Receipt(task, round_number, bytes.fromhex(trainer.removeprefix("0x")), *rest)
+    return EntryShown(receipt, stake, siblings), answer.above
+
+
 def _entry(shown: EntryShown) -> tuple[object, ...]:
     return plain(shown.receipt), shown.stake, shown.siblings
 
@@ -166,6 +179,3 @@ def refusal_on_chain(told: int, *, convicted_at: int, revealed_at: int, as_of: i
         return Refused.CONVICTED
     allowed = {int(Refused.NO)} if revealed_at else {int(Refused.NO), int(Refused.WITHHELD)}
     return told if told in allowed else Refused.NO
-
-
-

@@ -185,7 +185,7 @@ class Aggregator:
     def _judge(self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow]) -> Judgement:
         return judge_round(
             self._reader.spec,
-            self._reader.round_context(round_number, self._contracts.address),
+            self._reader.round_context(round_number, self._contracts.address, entries),
             self._reader.current_state(),
             entries,
             updates=self._opener.source(entries),

@@ -212,8 +212,11 @@ class TaskReader:
         seal = self.history().rounds[current - 1].seal if current else None
         return seal.bundle if seal else bytes(32)
 
-    def round_context(self, round_number: int, aggregator: bytes) -> RoundContext:
-        """Return what the chain says about a round: domain, parent, stakes when its roster closed, money to allot."""
+    def round_context(
+        self, round_number: int, aggregator: bytes, entries: Sequence[Entry] = ()
+    ) -> RoundContext:  # fmt: skip
+        """Return what the chain says about a round: domain, parent, stakes when its roster closed, money to allot; and
+        which of these entries' receipts were shown to be bad by the time that its seal names, or would name now."""
         from fl_platform.aggregation.admit import RoundContext, seats_of
 
         history = self.history()
@@ -226,8 +229,21 @@ class TaskReader:
             parent=before.model,
             members=history.members_at_roster(round_number),
             seats=seats_of(self.spec, history.joined_at_roster(round_number)),
+            convicted=self._convicted(round_number, entries),
             pot=history.allotted(round_number) - before.allotted,
         )
+
+    def _convicted(self, round_number: int, entries: Sequence[Entry]) -> frozenset[bytes]:
+        from fl_platform.chain.reveals import Reveals
+
+        rounds = self.history().rounds
+        seal = rounds[round_number].seal if round_number < len(rounds) else None
+        if not entries or not Reveals.there(self._contracts):
+            return frozenset()
+        reveals = Reveals(self._contracts, self.spec)
+        as_of = self._contracts.as_of(self.task) if seal is None else seal.as_of
+        receipts = (entry.receipt for entry in entries)
+        return frozenset(one.struct_hash() for one in receipts if 0 < reveals.convicted_at(one) <= as_of)
 
     def forced_packages(self) -> dict[bytes, list[Package]]:
         """Return the key packages that trainers put on chain in time, by their receipt's struct hash, oldest first."""
@@ -300,10 +316,12 @@ def roster_root(entries: Sequence[Entry]) -> merkle_sum.Node:
 
 
 def check_spec_on_chain(spec: TaskSpec, history: TaskHistory) -> None:
-    """Demand that the rules' money, windows, owner and aggregators are those that the contracts enforce.
+    """Demand that the rules' money, windows, owner, aggregators and program are those that the contracts enforce.
 
     Raises AuditDifference: whoever opened the task published other terms than it escrowed.
     """
+    from fl_platform.contribution.program import program_of, terms_of
+
     opened = history.opened
     pairs = (
         ("owner", spec.owner, opened.owner),
@@ -315,6 +333,8 @@ def check_spec_on_chain(spec: TaskSpec, history: TaskHistory) -> None:
         ("fee_bps", spec.money.fee_bps, opened.fee_bps),
         ("windows", spec.windows, opened.windows),
         ("aggregators", tuple(party.address for party in spec.aggregators), opened.aggregators),
+        ("the round program", program_of(spec).root.hex(), opened.program.hex()),
+        ("the program's words and blocks", terms_of(spec).root.hex(), opened.rules.hex()),
     )
     for name, written, enforced in pairs:
         if written != enforced:

@@ -22,7 +22,7 @@ def recomputed(reader: TaskReader, opener: UpdateOpener, bundle: RoundBundle) ->
     before = reader.state_before(bundle.round)
     judged = judge_round(
         reader.spec,
-        reader.round_context(bundle.round, bundle.aggregator),
+        reader.round_context(bundle.round, bundle.aggregator, bundle.entries),
         before,
         bundle.entries,
         updates=opener.source(bundle.entries),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fl_platform.aggregation.round_rows import RoundRows, cell_of
+from fl_platform.aggregation.round_rows import RoundRows, Row, cell_of
 from fl_platform.aggregation.sums import Sums
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.operations import Array
@@ -30,7 +30,7 @@ class RoundLeaves:
     source: RoundRows
     entries: Sequence[Entry]
     opener: UpdateOpener
-    read: Callable[[int], Integers]  # an entry's integers, (d,)
+    read: Callable[[int], Row]  # an entry's integers, (d,)
     past: Mapping[int, Sums]
     sealed: Mapping[int, Sums] = field(default_factory=dict)  # sums that the sealer published
 
@@ -49,26 +49,20 @@ class RoundLeaves:
 
     def integers(self, root: int) -> Integers:
         """Return a row's integers, (leaves, 128), padded with zeros."""
-        table, found = self.spec.model.leaves, self._row(root)
-        padded = np.zeros((table.count, COORDINATES), dtype=np.int64)
-        for index in range(table.count):
-            part = found[table.span(index)]
-            padded[index, : len(part)] = part
-        return padded
+        return padded(self.spec, self._row(root))
 
     def leaf(self, root: int, index: int) -> RowLeaf:
         """Open one leaf of a row."""
-        table, sums = self.spec.model.leaves, self._sums(root)
+        sums = self._sums(root)
         if sums is not None:
-            opened = open_content(sums.astype("<i4").tobytes(), index, table=table, bits=SUM_BITS, key=None)
-        else:
-            entry = self.entries[self._entry(root)]
-            payload = bytes(self.opener.open(entry))[HEADER_BYTES:]
-            key = self.opener.unwrap(entry.receipt, entry.keys)
-            opened = open_content(payload, index, table=table, bits=self.spec.codec.bits, key=key)
+            return sums_leaf(self.spec, sums, index)
+        entry, table = self.entries[self._entry(root)], self.spec.model.leaves
+        payload = bytes(self.opener.open(entry))[HEADER_BYTES:]
+        key = self.opener.unwrap(entry.receipt, entry.keys)
+        opened = open_content(payload, index, table=table, bits=self.spec.codec.bits, key=key)
         return RowLeaf(opened.blind, opened.body, opened.path)
 
-    def _row(self, root: int) -> Integers:
+    def _row(self, root: int) -> Row:
         sums = self._sums(root)
         return sums if sums is not None else self.read(self._entry(root))
 
@@ -83,3 +77,40 @@ class RoundLeaves:
             if cell_of(entry.receipt.content_root) == root:
                 return index
         raise KeyError(root)
+
+
+@dataclass
+class PublicLeaves:
+    """The rows that anybody can read: sums, not updates. Raises KeyError for any other."""
+
+    spec: TaskSpec
+    shape: RowShape
+    past: Mapping[int, Sums]
+    sealed: Mapping[int, Sums]
+
+    def integers(self, root: int) -> Integers:
+        """Return a sum's integers, (leaves, 128), padded with zeros."""
+        return padded(self.spec, self._sums(root))
+
+    def leaf(self, root: int, index: int) -> RowLeaf:
+        """Open one leaf of a sum."""
+        return sums_leaf(self.spec, self._sums(root), index)
+
+    def _sums(self, root: int) -> Sums:
+        return self.past[root] if root in self.past else self.sealed[root]
+
+
+def padded(spec: TaskSpec, row: Row) -> Integers:
+    """Return a row leaf by leaf, (leaves, 128)."""
+    table = spec.model.leaves
+    found = np.zeros((table.count, COORDINATES), dtype=np.int64)
+    for index in range(table.count):
+        part = row[table.span(index)]
+        found[index, : len(part)] = part
+    return found
+
+
+def sums_leaf(spec: TaskSpec, sums: Sums, index: int) -> RowLeaf:
+    """Open one leaf of sums."""
+    opened = open_content(sums.astype("<i4").tobytes(), index, table=spec.model.leaves, bits=SUM_BITS, key=None)
+    return RowLeaf(opened.blind, opened.body, opened.path)
