@@ -203,8 +203,16 @@ def defend(
 
 
 def _defender(own: Session, task: int, say: Callable[[str], None]) -> Defender | None:
-    """Return what answers for the session's wallet; None: what answers for tapes is not written yet."""
-    return None
+    """Return what answers for the session's wallet; None where nothing can be asked."""
+    from fl_platform.dispute.referee import Referee
+    from fl_platform.roles.defender import Defender
+    from fl_platform.roles.keyholder import opener_of
+
+    if not Referee.there(own.contracts):
+        return None
+    reader = own.workspace.reader(task)
+    opener = opener_of(reader, own.signer, else_="only who sealed can answer")
+    return Defender(reader, Referee(own.contracts, own.signer), opener=opener, watch=lambda done: say(str(done)))
 
 
 def _answer_all(

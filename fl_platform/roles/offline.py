@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 
-from fl_platform.aggregation.admit import RoundContext, is_reference
+from fl_platform.aggregation.admit import CONVICTED, RoundContext, is_reference
 from fl_platform.aggregation.commitments import check_round_sum
 from fl_platform.aggregation.sums import Sums, read_sums
 from fl_platform.contribution.judge import Judgement
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.contribution.tapes import first_difference, place_in_words, told_tape
-from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, FLError, NoCircuit
-from fl_platform.protocol.bundle import RoundBundle, TaskState
+from fl_platform.errors import AuditDifference, ConfigError, FLError, NoCircuit
+from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.receipt import Domain, check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.roles.audit_report import SUM, SUMS_UNCHECKED, WITHOUT_KEY, without_key
-from fl_platform.roles.proving import Settlement
 from fl_platform.roles.taping import NO_TAPE
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
 from fl_platform.roles.verifying import Expected, Line, Result, no_subject, proof_lines, unchecked_lines
@@ -29,8 +28,6 @@ from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import decode_model
 from fl_platform.updates.tensors import Tensors
 from zk.proof_file import ProofFile
-from zk.settlement import settle_round
-from zk.settlement_inputs import commitment, payload
 
 
 @dataclass(frozen=True)
@@ -187,8 +184,13 @@ class Offline:
         stakes = {e.receipt.trainer: e.stake for e in bundle.entries if not is_reference(e, spec)}
         context = RoundContext(
             self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model, stakes,
-            bundle.after.seats, self.pot,
-        )
+            bundle.after.seats, pot=self.pot,
+            convicted=frozenset(
+                entry.receipt.struct_hash()
+                for entry, verdict in zip(bundle.entries, bundle.verdicts, strict=True)
+                if verdict.code == CONVICTED
+            ),
+        )  # fmt: skip
         return rejudge_public(
             spec, context, bundle.before, bundle, sums=self._sums(), models=self._model,
             validation=readable_slice(spec, parse_slice(bundle.validation)), utility=utility_of(spec),

@@ -16,8 +16,7 @@ from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, No
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.reading import TaskReader
 from zk.proof_file import ProofFile, key_of
-from zk.settlement import Round, settle_round
-from zk.settlement_inputs import commitment, payload
+from zk.settlement import Round
 
 FAST = ("mclbn256", "numba", "wasmtime")  # what the extra `fast` brings and a prover needs
 

@@ -23,17 +23,19 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from fl_platform.aggregation.projection import independent
+from fl_platform.aggregation.weights import weighted_median
+from fl_platform.contribution.anchored import Anchor, Scored, anchored_scores
+from fl_platform.protocol.payout import split_pot
+from fl_platform.protocol.trace import DIRECTION_BITS
 
 from fl_platform.aggregation import rules
 from fl_platform.aggregation.gram import Gram, GramRow, from_triangle, gram_matrix
-from fl_platform.aggregation.projection import independent
 from fl_platform.aggregation.server import apply_sums
 from fl_platform.aggregation.sums import weighted_sum
-from fl_platform.aggregation.weights import weighted_median
 from fl_platform.attacks import Attack, View, make_attack
 from fl_platform.attacks.base import Delta
 from fl_platform.attacks.poisoning import LabelFlip
-from fl_platform.contribution.anchored import Anchor, Scored, anchored_scores
 from fl_platform.contribution.judge import DIRECTIONS
 from fl_platform.learning import (
     DataTask,
@@ -47,9 +49,7 @@ from fl_platform.learning import (
     model_spec,
     train_locally,
 )
-from fl_platform.protocol.payout import split_pot
 from fl_platform.protocol.spec import AggregationRule, ModelSpec, ScaleSpec
-from fl_platform.protocol.trace import DIRECTION_BITS
 from fl_platform.updates import (
     encode_update,
     measured_scale,

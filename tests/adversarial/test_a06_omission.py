@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.demands import Demands
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
+
+from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.records import SealInput
 from fl_platform.chain.types import Phase
 from fl_platform.protocol import merkle_sum

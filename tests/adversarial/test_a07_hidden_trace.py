@@ -11,33 +11,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from fl_platform.aggregation.sums import Sums
-from fl_platform.attacks.lying import bend_gram, drop_one, raise_score
-from fl_platform.chain import evidence, work_evidence
 from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.demands import Demands, Subject
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
+from fl_platform.protocol.trace import Trace
+from fl_platform.protocol.trace_pages import pages
+from fl_platform.roles.tracing import sealed_trace
+from fl_platform.roles.work import record_of
+from tests.support.hiders import Hider, Lie, Told, greedy, nothing
+
+from fl_platform.aggregation.sums import Sums
+from fl_platform.attacks.lying import bend_gram, drop_one, raise_score
+from fl_platform.chain import evidence, work_evidence
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.contribution.judge import sums_root
 from fl_platform.errors import TransactionPending
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.leaves import LeafTable
-from fl_platform.protocol.trace import Trace
-from fl_platform.protocol.trace_pages import pages
 from fl_platform.roles.defender import Defender
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.tracing import sealed_trace
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Finding, Watcher
-from fl_platform.roles.work import record_of
 from fl_platform.roles.workspace import reveal_key
 from fl_platform.updates.content import SUM_BITS, is_leaf, open_content, open_subtree, place_of
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
-from tests.support.hiders import Hider, Lie, Told, greedy, nothing
 from tests.support.small_task import SmallTask, open_small_task
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fl_platform.chain.disputes import Disputes
 
 from fl_platform.attacks.lying import LIES
-from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import BOND, POT, STAKE
 from fl_platform.cli.demo.lying import compensated_of, lying_aggregator, play_out, slashed_of, watcher_of

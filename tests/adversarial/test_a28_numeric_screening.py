@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+from fl_platform.aggregation.rules import krum_scores, squared_distance
 
 from fl_platform.aggregation.gram import GramRow, gram_matrix
-from fl_platform.aggregation.rules import krum_scores, squared_distance
 from fl_platform.protocol.spec import ModelSpec, TensorSpec
 
 SIZE, PEOPLE, BYZANTINE = 100_000, 10, 2

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from fl_platform.chain import evidence
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
+from fl_platform.roles.tracing import sealed_trace
+from tests.support.hiders import Hider, Told, greedy, nothing
+
+from fl_platform.chain import evidence
 from fl_platform.errors import AuditDifference
 from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.tracing import sealed_trace
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, SUCCESSOR, Stage, disputed_stage
-from tests.support.hiders import Hider, Told, greedy, nothing
 from tests.support.small_task import SmallTask, open_small_task
 
 

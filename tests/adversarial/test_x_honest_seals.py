@@ -10,16 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from fl_platform.aggregation.rules import clean_energy, rounding_energy
 from fl_platform.chain.evidence import Question
+from tests.support.disputes import Stage
+
 from fl_platform.contribution.judge import Judgement
 from fl_platform.errors import UpdateLengthMismatch
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec
 from fl_platform.updates import pack_update
 from fl_platform.updates.tensors import Integers
-from tests.support.disputes import Stage
 from tests.support.evm import Account, Reverted, account
 from tests.support.rounds import (
     STAKE,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from fl_platform.aggregation.rules import remaining_byzantine
+
 from fl_platform.attacks import parse_attacks
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.contribution.rejudge import ONLY_A_KEY_SHOWS, rejudge_public

@@ -13,11 +13,11 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from tests.support.disputes import Stage
 
 from fl_platform.contribution import judge, tracing
 from fl_platform.contribution.judge import Judgement
 from fl_platform.errors import UpdateLengthMismatch
-from tests.support.disputes import Stage
 from tests.support.rounds import Round, address_of, anchored_spec, build_round, happy_round, ints_like, place_of
 
 FRIEND = 5

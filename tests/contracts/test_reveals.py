@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
+from fl_platform.roles.work import record_of
 
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.reveals import ShownModel, ShownParty
@@ -13,7 +14,6 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.spec import Party
-from fl_platform.roles.work import record_of
 from fl_platform.store import envelope
 from fl_platform.updates.content import content_root, open_content
 from tests.contracts.conftest import Reverts

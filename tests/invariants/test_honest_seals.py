@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from fl_platform.contribution.settlement_round import settlement_round
+from tests.support.honest_rounds import Found, fuzz, play
 
 from fl_platform.aggregation import rules
 from fl_platform.contribution import judge
-from fl_platform.contribution.settlement_round import settlement_round
 from fl_platform.errors import NoCircuit
 from fl_platform.protocol.bundle import RoundBundle
-from tests.support.honest_rounds import Found, fuzz, play
 from tests.support.rounds import Round
 from zk.groth16 import keys, witness
 from zk.settlement_inputs import Context, statement

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from tests.support.disputes import bundle_of
+
 from fl_platform.aggregation.commitments import Layer
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.roles.committing import commit_update
-from tests.support.disputes import bundle_of
 from tests.support.rounds import DOMAIN, Round, address_of, happy_round, place_of
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from fl_platform.roles.work import record_of
+from tests.support.disputes import DisputedWorld, disputed_world
+
 from fl_platform.chain.records import ContentLeafRecord, struct
 from fl_platform.chain.reveals import (
     CipherLeaf,
@@ -23,14 +26,12 @@ from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.receipt import Receipt, sign_digest
 from fl_platform.protocol.spec import ModelSpec, Party, TaskSpec, TensorSpec
 from fl_platform.roles.opening import wrap_context, wrap_for_all
-from fl_platform.roles.work import record_of
 from fl_platform.store import envelope
 from fl_platform.store.keywrap import RevealKey
 from fl_platform.store.keywrap import WrappedKey as Box
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
 from tests.support.contracts import Run
-from tests.support.disputes import DisputedWorld, disputed_world
 from tests.support.evm import Account, Outcome, account
 from tests.support.specs import small_spec
 from zk import curve, dleq

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.disputes import JUDGES, Stage, judge_of
 
 from fl_platform.chain import alone
 from fl_platform.chain.alone import Alone
 from fl_platform.chain.artifacts import load
-from tests.support.disputes import JUDGES, Stage, judge_of
 from tests.support.evm import Reverted
 from tests.support.rounds import happy_round
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from fl_platform.chain.client import Chain
-from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.demands import Demands, Subject
 from fl_platform.chain.disputes import Disputes
+
+from fl_platform.chain.client import Chain
+from fl_platform.chain.contracts import Contracts
 from fl_platform.protocol.messages import RoundOrder
 from fl_platform.roles.defender import Defender
 from fl_platform.roles.transport import LocalTransport

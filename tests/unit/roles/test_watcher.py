@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from fl_platform.attacks.lying import pay_itself
 from fl_platform.chain.demands import Demands, Subject
 from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
+
+from fl_platform.attacks.lying import pay_itself
 from fl_platform.errors import AuditDifference
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.aggregator import Aggregator

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fl_platform.roles.work import record_of
 
 from fl_platform.chain.reveals import Reveals
 from fl_platform.protocol.bundle import WrappedKey
@@ -21,7 +22,6 @@ from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.watching_keys import KeyFinding, KeyWatcher
-from fl_platform.roles.work import record_of
 from fl_platform.roles.workspace import reveal_key
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content

@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fl_platform.contribution.anchored import Anchor, Scored, anchored_scores
+from fl_platform.protocol.payout import split_pot
+from fl_platform.reputation.ema import next_reputation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_platform.aggregation import rules
 from fl_platform.aggregation.gram import Gram
-from fl_platform.contribution.anchored import Anchor, Scored, anchored_scores
 from fl_platform.errors import DocumentInvalid, NotEnoughTrainers
 from fl_platform.protocol.merkle_sum import Leaf, build
-from fl_platform.protocol.payout import split_pot
 from fl_platform.protocol.spec import AggregationRule
-from fl_platform.reputation.ema import next_reputation
 from tests.support.settlements import BASE, Shape, made_round
 from zk.curve import ORDER
 from zk.poseidon import permute_hash
