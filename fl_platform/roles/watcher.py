@@ -244,12 +244,13 @@ class Watcher:
 
     def _refute(self, finding: Finding, disputed: DisputedRound, move: Refute) -> Finding:
         blocks = (move.claim.block,) if isinstance(move.claim, DotClaim) else ()
+        words = self._in_words(disputed, move)
         try:
             self._referee.refute(disputed.target, move.claim, blocks)
         except TransactionReverted as error:  # somebody else was first, or the window closed
             logger.warning("round %d: the challenge failed: %s", finding.round, error)
             return replace(finding, asked=())
-        return replace(finding, move=self._in_words(disputed, move), upheld=True, asked=())
+        return replace(finding, move=words, upheld=True, asked=())
 
     def _in_words(self, disputed: DisputedRound, move: Refute) -> str:
         claim = move.claim
