@@ -8,6 +8,7 @@ from typing import Self
 
 from fl_platform.aggregation.admit import UpdateSource
 from fl_platform.aggregation.commitments import KeySource
+from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.errors import ConfigError, EnvelopeInvalid, UpdateHashMismatch
 from fl_platform.protocol.bundle import Entry, WrappedKey
 from fl_platform.protocol.keccak import keccak256
@@ -21,7 +22,7 @@ from fl_platform.store.interface import Store
 from fl_platform.store.keywrap import RevealKey, WrapContext, derive_ephemeral, unwrap_key, wrap_key
 from fl_platform.store.keywrap import WrappedKey as Box
 from fl_platform.store.unixfs import root_codec
-from fl_platform.updates.content import file_root
+from fl_platform.updates.content import ContentLeaf, file_root
 from zk import curve, dleq
 from zk.curve import Point
 from zk.dleq import DleqProof
@@ -161,3 +162,8 @@ class UpdateOpener:
         plain = unseal(data, key=key, expected_key_hash=receipt.key_hash)
         check_content(plain, receipt, table=self._table, key=key)
         return plain
+
+
+def record_of(leaf: ContentLeaf) -> ContentLeafRecord:
+    """Return an opened leaf as calls carry it."""
+    return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)

@@ -18,7 +18,7 @@ from fl_platform.chain.evidence import Question
 from fl_platform.protocol.trace import Trace
 from fl_platform.protocol.trace_pages import pages
 from fl_platform.roles.tracing import sealed_trace
-from fl_platform.roles.work import record_of
+from fl_platform.roles.opening import record_of
 from tests.support.hiders import Hider, Lie, Told, greedy, nothing
 
 from fl_platform.aggregation.sums import Sums

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from fl_platform.roles.work import record_of
+from fl_platform.roles.opening import record_of
 
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.reveals import ShownModel, ShownParty

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from fl_platform.roles.work import record_of
+from fl_platform.roles.opening import record_of
 from tests.support.disputes import DisputedWorld, disputed_world
 
 from fl_platform.chain.records import ContentLeafRecord, struct

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fl_platform.roles.work import record_of
+from fl_platform.roles.opening import record_of
 
 from fl_platform.chain.reveals import Reveals
 from fl_platform.protocol.bundle import WrappedKey
