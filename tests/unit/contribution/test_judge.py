@@ -180,8 +180,13 @@ def test_a_replay_earns_nothing_and_others_are_paid() -> None:
     for number in range(1, 4):
         reference = ints_like(current.spec, 100 + number)
         updates = [ints_like(current.spec, 7 * seed + number, towards=reference, share=0.7) for seed in range(1, 5)]
+        scale = current.before.scale
         current = current.next_round(judged[-1], updates, reference=reference)
-        integers = np.rint(judged[-1].sums / np.abs(judged[-1].sums).max() * 40).astype(np.int8)
+        sums, start = judged[-1].sums.astype(np.float64), 0
+        for tensor, then, now in zip(current.spec.model.tensors, scale.exponents, current.before.scale.exponents, strict=True):
+            sums[start : start + tensor.size] *= 2.0 ** (then - now)
+            start += tensor.size
+        integers = np.rint(sums / np.abs(sums).max() * 40).astype(np.int8)
         replaced(current, 1, integers)
         judged.append(current.judge())
         assert verdict_of(judged[-1], 1) == "Replay"
