@@ -1,83 +1,101 @@
-"""An aggregator that judges honestly and seals something else (A08): what it changes in the round's bundle.
+"""An aggregator that judges honestly and seals something else (A08): which cell of its tape it changes.
 
-Each lie keeps the claims' total, which the ledger checks, and publishes a bundle and a trace that fit each other, as a
-liar that hides nothing does. `roles.watcher` finds the leaf that does not follow.
+Each lie changes one cell; all cells before it stay, and all behind it follow from what it tells, as a liar does that
+wants to change no more than it must. It publishes the bundle that fits its tape. The claims' total, which the ledger
+checks, stays what it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fl_platform.aggregation.server import apply_sums
-from fl_platform.contribution.judge import Judgement
-from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState
+from fl_platform.aggregation.admit import RoundContext
+from fl_platform.aggregation.round_rows import cell_of, sums_root
+from fl_platform.contribution.judge import Judgement, conclude
+from fl_platform.protocol.bundle import Entry, TaskState
+from fl_platform.protocol.operations import ROWS, Op
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_model
+from fl_platform.protocol.tape import Given, Place, Tape, evaluate
+from fl_platform.rules.verdicts import Verdict
 from fl_platform.updates.tensors import Tensors
-
 
 ATTACK = "lying-aggregator"
 DEFAULT_LIE = "pay-itself"
+BEND_SUMS = "bend-sums"  # not of one cell alone: the sums and the model are objects of their own
 
 
-def pay_itself(bundle: RoundBundle) -> RoundBundle:
-    """Move half of everybody's pay to the aggregator's own account."""
-    nobody = Standing(bundle.aggregator, 0, 0, 0, 0)
-    own = next((s for s in bundle.after.standings if s.trainer == bundle.aggregator), nobody)
-    cut = [replace(s, paid_scored=s.paid_scored // 2) for s in bundle.after.standings if s.trainer != own.trainer]
-    total = sum(s.earned for s in bundle.after.standings)
-    gained = total - sum(s.earned for s in cut) - own.earned
-    standings = [*cut, replace(own, paid_base=own.paid_base + gained)]
-    ordered = tuple(sorted(standings, key=lambda s: s.trainer))
-    return replace(bundle, after=replace(bundle.after, standings=ordered))
+@dataclass(frozen=True)
+class Lie:
+    """Which cell is changed, and how."""
+
+    column: str
+    place: Callable[[Tape], Place]
+    change: Callable[[Tape, int], int]
 
 
-def raise_score(bundle: RoundBundle) -> RoundBundle:
-    """Raise the score of one friend among the admitted, and its account's sum with it; pay stays as it is."""
-    index = next(i for i, verdict in enumerate(bundle.verdicts) if verdict.weight > 0)
-    friend, gain = bundle.verdicts[index], max(1, abs(bundle.verdicts[index].score) // 100)
-    told = replace(friend, score=friend.score + gain)
-    verdicts = (*bundle.verdicts[:index], told, *bundle.verdicts[index + 1 :])
-    standings = tuple(
-        replace(s, score_sum=s.score_sum + gain) if s.trainer == friend.trainer else s for s in bundle.after.standings
-    )
-    return replace(bundle, verdicts=verdicts, after=replace(bundle.after, standings=standings))
+@dataclass(frozen=True)
+class Sealing:
+    """What a round is judged from beside its updates."""
+
+    spec: TaskSpec
+    context: RoundContext
+    before: TaskState
+    entries: Sequence[Entry]
+    parent: Tensors
 
 
-def drop_one(bundle: RoundBundle) -> RoundBundle:
-    """Give an admitted update the verdict of no work."""
-    index = next(i for i, verdict in enumerate(bundle.verdicts) if verdict.weight > 0)
-    told = replace(bundle.verdicts[index], code="NoWork", evidence="length 0", weight=0, score=0)
-    return replace(bundle, verdicts=(*bundle.verdicts[:index], told, *bundle.verdicts[index + 1 :]))
+def told(lie: str, at: Sealing, judged: Judgement) -> Judgement:
+    """Return a judgement with a lie of `LIES` in it. Raises KeyError: unknown lie."""
+    if lie == BEND_SUMS:
+        return bend_sums(at, judged)
+    found, tape = LIES[lie], judged.tape
+    number, place = tape.program.column(found.column), found.place(tape)
+    cells = tape.columns[number].astype(object)
+    cells[place] = found.change(tape, int(cells[place]))
+    return _concluded(at, judged, changed(tape, number, cells))
 
 
-def bend_gram(bundle: RoundBundle) -> RoundBundle:
-    """Add one to the inner product of the last two trainers; what follows from the matrix still follows."""
-    row = max(i for i, name in enumerate(bundle.rows) if name.startswith("0x"))
-    place = row * (row + 1) // 2 + row - 1
-    return replace(bundle, gram=(*bundle.gram[:place], bundle.gram[place] + 1, *bundle.gram[place + 1 :]))
+def changed(tape: Tape, number: int, cells: np.ndarray[tuple[int, ...], np.dtype[np.object_]]) -> Tape:
+    """Return a tape with another column `number`: what is given stays, what is reckoned follows."""
+    given = {Op.SOURCE, Op.PREV, Op.CLAIMED, *ROWS}
+    brought = {n: tape.columns[n] for n, column in enumerate(tape.program.columns) if column.op in given}
+    return evaluate(tape.program, tape.lengths, Given(brought=brought | {number: cells}))
 
 
-def bend_sums(spec: TaskSpec, before: TaskState, parent: Tensors, judged: Judgement) -> Judgement:
-    """Add to the largest coordinate of the sums and take the model from them; the rest of the judgement stays."""
+def bend_sums(at: Sealing, judged: Judgement) -> Judgement:
+    """Add to the largest coordinate of the sums and take the model from them; all else stays."""
     sums = judged.sums.copy()
     sums[int(np.argmax(np.abs(sums)))] += max(1, judged.divisor // 2)
-    rule, divisor = spec.aggregation, judged.divisor
-    model = apply_sums(parent, sums, model=spec.model, scale=before.scale, rule=rule, divisor=divisor)
-    data = encode_model(model, spec.model)
-    after = replace(judged.after, model=cid_of(data).digest)
-    return replace(judged, sums=sums, sums_root=sums_root(spec, sums), model=model, model_bytes=data, after=after)
+    number = judged.tape.program.column("sums")
+    root = np.array(cell_of(sums_root(at.spec.model, sums)), dtype=object)
+    return _concluded(at, replace(judged, sums=sums), changed(judged.tape, number, root))
 
 
-BEND_SUMS = "bend-sums"  # not of the bundle alone: the sums and the model are objects of their own
-LIES: Mapping[str, Callable[[RoundBundle], RoundBundle]] = {
-    "pay-itself": pay_itself,
-    "raise-score": raise_score,
-    "drop-one": drop_one,
-    "bend-gram": bend_gram,
-    BEND_SUMS: lambda bundle: bundle,
+def _concluded(at: Sealing, judged: Judgement, tape: Tape) -> Judgement:
+    made = conclude(
+        at.spec, at.context, at.before, at.entries, (None,) * len(at.entries), tape=tape, sums=judged.sums,
+        parent=at.parent,
+    )  # fmt: skip
+    return replace(made, blindings=judged.blindings)
+
+
+def _first_in_the_sum(tape: Tape) -> Place:
+    return (int(np.argmax(tape.named("weight") > 0)),)
+
+
+def _two_updates(tape: Tape) -> Place:
+    first, second = np.flatnonzero(tape.named("weight") > 0)[:2]
+    return int(first), int(second)
+
+
+LIES: Mapping[str, Lie] = {
+    # half of the pot as the fee; all others share the rest
+    "pay-itself": Lie("fee", lambda _: (), lambda tape, _: int(tape.named("pot")) // 2),
+    "raise-score": Lie("score", _first_in_the_sum, lambda _, score: score + max(1, abs(score) // 100)),
+    "drop-one": Lie("verdict", _first_in_the_sum, lambda _, __: Verdict.NO_WORK),
+    "bend-gram": Lie("pairs", _two_updates, lambda _, product: product + 1),
+    BEND_SUMS: Lie("sums", lambda _: (), lambda _, root: root),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fl_platform.attacks.lying import ATTACK, BEND_SUMS, DEFAULT_LIE, LIES, bend_sums
+from fl_platform.attacks.lying import DEFAULT_LIE, LIES, Sealing, told
 from fl_platform.chain import events as ev
 from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.disputes import Disputes
@@ -12,7 +12,7 @@ from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.work_evidence import parts_of
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.contribution.judge import Judgement
-from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.roles.aggregator import Aggregator, SealedRound
 from fl_platform.roles.opening import UpdateOpener
@@ -29,24 +29,12 @@ class LyingAggregator(Aggregator):
     def _store(
         self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
     ) -> SealedRound:
-        if self.lie == BEND_SUMS and round_number == self.when:
-            before = self.reader.current_state()
-            judged = bend_sums(self.reader.spec, before, self.reader.model(before.model), judged)
+        if round_number == self.when:
+            reader, before = self.reader, self.reader.current_state()
+            context = reader.round_context(round_number, self._contracts.address)
+            at = Sealing(reader.spec, context, before, entries, reader.model(before.model))
+            judged = told(self.lie, at, judged)
         return super()._store(round_number, entries, judged, validation)
-
-    def _bundle(
-        self,
-        round_number: int,
-        entries: tuple[Entry, ...],
-        judged: Judgement,
-        aggregate: bytes,
-        validation: tuple[str, ...],
-    ) -> RoundBundle:
-        honest = super()._bundle(round_number, entries, judged, aggregate, validation)
-        return LIES[self.lie](honest) if round_number == self.when else honest
-
-    def _question(self, sealed: SealedRound) -> None:
-        """Nobody who lies asks whether it will be found out."""
 
     def rostered(self, round_number: int) -> tuple[Leaf, ...]:
         """Return the leaves of a round's roster, in order: what compensation is claimed with."""
