@@ -120,8 +120,8 @@ _OPTIONS = (
     click.option(
         "--byzantine",
         type=click.IntRange(0, 1_000),
-        help="Hostile trainers to withstand by multi-Krum, which drops honest odd ones too. Default: 0, the mean of what "
-        "passes the screens.",
+        help="Hostile trainers to withstand by multi-Krum, which drops honest odd ones too. Default: 0, the mean of "
+        "what passes the screens.",
     ),
     click.option("--strict", is_flag=True, help="Keys are revealed only after the roster is on chain."),
     click.option(

@@ -48,8 +48,8 @@ def watch(
     """
     from fl_platform.chain.disputes import Disputes
     from fl_platform.cli.show import console
-    from fl_platform.roles.keyholder import opener_of
     from fl_platform.roles.closing import nothing_left
+    from fl_platform.roles.keyholder import opener_of
     from fl_platform.roles.watcher import Watcher
     from fl_platform.roles.watching_keys import KeyWatcher
 

@@ -36,13 +36,12 @@ from fl_platform.errors import (
     ReceiptForeign,
     ReceiptParentMismatch,
     StoreMissing,
-    UpdateLengthMismatch,
 )
 from fl_platform.protocol.bundle import Entry, TaskState, Verdict
+from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.operations import ROWS, Array
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.receipt import Domain
-from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.sources import Refused
 from fl_platform.protocol.spec import ScaleSpec, TaskSpec
 from fl_platform.protocol.tape import Tape, evaluate
@@ -207,8 +206,7 @@ def refused_of(spec: TaskSpec, domain: Domain, entries: Sequence[Entry], admissi
     length = update_length(spec.model.size, spec.codec.bits)
     found = []
     for entry, refusal in zip(entries, admission.refusals, strict=True):
-        said = refusal is None or refusal.code in _PROGRAM_SAYS or entry.receipt.length != length
-        if said:
+        if refusal is None or refusal.code in _PROGRAM_SAYS or entry.receipt.length != length:
             found.append(Refused.NO)
         elif refusal.code in _NOT_TO_BE_HAD:
             found.append(Refused.MISSING)

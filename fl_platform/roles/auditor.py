@@ -21,7 +21,6 @@ from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.contribution.tapes import first_difference, place_in_words, told_tape
 from fl_platform.errors import (
-    AuditDifference,
     CidMismatch,
     EnvelopeInvalid,
     FLError,

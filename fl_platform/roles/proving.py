@@ -16,8 +16,7 @@ from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, No
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.reading import TaskReader
 from zk.proof_file import ProofFile, key_of
-from zk.settlement import Round, settle_round
-from zk.settlement_inputs import commitment, payload
+from zk.settlement import Round
 
 FAST = ("mclbn256", "numba", "wasmtime")  # what the extra `fast` brings and a prover needs
 
@@ -75,8 +74,10 @@ def settlement_of(reader: TaskReader, round_number: int) -> Settlement:
 
 
 def settled(bundle: RoundBundle, reader: TaskReader) -> Settlement:
-    """Return the settlement that a bundle stands for. Raises NoCircuit: rounds are judged by programs, and no circuit is
-    made of one yet."""
+    """Return the settlement that a bundle stands for.
+
+    Raises NoCircuit: rounds are judged by programs, and no circuit is made of one yet.
+    """
     raise NoCircuit(
         f"round {bundle.round} of task {reader.task} was judged by its program, and no circuit is made of programs yet"
     )

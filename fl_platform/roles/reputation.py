@@ -10,7 +10,6 @@ from fl_platform.protocol.sources import OWNER_SEAT
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.rewards import final_bundle, last_sealed
 
-
 FIRST_TRAINER = OWNER_SEAT + 1
 
 

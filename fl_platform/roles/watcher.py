@@ -20,7 +20,6 @@ from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.evidence import Question
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import SealRecord
-from fl_platform.chain.types import Phase
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import Kind, Trace

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
+from fl_platform.contribution.tracing import trace_of
+
 from fl_platform.chain import evidence
 from fl_platform.chain.alone import Alone
 from fl_platform.chain.evidence import Case, Evidence, Question
 from fl_platform.chain.records import RosterRecord, SealRecord
 from fl_platform.contribution.judge import Judgement
-from fl_platform.contribution.tracing import trace_of
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import RoundBundle, claim_leaves
 from fl_platform.protocol.spec import TaskSpec

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from fl_platform.roles.tracing import sealed_trace
+
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.trace import Trace
 from fl_platform.roles.aggregator import Aggregator
-from fl_platform.roles.tracing import sealed_trace
 
 Told = Callable[[RoundBundle], RoundBundle]
 Lie = Callable[[Trace], Trace]

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from fl_platform.contribution.settlement_round import settlement_round
+from fl_platform.contribution.tracing import trace_of
 
 from fl_platform.aggregation.admit import is_reference_party
 from fl_platform.chain import evidence, work_evidence
@@ -24,8 +26,6 @@ from fl_platform.chain.evidence import Evidence, Question
 from fl_platform.chain.history import Forced
 from fl_platform.contribution.judge import Judgement, public_directions
 from fl_platform.contribution.rejudge import rejudge_public
-from fl_platform.contribution.settlement_round import settlement_round
-from fl_platform.contribution.tracing import trace_of
 from fl_platform.contribution.validation import RevealedRow, ValidationRow, commit_rows, reveal_slice
 from fl_platform.errors import (
     AuditDifference,

@@ -13,11 +13,11 @@ from rich.table import Table
 
 from fl_platform.aggregation.admit import ADMITTED, REFERENCE
 from fl_platform.attacks import ATTACKS, parse_attacks
+from fl_platform.attacks.lying import ATTACK as LYING
 from fl_platform.attacks.lying import DEFAULT_LIE, LIES
 from fl_platform.chain.addresses import checksummed
 from fl_platform.cli.common import json_option, write_json
 from fl_platform.cli.demo.federation import HONEST, TOKEN, Settings
-from fl_platform.attacks.lying import ATTACK as LYING
 from fl_platform.cli.demo.run import CARRIERS, Carrier, DemoReport, Stage, carry_locally, run_demo
 from fl_platform.cli.show import console as reporting
 from fl_platform.config import resolve

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fl_platform.attacks.lying import DEFAULT_LIE, LIES, Sealing, told
-from fl_platform.chain import events as ev
 from fl_platform.chain.bisections import Bisections
 from fl_platform.chain.disputes import Disputes
-from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.work_evidence import parts_of
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.contribution.judge import Judgement
@@ -19,6 +15,7 @@ from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.waiting import Watch
 from fl_platform.roles.watcher import Finding, Watcher
 from fl_platform.roles.workspace import Workspace, reveal_key
+
 
 class LyingAggregator(Aggregator):
     """Seals `lie` of what it found in round `when`, bundle and trace alike; honest in every other round."""

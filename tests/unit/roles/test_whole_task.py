@@ -25,7 +25,6 @@ from fl_platform.rules.compose import Rule, compose
 from tests.support.doctored import DoctoredReader
 from tests.support.rehearsal import addresses, audit, opener_for, rehearsal, small_settings
 
-
 PROGRAM = compose(Rule(selection="multi-krum"))
 
 
