@@ -109,7 +109,8 @@ def draw_spec(r: random.Random) -> TaskSpec:
     codec = replace(base.codec, bits=bits, rounding=r.choice(("stochastic", "nearest")), initial_scale=scale)
     krum = r.random() < 0.5
     rule = replace(
-        base.aggregation, selection="multi-krum" if krum else "fedavg", byzantine=r.choice((0, 1, 1, 2) if krum else (0, 1)),
+        base.aggregation, selection="multi-krum" if krum else "mean",
+        byzantine=r.choice((0, 1, 1, 2) if krum else (0, 1)),
         clip_bps=r.choice((8_000, 15_000, 20_000)), reject_bps=r.choice((20_000, 40_000, 1_000_000)),
         floor_bps=r.choice((0, 100, 1_000)), duplicate_bps=r.choice((9_000, 9_900)),
     )  # fmt: skip
