@@ -15,7 +15,7 @@ import pytest
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.flower import resident
-from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState, parse_roster
+from fl_platform.protocol.bundle import Carried, RoundBundle, TaskState, parse_roster
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.messages import Submission, decode_message, encode_message
 from fl_platform.protocol.receipt import Receipt
