@@ -18,13 +18,12 @@ import numpy.typing as npt
 
 from fl_platform.aggregation.blas import one_thread
 from fl_platform.aggregation.sums import RowSource
-
 from fl_platform.protocol.spec import ModelSpec
 from fl_platform.updates import tensor_slices
 from fl_platform.updates.scale import largest_integer
 from fl_platform.updates.tensors import Integers
 
-DIRECTION = "direction:"  # begins the names of such rows
+DIRECTION = "direction:"  # begins the name of a row that has no energies of its own
 GROUP = 256  # rows held at once per side; a round with more reads its updates ceil(n / GROUP) times
 _STRIP = 1 << 15  # columns converted to float at once
 

@@ -84,7 +84,9 @@ class RoundRows:
         return root
 
     def _products(self, left: Sequence[int], right: Sequence[int], places: Sequence[slice]) -> Products | Array:
-        found = np.zeros((len(places), len(left), len(right)), dtype=object if self._past.keys() & {*left, *right} else np.int64)
+        found = np.zeros(
+            (len(places), len(left), len(right)), dtype=object if self._past.keys() & {*left, *right} else np.int64
+        )
         for i in range(0, len(left), GROUP):
             one = [self._row(root) for root in left[i : i + GROUP]]
             for j in range(0, len(right), GROUP):

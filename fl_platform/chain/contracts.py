@@ -62,8 +62,8 @@ class Contracts(Views):
     # --- owner ---
 
     def open_task(
-        self, spec: TaskSpec, *, program: bytes = NO_ROOT, rules: bytes = NO_ROOT, admission: Admission = Admission.OPEN,
-        allow_root: bytes = bytes(32),
+        self, spec: TaskSpec, *, program: bytes = NO_ROOT, rules: bytes = NO_ROOT,
+        admission: Admission = Admission.OPEN, allow_root: bytes = bytes(32),
     ) -> int:  # fmt: skip
         """Escrow the whole bounty, open the task and return its number. One spec digest opens one task a wallet.
 

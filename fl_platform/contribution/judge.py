@@ -61,7 +61,6 @@ MODELS_BACK = 4  # earlier parents that a state names
 # What the program itself says of a receipt: nobody has to refuse such an entry.
 _PROGRAM_SAYS = frozenset({ReceiptForeign.__name__, ReceiptDuplicate.__name__, ReceiptParentMismatch.__name__})
 _NOT_TO_BE_HAD = frozenset({StoreMissing.__name__, CidMismatch.__name__})
-_SEALERS_WORD = frozenset({words.Verdict.CONVICTED, words.Verdict.WITHHELD, words.Verdict.MISSING})
 
 
 @dataclass(frozen=True)
@@ -196,7 +195,7 @@ def verdicts_of(tape: Tape, entries: Sequence[Entry], refusals: Sequence[Refusal
     for i, entry in enumerate(entries):
         number, refusal = words.Verdict(int(numbers[i])), refusals[i]
         code, evidence = words.CODES[number], words.reason(tape, i)
-        if number in _SEALERS_WORD and refusal is not None:
+        if number not in (words.Verdict.ADMITTED, words.Verdict.REFERENCE) and refusal is not None:
             code, evidence = refusal.code, refusal.evidence
         found.append(Verdict(entry.receipt.trainer, code, evidence, int(weights[i]), int(scores[i])))
     return tuple(found)

@@ -126,7 +126,9 @@ class TaskState(RoundStart):
         if not self.state:
             return ()
         if any(len(cells) != len(self.seats) for cells in named):
-            raise DocumentInvalid(f"the state before round {self.round} has {len(self.seats)} seats, and other accounts")
+            raise DocumentInvalid(
+                f"the state before round {self.round} has {len(self.seats)} seats, and other accounts"
+            )
         return tuple(Standing(*each) for each in zip(self.seats, *named, strict=True))
 
     def earned_by(self, account: bytes) -> int:

@@ -277,7 +277,10 @@ def check_spec(spec: TaskSpec) -> None:
             f"{LARGEST_EXPONENT - FARTHEST_UP}",
         ),
         (0 <= spec.worth.alpha_num <= spec.worth.alpha_den, "alpha must be between 0 and 1"),
-        (len(spec.aggregation.own) <= len(OWN_WORDS), f"{len(spec.aggregation.own)} own words, {len(OWN_WORDS)} at most"),
+        (
+            len(spec.aggregation.own) <= len(OWN_WORDS),
+            f"{len(spec.aggregation.own)} own words, {len(OWN_WORDS)} at most",
+        ),
         (0 < spec.worth.stake_cap_bps <= BASIS, f"stake_cap_bps {spec.worth.stake_cap_bps} must be 1 to {BASIS}"),
         (spec.strictness in ("standard", "strict"), f"strictness {spec.strictness!r} is unknown"),
         (spec.commitments in (PEDERSEN, NO_COMMITMENTS), f"commitments {spec.commitments!r} are unknown"),

@@ -13,13 +13,14 @@ from fl_platform.aggregation.admit import CONVICTED, RoundContext, is_reference
 from fl_platform.aggregation.commitments import check_round_sum
 from fl_platform.aggregation.sums import Sums, read_sums
 from fl_platform.contribution.judge import Judgement
-from fl_platform.contribution.rejudge import rejudge_public
+from fl_platform.contribution.rejudge import public_tape, rejudge_public
 from fl_platform.contribution.tapes import first_difference, place_in_words, told_tape
 from fl_platform.errors import AuditDifference, ConfigError, FLError, NoCircuit
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.receipt import Domain, check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.tape import Tape
 from fl_platform.roles.audit_report import SUM, SUMS_UNCHECKED, WITHOUT_KEY, without_key
 from fl_platform.roles.taping import NO_TAPE
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
@@ -101,18 +102,29 @@ class Offline:
         yield self._line("M", what, Result.EQUAL if found is None else Result.DIFFERS, found or "")
 
     def _settled(self) -> Iterator[Line]:
-        what = "weights, scores, payouts and reputations follow from the Gram matrix by the rule"
+        """Evaluate the tape from what the bundle tells of rows."""
+        what = "verdicts, weights, scores, payouts and reputations follow from the told products by the rule"
         try:
-            found = self.expected().settlement
-        except NoCircuit as error:
-            yield self._line("M", what, Result.UNCHECKED, f"{error}; give sums and models")
-        except AuditDifference as error:
+            told, right = told_tape(self.spec, self.bundle), self._public_tape()
+            found = first_difference(told, right)
+        except FLError as error:
             yield self._line("M", what, Result.DIFFERS, str(error))
-        else:
-            yield self._line("M", what, Result.EQUAL)
-            if not found.scores_proved:
-                why = "pay rests on it; needs --sums and --models"
-                yield self._line("M", "that the scores follow from the Gram matrix", Result.UNCHECKED, why)
+            return
+        if found is None:
+            same = told.root == self.bundle.tape
+            yield self._line(
+                "M", what, Result.EQUAL if same else Result.DIFFERS, "" if same else "its tape has another root"
+            )
+            return
+        where = place_in_words(told, *found, self.bundle.entries, self.bundle.after.seats)
+        yield self._line("M", what, Result.DIFFERS, f"{where}: {told.cell(*found)}, not {right.cell(*found)}")
+
+    def _public_tape(self) -> Tape:
+        validation = readable_slice(self.spec, parse_slice(self.bundle.validation))
+        return public_tape(
+            self.spec, self._context(), self.bundle.before, self.bundle, validation=validation,
+            utility=utility_of(self.spec),
+        )[0]  # fmt: skip
 
     def _committed(self) -> Iterator[Line]:
         """Hold the sums, where there are some, against the trainers' commitments."""
@@ -171,7 +183,8 @@ class Offline:
             where = place_in_words(told, *found, bundle.entries, judged.after.seats)
             return {where: told.cell(*found)}, {where: judged.tape.cell(*found)}
         recorded = (
-            bundle.tape, bundle.verdicts, bundle.measured, bundle.divisor, bundle.aggregate, bundle.sums_root, bundle.after,
+            bundle.tape, bundle.verdicts, bundle.measured, bundle.divisor, bundle.aggregate, bundle.sums_root,
+            bundle.after,
         )  # fmt: skip
         recomputed = (
             judged.tape.root, judged.verdicts, judged.measured, judged.divisor, cid_of(judged.aggregate_bytes).digest,
@@ -179,10 +192,10 @@ class Offline:
         )  # fmt: skip
         return dict(zip(_PARTS, recorded, strict=True)), dict(zip(_PARTS, recomputed, strict=True))
 
-    def _judged(self) -> Judgement:
+    def _context(self) -> RoundContext:
         bundle, spec = self.bundle, self.spec
         stakes = {e.receipt.trainer: e.stake for e in bundle.entries if not is_reference(e, spec)}
-        context = RoundContext(
+        return RoundContext(
             self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model, stakes,
             bundle.after.seats, pot=self.pot,
             convicted=frozenset(
@@ -191,6 +204,9 @@ class Offline:
                 if verdict.code == CONVICTED
             ),
         )  # fmt: skip
+
+    def _judged(self) -> Judgement:
+        bundle, spec, context = self.bundle, self.spec, self._context()
         return rejudge_public(
             spec, context, bundle.before, bundle, sums=self._sums(), models=self._model,
             validation=readable_slice(spec, parse_slice(bundle.validation)), utility=utility_of(spec),

@@ -74,8 +74,10 @@ def settlement_of(reader: TaskReader, round_number: int) -> Settlement:
 
 
 def settled(bundle: RoundBundle, reader: TaskReader) -> Settlement:
-    """Return the settlement that a bundle stands for. Raises NoCircuit: rounds are judged by programs, and no circuit is
-    made of one yet."""
+    """Return the settlement that a bundle stands for.
+
+    Raises NoCircuit: rounds are judged by programs, and no circuit is made of one yet.
+    """
     raise NoCircuit(
         f"round {bundle.round} of task {reader.task} was judged by its program, and no circuit is made of programs yet"
     )

@@ -28,7 +28,7 @@ import numpy as np
 from flwr.server.strategy.aggregate import aggregate as flwr_aggregate
 
 from fl_platform.aggregation import admit
-from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, admit_entries
+from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, admit_entries, seats_of
 from fl_platform.aggregation.gram import GramRow, gram_matrix
 from fl_platform.aggregation.sums import Sums, weighted_sum
 from fl_platform.learning import build_model, model_spec
@@ -221,7 +221,7 @@ def _round(folder: Path, bits: int, updates: Iterator[bytes]) -> Round:
     store = DiskStore(folder, durable=False)
     entries = tuple(_entry(spec, store, number, plain) for number, plain in enumerate(updates, start=1))
     members = {entry.receipt.trainer: STAKE for entry in entries}
-    context = RoundContext(DOMAIN, 7, 0, AGGREGATOR, bytes(32), members)
+    context = RoundContext(DOMAIN, 7, 0, AGGREGATOR, bytes(32), members, seats_of(spec, list(members)))
     opener = UpdateOpener(store, domain=DOMAIN, table=spec.model.leaves, recipient=AGGREGATOR, key=reveal)
     return Round(spec, context, entries, opener)
 

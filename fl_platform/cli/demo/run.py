@@ -251,14 +251,11 @@ def _settle(workspace: Workspace, cast: Cast, last: SealedRound) -> int:
             owner.withdraw(cast.task, account)
     owner.record_reputation(cast.task, last.bundle.round, leaves)
     owner.close_task(cast.task)
-    dust = owner.history(cast.task).released.get(cast.wallets["owner"].address, 0)
-    if dust:
-        owner.withdraw(cast.task)
-    paid = sum(standing.earned for standing in last.bundle.after.standings)
+    paid = last.bundle.after.allotted
     due = cast.spec.money.pot * cast.spec.money.rounds + owner.history(cast.task).bonus
-    if paid + dust != due:
-        raise IntegrityError(f"payouts {paid} and dust {dust} do not sum to bounty and slashed bonds, {due}")
-    return dust
+    if paid != due:
+        raise IntegrityError(f"payouts of {paid} do not sum to bounty and slashed bonds, {due}")
+    return last.bundle.after.earned_by(cast.wallets["owner"].address)
 
 
 def _payouts(workspace: Workspace, cast: Cast, last: SealedRound) -> tuple[Payout, ...]:

@@ -47,9 +47,7 @@ def play(rounds: int) -> list[Judgement]:
     judged = [current.judge()]
     for number in range(1, rounds):
         reference = ints_like(current.spec, 100 + number)
-        updates = [
-            ints_like(current.spec, seed + 200 * number, towards=reference, share=0.7) for seed in range(1, 5)
-        ]
+        updates = [ints_like(current.spec, seed + 200 * number, towards=reference, share=0.7) for seed in range(1, 5)]
         current = current.next_round(judged[-1], updates, reference=reference)
         judged.append(current.judge())
     return judged
@@ -124,7 +122,9 @@ def test_nothing_sees_by_which_power_of_two_a_tensor_is_stored(shift: int) -> No
     shifted = happy_round(codec=codec)
     for number in range(4):
         one, other = plain.judge(), shifted.judge()
-        assert all(np.array_equal(a, b) for a, b in zip(other.tape.columns, one.tape.columns, strict=True) if a.ndim > 1)
+        assert all(
+            np.array_equal(a, b) for a, b in zip(other.tape.columns, one.tape.columns, strict=True) if a.ndim > 1
+        )
         assert other.verdicts == one.verdicts
         assert other.after.standings == one.after.standings
         assert np.array_equal(other.sums, one.sums)
@@ -180,8 +180,15 @@ def test_a_replay_earns_nothing_and_others_are_paid() -> None:
     for number in range(1, 4):
         reference = ints_like(current.spec, 100 + number)
         updates = [ints_like(current.spec, 7 * seed + number, towards=reference, share=0.7) for seed in range(1, 5)]
+        scale = current.before.scale
         current = current.next_round(judged[-1], updates, reference=reference)
-        integers = np.rint(judged[-1].sums / np.abs(judged[-1].sums).max() * 40).astype(np.int8)
+        sums, start = judged[-1].sums.astype(np.float64), 0
+        for tensor, then, now in zip(
+            current.spec.model.tensors, scale.exponents, current.before.scale.exponents, strict=True
+        ):
+            sums[start : start + tensor.size] *= 2.0 ** (then - now)
+            start += tensor.size
+        integers = np.rint(sums / np.abs(sums).max() * 40).astype(np.int8)
         replaced(current, 1, integers)
         judged.append(current.judge())
         assert verdict_of(judged[-1], 1) == "Replay"

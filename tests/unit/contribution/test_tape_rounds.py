@@ -124,7 +124,11 @@ def test_sealer_auditor_and_stranger_have_one_tape(seed: int) -> None:
             made.spec, made.context, made.before, bundle, sums=judged.sums, models=made.models.__getitem__
         )
         assert public.tape.root == told_tape(made.spec, bundle).root == bundle.tape
-        assert (public.verdicts, public.after, public.model_bytes) == (judged.verdicts, judged.after, judged.model_bytes)
+        assert (public.verdicts, public.after, public.model_bytes) == (
+            judged.verdicts,
+            judged.after,
+            judged.model_bytes,
+        )
         assert read_start(bundle.to_bytes()).scale == judged.after.scale
 
 
@@ -143,7 +147,9 @@ def test_every_wei_is_allotted_and_every_sum_is_exact(seed: int) -> None:
         wanted = np.zeros(made.spec.model.size, np.int64)
         for i, verdict in enumerate(judged.verdicts):
             if verdict.weight:
-                wanted += verdict.weight * decode_update(made.updates(i), model=made.spec.model, bits=8).astype(np.int64)
+                wanted += verdict.weight * decode_update(made.updates(i), model=made.spec.model, bits=8).astype(
+                    np.int64
+                )
         assert np.array_equal(judged.sums, wanted)
 
 
@@ -175,7 +181,10 @@ def test_the_first_cell_that_differs_is_named() -> None:
     found = first_difference(told, right)
     assert found is not None
     who = made.entries[0].receipt.trainer.hex()
-    assert place_in_words(told, *found, made.entries, made.context.seats) == f"weight (weight in the sum, 2^-16) of 0x{who}"
+    assert (
+        place_in_words(told, *found, made.entries, made.context.seats)
+        == f"weight (weight in the sum, 2^-16) of 0x{who}"
+    )
     assert told.cell(*found) == right.cell(*found) + 1
 
 

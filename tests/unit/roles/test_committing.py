@@ -167,7 +167,7 @@ def with_other_sums(task: SmallTask, change: Callable[[np.ndarray], None]) -> Ca
         )  # fmt: skip
         data = encode_model(model, spec.model)
         after = dataclasses.replace(judged.after, model=cid_of(data).digest)
-        root = sums_root(spec, sums)
+        root = sums_root(spec.model, sums)
         return dataclasses.replace(judged, sums=sums, sums_root=root, model=model, model_bytes=data, after=after)
 
     return lie

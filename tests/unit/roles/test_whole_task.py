@@ -25,7 +25,6 @@ from fl_platform.rules.compose import Rule, compose
 from tests.support.doctored import DoctoredReader
 from tests.support.rehearsal import addresses, audit, opener_for, rehearsal, small_settings
 
-
 PROGRAM = compose(Rule(selection="multi-krum"))
 
 
@@ -120,8 +119,9 @@ LIES: dict[str, tuple[Callable[[RoundBundle], RoundBundle], str]] = {
     "scale": (lambda b: change_after(b, scale=_coarser(b.after.scale)), "scale"),
     "one wei of pay": (lambda b: change_account(b, "paid_scored", -1, 1), "paid_scored in the state after"),
     "half of the pay": (
-        lambda b: change_account(b, "paid_scored", -POT // 20, POT // 20), "paid_scored in the state after",
-    ),  # fmt: skip
+        lambda b: change_account(b, "paid_scored", -POT // 20, POT // 20),
+        "paid_scored in the state after",
+    ),
     "score sum": (lambda b: change_account(b, "score_sum", 1), "score_sum in the state after"),
     "reputation": (lambda b: change_account(b, "reputation", 1), "reputation in the state after"),
     "state before": (lambda b: forget(b, "scored_pots"), "scored_pots in the state before"),
