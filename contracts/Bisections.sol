@@ -7,6 +7,7 @@ import {IGameSeam} from "./interfaces/IGameSeam.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ITraceJudge} from "./interfaces/ITraceJudge.sol";
 import {Contents} from "./libraries/Contents.sol";
+import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {Traces} from "./libraries/Traces.sol";
 
 /// @title Bisections
@@ -228,6 +229,6 @@ contract Bisections is IBisections {
 
     function _deadline(uint256 task) private view returns (uint40) {
         address ledger = IDisputes(disputes).ledger();
-        return uint40(block.timestamp + IRoundLedger(ledger).config(task).takeover);
+        return uint40(block.timestamp + LedgerReads.takeover(IRoundLedger(ledger).words(task)));
     }
 }

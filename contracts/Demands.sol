@@ -7,6 +7,7 @@ import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ITraceJudge} from "./interfaces/ITraceJudge.sol";
 import {Contents} from "./libraries/Contents.sol";
 import {KeyWraps} from "./libraries/KeyWraps.sol";
+import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MerkleSum} from "./libraries/MerkleSum.sol";
 import {Receipts} from "./libraries/Receipts.sol";
 import {TracePages} from "./libraries/TracePages.sol";
@@ -205,7 +206,7 @@ contract Demands is IDemands {
     }
 
     function _deadline(uint256 task) private view returns (uint40) {
-        return uint40(block.timestamp + IRoundLedger(ledger).config(task).takeover);
+        return uint40(block.timestamp + LedgerReads.takeover(IRoundLedger(ledger).words(task)));
     }
 
     function _sealKey(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) private pure returns (bytes32) {

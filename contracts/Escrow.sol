@@ -6,6 +6,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
+import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {Words} from "./libraries/Words.sol";
 
@@ -28,6 +29,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
     address public immutable disputes;
 
     mapping(uint256 task => mapping(address account => Member)) private _members;
+    mapping(uint256 task => mapping(address account => Tenure)) private _tenures;
     mapping(uint256 task => Account) private _accounts;
     mapping(uint256 task => address) public tokenOf;
     mapping(uint256 task => mapping(address account => uint256)) public readyAt;
@@ -54,18 +56,21 @@ contract Escrow is IEscrow, ReentrancyGuard {
     }
 
     /// @inheritdoc IEscrow
+    function admit(uint256 task, address from, uint256 amount, uint32 seat) external nonReentrant {
+        if (msg.sender != registry) revert Escrow_NotModule(msg.sender);
+        Tenure storage t = _tenures[task][from];
+        uint256 left = t.leftAt;
+        if (left != 0) revert Escrow_AlreadyLeft(task, from, left);
+        // `_lock` refuses an amount of more than 79 bits
+        Words.store(t, amount | (block.timestamp << 80) | (uint256(seat) << 160));
+        _lock(task, from, amount, MemberFlags.TRAINER | MemberFlags.RESIDUAL, MemberFlags.BUSY);
+    }
+
+    /// @inheritdoc IEscrow
     function lock(uint256 task, address from, uint256 amount, uint16 flags, uint16 excluded) external nonReentrant {
-        if (msg.sender != registry && msg.sender != ledger && msg.sender != disputes) revert Escrow_NotModule(msg.sender);
-        address token = tokenOf[task];
-        if (token == address(0)) revert Escrow_UnknownTask(task);
-        _requireAmount(amount);
-        Member memory m = _members[task][from];
-        if (m.flags & excluded != 0) revert Escrow_RoleConflict(task, from, m.flags);
-        m.stake += uint80(amount);
-        m.flags |= flags;
-        _members[task][from] = m;
+        if (msg.sender != ledger && msg.sender != disputes) revert Escrow_NotModule(msg.sender);
         emit StakeLocked(task, from, amount);
-        _pull(token, from, amount);
+        _lock(task, from, amount, flags, excluded);
     }
 
     /// @inheritdoc IEscrow
@@ -76,6 +81,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
         if (flags & MemberFlags.LEAVING != 0) revert Escrow_AlreadyUnbonding(task, account_);
         m.flags = (flags & ~clear) | MemberFlags.LEAVING;
         readyAt[task][account_] = readyAt_;
+        if (flags & MemberFlags.TRAINER != 0) _leave(task, account_);
         emit UnbondingStarted(task, account_, readyAt_);
     }
 
@@ -87,6 +93,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
         m.stake -= uint80(released);
         m.credit += uint80(released);
         _members[task][account_] = m;
+        _leaveIfShort(task, account_, m.flags, m.stake);
         emit StakeReleased(task, account_, released);
     }
 
@@ -104,6 +111,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
         toPot = slashed - share;
         _accounts[task].funded += uint128(toPot);
         if (share != 0) _members[task][beneficiary].credit += uint80(share);
+        _leaveIfShort(task, account_, m.flags, m.stake);
         emit StakeSlashed(task, account_, slashed, beneficiary, share);
     }
 
@@ -156,8 +164,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
         if (m.flags & MemberFlags.LEAVING == 0) revert Escrow_NotUnbonding(task, msg.sender);
         uint256 ready = readyAt[task][msg.sender];
         if (block.timestamp < ready) revert Escrow_StillUnbonding(task, msg.sender, ready);
-        (bool open,) = IRoundLedger(ledger).challenged(task);
-        if (open) revert Escrow_TaskChallenged(task);
+        if (IRoundLedger(ledger).head(task).challenged) revert Escrow_TaskChallenged(task);
         amount = m.stake;
         m.credit += m.stake;
         m.stake = 0;
@@ -182,6 +189,11 @@ contract Escrow is IEscrow, ReentrancyGuard {
     }
 
     /// @inheritdoc IEscrow
+    function tenure(uint256 task, address account_) external view returns (Tenure memory) {
+        return _tenures[task][account_];
+    }
+
+    /// @inheritdoc IEscrow
     function account(uint256 task) external view returns (Account memory) {
         return _accounts[task];
     }
@@ -194,6 +206,29 @@ contract Escrow is IEscrow, ReentrancyGuard {
         Words.store(m, word & ~Words.CREDIT);
         emit CreditWithdrawn(task, account_, amount);
         IERC20(tokenOf[task]).safeTransfer(account_, amount);
+    }
+
+    function _lock(uint256 task, address from, uint256 amount, uint16 flags, uint16 excluded) private {
+        address token = tokenOf[task];
+        if (token == address(0)) revert Escrow_UnknownTask(task);
+        _requireAmount(amount);
+        Member storage m = _members[task][from];
+        uint256 word = Words.load(m);
+        if ((word >> 240) & excluded != 0) revert Escrow_RoleConflict(task, from, uint16(word >> 240));
+        uint256 stake = (word & type(uint80).max) + amount;
+        if (stake > type(uint80).max) revert Escrow_AmountOutOfBounds(stake, type(uint80).max);
+        Words.store(m, ((word >> 80) << 80) | stake | (uint256(flags) << 240));
+        _pull(token, from, amount);
+    }
+
+    /// @dev Written once: who fell short of the task's stake has left, whatever it does later.
+    function _leave(uint256 task, address account_) private {
+        if (_tenures[task][account_].leftAt == 0) _tenures[task][account_].leftAt = uint40(block.timestamp);
+    }
+
+    function _leaveIfShort(uint256 task, address account_, uint16 flags, uint256 stake) private {
+        if (flags & MemberFlags.TRAINER == 0) return;
+        if (stake < ITaskRegistry(registry).task(task).stake) _leave(task, account_);
     }
 
     function _requireAmount(uint256 amount) private pure {

@@ -8,7 +8,9 @@ import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {CipherLeaves} from "./libraries/CipherLeaves.sol";
 import {Contents} from "./libraries/Contents.sol";
 import {Dleq} from "./libraries/Dleq.sol";
+import {Heads} from "./libraries/Heads.sol";
 import {KeyWraps} from "./libraries/KeyWraps.sol";
+import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {Receipts} from "./libraries/Receipts.sol";
 import {Traces} from "./libraries/Traces.sol";
@@ -17,6 +19,8 @@ import {RevealProofs} from "./reveals/RevealProofs.sol";
 /// @title Reveals
 /// @notice See {IReveals}. Holds no money: bonds and stakes lie in the escrow. No owner, no upgrade.
 contract Reveals is RevealProofs {
+    using Heads for uint256;
+
     /// @notice What a key that was not shown costs: basis points of the trainer's stake, rounded up.
     uint256 public constant SILENCE_BPS = 2_000;
     /// @notice The challenger's part, in basis points; below one half, so that accusing oneself never pays.
@@ -41,7 +45,9 @@ contract Reveals is RevealProofs {
     /// @inheritdoc IReveals
     mapping(bytes32 id => bytes32) public demandOf;
     /// @inheritdoc IReveals
-    mapping(bytes32 receipt => bool) public punished;
+    mapping(bytes32 receipt => uint256) public convictedAt;
+    /// @inheritdoc IReveals
+    mapping(bytes32 receipt => uint256) public revealedAt;
 
     constructor(address disputes_, address ledger_, address escrow_, address registry_)
         RevealProofs(ledger_, registry_)
@@ -57,6 +63,7 @@ contract Reveals is RevealProofs {
         _requireForceable(task, round);
         bytes32 receipt = _requireReceipt(signed);
         _requirePackage(receipt, trainer, package);
+        if (revealedAt[receipt] == 0) revealedAt[receipt] = block.timestamp;
         emit RevealForced(task, round, trainer, receipt, package.boxes, package.signature);
     }
 
@@ -158,15 +165,15 @@ contract Reveals is RevealProofs {
     ) private returns (bytes32 id) {
         IRoundLedger.Receipt calldata receipt = signed.receipt;
         uint256 task = receipt.task;
-        IRoundLedger.Config memory config = ledger.config(task);
-        _requireDemandable(task, receipt.round, config.ring);
+        IRoundLedger.Words memory state = ledger.words(task);
+        _requireDemandable(task, receipt.round, state);
         bytes32 hash = _requireReceipt(signed);
         _requireStake(task, receipt.trainer);
         id = _idOf(hash, subject, named.recipient, named.index);
         if (demandOf[id] != 0) revert Reveals_AlreadyAsked(id);
         Demand memory made = Demand({
             challenger: msg.sender,
-            deadline: uint40(block.timestamp + config.takeover),
+            deadline: uint40(block.timestamp + LedgerReads.takeover(state)),
             subject: subject,
             bits: named.bits,
             trainer: receipt.trainer,
@@ -206,20 +213,21 @@ contract Reveals is RevealProofs {
     function _punishSilence(Demand calldata d) private returns (uint256) {
         uint256 stake = _stake(d.task, d.trainer);
         // nothing left, all taken before, or the books are closed: the bond went back, that is all
-        if (stake == 0 || punished[d.receipt] || ledger.head(d.task).closed) return 0;
+        if (stake == 0 || convictedAt[d.receipt] != 0 || ledger.head(d.task).closed) return 0;
         uint256 amount = stake;
         // asked once for each recipient, so not punished twice
         if (d.subject == Subject.Key) amount = (stake * SILENCE_BPS + BASIS - 1) / BASIS;
-        else punished[d.receipt] = true;
+        else convictedAt[d.receipt] = block.timestamp;
         return IGameSeam(disputes).penalise(d.task, d.trainer, amount, d.challenger, CHALLENGER_BPS);
     }
 
-    /// @dev The whole stake, once for each receipt.
+    /// @dev The whole stake, once for each receipt. A receipt is convicted also where nothing is left to take, because a seal
+    /// refuses only what is convicted.
     function _takeAll(uint256 task, address trainer, bytes32 receipt) private returns (uint256) {
-        if (punished[receipt]) revert Reveals_AlreadySlashed(receipt);
-        uint256 stake = _requireStake(task, trainer);
-        punished[receipt] = true;
-        return IGameSeam(disputes).penalise(task, trainer, stake, msg.sender, CHALLENGER_BPS);
+        if (convictedAt[receipt] != 0) revert Reveals_AlreadySlashed(receipt);
+        convictedAt[receipt] = block.timestamp;
+        uint256 stake = _stake(task, trainer);
+        return stake == 0 ? 0 : IGameSeam(disputes).penalise(task, trainer, stake, msg.sender, CHALLENGER_BPS);
     }
 
     function _requireStake(uint256 task, address trainer) private view returns (uint256 stake) {
@@ -234,17 +242,21 @@ contract Reveals is RevealProofs {
     }
 
     function _requireForceable(uint256 task, uint256 round) private view {
-        IRoundLedger.Head memory head = ledger.head(task);
-        bool rostered = head.phase == IRoundLedger.Phase.Rostered && head.round == round && !head.challenged;
-        (uint256 to,) = ledger.window(task);
-        if (!rostered || head.takeover || block.timestamp >= to) revert Reveals_NotForceable(task, round, to);
+        IRoundLedger.Words memory state = ledger.words(task);
+        uint256 head = state.head;
+        bool rostered = head.phase() == IRoundLedger.Phase.Rostered && head.round() == round && !LedgerReads.isFrozen(state);
+        // the seal window opens then; after a takeover it has
+        uint256 to = head.time();
+        if (head & Heads.TAKEOVER == 0) to += state.windows.windowAt(2) + state.windows.windowAt(3);
+        if (!rostered || block.timestamp >= to) revert Reveals_NotForceable(task, round, to);
     }
 
     /// @dev Before the roster closes nobody needs a key, and in a strict round nobody may have one.
-    function _requireDemandable(uint256 task, uint256 round, uint256 ring) private view {
-        IRoundLedger.Head memory head = ledger.head(task);
-        bool rostered = round < head.round || (round == head.round && head.phase == IRoundLedger.Phase.Rostered);
-        if (!rostered || head.closed || round + ring <= head.round) {
+    function _requireDemandable(uint256 task, uint256 round, IRoundLedger.Words memory state) private pure {
+        uint256 current = state.head.round();
+        bool rostered =
+            round < current || (round == current && state.head.phase() == IRoundLedger.Phase.Rostered);
+        if (!rostered || state.head & Heads.CLOSED != 0 || round + state.windows.ring() <= current) {
             revert Reveals_NotDemandable(task, round);
         }
     }

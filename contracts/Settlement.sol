@@ -5,12 +5,16 @@ import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
+import {Heads} from "./libraries/Heads.sol";
+import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {MerkleSum} from "./libraries/MerkleSum.sol";
 
 /// @title Settlement
 /// @notice See {ISettlement}. Holds no money.
 contract Settlement is ISettlement {
+    using LedgerReads for IRoundLedger.Words;
+
     /// @param total Compensation for rostered trainers, in wei.
     /// @param paid What of it was credited.
     struct Compensation {
@@ -19,12 +23,12 @@ contract Settlement is ISettlement {
     }
 
     /// @param closedAt When the books were closed, Unix seconds.
-    /// @param swept The seats' part is known.
-    /// @param perSeat What every seat gets, in wei; zero until swept.
+    /// @param swept What the residual shares divide is known.
+    /// @param perShare What every residual share gets, in wei; zero until swept.
     struct Closing {
         uint40 closedAt;
         bool swept;
-        uint128 perSeat;
+        uint128 perShare;
     }
 
     IEscrow public immutable escrow;
@@ -54,11 +58,11 @@ contract Settlement is ISettlement {
         _closings[task].closedAt = uint40(block.timestamp);
         emit TaskClosed(task, head.phase, left - toTrainers, toTrainers);
         if (left != toTrainers) escrow.release(task, registry.ownerOf(task), left - toTrainers, 0);
-        // A roster that left trainers out (their receipts are on the forced list) must not share out the pot: seats do.
+        // A roster that left trainers out (their receipts are on the forced list) must not divide the pot: all members do.
         if (head.phase == IRoundLedger.Phase.Compensated && !head.forced) {
             _compensations[task].total = uint128(toTrainers);
         } else if (toTrainers != 0) {
-            _seat(task, toTrainers);
+            _divide(task, toTrainers);
         }
     }
 
@@ -95,51 +99,50 @@ contract Settlement is ISettlement {
         }
         Closing memory closing = _requireClosed(task);
         if (closing.swept) revert Settlement_NothingToPay(task, address(0));
-        uint256 from = closing.closedAt + ledger.config(task).unbonding;
+        uint256 from = closing.closedAt + ledger.words(task).unbonding();
         if (block.timestamp < from) revert Settlement_TooEarly(task, from);
         Compensation memory pool = _compensations[task];
-        _seat(task, pool.total - pool.paid);
+        _divide(task, pool.total - pool.paid);
     }
 
     /// @inheritdoc ISettlement
-    function claimSeat(uint256 task, address trainer) external returns (uint256 amount) {
+    function claimResidual(uint256 task, address trainer) external returns (uint256 amount) {
         Closing memory closing = _requireClosed(task);
         uint16 flags = escrow.member(task, trainer).flags;
-        if (flags & MemberFlags.SEAT == 0) revert Settlement_NotMember(task, trainer);
-        if (flags & MemberFlags.SEAT_PAID != 0) revert Settlement_AlreadyPaid(task, trainer);
-        amount = closing.perSeat;
+        if (flags & MemberFlags.RESIDUAL == 0) revert Settlement_NotMember(task, trainer);
+        if (flags & MemberFlags.RESIDUAL_PAID != 0) revert Settlement_AlreadyPaid(task, trainer);
+        amount = closing.perShare;
         if (amount == 0) revert Settlement_NothingToPay(task, trainer);
-        emit SeatClaimed(task, trainer, amount);
-        escrow.release(task, trainer, amount, MemberFlags.SEAT_PAID);
+        emit ResidualClaimed(task, trainer, amount);
+        escrow.release(task, trainer, amount, MemberFlags.RESIDUAL_PAID);
     }
 
     /// @inheritdoc ISettlement
     function settlement(uint256 task)
         external
         view
-        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perSeat, bool swept)
+        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perShare, bool swept)
     {
         Compensation memory pool = _compensations[task];
         Closing memory closing = _closings[task];
-        return (pool.total, pool.paid, closing.closedAt, closing.perSeat, closing.swept);
+        return (pool.total, pool.paid, closing.closedAt, closing.perShare, closing.swept);
     }
 
     /// @dev `left` is everything that final rounds did not allot; see the table in {ISettlement}.
     function _trainersPart(uint256 task, IRoundLedger.Head memory head, uint256 left) private view returns (uint256) {
-        if (head.phase == IRoundLedger.Phase.Done) return 0;
-        uint256 ever = ledger.everRostered(task);
-        uint256 pot = ledger.config(task).pot;
-        if (head.phase == IRoundLedger.Phase.Refunded) return pot * (ever - head.round);
+        if (head.phase != IRoundLedger.Phase.Compensated) return 0;
+        IRoundLedger.Words memory words = ledger.words(task);
+        (uint256 ever, uint256 pot) = (words.everRostered(), Heads.pot(words.windows));
         return left - pot * (head.rounds - ever);
     }
 
-    function _seat(uint256 task, uint256 amount) private {
-        uint256 seats = registry.task(task).members;
-        uint256 perSeat = seats == 0 ? 0 : amount / seats;
+    function _divide(uint256 task, uint256 amount) private {
+        uint256 shares = registry.task(task).members;
+        uint256 perShare = shares == 0 ? 0 : amount / shares;
         _closings[task].swept = true;
-        _closings[task].perSeat = uint128(perSeat);
-        emit CompensationSwept(task, amount, seats, perSeat);
-        uint256 rest = amount - perSeat * seats;
+        _closings[task].perShare = uint128(perShare);
+        emit CompensationSwept(task, amount, shares, perShare);
+        uint256 rest = amount - perShare * shares;
         if (rest != 0) escrow.release(task, registry.ownerOf(task), rest, 0);
     }
 
@@ -154,10 +157,10 @@ contract Settlement is ISettlement {
             revert Settlement_WrongPhase(task, head.phase, IRoundLedger.Phase.Compensated);
         }
         if (head.round != round) revert Settlement_WrongRound(task, round, head.round);
-        uint256 to = _requireClosed(task).closedAt + ledger.config(task).unbonding;
+        uint256 to = _requireClosed(task).closedAt + ledger.words(task).unbonding();
         if (block.timestamp >= to) revert Settlement_TooLate(task, to);
-        bytes32 digest = ledger.rosterDigest(task, round, record);
-        bytes32 expected = ledger.ringDigest(task, round);
+        bytes32 digest = keccak256(abi.encode(task, round, record));
+        bytes32 expected = ledger.words(task).ringDigest(ledger, task, round);
         if (digest != expected) revert Settlement_RecordMismatch(task, round, digest, expected);
     }
 }

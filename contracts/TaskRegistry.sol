@@ -10,6 +10,7 @@ import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
+import {Heads} from "./libraries/Heads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 
 /// @title TaskRegistry
@@ -17,13 +18,15 @@ import {MemberFlags} from "./libraries/MemberFlags.sol";
 contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
     bytes32 public constant CONSENT_TYPEHASH = keccak256("JoinConsent(uint256 task,address trainer,uint64 deadline)");
     uint256 private constant BPS = 10_000;
+    /// @dev The seat of the first trainer (IEscrow.Tenure).
+    uint32 private constant FIRST_SEAT = 9;
 
     /// @dev What `join` reads and writes, in one slot.
     struct Rules {
         uint80 stake;
         uint80 bond;
         uint32 unbonding;
-        uint32 members;
+        uint32 leavers;
         Admission admission;
         bool ended;
     }
@@ -36,6 +39,10 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
     mapping(uint256 task => address) public ownerOf;
     mapping(uint256 task => bytes32) private _specs;
     mapping(uint256 task => bytes32) private _allowRoots;
+    /// @inheritdoc ITaskRegistry
+    mapping(uint256 task => bytes32) public programOf;
+    /// @inheritdoc ITaskRegistry
+    mapping(uint256 task => bytes32) public rulesOf;
 
     constructor(address escrow_, address ledger_, address guardian) Ownable(guardian) EIP712("fl-platform", "1") {
         escrow = IEscrow(escrow_);
@@ -51,12 +58,14 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
             stake: uint80(params.stake),
             bond: uint80(params.bond),
             unbonding: params.windows.unbonding,
-            members: 0,
+            leavers: 0,
             admission: params.admission,
             ended: false
         });
         _specs[id] = params.spec;
         if (params.allowRoot != 0) _allowRoots[id] = params.allowRoot;
+        if (params.program != 0) programOf[id] = params.program;
+        if (params.rules != 0) rulesOf[id] = params.rules;
         emit TaskOpened(id, msg.sender, params.spec, params);
         ledger.openLedger(id, params.windows, params.pot, params.bond, params.rounds, params.aggregators);
         escrow.fund(id, params.token, msg.sender, params.bounty);
@@ -64,17 +73,16 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
 
     /// @inheritdoc ITaskRegistry
     function join(uint256 id, uint256 stake, bytes32 binding, Ticket calldata ticket) external {
-        Rules storage rules = _rules[id];
+        Rules memory rules = _rules[id];
         uint256 required = rules.stake;
         if (required == 0) revert TaskRegistry_UnknownTask(id);
         if (rules.ended) revert TaskRegistry_TaskEnded(id);
         if (stake < required) revert TaskRegistry_StakeTooSmall(id, stake, required);
         if (binding == 0) revert TaskRegistry_BindingMissing(id, msg.sender);
-        Admission admission = rules.admission;
-        if (admission != Admission.Open) _admit(id, admission, ticket);
-        ++rules.members;
-        emit TrainerJoined(id, msg.sender, stake, binding);
-        escrow.lock(id, msg.sender, stake, MemberFlags.TRAINER | MemberFlags.SEAT, MemberFlags.BUSY);
+        if (rules.admission != Admission.Open) _admit(id, rules.admission, ticket);
+        uint32 seat = ledger.takeSeat(id);
+        emit TrainerJoined(id, msg.sender, stake, binding, seat);
+        escrow.admit(id, msg.sender, stake, seat);
     }
 
     /// @inheritdoc ITaskRegistry
@@ -84,10 +92,10 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
         }
         Rules storage rules = _rules[id];
         uint16 clear;
-        // an ended task's seats are frozen: they share what a compensation leaves
+        // an ended task's residual shares are frozen: they divide what a compensation leaves
         if (!rules.ended) {
-            --rules.members;
-            clear = MemberFlags.SEAT;
+            ++rules.leavers;
+            clear = MemberFlags.RESIDUAL;
         }
         uint256 readyAt = block.timestamp + rules.unbonding;
         emit TrainerLeft(id, msg.sender, readyAt);
@@ -120,11 +128,13 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
             stake: rules.stake,
             bond: rules.bond,
             unbonding: rules.unbonding,
-            members: rules.members,
+            members: rules.stake == 0 ? 0 : uint32(Heads.seats(ledger.words(id).windows)) - FIRST_SEAT - rules.leavers,
             admission: rules.admission,
             ended: rules.ended,
             spec: _specs[id],
-            allowRoot: _allowRoots[id]
+            allowRoot: _allowRoots[id],
+            program: programOf[id],
+            rules: rulesOf[id]
         });
     }
 

@@ -40,14 +40,13 @@ contract EntryJudge is JudgeBase {
         uint256[13] places;
     }
 
-    /// @notice A link of the forced list, and the links behind it up to the last.
+    /// @notice A receipt that was forced in, as the ledger keeps it.
     struct ForcedProof {
         IRoundLedger.RosterRecord record;
-        bytes32 previous;
+        uint256 index;
+        uint256 seat;
         address trainer;
         bytes32 receipt;
-        uint256 index;
-        bytes32[2][] later;
     }
 
     /// @inheritdoc ITraceJudge
@@ -68,7 +67,7 @@ contract EntryJudge is JudgeBase {
         RosterProof calldata p = _rosterProof(c, e.extra);
         if (p.leaf.amount == 0) return false;
         uint256 flags = escrow.member(c.task, p.leaf.owner).flags;
-        uint256 known = MemberFlags.TRAINER | MemberFlags.LEAVING | MemberFlags.SEAT;
+        uint256 known = MemberFlags.TRAINER | MemberFlags.LEAVING | MemberFlags.RESIDUAL;
         return flags & known == 0;
     }
 
@@ -76,8 +75,7 @@ contract EntryJudge is JudgeBase {
     function _roster(Case calldata c, Evidence calldata e) private pure returns (bool) {
         RosterProof calldata p = _rosterProof(c, e.extra);
         uint256 count = p.record.count;
-        if (e.counts[Traces.ENTRY] < count) return true;
-        if (c.record.forced == 0 && e.counts[Traces.ENTRY] != count) return true;
+        if (e.counts[Traces.ENTRY] != count + c.record.forced) return true;
         (bytes calldata w, uint256 index) = e.open(0, Traces.ENTRY, Traces.ENTRY_BYTES);
         if (index != p.leaf.index) revert Traces.Traces_LeafMismatch(Traces.ENTRY, index);
         Traces.EntryLeaf calldata entry = Traces.entry(w);
@@ -102,31 +100,21 @@ contract EntryJudge is JudgeBase {
 
     /// @dev A forced receipt has the entry behind the roster's, in the order of the list. openings: that entry; none are
     /// needed where the number of entries is wrong.
-    function _forced(Case calldata c, Evidence calldata e) private pure returns (bool) {
-        ForcedProof calldata p = _forcedProof(e.extra);
+    function _forced(Case calldata c, Evidence calldata e) private view returns (bool) {
+        // abi.encode of one static struct is the struct
+        ForcedProof memory p = abi.decode(e.extra, (ForcedProof));
         bytes32 digest = keccak256(abi.encode(c.task, c.round, p.record));
         if (digest != c.record.rosterDigest) {
             revert IRoundLedger.RoundLedger_RecordMismatch(c.task, c.round, digest, c.record.rosterDigest);
         }
-        bytes32 chain = keccak256(abi.encode(p.previous, p.index, p.trainer, p.receipt));
-        for (uint256 i = 0; i < p.later.length; ++i) {
-            address trainer = address(uint160(uint256(p.later[i][0])));
-            chain = keccak256(abi.encode(chain, p.index + 1 + i, trainer, p.later[i][1]));
-        }
-        if (chain != c.record.forced) {
-            revert IRoundLedger.RoundLedger_ForcedMismatch(c.task, chain, c.record.forced);
-        }
-        if (e.counts[Traces.ENTRY] != p.record.count + p.index + 1 + p.later.length) return true;
+        bytes32 stated = keccak256(abi.encode(p.seat, p.trainer, p.receipt));
+        bytes32 kept = p.index < c.record.forced ? ledger.forced(c.task, c.round, p.record.life, p.index) : bytes32(0);
+        if (stated != kept) revert IRoundLedger.RoundLedger_ForcedMismatch(c.task, stated, kept);
+        if (e.counts[Traces.ENTRY] != uint256(p.record.count) + c.record.forced) return true;
         (bytes calldata w, uint256 index) = e.open(0, Traces.ENTRY, Traces.ENTRY_BYTES);
         if (index != p.record.count + p.index) revert Traces.Traces_LeafMismatch(Traces.ENTRY, index);
         Traces.EntryLeaf calldata entry = Traces.entry(w);
         return entry.forced != 1 || entry.trainer != uint160(p.trainer) || entry.receipt != p.receipt;
-    }
-
-    function _forcedProof(bytes calldata extra) private pure returns (ForcedProof calldata p) {
-        assembly ("memory-safe") {
-            p := add(extra.offset, 0x20)
-        }
     }
 
     /// @dev openings: two entries of one trainer that both count.

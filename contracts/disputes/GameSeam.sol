@@ -5,6 +5,8 @@ import {IDisputes} from "../interfaces/IDisputes.sol";
 import {IEscrow} from "../interfaces/IEscrow.sol";
 import {IGameSeam} from "../interfaces/IGameSeam.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {Heads} from "../libraries/Heads.sol";
+import {LedgerReads} from "../libraries/LedgerReads.sol";
 import {MemberFlags} from "../libraries/MemberFlags.sol";
 
 /// @title GameSeam
@@ -112,14 +114,16 @@ abstract contract GameSeam is IDisputes, IGameSeam {
 
     /// @inheritdoc IGameSeam
     function isVoid(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) public view returns (bool) {
-        if (!IRoundLedger(ledger).isChallenged(task, round)) return true;
-        IRoundLedger.ClaimRecord memory claims = IRoundLedger(ledger).claimRecord(task, round, record);
-        return keccak256(abi.encode(task, round, claims)) != IRoundLedger(ledger).ringDigest(task, round);
+        IRoundLedger.Words memory state = IRoundLedger(ledger).words(task);
+        if (!LedgerReads.isChallenged(state, round)) return true;
+        IRoundLedger.ClaimRecord memory claims = LedgerReads.claimRecord(state, round, record);
+        bytes32 kept = LedgerReads.ringDigest(state, IRoundLedger(ledger), task, round);
+        return keccak256(abi.encode(task, round, claims)) != kept;
     }
 
     /// @inheritdoc IGameSeam
     function bondOf(uint256 task) public view returns (uint256) {
-        return (uint256(IRoundLedger(ledger).config(task).pot) * DEMAND_BPS + BASIS - 1) / BASIS;
+        return (Heads.pot(IRoundLedger(ledger).words(task).windows) * DEMAND_BPS + BASIS - 1) / BASIS;
     }
 
     /// @dev Count one more dispute of a seal. The first must come inside the challenge window, later ones at most
@@ -130,8 +134,9 @@ abstract contract GameSeam is IDisputes, IGameSeam {
         if (_open[seal] == 0) {
             IRoundLedger(ledger).markChallenged(task, round, record);
         } else {
-            IRoundLedger.Config memory config = IRoundLedger(ledger).config(task);
-            uint256 end = uint256(record.sealedAt) + config.challenge + FOLLOW_UPS * config.takeover;
+            IRoundLedger.Words memory state = IRoundLedger(ledger).words(task);
+            uint256 window = Heads.challengeWindow(state.windows);
+            uint256 end = uint256(record.sealedAt) + window + FOLLOW_UPS * LedgerReads.takeover(state);
             if (block.timestamp >= end) revert IRoundLedger.RoundLedger_TooLate(task, end);
         }
         ++_open[seal];

@@ -3,6 +3,7 @@ pragma solidity ^0.8.24;
 
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {ITraceJudge} from "../interfaces/ITraceJudge.sol";
+import {LedgerReads} from "../libraries/LedgerReads.sol";
 import {Traces} from "../libraries/Traces.sol";
 
 /// @title JudgeBase
@@ -30,9 +31,10 @@ abstract contract JudgeBase is ITraceJudge {
         view
         returns (bytes calldata words, uint256 index)
     {
-        IRoundLedger.ClaimRecord memory record = ledger_.claimRecord(c.task, c.round - 1, b.record);
+        IRoundLedger.Words memory state = ledger_.words(c.task);
+        IRoundLedger.ClaimRecord memory record = LedgerReads.claimRecord(state, c.round - 1, b.record);
         bytes32 digest = keccak256(abi.encode(c.task, c.round - 1, record));
-        bytes32 expected = ledger_.ringDigest(c.task, c.round - 1);
+        bytes32 expected = LedgerReads.ringDigest(state, ledger_, c.task, c.round - 1);
         if (digest != expected) {
             revert IRoundLedger.RoundLedger_RecordMismatch(c.task, c.round - 1, digest, expected);
         }

@@ -30,6 +30,20 @@ interface IEscrow {
         uint16 flags;
     }
 
+    /// @notice When a trainer was a member of a task, in one storage slot. Every field is written once and never again, so
+    /// that nothing that happens later changes who could take part in a round.
+    /// @param joinedStake What it locked when it joined, in wei.
+    /// @param joinedAt When it joined, Unix seconds; zero for an account that never joined.
+    /// @param leftAt When it asked to leave, or when a slash first left it less than the task's stake; zero until then.
+    /// @param seat Its number in the task: 9, 10, 11, ... in the order of joining, never used again. Seats 0 to 7 are the listed
+    /// aggregators by their place in the list, seat 8 is the task's reference party; none of these has a tenure.
+    struct Tenure {
+        uint80 joinedStake;
+        uint40 joinedAt;
+        uint40 leftAt;
+        uint32 seat;
+    }
+
     /// @notice One task's pot. `paid <= funded` always holds.
     /// @param funded Bounty plus slashed money, less what `release` gave out.
     /// @param paid What claims have credited.
@@ -41,7 +55,7 @@ interface IEscrow {
     /// @notice Emitted when a task's bounty has arrived.
     event TaskFunded(uint256 indexed task, address indexed token, address indexed owner, uint256 amount);
 
-    /// @notice Emitted when an account's stake grew by `amount`.
+    /// @notice Emitted when an account's stake grew by a bond of `amount`; a trainer's stake shows in `TrainerJoined`.
     event StakeLocked(uint256 indexed task, address indexed account, uint256 amount);
 
     /// @notice Emitted when an account asked for its stake back; it stays slashable until `readyAt` (Unix seconds).
@@ -55,7 +69,7 @@ interface IEscrow {
         uint256 indexed task, address indexed account, uint256 amount, address indexed beneficiary, uint256 share
     );
 
-    /// @notice Emitted when a pot paid something that is not a claim: refund, dust, compensation, seat.
+    /// @notice Emitted when a pot paid something that is not a claim: refund, dust, compensation, residual share.
     event PotReleased(uint256 indexed task, address indexed account, uint256 amount);
 
     /// @notice Emitted when credit left for the wallet.
@@ -81,6 +95,9 @@ interface IEscrow {
 
     /// @notice Thrown when an account already has one of the roles that exclude the new one.
     error Escrow_RoleConflict(uint256 task, address account, uint16 flags);
+
+    /// @notice Thrown when an account wants to join a task that it left at `leftAt`: a seat is taken once, with another account.
+    error Escrow_AlreadyLeft(uint256 task, address account, uint256 leftAt);
 
     /// @notice Thrown when an account that already asked for its stake asks again.
     error Escrow_AlreadyUnbonding(uint256 task, address account);
@@ -110,12 +127,17 @@ interface IEscrow {
     /// Requirements: the task is not funded; amount in 1..MAX_AMOUNT; the token moves exactly `amount`.
     function fund(uint256 task, address token, address owner, uint256 amount) external;
 
-    /// @notice Take `amount` from `account` into its stake and set `flags`. Registry, ledger and disputes; `account` is always the caller
+    /// @notice Take a trainer's stake and write its tenure. Only the registry; `account` is its caller.
+    /// Requirements: the account has no role in the task and never left it; the task is funded; the token moves exactly
+    /// `amount`.
+    function admit(uint256 task, address account, uint256 amount, uint32 seat) external;
+
+    /// @notice Take `amount` from `account` into its stake and set `flags`. Ledger and disputes; `account` is always the caller
     /// of that module.
     /// Requirements: none of `excluded` is set on the member; the task is funded; the token moves exactly `amount`.
     function lock(uint256 task, address account, uint256 amount, uint16 flags, uint16 excluded) external;
 
-    /// @notice Start unbonding and clear `clear` from the flags. Registry and ledger.
+    /// @notice Start unbonding and clear `clear` from the flags; a trainer has left. Registry and ledger.
     /// Requirements: the account is not unbonding yet.
     function beginUnbonding(uint256 task, address account, uint256 readyAt, uint16 clear) external;
 
@@ -159,6 +181,9 @@ interface IEscrow {
 
     /// @notice Return one account's place in one task.
     function member(uint256 task, address account) external view returns (Member memory);
+
+    /// @notice Return when an account was a trainer of a task; zeros for one that never was.
+    function tenure(uint256 task, address account) external view returns (Tenure memory);
 
     /// @notice Return one task's pot.
     function account(uint256 task) external view returns (Account memory);

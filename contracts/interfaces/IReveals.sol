@@ -212,7 +212,8 @@ interface IReveals {
     /// Requirements: receipt and package signed by the trainer; the receipt's round is rostered and its seal not due yet.
     function forceReveal(SignedReceipt calldata signed, Package calldata package) external;
 
-    /// @notice Show that a box which a trainer signed does not hold the committed key; the trainer's stake is taken.
+    /// @notice Show that a box which a trainer signed does not hold the committed key: the receipt is convicted, and what
+    /// stake the trainer has is taken.
     /// Requirements: receipt and package signed by the trainer; the proof shows that `shared` is the point of the public key
     /// in the box, bound to this box's context. A box whose ephemeral point is no point of the curve is bad without a proof.
     /// @param index Which box.
@@ -226,7 +227,8 @@ interface IReveals {
         Dleq.Proof calldata proof
     ) external;
 
-    /// @notice Show that a ciphertext holds other integers than the content root; the trainer's stake is taken.
+    /// @notice Show that a ciphertext holds other integers than the content root: the receipt is convicted, and what stake
+    /// the trainer has is taken.
     /// Requirements: the receipt is signed by the trainer; the key is the committed one; both leaves are under their roots.
     /// @param cipher The leaf of the ciphertext in which the integer lies; ignored behind its tensor's end: there are zeros.
     /// @param content The leaf of the content tree.
@@ -272,6 +274,10 @@ interface IReveals {
     /// @notice Return a demand's hash while it is open; zero when it was never made, one when it has ended.
     function demandOf(bytes32 id) external view returns (bytes32);
 
-    /// @notice Return whether the whole stake was taken for this receipt.
-    function punished(bytes32 receipt) external view returns (bool);
+    /// @notice Return when a receipt was convicted (Unix seconds): of a wrong box, a wrong opening or header, or content that
+    /// nobody showed in time; zero for never. Written once, with the whole stake taken, as far as there was one.
+    function convictedAt(bytes32 receipt) external view returns (uint256);
+
+    /// @notice Return when a receipt's package was first put on chain by `forceReveal` (Unix seconds); zero for never.
+    function revealedAt(bytes32 receipt) external view returns (uint256);
 }

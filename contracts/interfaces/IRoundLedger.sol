@@ -13,11 +13,13 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///   rosterRound          current aggregator   opened + minRound                      opened + roster
 ///     after a takeover   current aggregator   takeover                               takeover + takeover window
 ///   forceInclude         a trainer            rostered                               rostered + forceInclude
-///   sealRound            current aggregator   rostered + forceInclude + reveal       the same + seal
-///     after a takeover   current aggregator   takeover                               takeover + takeover window
+///   sealRound            current aggregator   after rostered + forceInclude + reveal the same + seal
+///     after a takeover   current aggregator   after the takeover                     takeover + takeover window
 ///   markChallenged       disputes             sealed                                 sealed + challenge
 ///   overturnSeal         disputes             sealed                                 sealed + challenge, or marked
 ///   claim                anyone               sealed + challenge                     -
+///   passRound            current aggregator   rostered + forceInclude + reveal       the same + seal
+///     after a takeover   current aggregator   takeover                               takeover + takeover window
 ///   advance              anyone               the end of the roster or seal window   -
 ///   closeTask            anyone               the last sealed round is final         -                 (ISettlement)
 ///   claimCompensation    anyone               closed                                 closed + unbonding (ISettlement)
@@ -30,6 +32,7 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///
 ///   OPEN -> ROSTERED -> SEALED -> FINAL            OPEN -> REFUNDED        (no aggregator is left)
 ///   SEALED <-> CHALLENGED                          ROSTERED -> COMPENSATED (no aggregator is left)
+///   OPEN -> COMPENSATED                            (no aggregator is left, and the round had a roster that is void)
 ///   SEALED, CHALLENGED -> ROSTERED or COMPENSATED  (overturned: the successor seals anew, or nobody is left)
 ///   OPEN, ROSTERED, SEALED, CHALLENGED -> VOID     (an earlier round was overturned)
 ///   VOID -> OPEN                                   (the chain of rounds came by again)
@@ -55,19 +58,6 @@ interface IRoundLedger {
         Compensated
     }
 
-    /// @notice What `roundState` answers.
-    enum RoundState {
-        None,
-        Open,
-        Rostered,
-        Sealed,
-        Challenged,
-        Final,
-        Void,
-        Compensated,
-        Refunded
-    }
-
     /// @notice The head slot of a task.
     /// @param aggregator Who may roster and seal now.
     /// @param time When the current phase began: opened, rostered or taken over (Unix seconds, less frozen time).
@@ -81,6 +71,7 @@ interface IRoundLedger {
     /// @param challenged A dispute is open in the task.
     /// @param hasBonus Slashed money waits for, or went into, a seal.
     /// @param closed The books are closed.
+    /// @param life How often a seal of the task fell, modulo 256: rounds that open now are of this life.
     struct Head {
         address aggregator;
         uint40 time;
@@ -94,43 +85,45 @@ interface IRoundLedger {
         bool challenged;
         bool hasBonus;
         bool closed;
+        uint8 life;
     }
 
-    /// @notice What the ledger fixed at the opening; windows in seconds, pot and bond in wei, ring in slots.
-    struct Config {
-        uint32 minRound;
-        uint32 roster;
-        uint32 forceInclude;
-        uint32 reveal;
-        uint32 seal;
-        uint32 challenge;
-        uint32 takeover;
-        uint32 unbonding;
-        uint80 pot;
-        uint80 bond;
-        uint8 ring;
-        bytes32 aggregatorsHash;
+    /// @notice What a task's ledger is made of, but for the ring: four storage slots.
+    /// @param head aggregator 160 | time 40 | round 16 | rounds 16 | index 4 | phase 4 | life 8 | flags 8, from the low end.
+    /// @param windows minRound, roster, forceInclude, reveal, seal, challenge 24 each | pot 80 | seats 24 | ring 8.
+    /// @param side mask of disputed rounds 64 | frozenSince 40 | lowest disputed round 16.
+    /// @param terms bond 80 | unbonding 32 | everRostered 16 | bonus 80 | takeover 24.
+    struct Words {
+        uint256 head;
+        uint256 windows;
+        uint256 side;
+        uint256 terms;
     }
 
     /// @notice What the ring keeps the digest of after a roster: keccak256(abi.encode(task, round, ...these)).
     /// @param root Merkle-sum root over (trainer, stake, receipt digest), leaves sorted by trainer.
     /// @param count Leaves.
     /// @param totalStake The root's sum, in wei.
+    /// @param seats How many seats the task had (IEscrow.Tenure); the contract's.
     /// @param rosteredAt Unix seconds; the contract's.
     /// @param aggregator Who rostered; the contract's.
+    /// @param life The life in which the round opened; the contract's. A round that is sealed again keeps it.
     struct RosterRecord {
         bytes32 root;
         uint32 count;
         uint128 totalStake;
+        uint32 seats;
         uint40 rosteredAt;
         address aggregator;
+        uint8 life;
     }
 
     /// @notice What an aggregator seals.
     /// @param bundle SHA-256 digest in the CID of the round bundle.
     /// @param model SHA-256 of the new global model's file.
     /// @param trace Root of the trace tree; zero where a task has none (seam for disputes by leaf).
-    /// @param forced The forced list's chain digest as it stands; zero when nobody forced anything.
+    /// @param asOf Up to when the seal takes note of what was shown against receipts, Unix seconds: not before the seal's window
+    /// opened, and before the seal.
     /// @param claimRoot Merkle-sum root over (owner, wei earned so far, reputation).
     /// @param claimTotal The root's sum, in wei.
     /// @param claimCount Leaves.
@@ -138,7 +131,7 @@ interface IRoundLedger {
         bytes32 bundle;
         bytes32 model;
         bytes32 trace;
-        bytes32 forced;
+        uint40 asOf;
         bytes32 claimRoot;
         uint128 claimTotal;
         uint32 claimCount;
@@ -146,6 +139,7 @@ interface IRoundLedger {
 
     /// @notice What a seal leaves, whole. The ring keeps the digest of its `ClaimRecord`.
     /// @param rosterDigest The roster record's digest.
+    /// @param forced How many receipts were forced into the round; the contract's. They lie in `forced`.
     /// @param sealedAt Unix seconds; the contract's.
     /// @param aggregator Who sealed; the contract's.
     struct SealRecord {
@@ -153,7 +147,8 @@ interface IRoundLedger {
         bytes32 bundle;
         bytes32 model;
         bytes32 trace;
-        bytes32 forced;
+        uint40 asOf;
+        uint32 forced;
         bytes32 claimRoot;
         uint128 claimTotal;
         uint32 claimCount;
@@ -162,7 +157,7 @@ interface IRoundLedger {
     }
 
     /// @notice What claims must know of a seal. The ring keeps keccak256(abi.encode(task, round, ...these)).
-    /// @param content keccak256(abi.encode(rosterDigest, bundle, model, trace, forced, aggregator)) of the seal record.
+    /// @param content keccak256(abi.encode(rosterDigest, bundle, model, trace, asOf, forced, aggregator)) of the seal record.
     /// @param claimRoot As sealed.
     /// @param claimTotal As sealed, in wei.
     /// @param claimCount As sealed.
@@ -222,30 +217,32 @@ interface IRoundLedger {
     /// @notice Emitted when an aggregator asked for its bond; it is free at `readyAt`.
     event AggregatorLeft(uint256 indexed task, address indexed aggregator, uint256 readyAt);
 
-    /// @notice Emitted when a roster is on chain; it holds the whole `RosterRecord`.
+    /// @notice Emitted when a roster is on chain: everything of the `RosterRecord` but the life, which is how many upheld
+    /// `ChallengeResolved` the task has had so far, modulo 256.
     event RoundRostered(
         uint256 indexed task,
         uint256 round,
         bytes32 root,
         uint32 count,
         uint128 totalStake,
+        uint32 seats,
         uint40 rosteredAt,
         address aggregator
     );
 
-    /// @notice Emitted when a trainer forced its receipt into the round; `chain` is the list's digest so far:
-    /// keccak256(abi.encode(previous chain, index, trainer, receipt struct hash)), the first previous one being zero.
+    /// @notice Emitted when a trainer forced its receipt into the round, as number `index`; see `forced`.
     event ReceiptForced(
         uint256 indexed task,
         uint256 indexed round,
         address indexed trainer,
+        uint8 life,
         uint256 index,
-        bytes32 chain,
+        uint32 seat,
         Receipt receipt,
         bytes signature
     );
 
-    /// @notice Emitted when a round is sealed: everything of the `SealRecord` but its roster digest. The task's claims so
+    /// @notice Emitted when a round is sealed: everything of the `SealRecord` but its roster digest and the forced receipts. The task's claims so
     /// far must sum to pot * (round + 1) + bonus; `claimTotal` shows it.
     event RoundSealed(uint256 indexed task, uint256 round, SealInput record, uint40 sealedAt, address aggregator);
 
@@ -254,13 +251,16 @@ interface IRoundLedger {
         uint256 indexed task, uint256 indexed round, address indexed from, address to, uint256 slashed
     );
 
+    /// @notice Emitted when an aggregator said that it cannot seal; `to` is the next one, zero where nobody is left.
+    event RoundPassed(uint256 indexed task, uint256 indexed round, address indexed from, address to);
+
     /// @notice Emitted when slashed money was added to what the next seal allots; `bonus` is the sum over the task.
     event BonusRaised(uint256 indexed task, uint256 amount, uint256 bonus);
 
-    /// @notice Emitted when no aggregator is left and `round` has no roster.
+    /// @notice Emitted when no aggregator is left and `round` never had a roster.
     event RoundRefunded(uint256 indexed task, uint256 indexed round);
 
-    /// @notice Emitted when no aggregator is left and `round` has a roster: its pot goes to those on it.
+    /// @notice Emitted when no aggregator is left and `round` had a roster once: its pot goes to those on it.
     event RoundCompensated(uint256 indexed task, uint256 indexed round);
 
     /// @notice Emitted when a dispute about a sealed round was opened.
@@ -296,6 +296,9 @@ interface IRoundLedger {
     /// @notice Thrown when the caller is not at the place in the list that it names.
     error RoundLedger_NotListed(uint256 task, address caller);
 
+    /// @notice Thrown when a task has no seat left.
+    error RoundLedger_SeatsTaken(uint256 task, uint256 limit);
+
     /// @notice Thrown when the bond is below the task's.
     error RoundLedger_BondTooSmall(uint256 task, uint256 bond, uint256 required);
 
@@ -329,8 +332,11 @@ interface IRoundLedger {
     /// @notice Thrown when bundle, model or claim root of a seal is zero.
     error RoundLedger_SealIncomplete(uint256 task, uint256 round);
 
-    /// @notice Thrown when a seal states another forced list than the chain's.
+    /// @notice Thrown when what calldata says of a forced receipt is not what the chain keeps.
     error RoundLedger_ForcedMismatch(uint256 task, bytes32 stated, bytes32 expected);
+
+    /// @notice Thrown when a seal's `asOf` is not in [from, to).
+    error RoundLedger_AsOfOutOfBounds(uint256 task, uint256 asOf, uint256 from, uint256 to);
 
     /// @notice Thrown when a seal's claims do not allot what the rounds so far have to pay.
     error RoundLedger_AllotmentMismatch(uint256 claimTotal, uint256 claimCount, uint256 allotted);
@@ -370,6 +376,10 @@ interface IRoundLedger {
         address[] calldata aggregators
     ) external;
 
+    /// @notice Give the next seat to a trainer that joins. Only the registry.
+    /// @return seat The seat's number: how many there were before.
+    function takeSeat(uint256 task) external returns (uint32 seat);
+
     /// @notice Lock the caller's bond as aggregator `index` of the list. Successors may bond early or when they take over.
     /// Requirements: amount >= the task's bond; the escrow is approved; the caller is no trainer and not bonded.
     function bondAggregator(uint256 task, address[] calldata aggregators, uint256 index, uint256 amount) external;
@@ -388,7 +398,7 @@ interface IRoundLedger {
     function forceInclude(Receipt calldata receipt, bytes calldata signature) external;
 
     /// @notice Seal a rostered round and open the next one.
-    /// Requirements: inside the window; `forced` as on chain; claimTotal <= allotted <= claimTotal + dust, where dust is
+    /// Requirements: inside the window; window start <= asOf < now; claimTotal <= allotted <= claimTotal + dust, where dust is
     /// 2 * claimCount * (round + 1) wei and not above the pot; claimCount in 1..2^20.
     function sealRound(uint256 task, uint256 round, SealInput calldata record) external;
 
@@ -396,6 +406,13 @@ interface IRoundLedger {
     /// the next one; where none is left, the round is refunded or compensated (the whole bond goes to the trainers).
     /// @param aggregators The frozen list.
     function advance(uint256 task, address[] calldata aggregators) external;
+
+    /// @notice Say that the caller cannot seal the round, because it cannot have what a seal needs: the next aggregator takes
+    /// over as after a missed deadline, but nobody is fined. The round is compensated when all have passed.
+    /// Requirements: the caller is the current aggregator and bonded; inside the seal window; no dispute is open.
+    /// @param aggregators The frozen list.
+    /// @dev Passing pays nothing either: the fee goes to who seals.
+    function passRound(uint256 task, uint256 round, address[] calldata aggregators) external;
 
     /// @notice Open a dispute about a sealed round. Only disputes.
     /// Requirements: the record is the ring's; now < sealed + challenge; the round is not disputed yet.
@@ -443,49 +460,23 @@ interface IRoundLedger {
     /// @notice Return the head of a task.
     function head(uint256 task) external view returns (Head memory);
 
-    /// @notice Return what a task's ledger fixed.
-    function config(uint256 task) external view returns (Config memory);
+    /// @notice Return keccak256(abi.encode(aggregators)) of a task's frozen list.
+    function aggregatorsHash(uint256 task) external view returns (bytes32);
 
-    /// @notice Return the digest that the ring keeps where `round` lies; it may be another round's. (In storage the digests
-    /// of rounds that a dispute blocks are complemented, so that no claim finds them; this returns them as they were.)
-    function ringDigest(uint256 task, uint256 round) external view returns (bytes32);
+    /// @notice Return a task's packed words as they lie in storage ({LedgerReads} unpacks them).
+    function words(uint256 task) external view returns (Words memory);
 
-    /// @notice Return the window of the head's next step: roster in Open, seal in Rostered; zeros otherwise.
-    function window(uint256 task) external view returns (uint256 from, uint256 to);
+    /// @notice Return slot `slot` of a task's ring as it lies in storage: the digests of rounds that a dispute blocks are
+    /// complemented, so that no claim finds them.
+    function ringSlot(uint256 task, uint256 slot) external view returns (bytes32);
 
-    /// @notice Return what a seal of `round` would have to allot now, in wei.
-    function allotted(uint256 task, uint256 round) external view returns (uint256);
+    /// @notice Return how many receipts are forced into the head's round.
+    function forcedCount(uint256 task) external view returns (uint256);
 
-    /// @notice Return the slashed money that seals have allotted or will allot, in wei.
-    function bonus(uint256 task) external view returns (uint256);
-
-    /// @notice Return how many rounds had a roster at some time, void ones included: their pots stay with the trainers.
-    function everRostered(uint256 task) external view returns (uint256);
-
-    /// @notice Return whether a dispute is open, and the lowest round that is disputed.
-    function challenged(uint256 task) external view returns (bool open, uint256 lowest);
-
-    /// @notice Return whether this very round is disputed.
-    function isChallenged(uint256 task, uint256 round) external view returns (bool);
-
-    /// @notice Return the forced list of the head's round: its chain digest and its length.
-    function forcedList(uint256 task) external view returns (bytes32 chain, uint256 count);
-
-    /// @notice Return the state of a round. `record` is needed for sealed rounds only; a wrong one reverts.
-    function roundState(uint256 task, uint256 round, SealRecord calldata record) external view returns (RoundState);
+    /// @notice Return forced receipt `index` of a round in a life: keccak256(abi.encode(seat, trainer, receipt struct hash)),
+    /// zero where there is none. Meaningful below the number that forcedCount, or the round's seal, says.
+    function forced(uint256 task, uint256 round, uint256 life, uint256 index) external view returns (bytes32);
 
     /// @notice Revert unless the record is that of a final round: `RecordMismatch`, `NotFinal` or `TaskChallenged`.
     function requireFinal(uint256 task, uint256 round, ClaimRecord calldata record) external view;
-
-    /// @notice Return the digest of a roster record.
-    function rosterDigest(uint256 task, uint256 round, RosterRecord calldata record) external pure returns (bytes32);
-
-    /// @notice Return what claims need of a seal record of this task and round.
-    function claimRecord(uint256 task, uint256 round, SealRecord calldata record)
-        external
-        view
-        returns (ClaimRecord memory);
-
-    /// @notice Return the EIP-712 digest that a trainer signs.
-    function receiptDigest(Receipt calldata receipt) external view returns (bytes32);
 }

@@ -9,33 +9,33 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 /// Once the last sealed round is final, what it did not allot is divided:
 ///
 ///   Done          the owner gets the dust
-///   Refunded      the owner gets the dust, the bonus left and the pots of rounds that never had a roster; pots of rounds
-///                 that had one and were voided go to the seats
+///   Refunded      the owner gets the dust, the bonus left and the pots of rounds that never had a roster: all that are left
 ///   Compensated   the owner gets the pots of rounds that never had a roster; everything else (the failed round's pot, the
 ///                 voided rounds' pots, the failed aggregator's bond, bonus and dust) goes to the trainers on the
 ///                 failed round's roster, by stake
 ///
 /// A pot that ever had a roster never returns to the owner, but for the dust. What is left of a compensation when its
-/// window ends (rounding, roster leaves of nobody) is divided equally among the seats: the trainers that did not leave
-/// before the end. So even a roster of random hashes strands nothing.
+/// window ends (rounding, roster leaves of nobody) is divided into equal residual shares, one for every trainer that did
+/// not leave before the end. So even a roster of random hashes strands nothing.
 ///
 /// Notes:
 /// - Claims of final rounds go on after closing, without a limit in time (IRoundLedger.claim).
-/// - A trainer that was not on the failed round's roster but on a voided one gets a seat only.
+/// - Where the failed round's roster is void, nobody claims by it, and all of the compensation goes to the residual shares.
+/// - A trainer that was not on the failed round's roster but on a voided one gets a residual share only.
 /// - When trainers forced their receipts into the failed round, its roster left them out and must not share out the pot:
-///   all of the compensation goes to the seats.
+///   all of the compensation goes to the residual shares.
 interface ISettlement {
-    /// @notice Emitted when a task's books were closed: what the owner got, and what waits for compensation or seats.
+    /// @notice Emitted when a task's books were closed: what the owner got, and what waits for the trainers.
     event TaskClosed(uint256 indexed task, IRoundLedger.Phase phase, uint256 toOwner, uint256 toTrainers);
 
     /// @notice Emitted when a rostered trainer was compensated.
     event CompensationClaimed(uint256 indexed task, uint256 indexed round, address indexed trainer, uint256 amount);
 
-    /// @notice Emitted when what nobody could claim as compensation was divided among the seats.
-    event CompensationSwept(uint256 indexed task, uint256 amount, uint256 seats, uint256 perSeat);
+    /// @notice Emitted when what nobody could claim as compensation was divided into residual shares.
+    event CompensationSwept(uint256 indexed task, uint256 amount, uint256 shares, uint256 perShare);
 
-    /// @notice Emitted when a seat was paid.
-    event SeatClaimed(uint256 indexed task, address indexed trainer, uint256 amount);
+    /// @notice Emitted when a residual share was paid.
+    event ResidualClaimed(uint256 indexed task, address indexed trainer, uint256 amount);
 
     /// @notice Thrown when the head is in another phase than the call needs.
     error Settlement_WrongPhase(uint256 task, IRoundLedger.Phase phase, IRoundLedger.Phase needed);
@@ -55,10 +55,10 @@ interface ISettlement {
     /// @notice Thrown when a roster record is not the one whose digest the ring keeps.
     error Settlement_RecordMismatch(uint256 task, uint256 round, bytes32 digest, bytes32 expected);
 
-    /// @notice Thrown when the account is no trainer of the task, or has no seat in it.
+    /// @notice Thrown when the account is no trainer of the task, or has no residual share in it.
     error Settlement_NotMember(uint256 task, address account);
 
-    /// @notice Thrown when an account already took its compensation or seat.
+    /// @notice Thrown when an account already took its compensation or residual share.
     error Settlement_AlreadyPaid(uint256 task, address account);
 
     /// @notice Thrown when nothing is there to be paid.
@@ -80,16 +80,16 @@ interface ISettlement {
         bytes calldata siblings
     ) external returns (uint256 amount);
 
-    /// @notice Divide what the compensation left (rounding, leaves of nobody) equally among the task's seats; to the owner
-    /// where there is no seat, and the last wei that do not divide.
+    /// @notice Divide what the compensation left (rounding, leaves of nobody) into equal residual shares; to the owner where
+    /// nobody has one, and the last wei that do not divide.
     function sweepCompensation(uint256 task) external;
 
-    /// @notice Credit one seat's part of what was swept. Anyone may call for any trainer that has a seat.
-    function claimSeat(uint256 task, address trainer) external returns (uint256 amount);
+    /// @notice Credit one residual share of what was swept. Anyone may call for any trainer that has one.
+    function claimResidual(uint256 task, address trainer) external returns (uint256 amount);
 
-    /// @notice Return the compensation or seat money of a closed task.
+    /// @notice Return the compensation or residual money of a closed task.
     function settlement(uint256 task)
         external
         view
-        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perSeat, bool swept);
+        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perShare, bool swept);
 }

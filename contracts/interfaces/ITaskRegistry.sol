@@ -21,9 +21,9 @@ interface ITaskRegistry {
     /// @param roster The roster must be on chain before this has passed since the round opened; more than minRound.
     /// @param forceInclude For so long after the roster a trainer left out can put its receipt on chain; may be 0.
     /// @param reveal Then so long for late keys, before a seal is possible; may be 0.
-    /// @param seal Then so long for the seal; at least 1.
+    /// @param seal Then so long for the seal; at least 2.
     /// @param challenge So long after its seal a round can be challenged; then it is final; at least 1.
-    /// @param takeover So long a successor has to roster, or to seal; at least 1.
+    /// @param takeover So long a successor has to roster, or to seal; at least 2.
     /// @param unbonding So long a stake stays slashable after its owner asked for it; longer than all of the above.
     struct Windows {
         uint32 minRound;
@@ -47,6 +47,8 @@ interface ITaskRegistry {
     /// @param feeBps The aggregator's fee in basis points of the pot, for the record: it is paid by a claim leaf.
     /// @param allowRoot For AllowList: the root of OpenZeppelin's standard tree over (address); else 0.
     /// @param spec SHA-256 of the task's canonical specification in the store.
+    /// @param program Root of the program that decides the task's rounds; zero for none.
+    /// @param rules Root of the words of the task's rules that the program reads; zero for none.
     /// @param windows The windows.
     /// @param aggregators Who may aggregate, in order: the first works, the next takes over when one fails. 1..8,
     /// distinct, not zero.
@@ -61,6 +63,8 @@ interface ITaskRegistry {
         uint16 feeBps;
         bytes32 allowRoot;
         bytes32 spec;
+        bytes32 program;
+        bytes32 rules;
         Windows windows;
         address[] aggregators;
     }
@@ -86,6 +90,8 @@ interface ITaskRegistry {
     /// @param ended True once no further round can be worked on: REFUNDED or COMPENSATED.
     /// @param spec SHA-256 of the specification.
     /// @param allowRoot Root of the allow-list; 0 without one.
+    /// @param program Root of the task's program; 0 without one.
+    /// @param rules Root of the words of the task's rules; 0 without one.
     struct Task {
         address owner;
         uint80 stake;
@@ -96,14 +102,16 @@ interface ITaskRegistry {
         bool ended;
         bytes32 spec;
         bytes32 allowRoot;
+        bytes32 program;
+        bytes32 rules;
     }
 
     /// @notice Emitted when a task is open and its bounty is in escrow. `params` is everything that was fixed.
     event TaskOpened(uint256 indexed task, address indexed owner, bytes32 indexed spec, TaskParams params);
 
     /// @notice Emitted when a trainer joined. `binding` is the digest of the statement by which wallet and Flower node
-    /// key sign each other; the statement itself lies in the store.
-    event TrainerJoined(uint256 indexed task, address indexed trainer, uint256 stake, bytes32 binding);
+    /// key sign each other; the statement itself lies in the store. `seat` is its number in the task (IEscrow.Tenure).
+    event TrainerJoined(uint256 indexed task, address indexed trainer, uint256 stake, bytes32 binding, uint32 seat);
 
     /// @notice Emitted when a trainer asked to leave; its stake is free (and slashable until) `readyAt`, Unix seconds.
     event TrainerLeft(uint256 indexed task, address indexed trainer, uint256 readyAt);
@@ -161,12 +169,13 @@ interface ITaskRegistry {
 
     /// @notice Join as a trainer and lock a stake.
     /// Requirements: the task runs; stake >= the task's; binding not zero; the ticket admits the caller; the caller is
-    /// neither trainer nor aggregator of the task nor still unbonding; it approved the escrow for the stake.
+    /// neither trainer nor aggregator of the task nor still unbonding, and never left it; it approved the escrow for the
+    /// stake; the task has a seat left (65,536).
     function join(uint256 task, uint256 stake, bytes32 binding, Ticket calldata ticket) external;
 
     /// @notice Stop training and ask for the stake. It stays slashable for the unbonding period; then `Escrow.exit`.
-    /// @dev Warning: leaving before the task has ended gives up the seat (IRoundLedger.claimSeat). Compensation is
-    /// limited by the stake still locked: claim it before exiting.
+    /// @dev Warning: leaving is for ever, the account cannot join the task again. Leaving before the task has ended gives up the
+    /// residual share (ISettlement.claimResidual). Compensation is limited by the stake still locked: claim it before exiting.
     function leaveTask(uint256 task) external;
 
     /// @notice Mark a task as ended. Only the ledger.
@@ -183,6 +192,12 @@ interface ITaskRegistry {
 
     /// @notice Return a task's owner; zero for a task that does not exist.
     function ownerOf(uint256 id) external view returns (address);
+
+    /// @notice Return the root of a task's program; zero for a task that no program decides.
+    function programOf(uint256 id) external view returns (bytes32);
+
+    /// @notice Return the root of a task's terms ({Terms}).
+    function rulesOf(uint256 id) external view returns (bytes32);
 
     /// @notice Return how many tasks were ever opened: the last task's number.
     function taskCount() external view returns (uint256);

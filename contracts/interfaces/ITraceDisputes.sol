@@ -28,7 +28,7 @@ interface ITraceDisputes is IDisputes {
     ///   Carried     an account (or pots) against the round before      standing | round               -          seal before
     ///   Dropped     an account that is missing                         (entry,) neighbours            -          (seal before)
     ///   Roster      an entry against the roster on chain               entry                          -          roster leaf
-    ///   Forced      an entry against the forced list on chain          (entry)                        -          list links
+    ///   Forced      an entry against the forced list on chain          (entry)                        -          the receipt
     ///   Twice       a trainer that counts twice                        entry, entry                   -          -
     ///   Rules       the rules leaf against the task's specification    rules                          -          document
     ///   Entry       one entry's screen, caps and weight                rules, round, entry, Gram row  -          -

@@ -43,8 +43,9 @@ abstract contract DisputeSeam is RoundSteps {
 
     /// @inheritdoc IRoundLedger
     function markUnchallenged(uint256 task, uint256 round, SealRecord calldata record) external onlyDisputes {
-        if (!isChallenged(task, round)) revert RoundLedger_ChallengeState(task, round, false);
-        _requireRecord(task, round, _tasks[task].head, record);
+        uint256 h = _tasks[task].head;
+        if (!_isChallenged(task, round, h)) revert RoundLedger_ChallengeState(task, round, false);
+        _requireRecord(task, round, h, record);
         _reject(task, round);
         emit ChallengeResolved(task, round, false, round, 0);
     }
@@ -60,7 +61,7 @@ abstract contract DisputeSeam is RoundSteps {
         _requireList(task, aggregators);
         uint256 h = _tasks[task].head;
         uint256 to = _requireSealed(task, round, h, record);
-        if (block.timestamp >= to && !isChallenged(task, round)) revert RoundLedger_TooLate(task, to);
+        if (block.timestamp >= to && !_isChallenged(task, round, h)) revert RoundLedger_TooLate(task, to);
         uint256 voidedTo = _everRostered(task, h);
         (uint256 slashed, uint256 toPot) =
             escrow.slash(task, record.aggregator, type(uint256).max, challenger, CHALLENGER_BPS);
@@ -120,9 +121,9 @@ abstract contract DisputeSeam is RoundSteps {
             t.ring[i % size] = bytes32(uint256(1));
         }
         t.ring[round % size] = record.rosterDigest;
-        h = h.atRound(round);
+        h = h.fallBack(round);
         if (record.forced == 0) return h;
-        _forcedChain[task] = record.forced;
+        _forcedCount[task] = record.forced;
         return h | Heads.FORCED;
     }
 
@@ -144,12 +145,6 @@ abstract contract DisputeSeam is RoundSteps {
         Phase phase = h.phase();
         bool ended = phase == Phase.Refunded || phase == Phase.Compensated;
         uint256 place = h.aggregator() == sealer ? h.index() + 1 : h.index();
-        if (ended || place == aggregators.length) {
-            _tasks[task].head = h.step(Phase.Compensated);
-            _end(task, round, false);
-            return;
-        }
-        address next = aggregators[place];
-        _tasks[task].head = h.step(Phase.Rostered).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
+        _handOver(task, h, Phase.Rostered, ended ? aggregators.length : place, aggregators);
     }
 }

@@ -9,7 +9,7 @@ import {Heads} from "../libraries/Heads.sol";
 import {Receipts} from "../libraries/Receipts.sol";
 
 /// @title LedgerState
-/// @notice What the parts of {RoundLedger} share: storage, digests, guards and views.
+/// @notice What the parts of {RoundLedger} share: storage, digests and guards; what only readers need is in {LedgerViews}.
 abstract contract LedgerState is IRoundLedger, EIP712 {
     using Heads for uint256;
 
@@ -39,11 +39,13 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     /// @param unbonding As opened, in seconds.
     /// @param everRostered Rounds [0, everRostered) had a roster once, void or not; a lower bound, see `_everRostered`.
     /// @param bonus Slashed money that seals allot, in wei.
+    /// @param takeover As opened, in seconds.
     struct Terms {
         uint80 bond;
         uint32 unbonding;
         uint16 everRostered;
         uint80 bonus;
+        uint24 takeover;
     }
 
     IEscrow public immutable escrow;
@@ -55,9 +57,13 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
 
     mapping(uint256 task => TaskState) internal _tasks;
     mapping(uint256 task => Terms) internal _terms;
-    mapping(uint256 task => bytes32) internal _aggregators;
-    mapping(uint256 task => bytes32) internal _forcedChain;
+    /// @inheritdoc IRoundLedger
+    mapping(uint256 task => bytes32) public aggregatorsHash;
+    /// @dev Of the head's round, where its flag says that there are some.
     mapping(uint256 task => uint256) internal _forcedCount;
+    /// @inheritdoc IRoundLedger
+    mapping(uint256 task => mapping(uint256 round => mapping(uint256 life => mapping(uint256 index => bytes32)))) public
+        forced;
 
     constructor(address escrow_, address registry_, address settlement_, address disputes_) EIP712("fl-platform", "1") {
         escrow = IEscrow(escrow_);
@@ -72,74 +78,31 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     }
 
     /// @inheritdoc IRoundLedger
-    function config(uint256 task) external view returns (Config memory out) {
-        uint256 word = _tasks[task].windows;
-        out.minRound = uint32(word.windowAt(0));
-        out.roster = uint32(word.windowAt(1));
-        out.forceInclude = uint32(word.windowAt(2));
-        out.reveal = uint32(word.windowAt(3));
-        out.seal = uint32(word.windowAt(4));
-        out.challenge = uint32(word.windowAt(5));
-        out.takeover = uint32(word.windowAt(6));
-        out.unbonding = _terms[task].unbonding;
-        out.pot = uint80(word.pot());
-        out.bond = _terms[task].bond;
-        out.ring = uint8(word.ring());
-        out.aggregatorsHash = _aggregators[task];
+    function words(uint256 task) external view returns (Words memory out) {
+        TaskState storage t = _tasks[task];
+        Side storage side = t.side;
+        Terms storage terms = _terms[task];
+        (out.head, out.windows) = (t.head, t.windows);
+        // each of the two structs fills one slot
+        uint256 word;
+        assembly ("memory-safe") {
+            word := sload(side.slot)
+        }
+        out.side = word;
+        assembly ("memory-safe") {
+            word := sload(terms.slot)
+        }
+        out.terms = word;
     }
 
     /// @inheritdoc IRoundLedger
-    function ringDigest(uint256 task, uint256 round) external view returns (bytes32) {
-        uint256 size = _tasks[task].windows.ring();
-        if (size == 0) return 0;
-        bytes32 kept = _tasks[task].ring[round % size];
-        uint256 h = _tasks[task].head;
-        bool blocked = h & Heads.CHALLENGED != 0 && round >= _tasks[task].side.lowest && round < h.round();
-        return blocked ? ~kept : kept;
+    function ringSlot(uint256 task, uint256 slot) external view returns (bytes32) {
+        return _tasks[task].ring[slot];
     }
 
     /// @inheritdoc IRoundLedger
-    function window(uint256 task) external view returns (uint256 from, uint256 to) {
-        uint256 h = _tasks[task].head;
-        Phase phase = h.phase();
-        if (phase == Phase.Open || phase == Phase.Rostered) return h.stepWindow(_tasks[task].windows);
-    }
-
-    /// @inheritdoc IRoundLedger
-    function allotted(uint256 task, uint256 round) external view returns (uint256) {
-        if (round > type(uint16).max) revert RoundLedger_WrongRound(task, round, _tasks[task].head.round());
-        return _allotted(task, round, _tasks[task].head, _tasks[task].windows);
-    }
-
-    /// @inheritdoc IRoundLedger
-    function bonus(uint256 task) external view returns (uint256) {
-        return _terms[task].bonus;
-    }
-
-    /// @inheritdoc IRoundLedger
-    function everRostered(uint256 task) external view returns (uint256) {
-        return _everRostered(task, _tasks[task].head);
-    }
-
-    /// @inheritdoc IRoundLedger
-    function challenged(uint256 task) external view returns (bool open, uint256 lowest) {
-        if (_tasks[task].head & Heads.CHALLENGED == 0) return (false, 0);
-        return (true, _tasks[task].side.lowest);
-    }
-
-    /// @inheritdoc IRoundLedger
-    function isChallenged(uint256 task, uint256 round) public view returns (bool) {
-        uint256 h = _tasks[task].head;
-        if (h & Heads.CHALLENGED == 0 || round >= h.round()) return false;
-        uint256 size = _tasks[task].windows.ring();
-        // a disputed round's slot is never reused while the task stands still, so residues are unique among these
-        return round + size > h.round() && _tasks[task].side.mask & _bit(round, size) != 0;
-    }
-
-    /// @inheritdoc IRoundLedger
-    function forcedList(uint256 task) external view returns (bytes32 chain, uint256 count) {
-        if (_tasks[task].head & Heads.FORCED == 0) return (0, 0);
-        return (_forcedChain[task], _forcedCount[task]);
+    function forcedCount(uint256 task) external view returns (uint256) {
+        return _tasks[task].head & Heads.FORCED == 0 ? 0 : _forcedCount[task];
     }
 
     /// @inheritdoc IRoundLedger
@@ -147,41 +110,18 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         _requireFinal(task, round, record);
     }
 
-    /// @inheritdoc IRoundLedger
-    function roundState(uint256 task, uint256 round, SealRecord calldata record) external view returns (RoundState) {
-        uint256 h = _tasks[task].head;
-        Phase phase = h.phase();
-        uint256 current = h.round();
-        if (phase == Phase.None || round >= h.rounds()) return RoundState.None;
-        if (round == current) {
-            if (phase == Phase.Open) return RoundState.Open;
-            if (phase == Phase.Rostered) return RoundState.Rostered;
-            return phase == Phase.Refunded ? RoundState.Refunded : RoundState.Compensated;
-        }
-        if (round > current) return round < _everRostered(task, h) ? RoundState.Void : RoundState.None;
-        uint256 finalAt = _requireRecord(task, round, h, record);
-        if (isChallenged(task, round)) return RoundState.Challenged;
-        bool blocked = h & Heads.CHALLENGED != 0 && round >= _tasks[task].side.lowest;
-        return block.timestamp >= finalAt && !blocked ? RoundState.Final : RoundState.Sealed;
+    /// @dev [from, to) of the head's next step; `word` is the task's windows.
+    function _stepWindow(uint256 task, uint256 h, uint256 word) internal view returns (uint256 from, uint256 to) {
+        if (h & Heads.TAKEOVER == 0) return h.stepWindow(word);
+        from = h.time();
+        to = from + _terms[task].takeover;
     }
 
-    /// @inheritdoc IRoundLedger
-    function rosterDigest(uint256 task, uint256 round, RosterRecord calldata record) external pure returns (bytes32) {
-        return keccak256(abi.encode(task, round, record));
-    }
-
-    /// @inheritdoc IRoundLedger
-    function claimRecord(uint256 task, uint256 round, SealRecord calldata record)
-        external
-        view
-        returns (ClaimRecord memory)
-    {
-        return _claimRecord(round, record, _tasks[task].windows);
-    }
-
-    /// @inheritdoc IRoundLedger
-    function receiptDigest(Receipt calldata receipt) public view returns (bytes32) {
-        return _hashTypedDataV4(Receipts.structHash(receipt));
+    function _isChallenged(uint256 task, uint256 round, uint256 h) internal view returns (bool) {
+        if (h & Heads.CHALLENGED == 0 || round >= h.round()) return false;
+        uint256 size = _tasks[task].windows.ring();
+        // a disputed round's slot is never reused while the task stands still, so residues are unique among these
+        return round + size > h.round() && _tasks[task].side.mask & _bit(round, size) != 0;
     }
 
     function _bit(uint256 round, uint256 size) internal pure returns (uint64) {
@@ -216,26 +156,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     }
 
     function _requireList(uint256 task, address[] calldata aggregators) internal view {
-        if (keccak256(abi.encode(aggregators)) != _aggregators[task]) revert RoundLedger_AggregatorsMismatch(task);
-    }
-
-    function _claimRecord(uint256 round, SealRecord calldata record, uint256 word)
-        internal
-        pure
-        returns (ClaimRecord memory)
-    {
-        return ClaimRecord({
-            content: keccak256(
-                abi.encode(
-                    record.rosterDigest, record.bundle, record.model, record.trace, record.forced, record.aggregator
-                )
-            ),
-            claimRoot: record.claimRoot,
-            claimTotal: record.claimTotal,
-            claimCount: record.claimCount,
-            finalAt: uint40(record.sealedAt + word.challengeWindow()),
-            slot: uint8(round % word.ring())
-        });
+        if (keccak256(abi.encode(aggregators)) != aggregatorsHash[task]) revert RoundLedger_AggregatorsMismatch(task);
     }
 
     /// @dev For sealed rounds, blocked by a dispute or not; `h` is the head.

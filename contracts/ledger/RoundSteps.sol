@@ -16,12 +16,16 @@ abstract contract RoundSteps is LedgerState {
     using Heads for uint256;
 
     uint256 internal constant MAX_AGGREGATORS = 8;
+    /// @notice Seats that exist from the opening on: one for each place of the longest list, and the reference party's.
+    uint256 internal constant FIRST_SEATS = MAX_AGGREGATORS + 1;
+    uint256 internal constant MAX_SEATS = 65_536;
     /// @notice What a missed deadline costs an aggregator: basis points of the pot, rounded up, at most its bond.
     uint256 internal constant LATENESS_BPS = 1_000;
     /// @notice Wei of dust that a seal may leave per claim leaf and round: two divisions round down.
     uint256 internal constant DUST_PER_LEAF = 2;
 
-    mapping(uint256 task => mapping(address trainer => uint256)) private _forcedRound;
+    /// @dev Round and life in which a trainer forced a receipt last: (round + 1) << 8 | life.
+    mapping(uint256 task => mapping(address trainer => uint256)) private _forcedMark;
 
     /// @inheritdoc IRoundLedger
     function openLedger(
@@ -34,13 +38,24 @@ abstract contract RoundSteps is LedgerState {
     ) external {
         if (msg.sender != address(registry)) revert RoundLedger_NotRegistry(msg.sender);
         _requireAggregators(aggregators);
-        _tasks[task].windows = _packWindows(windows, aggregators.length) | (pot << 168);
+        _tasks[task].windows = _packWindows(windows, aggregators.length, pot);
         Terms storage terms = _terms[task];
         terms.bond = uint80(bond);
         terms.unbonding = windows.unbonding;
-        _aggregators[task] = keccak256(abi.encode(aggregators));
+        terms.takeover = uint24(windows.takeover);
+        aggregatorsHash[task] = keccak256(abi.encode(aggregators));
         _tasks[task].head = Heads.create(aggregators[0], rounds);
         emit LedgerOpened(task, block.timestamp, aggregators);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function takeSeat(uint256 task) external returns (uint32 seat) {
+        if (msg.sender != address(registry)) revert RoundLedger_NotRegistry(msg.sender);
+        uint256 word = _tasks[task].windows;
+        uint256 taken = word.seats();
+        if (taken == MAX_SEATS) revert RoundLedger_SeatsTaken(task, MAX_SEATS);
+        _tasks[task].windows = word + Heads.ONE_SEAT;
+        return uint32(taken);
     }
 
     /// @inheritdoc IRoundLedger
@@ -77,7 +92,7 @@ abstract contract RoundSteps is LedgerState {
         uint256 h = t.head;
         if (!h.permits(msg.sender, round, Phase.Open)) _explain(task, h, round, Phase.Open);
         uint256 word = t.windows;
-        (uint256 from, uint256 to) = h.stepWindow(word);
+        (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
         if (count == 0 || count > MerkleSum.MAX_LEAVES || totalStake == 0 || root == 0) {
             revert RoundLedger_RosterEmpty(count, totalStake);
@@ -85,16 +100,19 @@ abstract contract RoundSteps is LedgerState {
         t.head = h.step(Phase.Rostered);
         bytes32 digest;
         bytes32 topic = RoundRostered.selector;
+        (uint256 seats_, uint256 life) = (word.seats(), h.life());
         // The five arguments are static words at calldata 4..164 and were range-checked by the reads above and the compiler's
-        // decoder. memory-safe: writes [m, m + 224) past the free pointer. The buffer is abi.encode(task, round, root, count,
-        // totalStake, now, sender); the event's data are its last six words.
+        // decoder. memory-safe: writes [m, m + 288) past the free pointer. The buffer is abi.encode(task, round, root, count,
+        // totalStake, seats, now, sender, life); the event's data are words 2 to 8 of it.
         assembly ("memory-safe") {
             let m := mload(0x40)
             calldatacopy(m, 4, 160)
-            mstore(add(m, 160), timestamp())
-            mstore(add(m, 192), caller())
-            digest := keccak256(m, 224)
-            log2(add(m, 32), 192, topic, task)
+            mstore(add(m, 160), seats_)
+            mstore(add(m, 192), timestamp())
+            mstore(add(m, 224), caller())
+            mstore(add(m, 256), life)
+            digest := keccak256(m, 288)
+            log2(add(m, 32), 224, topic, task)
         }
         _keep(t, round % word.ring(), digest);
     }
@@ -103,13 +121,22 @@ abstract contract RoundSteps is LedgerState {
     function forceInclude(Receipt calldata receipt, bytes calldata signature) external {
         (uint256 task, uint256 round, address trainer) = (receipt.task, receipt.round, receipt.trainer);
         _requireForceable(task, round);
-        address signer = _recover(receiptDigest(receipt), signature);
+        bytes32 hash = Receipts.structHash(receipt);
+        address signer = _recover(_hashTypedDataV4(hash), signature);
         if (signer != trainer) revert RoundLedger_ReceiptSignatureInvalid(trainer, signer);
         if (escrow.member(task, trainer).flags & MemberFlags.TRAINER == 0) revert RoundLedger_NotMember(task, trainer);
-        if (_forcedRound[task][trainer] == round + 1) revert RoundLedger_AlreadyForced(task, round, trainer);
-        _forcedRound[task][trainer] = round + 1;
-        (uint256 index, bytes32 chain) = _append(task, trainer, Receipts.structHash(receipt));
-        emit ReceiptForced(task, round, trainer, index, chain, receipt, signature);
+        uint256 h = _tasks[task].head;
+        // the list is open from a roster to its first seal at most, so the head's life is the round's
+        uint256 life = h.life();
+        uint256 mark = ((round + 1) << 8) | life;
+        if (_forcedMark[task][trainer] == mark) revert RoundLedger_AlreadyForced(task, round, trainer);
+        _forcedMark[task][trainer] = mark;
+        uint256 index = h & Heads.FORCED == 0 ? 0 : _forcedCount[task];
+        if (index == 0) _tasks[task].head = h | Heads.FORCED;
+        _forcedCount[task] = index + 1;
+        uint256 seat = escrow.tenure(task, trainer).seat;
+        forced[task][round][life][index] = keccak256(abi.encode(seat, trainer, hash));
+        emit ReceiptForced(task, round, trainer, uint8(life), index, uint32(seat), receipt, signature);
     }
 
     function _requireForceable(uint256 task, uint256 round) private view {
@@ -122,34 +149,21 @@ abstract contract RoundSteps is LedgerState {
         _requireWindow(task, h.time(), h.time() + length);
     }
 
-    /// @dev The flag in the head says whether chain and count are this round's; a stale list is simply overwritten.
-    function _append(uint256 task, address trainer, bytes32 receipt) private returns (uint256 index, bytes32 chain) {
-        uint256 h = _tasks[task].head;
-        if (h & Heads.FORCED == 0) {
-            _tasks[task].head = h | Heads.FORCED;
-        } else {
-            index = _forcedCount[task];
-            chain = _forcedChain[task];
-        }
-        chain = keccak256(abi.encode(chain, index, trainer, receipt));
-        _forcedChain[task] = chain;
-        _forcedCount[task] = index + 1;
-    }
-
     /// @inheritdoc IRoundLedger
     function sealRound(uint256 task, uint256 round, SealInput calldata record) external {
         TaskState storage t = _tasks[task];
         uint256 h = t.head;
         if (!h.permits(msg.sender, round, Phase.Rostered)) _explain(task, h, round, Phase.Rostered);
         uint256 word = t.windows;
-        (uint256 from, uint256 to) = h.stepWindow(word);
+        (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
-        _requireSeal(task, round, h, record);
+        _requireSeal(task, round, record, from);
         _requireAllotment(record.claimTotal, record.claimCount, _allotted(task, round, h, word), round, word.pot());
         // a block time and a 24-bit window; a 16-bit round
         unchecked {
             t.head = h.sealed_(round + 1, round + 1 == h.rounds() ? Phase.Done : Phase.Open);
-            _keepSeal(t, task, round, record, block.timestamp + word.challengeWindow(), round % word.ring());
+            uint256 count = h & Heads.FORCED == 0 ? 0 : _forcedCount[task];
+            _keepSeal(t, task, round, record, count, block.timestamp + word.challengeWindow(), round % word.ring());
         }
     }
 
@@ -162,20 +176,40 @@ abstract contract RoundSteps is LedgerState {
         if (phase != Phase.Open && phase != Phase.Rostered) revert RoundLedger_WrongPhase(task, phase, Phase.Open);
         _requireLate(task, h);
         uint256 place = h.index() + 1;
-        address next = place == aggregators.length ? address(0) : aggregators[place];
-        uint256 slashed = _fineLate(task, h, next == address(0) && phase == Phase.Rostered);
-        if (next == address(0)) {
-            _tasks[task].head = h.step(phase == Phase.Open ? Phase.Refunded : Phase.Compensated);
-            _end(task, h.round(), phase == Phase.Open);
-        } else {
-            _tasks[task].head = h.step(phase).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
-        }
+        uint256 slashed = _fineLate(task, h, place == aggregators.length && phase == Phase.Rostered);
+        address next = _handOver(task, h, phase, place, aggregators);
         emit AggregatorReplaced(task, h.round(), h.aggregator(), next, slashed);
         _raiseBonus(task, slashed);
     }
 
+    /// @inheritdoc IRoundLedger
+    function passRound(uint256 task, uint256 round, address[] calldata aggregators) external {
+        _requireList(task, aggregators);
+        uint256 h = _tasks[task].head;
+        if (!h.permits(msg.sender, round, Phase.Rostered)) _explain(task, h, round, Phase.Rostered);
+        (uint256 from, uint256 to) = _stepWindow(task, h, _tasks[task].windows);
+        _requireWindow(task, from, to);
+        emit RoundPassed(task, round, msg.sender, _handOver(task, h, Phase.Rostered, h.index() + 1, aggregators));
+    }
+
+    /// @dev Give the head's round to the aggregator at `place`, in phase `phase`. Where there is none the task ends: a round
+    /// that ever had a roster is compensated, also when that roster is void.
+    function _handOver(uint256 task, uint256 h, Phase phase, uint256 place, address[] calldata aggregators)
+        internal
+        returns (address next)
+    {
+        if (place == aggregators.length) {
+            bool refunded = phase == Phase.Open && _everRostered(task, h) <= h.round();
+            _tasks[task].head = h.step(refunded ? Phase.Refunded : Phase.Compensated);
+            _end(task, h.round(), refunded);
+            return address(0);
+        }
+        next = aggregators[place];
+        _tasks[task].head = h.step(phase).handOver(next, place, _isBonded(task, next)) | Heads.TAKEOVER;
+    }
+
     function _requireLate(uint256 task, uint256 h) private view {
-        (, uint256 to) = h.stepWindow(_tasks[task].windows);
+        (, uint256 to) = _stepWindow(task, h, _tasks[task].windows);
         if (block.timestamp < to) revert RoundLedger_TooEarly(task, to);
     }
 
@@ -186,13 +220,13 @@ abstract contract RoundSteps is LedgerState {
         (slashed,) = escrow.slash(task, h.aggregator(), fine, address(0), 0);
     }
 
-    function _end(uint256 task, uint256 round, bool refunded) internal {
+    function _end(uint256 task, uint256 round, bool refunded) private {
         if (refunded) emit RoundRefunded(task, round);
         else emit RoundCompensated(task, round);
         registry.endTask(task);
     }
 
-    function _isBonded(uint256 task, address account) internal view returns (bool) {
+    function _isBonded(uint256 task, address account) private view returns (bool) {
         return escrow.member(task, account).flags & MemberFlags.AGGREGATOR != 0;
     }
 
@@ -211,6 +245,7 @@ abstract contract RoundSteps is LedgerState {
         uint256 task,
         uint256 round,
         SealInput calldata record,
+        uint256 count,
         uint256 finalAt,
         uint256 slot
     ) private {
@@ -222,10 +257,10 @@ abstract contract RoundSteps is LedgerState {
             roster := sload(add(ring.slot, slot))
         }
         bytes32 topic = RoundSealed.selector;
-        // `record` is seven static words: bundle, model, trace, forced, claimRoot, claimTotal, claimCount; the caller has read
-        // the two narrow ones through the compiler's range checks. memory-safe: writes [m, m + 320) past the free pointer.
-        // First the event's data: round, the seven words, now, sender. Then abi.encode(roster, bundle, model, trace, forced, sender),
-        // whose hash is the content. Then abi.encode(task, round, content, claimRoot, claimTotal, claimCount, finalAt, slot).
+        // `record` is seven static words: bundle, model, trace, asOf, claimRoot, claimTotal, claimCount; the caller has read
+        // the three narrow ones through the compiler's range checks. memory-safe: writes [m, m + 320) past the free pointer.
+        // First the event's data: round, the seven words, now, sender. Then abi.encode(roster, bundle, model, trace, asOf,
+        // forced, sender), whose hash is the content. Then abi.encode(task, round, content, claimRoot, claimTotal, claimCount, finalAt, slot).
         assembly ("memory-safe") {
             let m := mload(0x40)
             mstore(m, round)
@@ -235,8 +270,9 @@ abstract contract RoundSteps is LedgerState {
             log2(m, 320, topic, task)
             mstore(m, roster)
             calldatacopy(add(m, 32), record, 128)
-            mstore(add(m, 160), caller())
-            mstore(add(m, 64), keccak256(m, 192))
+            mstore(add(m, 160), count)
+            mstore(add(m, 192), caller())
+            mstore(add(m, 64), keccak256(m, 224))
             mstore(m, task)
             mstore(add(m, 32), round)
             calldatacopy(add(m, 96), add(record, 128), 96)
@@ -256,12 +292,12 @@ abstract contract RoundSteps is LedgerState {
         }
     }
 
-    function _requireSeal(uint256 task, uint256 round, uint256 h, SealInput calldata record) private view {
+    function _requireSeal(uint256 task, uint256 round, SealInput calldata record, uint256 from) private view {
         if (record.bundle == 0 || record.model == 0 || record.claimRoot == 0) {
             revert RoundLedger_SealIncomplete(task, round);
         }
-        bytes32 forced = h & Heads.FORCED == 0 ? bytes32(0) : _forcedChain[task];
-        if (record.forced != forced) revert RoundLedger_ForcedMismatch(task, record.forced, forced);
+        uint256 asOf = record.asOf;
+        if (asOf < from || asOf >= block.timestamp) revert RoundLedger_AsOfOutOfBounds(task, asOf, from, block.timestamp);
     }
 
     /// @dev A dust above the pot could let a later total be smaller than an earlier one.
@@ -294,20 +330,26 @@ abstract contract RoundSteps is LedgerState {
         }
     }
 
-    function _packWindows(ITaskRegistry.Windows calldata w, uint256 aggregators) private pure returns (uint256 word) {
+    function _packWindows(ITaskRegistry.Windows calldata w, uint256 aggregators, uint256 pot)
+        private
+        pure
+        returns (uint256)
+    {
         _requireWindowBounds("minRound", w.minRound, 1, Heads.MAX_WINDOW);
         _requireWindowBounds("roster", w.roster, uint256(w.minRound) + 1, Heads.MAX_WINDOW);
         _requireWindowBounds("forceInclude", w.forceInclude, 0, Heads.MAX_WINDOW);
         _requireWindowBounds("reveal", w.reveal, 0, Heads.MAX_WINDOW);
-        _requireWindowBounds("seal", w.seal, 1, Heads.MAX_WINDOW);
+        // a seal comes after the first second of its window, also after a takeover
+        _requireWindowBounds("seal", w.seal, 2, Heads.MAX_WINDOW);
         // the ring has ceil(challenge / minRound) + 1 slots, at most MAX_RING
         _requireWindowBounds("challenge", w.challenge, 1, _least(uint256(w.minRound) * (Heads.MAX_RING - 1)));
-        _requireWindowBounds("takeover", w.takeover, 1, Heads.MAX_WINDOW);
+        _requireWindowBounds("takeover", w.takeover, 2, Heads.MAX_WINDOW);
         uint256 all = uint256(w.roster) + w.forceInclude + w.reveal + w.seal + w.challenge + aggregators * w.takeover;
         _requireWindowBounds("unbonding", w.unbonding, all + 1, type(uint32).max);
         uint256 ring = (uint256(w.challenge) + w.minRound - 1) / w.minRound + 1;
-        word = w.minRound | (uint256(w.roster) << 24) | (uint256(w.forceInclude) << 48) | (uint256(w.reveal) << 72)
-            | (uint256(w.seal) << 96) | (uint256(w.challenge) << 120) | (uint256(w.takeover) << 144) | (ring << 248);
+        uint256[6] memory windows =
+            [uint256(w.minRound), w.roster, w.forceInclude, w.reveal, w.seal, w.challenge];
+        return Heads.packWindows(windows, pot, FIRST_SEATS, ring);
     }
 
     function _least(uint256 limit) private pure returns (uint256) {

@@ -7,8 +7,10 @@ import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 /// @notice The packed head slot of a task and the packed word of its windows. Everything that a roster or a seal must
 /// know lies in these two, so that a round reads two slots and writes two.
 ///
-///   head     aggregator 160 | time 40 | round 16 | rounds 16 | index 8 | phase 8 | flags 8      from the low end
-///   windows  minRound, roster, forceInclude, reveal, seal, challenge, takeover 24 each | pot 80 | ring 8
+///   head     aggregator 160 | time 40 | round 16 | rounds 16 | index 4 | phase 4 | life 8 | flags 8   from the low end
+///   windows  minRound, roster, forceInclude, reveal, seal, challenge 24 each | pot 80 | seats 24 | ring 8
+///
+/// The takeover window is read by rounds that go wrong only, so it lies with the terms.
 library Heads {
     uint256 internal constant BONDED = 1 << 248;
     uint256 internal constant TAKEOVER = 1 << 249;
@@ -21,13 +23,21 @@ library Heads {
     uint256 private constant ROUND_AT = 200;
     uint256 private constant ROUNDS_AT = 216;
     uint256 private constant INDEX_AT = 232;
-    uint256 private constant PHASE_AT = 240;
+    uint256 private constant PHASE_AT = 236;
+    uint256 private constant LIFE_AT = 240;
+    uint256 private constant LIFE_MASK = 0xff << LIFE_AT;
     /// @dev What a step rewrites: time, phase, and the flags that belong to one phase.
-    uint256 private constant STEP_MASK = ((2 ** 40 - 1) << TIME_AT) | (0xff << PHASE_AT) | TAKEOVER;
-    uint256 private constant SEAT_MASK = (2 ** 160 - 1) | (0xff << INDEX_AT) | BONDED;
+    uint256 private constant STEP_MASK = ((2 ** 40 - 1) << TIME_AT) | (0xf << PHASE_AT) | TAKEOVER;
+    uint256 private constant HAND_OVER_MASK = (2 ** 160 - 1) | (0xf << INDEX_AT) | BONDED;
 
     uint256 private constant PERMIT_MASK =
-        (2 ** 160 - 1) | (0xffff << ROUND_AT) | (0xff << PHASE_AT) | BONDED | CHALLENGED;
+        (2 ** 160 - 1) | (0xffff << ROUND_AT) | (0xf << PHASE_AT) | BONDED | CHALLENGED;
+
+    uint256 private constant POT_AT = 144;
+    uint256 private constant SEATS_AT = 224;
+    uint256 private constant RING_AT = 248;
+    /// @notice One seat in a word of windows.
+    uint256 internal constant ONE_SEAT = 1 << SEATS_AT;
 
     uint256 internal constant MAX_WINDOW = 2 ** 24 - 1;
     uint256 internal constant MAX_RING = 64;
@@ -54,11 +64,16 @@ library Heads {
     }
 
     function index(uint256 head) internal pure returns (uint256) {
-        return (head >> INDEX_AT) & 0xff;
+        return (head >> INDEX_AT) & 0xf;
     }
 
     function phase(uint256 head) internal pure returns (IRoundLedger.Phase) {
-        return IRoundLedger.Phase(uint8(head >> PHASE_AT));
+        return IRoundLedger.Phase((head >> PHASE_AT) & 0xf);
+    }
+
+    /// @notice How often a roster or a seal of the task fell, modulo 256.
+    function life(uint256 head) internal pure returns (uint256) {
+        return (head >> LIFE_AT) & 0xff;
     }
 
     /// @notice Whether `caller` is the bonded current aggregator, the head works on `number` in phase `needed`, and no
@@ -85,9 +100,11 @@ library Heads {
         return (head & ~STEP_MASK) | (block.timestamp << TIME_AT) | (uint256(next) << PHASE_AT);
     }
 
-    /// @notice Return the head at another round, with no forced list.
-    function atRound(uint256 head, uint256 next) internal pure returns (uint256) {
-        return (head & ~((0xffff << ROUND_AT) | FORCED)) | (next << ROUND_AT);
+    /// @notice Return the head taken back to a round whose seal fell: the next life, no forced list.
+    /// @dev Lives come again after 256 falls, each of which voids a seal; what is kept by life is overwritten then.
+    function fallBack(uint256 head, uint256 to) internal pure returns (uint256) {
+        uint256 kept = head & ~((0xffff << ROUND_AT) | LIFE_MASK | FORCED);
+        return kept | (to << ROUND_AT) | (((life(head) + 1) & 0xff) << LIFE_AT);
     }
 
     /// @notice Return the head with `seconds_` added to its clock.
@@ -97,10 +114,22 @@ library Heads {
 
     /// @notice Return the head with another aggregator.
     function handOver(uint256 head, address next, uint256 place, bool bonded) internal pure returns (uint256) {
-        return (head & ~SEAT_MASK) | uint256(uint160(next)) | (place << INDEX_AT) | (bonded ? BONDED : 0);
+        return (head & ~HAND_OVER_MASK) | uint256(uint160(next)) | (place << INDEX_AT) | (bonded ? BONDED : 0);
     }
 
-    /// @notice Window `place` (0 minRound .. 6 takeover) of a packed word, in seconds.
+    /// @notice Return the packed word of windows, pot, seats and ring.
+    function packWindows(uint256[6] memory windows_, uint256 pot_, uint256 seats_, uint256 ring_)
+        internal
+        pure
+        returns (uint256 word)
+    {
+        for (uint256 i = 0; i < 6; ++i) {
+            word |= windows_[i] << (24 * i);
+        }
+        word |= (pot_ << POT_AT) | (seats_ << SEATS_AT) | (ring_ << RING_AT);
+    }
+
+    /// @notice Window `place` (0 minRound .. 5 challenge) of a packed word, in seconds.
     function windowAt(uint256 word, uint256 place) internal pure returns (uint256) {
         return (word >> (24 * place)) & MAX_WINDOW;
     }
@@ -110,20 +139,24 @@ library Heads {
     }
 
     function pot(uint256 word) internal pure returns (uint256) {
-        return (word >> 168) & (2 ** 80 - 1);
+        return (word >> POT_AT) & (2 ** 80 - 1);
+    }
+
+    /// @notice How many seats of the task exist, taken or not.
+    function seats(uint256 word) internal pure returns (uint256) {
+        return (word >> SEATS_AT) & 0xffffff;
     }
 
     function ring(uint256 word) internal pure returns (uint256) {
-        return word >> 248;
+        return word >> RING_AT;
     }
 
-    /// @notice Return [from, to) of the roster window (Open) or the seal window (Rostered).
+    /// @notice Return [from, to) of the roster window (Open) or the seal window (Rostered), where nobody took over.
     function stepWindow(uint256 head, uint256 word) internal pure returns (uint256 from, uint256 to) {
         from = time(head);
         // sums of a 40-bit time and at most three 24-bit windows
         unchecked {
-            if (head & TAKEOVER != 0) return (from, from + windowAt(word, 6));
-            if ((head >> PHASE_AT) & 0xff == uint256(IRoundLedger.Phase.Open)) return (from + windowAt(word, 0), from + windowAt(word, 1));
+            if ((head >> PHASE_AT) & 0xf == uint256(IRoundLedger.Phase.Open)) return (from + windowAt(word, 0), from + windowAt(word, 1));
             from += windowAt(word, 2) + windowAt(word, 3);
             to = from + windowAt(word, 4);
         }
@@ -143,6 +176,7 @@ library Heads {
         out.challenged = head & CHALLENGED != 0;
         out.hasBonus = head & HAS_BONUS != 0;
         out.closed = head & CLOSED != 0;
+        out.life = uint8(life(head));
     }
 
     /// @notice keccak256(abi.encode(task, round, record)).
@@ -170,18 +204,18 @@ library Heads {
         uint256 finalAt,
         uint256 slot
     ) internal pure returns (bytes32 digest) {
-        // memory-safe: writes [m, m + 256) past the free pointer. `record` is ten static words: rosterDigest, bundle, model,
-        // trace, forced, claimRoot, claimTotal, claimCount, sealedAt, aggregator. First abi.encode of the first five and the
-        // last, whose hash is the content; then task, round, content, claimRoot, claimTotal, claimCount, finalAt, slot. Dirt
-        // above a field's width makes another digest, as above.
+        // memory-safe: writes [m, m + 256) past the free pointer. `record` is eleven static words: rosterDigest, bundle, model,
+        // trace, asOf, forced, claimRoot, claimTotal, claimCount, sealedAt, aggregator. First abi.encode of the first six and
+        // the last, whose hash is the content; then task, round, content, claimRoot, claimTotal, claimCount, finalAt, slot.
+        // Dirt above a field's width makes another digest, as above.
         assembly ("memory-safe") {
             let m := mload(0x40)
-            calldatacopy(m, record, 160)
-            calldatacopy(add(m, 160), add(record, 288), 32)
-            mstore(add(m, 64), keccak256(m, 192))
+            calldatacopy(m, record, 192)
+            calldatacopy(add(m, 192), add(record, 320), 32)
+            mstore(add(m, 64), keccak256(m, 224))
             mstore(m, task)
             mstore(add(m, 32), round_)
-            calldatacopy(add(m, 96), add(record, 160), 96)
+            calldatacopy(add(m, 96), add(record, 192), 96)
             mstore(add(m, 192), finalAt)
             mstore(add(m, 224), slot)
             digest := keccak256(m, 256)

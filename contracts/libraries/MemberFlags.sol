@@ -10,12 +10,12 @@ library MemberFlags {
     uint16 internal constant AGGREGATOR = 2;
     /// @notice The account asked for its stake and has not got it yet.
     uint16 internal constant LEAVING = 4;
-    /// @notice A trainer that did not leave before its task ended (IRoundLedger.claimSeat).
-    uint16 internal constant SEAT = 8;
+    /// @notice A trainer that did not leave before its task ended (ISettlement.claimResidual).
+    uint16 internal constant RESIDUAL = 8;
     /// @notice The compensation was paid.
     uint16 internal constant COMPENSATED = 16;
-    /// @notice The seat was paid.
-    uint16 internal constant SEAT_PAID = 32;
+    /// @notice The residual share was paid.
+    uint16 internal constant RESIDUAL_PAID = 32;
     /// @notice The stake holds a challenge bond.
     uint16 internal constant CHALLENGER = 64;
 

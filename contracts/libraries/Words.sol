@@ -7,9 +7,10 @@ import {IEscrow} from "../interfaces/IEscrow.sol";
 /// @notice The one-slot structs of {IEscrow} as whole words, where a claim would otherwise pay for every field.
 ///
 ///   member    stake 80 | credit 80 | claimed 80 | flags 16      from the low end, as the compiler packs the struct
+///   tenure    joinedStake 80 | joinedAt 40 | leftAt 40 | seat 32
 ///   account   funded 128 | paid 128
 ///
-/// tests/contracts/test_escrow.py holds both layouts against the getters.
+/// tests/contracts/test_escrow.py holds these layouts against the getters.
 library Words {
     /// @notice The bits of a member word that a claim does not touch.
     uint256 internal constant STAKE_AND_FLAGS = (2 ** 80 - 1) | (uint256(0xffff) << 240);
@@ -28,6 +29,12 @@ library Words {
     function store(IEscrow.Member storage m, uint256 word) internal {
         assembly ("memory-safe") {
             sstore(m.slot, word)
+        }
+    }
+
+    function store(IEscrow.Tenure storage t, uint256 word) internal {
+        assembly ("memory-safe") {
+            sstore(t.slot, word)
         }
     }
 

@@ -39,6 +39,7 @@ from fl_platform.protocol.spec import TaskSpec
 logger = logging.getLogger(__name__)
 
 OPEN_TICKET = Ticket()
+NO_ROOT = bytes(32)  # of a task that no program decides
 LOCK_ATTEMPTS = 5  # of a lock whose allowance other processes of the wallet use up
 
 
@@ -74,6 +75,8 @@ class Contracts(Views):
             fee_bps=money.fee_bps,
             allow_root=allow_root,
             spec=spec.digest,
+            program=NO_ROOT,
+            rules=NO_ROOT,
             windows=spec.windows,
             aggregators=tuple(party.address for party in spec.aggregators),
         )
@@ -181,12 +184,12 @@ class Contracts(Views):
         return self.seal_with(task, round_number, self.seal_input(task, bundle_digest, bundle, trace=trace))
 
     def seal_input(self, task: int, bundle_digest: bytes, bundle: RoundBundle, *, trace: bytes) -> SealInput:
-        """Return what a seal of a bundle says, with the forced list that is on chain now."""
+        """Return what a seal of a bundle says, as of now."""
         return SealInput(
             bundle=bundle_digest,
             model=bundle.after.model,
             trace=trace,
-            forced=self.forced_chain(task),
+            as_of=self.as_of(task),
             claim_root=bundle.claims.digest,
             claim_total=bundle.claims.total,
             claim_count=len(bundle.after.standings),
@@ -213,6 +216,17 @@ class Contracts(Views):
             return (now.round, now.index, now.phase) != (head.round, head.index, head.phase)
 
         return self._send(self.ledger, "advance", task, history.opened.aggregators, step=step, already=already)
+
+    def pass_round(self, task: int, round_number: int) -> TxReceipt | None:
+        """Say that this aggregator cannot seal a rostered round: the next one takes over, nobody is fined."""
+        step = Step(task, round_number, self._name("pass", task))
+
+        def already() -> bool:
+            found = (item for item in self.history(task).replacements if item.passed)
+            return any((item.round, item.late) == (round_number, self.address) for item in found)
+
+        arguments = (task, round_number, self.history(task).opened.aggregators)
+        return self._send(self.ledger, "passRound", *arguments, step=step, already=already)
 
     # --- money, anyone ---
 
@@ -243,18 +257,18 @@ class Contracts(Views):
         )  # fmt: skip
 
     def sweep_compensation(self, task: int) -> TxReceipt | None:
-        """Divide what nobody claimed as compensation among the seats."""
+        """Divide what nobody claimed as compensation into residual shares."""
         step = Step(task, TASKLESS, self._name("sweep", task))
         return self._send(
             self.settlement, "sweepCompensation", task, step=step, already=lambda: self.settled(task).swept
         )
 
-    def claim_seat(self, task: int, trainer: bytes) -> TxReceipt | None:
-        """Credit one seat's part of what was swept."""
-        step = Step(task, TASKLESS, self._name(f"seat 0x{trainer.hex()}", task))
+    def claim_residual(self, task: int, trainer: bytes) -> TxReceipt | None:
+        """Credit one residual share of what was swept."""
+        step = Step(task, TASKLESS, self._name(f"residual 0x{trainer.hex()}", task))
         return self._send(
-            self.settlement, "claimSeat", task, trainer, step=step,
-            already=lambda: self._has(task, MemberFlag.SEAT_PAID, trainer),
+            self.settlement, "claimResidual", task, trainer, step=step,
+            already=lambda: self._has(task, MemberFlag.RESIDUAL_PAID, trainer),
         )  # fmt: skip
 
     def exit(self, task: int) -> TxReceipt | None:

@@ -23,7 +23,8 @@ from fl_platform.errors import ChainError, ConfigError, DeploymentMismatch, Stor
 from fl_platform.protocol.keccak import keccak256
 
 FORMAT = "fl-platform/deployment/1"
-CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation")  # in this order, nonce by nonce
+# In this order, nonce by nonce.
+CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation", "LedgerViews")
 # Disputes and their judges follow, where a deployment has its own.
 DISPUTES = (
     "MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge",

@@ -66,6 +66,7 @@ class TrainerJoined(_Registry):
     trainer: bytes
     stake: int
     binding: bytes
+    seat: int
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ class RoundRostered(_Ledger):
     root: bytes
     count: int
     total_stake: int
+    seats: int
     rostered_at: int
     aggregator: bytes
 
@@ -156,8 +158,9 @@ class RoundRostered(_Ledger):
 class ReceiptForced(_Ledger):
     round: int
     trainer: bytes
+    life: int
     index: int
-    chain: bytes
+    seat: int
     receipt: Receipt
     signature: bytes
 
@@ -176,6 +179,13 @@ class AggregatorReplaced(_Ledger):
     from_: bytes
     to: bytes
     slashed: int
+
+
+@dataclass(frozen=True)
+class RoundPassed(_Ledger):
+    round: int
+    from_: bytes
+    to: bytes
 
 
 @dataclass(frozen=True)
@@ -232,12 +242,12 @@ class CompensationClaimed(_Settlement):
 @dataclass(frozen=True)
 class CompensationSwept(_Settlement):
     amount: int
-    seats: int
-    per_seat: int
+    shares: int
+    per_share: int
 
 
 @dataclass(frozen=True)
-class SeatClaimed(_Settlement):
+class ResidualClaimed(_Settlement):
     trainer: bytes
     amount: int
 

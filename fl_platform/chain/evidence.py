@@ -12,18 +12,19 @@ from enum import IntEnum
 from eth_abi.abi import encode
 
 from fl_platform.chain.abi import plain
+from fl_platform.chain.history import Forced
 from fl_platform.chain.records import RosterRecord, SealRecord
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.trace import EntryLeaf, Header, Kind, Trace
 
-SEAL = "(bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,uint128,uint32,uint40,address)"
-_ROSTER = "(bytes32,uint32,uint128,uint40,address)"
+SEAL = "(bytes32,bytes32,bytes32,bytes32,uint40,uint32,bytes32,uint128,uint32,uint40,address)"
+_ROSTER = "(bytes32,uint32,uint128,uint32,uint40,address,uint8)"
 _LEAF = "(uint32,address,uint128,bytes32)"
 _OPENING = "(uint32,bytes,bytes32[])"
 BEFORE = f"({SEAL},uint32[6],bytes32[6],{_OPENING})"
 _ROSTER_PROOF = f"({_ROSTER},{_LEAF},bytes)"
-_FORCED_PROOF = f"({_ROSTER},bytes32,address,bytes32,uint256,bytes32[2][])"
+_FORCED_PROOF = f"({_ROSTER},uint256,uint256,address,bytes32)"
 _RULES_KEYS = (
     "stake_cap_bps", "clip_bps", "reject_bps", "floor_bps", "duplicate_bps", "byzantine", None, "fee_bps", "base_bps",
     "alpha_num", "alpha_den", None, "bits",
@@ -167,11 +168,9 @@ def roster(trace: Trace | None, index: int, record: RosterRecord, leaves: tuple[
     return gather(trace, places, extra=extra)
 
 
-def forced(trace: Trace, index: int, record: RosterRecord, links: Sequence[tuple[bytes, bytes, bytes]]) -> Evidence:
-    """Forced receipt `index`; `links` are (chain digest with it, trainer, receipt struct hash) of the whole list."""
-    previous = links[index - 1][0] if index else bytes(32)
-    later = [(trainer.rjust(32, b"\0"), receipt) for _, trainer, receipt in links[index + 1 :]]
-    proof = (plain(record), previous, links[index][1], links[index][2], index, later)
+def forced(trace: Trace, index: int, record: RosterRecord, item: Forced) -> Evidence:
+    """Forced receipt number `index` of the round, against the slot that the ledger keeps of it."""
+    proof = (plain(record), index, item.seat, item.receipt.trainer, item.receipt.struct_hash())
     place = record.count + index
     places = [(Kind.ENTRY, place)] if place < len(trace.entries) else []
     return gather(trace, places, extra=encode([_FORCED_PROOF], [proof]))

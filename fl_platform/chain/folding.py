@@ -10,10 +10,9 @@ from typing import TypeVar
 
 from fl_platform.chain import events as ev
 from fl_platform.chain.history import Forced, Opened, Replacement, RoundHistory, TaskHistory
-from fl_platform.chain.records import Head, RosterRecord, SealRecord
-from fl_platform.chain.types import BlockRef
+from fl_platform.chain.records import LIVES, Head, RosterRecord, SealRecord
+from fl_platform.chain.types import BlockRef, Phase
 from fl_platform.errors import IntegrityError
-from fl_platform.protocol.keccak import keccak256
 
 T = TypeVar("T")
 
@@ -27,10 +26,12 @@ class Fold:
     ledger: ev.LedgerOpened | None = None
     rounds: dict[int, RoundHistory] = field(default_factory=dict)
     trainers: dict[bytes, bytes] = field(default_factory=dict)  # -> binding
+    seats: dict[bytes, int] = field(default_factory=dict)
     stakes: dict[bytes, int] = field(default_factory=dict)
     leaving: set[bytes] = field(default_factory=set)
     bonded: set[bytes] = field(default_factory=set)
     bonus: int = 0
+    ever: int = 0  # rounds that had a roster at some time, void or not
     voids: int = 0
     replacements: list[Replacement] = field(default_factory=list)
     claimed: dict[bytes, int] = field(default_factory=dict)
@@ -64,6 +65,7 @@ class Fold:
             rounds=tuple(self.rounds[number] for number in sorted(self.rounds)),
             members=_frozen({a: self.stakes.get(a, 0) for a in self.trainers}),
             bindings=_frozen(self.trainers),
+            seats=_frozen(self.seats),
             leaving=frozenset(self.leaving),
             bonded=frozenset(self.bonded),
             stakes=_frozen(self.stakes),
@@ -78,7 +80,7 @@ class Fold:
             ended=self.ended,
             events=tuple(self.events),
         )
-        _check(history)
+        _check(history, self.ever)
         return history
 
 
@@ -116,7 +118,7 @@ def _opened(event: ev.TaskOpened, ledger: ev.LedgerOpened) -> Opened:
     )
 
 
-def _check(history: TaskHistory) -> None:
+def _check(history: TaskHistory, ever: int) -> None:
     """Hold the events against the head slot: an end point that hides events is noticed here."""
     head, task = history.head, history.task
     if head.rounds != history.opened.rounds:
@@ -126,7 +128,9 @@ def _check(history: TaskHistory) -> None:
             raise IntegrityError(f"task {task}: the head is at round {head.round}, the events show no seal of {number}")
     current = history.rounds[head.round] if head.round < len(history.rounds) else None
     rostered = current is not None and current.roster is not None and current.seal is None
-    if head.phase.name in ("ROSTERED", "COMPENSATED") and not rostered:
+    if head.phase is Phase.COMPENSATED:  # also without a roster now, where one is void
+        rostered = rostered or head.round < ever
+    if head.phase in (Phase.ROSTERED, Phase.COMPENSATED) and not rostered:
         raise IntegrityError(f"task {task}: round {head.round} is {head.phase.name}, the events show no roster of it")
 
 
@@ -149,11 +153,13 @@ def _(event: ev.LedgerOpened, state: Fold) -> None:
 @_apply.register
 def _(event: ev.TrainerJoined, state: Fold) -> None:
     state.trainers[event.trainer] = event.binding
+    state.seats[event.trainer] = event.seat
+    _lock(state, event.trainer, event.stake)
 
 
 @_apply.register
 def _(event: ev.StakeLocked, state: Fold) -> None:
-    state.stakes[event.account] = state.stakes.get(event.account, 0) + event.amount
+    _lock(state, event.account, event.amount)
 
 
 @_apply.register
@@ -188,23 +194,26 @@ def _(event: ev.AggregatorLeft, state: Fold) -> None:
 
 @_apply.register
 def _(event: ev.RoundRostered, state: Fold) -> None:
-    record = RosterRecord(event.root, event.count, event.total_stake, event.rostered_at, event.aggregator)
+    record = RosterRecord(
+        event.root, event.count, event.total_stake, event.seats, event.rostered_at, event.aggregator,
+        life=state.voids % LIVES,
+    )
     before = state.rounds.get(event.round, RoundHistory(event.round))
     stakes = _frozen({a: state.stakes.get(a, 0) for a in state.trainers})
+    state.ever = max(state.ever, event.round + 1)
     state.rounds[event.round] = replace(before, roster=record, seal=None, forced=(), stakes=stakes, void=False)
 
 
 @_apply.register
 def _(event: ev.ReceiptForced, state: Fold) -> None:
     found = _round(state, event.round, event)
-    number = len(found.forced)
-    words = (number.to_bytes(32, "big"), event.trainer.rjust(32, b"\0"), event.receipt.struct_hash())
-    chain = keccak256(found.forced_chain + b"".join(words))
-    if event.index != number or event.chain != chain:
+    number, seat = len(found.forced), state.seats.get(event.trainer)
+    if (event.index, event.seat) != (number, seat) or found.roster is None or event.life != found.roster.life:
         raise IntegrityError(
-            f"round {event.round}: forced receipt {event.index} does not continue the list of {number}"
+            f"round {event.round}: forced receipt {event.index} of seat {event.seat} does not continue the list of "
+            f"{number}; the end point hides events"
         )
-    forced = (*found.forced, Forced(event.receipt, event.signature, event.chain))
+    forced = (*found.forced, Forced(event.receipt, event.signature, event.seat))
     state.rounds[event.round] = replace(found, forced=forced)
 
 
@@ -219,7 +228,8 @@ def _(event: ev.RoundSealed, state: Fold) -> None:
         bundle=given.bundle,
         model=given.model,
         trace=given.trace,
-        forced=given.forced,
+        as_of=given.as_of,
+        forced=len(found.forced),
         claim_root=given.claim_root,
         claim_total=given.claim_total,
         claim_count=given.claim_count,
@@ -238,6 +248,11 @@ def _(event: ev.RoundSealed, state: Fold) -> None:
 @_apply.register
 def _(event: ev.AggregatorReplaced, state: Fold) -> None:
     state.replacements.append(Replacement(event.round, event.from_, event.to, event.slashed))
+
+
+@_apply.register
+def _(event: ev.RoundPassed, state: Fold) -> None:
+    state.replacements.append(Replacement(event.round, event.from_, event.to, 0, passed=True))
 
 
 @_apply.register
@@ -293,6 +308,10 @@ def _(event: ev.TaskClosed, state: Fold) -> None:
 @_apply.register
 def _(event: ev.TaskEnded, state: Fold) -> None:
     state.ended = True
+
+
+def _lock(state: Fold, account: bytes, amount: int) -> None:
+    state.stakes[account] = state.stakes.get(account, 0) + amount
 
 
 def _round(state: Fold, number: int, event: ev.Event) -> RoundHistory:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fl_platform.chain import events as ev
 from fl_platform.chain.records import ClaimRecord, Head, RosterRecord, SealRecord
 from fl_platform.chain.types import Admission, BlockRef, Phase, RoundState
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.spec import BASIS, Windows
 
@@ -49,7 +50,13 @@ class Forced:
 
     receipt: Receipt
     signature: bytes
-    chain: bytes  # the list's digest with it
+    seat: int  # the trainer's
+
+    @property
+    def digest(self) -> bytes:
+        """What the ledger keeps of it: keccak256(abi.encode(seat, trainer, receipt struct hash))."""
+        words = (self.seat.to_bytes(32, "big"), self.receipt.trainer.rjust(32, b"\0"), self.receipt.struct_hash())
+        return keccak256(b"".join(words))
 
 
 @dataclass(frozen=True)
@@ -68,20 +75,16 @@ class RoundHistory:
     void: bool = False  # its roster or seal fell with an earlier round's
     overturned: tuple[SealRecord, ...] = ()  # seals that a dispute or an earlier round's dispute voided, oldest first
 
-    @property
-    def forced_chain(self) -> bytes:
-        """Digest of the forced list, zero when nobody forced anything."""
-        return self.forced[-1].chain if self.forced else bytes(32)
-
 
 @dataclass(frozen=True)
 class Replacement:
-    """A missed deadline."""
+    """A missed deadline, or a round that an aggregator passed on."""
 
     round: int
     late: bytes
     successor: bytes  # zero: nobody was left
     slashed: int
+    passed: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class TaskHistory:
     rounds: tuple[RoundHistory, ...]  # every round reached so far, and the head's
     members: Mapping[bytes, int]  # trainers whose stake is locked, wei
     bindings: Mapping[bytes, bytes]  # trainer -> digest of its two-sided binding
+    seats: Mapping[bytes, int]  # of everybody that ever joined: its number in the task
     leaving: frozenset[bytes]  # accounts that asked for their stake
     bonded: frozenset[bytes]  # aggregators with a bond
     stakes: Mapping[bytes, int]  # everybody's locked wei
@@ -103,7 +107,7 @@ class TaskHistory:
     replacements: tuple[Replacement, ...]
     claimed: Mapping[bytes, int]  # wei credited by claims, cumulative
     withdrawn: Mapping[bytes, int]  # wei
-    released: Mapping[bytes, int]  # wei from the pot that are no claims: refunds, dust, compensation, seats
+    released: Mapping[bytes, int]  # wei from the pot that are no claims: refunds, dust, compensation, residual shares
     reputation_rounds: tuple[int, ...]
     closed: ev.TaskClosed | None
     ended: bool

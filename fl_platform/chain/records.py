@@ -22,6 +22,9 @@ from fl_platform.protocol.merkle_sum import Leaf, Proof
 from fl_platform.protocol.spec import Windows
 
 T = TypeVar("T")
+REFERENCE_SEAT = 8  # of the task's reference party; 0 to 7 are the listed aggregators', by place
+FIRST_SEAT = 9  # of the first trainer. Twin of RoundSteps.FIRST_SEATS
+LIVES = 256  # of a task: after so many seals that fell, life 0 comes again
 _PACKED = 52  # bytes of a claim leaf where all are shown (MerkleSum.PACKED)
 
 
@@ -39,6 +42,8 @@ class TaskParams:
     fee_bps: int
     allow_root: bytes
     spec: bytes  # sha256
+    program: bytes  # root of the program that decides rounds, zero: none
+    rules: bytes  # root of the words of the rules, zero: none
     windows: Windows
     aggregators: tuple[bytes, ...]
 
@@ -65,6 +70,8 @@ class TaskRecord:
     ended: bool
     spec: bytes
     allow_root: bytes
+    program: bytes
+    rules: bytes
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class Head:
     challenged: bool
     has_bonus: bool
     closed: bool
+    life: int  # how often a seal of the task fell, modulo 256
 
 
 @dataclass(frozen=True)
@@ -95,15 +103,25 @@ class Member:
     flags: int  # see MemberFlags
 
 
+@dataclass(frozen=True)
+class Tenure:
+    """When an account was a trainer of a task; zeros for one that never was. Every field is written once."""
+
+    joined_stake: int  # wei
+    joined_at: int
+    left_at: int  # asked to leave, or a slash first left less than the task's stake; 0: neither
+    seat: int  # number in the task, from FIRST_SEAT on, in the order of joining
+
+
 class MemberFlag(IntEnum):
     """Bits of `Member.flags` (contracts/libraries/MemberFlags.sol)."""
 
     TRAINER = 1
     AGGREGATOR = 2
     LEAVING = 4
-    SEAT = 8
+    RESIDUAL = 8
     COMPENSATED = 16
-    SEAT_PAID = 32
+    RESIDUAL_PAID = 32
     CHALLENGER = 64
 
 
@@ -117,12 +135,12 @@ class Account:
 
 @dataclass(frozen=True)
 class Settlement:
-    """Compensation or seat money of a closed task."""
+    """Compensation or residual money of a closed task."""
 
     total: int
     paid: int
     closed_at: int
-    per_seat: int
+    per_share: int
     swept: bool
 
 
@@ -133,12 +151,14 @@ class RosterRecord:
     root: bytes
     count: int
     total_stake: int
+    seats: int  # of the task when it closed
     rostered_at: int
     aggregator: bytes
+    life: int  # in which the round opened
 
     def digest(self, task: int, round_number: int) -> bytes:
         """Return what the ring keeps: keccak256(abi.encode(task, round, record))."""
-        kinds = ["uint256", "uint256", "bytes32", "uint32", "uint128", "uint40", "address"]
+        kinds = ["uint256", "uint256", "bytes32", "uint32", "uint128", "uint32", "uint40", "address", "uint8"]
         return keccak256(encode(kinds, [task, round_number, *plain(self)]))
 
 
@@ -149,7 +169,7 @@ class SealInput:
     bundle: bytes  # sha256 in the bundle's CID
     model: bytes  # sha256 of the new model
     trace: bytes
-    forced: bytes  # chain digest of the forced list
+    as_of: int  # up to when the seal takes note of what was shown against receipts
     claim_root: bytes
     claim_total: int
     claim_count: int
@@ -163,7 +183,8 @@ class SealRecord:
     bundle: bytes
     model: bytes
     trace: bytes
-    forced: bytes
+    as_of: int
+    forced: int  # how many receipts were forced into the round
     claim_root: bytes
     claim_total: int
     claim_count: int
@@ -172,9 +193,10 @@ class SealRecord:
 
     def claim_record(self, round_number: int, windows: Windows) -> ClaimRecord:
         """Return what claims need of this seal. Twin of RoundLedger.claimRecord."""
-        content = [self.roster_digest, self.bundle, self.model, self.trace, self.forced, self.aggregator]
+        digests = [self.roster_digest, self.bundle, self.model, self.trace]
+        kinds = [*["bytes32"] * 4, "uint40", "uint32", "address"]
         return ClaimRecord(
-            content=keccak256(encode([*["bytes32"] * 5, "address"], content)),
+            content=keccak256(encode(kinds, [*digests, self.as_of, self.forced, self.aggregator])),
             claim_root=self.claim_root,
             claim_total=self.claim_total,
             claim_count=self.claim_count,
@@ -205,7 +227,7 @@ def ring_size(windows: Windows) -> int:
     return -(-windows.challenge // windows.min_round) + 1
 
 
-NO_SEAL = SealRecord(bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), bytes(32), 0, 0, 0, bytes(20))
+NO_SEAL = SealRecord(bytes(32), bytes(32), bytes(32), bytes(32), 0, 0, bytes(32), 0, 0, 0, bytes(20))
 NO_CLAIMS = ClaimRecord(bytes(32), bytes(32), 0, 0, 0, 0)  # where no round is sealed
 
 

@@ -195,7 +195,7 @@ class Reveals:
         receipt = signed.receipt
         return self._send(
             receipt.task, receipt.round, f"bad wrap 0x{receipt.struct_hash().hex()[:16]}", "badWrap", signed,
-            package, index, shared, proof, already=lambda: self.punished(receipt),
+            package, index, shared, proof, already=lambda: self.convicted_at(receipt) != 0,
         )  # fmt: skip
 
     def bad_opening(self, signed: SignedReceipt, key: bytes, wrong: ShownInteger) -> TxReceipt | None:
@@ -204,7 +204,7 @@ class Reveals:
         return self._send(
             receipt.task, receipt.round, f"bad opening 0x{receipt.struct_hash().hex()[:16]}", "badOpening", signed, key,
             wrong.cipher, wrong.content, (wrong.index, wrong.place), show_model(self._spec),
-            already=lambda: self.punished(receipt),
+            already=lambda: self.convicted_at(receipt) != 0,
         )  # fmt: skip
 
     def demand_key(self, signed: SignedReceipt, party: Party) -> TxReceipt | None:
@@ -233,9 +233,13 @@ class Reveals:
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def punished(self, receipt: Receipt) -> bool:
-        """Say whether this receipt's trainer lost its whole stake for it."""
-        return bool(self._contracts.chain.read(self._contract, "punished", receipt.struct_hash()))
+    def convicted_at(self, receipt: Receipt) -> int:
+        """Return when a receipt was shown to lie (wrap, opening, or content withheld), seconds; 0: never."""
+        return int(self._contracts.chain.read(self._contract, "convictedAt", receipt.struct_hash()))
+
+    def revealed_at(self, receipt: Receipt) -> int:
+        """Return when a receipt's key package was first put on chain, seconds; 0: never."""
+        return int(self._contracts.chain.read(self._contract, "revealedAt", receipt.struct_hash()))
 
     def asked(self, receipt: Receipt, subject: int, recipient: bytes, index: int) -> bool:
         """Say whether this was asked before, answered or not."""

@@ -10,7 +10,7 @@ from fl_platform.chain.client import Chain, Contract
 from fl_platform.chain.deploy import CONTRACTS, TOKEN, Deployment
 from fl_platform.chain.folding import Fold
 from fl_platform.chain.history import TaskHistory
-from fl_platform.chain.records import Account, Head, Member, Settlement, TaskRecord, struct
+from fl_platform.chain.records import Account, Head, Member, Settlement, TaskRecord, Tenure, struct
 from fl_platform.chain.types import ZERO_ADDRESS, BlockRef
 from fl_platform.errors import RpcUnavailable, UnknownTask
 
@@ -38,7 +38,7 @@ class Views:
 
     def __init__(self, chain: Chain, deployment: Deployment) -> None:
         self.chain, self.deployment = chain, deployment
-        self.escrow, self.registry, self.ledger, self.settlement, self.reputation = (
+        self.escrow, self.registry, self.ledger, self.settlement, self.reputation, self.ledger_views = (
             deployment.contract(name) for name in CONTRACTS
         )
         self._caches = {False: _Cache(), True: _Cache()}
@@ -92,25 +92,39 @@ class Views:
 
     def window(self, task: int) -> tuple[int, int]:
         """Return [from, to) of the head's next step, seconds; zeros when there is none."""
-        first, last = self.chain.read(self.ledger, "window", task)
+        first, last = self.chain.read(self.ledger_views, "window", task)
         return int(first), int(last)
 
     def ring_digest(self, task: int, round_number: int) -> bytes:
         """Return the digest in the ring slot where the round lies (it may be another round's)."""
-        return bytes(self.chain.read(self.ledger, "ringDigest", task, round_number))
+        return bytes(self.chain.read(self.ledger_views, "ringDigest", task, round_number))
 
     def allotted(self, task: int, round_number: int) -> int:
         """Return what a seal of the round would have to allot now, in all rounds up to it, wei."""
-        return int(self.chain.read(self.ledger, "allotted", task, round_number))
+        return int(self.chain.read(self.ledger_views, "allotted", task, round_number))
 
-    def forced_chain(self, task: int) -> bytes:
-        """Return the digest of the head's forced list, zero when it is empty."""
-        chain, _count = self.chain.read(self.ledger, "forcedList", task)
-        return bytes(chain)
+    def forced_count(self, task: int) -> int:
+        """Return how many receipts are forced into the head's round."""
+        return int(self.chain.read(self.ledger, "forcedCount", task))
+
+    def as_of(self, task: int) -> int:
+        """Return up to when a seal of now takes note of what was shown, seconds: inside its window, before the seal.
+
+        A second before the newest block, because some chains give two blocks one time.
+        """
+        return max(self.window(task)[0] - 1, self.now() - 1)
 
     def member(self, task: int, account: bytes) -> Member:
         """Return an account's place in a task; zeros when it has none."""
         return struct(Member, self.chain.read(self.escrow, "member", task, account))
+
+    def tenure(self, task: int, account: bytes) -> Tenure:
+        """Return when an account was a trainer of a task; zeros when it never was."""
+        return struct(Tenure, self.chain.read(self.escrow, "tenure", task, account))
+
+    def seats(self, task: int) -> int:
+        """Return how many seats a task has: FIRST_SEAT and one for every trainer that ever joined."""
+        return int(self.chain.read(self.ledger_views, "seats", task))
 
     def account(self, task: int) -> Account:
         """Return a task's pot."""
@@ -128,7 +142,7 @@ class Views:
         return token
 
     def settled(self, task: int) -> Settlement:
-        """Return compensation and seat money of a closed task."""
+        """Return compensation and residual money of a closed task."""
         return struct(Settlement, self.chain.read(self.settlement, "settlement", task))
 
     def reputation_of(self, task: int, trainer: bytes) -> Reputed:

@@ -274,7 +274,7 @@ class Auditor:
         assert seal is not None
         assert roster is not None  # `_check_entries` has held the entries against it, and against the forced list
         self._expect("roster on chain", seal.roster_digest, roster.digest(self._reader.task, bundle.round))
-        self._expect("forced list on chain", seal.forced, record.forced_chain)
+        self._expect("forced receipts on chain", seal.forced, len(record.forced))
         self._expect("trace on chain", seal.trace, trace_root(self._reader, bundle))
         self._expect("model on chain", seal.model, bundle.after.model)
         self._expect("claim root on chain", seal.claim_root, bundle.claims.digest)

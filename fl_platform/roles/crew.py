@@ -84,15 +84,15 @@ def local_crew(
         site.allow_task(reader, stake=members[names[name]])
     full = replace(full, parts=max(len(here), full.parts, full.natural_parts))
     rows = hands(full)
-    seats = [(name, name, rows[i], watch(name, TRAINER)) for i, name in enumerate(here)]
-    seats += [
+    places = [(name, name, rows[i], watch(name, TRAINER)) for i, name in enumerate(here)]
+    places += [
         (name, f"{name}.reference", reference_rows(full), watch(name, REFERENCE))
         for name, address in names.items()
         if address == reference
     ]
     return tuple(
         _trainer(workspace, workspace.signer(name), own, task, folder, machine, watched, site)
-        for name, folder, own, watched in seats
+        for name, folder, own, watched in places
     )
 
 

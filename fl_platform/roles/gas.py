@@ -5,5 +5,5 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 GAS: Mapping[str, int] = {
-    "open": 323_747, "join": 83_834, "roster": 38_167, "seal": 41_701, "claim": 53_903, "withdraw": 45_843,
+    "open": 325_339, "join": 109_367, "roster": 38_478, "seal": 41_481, "claim": 53_900, "withdraw": 45_865,
 }  # fmt: skip

@@ -71,9 +71,8 @@ def about_claim(sealed: Sealed, index: int) -> Iterator[Move]:
 def against_roster(reader: TaskReader, sealed: Sealed) -> Iterator[Move]:
     """Yield entries against what is on chain: the forced list, and the roster where the bundle knows its leaves."""
     record, trace, bundle = sealed.record, sealed.trace, sealed.bundle
-    links = [(item.chain, item.receipt.trainer, item.receipt.struct_hash()) for item in record.forced]
-    for i in range(len(links)):
-        yield Question.FORCED, evidence.forced(trace, i, sealed.roster, links)
+    for i, item in enumerate(record.forced):
+        yield Question.FORCED, evidence.forced(trace, i, sealed.roster, item)
     for first, second in _pairs(trace):
         yield Question.TWICE, evidence.twice(trace, first, second)
     if bundle is None:

@@ -101,8 +101,8 @@ def own_questions(
     trace = sealed_trace(reader, bundle) if reader.spec.exact else None
     given = contracts.seal_input(reader.task, digest, bundle, trace=bytes(32) if trace is None else trace.root)
     seal = SealRecord(
-        roster.digest(reader.task, bundle.round), **vars(given), sealed_at=history.block.timestamp,
-        aggregator=contracts.address,
+        roster.digest(reader.task, bundle.round), **vars(given), forced=len(found.forced),
+        sealed_at=history.block.timestamp, aggregator=contracts.address,
     )  # fmt: skip
     traceless = _traceless(reader, bundle, roster)
     if trace is None:

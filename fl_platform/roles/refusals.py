@@ -26,6 +26,8 @@ WAYS_ON: Mapping[str, str] = {
     "RoundLedger_AggregatorsInvalid": "nothing was escrowed; give 1 to 8 --aggregator, each once, none of them zero",
     "RoundLedger_AlreadyForced": "it is on chain already: nothing is left to do",
     "Reveals_NotForceable": _STATUS,
+    "Escrow_AlreadyLeft": "who left a task, or was slashed below its stake, cannot join it again: use another --wallet "
+    "(`fl-platform wallet new NAME`)",
     "Escrow_RoleConflict": "this account has another role in the task: use another --wallet "
     "(`fl-platform wallet new NAME`)",
     "Escrow_StillUnbonding": _WAIT,

@@ -179,9 +179,14 @@ def _compensate(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
     over = contracts.now() >= settled.closed_at + reader.history().opened.windows.unbonding
     if over and not settled.swept:
         contracts.sweep_compensation(reader.task)
-    if over or settled.swept:  # its window is over, or the roster left trainers out: seats share
-        _take_seats(reader, contracts, wish)
+    if over or settled.swept:  # its window is over, or the roster left trainers out: residual shares divide it
+        _take_residuals(reader, contracts, wish)
         return
+    if reader.history().rounds[head.round].roster is None:
+        raise TaskClosed(
+            f"round {head.round}'s roster is void, so nobody claims by it: run this again from block time "
+            f"{settled.closed_at + reader.history().opened.windows.unbonding}, when its pot is divided equally"
+        )
     entries = parse_roster(roster_document(reader, wish.roster))
     reader.check_roster(head.round, entries)
     leaves = tuple(entry.leaf for entry in entries)
@@ -191,11 +196,11 @@ def _compensate(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
             contracts.claim_compensation(reader.task, leaves, account)
 
 
-def _take_seats(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
-    """Claim equal parts for those who have a seat in the task and did not take it yet."""
+def _take_residuals(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
+    """Claim equal parts for those who have a residual share and did not take it yet."""
     for account in wish.accounts:
-        if contracts.member(reader.task, account).flags & MemberFlag.SEAT:
-            contracts.claim_seat(reader.task, account)
+        if contracts.member(reader.task, account).flags & MemberFlag.RESIDUAL:
+            contracts.claim_residual(reader.task, account)
 
 
 def all_final_at(reader: TaskReader) -> int:

@@ -257,13 +257,13 @@ def _ended(known: Known) -> Iterator[Move]:
         if known.account == history.opened.owner or head.phase is Phase.COMPENSATED:
             yield Move(f"close the books: {gets}", _command(known, f"task close {task}"), opens=final or 0)
         return
-    trainer, seat = (known.member.flags & flag for flag in (MemberFlag.TRAINER, MemberFlag.SEAT))
+    trainer, share = (known.member.flags & flag for flag in (MemberFlag.TRAINER, MemberFlag.RESIDUAL))
     if head.phase is not Phase.COMPENSATED or known.settled is None:
         return
     claim = _command(known, f"rewards claim {task} --withdraw")
     if known.settled.swept:
-        if seat and not known.member.flags & MemberFlag.SEAT_PAID and known.settled.per_seat:
-            yield Move(f"claim your seat's {tokens(known.settled.per_seat)} tokens", claim)
+        if share and not known.member.flags & MemberFlag.RESIDUAL_PAID and known.settled.per_share:
+            yield Move(f"claim your residual share of {tokens(known.settled.per_share)} tokens", claim)
     elif trainer and not known.member.flags & MemberFlag.COMPENSATED:
         until = known.settled.closed_at + history.opened.windows.unbonding
         if known.now < until:

@@ -117,7 +117,7 @@ class KeyWatcher:
             name = entry.receipt.struct_hash()
             known = _Known(shown.get(name, []), leaves.get(name, []))
             state = name, len(known.packages), len(known.leaves)
-            if state not in self._settled and not self._reveals.punished(entry.receipt):
+            if state not in self._settled and not self._reveals.convicted_at(entry.receipt):
                 try:
                     found += self._look(self._reveals, entry, known)
                 except StoreUnavailable as error:  # whoever keeps a store silent hides no other update

@@ -14,7 +14,7 @@ from fl_platform.rules.stakes import BASIS, lower_median
 from fl_platform.rules.verdicts import Verdict
 
 # A trainer clips its delta at this many times the length that the steps were made for.
-CLIP_FACTOR = 2
+CLIP_FACTOR = 8
 
 
 def refuse(b: Builder, verdict: Cells, reason: Cells) -> Cells:

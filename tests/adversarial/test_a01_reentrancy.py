@@ -110,12 +110,13 @@ def test_a_deposit_that_reenters_is_not_counted_twice(world: World, inner: str) 
 
 
 def test_settlement_calls_do_not_touch_the_token(world: World) -> None:
-    """Slash, finalize, compensation, seats: money becomes credit, nobody is called, so nothing can reenter."""
+    """Slash, finalize, compensation, residual share: money becomes credit, nobody is called, nothing can reenter."""
     mallory = attacker(world)
     act(mallory, world.token, "approve", world.escrow.address, 2**256 - 1)
     listed = world.params().aggregators[:1]
     run = Run.start(world, rounds=2, trainers=2, aggregators=listed)
     act(mallory, world.registry, "join", run.task, run.params.stake, digest(1), Ticket())
+    run.joins += 1
     arm(mallory, world.escrow, "withdraw", run.task)
     run.roster()
     run.advance()
@@ -123,6 +124,6 @@ def test_settlement_calls_do_not_touch_the_token(world: World) -> None:
     run.compensate(0)
     world.wait(world.evm.now + run.params.windows.unbonding)
     world.settlement.send(account("x"), "sweepCompensation", run.task)
-    world.settlement.send(account("x"), "claimSeat", run.task, mallory.address)
+    world.settlement.send(account("x"), "claimResidual", run.task, mallory.address)
     assert mallory.call("entries") == 0
     assert holdings(world, [run.task], people(run, mallory)) == escrow_balance(world)

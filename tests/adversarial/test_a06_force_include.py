@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import pytest
 
+from fl_platform.protocol.keccak import keccak256
 from tests.support.contracts import Run, Tree, World, fresh_world
 from tests.support.evm import Reverted, account
 
@@ -12,6 +15,12 @@ from tests.support.evm import Reverted, account
 def world() -> World:
     """A fresh platform."""
     return fresh_world()
+
+
+def encoded(run: Run, number: int) -> bytes:
+    """abi.encode(task, round, claim record)."""
+    words = (run.task, number, *astuple(run.claim_record(number)))
+    return b"".join(w if isinstance(w, bytes) else w.to_bytes(32, "big") for w in words)
 
 
 @pytest.mark.parametrize("dropped", range(4))
@@ -23,17 +32,15 @@ def test_each_trainer_in_turn(world: World, dropped: int) -> None:
     receipt = run.receipt(victim)
     world.ledger.send(account("a friend"), "forceInclude", receipt, run.sign(victim, receipt))
     world.wait(run.window()[0])
-    stubborn = run.seal_input(run.claims(run.params.pot), forced=bytes(32))
-    with pytest.raises(Reverted, match="RoundLedger_ForcedMismatch"):
-        world.ledger.send(run.aggregator, "sealRound", run.task, 0, stubborn)
     run.seal()
-    assert run.seals[0][0].forced != bytes(32)
+    assert run.seals[0][0].forced == 1  # the ledger's count, not the aggregator's word
+    assert world.views.call("ringDigest", run.task, 0) == keccak256(encoded(run, 0))
 
 
 def test_the_list_binds_order_and_content(world: World) -> None:
     run = Run.start(world, trainers=3)
     run.roster()
-    chains = []
+    lists = []
     mark = world.evm.snapshot()
     for order in ((0, 1), (1, 0), (0, 2)):
         world.evm.restore(mark)
@@ -41,9 +48,9 @@ def test_the_list_binds_order_and_content(world: World) -> None:
             receipt = run.receipt(run.trainers[index])
             signature = run.sign(run.trainers[index], receipt)
             world.ledger.send(account("x"), "forceInclude", receipt, signature)
-        chains.append(world.ledger.call("forcedList", run.task))
-    assert len({chain for chain, _count in chains}) == 3
-    assert [count for _chain, count in chains] == [2, 2, 2]
+        lists.append(tuple(world.ledger.call("forced", run.task, 0, 0, index) for index in range(3)))
+    assert len(set(lists)) == 3
+    assert all(bytes(32) not in kept[:2] and kept[2] == bytes(32) for kept in lists)
 
 
 def test_strangers_cannot_fill_the_list(world: World) -> None:

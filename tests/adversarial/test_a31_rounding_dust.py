@@ -51,4 +51,4 @@ def test_a_challengers_share_rounds_down_and_the_rest_stays() -> None:
     run.challenge(0)
     run.judge(0, True)
     assert run.member(account("challenger"))[1] == 101 * 3_000 // 10_000 == 30
-    assert world.ledger.call("bonus", run.task) == 71
+    assert world.views.call("bonus", run.task) == 71

@@ -19,7 +19,7 @@ def state(world: World, run: Run) -> list[Any]:
     people = [a.address for a in (world.owner, *world.aggregators, *run.trainers)]
     return [
         world.escrow.call("account", run.task), [run.member(p) for p in people], run.head,
-        [world.ledger.call("ringDigest", run.task, n) for n in range(3)], world.registry.call("task", run.task),
+        [world.views.call("ringDigest", run.task, n) for n in range(3)], world.registry.call("task", run.task),
         world.token.call("balanceOf", world.escrow.address),
     ]  # fmt: skip
 

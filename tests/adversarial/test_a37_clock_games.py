@@ -69,18 +69,18 @@ def test_exactly_one_of_compensation_and_sweep_is_possible(world: World) -> None
 
 
 def test_empty_windows_are_empty(world: World) -> None:
-    """Without a force-include and reveal window a seal may follow its roster at once, and nothing can be forced."""
+    """Without a force-include and reveal window a seal may follow its roster in a second, and nothing can be forced."""
     run = Run.start(world, windows=Windows(force=0, reveal=0))
     run.roster()
     receipt = run.receipt(run.trainers[0])
     with pytest.raises(Reverted, match="RoundLedger_TooLate"):
         world.ledger.send(account("x"), "forceInclude", receipt, run.sign(run.trainers[0], receipt))
-    run.seal(at=world.evm.now)
+    run.seal(at=world.evm.now + 1)
 
 
 def test_the_shortest_round_never_outruns_the_ring(world: World) -> None:
     """Rounds at the minimum interval: a slot is reused only when its round is final."""
-    windows = Windows(min_round=1, roster=2, force=0, reveal=0, seal=1, challenge=7, takeover=1, unbonding=100)
+    windows = Windows(min_round=1, roster=2, force=0, reveal=0, seal=2, challenge=7, takeover=2, unbonding=100)
     run = Run.start(world, rounds=30, windows=windows, trainers=1)
     for number in range(30):
         run.roster()

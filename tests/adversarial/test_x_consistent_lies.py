@@ -55,7 +55,8 @@ class RewrittenReader(TaskReader):
         assert before.roster is not None
         root = roster_root(tuple(e for e in entries if not e.forced))
         roster = RosterRecord(
-            root.digest, len(entries), root.total, before.roster.rostered_at, before.roster.aggregator
+            root.digest, len(entries), root.total, before.roster.seats, before.roster.rostered_at,
+            before.roster.aggregator, before.roster.life,
         )
         seal = replace(
             before.seal,

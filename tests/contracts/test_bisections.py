@@ -116,7 +116,7 @@ class Game:
 def test_a_lie_in_a_gram_entry_ends_at_a_leaf_and_takes_the_bond() -> None:
     game = Game(1, 2, add=5)
     number = game.open()
-    assert game.stage.world.ledger.call("isChallenged", game.stage.run.task, 0)
+    assert game.stage.world.views.call("isChallenged", game.stage.run.task, 0)
     parts = game.parts(number, lie=5)
     game.split(number, parts)
     true = game.parts(number)
@@ -142,7 +142,7 @@ def test_an_honest_entry_cannot_be_lost(row: int, column: int) -> None:
     game.expire(number)
     assert game.stage.run.member(game.sealer)[1] - before == bond  # the challenger's bond goes to the sealer
     assert game.bond_of(game.sealer) > 0
-    assert not game.stage.world.ledger.call("isChallenged", game.stage.run.task, 0)
+    assert not game.stage.world.views.call("isChallenged", game.stage.run.task, 0)
 
 
 def test_a_long_row_takes_two_splits() -> None:

@@ -32,7 +32,7 @@ from tests.support.evm import account
 
 WINDOWS = Windows()
 ROSTERED = 2
-NO_SEAL = SealRecord(*[bytes(32)] * 6, 0, 0, 0, bytes(20))
+NO_SEAL = SealRecord(*[bytes(32)] * 4, 0, 0, bytes(32), 0, 0, 0, bytes(20))
 
 
 def people(run: Run) -> list[bytes]:
@@ -71,7 +71,7 @@ def test_mark_refuses(world: World, reverts: Reverts) -> None:
     run = Run.start(world).play(2)
     with reverts("RoundLedger_WrongRound", run.task, 2, 2):
         world.disputes.send(account("x"), "challenge", run.task, 2, run.seals[1][0], 0)
-    held = world.ledger.call("ringDigest", run.task, 0)
+    held = world.views.call("ringDigest", run.task, 0)
     stated = Run(world, run.task, run.params, seals={0: run.seals[1]}).claim_record(0)
     with reverts("RoundLedger_RecordMismatch", run.task, 0, _digest(run.task, 0, stated), held):
         world.disputes.send(account("x"), "challenge", run.task, 0, run.seals[1][0], 0)
@@ -94,7 +94,7 @@ def test_a_disputed_task_stands_still(world: World, reverts: Reverts) -> None:
     world.registry.send(leaver, "leaveTask", run.task)
     run.finalize(0)
     run.challenge(1)
-    assert world.ledger.call("challenged", run.task) == (True, 1)
+    assert world.views.call("challenged", run.task) == (True, 1)
     stopped = ("RoundLedger_TaskChallenged", run.task, 1)
     run.claim(0, 0)  # rounds below the dispute pay
     world.wait(world.evm.now + 10_000)
@@ -131,7 +131,7 @@ def test_a_false_accuser_loses_its_bond(world: World) -> None:
     run.judge(0, False, bond=5 * TOKENS)
     assert run.member(accuser)[:2] == (0, 0)
     assert run.member(run.aggregator)[1] == 5 * TOKENS // 2  # half to the accused, the rest to the trainers
-    assert world.ledger.call("bonus", run.task) == 5 * TOKENS // 2
+    assert world.views.call("bonus", run.task) == 5 * TOKENS // 2
     run.play()
     run.close()
     assert holdings(world, [run.task], people(run)) == escrow_balance(world)
@@ -154,8 +154,8 @@ def test_an_upheld_dispute_voids_the_round_and_its_descendants(world: World, rev
     assert run.member(accuser)[:2] == (0, TOKENS + share)
     assert run.member(sealer)[0] == 0
     assert (run.round, run.phase, run.aggregator) == (2, ROSTERED, successor)
-    assert world.ledger.call("ringDigest", run.task, 2) == old[2][0].roster_digest
-    assert world.ledger.call("challenged", run.task) == (False, 0)
+    assert world.views.call("ringDigest", run.task, 2) == old[2][0].roster_digest
+    assert world.views.call("challenged", run.task) == (False, 0)
     run.claim(1, 0)  # final rounds are untouched
     run.seals[2] = old[2]
     with reverts(
@@ -163,7 +163,7 @@ def test_an_upheld_dispute_voids_the_round_and_its_descendants(world: World, rev
     ):
         run.claim(2, 0)
     del run.seals[2]
-    assert world.ledger.call("allotted", run.task, 2) == 3 * run.params.pot + run.params.bond - share
+    assert world.views.call("allotted", run.task, 2) == 3 * run.params.pot + run.params.bond - share
     run.seal()
     run.play()
     run.close()
@@ -175,7 +175,7 @@ def test_overturn_refuses(world: World, reverts: Reverts) -> None:
     x, listed = account("x"), run.params.aggregators
     with reverts("RoundLedger_WrongRound", run.task, 2, 2):
         world.disputes.send(x, "judge", run.task, 2, run.seals[1][0], True, x.address, 0, listed)
-    held = world.ledger.call("ringDigest", run.task, 0)
+    held = world.views.call("ringDigest", run.task, 0)
     stated = Run(world, run.task, run.params, seals={0: run.seals[1]}).claim_record(0)
     with reverts("RoundLedger_RecordMismatch", run.task, 0, _digest(run.task, 0, stated), held):
         world.disputes.send(x, "judge", run.task, 0, run.seals[1][0], True, x.address, 0, listed)
@@ -213,9 +213,10 @@ def test_a_mark_before_makes_no_difference(world: World, others: tuple[int, ...]
     start, seals, rosters = world.evm.snapshot(), dict(run.seals), dict(run.rosters)
 
     def state() -> list[Any]:
-        names = ("head", "bonus", "everRostered", "challenged", "forcedList")
-        rounds = [(world.ledger.call("ringDigest", run.task, n), _state(run, n)) for n in range(5)]
-        return [*(world.ledger.call(name, run.task) for name in names), rounds, [run.member(p) for p in people(run)]]
+        names = ("bonus", "everRostered", "challenged")
+        told = [run.head, world.ledger.call("forcedCount", run.task), *(world.views.call(n, run.task) for n in names)]
+        rounds = [(world.views.call("ringDigest", run.task, n), _state(run, n)) for n in range(5)]
+        return [*told, rounds, [run.member(p) for p in people(run)]]
 
     at_once = run.judge(1, True)
     assert "RoundChallenged" not in [name for name, _ in at_once.events]
@@ -237,26 +238,52 @@ def test_a_mark_before_makes_no_difference(world: World, others: tuple[int, ...]
 
 def _state(run: Run, number: int) -> Any:
     record = run.seals[number][0] if number in run.seals else NO_SEAL
-    return run.world.ledger.call("roundState", run.task, number, record)
+    return run.world.views.call("roundState", run.task, number, record)
+
+
+def force(run: Run, who: Any) -> Any:
+    receipt = run.receipt(who)
+    return run.world.ledger.send(who, "forceInclude", receipt, run.sign(who, receipt)).event("ReceiptForced")
 
 
 def test_a_forced_list_survives_a_void(world: World) -> None:
     run = Run.start(world, bonded=2)
     run.roster()
-    who = run.trainers[0]
-    receipt = run.receipt(who)
-    world.ledger.send(who, "forceInclude", receipt, run.sign(who, receipt))
+    first, second = run.trainers[:2]
+    force(run, first)
+    force(run, second)
     run.seal()
-    chain = run.seals[0][0].forced
+    kept = [world.ledger.call("forced", run.task, 0, 0, k) for k in range(2)]
     run.roster()
-    again = run.receipt(who)
-    world.ledger.send(who, "forceInclude", again, run.sign(who, again))  # another round's list is there now
+    force(run, first)  # another round's list is there now
     world.wait(run.seals[0][0].sealed_at + WINDOWS.challenge - 1)
     run.challenge(0)
     run.judge(0, True)
-    assert world.ledger.call("forcedList", run.task)[0] == chain
+    assert world.ledger.call("forcedCount", run.task) == 2
     run.seal()
-    assert run.seals[0][0].forced == chain
+    assert run.seals[0][0].forced == 2
+    assert [world.ledger.call("forced", run.task, 0, 0, k) for k in range(2)] == kept
+
+
+def test_a_seal_that_falls_starts_a_life(world: World, reverts: Reverts) -> None:
+    """The reopened round keeps its own; rounds that open later, the void ones again among them, have the new one."""
+    run = Run.start(world, bonded=2).play(1)
+    run.roster()
+    force(run, run.trainers[0])
+    assert (run.head[12], run.rosters[0][0].life, run.rosters[1][0].life) == (0, 0, 0)
+    old = run.rosters[0][0]
+    run.judge(0, True)
+    assert run.head[12] == 1
+    run.seal()
+    assert run.seals[0][0].roster_digest == world.views.call("rosterDigest", run.task, 0, old)
+    run.roster()
+    assert run.rosters[1][0].life == 1
+    done = force(run, run.trainers[1])  # the list of the void life is another one
+    assert (done["life"], done["index"]) == (1, 0)
+    assert force(run, run.trainers[0])["index"] == 1  # once a round and life
+    with reverts("RoundLedger_AlreadyForced", run.task, 1, run.trainers[0].address):
+        force(run, run.trainers[0])
+    assert world.ledger.call("forced", run.task, 1, 0, 0) != world.ledger.call("forced", run.task, 1, 1, 0)
 
 
 def test_disputes_about_several_rounds(world: World, reverts: Reverts) -> None:
@@ -265,24 +292,24 @@ def test_disputes_about_several_rounds(world: World, reverts: Reverts) -> None:
     run = Run.start(world, rounds=8, windows=windows, bonded=2).play(4)
     start = world.evm.now
     run.challenge(3)
-    assert world.ledger.call("challenged", run.task) == (True, 3)
+    assert world.views.call("challenged", run.task) == (True, 3)
     run.challenge(1)
     run.challenge(2)
-    assert world.ledger.call("challenged", run.task) == (True, 1)
+    assert world.views.call("challenged", run.task) == (True, 1)
     world.wait(start + 1_000)
     with reverts("RoundLedger_TaskChallenged", run.task, 1):
         run.claim(1, 0)
     run.claim(0, 0)
     run.judge(1, False)
-    assert world.ledger.call("challenged", run.task) == (True, 2)
+    assert world.views.call("challenged", run.task) == (True, 2)
     run.claim(1, 0)
     for number in (2, 3):
         with reverts("RoundLedger_TaskChallenged", run.task, 2):
             run.claim(number, 1)
     run.judge(3, False)
-    assert [world.ledger.call("isChallenged", run.task, n) for n in range(5)] == [False, False, True, False, False]
+    assert [world.views.call("isChallenged", run.task, n) for n in range(5)] == [False, False, True, False, False]
     run.judge(2, True)
-    assert world.ledger.call("challenged", run.task) == (False, 0)
+    assert world.views.call("challenged", run.task) == (False, 0)
     assert run.round == 2
     run.seal()
     run.play()
@@ -297,8 +324,8 @@ def test_an_upheld_dispute_keeps_lower_ones_open(world: World) -> None:
     run.challenge(3)
     run.challenge(2)
     run.judge(2, True)
-    assert world.ledger.call("challenged", run.task) == (True, 1)
-    assert [world.ledger.call("isChallenged", run.task, n) for n in range(5)] == [False, True, False, False, False]
+    assert world.views.call("challenged", run.task) == (True, 1)
+    assert [world.views.call("isChallenged", run.task, n) for n in range(5)] == [False, True, False, False, False]
     world.wait(world.evm.now + 500)
     run.judge(1, False)
     assert run.window()[1] > world.evm.now
@@ -336,7 +363,7 @@ def test_with_nobody_left_an_upheld_dispute_compensates(world: World) -> None:
 
 
 def test_an_ended_task_can_still_lose_a_sealed_round(world: World) -> None:
-    windows = Windows(min_round=60, roster=61, takeover=1, challenge=300)
+    windows = Windows(min_round=60, roster=61, takeover=2, challenge=300)
     run = Run.start(world, rounds=4, windows=windows, aggregators=world.params().aggregators[:1]).play(1)
     run.advance()
     assert run.phase == REFUNDED
@@ -356,7 +383,7 @@ def test_slashing_a_member_stops_with_the_books_closed(world: World, reverts: Re
     who, x = run.trainers[0].address, account("x")
     world.disputes.send(x, "slash", run.task, who, 10**30, x.address, 5_000)  # more than there is: all of it
     assert run.member(who)[0] == 0
-    assert run.member(x)[1] == run.params.stake // 2 == world.ledger.call("bonus", run.task)
+    assert run.member(x)[1] == run.params.stake // 2 == world.views.call("bonus", run.task)
     run.play()
     run.close()
     with reverts("RoundLedger_AlreadyClosed", run.task):

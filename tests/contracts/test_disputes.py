@@ -166,7 +166,7 @@ def test_a_refuted_seal_falls_and_pays_the_challenger_from_the_bond() -> None:
     assert stage.run.member(sealer)[0] == 0
     assert stage.run.member(account("challenger"))[1] == bond * 3_000 // 10_000
     assert (stage.run.round, stage.run.phase, stage.run.aggregator) == (1, 2, stage.run.params.aggregators[1])
-    assert stage.world.ledger.call("bonus", stage.run.task) == bond - bond * 3_000 // 10_000
+    assert stage.world.views.call("bonus", stage.run.task) == bond - bond * 3_000 // 10_000
     # the successor seals what is right
     second = stage.rounds[1]
     stage.seal(second)

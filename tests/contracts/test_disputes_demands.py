@@ -64,7 +64,7 @@ def test_an_answered_demand_pays_the_sealer_and_the_task_goes_on() -> None:
     number = demand(stage)
     bond = stage.world.disputes.call("bondOf", stage.run.task)
     assert bond == -(-stage.run.params.pot * 500 // 10_000)
-    assert stage.world.ledger.call("isChallenged", stage.run.task, 0)
+    assert stage.world.views.call("isChallenged", stage.run.task, 0)
     answer(stage, number)
     assert stage.run.member(CHALLENGER)[0] == bond
     with pytest.raises(Reverted, match="Demands_Deadline"):
@@ -75,7 +75,7 @@ def test_an_answered_demand_pays_the_sealer_and_the_task_goes_on() -> None:
     assert stage.run.member(CHALLENGER)[:2] == (0, 0)
     assert stage.run.member(account("anyone"))[1] == 0  # else its own second account would demand for nothing
     assert stage.run.member(stage.run.params.aggregators[0])[1] == bond
-    assert not stage.world.ledger.call("isChallenged", stage.run.task, 0)
+    assert not stage.world.views.call("isChallenged", stage.run.task, 0)
     with pytest.raises(Reverted, match="Demands_Unknown"):
         expire(stage, number)
 
@@ -84,7 +84,7 @@ def test_disputes_cannot_be_strung_together_for_ever() -> None:
     """Demands answered in time would keep a round open: five takeovers after its window no new one is taken."""
     stage = sealed()
     demand(stage)
-    windows = stage.world.ledger.call("config", stage.run.task)
+    windows = stage.world.views.call("config", stage.run.task)
     end = stage.record(0).sealed_at + windows[5] + 5 * windows[6]  # challenge, takeover
     stage.world.wait(end - 1)
     demand(stage, CLAIMS)

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from tests.contracts.conftest import Reverts
-from tests.support.contracts import SEAT, TOKENS, TRAINER, Run, World, escrow_balance
+from tests.support.contracts import RESIDUAL, TOKENS, TRAINER, Run, World, escrow_balance
 from tests.support.evm import account
 
 LIMIT = 2**79 - 1
 A, B = b"\xaa" * 20, b"\xbb" * 20
 CALLS: dict[str, tuple[Any, ...]] = {
     "fund": (1, A, B, 1),
+    "admit": (1, A, 1, 9),
     "lock": (1, A, 1, 1, 0),
     "beginUnbonding": (1, A, 1, 0),
     "unlock": (1, A, 1),
@@ -26,7 +27,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
 }
 ALLOWED = {
     "fund": {"registry"},
-    "lock": {"registry", "ledger", "disputes"},
+    "admit": {"registry"},
+    "lock": {"ledger", "disputes"},
     "beginUnbonding": {"registry", "ledger"},
     "unlock": {"disputes"},
     "slash": {"ledger"},
@@ -48,7 +50,7 @@ def test_only_its_modules_move_money(world: World, reverts: Reverts, function: s
 
 def test_fund_and_lock_refuse(world: World, reverts: Reverts) -> None:
     run = Run.start(world, trainers=0)
-    registry, owner = world.registry.address, world.owner.address
+    registry, ledger, owner = world.registry.address, world.ledger.address, world.owner.address
     with reverts("Escrow_AlreadyFunded", run.task):
         world.escrow.send(registry, "fund", run.task, world.token.address, owner, 1)
     with reverts("Escrow_TokenNotContract", A):
@@ -57,9 +59,13 @@ def test_fund_and_lock_refuse(world: World, reverts: Reverts) -> None:
         with reverts("Escrow_AmountOutOfBounds", amount, LIMIT):
             world.escrow.send(registry, "fund", 77, world.token.address, owner, amount)
         with reverts("Escrow_AmountOutOfBounds", amount, LIMIT):
-            world.escrow.send(registry, "lock", run.task, owner, amount, 1, 0)
+            world.escrow.send(registry, "admit", run.task, owner, amount, 9)
+        with reverts("Escrow_AmountOutOfBounds", amount, LIMIT):
+            world.escrow.send(ledger, "lock", run.task, owner, amount, 1, 0)
     with reverts("Escrow_UnknownTask", 77):
-        world.escrow.send(registry, "lock", 77, owner, 1, 1, 0)
+        world.escrow.send(registry, "admit", 77, owner, 1, 9)
+    with reverts("Escrow_UnknownTask", 77):
+        world.escrow.send(ledger, "lock", 77, owner, 1, 1, 0)
     assert world.escrow.call("MAX_AMOUNT") == LIMIT
 
 
@@ -69,16 +75,42 @@ def test_packed_words_are_the_structs(world: World) -> None:
     who, ledger = run.trainers[0], world.ledger.address
     stake = run.params.stake
     world.escrow.send(ledger, "creditClaim", run.task, who.address, 7, 100)
-    assert run.member(who) == (stake, 7, 7, TRAINER | SEAT)
+    assert run.member(who) == (stake, 7, 7, TRAINER | RESIDUAL)
     assert world.escrow.call("account", run.task) == (run.params.bounty, 7)
     world.escrow.send(ledger, "creditClaim", run.task, who.address, 10, 100)
-    assert run.member(who) == (stake, 10, 10, TRAINER | SEAT)
+    assert run.member(who) == (stake, 10, 10, TRAINER | RESIDUAL)
     assert run.withdraw(who) == 10
-    assert run.member(who) == (stake, 0, 10, TRAINER | SEAT)
+    assert run.member(who) == (stake, 0, 10, TRAINER | RESIDUAL)
     world.escrow.send(ledger, "slash", run.task, who.address, 4, A, 5_000)
-    assert run.member(who) == (stake - 4, 0, 10, TRAINER | SEAT)
+    assert run.member(who) == (stake - 4, 0, 10, TRAINER | RESIDUAL)
     assert run.member(A) == (0, 2, 0, 0)
     assert world.escrow.call("account", run.task) == (run.params.bounty + 2, 10)
+
+
+def test_a_stake_beyond_its_field_reverts(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, trainers=0)
+    ledger, rich = world.ledger.address, account("rich").address
+    for _ in range(3):
+        world.fill(rich, 10**24)
+    for _ in range(2):
+        world.escrow.send(ledger, "lock", run.task, rich, LIMIT, 0, 0)
+    assert run.member(rich) == (2 * LIMIT, 0, 0, 0)
+    with reverts("Escrow_AmountOutOfBounds", 3 * LIMIT, 2**80 - 1):
+        world.escrow.send(ledger, "lock", run.task, rich, LIMIT, 0, 0)
+
+
+def test_a_tenures_word_is_the_struct(world: World) -> None:
+    """Written whole at the join; the other fields of the slot must keep their values when `leftAt` is written."""
+    run = Run.start(world, trainers=0)
+    who, registry = account("rich").address, world.registry.address
+    world.fill(who, 10**24)
+    world.escrow.send(registry, "admit", run.task, who, LIMIT, 2**32 - 1)
+    joined = world.evm.now
+    assert run.tenure(who) == (LIMIT, joined, 0, 2**32 - 1)
+    assert run.member(who) == (LIMIT, 0, 0, TRAINER | RESIDUAL)
+    world.wait(joined + 5)
+    world.escrow.send(registry, "beginUnbonding", run.task, who, 2**40, RESIDUAL)
+    assert run.tenure(who) == (LIMIT, joined, joined + 5, 2**32 - 1)
 
 
 def test_claims_stop_at_the_total_and_at_the_pot(world: World, reverts: Reverts) -> None:
@@ -100,7 +132,7 @@ def test_credit_beyond_its_field_reverts_until_it_is_withdrawn(world: World, rev
     ledger, rich = world.ledger.address, account("rich").address
     for _ in range(2):
         world.fill(rich, 10**24)
-        world.escrow.send(world.registry.address, "lock", run.task, rich, LIMIT, 0, 0)
+        world.escrow.send(ledger, "lock", run.task, rich, LIMIT, 0, 0)
         world.escrow.send(ledger, "slash", run.task, rich, LIMIT, A, 10_000)
     assert run.member(A)[1] == 2 * LIMIT
     with reverts("Escrow_AmountOutOfBounds", 3 * LIMIT, 2**80 - 1):

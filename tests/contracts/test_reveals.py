@@ -43,7 +43,7 @@ def lost_everything(scene: Scene, stake: int) -> None:
     """Hold the books after a whole stake was taken."""
     assert scene.stake == 0
     assert scene.run.member(CHALLENGER)[1] == stake * CHALLENGER_BPS // 10_000
-    assert scene.world.ledger.call("bonus", scene.run.task) == stake - stake * CHALLENGER_BPS // 10_000
+    assert scene.world.views.call("bonus", scene.run.task) == stake - stake * CHALLENGER_BPS // 10_000
 
 
 # --- bad wraps --------------------------------------------------------------------------------------------------------
@@ -124,19 +124,23 @@ def test_boxes_that_the_trainer_did_not_sign_prove_nothing(reverts: Reverts) -> 
         scene.accuse_wrap(bad, index=2)
 
 
-def test_the_same_lie_is_punished_once_and_nothing_is_taken_of_nothing(reverts: Reverts) -> None:
+def test_a_receipt_is_convicted_once_also_where_nothing_is_left_to_take(reverts: Reverts) -> None:
     scene = Scene.start()
     bad = garbled(scene.keys(), 0, ciphertext=bytes(32))
     scene.accuse_wrap(bad)
     hashed = scene.receipt().struct_hash()
-    assert scene.world.reveals.call("punished", hashed)
+    convicted = scene.world.evm.now
+    assert scene.world.reveals.call("convictedAt", hashed) == convicted
+    scene.world.wait(convicted + 5)
     with reverts("Reveals_AlreadySlashed", hashed):
         scene.accuse_wrap(bad)
     with reverts("Reveals_AlreadySlashed", hashed):
         scene.accuse_wrap(garbled(scene.keys(), 1, ciphertext=bytes(32)), 1)
     second = scene.receipt(salt=digest("second"))
-    with reverts("Reveals_NoStake", scene.run.task, scene.trainer.address):
-        scene.accuse_wrap(garbled(scene.keys(second), 0, ciphertext=bytes(32)), receipt=second)
+    done = scene.accuse_wrap(garbled(scene.keys(second), 0, ciphertext=bytes(32)), receipt=second)
+    assert done.event("BadWrapProved")["slashed"] == 0
+    assert scene.world.reveals.call("convictedAt", second.struct_hash()) == convicted + 5
+    assert scene.world.reveals.call("convictedAt", hashed) == convicted
 
 
 def test_a_trainer_that_asked_for_its_stake_can_still_lose_it() -> None:
@@ -146,17 +150,18 @@ def test_a_trainer_that_asked_for_its_stake_can_still_lose_it() -> None:
     assert scene.stake == 0
 
 
-def test_an_aggregators_bond_is_not_a_trainers_stake(reverts: Reverts) -> None:
+def test_an_aggregators_bond_is_not_a_trainers_stake() -> None:
     """Else it could have its bond burnt by a friend before it lies."""
     scene = Scene.start()
     aggregator = scene.world.aggregators[0]
     receipt = scene.receipt(trainer=aggregator.address)
     bad = garbled(scene.keys(receipt), 0, ciphertext=bytes(32))
-    with reverts("Reveals_NoStake", scene.run.task, aggregator.address):
-        scene.accuse_wrap(
-            bad, receipt=receipt, signed=scene.signed(receipt, aggregator),
-            package=scene.package(bad, receipt, aggregator),
-        )  # fmt: skip
+    before = scene.run.member(aggregator)
+    done = scene.accuse_wrap(
+        bad, receipt=receipt, signed=scene.signed(receipt, aggregator), package=scene.package(bad, receipt, aggregator)
+    )
+    assert done.event("BadWrapProved")["slashed"] == 0
+    assert scene.run.member(aggregator) == before
 
 
 # --- bad openings -----------------------------------------------------------------------------------------------------
@@ -246,9 +251,11 @@ def test_content_behind_a_tensors_end_is_a_bad_opening(index: int) -> None:
 
 def test_a_forced_package_is_told_until_the_seals_first_second(reverts: Reverts) -> None:
     scene = Scene.start()
-    start = scene.run.window()[0]
+    start = scene.run.window()[0] - 1
     scene.world.wait(start - 1)
     done = scene.force()
+    hashed = scene.receipt().struct_hash()
+    assert scene.world.reveals.call("revealedAt", hashed) == start - 1
     told = done.event("RevealForced")
     assert told["receipt"] == scene.receipt().struct_hash()
     assert len(told["boxes"]) == 2
@@ -260,15 +267,16 @@ def test_a_forced_package_is_told_until_the_seals_first_second(reverts: Reverts)
 
 def test_nothing_is_forced_before_the_roster_for_another_round_or_in_a_takeover(reverts: Reverts) -> None:
     scene = Scene.start(rostered=False)
-    with reverts("Reveals_NotForceable", scene.run.task, 0, scene.run.window()[0]):
+    wait = scene.run.params.windows.force + scene.run.params.windows.reveal
+    with reverts("Reveals_NotForceable", scene.run.task, 0, scene.run.head[1] + wait):
         scene.force()
     scene.run.roster()
     for number in (1, 2**63):
         receipt = scene.receipt(round=number)
-        with reverts("Reveals_NotForceable", scene.run.task, number, scene.run.window()[0]):
+        with reverts("Reveals_NotForceable", scene.run.task, number, scene.run.head[1] + wait):
             scene.force(scene.package(receipt=receipt), scene.signed(receipt))
     scene.run.advance()
-    with reverts("Reveals_NotForceable", scene.run.task, 0, scene.run.window()[0]):
+    with reverts("Reveals_NotForceable", scene.run.task, 0, scene.world.evm.now):
         scene.force()
 
 
@@ -402,7 +410,7 @@ def test_only_a_recent_round_with_a_roster_and_a_trainer_with_a_stake(reverts: R
     with reverts("RoundLedger_ReceiptSignatureInvalid", scene.trainer.address, ANYONE.address):
         scene.demand_key(signed=scene.signed(who=ANYONE))
     kept = scene.signed()
-    ring = scene.world.ledger.call("config", scene.run.task)[10]
+    ring = scene.world.views.call("config", scene.run.task)[10]
     scene.run.seal()
     while scene.run.round < ring - 1:
         scene.run.play(1)

@@ -55,7 +55,7 @@ def roster_call(run: Run, sender: Any = None, number: int | None = None, **chang
 
 def seal_call(run: Run, sender: Any = None, number: int | None = None, tree: Tree | None = None, **changes: Any) -> Any:
     """Seal with one thing changed."""
-    given = run.seal_input(tree or run.claims(run.world.ledger.call("allotted", run.task, run.round)), **changes)
+    given = run.seal_input(tree or run.claims(run.world.views.call("allotted", run.task, run.round)), **changes)
     who = run.aggregator if sender is None else sender
     return run.world.ledger.send(who, "sealRound", run.task, run.round if number is None else number, given)
 
@@ -82,21 +82,23 @@ def test_roster_and_seal_leave_what_their_events_say(world: World) -> None:
     run = Run.start(world, trainers=3)
     rostered = run.roster().event("RoundRostered")
     record = run.rosters[0][0]
-    assert RosterRecord(*(rostered[k] for k in ("root", "count", "totalStake", "rosteredAt", "aggregator"))) == record
+    names = ("root", "count", "totalStake", "seats", "rosteredAt", "aggregator")
+    assert RosterRecord(*(rostered[k] for k in names), life=0) == record
+    assert (record.seats, record.life) == (12, 0)
     assert (rostered["task"], rostered["round"]) == (run.task, 0)
-    assert world.ledger.call("ringDigest", run.task, 0) == world.ledger.call("rosterDigest", run.task, 0, record)
+    assert world.views.call("ringDigest", run.task, 0) == world.views.call("rosterDigest", run.task, 0, record)
     sealed = run.seal().event("RoundSealed")
     seal, _ = run.seals[0]
-    words = (seal.bundle, seal.model, seal.trace, seal.forced, seal.claim_root, seal.claim_total, seal.claim_count)
+    words = (seal.bundle, seal.model, seal.trace, seal.as_of, seal.claim_root, seal.claim_total, seal.claim_count)
     assert sealed["record"] == words
     assert (sealed["task"], sealed["round"]) == (run.task, 0)
     assert (sealed["sealedAt"], sealed["aggregator"]) == (seal.sealed_at, seal.aggregator)
     claims = run.claim_record(0)
     fields = (claims.content, claims.claim_root, claims.claim_total, claims.claim_count, claims.final_at, claims.slot)
-    assert world.ledger.call("claimRecord", run.task, 0, seal) == fields
+    assert world.views.call("claimRecord", run.task, 0, seal) == fields
     packed = (run.task, 0, claims.content, claims.claim_root, *fields[2:])
     expected = keccak256(b"".join(w if isinstance(w, bytes) else w.to_bytes(32, "big") for w in packed))
-    assert world.ledger.call("ringDigest", run.task, 0) == expected
+    assert world.views.call("ringDigest", run.task, 0) == expected
 
 
 def test_the_ring_is_reused_and_always_holds_a_final_round(world: World) -> None:
@@ -107,7 +109,7 @@ def test_the_ring_is_reused_and_always_holds_a_final_round(world: World) -> None
         older = number - 2
         if older >= 0:
             run.claim(older, number % 2)  # two windows of minRound later the round is final, without waiting
-    assert run.world.ledger.call("config", run.task)[10] == 3
+    assert run.world.views.call("config", run.task)[10] == 3
 
 
 # --- roster ---
@@ -165,10 +167,11 @@ def test_seal_window_is_half_open(world: World, reverts: Reverts) -> None:
     run = Run.start(world)
     run.roster()
     rostered, first, last = world.evm.now, *run.window()
-    assert (first, last) == (rostered + WINDOWS.force + WINDOWS.reveal, rostered + 450)
+    assert (first, last) == (rostered + WINDOWS.force + WINDOWS.reveal + 1, rostered + 450)
     mark = world.evm.snapshot()
     for at, error in (
-        (first - 1, ("RoundLedger_TooEarly", run.task, first)),
+        (first - 2, ("RoundLedger_TooEarly", run.task, first - 1)),
+        (first - 1, ("RoundLedger_AsOfOutOfBounds", run.task, first - 2, first - 1, first - 1)),
         (last, ("RoundLedger_TooLate", run.task, last)),
     ):
         world.wait(at)
@@ -194,8 +197,6 @@ def test_seal_refuses(world: World, reverts: Reverts) -> None:
     for field in ("bundle", "model", "claim_root"):
         with reverts("RoundLedger_SealIncomplete", run.task, 0):
             seal_call(run, **{field: bytes(32)})
-    with reverts("RoundLedger_ForcedMismatch", run.task, digest(1), bytes(32)):
-        seal_call(run, forced=digest(1))
 
 
 @pytest.mark.parametrize("round_number", [0, 2])
@@ -205,7 +206,7 @@ def test_seal_must_allot_the_pots_but_for_the_dust(world: World, reverts: Revert
     world.wait(run.window()[0])
     due = (round_number + 1) * run.params.pot
     dust = 2 * 3 * (round_number + 1)
-    assert world.ledger.call("allotted", run.task, round_number) == due
+    assert world.views.call("allotted", run.task, round_number) == due
     mark = world.evm.snapshot()
     for total in (due + 1, due - dust - 1, 0):
         with reverts("RoundLedger_AllotmentMismatch", total, 3, due):
@@ -238,25 +239,69 @@ def force(run: Run, who: Any, sender: Any = None, **changes: Any) -> Any:
     return run.world.ledger.send(sender or account("anyone"), "forceInclude", receipt, run.sign(who, receipt))
 
 
-def test_a_seal_that_ignores_a_forced_receipt_reverts(world: World, reverts: Reverts) -> None:
+def slot_of(run: Run, who: Any) -> bytes:
+    """What the ledger keeps of a trainer's forced receipt."""
+    seat = int(run.tenure(who)[3]).to_bytes(32, "big")
+    return keccak256(seat + who.address.rjust(32, b"\0") + run.receipt(who).struct_hash())
+
+
+def test_every_forced_receipt_has_a_slot_and_the_seal_their_number(world: World) -> None:
     run = Run.start(world)
     run.roster(Tree(run.roster_tree().leaves[1:]))
-    chain = bytes(32)
     for index, who in enumerate(run.trainers[:2]):
         done = force(run, who).event("ReceiptForced")
-        words = (index.to_bytes(32, "big"), who.address.rjust(32, b"\0"), run.receipt(who).struct_hash())
-        chain = keccak256(chain + b"".join(words))
-        assert (done["index"], done["chain"], done["trainer"], done["round"]) == (index, chain, who.address, 0)
-        assert world.ledger.call("forcedList", run.task) == (chain, index + 1)
-    world.wait(run.window()[0])
-    for wrong in (bytes(32), digest(1)):
-        with reverts("RoundLedger_ForcedMismatch", run.task, wrong, chain):
-            seal_call(run, forced=wrong)
+        assert (done["index"], done["seat"], done["trainer"]) == (index, run.tenure(who)[3], who.address)
+        assert (done["round"], done["life"]) == (0, 0)
+        assert world.ledger.call("forced", run.task, 0, 0, index) == slot_of(run, who)
+        assert world.ledger.call("forcedCount", run.task) == index + 1
+    assert world.ledger.call("forced", run.task, 0, 0, 2) == bytes(32)
     run.seal()
-    assert run.seals[0][0].forced == chain
-    assert world.ledger.call("forcedList", run.task) == (bytes(32), 0)
+    kept = world.views.call("ringDigest", run.task, 0)
+    for number in range(4):  # only the true number is what the seal's digest holds
+        told = world.views.call("claimRecord", run.task, 0, replace(run.seals[0][0], forced=number))
+        words = (w if isinstance(w, bytes) else w.to_bytes(32, "big") for w in (run.task, 0, *told))
+        assert (keccak256(b"".join(words)) == kept) == (number == 2)
+    assert world.ledger.call("forcedCount", run.task) == 0
     run.roster()
     assert force(run, run.trainers[0]).event("ReceiptForced")["index"] == 0  # a new round, a new list
+    assert world.ledger.call("forced", run.task, 1, 0, 0) == slot_of(run, run.trainers[0])
+    assert world.ledger.call("forced", run.task, 0, 0, 0) != bytes(32)
+
+
+def test_a_seal_is_of_a_time_inside_its_window_and_before_itself(world: World, reverts: Reverts) -> None:
+    run = Run.start(world)
+    run.roster()
+    opens = world.evm.now + WINDOWS.force + WINDOWS.reveal
+    assert run.window() == (opens + 1, opens + WINDOWS.seal)
+    world.wait(opens)
+    with reverts("RoundLedger_AsOfOutOfBounds", run.task, opens, opens, opens):
+        seal_call(run, as_of=opens)
+    world.wait(opens + 7)
+    for wrong in (0, opens - 1, opens + 7, opens + 8):
+        with reverts("RoundLedger_AsOfOutOfBounds", run.task, wrong, opens, opens + 7):
+            seal_call(run, as_of=wrong)
+    mark = world.evm.snapshot()
+    for right in (opens, opens + 6):
+        world.evm.restore(mark)
+        run.seal(at=world.evm.now, as_of=right)
+        assert run.claim_record(0).content == world.views.call("claimRecord", run.task, 0, run.seals[0][0])[0]
+        claims = run.claim_record(0)
+        words = (run.task, 0, claims.content, claims.claim_root, claims.claim_total, claims.claim_count)
+        packed = (*words, claims.final_at, claims.slot)
+        kept = keccak256(b"".join(w if isinstance(w, bytes) else w.to_bytes(32, "big") for w in packed))
+        assert world.views.call("ringDigest", run.task, 0) == kept
+
+
+def test_a_successor_seals_as_of_its_takeover_at_the_earliest(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=2)
+    run.roster()
+    run.advance()
+    taken = world.evm.now
+    assert run.window() == (taken + 1, taken + WINDOWS.takeover)
+    world.wait(taken + 1)
+    with reverts("RoundLedger_AsOfOutOfBounds", run.task, taken - 1, taken, taken + 1):
+        seal_call(run, as_of=taken - 1)
+    run.seal(at=world.evm.now, as_of=taken)
 
 
 def test_force_include_window_is_half_open(world: World, reverts: Reverts) -> None:
@@ -304,7 +349,88 @@ def test_no_receipt_is_forced_after_a_takeover(world: World, reverts: Reverts) -
         force(run, run.trainers[1])
     world.wait(run.window()[0])
     run.seal()  # the successor answers the same list
-    assert run.seals[0][0].forced != bytes(32)
+    assert run.seals[0][0].forced == 1
+
+
+# --- passing ---
+
+
+def test_passing_hands_over_and_costs_nothing(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=3)
+    listed = [account_.address for account_ in world.aggregators]
+    with reverts("RoundLedger_WrongPhase", run.task, OPEN, ROSTERED):
+        run.pass_()
+    run.roster()
+    opens = run.window()[0] - 1
+    world.wait(opens - 1)
+    with reverts("RoundLedger_TooEarly", run.task, opens):
+        run.pass_(at=opens - 1)
+    money = [run.member(who) for who in listed]
+    told = run.pass_(at=opens).event("RoundPassed")
+    assert told == {"task": run.task, "round": 0, "from": listed[0], "to": listed[1]}
+    assert (run.phase, run.aggregator, bool(run.head[7])) == (ROSTERED, listed[1], True)
+    assert [run.member(who) for who in listed] == money
+    assert world.views.call("bonus", run.task) == 0
+    with reverts("RoundLedger_NotAggregator", run.task, listed[0], listed[1]):
+        world.ledger.send(listed[0], "passRound", run.task, 0, run.params.aggregators)
+    with reverts("RoundLedger_WrongRound", run.task, 1, 0):
+        world.ledger.send(listed[1], "passRound", run.task, 1, run.params.aggregators)
+    with reverts("RoundLedger_AggregatorsMismatch", run.task):
+        world.ledger.send(listed[1], "passRound", run.task, 0, run.params.aggregators[:2])
+    last = run.window()[1]
+    with reverts("RoundLedger_TooLate", run.task, last):
+        run.pass_(at=last)
+    world.evm.now = last - 1  # nothing was mined in between
+    run.pass_(at=last - 1)
+    run.seal()
+    assert run.seals[0][0].aggregator == listed[2]
+    world.ledger.send(listed[0], "unbondAggregator", run.task)  # its bond is whole and free to go
+
+
+def test_passing_wants_a_bond_and_no_open_dispute(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=1).play(1)
+    run.roster()
+    run.challenge(0)
+    with reverts("RoundLedger_TaskChallenged", run.task, 0):
+        run.pass_()
+    run.judge(0, False)
+    run.pass_()
+    with reverts("RoundLedger_NotBonded", run.task, run.aggregator):
+        run.pass_()
+
+
+def test_a_round_that_all_pass_on_is_compensated_by_stake(world: World) -> None:
+    run = Run.start(world, bonded=3)
+    run.roster()
+    run.pass_()
+    run.pass_()
+    done = run.pass_()
+    assert done.event("RoundPassed")["to"] == bytes(20)
+    assert done.event("RoundCompensated")["round"] == 0
+    assert run.phase == COMPENSATED
+    run.close()
+    for index, trainer in enumerate(run.trainers):
+        run.compensate(index)
+        assert run.member(trainer)[1] == run.params.pot // 3
+    assert [run.member(who)[0] for who in run.params.aggregators] == [run.params.bond] * 3
+
+
+def test_a_round_whose_roster_is_void_is_compensated_too(world: World) -> None:
+    """Nobody rosters it again: its pot had a roster once, so it never goes back to the owner."""
+    run = Run.start(world, bonded=2, windows=replace(WINDOWS, challenge=1_200)).play(2)
+    run.judge(0, True)
+    run.seal()
+    assert run.phase == OPEN
+    assert world.views.call("everRostered", run.task) == 2
+    for _ in range(2):
+        done = run.advance()
+    assert done.event("RoundCompensated")["round"] == 1
+    assert run.phase == COMPENSATED
+    run.close()
+    world.wait(world.evm.now + WINDOWS.unbonding)
+    share = world.settlement.send(account("x"), "sweepCompensation", run.task).event("CompensationSwept")
+    assert share["shares"] == 3
+    assert share["amount"] >= run.params.pot
 
 
 # --- bonds ---
@@ -374,11 +500,11 @@ def test_a_late_aggregator_pays_and_the_next_takes_over(world: World, reverts: R
     }  # fmt: skip
     assert run.aggregator == second
     assert run.window() == (world.evm.now, world.evm.now + WINDOWS.takeover)
-    assert world.ledger.call("bonus", run.task) == fine
+    assert world.views.call("bonus", run.task) == fine
     with reverts("RoundLedger_NotAggregator", run.task, first, second):
         roster_call(run, first)
     run.roster()
-    assert world.ledger.call("allotted", run.task, 0) == run.params.pot + fine
+    assert world.views.call("allotted", run.task, 0) == run.params.pot + fine
     done = run.advance()
     assert done.event("AggregatorReplaced")["to"] == third
     with reverts("RoundLedger_NotBonded", run.task, third):
@@ -392,7 +518,7 @@ def test_a_late_aggregator_pays_and_the_next_takes_over(world: World, reverts: R
 def test_an_unbonded_aggregator_loses_only_its_turn(world: World) -> None:
     run = Run.start(world, bonded=0)
     assert run.advance().event("AggregatorReplaced")["slashed"] == 0
-    assert world.ledger.call("bonus", run.task) == 0
+    assert world.views.call("bonus", run.task) == 0
 
 
 def test_the_last_one_late_without_a_roster_refunds(world: World, reverts: Reverts) -> None:
@@ -441,10 +567,10 @@ def test_finality_is_half_open(world: World, reverts: Reverts) -> None:
     world.wait(final_at - 1)
     with reverts("RoundLedger_NotFinal", run.task, 0, final_at):
         run.claim(0, 0)
-    assert world.ledger.call("roundState", run.task, 0, run.seals[0][0]) == 3
+    assert world.views.call("roundState", run.task, 0, run.seals[0][0]) == 3
     world.wait(final_at)
     run.claim(0, 0)
-    assert world.ledger.call("roundState", run.task, 0, run.seals[0][0]) == 5
+    assert world.views.call("roundState", run.task, 0, run.seals[0][0]) == 5
 
 
 @pytest.mark.parametrize("field", ["content", "claim_root", "claim_total", "claim_count", "final_at", "slot"])
@@ -492,7 +618,7 @@ def test_round_states(world: World) -> None:
 
     def state(number: int) -> int:
         return int(
-            world.ledger.call("roundState", run.task, number, run.seals[number][0] if number in run.seals else empty)
+            world.views.call("roundState", run.task, number, run.seals[number][0] if number in run.seals else empty)
         )
 
     assert [state(0), state(1), state(2)] == [1, 0, 0]
@@ -516,4 +642,4 @@ def test_round_states(world: World) -> None:
 
 def no_seal() -> SealRecord:
     """A record that no ring holds."""
-    return SealRecord(*(bytes(32),) * 6, 0, 0, 0, bytes(20))
+    return SealRecord(*(bytes(32),) * 4, 0, 0, bytes(32), 0, 0, 0, bytes(20))

@@ -2,12 +2,12 @@
 
 closeTask          reverts while the task runs, while the last round is not final, with another record, a second time
   Done             the owner gets the dust
-  Refunded         the owner gets pots that never had a roster; voided pots go to the seats
+  Refunded         the owner gets all that is left: pots that never had a roster
   Compensated      the owner gets pots that never had a roster; the rest waits for the rostered trainers, or goes to
-                   the seats when receipts were forced into the failed round
+                   the shares when receipts were forced into the failed round
 claimCompensation  total * min(leaf, stake) / total stake, once, for trainers on the roster, inside the window
-sweepCompensation  after the window, once: the rest in equal parts to the seats, or to the owner where there is none
-claimSeat          once a seat
+sweepCompensation  after the window, once: the rest into equal residual shares, or to the owner where there is none
+claimResidual      once a trainer
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pytest
 from fl_platform.protocol.merkle_sum import Leaf
 from tests.contracts.conftest import Reverts
 from tests.support.contracts import (
+    COMPENSATED,
     NO_CLAIMS,
     REFUNDED,
     TOKENS,
@@ -109,19 +110,21 @@ def test_a_pot_that_had_a_roster_never_returns_to_the_owner(world: World, revert
     run.judge(0, True)
     run.seal()
     run.advance()
-    assert run.phase == REFUNDED
-    assert world.ledger.call("everRostered", run.task) == 2
+    assert run.phase == COMPENSATED
+    assert world.views.call("everRostered", run.task) == 2
     closed = run.close().event("TaskClosed")
-    assert closed["toTrainers"] == run.params.pot
-    per_seat = run.params.pot // 3
+    assert run.params.pot <= closed["toTrainers"] < 2 * run.params.pot
+    world.wait(world.evm.now + windows.unbonding)
+    world.settlement.send(account("x"), "sweepCompensation", run.task)
+    per_share = closed["toTrainers"] // 3
     for trainer in run.trainers:
-        paid = world.settlement.send(account("x"), "claimSeat", run.task, trainer.address)
-        assert paid.event("SeatClaimed")["amount"] == per_seat
+        paid = world.settlement.send(account("x"), "claimResidual", run.task, trainer.address)
+        assert paid.event("ResidualClaimed")["amount"] == per_share
     assert run.member(world.owner)[1] < 2 * run.params.pot + run.params.bond + 10
     with reverts("Settlement_AlreadyPaid", run.task, run.trainers[0].address):
-        world.settlement.send(account("x"), "claimSeat", run.task, run.trainers[0].address)
+        world.settlement.send(account("x"), "claimResidual", run.task, run.trainers[0].address)
     with reverts("Settlement_NotMember", run.task, world.owner.address):
-        world.settlement.send(account("x"), "claimSeat", run.task, world.owner.address)
+        world.settlement.send(account("x"), "claimResidual", run.task, world.owner.address)
     for index in range(3):
         run.claim(0, index)
     assert world.escrow.call("account", run.task)[0] == world.escrow.call("account", run.task)[1]
@@ -146,8 +149,8 @@ def test_compensation_is_pot_and_bond_by_stake(world: World, reverts: Reverts) -
     with reverts("Settlement_WrongRound", run.task, 0, 1):
         world.settlement.send(x, "claimCompensation", run.task, 0, record, tree.leaf(0), tree.path(0))
     other = replace(record, count=2)
-    mine = world.ledger.call("rosterDigest", run.task, 1, other)
-    with reverts("Settlement_RecordMismatch", run.task, 1, mine, world.ledger.call("ringDigest", run.task, 1)):
+    mine = world.views.call("rosterDigest", run.task, 1, other)
+    with reverts("Settlement_RecordMismatch", run.task, 1, mine, world.views.call("ringDigest", run.task, 1)):
         world.settlement.send(x, "claimCompensation", run.task, 1, other, tree.leaf(0), tree.path(0))
     for index, leaf in enumerate(tree.leaves):
         paid = run.compensate(index).event("CompensationClaimed")
@@ -171,9 +174,9 @@ def test_an_inflated_leaf_weighs_no_more_than_its_stake(world: World) -> None:
     paid = run.compensate(index).event("CompensationClaimed")["amount"]
     assert paid < (run.params.pot + run.params.bond) // 10**6
     world.wait(world.evm.now + WINDOWS.unbonding)
-    world.settlement.send(friend, "sweepCompensation", run.task)  # the rest is shared by seat
-    per_seat = world.settlement.call("settlement", run.task)[3]
-    assert abs(3 * per_seat - (run.params.pot + run.params.bond)) < 10**15
+    world.settlement.send(friend, "sweepCompensation", run.task)  # the rest is divided into residual shares
+    per_share = world.settlement.call("settlement", run.task)[3]
+    assert abs(3 * per_share - (run.params.pot + run.params.bond)) < 10**15
 
 
 def test_a_roster_of_random_hashes_strands_nothing(world: World, reverts: Reverts) -> None:
@@ -189,17 +192,17 @@ def test_a_roster_of_random_hashes_strands_nothing(world: World, reverts: Revert
     with reverts("Settlement_TooEarly", run.task, end):
         world.settlement.send(account("x"), "sweepCompensation", run.task)
     with reverts("Settlement_NothingToPay", run.task, run.trainers[0].address):
-        world.settlement.send(account("x"), "claimSeat", run.task, run.trainers[0].address)
+        world.settlement.send(account("x"), "claimResidual", run.task, run.trainers[0].address)
     world.wait(end)
     with reverts("Settlement_TooLate", run.task, end):
         run.compensate(0)
     swept = world.settlement.send(account("x"), "sweepCompensation", run.task).event("CompensationSwept")
-    assert swept["seats"] == 3
-    assert swept["perSeat"] == swept["amount"] // 3
+    assert swept["shares"] == 3
+    assert swept["perShare"] == swept["amount"] // 3
     with reverts("Settlement_NothingToPay", run.task, bytes(20)):
         world.settlement.send(account("x"), "sweepCompensation", run.task)
     for trainer in run.trainers:
-        world.settlement.send(account("x"), "claimSeat", run.task, trainer.address)
+        world.settlement.send(account("x"), "claimResidual", run.task, trainer.address)
     for index in range(3):
         run.claim(0, index)
     account_ = world.escrow.call("account", run.task)
@@ -207,7 +210,7 @@ def test_a_roster_of_random_hashes_strands_nothing(world: World, reverts: Revert
     assert holdings(world, [run.task], people(run)) == escrow_balance(world)
 
 
-def test_without_seats_the_rest_is_the_owners(world: World) -> None:
+def test_without_residual_shares_the_rest_is_the_owners(world: World) -> None:
     tree = Tree((Leaf(account("nobody").address, 1, digest(1)),))
     run = compensated(world, tree, trainers=0, sealed=0)
     run.close()
@@ -216,7 +219,7 @@ def test_without_seats_the_rest_is_the_owners(world: World) -> None:
     assert run.member(world.owner)[1] == run.params.bounty + run.params.bond
 
 
-def test_seats_are_frozen_at_the_end(world: World, reverts: Reverts) -> None:
+def test_residual_shares_are_frozen_at_the_end(world: World, reverts: Reverts) -> None:
     tree = Tree((Leaf(account("nobody").address, 1, digest(1)),))
     run = Run.start(world, rounds=2, aggregators=world.params().aggregators[:1], trainers=3)
     early, late = run.trainers[:2]
@@ -228,10 +231,10 @@ def test_seats_are_frozen_at_the_end(world: World, reverts: Reverts) -> None:
     world.wait(world.evm.now + WINDOWS.unbonding)
     for who in (early, late):
         world.escrow.send(who, "exit", run.task)
-    assert world.settlement.send(late, "sweepCompensation", run.task).event("CompensationSwept")["seats"] == 2
-    world.settlement.send(late, "claimSeat", run.task, late.address)
+    assert world.settlement.send(late, "sweepCompensation", run.task).event("CompensationSwept")["shares"] == 2
+    world.settlement.send(late, "claimResidual", run.task, late.address)
     with reverts("Settlement_NotMember", run.task, early.address):
-        world.settlement.send(early, "claimSeat", run.task, early.address)
+        world.settlement.send(early, "claimResidual", run.task, early.address)
 
 
 def test_only_compensated_tasks_compensate(world: World, reverts: Reverts) -> None:
@@ -269,7 +272,7 @@ def test_a_roster_that_left_trainers_out_does_not_share_the_pot(world: World, re
     with reverts("Settlement_NothingToPay", run.task, sybil.address):
         run.compensate(0)
     for who in (sybil, *left_out):
-        paid = world.settlement.send(account("x"), "claimSeat", run.task, who.address).event("SeatClaimed")
+        paid = world.settlement.send(account("x"), "claimResidual", run.task, who.address).event("ResidualClaimed")
         assert paid["amount"] == total // 4
     with reverts("Settlement_NothingToPay", run.task, bytes(20)):
         world.settlement.send(account("x"), "sweepCompensation", run.task)

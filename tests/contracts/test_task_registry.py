@@ -11,8 +11,8 @@ openTask
 join
 ├── when the task is unknown or ended, the stake too small, the binding missing   it reverts
 ├── when the ticket does not admit the caller                    it reverts
-├── when the caller is a member already                          it reverts
-└── else                                                         the stake is locked
+├── when the caller is a member already, or was one              it reverts
+└── else                                                         the stake is locked and the next seat taken
 leaveTask, pause, ownership: see the tests' names.
 """
 
@@ -27,8 +27,9 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import sign_digest
 from tests.contracts.conftest import Reverts
 from tests.support.contracts import (
+    CHALLENGER,
     LEAVING,
-    SEAT,
+    RESIDUAL,
     TOKENS,
     TRAINER,
     Run,
@@ -53,7 +54,7 @@ def test_open_task_escrows_the_whole_bounty(world: World) -> None:
     assert (opened["task"], opened["owner"], opened["spec"]) == (1, world.owner.address, params.spec)
     assert done.event("LedgerOpened")["aggregators"] == params.aggregators
     task = world.registry.call("task", 1)
-    assert task == (world.owner.address, params.stake, params.bond, 5_000, 0, 0, False, params.spec, bytes(32))
+    assert task == (world.owner.address, params.stake, params.bond, 5_000, 0, 0, False, params.spec, *[bytes(32)] * 3)
     assert world.registry.call("ownerOf", 1) == world.owner.address
     assert world.registry.call("taskCount") == 1
 
@@ -107,10 +108,10 @@ MAX = 2**24 - 1
         ("roster", "roster", MAX + 1, 61, (61, MAX)),
         ("forceInclude", "force", MAX + 1, 0, (0, MAX)),
         ("reveal", "reveal", MAX + 1, 0, (0, MAX)),
-        ("seal", "seal", 0, 1, (1, MAX)),
+        ("seal", "seal", 1, 2, (2, MAX)),
         ("challenge", "challenge", 0, 1, (1, 60 * 63)),
         ("challenge", "challenge", 60 * 63 + 1, 60 * 63, (1, 60 * 63)),
-        ("takeover", "takeover", 0, 1, (1, MAX)),
+        ("takeover", "takeover", 1, 2, (2, MAX)),
         ("unbonding", "unbonding", 1_770, 1_771, (1_771, 2**32 - 1)),
     ],
 )
@@ -122,7 +123,7 @@ def test_windows_have_bounds(
     with reverts("RoundLedger_WindowOutOfBounds", name.encode().ljust(32, b"\0"), bad, *limits):
         world.registry.send(world.owner, "openTask", world.params(windows=windows))
     world.registry.send(world.owner, "openTask", world.params(windows=replace(windows, **{field: good})))
-    seen = world.ledger.call("config", 1)
+    seen = world.views.call("config", 1)
     fields = ["min_round", "roster", "force", "reveal", "seal", "challenge", "takeover", "unbonding"]
     assert seen[fields.index(field)] == good
 
@@ -133,7 +134,16 @@ def test_config_tells_what_was_fixed(world: World) -> None:
     listed = b"".join(a.rjust(32, b"\0") for a in run.params.aggregators)
     hashed = keccak256((32).to_bytes(32, "big") + (3).to_bytes(32, "big") + listed)
     expected = (60, 600, 100, 50, 300, 120, 200, 5_000, POT, POT, ring, hashed)
-    assert world.ledger.call("config", run.task) == expected
+    assert world.views.call("config", run.task) == expected
+
+
+def test_a_tasks_program_and_rules_are_frozen_and_readable(world: World) -> None:
+    roots = digest("program"), digest("rules")
+    world.registry.send(world.owner, "openTask", world.params())
+    done = world.registry.send(world.owner, "openTask", world.params(program=roots[0], rules=roots[1]))
+    assert world.registry.call("task", 1)[9:] == (bytes(32), bytes(32))
+    assert world.registry.call("task", 2)[9:] == roots
+    assert done.event("TaskOpened")["params"][10:12] == roots
 
 
 def test_join_locks_the_stake(world: World) -> None:
@@ -142,9 +152,46 @@ def test_join_locks_the_stake(world: World) -> None:
     done = run.join(who, stake=run.params.stake + 1)
     assert done.event("TrainerJoined") == {
         "task": run.task, "trainer": who.address, "stake": run.params.stake + 1, "binding": digest("binding", who),
+        "seat": 9,
     }  # fmt: skip
-    assert run.member(who) == (run.params.stake + 1, 0, 0, TRAINER | SEAT)
+    assert run.member(who) == (run.params.stake + 1, 0, 0, TRAINER | RESIDUAL)
+    assert run.tenure(who) == (run.params.stake + 1, world.evm.now, 0, 9)
     assert world.registry.call("task", run.task)[4] == 1
+
+
+def test_seats_are_counted_by_task_in_the_order_of_joining(world: World) -> None:
+    runs = [Run.start(world, trainers=0) for _ in range(2)]
+    assert [world.views.call("seats", run.task) for run in runs] == [9, 9]
+    order = [account(f"trainer {i}") for i in (2, 0, 1)]
+    for place, who in enumerate(order):
+        for run in runs:
+            run.join(who)
+            assert run.tenure(who)[3] == 9 + place
+    assert [world.views.call("seats", run.task) for run in runs] == [12, 12]
+    world.registry.send(order[0], "leaveTask", runs[0].task)
+    assert world.views.call("seats", runs[0].task) == 12  # a seat is never free again
+    runs[0].join(account("trainer 3"))
+    assert runs[0].tenure(account("trainer 3"))[3] == 12
+    assert world.views.call("seats", 99) == 0
+
+
+def test_a_task_has_65536_seats(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, trainers=1)
+    slot = int.from_bytes(keccak256(run.task.to_bytes(32, "big") + (2).to_bytes(32, "big")), "big") + 1  # windows
+    word = world.evm.storage(world.ledger.address, slot)
+    assert (word >> 224) % 2**24 == 10
+    world.evm.store(world.ledger.address, slot, word + ((65_535 - 10) << 224))
+    run.join(account("last"))
+    assert run.tenure(account("last"))[3] == 65_535
+    with reverts("RoundLedger_SeatsTaken", run.task, 65_536):
+        run.join(account("too late"))
+
+
+def test_only_the_registry_gives_seats(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, trainers=0)
+    for who in (world.owner, world.aggregators[0]):
+        with reverts("RoundLedger_NotRegistry", who.address):
+            world.ledger.send(who, "takeSeat", run.task)
 
 
 def test_join_refuses(world: World, reverts: Reverts) -> None:
@@ -157,7 +204,7 @@ def test_join_refuses(world: World, reverts: Reverts) -> None:
         world.registry.send(who, "join", task, stake - 1, digest(1), Ticket())
     with reverts("TaskRegistry_BindingMissing", task, who.address):
         world.registry.send(who, "join", task, stake, bytes(32), Ticket())
-    with reverts("Escrow_RoleConflict", task, run.trainers[0].address, TRAINER | SEAT):
+    with reverts("Escrow_RoleConflict", task, run.trainers[0].address, TRAINER | RESIDUAL):
         world.registry.send(run.trainers[0], "join", task, stake, digest(1), Ticket())
     with reverts("Escrow_RoleConflict", task, world.aggregators[0].address, 2):
         world.registry.send(world.aggregators[0], "join", task, stake, digest(1), Ticket())
@@ -232,6 +279,8 @@ def test_leaving_keeps_the_stake_slashable_until_unbonding_is_over(world: World,
     with reverts("TaskRegistry_NotTrainer", run.task, account("x").address):
         world.registry.send(account("x"), "leaveTask", run.task)
     done = world.registry.send(who, "leaveTask", run.task)
+    left = world.evm.now
+    assert run.tenure(who)[2] == left
     ready = world.evm.now + run.params.windows.unbonding
     assert done.event("TrainerLeft") == {"task": run.task, "trainer": who.address, "readyAt": ready}
     assert run.member(who) == (run.params.stake, 0, 0, TRAINER | LEAVING)
@@ -247,8 +296,45 @@ def test_leaving_keeps_the_stake_slashable_until_unbonding_is_over(world: World,
     world.wait(ready)
     assert world.escrow.send(who, "exit", run.task).output == (run.params.stake - 1,)
     assert run.member(who) == (0, run.params.stake - 1, 0, 0)
-    run.join(who)  # a clean slate
-    assert run.member(who) == (run.params.stake, run.params.stake - 1, 0, TRAINER | SEAT)
+    with reverts("Escrow_AlreadyLeft", run.task, who.address, left):
+        run.join(who)
+
+
+def test_a_slash_below_the_stake_of_the_task_ends_a_tenure(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, trainers=0)
+    who, stake = account("trainer 0"), run.params.stake
+    run.join(who, stake=stake + 5)
+    joined = world.evm.now
+    for amount, left in ((5, 0), (1, joined + 20), (1, joined + 20)):
+        world.wait(world.evm.now + 10)
+        world.disputes.send(account("x"), "slash", run.task, who.address, amount, bytes(20), 0)
+        assert run.tenure(who) == (stake + 5, joined, left, 9)
+    world.wait(world.evm.now + 10)
+    world.registry.send(who, "leaveTask", run.task)
+    assert run.tenure(who)[2] == joined + 20  # when it fell short, not when it asked
+    world.wait(world.evm.now + run.params.windows.unbonding)
+    world.escrow.send(who, "exit", run.task)
+    with reverts("Escrow_AlreadyLeft", run.task, who.address, joined + 20):
+        run.join(who)
+
+
+def test_a_bond_that_goes_back_can_end_a_tenure_too(world: World) -> None:
+    """A trainer that accuses: its bond lies on top of its stake, and a slash takes from both."""
+    run = Run.start(world, trainers=1)
+    who = run.trainers[0]
+    world.escrow.send(world.disputes.address, "lock", run.task, who.address, 7, CHALLENGER, 0)
+    world.disputes.send(account("x"), "slash", run.task, who.address, 7, bytes(20), 0)
+    assert run.tenure(who)[2] == 0
+    world.escrow.send(world.disputes.address, "unlock", run.task, who.address, 7)
+    assert run.tenure(who)[2] == world.evm.now
+
+
+def test_an_aggregator_has_no_tenure(world: World) -> None:
+    run = Run.start(world, trainers=1)
+    run.play()
+    world.ledger.send(world.aggregators[0], "unbondAggregator", run.task)
+    assert run.tenure(world.aggregators[0]) == (0, 0, 0, 0)
+    assert run.tenure(account("nobody")) == (0, 0, 0, 0)
 
 
 def test_pause_stops_new_tasks_and_nothing_else(world: World, reverts: Reverts) -> None:

@@ -26,7 +26,7 @@ contract LedgerInvariants is Base {
         assertLe(1, handler.claimedSum(), "claimed");
         uint256 task = handler.task();
         handler.challenge(4, 10);
-        assertTrue(handler.ledger().isChallenged(task, 4), "challenged");
+        assertTrue(handler.views().isChallenged(task, 4), "challenged");
         handler.judge(4, true);
         handler.bond(1);
         handler.seal(7);
@@ -57,7 +57,7 @@ contract LedgerInvariants is Base {
         assertLe(a.paid, a.funded, "paid <= funded");
         assertEq(a.paid, handler.claimedSum(), "paid = claims");
         uint256 bounty = handler.POT() * handler.ROUNDS();
-        assertLe(a.funded, bounty + handler.ledger().bonus(task), "funded <= bounty + bonus");
+        assertLe(a.funded, bounty + handler.views().bonus(task), "funded <= bounty + bonus");
     }
 
     /// 3: the head stays inside the task, and an ended task stays ended.
@@ -72,10 +72,21 @@ contract LedgerInvariants is Base {
         assertTrue(ended == over, "ended = refunded or compensated");
     }
 
+    /// 15: seats are dense from 9 on, and unique.
+    function invariant_15_seatsAreDense() public view {
+        uint256 task = handler.task();
+        assertEq(handler.views().seats(task), 11, "two trainers joined, nobody twice");
+        for (uint256 i = 0; i < 2; ++i) {
+            IEscrow.Tenure memory t = handler.escrow().tenure(task, handler.people(i));
+            assertEq(t.seat, 9 + i, "seat");
+            assertLe(t.joinedAt, t.leftAt == 0 ? type(uint40).max : t.leftAt, "joined <= left");
+        }
+    }
+
     /// 13: rounds that had a roster once are never fewer than the rounds sealed now.
     function invariant_13_rosteredRoundsAreRemembered() public view {
         IRoundLedger.Head memory h = handler.ledger().head(handler.task());
-        assertLe(h.round, handler.ledger().everRostered(handler.task()), "round <= ever rostered");
+        assertLe(h.round, handler.views().everRostered(handler.task()), "round <= ever rostered");
     }
 }
 
@@ -84,7 +95,7 @@ contract HeadsTest is Base {
     using Heads for uint256;
 
     function testFuzz_step_changesOnlyItsFields(uint256 head, uint40 time) public {
-        head = head & ~(uint256(0xff) << 240);
+        head = head & ~(uint256(0xf) << 236);
         vm.warp(time);
         uint256 next = head.step(IRoundLedger.Phase.Rostered);
         assertEq(next.aggregator(), head.aggregator(), "aggregator");
@@ -110,7 +121,7 @@ contract HeadsTest is Base {
     }
 
     function testFuzz_permits_isTheConjunction(uint256 head, address caller, uint256 number, bool same) public pure {
-        head = (head & ~(uint256(0xff) << 240)) | (uint256(1) << 240);
+        head = (head & ~(uint256(0xf) << 236)) | (uint256(1) << 236);
         if (same) (caller, number) = (head.aggregator(), head.round());
         bool expected = head.aggregator() == caller && head.round() == number && head & Heads.BONDED != 0
             && head & Heads.CHALLENGED == 0;
@@ -119,11 +130,22 @@ contract HeadsTest is Base {
     }
 
     function testFuzz_handOver_keepsTheRest(uint256 head, address next, uint8 place, bool bonded) public pure {
+        place %= 16;
         uint256 after_ = head.handOver(next, place, bonded);
         assertEq(after_.aggregator(), next, "aggregator");
         assertEq(after_.index(), place, "index");
         assertTrue((after_ & Heads.BONDED != 0) == bonded, "bonded");
         assertEq(after_.time(), head.time(), "time");
         assertEq(after_.round(), head.round(), "round");
+        assertEq(after_.life(), head.life(), "life");
+    }
+
+    function testFuzz_fallBack_startsALife(uint256 head, uint16 to) public pure {
+        uint256 after_ = head.fallBack(to);
+        assertEq(after_.round(), to, "round");
+        assertEq(after_.life(), (head.life() + 1) % 256, "life");
+        uint256 cleared = (uint256(0xffff) << 200) | (uint256(0xff) << 240) | Heads.FORCED;
+        assertEq(after_ & ~cleared, head & ~cleared, "the rest");
+        assertEq(after_ & Heads.FORCED, 0, "forced");
     }
 }

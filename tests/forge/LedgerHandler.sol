@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Escrow} from "../../contracts/Escrow.sol";
 import {FaucetToken} from "../../contracts/FaucetToken.sol";
+import {LedgerViews} from "../../contracts/LedgerViews.sol";
 import {RoundLedger} from "../../contracts/RoundLedger.sol";
 import {Settlement} from "../../contracts/Settlement.sol";
 import {TaskRegistry} from "../../contracts/TaskRegistry.sol";
@@ -28,6 +29,7 @@ contract LedgerHandler {
     RoundLedger public immutable ledger;
     Settlement public immutable settlement;
     MockDisputes public immutable disputes;
+    LedgerViews public immutable views;
     uint256 public immutable task;
 
     address[5] public people =
@@ -54,6 +56,7 @@ contract LedgerHandler {
         ledger = new RoundLedger(made[1], made[2], made[4], made[5]);
         settlement = new Settlement(made[1], made[2], made[3]);
         disputes = new MockDisputes(made[3], made[1]);
+        views = new LedgerViews(address(ledger));
         require(address(disputes) == made[5], "addresses were not predicted");
         _aggregators = [people[2], people[3]];
         token.mint(address(this), POT * ROUNDS);
@@ -134,18 +137,18 @@ contract LedgerHandler {
         vm.prank(h.aggregator);
         try ledger.rosterRound(task, h.round, root, 2, first + 1_000) {
             _rosters[h.round] =
-                IRoundLedger.RosterRecord(root, 2, first + 1_000, uint40(block.timestamp), h.aggregator);
+                IRoundLedger.RosterRecord(root, 2, first + 1_000, 11, uint40(block.timestamp), h.aggregator, h.life);
         } catch {}
     }
 
     function seal(uint256 share) public {
         IRoundLedger.Head memory h = ledger.head(task);
         _go(h.phase == IRoundLedger.Phase.Rostered);
-        uint256 due = ledger.allotted(task, h.round);
+        uint256 due = views.allotted(task, h.round);
         uint256 first = share % (due + 1);
         (bytes32 root,) = _tree(uint128(first), uint128(due - first));
         IRoundLedger.SealInput memory given = IRoundLedger.SealInput(
-            keccak256("bundle"), keccak256("model"), 0, 0, root, uint128(due), 2
+            keccak256("bundle"), keccak256("model"), 0, uint40(block.timestamp - 1), root, uint128(due), 2
         );
         vm.prank(h.aggregator);
         try ledger.sealRound(task, h.round, given) {
@@ -157,10 +160,19 @@ contract LedgerHandler {
 
     function advance(uint256 late) external {
         if (late % 2 == 0) {
-            (, uint256 to) = ledger.window(task);
+            (, uint256 to) = views.window(task);
             if (to > block.timestamp) vm.warp(to);
         }
         try ledger.advance(task, _aggregators) {} catch {}
+    }
+
+    function passRound(uint256 late) external {
+        IRoundLedger.Head memory h = ledger.head(task);
+        _go(late % 2 == 0);
+        uint256 before = escrow.member(task, h.aggregator).stake;
+        vm.prank(h.aggregator);
+        try ledger.passRound(task, h.round, _aggregators) {} catch {}
+        require(escrow.member(task, h.aggregator).stake == before, "a pass cost something");
     }
 
     function challenge(uint256 round, uint256 amount) external {
@@ -186,7 +198,7 @@ contract LedgerHandler {
         who %= 2;
         uint256[2] memory amounts = _amounts[round];
         IRoundLedger.Leaf memory leaf = _leaf(who, uint128(amounts[who]));
-        IRoundLedger.ClaimRecord memory record = ledger.claimRecord(task, round, _records[round]);
+        IRoundLedger.ClaimRecord memory record = views.claimRecord(task, round, _records[round]);
         try ledger.claim(task, round, record, leaf, _path(1 - who, uint128(amounts[1 - who]))) returns (uint256 paid) {
             claimedSum += paid;
         } catch {}
@@ -195,7 +207,7 @@ contract LedgerHandler {
     function close() external {
         uint256 round = ledger.head(task).round;
         IRoundLedger.ClaimRecord memory last;
-        if (round != 0) last = ledger.claimRecord(task, round - 1, _records[round - 1]);
+        if (round != 0) last = views.claimRecord(task, round - 1, _records[round - 1]);
         try settlement.closeTask(task, last) {} catch {}
     }
 
@@ -210,7 +222,7 @@ contract LedgerHandler {
 
     function sweep(uint256 who) external {
         try settlement.sweepCompensation(task) {} catch {}
-        try settlement.claimSeat(task, people[who % 2]) {} catch {}
+        try settlement.claimResidual(task, people[who % 2]) {} catch {}
     }
 
     function withdraw(uint256 who) external {
@@ -236,17 +248,18 @@ contract LedgerHandler {
     // --- helpers ---
 
     function _go(bool wanted) private {
-        (uint256 from,) = ledger.window(task);
+        (uint256 from,) = views.window(task);
         if (wanted && from > block.timestamp) vm.warp(from);
     }
 
     function _keep(uint256 round, IRoundLedger.SealInput memory given, address aggregator) private {
         _records[round] = IRoundLedger.SealRecord({
-            rosterDigest: ledger.rosterDigest(task, round, _rosters[round]),
+            rosterDigest: views.rosterDigest(task, round, _rosters[round]),
             bundle: given.bundle,
             model: given.model,
             trace: given.trace,
-            forced: given.forced,
+            asOf: given.asOf,
+            forced: 0,
             claimRoot: given.claimRoot,
             claimTotal: given.claimTotal,
             claimCount: given.claimCount,

@@ -16,8 +16,8 @@ from tests.support.contracts import (
     DONE,
     LEAVING,
     PAID,
-    SEAT,
-    SEAT_PAID,
+    RESIDUAL,
+    RESIDUAL_PAID,
     TRAINER,
     Run,
     Tree,
@@ -52,6 +52,8 @@ class Ledger(RuleBasedStateMachine):
             aggregators=listed,
         )  # fmt: skip
         self.twin = Twin(self.run.params, self.world.evm.now, bonds={0: POT + 7}, bonded={0})
+        for who in sorted(self.run.trainers, key=lambda a: int(self.run.tenure(a)[3])):
+            self.twin.join(who.address, 500, self.now)
         self.deposited = self.run.params.bounty + POT + 7 + 500 * trainers
         self.withdrawn: dict[bytes, int] = {}
         self.credited: dict[bytes, int] = {}
@@ -60,7 +62,7 @@ class Ledger(RuleBasedStateMachine):
         self.slashed_to_pot = 0
         self.frozen_records: dict[int, Any] = {}
         self.accusation: dict[int, int] = {}
-        self.forced: set[tuple[int, bytes]] = set()
+        self.forced: set[tuple[int, int, bytes]] = set()
         self.voids = 0
         if trainers:
             self.play(played)
@@ -143,27 +145,25 @@ class Ledger(RuleBasedStateMachine):
 
     def join(self, who: Any, extra: int) -> None:
         ended = self.twin.phase in (4, 5) or self.ended()
-        free = not self.flags(who) & (TRAINER | AGGREGATOR | LEAVING)
+        free = not self.flags(who) & (TRAINER | AGGREGATOR | LEAVING) and self.twin.may_join(who.address)
         if self.attempt(free and not ended, self._join, who, 500 + extra):
             self.deposited += 500 + extra
+            self.twin.join(who.address, 500 + extra, self.now)
 
     def ended(self) -> bool:
         return bool(self.world.registry.call("task", self.run.task)[6])
 
     def _join(self, who: Any, stake: int) -> Outcome:
-        if who in self.run.trainers:
-            self.run.trainers.remove(who)
-            try:
-                return self.run.join(who, stake=stake)
-            except Reverted:
-                self.run.trainers.append(who)
-                self.run.trainers.sort(key=lambda a: a.address)
-                raise
-        return self.run.join(who, stake=stake)
+        trainers = list(self.run.trainers)
+        done = self.run.join(who, stake=stake)
+        if who in trainers:
+            self.run.trainers = trainers
+        return done
 
     def leave(self, who: Any) -> None:
         allowed = bool(self.flags(who) & TRAINER) and not self.flags(who) & LEAVING
-        self.attempt(allowed, self.world.registry.send, who, "leaveTask", self.run.task)
+        if self.attempt(allowed, self.world.registry.send, who, "leaveTask", self.run.task):
+            self.twin.leave(who.address, self.now)
 
     def bond(self, place: int) -> None:
         if place >= len(self.run.params.aggregators):
@@ -227,15 +227,26 @@ class Ledger(RuleBasedStateMachine):
         if self.attempt(self.twin.may_advance(self.now), self.run.advance, at=self.now):
             self.twin.advance(self.now)
 
+    @rule(when=WHEN)
+    def pass_(self, when: str) -> None:
+        """It costs nobody anything, and moves no money."""
+        self._go(when)
+        everybody = [*self.people(), bytes(20)]
+        before = [self.run.member(who) for who in everybody]
+        if self.attempt(self.twin.may_pass(self.now), self.run.pass_, at=self.now):
+            self.twin.pass_(self.now)
+        assert [self.run.member(who) for who in everybody] == before
+
     @rule(who=st.sampled_from(NAMES))
     def force(self, who: Any) -> None:
         receipt = self.run.receipt(who)
         inside = self.now < self.twin.time + WINDOWS.force and not self.twin.takeover
         allowed = self.twin.phase == ROSTERED and not self.twin.frozen and inside and bool(self.flags(who) & TRAINER)
-        allowed = allowed and (self.twin.round, who.address) not in self.forced
+        mark = (self.twin.life, self.twin.round, who.address)
+        allowed = allowed and mark not in self.forced
         call = (ANYONE, "forceInclude", receipt, self.run.sign(who, receipt))
         if self.attempt(allowed, self.world.ledger.send, *call):
-            self.forced = {*self.forced, (self.twin.round, who.address)}
+            self.forced = {*self.forced, mark}
 
     # --- disputes ---
 
@@ -285,6 +296,8 @@ class Ledger(RuleBasedStateMachine):
         done = self.attempt(not self.twin.closed, self.world.disputes.send, *call)
         if done:
             assert done.event("StakeSlashed")["amount"] == min(stake, amount)
+            if self.flags(who) & TRAINER and stake - min(stake, amount) < self.run.params.stake:
+                self.twin.leave(who.address, self.now)
             self.twin.bonus += self.slashed_to_pot - before
 
     # --- money out ---
@@ -324,14 +337,15 @@ class Ledger(RuleBasedStateMachine):
         owed, before = self.twin.to_owner() if self.twin.may_close(self.now) else 0, self.owner_released
         if self.attempt(self.twin.may_close(self.now), self.run.close):
             self.twin.closed = True
-            unseated = self.world.registry.call("task", self.run.task)[4]
+            sharing = self.world.registry.call("task", self.run.task)[4]
             extra = self.owner_released - before - owed
-            assert extra == 0 or (self.twin.phase != DONE and 0 <= extra < max(1, unseated)) or unseated == 0
+            assert extra == 0 or (self.twin.phase != DONE and 0 <= extra < max(1, sharing)) or sharing == 0
 
     def _final_at(self, number: int) -> int:
         return 0 if number < 0 else self.run.seals[number][0].sealed_at + WINDOWS.challenge
 
     @precondition(lambda self: self.twin.closed and self.twin.phase == COMPENSATED)
+    @precondition(lambda self: self.run.round in self.run.rosters)
     @rule(data=st.data())
     def compensate(self, data: st.DataObject) -> None:
         tree = self.run.rosters[self.run.round][1]
@@ -374,10 +388,22 @@ class Ledger(RuleBasedStateMachine):
         assert (head[2], head[5], head[4]) == (twin.round, twin.phase, twin.place)
         assert (bool(head[7]), bool(head[9]), bool(head[11])) == (twin.takeover, twin.frozen, twin.closed)
         assert bool(head[6]) == (twin.place in twin.bonded)
-        assert self.world.ledger.call("bonus", self.run.task) == twin.bonus
+        assert head[12] == twin.life
+        assert self.world.views.call("bonus", self.run.task) == twin.bonus
         if twin.running:
             assert self.run.window() == twin.window()
-        assert self.world.ledger.call("everRostered", self.run.task) == twin.ever
+        assert self.world.views.call("everRostered", self.run.task) == twin.ever
+
+    @invariant()
+    def seats_are_dense_and_tenures_written_once(self) -> None:
+        if not hasattr(self, "run"):
+            return
+        twin, told = self.twin.tenures, {who.address: self.run.tenure(who) for who in NAMES}
+        for address, tenure in told.items():
+            t = twin.get(address)
+            assert tenure == ((t.stake, t.joined, t.left, t.seat) if t else (0, 0, 0, 0))
+        seats = sorted(tenure[3] for tenure in told.values() if tenure[1])
+        assert seats == list(range(9, self.world.views.call("seats", self.run.task)))
 
     @invariant()
     def final_is_final(self) -> None:
@@ -395,12 +421,12 @@ class Ledger(RuleBasedStateMachine):
     def a_rostered_pot_stays_with_the_trainers(self) -> None:
         if not hasattr(self, "run") or not self.twin.closed:
             return
-        seats = self.world.registry.call("task", self.run.task)[4]
-        if seats == 0:
+        shares = self.world.registry.call("task", self.run.task)[4]
+        if shares == 0:
             return  # nobody is left that could be paid
         last = self.twin.seals[self.twin.round - 1].total if self.twin.round else 0
         dust = self.twin.allotted() - POT - last if self.twin.phase == DONE else 0
-        spare = self.twin.bonus + dust + 2 * 4 * 6 + seats
+        spare = self.twin.bonus + dust + 2 * 4 * 6 + shares
         assert self.owner_released <= POT * (self.run.params.rounds - self.twin.ever) + max(0, spare)
 
     # --- the end: calls by anyone empty the escrow ---
@@ -435,13 +461,15 @@ class Ledger(RuleBasedStateMachine):
     def _pay_out(self) -> None:
         task, phase = self.run.task, self.twin.phase
         if phase == COMPENSATED and not self.world.settlement.call("settlement", task)[4]:
-            for index in range(len(self.run.rosters[self.run.round][1].leaves)):
-                self._try_compensation(index)
+            if self.run.round in self.run.rosters:
+                for index in range(len(self.run.rosters[self.run.round][1].leaves)):
+                    self._try_compensation(index)
             self.world.wait(self.now + WINDOWS.unbonding)
             self._note(self.world.settlement.send(ANYONE, "sweepCompensation", task))
         for who in NAMES:
-            if self.world.settlement.call("settlement", task)[3] and self.flags(who) & (SEAT | SEAT_PAID) == SEAT:
-                self._note(self.world.settlement.send(ANYONE, "claimSeat", task, who.address))
+            unpaid = self.flags(who) & (RESIDUAL | RESIDUAL_PAID) == RESIDUAL
+            if unpaid and self.world.settlement.call("settlement", task)[3]:
+                self._note(self.world.settlement.send(ANYONE, "claimResidual", task, who.address))
         if self.twin.round:
             number = self.twin.round - 1
             for index, leaf in enumerate(self.run.seals[number][1].leaves):

@@ -110,7 +110,7 @@ def seal_input(own: Contracts, task: int, round_number: int, signers: Sequence[S
     leaves = claim_leaves(signers, own.allotted(task, round_number))
     root = merkle_sum.build(leaves)
     mark = keccak256(b"%d/%d" % (task, round_number))
-    return SealInput(mark, mark, bytes(32), own.forced_chain(task), root.digest, root.total, len(leaves))
+    return SealInput(mark, mark, bytes(32), own.as_of(task), root.digest, root.total, len(leaves))
 
 
 def seal(own: Contracts, task: int, round_number: int, signers: Sequence[Signer]) -> None:

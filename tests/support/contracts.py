@@ -17,7 +17,7 @@ TOKENS = 10**18
 CHALLENGER_BPS = 3_000
 LATENESS_BPS = 1_000
 DONE, REFUNDED, COMPENSATED = 3, 4, 5  # IRoundLedger.Phase
-TRAINER, AGGREGATOR, LEAVING, SEAT, PAID, SEAT_PAID, CHALLENGER = 1, 2, 4, 8, 16, 32, 64  # MemberFlags
+TRAINER, AGGREGATOR, LEAVING, RESIDUAL, PAID, RESIDUAL_PAID, CHALLENGER = 1, 2, 4, 8, 16, 32, 64  # MemberFlags
 
 
 def digest(*words: object) -> bytes:
@@ -53,6 +53,8 @@ class Params:
     fee_bps: int
     allow_root: bytes
     spec: bytes
+    program: bytes
+    rules: bytes
     windows: Windows
     aggregators: tuple[bytes, ...]
 
@@ -73,8 +75,10 @@ class RosterRecord:
     root: bytes
     count: int
     total_stake: int
+    seats: int
     rostered_at: int
     aggregator: bytes
+    life: int
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class SealInput:
     bundle: bytes
     model: bytes
     trace: bytes
-    forced: bytes
+    as_of: int
     claim_root: bytes
     claim_total: int
     claim_count: int
@@ -98,7 +102,8 @@ class SealRecord:
     bundle: bytes
     model: bytes
     trace: bytes
-    forced: bytes
+    as_of: int
+    forced: int
     claim_root: bytes
     claim_total: int
     claim_count: int
@@ -181,6 +186,7 @@ class World:
         self.settlement = self.evm.create(deployer, "Settlement", at[1], at[2], at[3])
         self.reputation = self.evm.create(deployer, "Reputation", at[3])
         self.disputes = self.evm.create(deployer, "MockDisputes", at[3], at[1])
+        self.views = self.evm.create(deployer, "LedgerViews", at[3])
         for who in (self.owner, *self.aggregators):
             self.fill(who)
 
@@ -206,7 +212,7 @@ class World:
         pot, rounds = changes.get("pot", 10 * TOKENS), changes.get("rounds", 4)
         base = Params(
             self.token.address, pot * rounds, pot, 20 * TOKENS, pot, rounds, 0, 500, bytes(32), digest("spec"),
-            Windows(), listed,
+            bytes(32), bytes(32), Windows(), listed,
         )  # fmt: skip
         return replace(base, **changes)
 
@@ -233,6 +239,7 @@ class Run:
     task: int
     params: Params
     trainers: list[Account] = field(default_factory=list)
+    joins: int = 0
     rosters: dict[int, tuple[RosterRecord, Tree]] = field(default_factory=dict)
     seals: dict[int, tuple[SealRecord, Tree]] = field(default_factory=dict)
 
@@ -252,7 +259,8 @@ class Run:
 
     @property
     def head(self) -> Any:
-        """(aggregator, time, round, rounds, index, phase, bonded, takeover, forced, challenged, hasBonus, closed)."""
+        """(aggregator, time, round, rounds, index, phase, bonded, takeover, forced, challenged, hasBonus, closed,
+        life)."""
         return self.world.ledger.call("head", self.task)
 
     @property
@@ -274,9 +282,13 @@ class Run:
         """(stake, credit, claimed, flags)."""
         return self.world.escrow.call("member", self.task, who if isinstance(who, bytes) else who.address)
 
+    def tenure(self, who: Account | bytes) -> Any:
+        """(joined stake, joined at, left at, seat)."""
+        return self.world.escrow.call("tenure", self.task, who if isinstance(who, bytes) else who.address)
+
     def window(self) -> tuple[int, int]:
         """[from, to) of the head's next step."""
-        first, last = self.world.ledger.call("window", self.task)
+        first, last = self.world.views.call("window", self.task)
         return int(first), int(last)
 
     # --- steps ---
@@ -286,6 +298,7 @@ class Run:
         self.world.fill(who)
         amount = self.params.stake if stake is None else stake
         done = self.world.registry.send(who, "join", self.task, amount, digest("binding", who), ticket or Ticket())
+        self.joins += 1
         self.trainers.append(who)
         self.trainers.sort(key=lambda a: a.address)
         return done
@@ -322,7 +335,8 @@ class Run:
         done = self.world.ledger.send(
             sender, "rosterRound", self.task, number, root.digest, len(wanted.leaves), root.total
         )
-        record = RosterRecord(root.digest, len(wanted.leaves), root.total, self.world.evm.now, sender)
+        seats, life = 9 + self.joins, self.head[12]
+        record = RosterRecord(root.digest, len(wanted.leaves), root.total, seats, self.world.evm.now, sender, life)
         self.rosters[number] = record, wanted
         return done
 
@@ -335,19 +349,20 @@ class Run:
         number, root = self.round, tree.root
         base = SealInput(
             digest("bundle", number, self.aggregator), digest("model", number), bytes(32),
-            self.world.ledger.call("forcedList", self.task)[0], root.digest, root.total, len(tree.leaves),
+            self.world.evm.now - 1, root.digest, root.total, len(tree.leaves),
         )  # fmt: skip
         return replace(base, **changes)
 
     def seal(self, tree: Tree | None = None, *, at: int | None = None, **changes: Any) -> Outcome:
         """Seal the head's round at the start of its window."""
         number, sender = self.round, self.aggregator
-        wanted = tree or self.claims(self.world.ledger.call("allotted", self.task, number))
+        wanted = tree or self.claims(self.world.views.call("allotted", self.task, number))
         self.world.wait(max(self.world.evm.now, self.window()[0]) if at is None else at)
         given = self.seal_input(wanted, **changes)
+        forced = int(self.world.ledger.call("forcedCount", self.task))
         done = self.world.ledger.send(sender, "sealRound", self.task, number, given)
-        roster = self.world.ledger.call("rosterDigest", self.task, number, self.rosters[number][0])
-        fields = (given.bundle, given.model, given.trace, given.forced)
+        roster = self.world.views.call("rosterDigest", self.task, number, self.rosters[number][0])
+        fields = (given.bundle, given.model, given.trace, given.as_of, forced)
         claims = (given.claim_root, given.claim_total, given.claim_count)
         self.seals[number] = SealRecord(roster, *fields, *claims, self.world.evm.now, sender), wanted
         return done
@@ -363,6 +378,11 @@ class Run:
         """Let the current deadline pass and hand over."""
         self.world.wait(max(self.world.evm.now, self.window()[1]) if at is None else at)
         return self.world.ledger.send(account("anyone"), "advance", self.task, self.params.aggregators)
+
+    def pass_(self, *, at: int | None = None) -> Outcome:
+        """Let the current aggregator say that it cannot seal."""
+        self.world.wait(max(self.world.evm.now, self.window()[0]) if at is None else at)
+        return self.world.ledger.send(self.aggregator, "passRound", self.task, self.round, self.params.aggregators)
 
     def finalize(self, number: int | None = None) -> int:
         """Wait until a sealed round (None: the last one) is final; return it."""
@@ -381,7 +401,8 @@ class Run:
     def claim_record(self, number: int) -> ClaimRecord:
         """Return what claims need of a sealed round (computed here, not asked of the contract)."""
         seal, windows = self.seals[number][0], self.params.windows
-        parts = (seal.roster_digest, seal.bundle, seal.model, seal.trace, seal.forced, seal.aggregator.rjust(32, b"\0"))
+        counts = (seal.as_of.to_bytes(32, "big"), seal.forced.to_bytes(32, "big"), seal.aggregator.rjust(32, b"\0"))
+        parts = (seal.roster_digest, seal.bundle, seal.model, seal.trace, *counts)
         ring = -(-windows.challenge // windows.min_round) + 1
         final_at = seal.sealed_at + windows.challenge
         claims = (seal.claim_root, seal.claim_total, seal.claim_count)

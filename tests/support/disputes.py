@@ -51,6 +51,7 @@ class DisputedWorld(World):
         self.demands = create("Demands", at[14], at[3])
         games = (self.bisections.address, self.reveals.address, self.demands.address)
         self.disputes = create("Disputes", at[3], at[1], *(judge.address for judge in self.judges), *games)
+        self.views = create("LedgerViews", at[3])
         for who in (self.owner, *self.aggregators, account("challenger")):
             self.fill(who)
 
@@ -95,7 +96,7 @@ class Stage:
 
     def pot(self, judged_before: int) -> int:
         """Return what the head's round has to allot, wei."""
-        return int(self.world.ledger.call("allotted", self.run.task, self.run.round)) - judged_before
+        return int(self.world.views.call("allotted", self.run.task, self.run.round)) - judged_before
 
     def judge(self, made: Round) -> tuple[Round, Judgement, int]:
         """Judge a round for the current aggregator with the money of this chain."""

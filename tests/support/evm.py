@@ -83,7 +83,7 @@ def artifact(name: str) -> Artifact:
 def _known() -> Abi:
     """Every event and error of every contract, for decoding."""
     names = [
-        "Escrow", "FaucetToken", "Reputation", "RoundLedger", "Settlement", "TaskRegistry", "HookToken",
+        "Escrow", "FaucetToken", "Reputation", "RoundLedger", "LedgerViews", "Settlement", "TaskRegistry", "HookToken",
         "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "KeyHarness", "SettlementProofs",
         "Disputes", "MoneyJudge", "EntryJudge",
         "ScreenJudge", "WorthJudge", "WorkJudge", "Bisections", "Reveals", "Demands",
@@ -128,6 +128,15 @@ class Evm:
     def nonce(self, sender: bytes) -> int:
         """Return how many transactions `sender` made."""
         return int(self._state.get_nonce(sender))
+
+    def storage(self, address: bytes, slot: int) -> int:
+        """Return a storage word."""
+        return int(self._state.get_storage(address, slot))
+
+    def store(self, address: bytes, slot: int, word: int) -> None:
+        """Overwrite a storage word, for states that calls alone would take too long to reach."""
+        self._state.set_storage(address, slot, word)
+        self._state.lock_changes()
 
     def transact(self, sender: bytes, to: bytes, data: bytes) -> tuple[int, ComputationAPI]:
         """Mine one call; return its gas and the computation. Raises Reverted and keeps nothing."""

@@ -21,6 +21,7 @@ import numpy as np
 from fl_platform.aggregation.admit import is_reference_party
 from fl_platform.chain import evidence, work_evidence
 from fl_platform.chain.evidence import Evidence, Question
+from fl_platform.chain.history import Forced
 from fl_platform.contribution.judge import Judgement, public_directions
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.contribution.settlement_round import settlement_round
@@ -303,13 +304,9 @@ def _more(stage: Stage, number: int, judged: Judgement) -> Iterator[tuple[Questi
     leaves, record = stage.run.rosters[number][1].leaves, stage.roster_record(number)
     for i in range(len(leaves)):
         yield Question.FOREIGN, evidence.roster(None, i, record, leaves)
-    links, chain = [], bytes(32)
     for i, entry in enumerate(e for e in made.entries if e.forced):
-        trainer, receipt = entry.receipt.trainer, entry.receipt.struct_hash()
-        chain = keccak256(chain + i.to_bytes(32, "big") + trainer.rjust(32, b"\0") + receipt)
-        links.append((chain, trainer, receipt))
-    for i in range(len(links)):
-        yield Question.FORCED, evidence.forced(trace, i, record, links)
+        seat = int(stage.run.tenure(entry.receipt.trainer)[3])
+        yield Question.FORCED, evidence.forced(trace, i, record, Forced(entry.receipt, entry.signature, seat))
     for first, second in itertools.combinations(range(len(trace.entries)), 2):
         if trace.entries[first].trainer == trace.entries[second].trainer:
             yield Question.TWICE, evidence.twice(trace, first, second)

@@ -23,6 +23,16 @@ class Seal:
 
 
 @dataclass
+class Tenure:
+    """When a trainer was a member."""
+
+    stake: int
+    joined: int
+    seat: int
+    left: int = 0
+
+
+@dataclass
 class Twin:
     """One task."""
 
@@ -34,12 +44,14 @@ class Twin:
     takeover: bool = False
     frozen_since: int = 0
     bonus: int = 0
+    life: int = 0
     ever: int = 0  # rounds that had a roster at some time
     closed: bool = False
     time: int = 0
     seals: dict[int, Seal] = field(default_factory=dict)
     bonds: dict[int, int] = field(default_factory=dict)  # place -> stake left
     bonded: set[int] = field(default_factory=set)  # places that may work
+    tenures: dict[bytes, Tenure] = field(default_factory=dict)  # of everybody that ever joined
     slots: dict[int, int] = field(default_factory=dict)  # slot of the ring -> the sealed round whose digest lies there
 
     def __post_init__(self) -> None:
@@ -66,15 +78,27 @@ class Twin:
         """The lowest disputed round."""
         return min(number for number, seal in self.seals.items() if seal.disputed)
 
+    def may_join(self, who: bytes) -> bool:
+        """Whether an account has not left the task before."""
+        return who not in self.tenures or self.tenures[who].left == 0
+
+    def join(self, who: bytes, stake: int, now: int) -> None:
+        """A trainer takes the next seat."""
+        self.tenures = {**self.tenures, who: Tenure(stake, now, 9 + len(self.tenures))}
+
+    def leave(self, who: bytes, now: int) -> None:
+        """A trainer asked to leave, or is left with less than the task's stake; only the first time counts."""
+        self.tenures[who].left = self.tenures[who].left or now
+
     def window(self) -> tuple[int, int]:
         """[from, to) of the next step."""
         w = self.params.windows
         if self.takeover:
-            return self.time, self.time + w.takeover
+            return self.time + (self.phase == ROSTERED), self.time + w.takeover
         if self.phase == OPEN:
             return self.time + w.min_round, self.time + w.roster
         start = self.time + w.force + w.reveal
-        return start, start + w.seal
+        return start + 1, start + w.seal
 
     def may_step(self, now: int, phase: int) -> bool:
         """Whether the current aggregator can roster (OPEN) or seal (ROSTERED)."""
@@ -112,9 +136,22 @@ class Twin:
             fine = min(fine, self.bonds[self.place])
             self.bonds[self.place] -= fine
             self.bonus += fine
+        self._hand_over(now)
+
+    def may_pass(self, now: int) -> bool:
+        """Whether the current aggregator can say that it cannot seal."""
+        first, last = self.window()
+        return self.phase == ROSTERED and self.place in self.bonded and not self.frozen and first - 1 <= now < last
+
+    def pass_(self, now: int) -> None:
+        """Hand over, or end, without a fine."""
+        self._hand_over(now)
+
+    def _hand_over(self, now: int) -> None:
         self.time = now
-        if last:
-            self.phase, self.takeover = (REFUNDED if self.phase == OPEN else COMPENSATED), False
+        if self.place + 1 == len(self.params.aggregators):
+            refunded = self.phase == OPEN and self.ever <= self.round
+            self.phase, self.takeover = (REFUNDED if refunded else COMPENSATED), False
         else:
             self.place, self.takeover = self.place + 1, True
 
@@ -145,6 +182,7 @@ class Twin:
         self.slots = {slot: n for slot, n in self.slots.items() if n < number}
         self.frozen_since = self.time = now
         self.round = number
+        self.life = (self.life + 1) % 256
         place = self.place + 1 if seal.by == self.place else self.place
         if self.phase in (REFUNDED, COMPENSATED) or place == len(self.params.aggregators):
             self.phase, self.takeover = COMPENSATED, False
@@ -172,8 +210,6 @@ class Twin:
         """What closing gives the owner."""
         allotted = self.seals[self.round - 1].total if self.round else 0
         left = self.params.bounty + self.bonus - allotted
-        if self.phase == DONE:
+        if self.phase in (DONE, REFUNDED):
             return left
-        if self.phase == REFUNDED:
-            return left - self.params.pot * (self.ever - self.round)
         return self.params.pot * (self.params.rounds - self.ever)

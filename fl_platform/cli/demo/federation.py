@@ -181,7 +181,7 @@ def gather(
         auditors=(party(wallets["auditor"]),),
     )
     task = Owner(contracts=workspace.contracts(wallets["owner"]), store=workspace.store).open(spec, initial)
-    cast = _seat(workspace, settings, wallets, federation, task=task, spec=spec, watch=watch)
+    cast = _enlist(workspace, settings, wallets, federation, task=task, spec=spec, watch=watch)
     for member in cast.members:
         member.trainer.join()
     cast.aggregator.bond()
@@ -191,8 +191,8 @@ def gather(
 
 
 def reopen(workspace: Workspace, settings: Settings, earlier: Cast) -> Cast:
-    """Seat everybody again in a folder that is open anew: what processes do that are started again."""
-    return _seat(
+    """Enlist everybody again in a folder that is open anew: what processes do that are started again."""
+    return _enlist(
         workspace,
         settings,
         earlier.wallets,
@@ -226,7 +226,7 @@ def _deal(settings: Settings) -> Federation:
     )
 
 
-def _seat(
+def _enlist(
     workspace: Workspace,
     settings: Settings,
     wallets: dict[str, Signer],

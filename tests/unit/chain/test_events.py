@@ -80,12 +80,18 @@ def test_every_struct_has_its_class_in_the_same_order() -> None:
         assert [renamed.get(snake(part), snake(part)) for part in seen[name]] == fields, name
 
 
+def seal_record(roster: bytes, total: int, count: int) -> SealRecord:
+    bundle, model, trace, root = (bytes([n]) * 32 for n in range(3, 7))
+    times = 1_700_000_090, 1_700_000_100
+    return SealRecord(roster, bundle, model, trace, times[0], 5, root, total, count, times[1], b"\x09" * 20)
+
+
 def test_roster_and_claim_digests_are_the_contracts(s: Stage) -> None:
     windows = Windows(10, 60, 10, 10, 60, 121, 60, 600)
-    roster = RosterRecord(b"\x01" * 32, 7, 2**100, 1_700_000_000, b"\x02" * 20)
+    roster = RosterRecord(b"\x01" * 32, 7, 2**100, 65_536, 1_700_000_000, b"\x02" * 20, 255)
     ours = roster.digest(5, 9)
-    assert ours == s.chain.read(s.owner.ledger, "rosterDigest", 5, 9, roster)
-    seal = SealRecord(ours, *(bytes([n]) * 32 for n in range(3, 8)), 2**90, 11, 1_700_000_100, b"\x09" * 20)
+    assert ours == s.chain.read(s.owner.ledger_views, "rosterDigest", 5, 9, roster)
+    seal = seal_record(ours, 2**90, 11)
     claims = seal.claim_record(9, windows)
     assert len(claims.digest(5, 9)) == 32  # held against the ring itself in test_history
     assert ring_size(windows) == 14
@@ -96,8 +102,8 @@ def test_the_claim_record_is_what_the_contract_makes_of_a_seal(s: Stage) -> None
     task = s.open(s.spec(title="claim record"))
     windows = s.owner.history(task).opened.windows
     for number in (0, 3, 13, 14, 15):
-        seal = SealRecord(b"\x01" * 32, *(bytes([n]) * 32 for n in range(3, 8)), 2**70, 3, 1_700_000_100, b"\x09" * 20)
-        told = s.chain.read(s.owner.ledger, "claimRecord", task, number, seal)
+        seal = seal_record(b"\x01" * 32, 2**70, 3)
+        told = s.chain.read(s.owner.ledger_views, "claimRecord", task, number, seal)
         assert records.struct(ClaimRecord, told) == seal.claim_record(number, windows)
 
 

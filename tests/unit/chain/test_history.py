@@ -12,7 +12,7 @@ from fl_platform.chain.client import Chain
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.folding import fold
 from fl_platform.chain.history import TaskHistory
-from fl_platform.chain.records import NO_SEAL, MemberFlag
+from fl_platform.chain.records import FIRST_SEAT, NO_SEAL, MemberFlag
 from fl_platform.chain.types import Admission, Phase, RoundState
 from fl_platform.config import MINIMAL
 from fl_platform.errors import IntegrityError, TaskClosed, TransactionReverted, UnknownTask, WalletError
@@ -66,7 +66,7 @@ def agrees(own: Contracts, task: int) -> TaskHistory:
     history, now = own.history(task), own.now()
     assert history.head == own.head(task)
     for found in history.rounds:
-        state = own.chain.read(own.ledger, "roundState", task, found.number, found.seal or NO_SEAL)
+        state = own.chain.read(own.ledger_views, "roundState", task, found.number, found.seal or NO_SEAL)
         assert history.state(found.number, now) is RoundState(state), found.number
         record = history.claim_record(found.number)
         if record is not None:
@@ -79,11 +79,17 @@ def agrees(own: Contracts, task: int) -> TaskHistory:
         assert (account in history.members) == bool(member.flags & MemberFlag.TRAINER)
         assert (account in history.bonded) == bool(member.flags & MemberFlag.AGGREGATOR)
         assert (account in history.leaving) == bool(member.flags & MemberFlag.LEAVING)
+    for account, seat in history.seats.items():
+        assert own.tenure(task, account).seat == seat
+    assert own.seats(task) == FIRST_SEAT + len(history.seats)
     current = history.head.round
     assert history.allotted(current) == own.allotted(task, current)
     if current < history.opened.rounds:
-        assert history.rounds[current].forced_chain == own.forced_chain(task)
-    assert history.bonus == own.chain.read(own.ledger, "bonus", task)
+        forced, life = history.rounds[current].forced, history.head.life
+        assert len(forced) == own.forced_count(task)
+        for index, item in enumerate(forced):
+            assert item.digest == own.chain.read(own.ledger, "forced", task, current, life, index)
+    assert history.bonus == own.chain.read(own.ledger_views, "bonus", task)
     return history
 
 
@@ -122,7 +128,7 @@ def test_an_undisputed_life(s: Stage) -> None:
     assert own.reputation_of(task, TRAINERS[0].address).value == 7
 
 
-def test_leaving_and_coming_back(s: Stage) -> None:
+def test_leaving_is_for_ever(s: Stage) -> None:
     task, own = begin(s)
     mine = s.as_(TRAINERS[0])
     mine.leave(task)
@@ -136,8 +142,9 @@ def test_leaving_and_coming_back(s: Stage) -> None:
     mine.withdraw(task)
     assert mine.withdraw(task) is None
     assert TRAINERS[0].address not in agrees(own, task).members
-    mine.join(task, ETHER, keccak256(b"again"))
-    assert agrees(own, task).bindings[TRAINERS[0].address] == keccak256(b"again")
+    with pytest.raises(TransactionReverted, match="Escrow_AlreadyLeft"):
+        mine.join(task, ETHER, keccak256(b"again"))
+    assert agrees(own, task).seats == {t.address: 9 + place for place, t in enumerate(TRAINERS)}
 
 
 def test_a_receipt_left_out_is_forced_in(s: Stage) -> None:
@@ -153,7 +160,7 @@ def test_a_receipt_left_out_is_forced_in(s: Stage) -> None:
     seal(own, task, 0, TRAINERS)
     found = agrees(own, task).rounds[0].seal
     assert found is not None
-    assert found.forced == history.rounds[0].forced_chain != bytes(32)
+    assert found.forced == len(history.rounds[0].forced) == 2
 
 
 def test_a_late_aggregator_is_replaced_and_its_fine_goes_to_the_trainers(s: Stage) -> None:
@@ -170,6 +177,41 @@ def test_a_late_aggregator_is_replaced_and_its_fine_goes_to_the_trainers(s: Stag
     assert agrees(own, task).rounds[0].allotted == ETHER + ETHER // 10
     s.as_(AGGREGATOR).unbond_aggregator(task)
     assert agrees(own, task).bonded == {SUCCESSOR.address}
+
+
+def test_passing_hands_over_without_a_fine(s: Stage) -> None:
+    task, own = begin(s)
+    successor = s.bond(task, SUCCESSOR)
+    roster(own, task, 0, TRAINERS)
+    s.chain.wait_until(own.window(task)[0])
+    own.pass_round(task, 0)
+    own.pass_round(task, 0)  # done already: not again for the successor
+    (change,) = agrees(own, task).replacements
+    assert (change.late, change.successor) == (AGGREGATOR.address, SUCCESSOR.address)
+    assert (change.slashed, change.passed) == (0, True)
+    seal(successor, task, 0, TRAINERS)
+    assert agrees(own, task).rounds[0].allotted == ETHER
+    roster(successor, task, 1, TRAINERS)
+    s.chain.wait_until(own.window(task)[0])
+    successor.pass_round(task, 1)
+    history = agrees(own, task)
+    assert (history.head.phase, history.bonus) == (Phase.COMPENSATED, 0)
+    assert history.stakes[AGGREGATOR.address] == history.stakes[SUCCESSOR.address] == 2 * ETHER
+
+
+def test_a_round_whose_roster_is_void_is_compensated(s: Stage) -> None:
+    task, own = begin(s)
+    s.bond(task, SUCCESSOR)
+    for number in range(2):
+        roster(own, task, number, TRAINERS)
+        seal(own, task, number, TRAINERS)
+    disputed(s, own, task, 0)
+    judged(s, own, task, 0, upheld=True)
+    seal(s.as_(SUCCESSOR), task, 0, TRAINERS)
+    s.chain.wait_until(own.window(task)[1])
+    own.advance(task)
+    history = agrees(own, task)
+    assert (history.head.phase, history.rounds[1].roster) == (Phase.COMPENSATED, None)
 
 
 def test_nobody_left_without_a_roster_refunds(s: Stage) -> None:
@@ -203,10 +245,10 @@ def test_nobody_left_with_a_roster_compensates(s: Stage) -> None:
     closed = own.settled(task).closed_at
     s.chain.wait_until(closed + history.opened.windows.unbonding)
     own.sweep_compensation(task)
-    own.claim_seat(task, TRAINERS[2].address)
+    own.claim_residual(task, TRAINERS[2].address)
     settled = own.settled(task)
     assert settled.swept
-    assert agrees(own, task).released[TRAINERS[2].address] == settled.per_seat == (settled.total - 2 * part) // 3
+    assert agrees(own, task).released[TRAINERS[2].address] == settled.per_share == (settled.total - 2 * part) // 3
 
 
 def disputed(s: Stage, own: Contracts, task: int, number: int) -> None:

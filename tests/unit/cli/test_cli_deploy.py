@@ -30,6 +30,7 @@ def test_a_second_deploy_finds_the_first(tmp_path: Path) -> None:
         "RoundLedger",
         "Settlement",
         "Reputation",
+        "LedgerViews",
         "FaucetToken",
         "SettlementProofs",
     }

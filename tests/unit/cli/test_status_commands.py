@@ -36,7 +36,7 @@ PLACES = (
     at(AGGREGATOR, head={"phase": Phase.DONE, "round": 3, "closed": True}),
     at(TRAINER, head={"phase": Phase.COMPENSATED, "closed": True}, settled=Settlement(9, 0, NOW, 0, False)),
     at(TRAINER, head={"phase": Phase.COMPENSATED, "closed": True}, settled=Settlement(9, 0, 1, TOKEN, True),
-       member=Member(0, TOKEN, 0, MemberFlag.TRAINER | MemberFlag.SEAT)),
+       member=Member(0, TOKEN, 0, MemberFlag.TRAINER | MemberFlag.RESIDUAL)),
 )  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def test_asking_makes_nobody_late(
 
     def hurried(reader: TaskReader, contracts: Any, *rest: Any) -> None:
         began, deadline = disputed.chain.now(), contracts.window(reader.task)[1]
-        times = itertools.chain([began, (began + deadline) // 2], itertools.repeat((began + deadline) // 2 + 1))
+        times = itertools.chain([began, *[(began + deadline) // 2] * 2], itertools.repeat((began + deadline) // 2 + 1))
         with monkeypatch.context() as clock:
             clock.setattr(Chain, "now", lambda _: next(times))
             demand_unrefuted(reader, contracts, *rest)

@@ -1,4 +1,4 @@
-"""Getting one's money out of a task that ended badly: seats after a compensation's window, credit without a leaf."""
+"""Getting one's money out of a task that ended badly: residual shares after a compensation, credit without a leaf."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def ended_without_a_seal(s: Stage, *, rostered: bool) -> tuple[TaskReader, Contr
     return TaskReader(own, MemoryStore(), task), own
 
 
-def test_after_the_window_of_a_compensation_a_claim_divides_it_among_the_seats(s: Stage) -> None:
+def test_after_the_window_of_a_compensation_a_claim_divides_it_into_residual_shares(s: Stage) -> None:
     reader, own = ended_without_a_seal(s, rostered=True)
     settled = own.settled(reader.task)
     s.chain.wait_until(settled.closed_at + reader.history().opened.windows.unbonding)

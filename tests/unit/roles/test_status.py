@@ -28,16 +28,16 @@ OPENED = Opened(
     admission=Admission.OPEN, allow_root=bytes(32), spec=bytes(32), windows=WINDOWS,
     aggregators=(AGGREGATOR, SUCCESSOR), opened_at=NOW - 100, place=PLACE,
 )  # fmt: skip
-HEAD = Head(AGGREGATOR, NOW - 100, 0, 3, 0, Phase.OPEN, True, False, False, False, False, False)
+HEAD = Head(AGGREGATOR, NOW - 100, 0, 3, 0, Phase.OPEN, True, False, False, False, False, False, 0)
 HISTORY = TaskHistory(
     task=7, block=BlockRef(1, bytes(32), bytes(32), NOW), opened=OPENED, head=HEAD,
     rounds=(RoundHistory(0, NOW - 100),),
-    members={TRAINER: TOKEN}, bindings={}, leaving=frozenset(), bonded=frozenset({AGGREGATOR, SUCCESSOR}),
+    members={TRAINER: TOKEN}, seats={}, bindings={}, leaving=frozenset(), bonded=frozenset({AGGREGATOR, SUCCESSOR}),
     stakes={TRAINER: TOKEN, AGGREGATOR: 20 * TOKEN, SUCCESSOR: 20 * TOKEN}, bonus=0, voids=0, replacements=(),
     claimed={}, withdrawn={}, released={}, reputation_rounds=(), closed=None, ended=False, events=(),
 )  # fmt: skip
-SEAL = SealRecord(*([bytes(32)] * 6), 10 * TOKEN, 1, NOW - 300, AGGREGATOR)
-ROSTER = RosterRecord(bytes(32), 1, TOKEN, NOW - 50, AGGREGATOR)
+SEAL = SealRecord(*([bytes(32)] * 4), NOW - 301, 0, bytes(32), 10 * TOKEN, 1, NOW - 300, AGGREGATOR)
+ROSTER = RosterRecord(bytes(32), 1, TOKEN, 10, NOW - 50, AGGREGATOR, 0)
 
 
 def at(account: bytes, *, head: dict[str, Any] | None = None, history: dict[str, Any] | None = None,
@@ -209,9 +209,9 @@ def test_a_compensation_is_claimed_before_the_stake_is_taken() -> None:
     assert "passed 0 s ago" in late[0].text
     paid = Member(TOKEN, 0, 0, MemberFlag.TRAINER | MemberFlag.COMPENSATED)
     assert len(moves(at(TRAINER, head=closed, settled=Settlement(9, 0, NOW, 0, False), member=paid))) == 1
-    seat = Member(TOKEN, 0, 0, MemberFlag.TRAINER | MemberFlag.SEAT)
-    swept = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, 1, 3 * TOKEN, True), member=seat))
-    assert swept[0].text == "claim your seat's 3 tokens"
+    share = Member(TOKEN, 0, 0, MemberFlag.TRAINER | MemberFlag.RESIDUAL)
+    swept = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, 1, 3 * TOKEN, True), member=share))
+    assert swept[0].text == "claim your residual share of 3 tokens"
 
 
 def test_a_role_is_named() -> None:

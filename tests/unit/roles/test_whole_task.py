@@ -148,7 +148,7 @@ SEAL_FIELDS: dict[str, tuple[object, str]] = {
     "bundle": (os.urandom(32), "bundle on chain"),
     "model": (os.urandom(32), "model on chain"),
     "trace": (os.urandom(32), "trace on chain"),
-    "forced": (os.urandom(32), "forced list on chain"),
+    "forced": (1, "forced receipts on chain"),
     "claim_root": (os.urandom(32), "claim root on chain"),
     "claim_total": (1, "claim total on chain"),
     "claim_count": (1, "claim count on chain"),
@@ -157,8 +157,8 @@ SEAL_FIELDS: dict[str, tuple[object, str]] = {
 
 
 def test_no_field_of_a_seal_is_left_out() -> None:
-    """Its time is the block's: nothing that is published says it again."""
-    assert {field.name for field in fields(SealRecord)} - SEAL_FIELDS.keys() == {"sealed_at"}
+    """Its times are the chain's and the sealer's: nothing that is published says them again."""
+    assert {field.name for field in fields(SealRecord)} - SEAL_FIELDS.keys() == {"as_of", "sealed_at"}
 
 
 @pytest.mark.parametrize("key", ["auditor", None], ids=["with-key", "public"])

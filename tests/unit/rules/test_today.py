@@ -23,6 +23,7 @@ from fl_platform.protocol.tape import Tape
 from fl_platform.rules.anchored import SCORE_BITS
 from fl_platform.rules.compose import Rule, compose
 from fl_platform.rules.verdicts import Verdict
+from fl_platform.updates.scale import CLIP_FACTOR
 from tests.support.rule_rounds import SHAPES, Entry, Federation, past_after
 
 PROGRAMS = {"fedavg": compose(Rule()), "multi-krum": compose(Rule(selection="multi-krum"))}
@@ -94,7 +95,7 @@ def decided(task: Federation, entries: list[Entry], tape: Tape, name: str) -> tu
 
 def today_reach(words: dict[str, int]) -> int:
     """Return the length that no honest encoder exceeds."""
-    room = 2 * (2 ** (words["bits"] - 1) - 1)
+    room = CLIP_FACTOR * (2 ** (words["bits"] - 1) - 1)
     return isqrt(room * room * words["size"] // words["spread"] ** 2) + 1 + isqrt(words["size"]) + 1
 
 
