@@ -78,6 +78,11 @@ contract Referee is RefereeCore, IDisputes, IBonds {
         sources.requireKeyHolder(_target(target), msg.sender);
     }
 
+    function _requireSealer(bytes calldata target) internal view override {
+        address sealer = _target(target).record.aggregator;
+        if (msg.sender != sealer) revert Referee_NotSealer(msg.sender, sealer);
+    }
+
     function _requireClaims(bytes calldata target, Question calldata question, Answer calldata answer) internal view override {
         sources.requireClaims(_target(target), question, answer);
     }

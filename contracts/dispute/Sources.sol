@@ -52,6 +52,8 @@ contract Sources is ISources {
 
     /// @inheritdoc ISources
     function isVoid(Target calldata t) external view returns (bool) {
+        // the terms say what a bond is, also of a seal that fell
+        if (Terms.rootOf(t.terms) != registry.rulesOf(t.task)) revert Sources_Mismatch(t.task, t.round);
         return !_isSealed(t.task, t.round, t.record);
     }
 

@@ -12,7 +12,7 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 /// - **refute**: one transaction shows that a cell does not follow from others, by the cell's own instruction. It does not,
 ///   and the seal falls; or the call reverts and nothing happened.
 /// - **ask**: who cannot see a node of the tape, a running sum or a leaf asks for it and pays for the answer. Whoever shows it
-///   (anybody) takes that payment, and it is shown for ever; nobody shows it in time, and the seal falls (`lapse`).
+///   (anybody; running values the sealer alone) takes that payment, and it is shown for ever; nobody shows it in time, and the seal falls (`lapse`).
 ///
 /// Who looks for a lie goes to the first cell that differs from the honest tape. All before it is equal, so the paths of its
 /// operands are known.
@@ -56,7 +56,7 @@ interface IReferee {
     /// @param hashes Columns, Cells, Row, Prefixes: what lies below.
     /// @param cells Cells, where `level` is at most 5: the cells below.
     /// @param siblings Columns, Cells, Row: the way up.
-    /// @param parts Sums: what lies below, 16 bytes each. Claims: see above.
+    /// @param parts Sums: what lies below, 20 bytes each. Claims: see above.
     /// @param above Sums, Prefixes below their top: what the node above was shown to be, as it was shown. Claims: the way up,
     /// 48 bytes each.
     /// @param instruction Sums, Row, Prefixes: of the column.
@@ -145,6 +145,7 @@ interface IReferee {
         int256[] cells,
         bytes32[] siblings,
         bytes parts,
+        bytes above,
         Rows.Leaf leaf
     );
 
@@ -166,13 +167,16 @@ interface IReferee {
     /// @notice Thrown when it is too late to ask or show, or too early to let it lapse.
     error Referee_Deadline(uint256 deadline);
 
+    /// @notice Thrown when somebody else than the sealer shows running values.
+    error Referee_NotSealer(address caller, address sealer);
+
     /// @notice Ask for a node; locks the task's ask bond.
     /// @param target Which seal, with what binds it to the chain.
     /// @param after_ A node of the same seal that was shown lately: from the challenge window's end on only what follows from
     /// such a one can be asked. Zero before.
     function ask(bytes calldata target, Question calldata question, bytes32 after_) external;
 
-    /// @notice Show a node; the asker's bond is paid to the caller.
+    /// @notice Show a node; the asker's bond is paid to the caller. Sums and Prefixes are the sealer's alone to show.
     function show(bytes calldata target, Question calldata question, Answer calldata answer) external;
 
     /// @notice End a question that nobody answered in time: the seal falls.

@@ -17,6 +17,7 @@ contract RefereeHarness is RefereeCore {
         uint256 end;
         uint256 answer;
         address keyHolder;
+        address sealer;
     }
 
     mapping(bytes32 digest => bool) public registered;
@@ -50,6 +51,10 @@ contract RefereeHarness is RefereeCore {
 
     function _requireKeyHolder(bytes calldata target) internal view override {
         require(msg.sender == _seal(target).keyHolder, "no key holder");
+    }
+
+    function _requireSealer(bytes calldata target) internal view override {
+        require(msg.sender == _seal(target).sealer, "no sealer");
     }
 
     function _lockBond(bytes calldata, address from) internal override {

@@ -13,6 +13,7 @@ differs from the honest tape. A hint that differs there is not wrong by itself: 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -293,9 +294,9 @@ def _dot(
     reads = [(o.column, _spot(held.tape, column, i, place)) for i, o in enumerate(column.operands[:2])]
     cell, left, right = _all_opened(view, [(number, place), *reads])
     claim = DotClaim(number, place, column.words(), instruction_path(known.program, number), cell, 0, (left, right))
-    if not left.value or not right.value:
-        return claim
     products = held.leaf_products(number, place)
+    if not left.value or not right.value or not products:
+        return claim
     told, leaf = b"", 0
     if len(products) > 1:
         leaf, told = _wrong_part(products, number, place, shown)
@@ -368,8 +369,7 @@ def _combine(
 def _wrong_leaf(
     known: KnownRound, view: View, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
 ) -> int:
-    """Return the first leaf of the sealer's sum that differs from the right one; where the sealer did not publish the
-    sum, go down to it. Raises NotShownError."""
+    """Return the first wrong leaf of the sealer's sum; where none is known, go down to it. Raises NotShownError."""
     shape, column = known.rows.shape, known.program.columns[number]
     entries = range(held.tape.lengths.of(column.operands[0].axes[-1]))
     roots = [held.operand(column, 0, (*place, entry)) for entry in entries]
@@ -377,8 +377,11 @@ def _wrong_leaf(
     assert given is not None
     right = given.combine(roots, [held.operand(column, 1, (*place, entry)) for entry in entries])
     if isinstance(view, KnownView) and entries:
-        told = known.rows.integers(view.opened(number, place).value)
-        return int(np.argwhere((told != known.rows.integers(right)).any(axis=1))[0][0])
+        with suppress(KeyError):  # of a sum that nobody published no leaf is known
+            told = known.rows.integers(view.opened(number, place).value)
+            wrong = np.flatnonzero((told != known.rows.integers(right)).any(axis=1))
+            if len(wrong):
+                return int(wrong[0])
     leaves = [known.rows.leaf(right, index) for index in range(shape.leaves)]
     levels = row_levels([row_leaf_hash(i, leaf.blind, leaf.body) for i, leaf in enumerate(leaves)])
     question = Question(Node.ROW, number, place, level=len(levels) - 1)
@@ -394,6 +397,3 @@ def _spot(tape: Tape, column: Column, index: int, place: Place) -> Place:
     found = place_of(operand, column, place, operand.axes, tape.lengths)
     assert found is not None, "an operand of rows is read inside of its column"
     return found
-
-
-__all__ = ["Ask", "GivenDiffers", "KnownRound", "Lapse", "Move", "Refute", "next_moves"]

@@ -336,9 +336,9 @@ def _previous(column: Column, shape: Place, given: Given) -> Array:
 def _rows(column: Column, x: list[Array], shape: Place, lengths: Lengths, rows: RowSource) -> Array:
     if column.op is Op.COMBINE:
         found = np.zeros(shape, dtype=object)
-        weights = np.broadcast_to(x[1], (*shape, x[0].shape[-1]))
+        added, weights = (np.broadcast_to(one, (*shape, one.shape[-1])) for one in x)
         for place in np.ndindex(*shape):
-            found[place] = rows.combine(list(x[0][place]), [int(w) for w in weights[place]])
+            found[place] = rows.combine(list(added[place]), [int(w) for w in weights[place]])
         return found
     # each pair of distinct rows once; 0 is no row
     left, left_at = _distinct(np.broadcast_to(x[0], shape))

@@ -30,7 +30,7 @@ def program() -> Program:
     )
     for one in (score, paid, pots):
         b.carry(one, one + 0)
-    entry = b.inverse(b.source(Source.SEAT_OF), score, b.source(Source.COUNT))
+    entry = b.inverse(b.source(Source.SEAT_OF), score)
     here = b.gather(1 - b.source(Source.REFUSED), entry)
     parties = Parties(score, paid, b.gather(b.source(Source.STAKE), entry), here, here)
     split = catch_up(
