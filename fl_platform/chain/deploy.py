@@ -21,6 +21,7 @@ from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import ZERO_ADDRESS, Deployed, hex_address
 from fl_platform.errors import ChainError, ConfigError, DeploymentMismatch, StoreFull
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.spec import RELEASE_BEFORE
 
 FORMAT = "fl-platform/deployment/1"
 # In this order, nonce by nonce.
@@ -135,7 +136,10 @@ class Deployment:
                 "FILE`, or put contracts of your own on the chain with `fl-platform deploy`"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ConfigError(f"{path} is no deployment file of this version ({error}); deploy again") from error
+            raise ConfigError(
+                f"{path} is no deployment file of this version ({error}); deploy again, or use fl-platform "
+                f"{RELEASE_BEFORE} for the tasks of its contracts"
+            ) from error
 
 
 def deploy(

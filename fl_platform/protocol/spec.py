@@ -18,7 +18,7 @@ from fl_platform.protocol.sources import OWN_BOUNDS, OWN_WORDS, WORDS
 
 FORMAT = "fl-platform/task/2"
 _FORMAT_BEFORE = "fl-platform/task/1"
-_RELEASE_BEFORE = "0.1"
+RELEASE_BEFORE = "0.1.x"  # audits tasks of the format before
 BASIS = 10_000
 MAX_PARAMETERS = 2**34
 MAX_COMMITTED = 2**28  # parameters with layer P: 4,096 points, half of what a message may have
@@ -245,7 +245,7 @@ def _other_format(value: object) -> str:
     if isinstance(value, dict) and value.get("format") == _FORMAT_BEFORE:
         return (
             f"task spec: its format is {_FORMAT_BEFORE}, this release reads {FORMAT}; audit that task with "
-            f"fl-platform {_RELEASE_BEFORE}"
+            f"fl-platform {RELEASE_BEFORE}"
         )
     return f"task spec: format must be {FORMAT}; was it written by another version?"
 

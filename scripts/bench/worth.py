@@ -75,7 +75,7 @@ RECOMMENDED = Fraction(1)
 # Attackers with a bar: at most a tenth of one mean honest trainer.
 BARRED = ("replay-last", "replay-scaled", "replay-noise", "zero", "noise", "sybils-noise", "sybils-replay")
 # What today's rule does not stop: parts of an aggregate, last round's reference in a friend's hands, a leaked update.
-OPEN = ("replay-layer", "last-reference", "leaked-copies")
+OPEN = ("replay-layer", "replay-first-layer", "last-reference", "leaked-copies")
 INFORMATIVE = ("replay-mix", "label-flip", "sign-flip", "mimic", *OPEN)
 SYBILS = 4
 
@@ -348,7 +348,7 @@ def _deltas(
     deltas |= {f"honest-{i}": delta for i, delta in enumerate(honest)}
     deltas |= {f"scaled-{i}": make_attack("scale").forge(_view(d, chain, number, seed)) for i, d in enumerate(honest)}
     deltas["label-flip"] = train_locally(flipped, parent, plan=plan, seed=seed + 40).delta
-    single = (*BARRED[:5], "replay-mix", "sign-flip", "mimic", "replay-layer")
+    single = (*BARRED[:5], "replay-mix", "sign-flip", "mimic", "replay-layer", "replay-first-layer")
     attackers: Mapping[str, Attack] = {n: make_attack(n) for n in single}
     deltas |= {
         n: attack.forge(_view(honest[0], chain, number, seed + 41 + k, honest))

@@ -126,5 +126,5 @@ def test_what_counts_comes_first() -> None:
 
 
 def test_a_task_of_the_format_before_says_which_release_audits_it() -> None:
-    with pytest.raises(DocumentInvalid, match=r"is fl-platform/task/1, .*; audit that task with fl-platform 0\.1$"):
+    with pytest.raises(DocumentInvalid, match=r"is fl-platform/task/1, .*; audit that task with fl-platform 0\.1\.x$"):
         TaskSpec.from_bytes(changed("format", "fl-platform/task/1"))
