@@ -218,7 +218,7 @@ class Auditor:
             self._expect(f"keys of 0x{entry.receipt.trainer.hex()}", "never revealed", "on chain in time")
 
     def _judge(self, number: int, bundle: RoundBundle, before: TaskState) -> Judgement:
-        context = self._reader.round_context(number, bundle.aggregator)
+        context = self._reader.round_context(number, bundle.aggregator, bundle.entries)
         validation = readable_slice(self._reader.spec, parse_slice(bundle.validation))
         try:
             if self._opener is None:

@@ -6,7 +6,6 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from fl_platform.roles.opening import record_of
 
 from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.chain.reveals import ShownModel, ShownParty
@@ -14,6 +13,7 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.spec import Party
+from fl_platform.roles.opening import record_of
 from fl_platform.store import envelope
 from fl_platform.updates.content import content_root, open_content
 from tests.contracts.conftest import Reverts
@@ -35,7 +35,7 @@ from zk.curve import FIELD, GENERATOR
 SIZE = sum(SIZES)
 SILENCE_BPS, CHALLENGER_BPS = 2_000, 3_000
 GAS_BAR = 200_000
-OPENING_BAR = 250_000  # shows the specification, too: 16 gas a byte
+OPENING_BAR = 270_000  # ends a tenure where it takes a stake; shows the specification, too: 16 gas a byte
 NOBODY = bytes(20)
 
 

@@ -1,13 +1,10 @@
-"""A trainer with a real update, real boxes and real signatures on a world whose disputes are real."""
+"""A trainer with a real update, real boxes and real signatures on a world with the referee that ships."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
-
-from fl_platform.roles.opening import record_of
-from tests.support.disputes import DisputedWorld, disputed_world
 
 from fl_platform.chain.records import ContentLeafRecord, struct
 from fl_platform.chain.reveals import (
@@ -25,12 +22,13 @@ from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.receipt import Receipt, sign_digest
 from fl_platform.protocol.spec import ModelSpec, Party, TaskSpec, TensorSpec
-from fl_platform.roles.opening import wrap_context, wrap_for_all
+from fl_platform.roles.opening import record_of, wrap_context, wrap_for_all
 from fl_platform.store import envelope
 from fl_platform.store.keywrap import RevealKey
 from fl_platform.store.keywrap import WrappedKey as Box
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
+from tests.support.bound_rounds import RefereeWorld
 from tests.support.contracts import Run
 from tests.support.evm import Account, Outcome, account
 from tests.support.specs import small_spec
@@ -42,6 +40,20 @@ BITS = 8
 SIZES = (1_000, 37, 1_463)  # three ciphertext leaves, 21 content leaves; no tensor ends with a whole one
 KEY = bytes(range(1, 33))
 CHALLENGER, ANYONE = account("challenger"), account("anyone")
+
+
+@cache
+def _shared() -> tuple[RefereeWorld, tuple[bytes, int]]:
+    world = RefereeWorld()
+    world.fill(CHALLENGER)
+    return world, world.evm.snapshot()
+
+
+def referee_world() -> RefereeWorld:
+    """Return the shared deployment in its first state."""
+    world, mark = _shared()
+    world.evm.restore(mark)
+    return world
 
 
 @cache
@@ -61,7 +73,7 @@ def plain_update(size: int, bits: int) -> bytes:
 class Scene:
     """One task with one rostered round; the first trainer is the one in question."""
 
-    world: DisputedWorld
+    world: RefereeWorld
     run: Run
     spec: TaskSpec
     plain: bytes
@@ -73,7 +85,7 @@ class Scene:
         cls, *, rostered: bool = True, sizes: tuple[int, ...] = SIZES, bits: int = BITS, **changes: Any
     ) -> Scene:
         """Open the task: the first aggregator and an auditor have keys, and a reference that has one, too."""
-        world = disputed_world()
+        world = referee_world()
         model = ModelSpec("shown", tuple(TensorSpec(f'tensor "{i}"', (size,)) for i, size in enumerate(sizes)))
         spec = small_spec(
             model=model,
