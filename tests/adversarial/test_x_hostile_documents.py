@@ -15,7 +15,7 @@ import pytest
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.flower import resident
-from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState, parse_roster
+from fl_platform.protocol.bundle import Carried, RoundBundle, TaskState, parse_roster
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.messages import Submission, decode_message, encode_message
 from fl_platform.protocol.receipt import Receipt
@@ -26,11 +26,12 @@ RECEIPT = Receipt(
     task=1, round=0, trainer=bytes(20), parent=bytes(32), update=bytes(32), length=1, key_hash=bytes(32),
     leaves_root=bytes(32), content_root=bytes(32), commitment=bytes(32), samples=1, salt=bytes(32),
 )  # fmt: skip
-STATE = TaskState(0, bytes(32), (), ScaleSpec((7,)), 0, 0, (Standing(bytes(20), 0, 0, 0, 0),))
+ACCOUNTS = tuple(Carried(name, (0,)) for name in ("score_sum", "paid_scored", "paid_base", "reputation"))
+STATE = TaskState(0, bytes(32), (), ScaleSpec((7,)), (bytes(20),), ACCOUNTS, ())
 BUNDLE = RoundBundle(
     chain_id=1, ledger=bytes(20), task=1, round=0, spec=bytes(32), aggregator=bytes(20), before=STATE, entries=(),
-    verdicts=(), rows=("a",), gram=(1,), energies=((1,),), direction_roots=(), validation=(), measured=False, divisor=0,
-    aggregate=bytes(32), sums_root=bytes(32), after=STATE,
+    verdicts=(), tape=bytes(32), columns=((1,),), validation=(), measured=False, divisor=0, aggregate=bytes(32),
+    sums_root=bytes(32), after=STATE,
 )  # fmt: skip
 
 
@@ -71,21 +72,24 @@ def _scaled(**changes: Any) -> RoundBundle:
     return replace(BUNDLE, after=replace(STATE, scale=replace(STATE.scale, **changes)))
 
 
+def _account(name: str, cell: int) -> TaskState:
+    told = tuple(Carried(one.name, (cell,)) if one.name == name else one for one in ACCOUNTS)
+    return replace(STATE, state=told)
+
+
 HOSTILE: dict[str, Callable[[], RoundBundle]] = {
     "a step over every float": lambda: _scaled(exponents=(10**9,)),
     "a step under every float": lambda: _scaled(exponents=(-(10**9),)),
-    "an energy below zero": lambda: replace(BUNDLE, energies=((-1,),)),
-    "an energy of 4,000 digits": lambda: replace(BUNDLE, energies=((10**4000,),)),
-    "energies of more tensors than there are steps": lambda: replace(BUNDLE, energies=((1, 0),)),
-    "energies of no row": lambda: replace(BUNDLE, energies=((1,), (1,))),
-    "a negative squared length": lambda: replace(BUNDLE, gram=(-1,)),
-    "an entry of 4,000 digits": lambda: replace(BUNDLE, gram=(10**4000,)),
-    "a reputation below zero": lambda: replace(
-        BUNDLE, after=replace(STATE, standings=(Standing(bytes(20), 0, 0, 0, -1),))
-    ),
-    "a score sum of 4,000 digits": lambda: replace(
-        BUNDLE, before=replace(STATE, standings=(Standing(bytes(20), 10**4000, 0, 0, 0),))
-    ),
+    "a cell of 4,000 digits": lambda: replace(BUNDLE, columns=((10**4000,),)),
+    "a cell of 4,000 digits below zero": lambda: replace(BUNDLE, columns=((-(10**4000),),)),
+    "a carried cell of 4,000 digits": lambda: replace(BUNDLE, after=replace(STATE, state=(Carried("x", (10**4000,)),))),
+    "accounts of more seats than there are": lambda: replace(BUNDLE, after=replace(STATE, seats=())),
+    "a seat without an account": lambda: replace(BUNDLE, after=replace(STATE, state=ACCOUNTS[1:])),
+    "a divisor of 4,000 digits": lambda: replace(BUNDLE, divisor=10**4000),
+    "a blinding sum below zero": lambda: replace(BUNDLE, blindings=(-1,)),
+    "a reputation below zero": lambda: replace(BUNDLE, after=_account("reputation", -1)),
+    "a pay below zero": lambda: replace(BUNDLE, after=_account("paid_base", -1)),
+    "a score sum of 4,000 digits": lambda: replace(BUNDLE, before=_account("score_sum", 10**4000)),
 }
 
 
