@@ -23,7 +23,7 @@ from fl_platform.dispute.claims import CellClaim, Claim, CombineClaim, DotClaim,
 from fl_platform.dispute.questions import FAN, NO_CELL, NO_LEAF, PARTS, PREFIXES, Answer, Node, Question
 from fl_platform.dispute.views import Frontier, HiddenView, KnownView, NotShownError, View, cell_in
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, operand_places
-from fl_platform.protocol.operations import HINTS, Array, Op
+from fl_platform.protocol.operations import HINTS, ROWS, Array, Op
 from fl_platform.protocol.program import Column, Program
 from fl_platform.protocol.rows import SUM_BITS, RowLeaves, body_of, row_leaf_hash, row_levels
 from fl_platform.protocol.sources import Axis
@@ -36,7 +36,11 @@ TAKEN = HINTS | {Op.CLAIMED}  # the sealer's to bring
 
 @dataclass(frozen=True)
 class KnownRound:
-    """All that a challenger knows of a round without its seal. `given.rows` must open rows too."""
+    """All that a challenger knows of a round without its seal.
+
+    given: without rows, products and sums of them are the sealer's word; only a known tape can be looked at then.
+    rows: opens leaves of what `given.rows` multiplies.
+    """
 
     program: Program
     lengths: Lengths
@@ -104,7 +108,7 @@ def next_moves(
 def _in_known(known: KnownRound, tape: Tape, shown: Mapping[Question, Answer]) -> Move | None:
     view, held = KnownView(tape), HeldTape(tape, known.rows)
     for number, column in enumerate(tape.program.columns):
-        if column.op in TAKEN:
+        if column.op in TAKEN or (column.op in ROWS and known.given.rows is None):
             continue
         right = evaluate_column(tape.program, tape.lengths, known.given, tape.columns[:number], number)
         place = _first(tape.columns[number], right)

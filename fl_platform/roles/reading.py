@@ -88,6 +88,9 @@ class TaskReader:
                 data = self.object(seal.bundle)
             bundle = RoundBundle.from_bytes(data)
             check_shape(bundle, round_number, self.spec)
+            if record.roster is not None:
+                entries = record.roster.count + len(record.forced)
+                check_size(bundle, entries=entries, seats=record.roster.seats)
             self._bundles[seal.bundle] = bundle
         return self._bundles[seal.bundle]
 
@@ -290,6 +293,18 @@ def check_shape(bundle: RoundBundle, round_number: int, spec: TaskSpec) -> None:
         raise DocumentInvalid(f"the bundle sealed for round {round_number} says that it is round {bundle.round}'s")
     for name, state in (("before", bundle.before), ("after", bundle.after)):
         _check_scale_length(state, name, round_number, spec)
+
+
+def check_size(bundle: RoundBundle, *, entries: int, seats: int) -> None:
+    """Refuse a bundle with more entries or seats than the chain has, before anybody squares their number: fewer are a
+    lie that costs its reader nothing. Raises DocumentInvalid.
+    """
+    found = len(bundle.entries), max(len(bundle.before.seats), len(bundle.after.seats))
+    if found[0] > entries or found[1] > seats:
+        raise DocumentInvalid(
+            f"round {bundle.round}: a bundle of {found[0]} entries and {found[1]} seats; the chain has {entries} "
+            f"entries and {seats} seats"
+        )
 
 
 def _check_scale_length(state: RoundStart, name: str, round_number: int, spec: TaskSpec) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from fl_platform.chain.history import RoundHistory
@@ -18,9 +19,9 @@ from fl_platform.contribution.tapes import place_in_words
 from fl_platform.dispute.claims import CellClaim, CombineClaim, DotClaim, PaddingClaim
 from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Move, Refute, next_moves
 from fl_platform.dispute.outputs import OutputClaim, next_claims
-from fl_platform.dispute.questions import Question
+from fl_platform.dispute.questions import Node, Question
 from fl_platform.dispute.referee import Record, Referee
-from fl_platform.dispute.targets import SourceClaim, source_claim
+from fl_platform.dispute.targets import SourceClaim, Target, source_claim
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
 from fl_platform.protocol.tape import Tape, evaluate
 from fl_platform.roles.audit_report import Difference
@@ -75,6 +76,7 @@ class Watcher:
         self._reveals = Reveals(contracts, reader.spec) if Reveals.there(contracts) else None
         self._due: set[SealRecord] = set()  # those that could be challenged at a look
         self._seen: set[SealRecord] = set()
+        self._reclaimed: set[SealRecord] = set()  # those that fell, and whose bonds were taken back
         self.waiting: tuple[int, ...] = ()  # rounds whose documents no store delivered at the last look
 
     @property
@@ -96,6 +98,7 @@ class Watcher:
         findings: list[Finding] = []
         problem: FLError | None = None
         self.waiting = ()
+        self._reclaim()
         history = self._reader.history()
         for record in history.rounds:
             final = history.final_at(record.number)
@@ -179,11 +182,15 @@ class Watcher:
         rounds = history.rounds
         stands = finding.round < len(rounds) and rounds[finding.round].seal == finding.seal
         if not stands:
+            self._reclaim()
             return replace(finding, upheld=True, asked=())
         record = rounds[finding.round]
         self._patience.over = self._hurries(record, history.block.timestamp)
         try:
-            return self._contradict(finding, record)
+            after = self._contradict(finding, record)
+            if after.upheld:
+                self._reclaim()
+            return after
         except StoreUnavailable as error:
             logger.warning("round %d: a dispute goes on when a store answers: %s", finding.round, error)
         except RetryError:
@@ -219,7 +226,9 @@ class Watcher:
             return replace(finding, upheld=True, asked=())
         disputed = self._disputed(record)
         if disputed is None:
-            return finding
+            return self._ask(finding, target, chain, _unknown_entries(target, chain))
+        if disputed.published is None and self._opener is None:
+            return replace(finding, asked=())  # who cannot open updates cannot tell where a hidden tape differs
         return self._make(finding, disputed, chain, _next(disputed, chain))
 
     def _make(self, finding: Finding, disputed: DisputedRound, chain: Record, move: Move | None) -> Finding:
@@ -234,13 +243,28 @@ class Watcher:
         if isinstance(move, Lapse):
             self._referee.lapse(target, move.question)
             return replace(finding, upheld=True, asked=())
-        if isinstance(move, Ask):
-            waiting = {asked.question for asked in chain.waiting}
-            for question in move.questions:
-                if question not in waiting:
-                    self._referee.ask(target, question, chain.last)
-            return replace(finding, asked=move.questions)
-        return replace(finding, asked=())
+        return self._ask(finding, target, chain, move.questions if isinstance(move, Ask) else ())
+
+    def _ask(self, finding: Finding, target: Target, chain: Record, questions: tuple[Question, ...]) -> Finding:
+        waiting = {asked.question for asked in chain.waiting}
+        for question in questions:
+            if question not in waiting:
+                self._referee.ask(target, question, chain.last)
+        return replace(finding, asked=questions)
+
+    def _reclaim(self) -> None:
+        """Take back the own bonds of questions about seals that fell."""
+        signer = self._referee.signer
+        for record in self._reader.history().rounds:
+            for seal in record.overturned:
+                if seal in self._reclaimed or signer is None or record.roster is None:
+                    continue
+                target = target_of(self._reader, replace(record, seal=seal))
+                for asked in self._referee.record(target).waiting:
+                    if asked.asker == signer.address:
+                        with suppress(TransactionReverted):  # that which lapsed is paid back by that
+                            self._referee.reclaim(target, asked.question)
+                self._reclaimed.add(seal)
 
     def _refute(self, finding: Finding, disputed: DisputedRound, move: Refute) -> Finding:
         blocks = (move.claim.block,) if isinstance(move.claim, DotClaim) else ()
@@ -278,6 +302,12 @@ class Watcher:
             logger.warning("round %d: its entries are known to its sealer only: %s", record.number, error)
             return None
         return disputed_round(self._reader, self._reveals, record, bundle, self._opener)
+
+
+def _unknown_entries(target: Target, chain: Record) -> tuple[Question, ...]:
+    """Return what a sealer must show whose bundle nobody has: on what it judged."""
+    asked = (Question(Node.ROSTER, index=index) for index in range(target.roster.count))
+    return tuple(question for question in asked if question not in chain.shown)
 
 
 def _next(disputed: DisputedRound, chain: Record) -> Move | None:
