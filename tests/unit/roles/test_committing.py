@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from fl_platform.aggregation.server import apply_sums
-from fl_platform.contribution.judge import Judgement, sums_root
+from fl_platform.aggregation.round_rows import cell_of, sums_root
+from fl_platform.attacks.lying import changed
+from fl_platform.contribution.judge import Judgement
+from fl_platform.contribution.tapes import carried_out
 from fl_platform.protocol.bundle import RoundBundle, parse_roster, roster_bytes
 from fl_platform.protocol.messages import (
     Reveal,
@@ -168,7 +171,10 @@ def with_other_sums(task: SmallTask, change: Callable[[np.ndarray], None]) -> Ca
         data = encode_model(model, spec.model)
         after = dataclasses.replace(judged.after, model=cid_of(data).digest)
         root = sums_root(spec.model, sums)
-        return dataclasses.replace(judged, sums=sums, sums_root=root, model=model, model_bytes=data, after=after)
+        tape = changed(judged.tape, judged.tape.program.column("sums"), np.array(cell_of(root), dtype=object))
+        file = cid_of(sums.astype("<i4").tobytes()).digest
+        after = dataclasses.replace(after, state=carried_out(tape), sums=(file, *after.sums[1:]))
+        return dataclasses.replace(judged, tape=tape, sums=sums, model=model, model_bytes=data, after=after)
 
     return lie
 
