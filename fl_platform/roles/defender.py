@@ -19,7 +19,7 @@ from fl_platform.dispute.questions import Answer as Shown
 from fl_platform.dispute.questions import Node, Question
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.targets import answer_entry
-from fl_platform.errors import ConfigError, DocumentInvalid, FLError, RetryError
+from fl_platform.errors import ConfigError, DocumentInvalid, FLError, RetryError, TransactionReverted
 from fl_platform.protocol.bundle import claim_leaves
 from fl_platform.roles.disputed import DisputedRound, disputed_round, target_of
 from fl_platform.roles.opening import UpdateOpener
@@ -92,24 +92,28 @@ class Defender:
         return Answer(record.number, what)
 
     def _answer(self, record: RoundHistory, question: Question) -> None:
+        """Show a node, or end a question that has no answer: whoever asks may ask anything."""
         target = target_of(self._reader, record)
-        shown = self._shown(record, question)
-        if shown is None:
-            self._referee.dismiss(target, question)
-        else:
-            self._referee.show(target, question, shown)
-
-    def _shown(self, record: RoundHistory, question: Question) -> Shown | None:
-        """Return what shows a node; None where there is none, or none of it can be shown before another."""
-        disputed, held = self._hold(record)
         try:
-            if question.node is Node.CLAIMS:
-                return answer_claims(claim_leaves(self._reader.bundle(record.number).after), question)
-            if question.node is Node.ROSTER:
-                return answer_entry(disputed.entries[question.index], disputed.signatures[question.index])
-            return held.answer(question)
-        except (DocumentInvalid, IndexError, KeyError):
-            return None
+            self._referee.show(target, question, self._shown(record, question))
+        except RetryError:
+            raise
+        except Exception as error:  # there is no such node, or none of it can be shown before another
+            known = error if isinstance(error, FLError) else DocumentInvalid(f"{type(error).__name__}: {error}")
+            try:
+                self._referee.dismiss(target, question)
+            except TransactionReverted as answerable:
+                logger.warning("round %d: %s", record.number, answerable)
+                raise known from error
+
+    def _shown(self, record: RoundHistory, question: Question) -> Shown:
+        """Return what shows a node; raises anything where there is none."""
+        disputed, held = self._hold(record)
+        if question.node is Node.CLAIMS:
+            return answer_claims(claim_leaves(self._reader.bundle(record.number).after), question)
+        if question.node is Node.ROSTER:
+            return answer_entry(disputed.entries[question.index], disputed.signatures[question.index])
+        return held.answer(question)
 
     def _hold(self, record: RoundHistory) -> tuple[DisputedRound, HeldTape]:
         target = target_of(self._reader, record)

@@ -31,6 +31,11 @@ class Hiding(LyingAggregator):
         return replace(bundle, columns=(*bundle.columns[:number], other, *bundle.columns[number + 1 :]))
 
 
+def hiding(lie: str) -> type[Hiding]:
+    """Return an aggregator that tells a lie and hides it."""
+    return type("HidingLiar", (Hiding,), {"lie": lie})
+
+
 class HidesTheTruth(Hiding):
     """Does so about an honest tape."""
 

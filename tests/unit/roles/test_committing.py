@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from fl_platform.aggregation.server import apply_sums
 from fl_platform.aggregation.round_rows import cell_of, sums_root
-from fl_platform.attacks.lying import changed
-from fl_platform.contribution.judge import Judgement
-from fl_platform.contribution.tapes import carried_out
-from fl_platform.protocol.bundle import RoundBundle, parse_roster, roster_bytes
+from fl_platform.attacks.lying import Lied, false_tape
+from fl_platform.contribution.judge import Judgement, conclude
+from fl_platform.contribution.validation import RevealedRow
+from fl_platform.protocol.bundle import Entry, RoundBundle, parse_roster, roster_bytes
 from fl_platform.protocol.messages import (
     Reveal,
     RevealOrder,
@@ -24,7 +22,9 @@ from fl_platform.protocol.messages import (
     decode_message,
     encode_message,
 )
+from fl_platform.protocol.program import Output
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
+from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.audit_report import COMMITTED_UNCHECKED, SUMS_UNCHECKED, AuditReport
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.opening import UpdateOpener
@@ -33,10 +33,7 @@ from fl_platform.roles.trainer import Conduct, Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.workspace import reveal_key
-from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_model
 from tests.support.chain import AGGREGATOR, Stage, stage
-from tests.support.liars import Liar
 from tests.support.small_task import SmallTask, open_small_task
 
 
@@ -148,35 +145,29 @@ def test_a_roster_document_tells_nothing_of_commitments_or_keys(embedded: Stage,
     assert all(entry.shown == NOTHING_SHOWN and not entry.keys for entry in parse_roster(roster_bytes(entries)))
 
 
-class LyingSums(Liar):
-    """Adds up another sum than that of the updates and goes on with it: model, bundle and trace fit it."""
+class LyingSums(Aggregator):
+    """Adds up another sum than that of the updates and goes on with it: model, bundle and tape fit it."""
 
-    lie: Callable[[Judgement], Judgement]
+    change: Callable[[np.ndarray], None]
 
-    def _judge(self, *arguments: Any) -> Judgement:
-        return self.lie(super()._judge(*arguments))
-
-
-def with_other_sums(task: SmallTask, change: Callable[[np.ndarray], None]) -> Callable[[Judgement], Judgement]:
-    """Return a judgement's lie: sums, and the model that follows from them."""
-
-    def lie(judged: Judgement) -> Judgement:
-        spec, before = task.reader.spec, task.reader.current_state()
-        sums = judged.sums.copy()
-        change(sums)
-        model = apply_sums(
-            task.reader.model(before.model), sums, model=spec.model, scale=before.scale, rule=spec.aggregation,
-            divisor=judged.divisor,
+    def _judge(self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow]) -> Judgement:
+        honest = super()._judge(round_number, entries, revealed)
+        spec, before = self.reader.spec, self.reader.current_state()
+        sums = honest.sums.copy()
+        self.change(sums)
+        lied = Lied(honest.tape.program.outputs[Output.SUMS], np.array(cell_of(sums_root(spec.model, sums)), object))
+        context = self.reader.round_context(round_number, self._contracts.address, entries)
+        made = conclude(
+            spec, context, before, entries, [None] * len(entries), tape=false_tape(honest.tape, lied), sums=sums,
+            parent=self.reader.model(before.model),
         )  # fmt: skip
-        data = encode_model(model, spec.model)
-        after = dataclasses.replace(judged.after, model=cid_of(data).digest)
-        root = sums_root(spec.model, sums)
-        tape = changed(judged.tape, judged.tape.program.column("sums"), np.array(cell_of(root), dtype=object))
-        file = cid_of(sums.astype("<i4").tobytes()).digest
-        after = dataclasses.replace(after, state=carried_out(tape), sums=(file, *after.sums[1:]))
-        return dataclasses.replace(judged, tape=tape, sums=sums, model=model, model_bytes=data, after=after)
+        return dataclasses.replace(made, blindings=honest.blindings)
 
-    return lie
+
+def lies(task: SmallTask, change: Callable[[np.ndarray], None]) -> None:
+    """Let a task's aggregator change its sums."""
+    task.aggregator.__class__ = LyingSums
+    task.aggregator.change = change  # type: ignore[attr-defined]
 
 
 def nudge(sums: np.ndarray) -> None:
@@ -195,8 +186,7 @@ def test_a_lying_sum_is_named_without_any_key(
     embedded: Stage, tmp_path: Path, change: Callable[[np.ndarray], None], strictness: str
 ) -> None:
     task = opened(embedded, tmp_path, strictness=strictness)
-    task.aggregator.__class__ = LyingSums
-    task.aggregator.lie = with_other_sums(task, change)  # type: ignore[attr-defined]
+    lies(task, change)
     task.aggregator.run(LocalTransport(task.trainers))
     report = audit(task, key=False)
     assert report.exit_code == 4
@@ -207,8 +197,7 @@ def test_a_lying_sum_is_named_without_any_key(
 def test_without_commitments_the_same_lie_passes_a_stranger_by(embedded: Stage, tmp_path: Path) -> None:
     """The honest twin of the claim: this is what layer P is for."""
     task = opened(embedded, tmp_path, commitments="none")
-    task.aggregator.__class__ = LyingSums
-    task.aggregator.lie = with_other_sums(task, nudge)  # type: ignore[attr-defined]
+    lies(task, nudge)
     task.aggregator.run(LocalTransport(task.trainers))
     report = audit(task, key=False)
     assert (report.exit_code, SUMS_UNCHECKED in report.unchecked) == (3, True)

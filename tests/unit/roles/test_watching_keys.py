@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fl_platform.roles.opening import record_of
 
 from fl_platform.chain.reveals import Reveals
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import RevealOrder
 from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.opening import UpdateOpener, record_of
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.revealing import open_demands
 from fl_platform.roles.trainer import Trainer
