@@ -72,12 +72,11 @@ def given_of(
 
 
 def _stake(entry: Entry, spec: TaskSpec, context: RoundContext) -> int:
-    """Wei that the chain says its trainer has on the roster; 0 where the entry says another amount."""
+    """Wei that the chain says its trainer had when the roster closed, whatever the roster's author wrote beside it."""
     who = entry.receipt.trainer
     if is_reference(entry, spec) or who not in context.seats[REFERENCE_SEAT + 1 :]:
         return 0
-    told = entry.stake if context.members is None else context.members.get(who, 0)
-    return max(0, told) if told == entry.stake else 0
+    return max(0, entry.stake if context.members is None else context.members.get(who, 0))
 
 
 # --- from one round to the next --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import pack_siblings
 from fl_platform.chain.reveals import Reveals
 from fl_platform.contribution.judge import past_sums, refused_of
-from fl_platform.contribution.program import lengths_of, program_of, terms_of
+from fl_platform.contribution.program import program_of, terms_of
 from fl_platform.contribution.tapes import given_of, only_a_key_shows, told_tape
 from fl_platform.dispute.next_moves import KnownRound
 from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, refusal_on_chain
@@ -25,7 +25,9 @@ from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.operations import Array, Op
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.tape import Tape
+from fl_platform.roles.collecting import stake_among
 from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.packages import NO_PACKAGE
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.round_leaves import PublicLeaves, RoundLeaves
 
@@ -45,6 +47,11 @@ class DisputedRound:
     published: Tape | None  # None: no bundle tells of the sealed tape
     claims: tuple[Leaf, ...] | None  # None: nobody published claims of the sealed root
 
+    @property
+    def fitting(self) -> Tape | None:
+        """The published tape, if it is as long as the chain's round."""
+        return self.published if self.published and self.published.lengths == self.target.lengths else None
+
 
 def target_of(reader: TaskReader, record: RoundHistory) -> Target:
     """Return what names a sealed round's seal on chain."""
@@ -63,35 +70,52 @@ def disputed_round(
 ) -> DisputedRound:  # fmt: skip
     """Put together what is known of a sealed round; without an opener its products of rows are the sealer's word.
 
-    bundle: the published one, whose entries are those on chain. Raises what reading and opening raise.
+    bundle: the published one, whose roster is that on chain. Raises what reading and opening raise.
     """
     target, spec = target_of(reader, record), reader.spec
-    context = reader.round_context(record.number, target.record.aggregator, bundle.entries)
+    told = chain_entries(reader, record, bundle)
+    context = reader.round_context(record.number, target.record.aggregator, told)
     before = reader.state_before(record.number)
     published = _published(reader, target, bundle)
-    refused = _refused(reader, reveals, target, bundle.entries, published, opener)
-    entries, signatures = shown_entries(bundle.entries)
+    fitting = published if published is not None and published.lengths == target.lengths else None
+    refused = _refused(reader, reveals, target, told, fitting, opener)
+    entries, signatures = shown_entries(told)
     past = past_sums(spec, before, reader.sums_of)
     if opener is None:
         rows: RoundLeaves | PublicLeaves = PublicLeaves(spec, target.terms.shape, past, _sealed_sums(reader, bundle))
-        given = given_of(spec, context, before, bundle.entries, refused, brought=_taken(target, published))
+        given = given_of(spec, context, before, told, refused, brought=_taken(target, fitting))
     else:
-        opened = OpenedUpdates(opener.source(bundle.entries), spec)
+        opened = OpenedUpdates(opener.source(told), spec)
         updates = {
             cell_of(entry.receipt.content_root): i
-            for i, entry in reversed(list(enumerate(bundle.entries)))
+            for i, entry in reversed(list(enumerate(told)))
             if refused[i] == Refused.NO
         }
         source = RoundRows(spec.model, spec.codec.bits, updates=updates, read=opened.read, past=past)
         sealed = _sealed_sums(reader, bundle)
-        rows = RoundLeaves(spec, target.terms.shape, source, bundle.entries, opener, opened.read, past, sealed)
-        given = given_of(spec, context, before, bundle.entries, refused, rows=rows)
-        given = replace(given, brought=_claimed(target, published))
-    lengths = lengths_of(spec, entries=len(bundle.entries), seats=len(context.seats))
+        rows = RoundLeaves(spec, target.terms.shape, source, told, opener, opened.read, past, sealed)
+        given = given_of(spec, context, before, told, refused, rows=rows)
+        given = replace(given, brought=_claimed(target, fitting))
     return DisputedRound(
         target, entries, signatures, parent_seal(reader, record.number), context.seats,
-        KnownRound(target.program, lengths, given, rows), published, _claims(target, bundle),
+        KnownRound(target.program, target.lengths, given, rows), published, _claims(target, bundle),
     )  # fmt: skip
+
+
+def chain_entries(reader: TaskReader, record: RoundHistory, bundle: RoundBundle) -> tuple[Entry, ...]:
+    """Return a round's entries as the chain has them: the published roster, and all that trainers forced in. Of those
+    the bundle only tells keys and commitments, and where it leaves one out, the chain's packages may."""
+    told = {entry.receipt.struct_hash(): entry for entry in bundle.entries if entry.forced}
+    rostered = tuple(entry for entry in bundle.entries if not entry.forced)
+    stakes, packages = reader.history().members_at_roster(record.number), reader.forced_packages()
+    forced = []
+    for item in record.forced:
+        known = told.get(item.receipt.struct_hash())
+        keys = () if known is not None else packages.get(item.receipt.struct_hash(), ())
+        bare = Entry(item.receipt, item.signature, 0, *(keys[-1] if keys else NO_PACKAGE), forced=True)
+        stake = stake_among(reader, stakes, item.receipt.trainer)
+        forced.append(replace(known or bare, receipt=item.receipt, signature=item.signature, stake=stake))
+    return rostered + tuple(forced)
 
 
 def shown_entries(entries: Sequence[Entry]) -> tuple[tuple[EntryShown, ...], tuple[bytes, ...]]:
@@ -132,7 +156,7 @@ def _refused(
     opener: UpdateOpener | None,
 ) -> list[int]:  # fmt: skip
     """Return why each entry is refused: the sealer's word where it is known and the chain allows it, else one's own."""
-    if published is not None and (number := _source_column(target, Source.REFUSED)) is not None:
+    if published is not None and (number := source_column(target, Source.REFUSED)) is not None:
         told = [int(cell) for cell in published.columns[number]]
     elif opener is not None:
         context = reader.round_context(target.round, target.record.aggregator, entries)
@@ -153,7 +177,8 @@ def _refused(
     ]  # fmt: skip
 
 
-def _source_column(target: Target, source: Source) -> int | None:
+def source_column(target: Target, source: Source) -> int | None:
+    """Return the column that holds a source; None where the program does not read it."""
     for number, column in enumerate(target.program.columns):
         if column.op is Op.SOURCE and column.immediate & _SOURCE == source:
             return number

@@ -23,10 +23,12 @@ from fl_platform.dispute.questions import Node, Question
 from fl_platform.dispute.referee import Record, Referee
 from fl_platform.dispute.targets import SourceClaim, Target, source_claim
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
+from fl_platform.protocol.openings import opened
+from fl_platform.protocol.sources import Source
 from fl_platform.protocol.tape import Tape, evaluate
 from fl_platform.roles.audit_report import Difference
 from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.disputed import DisputedRound, disputed_round, target_of
+from fl_platform.roles.disputed import DisputedRound, disputed_round, source_column, target_of
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.patience import Patience
 from fl_platform.roles.reading import TaskReader
@@ -227,7 +229,9 @@ class Watcher:
         disputed = self._disputed(record)
         if disputed is None:
             return self._ask(finding, target, chain, _unknown_entries(target, chain))
-        if disputed.published is None and self._opener is None:
+        if (miscounted := _miscounted(disputed)) is not None:
+            return self._make(finding, disputed, chain, miscounted)
+        if disputed.fitting is None and self._opener is None:
             return replace(finding, asked=())  # who cannot open updates cannot tell where a hidden tape differs
         return self._make(finding, disputed, chain, _next(disputed, chain))
 
@@ -310,12 +314,21 @@ def _unknown_entries(target: Target, chain: Record) -> tuple[Question, ...]:
     return tuple(question for question in asked if question not in chain.shown)
 
 
+def _miscounted(disputed: DisputedRound) -> GivenDiffers | None:
+    """Return the cell of a published tape by which it has not as many entries as the chain."""
+    number = source_column(disputed.target, Source.COUNT)
+    if disputed.published is None or number is None:
+        return None
+    told = opened(disputed.published, number, ())
+    return None if told.value == disputed.target.lengths.entries else GivenDiffers(number, (), told)
+
+
 def _next(disputed: DisputedRound, chain: Record) -> Move | None:
     """Return what to do about a seal: about its tape, then about its claims."""
     known, target = disputed.known, disputed.target
-    moves = next_moves(known, target.record.trace, published=disputed.published, shown=chain.shown)
+    moves = next_moves(known, target.record.trace, published=disputed.fitting, shown=chain.shown)
     if moves:
         return moves[0]
-    tape: Tape = disputed.published or evaluate(known.program, known.lengths, known.given)
+    tape: Tape = disputed.fitting or evaluate(known.program, known.lengths, known.given)
     return next_claims(target, tape, disputed.seats, published=disputed.claims, shown=chain.shown)
 
