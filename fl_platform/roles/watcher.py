@@ -226,14 +226,24 @@ class Watcher:
         if overdue := chain.overdue(now):
             self._referee.lapse(target, overdue[0])
             return replace(finding, upheld=True, asked=())
-        disputed = self._disputed(record)
+        disputed = self._disputed(record, self._opener)
         if disputed is None:
             return self._ask(finding, target, chain, _unknown_entries(target, chain))
         if (miscounted := _miscounted(disputed)) is not None:
             return self._make(finding, disputed, chain, miscounted)
         if disputed.fitting is None and self._opener is None:
             return replace(finding, asked=())  # who cannot open updates cannot tell where a hidden tape differs
-        return self._make(finding, disputed, chain, _next(disputed, chain))
+        try:
+            move = _next(disputed, chain)
+        except RetryError:
+            raise
+        except FLError as error:  # an update that does not open, here or at all: what the told products tell falls
+            logger.warning("round %d: judged without opening its updates: %s", finding.round, error)
+            disputed = self._disputed(record, None)
+            if disputed is None or disputed.published is None:
+                return replace(finding, asked=())
+            move = _next(disputed, chain)
+        return self._make(finding, disputed, chain, move)
 
     def _make(self, finding: Finding, disputed: DisputedRound, chain: Record, move: Move | None) -> Finding:
         target = disputed.target
@@ -295,7 +305,7 @@ class Watcher:
         entries = self._reader.bundle(disputed.target.round).entries
         return "refuted " + place_in_words(tape, number, place, entries, disputed.seats)
 
-    def _disputed(self, record: RoundHistory) -> DisputedRound | None:
+    def _disputed(self, record: RoundHistory, opener: UpdateOpener | None) -> DisputedRound | None:
         """Return the round as disputes know it; None where its entries are not to be had."""
         try:
             bundle = self._reader.bundle(record.number)
@@ -305,7 +315,7 @@ class Watcher:
         except FLError as error:
             logger.warning("round %d: its entries are known to its sealer only: %s", record.number, error)
             return None
-        return disputed_round(self._reader, self._reveals, record, bundle, self._opener)
+        return disputed_round(self._reader, self._reveals, record, bundle, opener)
 
 
 def _unknown_entries(target: Target, chain: Record) -> tuple[Question, ...]:

@@ -297,6 +297,18 @@ def test_an_update_that_the_own_store_lacks_or_has_damaged_is_nobodys_lie(
     assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((), (), True)
 
 
+def test_an_update_that_nobody_has_shields_no_lie_that_public_values_tell(disputed: Stage, tmp_path: Path) -> None:
+    task, _ = sealed_by(disputed, tmp_path, telling("pay-itself"))
+    store = Silent(tmp_path / "store")
+    bundle = task.reader.bundle(0)
+    for file in (tmp_path / "store").rglob(f"*{cid_text(store, bundle.entries[0].receipt.update)}*"):
+        file.unlink()
+    (finding,) = watcher_of(disputed, task, [], key=True, store=store).step(half_of(disputed, task, 0))
+    assert finding.upheld
+    assert finding.move.startswith("refuted earned")
+    assert bond(disputed, task) == 0
+
+
 def cid_text(store: Silent, digest: bytes) -> str:
     return str(store.locate(digest))
 
