@@ -243,14 +243,14 @@ interface IReveals {
         Model calldata model
     ) external;
 
-    /// @notice Ask a trainer for a box for `recipient`; `id` is a hash of what was asked. Locks the bond of a demand ({ITraceDisputes}).
+    /// @notice Ask a trainer for a box for `recipient`; `id` is a hash of what was asked. Locks the bond of a demand ({IBonds}).
     /// Requirements: the receipt is signed by a trainer with a stake, whether it is on the roster or not; its round is rostered
     /// and recent; `party` names the recipient, whose key is a point of the curve; not asked before.
     function demandKey(SignedReceipt calldata signed, address recipient, Party calldata party)
         external
         returns (bytes32 id);
 
-    /// @notice Ask a trainer for a leaf of its content tree. Locks the bond of a demand ({ITraceDisputes}).
+    /// @notice Ask a trainer for a leaf of its content tree. Locks the bond of a demand ({IBonds}).
     /// Requirements: as `demandKey`; there is such a leaf.
     /// @param model Tells how many leaves there are.
     /// @param bits Where in the specification the opening quote of "bits" stands.

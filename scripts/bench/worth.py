@@ -1,9 +1,9 @@
 """What each attacker earns beside an honest trainer: MNIST and digits, IID to 2-shard, through the integer path.
 
-Twenty honest trainers and the owner's reference train every round; every attacker's update is made and encoded as well,
 Twenty honest trainers and the owner's reference train every round; every attacker's update is made and encoded as
-well, the task's round program, from its first round to its last. So that one training serves every case, the model and the
-steps follow the honest updates; an attacker's own weight in them (1 of 21) is left out.
+well, and the products of all rows are taken once. Then each case (the honest and one kind of attacker) is judged by
+itself, by the task's round program, from its first round to its last. So that one training serves every case, the model
+and the steps follow the honest updates; an attacker's own weight in them (1 of 21) is left out.
 
 `value` of an attacker's case is its whole pay (four Sybils: together) over the mean honest trainer's in the same case,
 the worst of the seeds. Scaling is the mean relative change of the scaler's own pay over all trainers, each scaled in
