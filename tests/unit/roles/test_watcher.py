@@ -181,7 +181,7 @@ def test_a_stranger_without_a_key_asks_nothing_about_a_hidden_tape(disputed: Sta
 
 
 def test_a_sealer_that_disputes_its_own_seal_hides_nothing(disputed: Stage, tmp_path: Path) -> None:
-    """Its question keeps the task still until the window is over: the lie falls all the same, and nobody leaves early."""
+    """Its question keeps the task still until the window is over: the lie falls, and nobody leaves early."""
     task, _ = sealed_by(disputed, tmp_path, telling("pay-itself"))
     contracts = disputed.as_(AGGREGATOR)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
