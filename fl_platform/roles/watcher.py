@@ -341,4 +341,3 @@ def _next(disputed: DisputedRound, chain: Record) -> Move | None:
         return moves[0]
     tape: Tape = disputed.fitting or evaluate(known.program, known.lengths, known.given)
     return next_claims(target, tape, disputed.seats, published=disputed.claims, shown=chain.shown)
-

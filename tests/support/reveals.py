@@ -81,9 +81,7 @@ class Scene:
     gas: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def start(
-        cls, *, rostered: bool = True, sizes: tuple[int, ...] = SIZES, bits: int = BITS, **changes: Any
-    ) -> Scene:
+    def start(cls, *, rostered: bool = True, sizes: tuple[int, ...] = SIZES, bits: int = BITS, **changes: Any) -> Scene:
         """Open the task: the first aggregator and an auditor have keys, and a reference that has one, too."""
         world = referee_world()
         model = ModelSpec("shown", tuple(TensorSpec(f'tensor "{i}"', (size,)) for i, size in enumerate(sizes)))

@@ -88,9 +88,7 @@ def unwanted(*_: object, **__: object) -> None:
     raise AssertionError("nobody asked for a proof of knowledge")
 
 
-def test_on_a_strict_roster_no_proof_is_made(
-    embedded: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_strict_roster_no_proof_is_made(embedded: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fl_platform.roles.committing.prove_knowledge", unwanted)
     task = opened(embedded, tmp_path, strictness="strict")
     (sealed,) = task.aggregator.run(LocalTransport(task.trainers))
@@ -263,7 +261,7 @@ class Rubbish(Conduct):
 @pytest.mark.parametrize(
     ("made", "code"),
     [
-        (lambda _: b"rubbish", "UpdateLengthMismatch"),
+        (lambda _: b"rubbish", "OtherLength"),
         (lambda _: None, "StoreMissing"),
         (lambda plain: b"FLU2" + plain[4:], "UpdateHeaderMismatch"),
         (lambda plain: plain[:-1] + b"\x80", "UpdateRangeExceeded"),

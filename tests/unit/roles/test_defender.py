@@ -30,7 +30,7 @@ from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.watcher import Watcher
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
-from tests.support.rehearsal import opener_for, rehearsal, small_settings
+from tests.support.rehearsal import rehearsal, small_settings
 from tests.support.small_task import SmallTask, open_small_task
 
 
@@ -61,7 +61,7 @@ def test_run_and_defend_send_from_one_wallet_at_once(tmp_path: Path) -> None:
         defender = Defender(
             reader,
             Referee(Contracts(beside, workspace.deployment(), own), own),
-            opener=opener_for(workspace, cast, reader, "aggregator"),
+            opener=opener_of(reader, own),
         )
         asking = workspace.contracts(auditor)
         asking.mint(auditor.address, terms_of(reader.spec).ask_bond)
@@ -76,7 +76,7 @@ def test_run_and_defend_send_from_one_wallet_at_once(tmp_path: Path) -> None:
             answered.extend(defender.step(workspace.chain.now()))
 
         transport = Interrupted(cast.everybody)
-        transport.ask_and_answer = ask_and_answer  # type: ignore[method-assign]
+        transport.ask_and_answer = ask_and_answer
         assert len(cast.aggregator.run(transport)) == 2
         assert [answer.problem for answer in answered] == ["", ""]
         history = reader.history()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fl_platform.errors import AuditDifference, DocumentInvalid
-from fl_platform.protocol.bundle import RoundBundle, RoundStart, TaskState, parse_roster, roster_bytes
+from fl_platform.protocol.bundle import Entry, RoundBundle, RoundStart, TaskState, parse_roster, roster_bytes
 from fl_platform.protocol.messages import RevealOrder
 from fl_platform.roles import reading
 from fl_platform.roles.reading import TaskReader, check_size
@@ -115,7 +115,12 @@ def test_a_roster_is_read_once_for_all_trainers_of_a_process_and_held_against_th
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    monkeypatch.setattr(reading, "parse_roster", lambda data: (read.append(len(data)), parse_roster(data))[1])
+
+    def parsed(data: bytes) -> tuple[Entry, ...]:
+        read.append(len(data))
+        return parse_roster(data)
+
+    monkeypatch.setattr(reading, "parse_roster", parsed)
     with stage() as own:
         task = open_small_task(own, tmp_path, trainers=2, strictness="strict")
         entries = task.aggregator.collect(LocalTransport(task.trainers))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fl_platform.attacks.lying import BEND_SUMS, LIES
+from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.signer import Signer
 from fl_platform.dispute.questions import Node, Question
 from fl_platform.dispute.referee import Referee
@@ -93,7 +94,12 @@ def test_honest_rounds_are_looked_at_once_and_left_alone(
     task = open_small_task(disputed, tmp_path, trainers=2, rounds=2)
     looked: list[int] = []
     honest = Watcher.look
-    monkeypatch.setattr(Watcher, "look", lambda self, record: looked.append(record.number) or honest(self, record))
+
+    def look(watcher: Watcher, record: RoundHistory) -> Finding | None:
+        looked.append(record.number)
+        return honest(watcher, record)
+
+    monkeypatch.setattr(Watcher, "look", look)
     told: list[Finding] = []
     watcher = watcher_of(disputed, task, told)
     for _ in range(2):
@@ -153,9 +159,7 @@ def test_a_lie_whose_tape_nobody_has_falls_by_its_sealers_answers_or_its_silence
     watcher = watcher_of(disputed, task, [], key=True)
     (finding,) = watcher.step(disputed.chain.now())
     assert [question.node for question in finding.asked] == [Node.COLUMNS]
-    finding = play_out(
-        disputed, task, watcher, finding, defender_of(disputed, task, liar.told) if answers else None
-    )
+    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, liar.told) if answers else None)
     assert finding.upheld
     assert finding.move.startswith("refuted score") == answers
     assert bond(disputed, task) == 0
@@ -177,8 +181,7 @@ def test_a_stranger_without_a_key_asks_nothing_about_a_hidden_tape(disputed: Sta
 
 
 def test_a_sealer_that_disputes_its_own_seal_hides_nothing(disputed: Stage, tmp_path: Path) -> None:
-    """Its question keeps the task still until the window is over: the lie falls all the same, and nobody leaves early.
-    """
+    """Its question keeps the task still until the window is over: the lie falls, and nobody leaves early."""
     task, _ = sealed_by(disputed, tmp_path, telling("pay-itself"))
     contracts = disputed.as_(AGGREGATOR)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
