@@ -75,7 +75,7 @@ def test_a_stranger_believes_an_honest_evaluated_round(
         assert any("leave-one-out" in item for item in report.unchecked)
 
 
-@pytest.mark.parametrize(("silent", "code"), [(0, "admitted"), (1, "admitted"), (5, "Withheld")])
+@pytest.mark.parametrize(("silent", "code"), [(0, "admitted"), (1, "admitted"), (5, "EnvelopeInvalid")])
 def test_what_was_refused_counts_among_the_hostile(silent: int, code: str) -> None:
     """Each one refused lowers f: a round of five against one is judged with four left, and with nobody."""
     spec = anchored_spec()
