@@ -177,5 +177,5 @@ def refusal_on_chain(told: int, *, convicted_at: int, revealed_at: int, as_of: i
     """
     if 0 < convicted_at <= as_of:
         return Refused.CONVICTED
-    allowed = {int(Refused.NO)} if revealed_at else {int(Refused.NO), int(Refused.WITHHELD)}
+    allowed = {int(Refused.NO), int(Refused.MISSING), *([] if revealed_at else [int(Refused.WITHHELD)])}
     return told if told in allowed else Refused.NO

@@ -94,10 +94,12 @@ def played_out(watcher: Watcher, finding: Finding, liar: Shower) -> Finding:
     return finding
 
 
-@pytest.mark.parametrize("lie", ["pay-itself", "drop-one", "bend-product", "bend-sums"])
+@pytest.mark.parametrize("lie", ["pay-itself", "drop-one", "bend-sums"])
 def test_a_lie_that_the_bundle_does_not_tell_is_shown_and_falls(disputed: Stage, tmp_path: Path, lie: str) -> None:
     task, hider = hidden_by(disputed, tmp_path, lying(lie))
     watcher = watcher_of(disputed, task)
+    disputed.owner.mint(SUCCESSOR.address, BOND)  # leaves of sums are shown to whoever has a right to the updates
+    disputed.as_(SUCCESSOR).bond_aggregator(task.reader.task, BOND)
     (finding,) = watcher.step(disputed.chain.now())
     assert (finding.upheld, len(finding.asked)) == (False, 1)
     assert finding.asked[0].node is Node.COLUMNS

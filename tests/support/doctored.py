@@ -48,4 +48,4 @@ class DoctoredReader(TaskReader):
 
     def history(self) -> TaskHistory:
         """The chain with the doctored seal."""
-        return self._doctored
+        return self._doctored if hasattr(self, "_doctored") else super().history()
