@@ -65,8 +65,11 @@ def play_out(workspace: Workspace, cast: Cast, watcher: Watcher, finding: Findin
     signer = cast.wallets["aggregator"]
     referee = Referee(workspace.contracts(signer), signer)
     liar = Defender(workspace.reader(cast.task), referee, opener=opener_of(workspace, cast, "aggregator"))
+    answer_time = workspace.reader(cast.task).spec.windows.takeover
     while finding.asked and not finding.upheld:
-        liar.step(workspace.chain.now())
+        now = workspace.chain.now()
+        if all(answer.problem for answer in liar.step(now)):  # what it cannot show runs out
+            workspace.chain.wait_until(now + answer_time)
         finding = watcher.follow(finding)
     return finding
 
