@@ -1,5 +1,5 @@
-"""A07, A08: a sealer publishes one bundle and seals the tape of another. It is made to show that tape, node by node, and
-every lie in it falls as it would in a bundle; what it does not show in time, falls too.
+"""A07, A08: a sealer publishes one bundle and seals the tape of another. It is made to show that tape, node by node,
+and every lie in it falls as it would in a bundle; what it does not show in time, falls too.
 """
 
 from __future__ import annotations
@@ -204,7 +204,8 @@ class Unread(Hiding):
 
 def test_a_bundle_of_too_few_columns_stops_no_watcher(disputed: Stage, tmp_path: Path) -> None:
     """What was sealed must be shown, whatever was published beside an honest roster."""
-    task, hider = hidden_by(disputed, tmp_path, type("Short", (Unread,), {"made": staticmethod(shorter), "lie": "pay-itself"}))
+    kind = type("Short", (Unread,), {"made": staticmethod(shorter), "lie": "pay-itself"})
+    task, hider = hidden_by(disputed, tmp_path, kind)
     watcher = watcher_of(disputed, task)
     (finding,) = watcher.step(disputed.chain.now())
     assert finding.asked

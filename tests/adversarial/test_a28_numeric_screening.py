@@ -51,8 +51,8 @@ def test_exact_where_float32_names_another_winner() -> None:
         stacked = np.stack(weights)
         squares = (stacked * stacked).sum(axis=1)
         naive = squares[:, None] + squares[None, :] - 2 * (stacked @ stacked.T)
-        wrong += int(np.argmin([np.sort(np.delete(r, i))[: PEOPLE - BYZANTINE - 2].sum() for i, r in enumerate(naive)])) \
-            != int(np.argmin(exact))
+        sums = [np.sort(np.delete(row, i))[: PEOPLE - BYZANTINE - 2].sum() for i, row in enumerate(naive)]
+        wrong += int(np.argmin(sums)) != int(np.argmin(exact))
         negative += bool((naive[~np.eye(PEOPLE, dtype=bool)] < 0).any() or (np.diag(naive) < 0).any())
     assert wrong >= 2
     assert negative >= 1

@@ -1,5 +1,5 @@
-"""Words of a seal that no contract decided once: a length bound, a stake, earlier sums left out. Each is a cell now, and
-falls. What stays the sealer's word, until its trainer speaks on chain, is that a key did not come.
+"""Words of a seal that no contract decided once: a length bound, a stake, earlier sums left out. Each is a cell now,
+and falls. What stays the sealer's word, until its trainer speaks on chain, is that a key did not come.
 """
 
 from __future__ import annotations
