@@ -64,9 +64,11 @@ def play_out(workspace: Workspace, cast: Cast, watcher: Watcher, finding: Findin
     """Go on with what a watcher asked until the seal falls, the liar showing what it sealed; the finding as it ends."""
     signer = cast.wallets["aggregator"]
     referee = Referee(workspace.contracts(signer), signer)
-    liar = Defender(workspace.reader(cast.task), referee, opener=opener_of(workspace, cast, "aggregator"))
+    reader = workspace.reader(cast.task)
+    liar = Defender(reader, referee, opener=opener_of(workspace, cast, "aggregator"))
     while finding.asked and not finding.upheld:
-        liar.step(workspace.chain.now())
+        if all(answer.problem for answer in liar.step(workspace.chain.now())):  # of what is not true there is no proof
+            workspace.chain.wait_until(workspace.chain.now() + reader.spec.windows.takeover)
         finding = watcher.follow(finding)
     return finding
 
