@@ -9,7 +9,8 @@ import pytest
 from fl_platform.attacks.lying import LIES
 from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import BOND, POT, STAKE
-from fl_platform.cli.demo.lying import compensated_of, lying_aggregator, play_out, slashed_of, watcher_of
+from fl_platform.cli.demo.lying import lying_aggregator, play_out, watcher_of
+from fl_platform.cli.demo.outcomes import compensated_of, slashed_of
 from fl_platform.roles.transport import LocalTransport
 from tests.support.rehearsal import rehearsal, small_settings
 
