@@ -20,7 +20,9 @@ RULES: tuple[dict[str, object], ...] = ({}, {}, {"selection": "multi-krum"}, {"d
 def drawn(task: JudgedTask, dice: random.Random, trainers: int) -> Round:
     """Draw a round: honest and idle updates, copies, silent trainers, old parents, wrong stakes, forced receipts."""
     way = ints_like(task.spec, dice.randrange(2**20))
-    updates = [ints_like(task.spec, dice.randrange(2**20), towards=way, share=dice.choice((0, 0.7))) for _ in range(trainers)]
+    updates = [
+        ints_like(task.spec, dice.randrange(2**20), towards=way, share=dice.choice((0, 0.7))) for _ in range(trainers)
+    ]
     if trainers > 2 and dice.random() < 0.4:
         updates[1] = updates[0]
     if dice.random() < 0.3:

@@ -1,5 +1,5 @@
-"""Rounds that `judge_round` judges, on the real ledger: what the chain says of each is read here by none of the product's
-code, so that a seal stands only where both read alike.
+"""Rounds that `judge_round` judges, on the real ledger: what the chain says of each is read here by none of the
+product's code, so that a seal stands only where both read alike.
 """
 
 from __future__ import annotations
