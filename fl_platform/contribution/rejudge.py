@@ -20,13 +20,33 @@ from fl_platform.contribution.leave_one_out import LEAVE_ONE_OUT, Utility, measu
 from fl_platform.contribution.program import program_of
 from fl_platform.contribution.tapes import given_of, only_a_key_shows, round_lengths, told_cells
 from fl_platform.contribution.validation import RevealedRow
-from fl_platform.errors import DocumentInvalid
+from fl_platform.errors import (
+    CidMismatch,
+    CommitmentMismatch,
+    DocumentInvalid,
+    EnvelopeInvalid,
+    ObjectTooLarge,
+    StoreMissing,
+    UpdateHashMismatch,
+    UpdateHeaderMismatch,
+    UpdateLengthMismatch,
+    UpdateRangeExceeded,
+)
 from fl_platform.protocol.bundle import RoundBundle, TaskState
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.sources import Refused
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape, evaluate
+
+# Why an update is not opened whose receipt holds: nobody can check it without opening it.
+ONLY_A_KEY_SHOWS = frozenset(
+    error.__name__
+    for error in (
+        EnvelopeInvalid, StoreMissing, CidMismatch, ObjectTooLarge, UpdateLengthMismatch, UpdateHashMismatch,
+        UpdateHeaderMismatch, UpdateRangeExceeded,
+    )
+)  # fmt: skip
 
 
 def rejudge_public(
@@ -69,8 +89,14 @@ def public_tape(
     refused = cells[next(n for n, column in enumerate(program.columns) if column.name == "refused")]
     refusals = list(public_refusals(bundle.entries, spec=spec, context=context))
     words = refused_of(spec, context.domain, bundle.entries, Admission(tuple(refusals), None))
+    unseen = ONLY_A_KEY_SHOWS | ({CommitmentMismatch.__name__} if spec.commitments == PEDERSEN else set())
     for i, verdict in enumerate(bundle.verdicts):
         if refusals[i] is None and refused[i]:
+            if verdict.code not in unseen:
+                raise DocumentInvalid(
+                    f"round {bundle.round}: 0x{verdict.trainer.hex()} was not opened, but its verdict is "
+                    f"{verdict.code!r}; only {', '.join(sorted(unseen))} can be"
+                )
             refusals[i] = Refusal(verdict.code, verdict.evidence)
             words[i] = int(Refused(int(refused[i]))) if 0 < refused[i] < len(Refused) else int(Refused.MISSING)
     brought = {number: cells[number] for number in only_a_key_shows(program)}

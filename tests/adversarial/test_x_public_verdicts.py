@@ -56,7 +56,7 @@ def test_an_update_that_does_not_open_cannot_be_called_otherwise(
     told = replace(bundle, verdicts=(*bundle.verdicts[:place], lie, *bundle.verdicts[place + 1 :]))
     report = Auditor(DoctoredReader(workspace, cast.task, told), opener=None).audit()
     assert report.exit_code == 4
-    assert "verdict" in str(report.first_difference)
+    assert "was not opened, but its verdict is" in str(report.first_difference)
 
 
 @pytest.mark.parametrize("indifferent", [False, True])

@@ -12,6 +12,8 @@ import pytest
 
 from fl_platform.attacks.lying import Lied, false_tape
 from fl_platform.contribution.judge import Judgement
+from fl_platform.dispute.claims import CellClaim
+from fl_platform.protocol.openings import refutation_of
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.tape import Tape
@@ -63,8 +65,12 @@ def test_a_false_stake_and_a_false_length_bound_fall(lie: Callable[[Round, Judge
     task = open_task()
     one = task.seal(drawn(task), lie=lie)
     assert list(task.differences(one))
-    found = next(task.against(one, whole=True))
-    assert found.startswith("stake" if lie is inflated_stake else "verdict")
+    if lie is inflated_stake:
+        assert next(task.against(one, whole=True)).startswith("stake")
+    else:
+        number = one.sealed.program.column("verdict")
+        other = int(np.argmax(one.sealed.columns[number] != one.judged.tape.columns[number]))
+        assert task.refutes(one, CellClaim(refutation_of(one.sealed, number, (other,))))
     assert task.bond() == 0
 
 

@@ -103,8 +103,8 @@ class Round:
     def sign(self, index: int, number: int, **changes: Any) -> None:
         """Change fields of entry `index`'s receipt and sign it again with key `number`."""
         receipt = replace(self.entries[index].receipt, **changes)
-        signed = sign_receipt(receipt, DOMAIN, private_key(number))
-        package = sign_keys(receipt, private_key(number))
+        signed = sign_receipt(receipt, self.context.domain, private_key(number))
+        package = sign_keys(receipt, private_key(number), self.context.domain)
         entry = self.entries[index]
         self.entries[index] = replace(entry, receipt=receipt, signature=signed.signature, keys_signature=package)
 

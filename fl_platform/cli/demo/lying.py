@@ -64,12 +64,11 @@ def play_out(workspace: Workspace, cast: Cast, watcher: Watcher, finding: Findin
     """Go on with what a watcher asked until the seal falls, the liar showing what it sealed; the finding as it ends."""
     signer = cast.wallets["aggregator"]
     referee = Referee(workspace.contracts(signer), signer)
-    liar = Defender(workspace.reader(cast.task), referee, opener=opener_of(workspace, cast, "aggregator"))
-    answer_time = workspace.reader(cast.task).spec.windows.takeover
+    reader = workspace.reader(cast.task)
+    liar = Defender(reader, referee, opener=opener_of(workspace, cast, "aggregator"))
     while finding.asked and not finding.upheld:
-        now = workspace.chain.now()
-        if all(answer.problem for answer in liar.step(now)):  # what it cannot show runs out
-            workspace.chain.wait_until(now + answer_time)
+        if all(answer.problem for answer in liar.step(workspace.chain.now())):  # of what is not true there is no proof
+            workspace.chain.wait_until(workspace.chain.now() + reader.spec.windows.takeover)
         finding = watcher.follow(finding)
     return finding
 
