@@ -4,7 +4,6 @@ pragma solidity ^0.8.24;
 import {RefereeCore} from "./dispute/RefereeCore.sol";
 import {IBonds} from "./interfaces/IBonds.sol";
 import {IDisputes} from "./interfaces/IDisputes.sol";
-import {IEquivocations} from "./interfaces/IEquivocations.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IReferee} from "./interfaces/IReferee.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
@@ -13,18 +12,14 @@ import {ITapes} from "./interfaces/ITapes.sol";
 import {Heads} from "./libraries/Heads.sol";
 import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
-import {Receipts} from "./libraries/Receipts.sol";
 import {Refutation} from "./libraries/Refutation.sol";
 
 /// @title Referee
 /// @notice See {IReferee}: the contract that ledger and escrow trust with disputes. A target is abi.encode of an
 /// {ISources.Target}. Holds no money: bonds lie in the escrow. No owner, no upgrade.
-contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
+contract Referee is RefereeCore, IDisputes, IBonds {
     /// @notice What a demand of a key or of content costs: basis points of the pot, rounded up.
     uint256 public constant DEMAND_BPS = 500;
-    /// @notice The challenger's part of a trainer's stake, in basis points; below one half, so that accusing oneself never
-    /// pays.
-    uint256 public constant CHALLENGER_BPS = 3_000;
     uint256 private constant BASIS = 10_000;
 
     /// @param count Questions that wait for an answer.
@@ -83,17 +78,12 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         sources.requireKeyHolder(_target(target), msg.sender);
     }
 
-    function _requireSealer(bytes calldata target) internal view override {
-        address sealer = _target(target).record.aggregator;
-        if (msg.sender != sealer) revert Referee_NotSealer(msg.sender, sealer);
+    function _requireClaims(bytes calldata target, Question calldata question, Answer calldata answer) internal view override {
+        sources.requireClaims(_target(target), question, answer);
     }
 
-    function _requireShown(bytes calldata target, Question calldata question, Answer calldata answer) internal view override {
-        sources.requireShown(_target(target), question, answer);
-    }
-
-    function _isNowhere(bytes calldata target, Question calldata question) internal view override returns (bool) {
-        return sources.isNowhere(_target(target), question);
+    function _isNoClaim(bytes calldata target, Question calldata question) internal view override returns (bool) {
+        return sources.isNoClaim(_target(target), question);
     }
 
     function _refutesSource(
@@ -160,29 +150,6 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
     function _fall(bytes calldata target, address challenger) internal override {
         ISources.Target calldata t = _target(target);
         IRoundLedger(ledger).overturnSeal(t.task, t.round, t.record, challenger, t.aggregators);
-    }
-
-    // --- a trainer that signs twice -----------------------------------------------------------------------------------
-
-    /// @inheritdoc IEquivocations
-    function equivocation(
-        IRoundLedger.Receipt calldata first,
-        bytes calldata firstSignature,
-        IRoundLedger.Receipt calldata second,
-        bytes calldata secondSignature
-    ) external {
-        (uint256 task, address trainer) = (first.task, first.trainer);
-        bool same = task == second.task && first.round == second.round && trainer == second.trainer
-            && first.parent == second.parent;
-        IRoundLedger.Head memory head = IRoundLedger(ledger).head(task);
-        // a round that is there again is signed for again
-        bool once = head.life == 0 && head.index == 0 && head.phase != IRoundLedger.Phase.Compensated;
-        bytes32 hash = Receipts.requireSigned(ledger, first, firstSignature);
-        bool differ = hash != Receipts.requireSigned(ledger, second, secondSignature);
-        uint256 stake = IEscrow(escrow).member(task, trainer).stake;
-        if (!same || !once || !differ || stake == 0) revert Equivocations_NotShown(task, trainer);
-        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, stake, msg.sender, CHALLENGER_BPS);
-        emit EquivocationProved(task, first.round, trainer, msg.sender, slashed);
     }
 
     // --- bonds --------------------------------------------------------------------------------------------------------

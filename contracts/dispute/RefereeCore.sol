@@ -26,8 +26,7 @@ abstract contract RefereeCore is IReferee {
 
     ITapes public immutable tapes;
 
-    /// @notice By seal: what was shown of one says nothing of another.
-    mapping(bytes32 key => mapping(bytes32 id => State)) public questions;
+    mapping(bytes32 id => State) public questions;
     /// @notice Hash of the parts or prefixes that a question was answered with.
     mapping(bytes32 id => bytes32) public shownDigest;
 
@@ -50,10 +49,6 @@ abstract contract RefereeCore is IReferee {
     /// @dev Revert unless the caller may ask for what shows sums over updates.
     function _requireKeyHolder(bytes calldata target) internal view virtual;
 
-    /// @dev Revert unless the caller is who sealed. What running values are is nobody else's to say: they are no part of the
-    /// tape, and false ones that add up would fell an honest seal.
-    function _requireSealer(bytes calldata target) internal view virtual;
-
     /// @dev Take the task's ask bond.
     function _lockBond(bytes calldata target, address from) internal virtual;
 
@@ -65,11 +60,11 @@ abstract contract RefereeCore is IReferee {
     /// @dev A question was answered, or had no answer.
     function _closed(bytes calldata target) internal virtual;
 
-    /// @dev Revert unless an answer shows a node of kind Claims or Roster.
-    function _requireShown(bytes calldata target, Question calldata question, Answer calldata answer) internal view virtual;
+    /// @dev Revert unless an answer shows a node of the tree over the claims.
+    function _requireClaims(bytes calldata target, Question calldata question, Answer calldata answer) internal view virtual;
 
-    /// @dev Whether there is no such node of kind Claims or Roster.
-    function _isNowhere(bytes calldata target, Question calldata question) internal view virtual returns (bool);
+    /// @dev Whether there is no such node of the tree over the claims.
+    function _isNoClaim(bytes calldata target, Question calldata question) internal view virtual returns (bool);
 
     function _refutesSource(
         bytes calldata target,
@@ -96,15 +91,15 @@ abstract contract RefereeCore is IReferee {
     function ask(bytes calldata target, Question calldata question, bytes32 after_) external {
         ITapes.Facts memory facts = _facts(target);
         bytes32 id = idOf(facts.key, question);
-        if (questions[facts.key][id].asker != address(0)) revert Referee_QuestionState(id);
-        if (_isRunning(question)) _requireKeyHolder(target);
+        if (questions[id].asker != address(0)) revert Referee_QuestionState(id);
+        if (question.node == Node.Sums || question.node == Node.Prefixes) _requireKeyHolder(target);
         (uint256 end, uint256 answer) = _windows(target);
-        State memory above = questions[facts.key][after_];
+        State memory above = questions[after_];
         uint256 depth = above.shown ? above.depth + 1 : 0;
         if (above.shown && above.time + answer > end && depth <= DEPTH) end = above.time + answer;
         if (block.timestamp >= end) revert Referee_Deadline(end);
         uint256 deadline = block.timestamp + answer;
-        questions[facts.key][id] = State(msg.sender, uint40(deadline), uint8(depth), false);
+        questions[id] = State(msg.sender, uint40(deadline), uint8(depth), false);
         emit Asked(facts.key, id, msg.sender, deadline, question);
         _opened(target);
         _lockBond(target, msg.sender);
@@ -114,32 +109,18 @@ abstract contract RefereeCore is IReferee {
     function show(bytes calldata target, Question calldata question, Answer calldata answer) external {
         ITapes.Facts memory facts = _facts(target);
         bytes32 id = idOf(facts.key, question);
-        State memory state = questions[facts.key][id];
+        State memory state = questions[id];
         if (state.asker == address(0) || state.shown) revert Referee_QuestionState(id);
         if (block.timestamp >= state.time) revert Referee_Deadline(state.time);
-        if (_isRunning(question)) _requireSealer(target);
         _requireAnswer(target, facts, id, question, answer);
-        questions[facts.key][id].shown = true;
-        questions[facts.key][id].time = uint40(block.timestamp);
+        (questions[id].shown, questions[id].time) = (true, uint40(block.timestamp));
         _tell(facts.key, id, question, answer);
         _closed(target);
         _payBond(target, state.asker, msg.sender);
     }
 
-    /// @dev Whether it asks for running values, which show sums over updates.
-    function _isRunning(Question calldata question) private pure returns (bool) {
-        return question.node == Node.Sums || question.node == Node.Prefixes;
-    }
-
-    /// @dev Whether it asks for what is beside the tape: the heir binds it.
-    function _isOutside(Question calldata question) private pure returns (bool) {
-        return question.node == Node.Claims || question.node == Node.Roster;
-    }
-
     function _tell(bytes32 key, bytes32 id, Question calldata q, Answer calldata a) private {
-        // a claim's way up is what a claim about it needs; that of a running value was shown before
-        bytes calldata above = _isOutside(q) ? a.above : a.above[:0];
-        emit Shown(key, id, msg.sender, q, a.hashes, a.cells, a.siblings, a.parts, above, a.leaf);
+        emit Shown(key, id, msg.sender, q, a.hashes, a.cells, a.siblings, a.parts, a.leaf);
     }
 
     function _requireAnswer(
@@ -156,8 +137,8 @@ abstract contract RefereeCore is IReferee {
         } else if (q.node == Node.Prefixes) {
             bytes32 above = _digestOf(facts.key, q.node, q.column, q.place, q.leaf, q.level + 1, q.index / 32);
             shownDigest[id] = tapes.prefixesDigest(facts, q, answer, above);
-        } else if (_isOutside(q)) {
-            _requireShown(target, q, answer);
+        } else if (q.node == Node.Claims) {
+            _requireClaims(target, q, answer);
         } else {
             tapes.requireTree(facts, q, answer);
         }
@@ -167,24 +148,23 @@ abstract contract RefereeCore is IReferee {
     function lapse(bytes calldata target, Question calldata question) external {
         ITapes.Facts memory facts = _facts(target);
         bytes32 id = idOf(facts.key, question);
-        State memory state = questions[facts.key][id];
+        State memory state = questions[id];
         if (state.asker == address(0) || state.shown) revert Referee_QuestionState(id);
         if (block.timestamp < state.time) revert Referee_Deadline(state.time);
-        delete questions[facts.key][id].asker;
+        delete questions[id].asker;
         emit Fell(facts.key, state.asker, question.column);
-        // falls first: who is paid may call again, and a seal falls once
-        _fall(target, state.asker);
         _payBond(target, state.asker, state.asker);
+        _fall(target, state.asker);
     }
 
     /// @inheritdoc IReferee
     function dismiss(bytes calldata target, Question calldata question, Instruction calldata instruction) external {
         ITapes.Facts memory facts = _facts(target);
         bytes32 id = idOf(facts.key, question);
-        State memory state = questions[facts.key][id];
+        State memory state = questions[id];
         if (state.asker == address(0) || state.shown) revert Referee_QuestionState(id);
         if (!_isUnanswerable(target, facts, question, instruction)) revert Referee_Answerable(id);
-        delete questions[facts.key][id];
+        delete questions[id];
         emit Dismissed(facts.key, id, msg.sender);
         _closed(target);
         _payBond(target, state.asker, msg.sender);
@@ -196,11 +176,10 @@ abstract contract RefereeCore is IReferee {
         Question calldata q,
         Instruction calldata instruction
     ) private view returns (bool) {
-        if (_isOutside(q)) return _isNowhere(target, q);
+        if (q.node == Node.Claims) return _isNoClaim(target, q);
         (bool nowhere, bool top, uint256 axis) = tapes.standing(facts, q, instruction, 0);
         if (!nowhere && axis < 3) {
             (, uint256 count) = _block(target, q.place[axis]);
-            if (count == 0) return true;
             (nowhere, top,) = tapes.standing(facts, q, instruction, count);
         }
         if (nowhere || top) return nowhere;
@@ -210,11 +189,10 @@ abstract contract RefereeCore is IReferee {
 
     /// @inheritdoc IReferee
     function reclaim(bytes calldata target, Question calldata question) external {
-        bytes32 key = _keyOf(target);
-        bytes32 id = idOf(key, question);
-        State memory state = questions[key][id];
+        bytes32 id = idOf(_keyOf(target), question);
+        State memory state = questions[id];
         if (state.asker == address(0) || state.shown || !_isFallen(target)) revert Referee_QuestionState(id);
-        delete questions[key][id].asker;
+        delete questions[id].asker;
         _payBond(target, state.asker, state.asker);
     }
 
@@ -280,11 +258,10 @@ abstract contract RefereeCore is IReferee {
         _fall(target, msg.sender);
     }
 
-    /// @dev A question may come one answer after what it follows from was shown, and be answered another one later; the step
-    /// that the last of them leads to may take as long.
+    /// @dev What a lie's last step takes may come as long after the window as a last question could.
     function _requireDisputable(bytes calldata target) internal view returns (ITapes.Facts memory facts) {
         (uint256 end, uint256 answer) = _windows(target);
-        end += 2 * (DEPTH + 1) * answer;
+        end += (DEPTH + 1) * answer;
         if (block.timestamp >= end) revert Referee_Deadline(end);
         return _facts(target);
     }

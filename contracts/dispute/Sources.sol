@@ -52,8 +52,6 @@ contract Sources is ISources {
 
     /// @inheritdoc ISources
     function isVoid(Target calldata t) external view returns (bool) {
-        // the terms say what a bond is, also of a seal that fell
-        if (Terms.rootOf(t.terms) != registry.rulesOf(t.task)) revert Sources_Mismatch(t.task, t.round);
         return !_isSealed(t.task, t.round, t.record);
     }
 
@@ -191,15 +189,8 @@ contract Sources is ISources {
         uint256 at = reveals.convictedAt(receipt);
         bool convicted = at != 0 && at <= t.record.asOf;
         if (value == int256(Language.REFUSED_CONVICTED)) return !convicted;
-        if (convicted || value < 0 || value > int256(Language.REFUSED_MISSING)) return true;
+        if (convicted || value < 0 || value > int256(Language.REFUSED_WITHHELD)) return true;
         return value == int256(Language.REFUSED_WITHHELD) && reveals.revealedAt(receipt) != 0;
-    }
-
-    /// @dev abi.encode of one dynamic struct is its offset, then the struct.
-    function _shown(bytes calldata evidence) private pure returns (Entry calldata shown) {
-        assembly ("memory-safe") {
-            shown := add(evidence.offset, 0x20)
-        }
     }
 
     /// @dev Entry `index`: the roster's in their order, forced ones behind.
@@ -208,7 +199,11 @@ contract Sources is ISources {
         view
         returns (IRoundLedger.Receipt memory)
     {
-        Entry calldata shown = _shown(evidence);
+        Entry calldata shown;
+        // abi.encode of one dynamic struct is its offset, then the struct
+        assembly ("memory-safe") {
+            shown := add(evidence.offset, 0x20)
+        }
         bytes32 hash = Receipts.structHash(shown.receipt);
         address trainer = shown.receipt.trainer;
         if (index < t.roster.count) {
@@ -315,21 +310,15 @@ contract Sources is ISources {
     }
 
     /// @inheritdoc ISources
-    function isNowhere(Target calldata t, IReferee.Question calldata q) public pure returns (bool) {
+    function isNoClaim(Target calldata t, IReferee.Question calldata q) public pure returns (bool) {
         if (q.column != 0 || q.leaf != 0 || q.place[0] | q.place[1] | q.place[2] != 0) return true;
-        if (q.node == IReferee.Node.Roster) return q.level != 0 || q.index >= t.roster.count;
         uint256 depth = MerkleSum.depthOf(t.record.claimCount);
         return q.level > depth || uint256(q.index) << q.level >= t.record.claimCount;
     }
 
     /// @inheritdoc ISources
-    function requireShown(Target calldata t, IReferee.Question calldata q, IReferee.Answer calldata a) external view {
-        if (isNowhere(t, q)) revert ITapes.Tapes_NoSuchNode();
-        if (q.node == IReferee.Node.Roster) {
-            Receipts.requireSigned(address(ledger), _shown(a.parts).receipt, a.above);
-            _entry(t, q.index, a.parts);
-            return;
-        }
+    function requireClaims(Target calldata t, IReferee.Question calldata q, IReferee.Answer calldata a) external pure {
+        if (isNoClaim(t, q)) revert ITapes.Tapes_NoSuchNode();
         (bytes32 hash, uint256 sum) = q.level == 0 ? _claim(q.index, a.parts) : _fold(q.level, a.parts);
         // so many nodes the level has, which are one level less each
         uint256 count = (uint256(t.record.claimCount) + (1 << q.level) - 1) >> q.level;

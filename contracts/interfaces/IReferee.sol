@@ -12,7 +12,7 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 /// - **refute**: one transaction shows that a cell does not follow from others, by the cell's own instruction. It does not,
 ///   and the seal falls; or the call reverts and nothing happened.
 /// - **ask**: who cannot see a node of the tape, a running sum or a leaf asks for it and pays for the answer. Whoever shows it
-///   (anybody; running values the sealer alone) takes that payment, and it is shown for ever; nobody shows it in time, and the seal falls (`lapse`).
+///   (anybody) takes that payment, and it is shown for ever; nobody shows it in time, and the seal falls (`lapse`).
 ///
 /// Who looks for a lie goes to the first cell that differs from the honest tape. All before it is equal, so the paths of its
 /// operands are known.
@@ -26,7 +26,6 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///   Prefixes    one leaf of a sum after some of the entries       at most 32 leaves' hashes, after 32^(level - 1) more each
 ///   Claims      of the tree over what may be claimed              at most 32 sums with hashes, 48 bytes each, up to 5 levels
 ///                                                                 further down; a leaf: owner, amount, reputation
-///   Roster      an entry that the sealer judged, by `index`       abi.encode({ISources.Entry}), and its trainer's signature
 interface IReferee {
     /// @notice What kind of node is asked for.
     enum Node {
@@ -35,8 +34,7 @@ interface IReferee {
         Sums,
         Row,
         Prefixes,
-        Claims,
-        Roster
+        Claims
     }
 
     /// @notice One node.
@@ -58,9 +56,9 @@ interface IReferee {
     /// @param hashes Columns, Cells, Row, Prefixes: what lies below.
     /// @param cells Cells, where `level` is at most 5: the cells below.
     /// @param siblings Columns, Cells, Row: the way up.
-    /// @param parts Sums: what lies below, 20 bytes each. Claims, Roster: see above.
+    /// @param parts Sums: what lies below, 16 bytes each. Claims: see above.
     /// @param above Sums, Prefixes below their top: what the node above was shown to be, as it was shown. Claims: the way up,
-    /// 48 bytes each. Roster: the signature.
+    /// 48 bytes each.
     /// @param instruction Sums, Row, Prefixes: of the column.
     /// @param cell Sums, Row and Prefixes at the top: the cell itself.
     /// @param leaf Row at a leaf, Prefixes at the top: the sum's leaf.
@@ -147,7 +145,6 @@ interface IReferee {
         int256[] cells,
         bytes32[] siblings,
         bytes parts,
-        bytes above,
         Rows.Leaf leaf
     );
 
@@ -169,16 +166,13 @@ interface IReferee {
     /// @notice Thrown when it is too late to ask or show, or too early to let it lapse.
     error Referee_Deadline(uint256 deadline);
 
-    /// @notice Thrown when somebody else than the sealer shows running values.
-    error Referee_NotSealer(address caller, address sealer);
-
     /// @notice Ask for a node; locks the task's ask bond.
     /// @param target Which seal, with what binds it to the chain.
     /// @param after_ A node of the same seal that was shown lately: from the challenge window's end on only what follows from
     /// such a one can be asked. Zero before.
     function ask(bytes calldata target, Question calldata question, bytes32 after_) external;
 
-    /// @notice Show a node; the asker's bond is paid to the caller. Sums and Prefixes are the sealer's alone to show.
+    /// @notice Show a node; the asker's bond is paid to the caller.
     function show(bytes calldata target, Question calldata question, Answer calldata answer) external;
 
     /// @notice End a question that nobody answered in time: the seal falls.

@@ -25,7 +25,7 @@ import {ITapes} from "./ITapes.sol";
 ///   stake           what the trainer joined with, if it had joined before the roster and left after it; else 0
 ///   entry's parent, length, samples, content: of its receipt
 ///   refused         `convicted` where the receipt was convicted by `asOf`, and only there; `withheld` where its key was
-///                   not forced out; `missing` is the sealer's word
+///                   not forced out; `missing` never
 ///   block's size, whether it counts, first exponent: a leaf of the blocks of the task's terms
 ///   carried         the cell of the seal before; outside of that tape, and in round 0, what the instruction says
 interface ISources {
@@ -94,11 +94,11 @@ interface ISources {
         view
         returns (bool);
 
-    /// @notice Revert unless an answer shows a node of kind Claims or Roster.
-    function requireShown(Target calldata target, IReferee.Question calldata question, IReferee.Answer calldata answer)
+    /// @notice Revert unless an answer shows a node of the tree over the claims.
+    function requireClaims(Target calldata target, IReferee.Question calldata question, IReferee.Answer calldata answer)
         external
-        view;
+        pure;
 
-    /// @notice Return whether there is no such node of kind Claims or Roster, or a field is set that its kind has not.
-    function isNowhere(Target calldata target, IReferee.Question calldata question) external pure returns (bool);
+    /// @notice Return whether there is no such node of the tree over the claims, or a field is set that its kind has not.
+    function isNoClaim(Target calldata target, IReferee.Question calldata question) external pure returns (bool);
 }

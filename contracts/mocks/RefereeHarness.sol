@@ -17,7 +17,6 @@ contract RefereeHarness is RefereeCore {
         uint256 end;
         uint256 answer;
         address keyHolder;
-        address sealer;
     }
 
     mapping(bytes32 digest => bool) public registered;
@@ -53,10 +52,6 @@ contract RefereeHarness is RefereeCore {
         require(msg.sender == _seal(target).keyHolder, "no key holder");
     }
 
-    function _requireSealer(bytes calldata target) internal view override {
-        require(msg.sender == _seal(target).sealer, "no sealer");
-    }
-
     function _lockBond(bytes calldata, address from) internal override {
         bonds[from] -= 1;
     }
@@ -71,11 +66,11 @@ contract RefereeHarness is RefereeCore {
 
     function release(bytes calldata) external {}
 
-    function _requireShown(bytes calldata, Question calldata, Answer calldata) internal pure override {
+    function _requireClaims(bytes calldata, Question calldata, Answer calldata) internal pure override {
         revert("no claims");
     }
 
-    function _isNowhere(bytes calldata, Question calldata) internal pure override returns (bool) {
+    function _isNoClaim(bytes calldata, Question calldata) internal pure override returns (bool) {
         return true;
     }
 

@@ -21,13 +21,15 @@ from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import ZERO_ADDRESS, Deployed, hex_address
 from fl_platform.errors import ChainError, ConfigError, DeploymentMismatch, StoreFull
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.spec import RELEASE_BEFORE
 
 FORMAT = "fl-platform/deployment/1"
 # In this order, nonce by nonce.
 CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation", "LedgerViews")
-# Disputes follow, where a deployment has its own; the last is what the ledger trusts.
-DISPUTES = ("Tapes", "Sources", "Reveals", "Referee")
+# Disputes and their judges follow, where a deployment has its own.
+DISPUTES = (
+    "MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge",
+    "Bisections", "Reveals", "Demands", "Disputes",
+)  # fmt: skip
 TOKEN = "FaucetToken"
 # The gate of settlement proofs after its verifiers; no other contract knows them (`proofs.add_proofs`).
 PROOFS = ("SettlementVerifier4", "SettlementVerifier16", "SettlementVerifier64", "SettlementProofs")
@@ -37,9 +39,14 @@ WIRES = {
     "registry_": "TaskRegistry",
     "ledger_": "RoundLedger",
     "settlement_": "Settlement",
+    "moneyJudge_": "MoneyJudge",
+    "entryJudge_": "EntryJudge",
+    "screenJudge_": "ScreenJudge",
+    "worthJudge_": "WorthJudge",
+    "workJudge_": "WorkJudge",
+    "bisections_": "Bisections",
     "reveals_": "Reveals",
-    "tapes_": "Tapes",
-    "sources_": "Sources",
+    "demands_": "Demands",
 }
 # The public getter of each wire.
 GETTERS = {
@@ -47,13 +54,18 @@ GETTERS = {
     "registry": "TaskRegistry",
     "ledger": "RoundLedger",
     "settlement": "Settlement",
-    "disputes": "Referee",
+    "disputes": "Disputes",
+    "moneyJudge": "MoneyJudge",
+    "entryJudge": "EntryJudge",
+    "screenJudge": "ScreenJudge",
+    "worthJudge": "WorthJudge",
     "small": "SettlementVerifier4",
     "medium": "SettlementVerifier16",
     "large": "SettlementVerifier64",
+    "workJudge": "WorkJudge",
+    "bisections": "Bisections",
     "reveals": "Reveals",
-    "tapes": "Tapes",
-    "sources": "Sources",
+    "demands": "Demands",
 }
 
 RESTARTED = (
@@ -136,10 +148,7 @@ class Deployment:
                 "FILE`, or put contracts of your own on the chain with `fl-platform deploy`"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ConfigError(
-                f"{path} is no deployment file of this version ({error}); deploy again, or use fl-platform "
-                f"{RELEASE_BEFORE} for the tasks of its contracts"
-            ) from error
+            raise ConfigError(f"{path} is no deployment file of this version ({error}); deploy again") from error
 
 
 def deploy(

@@ -1,4 +1,4 @@
-"""One dispute: what can be asked of a sealed tape, what answers it, what binds it to the chain, and what to do next.
+"""One dispute: what can be asked of a sealed tape, what answers it, and what to do next. Pure; nothing here sends.
 
-All but `referee`, which is the contract with a wallet, is pure.
+Not in use yet: disputes are decided by contracts/disputes/, and led by `roles`.
 """

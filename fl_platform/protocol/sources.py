@@ -118,7 +118,6 @@ SOURCES: Mapping[Source, Given] = {
 # The listed aggregators have the seats before this one, in their order; the party of the reference has it; trainers
 # have those behind, in the order of joining.
 REFERENCE_SEAT = 8
-OWNER_SEAT = REFERENCE_SEAT  # no entry of it is paid, so its account is the owner's, who gets what rounding leaves
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,6 @@ WORDS: tuple[Word, ...] = (
     Word("memory", (1, 1_024)),  # a reputation moves by one part in this many
     Word("server_lr_num", (0, 2**16)),
     Word("server_lr_den", (1, 2**16)),
-    Word("clip_factor", (1, 64)),  # a trainer clips its delta at this many times the length that steps are made for
 )
 INDEX_OF: Mapping[str, int] = {word.name: index for index, word in enumerate(WORDS)}
 # Rules of a task's own name their numbers by these.

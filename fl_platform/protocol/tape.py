@@ -132,8 +132,7 @@ def evaluate(program: Program, lengths: Lengths, given: Given) -> Tape:
     evaluator.wild = any(not _inside(cells, program.columns[n]) for n, cells in given.brought.items())
     for number, column in enumerate(program.columns):
         if number in given.brought:
-            cells = _shaped(column, given.brought[number], lengths)
-            evaluator.found.append(cells.astype(object if evaluator.wild else _kind(column)))
+            evaluator.found.append(_shaped(column, given.brought[number], lengths))
         else:
             evaluator.found.append(evaluator.column(number, column))
     return Tape(program, lengths, tuple(evaluator.found))
@@ -337,19 +336,15 @@ def _previous(column: Column, shape: Place, given: Given) -> Array:
 def _rows(column: Column, x: list[Array], shape: Place, lengths: Lengths, rows: RowSource) -> Array:
     if column.op is Op.COMBINE:
         found = np.zeros(shape, dtype=object)
-        added, weights = (np.broadcast_to(one, (*shape, one.shape[-1])) for one in x)
+        weights = np.broadcast_to(x[1], (*shape, x[0].shape[-1]))
         for place in np.ndindex(*shape):
-            found[place] = rows.combine(list(added[place]), [int(w) for w in weights[place]])
+            found[place] = rows.combine(list(x[0][place]), [int(w) for w in weights[place]])
         return found
     # each pair of distinct rows once; 0 is no row
     left, left_at = _distinct(np.broadcast_to(x[0], shape))
     right, right_at = _distinct(np.broadcast_to(x[1], shape))
-    with_itself = left == right and np.array_equal(left_at, right_at)
 
     def products(block: int | None) -> Array:
-        if with_itself:
-            squares = [int(rows.dots([root], [root], block)[0, 0]) for root in left]
-            return np.asarray(np.array([0, *squares], dtype=object)[left_at])
         table = np.zeros((len(left) + 1, len(right) + 1), dtype=object)
         if left and right:
             table[1:, 1:] = rows.dots(left, right, block)

@@ -12,11 +12,13 @@ from importlib.util import find_spec
 
 from fl_platform.chain.proofs import Accepted, Proofs, list_hash
 from fl_platform.chain.records import SealRecord
-from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, NoCircuit, RpcUnavailable
+from fl_platform.contribution.settlement_round import settlement_round
+from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, RpcUnavailable
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.roles.reading import TaskReader
 from zk.proof_file import ProofFile, key_of
-from zk.settlement import Round
+from zk.settlement import Round, settle_round
+from zk.settlement_inputs import commitment, payload
 
 FAST = ("mclbn256", "numba", "wasmtime")  # what the extra `fast` brings and a prover needs
 
@@ -74,13 +76,10 @@ def settlement_of(reader: TaskReader, round_number: int) -> Settlement:
 
 
 def settled(bundle: RoundBundle, reader: TaskReader) -> Settlement:
-    """Return the settlement that a bundle stands for.
-
-    Raises NoCircuit: rounds are judged by programs, and no circuit is made of one yet.
-    """
-    raise NoCircuit(
-        f"round {bundle.round} of task {reader.task} was judged by its program, and no circuit is made of programs yet"
-    )
+    """Return the settlement that a bundle stands for. Raises as `settlement_of`."""
+    pot = reader.round_context(bundle.round, bundle.aggregator).pot
+    made = settlement_round(reader.spec, bundle, pot=reader.spec.money.pot if pot is None else pot)
+    return Settlement(bundle.round, made, commitment(made), payload(made, settle_round(made)))
 
 
 def accepted_proof(proofs: Proofs, task: int, found: Settlement) -> Accepted | None:

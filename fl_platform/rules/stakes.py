@@ -1,4 +1,4 @@
-"""Stake as a voice: capped shares, and medians by them."""
+"""Stake as a voice: capped shares, and medians by them. Not in use yet."""
 
 from __future__ import annotations
 

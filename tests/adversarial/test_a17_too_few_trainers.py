@@ -12,7 +12,7 @@ from tests.support.rounds import Round, anchored_spec, build_round, ints_like, p
 
 def krum_round(trainers: int, byzantine: int) -> Round:
     spec = anchored_spec()
-    spec = replace(spec, aggregation=replace(spec.aggregation, selection="multi-krum", byzantine=byzantine))
+    spec = replace(spec, aggregation=replace(spec.aggregation, name="multi-krum", byzantine=byzantine))
     return build_round(spec, [ints_like(spec, seed) for seed in range(1, trainers + 1)], reference=None)
 
 

@@ -56,10 +56,7 @@ def embedded() -> Iterator[Stage]:
 
 def audited(task: SmallTask) -> tuple[int, str]:
     reader = TaskReader(task.reader._contracts, task.reader.store, task.reader.task)
-    opener = UpdateOpener(
-        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
-        recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
-    )  # fmt: skip
+    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR))
     report = Auditor(reader, opener=opener).audit()
     stranger = Auditor(TaskReader(task.reader._contracts, reader.store, reader.task), opener=None).audit()
     assert stranger.exit_code == (4 if report.exit_code == 4 else 3), stranger.first_difference

@@ -185,15 +185,10 @@ class World:
         self.ledger = self.evm.create(deployer, "RoundLedger", at[1], at[2], at[4], at[6])
         self.settlement = self.evm.create(deployer, "Settlement", at[1], at[2], at[3])
         self.reputation = self.evm.create(deployer, "Reputation", at[3])
-        self._disputes(deployer)
+        self.disputes = self.evm.create(deployer, "MockDisputes", at[3], at[1])
+        self.views = self.evm.create(deployer, "LedgerViews", at[3])
         for who in (self.owner, *self.aggregators):
             self.fill(who)
-
-    def _disputes(self, deployer: bytes) -> None:
-        """Deploy what may dispute, then what else a test wants."""
-        ledger, escrow = created_at(deployer, 3), created_at(deployer, 1)
-        self.disputes = self.evm.create(deployer, "MockDisputes", ledger, escrow)
-        self.views = self.evm.create(deployer, "LedgerViews", ledger)
 
     def fill(self, who: Account | bytes, amount: int = 10**6 * TOKENS) -> None:
         """Give an account tokens and let the escrow take them."""

@@ -85,7 +85,8 @@ def _known() -> Abi:
     names = [
         "Escrow", "FaucetToken", "Reputation", "RoundLedger", "LedgerViews", "Settlement", "TaskRegistry", "HookToken",
         "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "KeyHarness", "SettlementProofs",
-        "Referee", "Sources", "Tapes", "Reveals",
+        "Disputes", "MoneyJudge", "EntryJudge",
+        "ScreenJudge", "WorthJudge", "WorkJudge", "Bisections", "Reveals", "Demands",
     ]  # fmt: skip
     first, *rest = [artifact(name).abi for name in names]
     return first.merged(*rest)

@@ -75,7 +75,7 @@ class Author:
         if kind == 4:
             of = [c for c in made if c.axes == (Axis.ENTRY,)]
             over = self.dice.choice([c for c in made if c.axes in ((Axis.SEAT,), (Axis.ENTRY,))])
-            return b.inverse(self.dice.choice(of), over)
+            return b.inverse(self.dice.choice(of), over, b.source(Source.COUNT))
         if kind == 3:
             x = self.dice.choice([c for c in made if Axis.ENTRY in c.axes])
             weight = b.clamp(self._some(made), 0, 9)

@@ -24,7 +24,6 @@ DEFAULTS: dict[str, int] = {
     "reject_bps": 200_000, "floor_bps": 1_000, "duplicate_bps": 9_800, "reference_bps": 3_000,
     "noise_sigmas_squared": 9, "least_length_shift": 3, "byzantine": 1, "alpha_num": 1, "alpha_den": 1, "fee_bps": 300,
     "base_bps": 1_000, "memory": 8, "server_lr_num": 1, "server_lr_den": 1,
-    "clip_factor": 8,
 }  # fmt: skip
 # What an entry is like, and how often.
 KINDS = {

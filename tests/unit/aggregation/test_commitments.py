@@ -225,7 +225,7 @@ def whole_rounds(draw: st.DrawFn) -> Round:
     bits, trainers = draw(st.sampled_from([4, 8, 16])), draw(st.integers(1, 5))
     shape = draw(st.sampled_from([(1,), (7,), (16,), (65,), (40, 3)]))
     model = ModelSpec("drawn", (TensorSpec("w", shape),))
-    base = anchored_spec(commitments=PEDERSEN, model=model, codec=CodecRule(bits, "nearest", ScaleSpec((-5,))))
+    base = anchored_spec(commitments=PEDERSEN, model=model, codec=CodecRule(bits, "nearest", ScaleSpec(128, -12, (0,))))
     rule = replace(base.aggregation, floor_bps=0, reject_bps=2**31, clip_bps=draw(st.sampled_from([5_000, 20_000])))
     worth = replace(base.worth, kind="equal", stake_cap_bps=draw(st.sampled_from([1, 2_500, 10_000])))
     spec = replace(base, aggregation=rule, worth=worth, strictness=draw(st.sampled_from(["standard", "strict"])))

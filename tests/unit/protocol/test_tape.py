@@ -76,7 +76,7 @@ def test_a_turned_round_column_has_one_right_value(seed: int) -> None:
     dice = random.Random(seed)
     b = Builder()
     earned = b.carried("earned", (Axis.SEAT,), (0, 9))
-    hint = b.inverse(b.source(Source.SEAT_OF), earned)
+    hint = b.inverse(b.source(Source.SEAT_OF), earned, b.source(Source.COUNT))
     b.carry(earned, earned + 0)
     program, number = b.program(), hint.operand.column
     lengths = Lengths(dice.choice((0, 1, 2, 4)), dice.choice((1, 3)))

@@ -70,7 +70,7 @@ def test_what_is_not_sealed_has_nothing_to_prove(settled: Settled) -> None:
 
 def test_a_round_without_a_circuit_says_why(settled: Settled) -> None:
     reader = settled.reader()
-    many = dataclasses.replace(reader.spec.aggregation, selection="multi-krum", byzantine=1)
+    many = dataclasses.replace(reader.spec.aggregation, name="multi-krum", byzantine=1)
     reader.__dict__["spec"] = dataclasses.replace(reader.spec, aggregation=many)
     bundle = reader.bundle(1)
     crowd = [
