@@ -18,8 +18,6 @@ import {MemberFlags} from "./libraries/MemberFlags.sol";
 contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
     bytes32 public constant CONSENT_TYPEHASH = keccak256("JoinConsent(uint256 task,address trainer,uint64 deadline)");
     uint256 private constant BPS = 10_000;
-    /// @dev The seat of the first trainer (IEscrow.Tenure).
-    uint32 private constant FIRST_SEAT = 9;
 
     /// @dev What `join` reads and writes, in one slot.
     struct Rules {
@@ -39,10 +37,8 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
     mapping(uint256 task => address) public ownerOf;
     mapping(uint256 task => bytes32) private _specs;
     mapping(uint256 task => bytes32) private _allowRoots;
-    /// @inheritdoc ITaskRegistry
-    mapping(uint256 task => bytes32) public programOf;
-    /// @inheritdoc ITaskRegistry
-    mapping(uint256 task => bytes32) public rulesOf;
+    mapping(uint256 task => bytes32) private _programs;
+    mapping(uint256 task => bytes32) private _ruleRoots;
 
     constructor(address escrow_, address ledger_, address guardian) Ownable(guardian) EIP712("fl-platform", "1") {
         escrow = IEscrow(escrow_);
@@ -64,8 +60,8 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
         });
         _specs[id] = params.spec;
         if (params.allowRoot != 0) _allowRoots[id] = params.allowRoot;
-        if (params.program != 0) programOf[id] = params.program;
-        if (params.rules != 0) rulesOf[id] = params.rules;
+        if (params.program != 0) _programs[id] = params.program;
+        if (params.rules != 0) _ruleRoots[id] = params.rules;
         emit TaskOpened(id, msg.sender, params.spec, params);
         ledger.openLedger(id, params.windows, params.pot, params.bond, params.rounds, params.aggregators);
         escrow.fund(id, params.token, msg.sender, params.bounty);
@@ -128,13 +124,13 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
             stake: rules.stake,
             bond: rules.bond,
             unbonding: rules.unbonding,
-            members: rules.stake == 0 ? 0 : uint32(Heads.seats(ledger.words(id).windows)) - FIRST_SEAT - rules.leavers,
+            members: rules.stake == 0 ? 0 : uint32(Heads.seats(ledger.words(id).windows)) - uint32(Heads.FIRST_SEATS) - rules.leavers,
             admission: rules.admission,
             ended: rules.ended,
             spec: _specs[id],
             allowRoot: _allowRoots[id],
-            program: programOf[id],
-            rules: rulesOf[id]
+            program: _programs[id],
+            rules: _ruleRoots[id]
         });
     }
 

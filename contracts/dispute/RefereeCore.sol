@@ -49,35 +49,9 @@ abstract contract RefereeCore is IReferee {
     /// @dev Revert unless the caller may ask for what shows sums over updates.
     function _requireKeyHolder(bytes calldata target) internal view virtual;
 
-    /// @dev Take the task's ask bond.
     function _lockBond(bytes calldata target, address from) internal virtual;
 
     function _payBond(bytes calldata target, address asker, address to) internal virtual;
-
-    /// @dev A question was asked; the round stands still from the first one on.
-    function _opened(bytes calldata target) internal virtual;
-
-    /// @dev A question was answered, or had no answer.
-    function _closed(bytes calldata target) internal virtual;
-
-    /// @dev Revert unless an answer shows a node of the tree over the claims.
-    function _requireClaims(bytes calldata target, Question calldata question, Answer calldata answer) internal view virtual;
-
-    /// @dev Whether there is no such node of the tree over the claims.
-    function _isNoClaim(bytes calldata target, Question calldata question) internal view virtual returns (bool);
-
-    function _refutesSource(
-        bytes calldata target,
-        ITapes.Facts memory facts,
-        Refutation.Claim calldata claim,
-        bytes calldata evidence
-    ) internal view virtual returns (bool);
-
-    function _refutesOutput(bytes calldata target, ITapes.Facts memory facts, OutputClaim calldata claim)
-        internal
-        view
-        virtual
-        returns (bool);
 
     /// @dev The seal falls.
     function _fall(bytes calldata target, address challenger) internal virtual;
@@ -101,7 +75,6 @@ abstract contract RefereeCore is IReferee {
         uint256 deadline = block.timestamp + answer;
         questions[id] = State(msg.sender, uint40(deadline), uint8(depth), false);
         emit Asked(facts.key, id, msg.sender, deadline, question);
-        _opened(target);
         _lockBond(target, msg.sender);
     }
 
@@ -115,7 +88,6 @@ abstract contract RefereeCore is IReferee {
         _requireAnswer(target, facts, id, question, answer);
         (questions[id].shown, questions[id].time) = (true, uint40(block.timestamp));
         _tell(facts.key, id, question, answer);
-        _closed(target);
         _payBond(target, state.asker, msg.sender);
     }
 
@@ -137,8 +109,6 @@ abstract contract RefereeCore is IReferee {
         } else if (q.node == Node.Prefixes) {
             bytes32 above = _digestOf(facts.key, q.node, q.column, q.place, q.leaf, q.level + 1, q.index / 32);
             shownDigest[id] = tapes.prefixesDigest(facts, q, answer, above);
-        } else if (q.node == Node.Claims) {
-            _requireClaims(target, q, answer);
         } else {
             tapes.requireTree(facts, q, answer);
         }
@@ -166,7 +136,6 @@ abstract contract RefereeCore is IReferee {
         if (!_isUnanswerable(target, facts, question, instruction)) revert Referee_Answerable(id);
         delete questions[id];
         emit Dismissed(facts.key, id, msg.sender);
-        _closed(target);
         _payBond(target, state.asker, msg.sender);
     }
 
@@ -176,7 +145,6 @@ abstract contract RefereeCore is IReferee {
         Question calldata q,
         Instruction calldata instruction
     ) private view returns (bool) {
-        if (q.node == Node.Claims) return _isNoClaim(target, q);
         (bool nowhere, bool top, uint256 axis) = tapes.standing(facts, q, instruction, 0);
         if (!nowhere && axis < 3) {
             (, uint256 count) = _block(target, q.place[axis]);
@@ -211,20 +179,6 @@ abstract contract RefereeCore is IReferee {
         ITapes.Facts memory facts = _requireDisputable(target);
         if (!tapes.refutes(facts, claim)) revert Referee_NotRefuted(claim.column);
         _refuted(target, facts.key, claim.column);
-    }
-
-    /// @inheritdoc IReferee
-    function refuteSource(bytes calldata target, Refutation.Claim calldata claim, bytes calldata evidence) external {
-        ITapes.Facts memory facts = _requireDisputable(target);
-        if (!_refutesSource(target, facts, claim, evidence)) revert Referee_NotRefuted(claim.column);
-        _refuted(target, facts.key, claim.column);
-    }
-
-    /// @inheritdoc IReferee
-    function refuteOutput(bytes calldata target, OutputClaim calldata claim) external {
-        ITapes.Facts memory facts = _requireDisputable(target);
-        if (!_refutesOutput(target, facts, claim)) revert Referee_NotRefuted(claim.output);
-        _refuted(target, facts.key, claim.output);
     }
 
     /// @inheritdoc IReferee

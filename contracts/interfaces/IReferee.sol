@@ -3,7 +3,6 @@ pragma solidity ^0.8.24;
 
 import {Refutation} from "../libraries/Refutation.sol";
 import {Rows} from "../libraries/Rows.sol";
-import {IRoundLedger} from "./IRoundLedger.sol";
 
 /// @title IReferee
 /// @notice Who contradicts a sealed round, and how. A seal fixes the tape of its round: every cell of the task's program. Two
@@ -24,8 +23,6 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///               128^level leaves
 ///   Row         of the tree over a sum's leaves                   at most 32 nodes; at its leaf, the leaf
 ///   Prefixes    one leaf of a sum after some of the entries       at most 32 leaves' hashes, after 32^(level - 1) more each
-///   Claims      of the tree over what may be claimed              at most 32 sums with hashes, 48 bytes each, up to 5 levels
-///                                                                 further down; a leaf: owner, amount, reputation
 interface IReferee {
     /// @notice What kind of node is asked for.
     enum Node {
@@ -33,8 +30,7 @@ interface IReferee {
         Cells,
         Sums,
         Row,
-        Prefixes,
-        Claims
+        Prefixes
     }
 
     /// @notice One node.
@@ -56,9 +52,8 @@ interface IReferee {
     /// @param hashes Columns, Cells, Row, Prefixes: what lies below.
     /// @param cells Cells, where `level` is at most 5: the cells below.
     /// @param siblings Columns, Cells, Row: the way up.
-    /// @param parts Sums: what lies below, 16 bytes each. Claims: see above.
-    /// @param above Sums, Prefixes below their top: what the node above was shown to be, as it was shown. Claims: the way up,
-    /// 48 bytes each.
+    /// @param parts Sums: what lies below, 16 bytes each.
+    /// @param above Sums, Prefixes below their top: what the node above was shown to be, as it was shown.
     /// @param instruction Sums, Row, Prefixes: of the column.
     /// @param cell Sums, Row and Prefixes at the top: the cell itself.
     /// @param leaf Row at a leaf, Prefixes at the top: the sum's leaf.
@@ -115,21 +110,6 @@ interface IReferee {
         Refutation.Cell row;
         Refutation.Cell weight;
         Rows.Leaf rowLeaf;
-    }
-
-    /// @notice One of a seal's claims, or their total, that is not what the tape says.
-    /// @param output Which ({Language}): earned, reputation or total.
-    /// @param header The program's, with its path.
-    /// @param cell The tape's.
-    /// @param leaf Earned, reputation: the claim of a seat.
-    /// @param siblings Of the claim, 48 bytes each.
-    struct OutputClaim {
-        uint256 output;
-        bytes header;
-        bytes32[] path;
-        Refutation.Cell cell;
-        IRoundLedger.Leaf leaf;
-        bytes siblings;
     }
 
     /// @notice Emitted when a node is asked for; until `deadline` it can be shown.
@@ -189,18 +169,6 @@ interface IReferee {
 
     /// @notice Show that a cell does not follow from cells at named places.
     function refute(bytes calldata target, Refutation.Claim calldata claim) external;
-
-    /// @notice Show that a cell is not what the chain, or the seal before, says.
-    /// @param claim Without operands.
-    /// @param evidence What that source needs, see {ISources}.
-    function refuteSource(bytes calldata target, Refutation.Claim calldata claim, bytes calldata evidence) external;
-
-    /// @notice Show that what may be claimed is not what the tape says, is another account's, or is not as many as there are
-    /// seats.
-    function refuteOutput(bytes calldata target, OutputClaim calldata claim) external;
-
-    /// @notice Let the task go on, whose last question was answered so late that what follows from it had to be waited for.
-    function release(bytes calldata target) external;
 
     /// @notice Show that the tree over the columns holds something behind the last of them.
     function refutePadding(bytes calldata target, uint256 index, bytes32 node, bytes32[] calldata siblings) external;

@@ -15,9 +15,6 @@ import {LedgerState} from "./LedgerState.sol";
 abstract contract RoundSteps is LedgerState {
     using Heads for uint256;
 
-    uint256 internal constant MAX_AGGREGATORS = 8;
-    /// @notice Seats that exist from the opening on: one for each place of the longest list, and the reference party's.
-    uint256 internal constant FIRST_SEATS = MAX_AGGREGATORS + 1;
     uint256 internal constant MAX_SEATS = 65_536;
     /// @notice What a missed deadline costs an aggregator: basis points of the pot, rounded up, at most its bond.
     uint256 internal constant LATENESS_BPS = 1_000;
@@ -320,7 +317,7 @@ abstract contract RoundSteps is LedgerState {
 
     function _requireAggregators(address[] calldata aggregators) private pure {
         uint256 length = aggregators.length;
-        if (length == 0 || length > MAX_AGGREGATORS) revert RoundLedger_AggregatorsInvalid(length, 0);
+        if (length == 0 || length > Heads.MAX_AGGREGATORS) revert RoundLedger_AggregatorsInvalid(length, 0);
         // at most 8 * 7 / 2 turns
         for (uint256 i = 0; i < length; ++i) {
             if (aggregators[i] == address(0)) revert RoundLedger_AggregatorsInvalid(length, i);
@@ -349,7 +346,7 @@ abstract contract RoundSteps is LedgerState {
         uint256 ring = (uint256(w.challenge) + w.minRound - 1) / w.minRound + 1;
         uint256[6] memory windows =
             [uint256(w.minRound), w.roster, w.forceInclude, w.reveal, w.seal, w.challenge];
-        return Heads.packWindows(windows, pot, FIRST_SEATS, ring);
+        return Heads.packWindows(windows, pot, Heads.FIRST_SEATS, ring);
     }
 
     function _least(uint256 limit) private pure returns (uint256) {

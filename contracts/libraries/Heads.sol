@@ -12,6 +12,11 @@ import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 ///
 /// The takeover window is read by rounds that go wrong only, so it lies with the terms.
 library Heads {
+    uint256 internal constant MAX_AGGREGATORS = 8;
+    /// @notice Seats that exist from the opening on: one for each place of the longest list, and the reference party's. The
+    /// first trainer's is the next one (IEscrow.Tenure).
+    uint256 internal constant FIRST_SEATS = MAX_AGGREGATORS + 1;
+
     uint256 internal constant BONDED = 1 << 248;
     uint256 internal constant TAKEOVER = 1 << 249;
     uint256 internal constant FORCED = 1 << 250;

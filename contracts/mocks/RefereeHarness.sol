@@ -3,7 +3,6 @@ pragma solidity ^0.8.24;
 
 import {RefereeCore} from "../dispute/RefereeCore.sol";
 import {ITapes} from "../interfaces/ITapes.sol";
-import {Refutation} from "../libraries/Refutation.sol";
 
 /// @title RefereeHarness
 /// @notice The referee with seals that tests register, and bonds that are counted: no chain of rounds is needed to try what
@@ -58,33 +57,6 @@ contract RefereeHarness is RefereeCore {
 
     function _payBond(bytes calldata, address, address to) internal override {
         bonds[to] += 1;
-    }
-
-    function _opened(bytes calldata) internal override {}
-
-    function _closed(bytes calldata) internal override {}
-
-    function release(bytes calldata) external {}
-
-    function _requireClaims(bytes calldata, Question calldata, Answer calldata) internal pure override {
-        revert("no claims");
-    }
-
-    function _isNoClaim(bytes calldata, Question calldata) internal pure override returns (bool) {
-        return true;
-    }
-
-    function _refutesSource(bytes calldata, ITapes.Facts memory, Refutation.Claim calldata, bytes calldata)
-        internal
-        pure
-        override
-        returns (bool)
-    {
-        return false;
-    }
-
-    function _refutesOutput(bytes calldata, ITapes.Facts memory, OutputClaim calldata) internal pure override returns (bool) {
-        return false;
     }
 
     function _fall(bytes calldata target, address) internal override {
