@@ -12,7 +12,8 @@ from pathlib import Path
 
 from fl_platform.protocol.operations import PLAIN, Op
 from fl_platform.protocol.program import Output
-from fl_platform.protocol.sources import REFERENCE_SEAT, Axis, Kind, Map, Refused, Source
+from fl_platform.protocol.seats import REFERENCE_SEAT
+from fl_platform.protocol.sources import Axis, Kind, Map, Refused, Source
 
 TARGET = Path(__file__).resolve().parent.parent / "contracts" / "libraries" / "Language.sol"
 PREFIXES: tuple[tuple[str, type[IntEnum]], ...] = (

@@ -19,11 +19,9 @@ from fl_platform.chain.types import Admission, Phase
 from fl_platform.errors import IntegrityError
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.merkle_sum import Leaf, Proof
-from fl_platform.protocol.sources import REFERENCE_SEAT
 from fl_platform.protocol.spec import Windows
 
 T = TypeVar("T")
-FIRST_SEAT = REFERENCE_SEAT + 1  # of the first trainer. Twin of Heads.FIRST_SEATS
 LIVES = 256  # of a task: after so many seals that fell, life 0 comes again
 _PACKED = 52  # bytes of a claim leaf where all are shown (MerkleSum.PACKED)
 

@@ -115,10 +115,6 @@ SOURCES: Mapping[Source, Given] = {
     Source.FIRST_EXPONENT: Given(_B, (-300, 300)),
 }
 
-# The listed aggregators have the seats before this one, in their order; the party of the reference has it; trainers
-# have those behind, in the order of joining.
-REFERENCE_SEAT = 8
-
 
 @dataclass(frozen=True)
 class Word:

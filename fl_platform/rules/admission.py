@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fl_platform.protocol.building import Builder, Cells
-from fl_platform.protocol.sources import REFERENCE_SEAT, Axis, Source
+from fl_platform.protocol.seats import REFERENCE_SEAT
+from fl_platform.protocol.sources import Axis, Source
 from fl_platform.rules.carried import Carried
 from fl_platform.rules.verdicts import Verdict
 

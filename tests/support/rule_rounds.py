@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from fl_platform.protocol.operations import Array
 from fl_platform.protocol.program import Program
-from fl_platform.protocol.sources import INDEX_OF, REFERENCE_SEAT, WORDS, Axis, Source
+from fl_platform.protocol.seats import REFERENCE_SEAT
+from fl_platform.protocol.sources import INDEX_OF, WORDS, Axis, Source
 from fl_platform.protocol.tape import Given, Lengths, Tape, evaluate
 from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import claiming

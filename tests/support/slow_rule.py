@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fl_platform.protocol.sources import REFERENCE_SEAT
+from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.tape import Tape
 from fl_platform.rules.verdicts import Verdict as V
 from tests.support.rule_rounds import PARENT, Entry, Federation

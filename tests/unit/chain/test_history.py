@@ -12,12 +12,13 @@ from fl_platform.chain.client import Chain
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.folding import fold
 from fl_platform.chain.history import TaskHistory
-from fl_platform.chain.records import FIRST_SEAT, NO_SEAL, MemberFlag
+from fl_platform.chain.records import NO_SEAL, MemberFlag
 from fl_platform.chain.types import Admission, Phase, RoundState
 from fl_platform.config import MINIMAL
 from fl_platform.errors import IntegrityError, TaskClosed, TransactionReverted, UnknownTask, WalletError
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Domain
+from fl_platform.protocol.seats import FIRST_SEAT
 from tests.support.chain import (
     AGGREGATOR,
     EMBEDDED,

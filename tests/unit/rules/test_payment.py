@@ -10,7 +10,8 @@ import pytest
 
 from fl_platform.protocol.operations import Array
 from fl_platform.protocol.program import Output
-from fl_platform.protocol.sources import REFERENCE_SEAT, SOURCES, Axis, Source
+from fl_platform.protocol.seats import REFERENCE_SEAT
+from fl_platform.protocol.sources import SOURCES, Axis, Source
 from fl_platform.protocol.tape import Tape, evaluate
 from fl_platform.rules.compose import Rule, compose
 from fl_platform.rules.worth import SCORE_PER_ROW

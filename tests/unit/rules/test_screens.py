@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from fl_platform.protocol.sources import REFERENCE_SEAT
+from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.tape import Tape
 from fl_platform.rules.compose import Rule, compose
 from fl_platform.rules.verdicts import Verdict

@@ -1,0 +1,10 @@
+"""The seats of a task: what its accounts are counted by, from the opening on.
+
+The listed aggregators have the seats before REFERENCE_SEAT, in their order; the party of the reference has that one;
+trainers have those from FIRST_SEAT on, in the order of joining. Twins: Heads.FIRST_SEATS and IEscrow.Tenure.
+"""
+
+from __future__ import annotations
+
+REFERENCE_SEAT = 8
+FIRST_SEAT = REFERENCE_SEAT + 1
