@@ -8,6 +8,9 @@ import {MerkleSum} from "./libraries/MerkleSum.sol";
 /// @title Reputation
 /// @notice See {IReputation}.
 contract Reputation is IReputation {
+    /// @dev One more than the first seat of a trainer; an assembly block takes no expression for a constant.
+    uint256 private constant BEHIND_FIRST_TRAINER = 10;
+
     IRoundLedger public immutable ledger;
 
     /// @dev (round + 1) << 128 | value; zero when never written.
@@ -75,6 +78,8 @@ contract Reputation is IReputation {
                 mstore(add(node, 16), keccak256(m, 73))
                 node := add(node, 48)
                 index := add(index, 1)
+                // seats before the first trainer's are those of aggregators and owner, who train nothing by them
+                if lt(index, BEHIND_FIRST_TRAINER) { continue }
                 mstore(0, shr(96, calldataload(position)))
                 let slot := keccak256(0, 0x40)
                 let written := sload(slot)

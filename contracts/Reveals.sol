@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {IEscrow} from "./interfaces/IEscrow.sol";
-import {IGameSeam} from "./interfaces/IGameSeam.sol";
+import {IBonds} from "./interfaces/IBonds.sol";
 import {IReveals} from "./interfaces/IReveals.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {CipherLeaves} from "./libraries/CipherLeaves.sol";
@@ -13,6 +13,7 @@ import {KeyWraps} from "./libraries/KeyWraps.sol";
 import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {Receipts} from "./libraries/Receipts.sol";
+import {Refutation} from "./libraries/Refutation.sol";
 import {RevealProofs} from "./reveals/RevealProofs.sol";
 
 /// @title Reveals
@@ -29,6 +30,15 @@ contract Reveals is RevealProofs {
     /// @notice The disputes contract, which ledger and escrow trust.
     address public immutable disputes;
     IEscrow public immutable escrow;
+
+    /// @dev What a demand names: of a key the recipient, of content the leaf.
+    struct Named {
+        address recipient;
+        Dleq.Point key;
+        uint32 index;
+        uint32 leaves;
+        uint8 bits;
+    }
 
     bytes32 private constant ENDED = bytes32(uint256(1));
 
@@ -81,12 +91,12 @@ contract Reveals is RevealProofs {
         bytes32 key,
         CipherLeaves.Leaf calldata cipher,
         Contents.Leaf calldata content,
-        uint256 index,
-        uint256 place
+        Spot calldata spot,
+        Model calldata model
     ) external {
         IRoundLedger.Receipt calldata receipt = signed.receipt;
         bytes32 hash = _requireReceipt(signed);
-        _requireBadBlock(receipt, key, cipher, content, index, place);
+        _requireBadInteger(receipt, key, cipher, content, spot, model);
         uint256 slashed = _takeAll(receipt.task, receipt.trainer, hash);
         emit BadOpeningProved(receipt.task, receipt.round, receipt.trainer, msg.sender, slashed);
     }
@@ -99,19 +109,19 @@ contract Reveals is RevealProofs {
         _requireParty(signed.receipt.task, recipient, party);
         // nobody can wrap a key for what is no public key
         Dleq.requirePoint(party.key);
-        return _open(signed, Subject.Key, recipient, party.key, 0, 0);
+        return _open(signed, Subject.Key, Named(recipient, party.key, 0, 0, 0));
     }
 
     /// @inheritdoc IReveals
-    function demandContent(SignedReceipt calldata signed, uint256 index, bytes calldata document, uint256 place)
+    function demandContent(SignedReceipt calldata signed, uint256 index, Model calldata model, uint256 bits)
         external
         returns (bytes32 id)
     {
-        uint256 bits = _requireBits(signed.receipt.task, document, place);
-        uint256 count = _leafCount(signed.receipt.length, bits);
-        // more leaves than a u32 counts, no file of the platform has
-        if (index >= count || index > type(uint32).max) revert Reveals_NoSuchLeaf(index, count);
-        return _open(signed, Subject.Content, address(0), Dleq.Point(0, 0), uint32(index), uint8(bits));
+        uint256 leaves = _spanOf(signed.receipt.task, model, index).leaves;
+        // more leaves than a u32 counts, no model of the platform has
+        if (leaves > type(uint32).max) revert Reveals_NoSuchLeaf(index, leaves);
+        uint256 width = _requireBits(signed.receipt.task, model.document, bits);
+        return _open(signed, Subject.Content, Named(address(0), Dleq.Point(0, 0), uint32(index), uint32(leaves), uint8(width)));
     }
 
     /// @inheritdoc IReveals
@@ -133,7 +143,7 @@ contract Reveals is RevealProofs {
     ) external {
         bytes32 id = _requireAnswerable(demand, Subject.Content);
         if (Receipts.structHash(receipt) != demand.receipt) revert Reveals_WrongAnswer(id);
-        _requireContent(receipt, leaf, demand.index, demand.bits);
+        Contents.requireLeaf(leaf, demand.index, demand.bits, Refutation.depthOf(demand.leaves), receipt.contentRoot);
         emit ContentShown(demand.task, demand.round, id, demand.receipt, msg.sender, leaf);
         _satisfy(id, demand);
     }
@@ -143,7 +153,7 @@ contract Reveals is RevealProofs {
         bytes32 id = _requireDemand(demand);
         if (block.timestamp < demand.deadline) revert Reveals_Deadline(id, demand.deadline);
         demandOf[id] = ENDED;
-        IGameSeam(disputes).returnBond(demand.task, demand.challenger, demand.bond);
+        IBonds(disputes).returnBond(demand.task, demand.challenger, demand.bond);
         uint256 slashed = _punishSilence(demand);
         emit SilenceProved(demand.task, demand.round, id, demand.trainer, demand.challenger, slashed);
     }
@@ -151,10 +161,7 @@ contract Reveals is RevealProofs {
     function _open(
         SignedReceipt calldata signed,
         Subject subject,
-        address recipient,
-        Dleq.Point memory key,
-        uint32 index,
-        uint8 bits
+        Named memory named
     ) private returns (bytes32 id) {
         IRoundLedger.Receipt calldata receipt = signed.receipt;
         uint256 task = receipt.task;
@@ -162,30 +169,31 @@ contract Reveals is RevealProofs {
         _requireDemandable(task, receipt.round, state);
         bytes32 hash = _requireReceipt(signed);
         _requireStake(task, receipt.trainer);
-        id = _idOf(hash, subject, recipient, index);
+        id = _idOf(hash, subject, named.recipient, named.index);
         if (demandOf[id] != 0) revert Reveals_AlreadyAsked(id);
         Demand memory made = Demand({
             challenger: msg.sender,
             deadline: uint40(block.timestamp + LedgerReads.takeover(state)),
             subject: subject,
-            bits: bits,
+            bits: named.bits,
             trainer: receipt.trainer,
-            bond: uint80(IGameSeam(disputes).bondOf(task)),
-            recipient: recipient,
-            key: key,
-            index: index,
+            bond: uint80(IBonds(disputes).bondOf(task)),
+            recipient: named.recipient,
+            key: named.key,
+            index: named.index,
+            leaves: named.leaves,
             round: receipt.round,
             task: task,
             receipt: hash
         });
         demandOf[id] = keccak256(abi.encode(made));
         emit RevealDemanded(task, receipt.round, id, made);
-        IGameSeam(disputes).lockBond(task, msg.sender, made.bond);
+        IBonds(disputes).lockBond(task, msg.sender, made.bond);
     }
 
     function _satisfy(bytes32 id, Demand calldata d) private {
         demandOf[id] = ENDED;
-        IGameSeam(disputes).forfeitBond(d.task, d.challenger, d.bond, msg.sender);
+        IBonds(disputes).forfeitBond(d.task, d.challenger, d.bond, msg.sender);
     }
 
     function _hasBox(KeyWraps.Box[] calldata boxes, Demand calldata d) private pure returns (bool) {
@@ -210,7 +218,7 @@ contract Reveals is RevealProofs {
         // asked once for each recipient, so not punished twice
         if (d.subject == Subject.Key) amount = (stake * SILENCE_BPS + BASIS - 1) / BASIS;
         else convictedAt[d.receipt] = block.timestamp;
-        return IGameSeam(disputes).penalise(d.task, d.trainer, amount, d.challenger, CHALLENGER_BPS);
+        return IBonds(disputes).penalise(d.task, d.trainer, amount, d.challenger, CHALLENGER_BPS);
     }
 
     /// @dev The whole stake, once for each receipt. A receipt is convicted also where nothing is left to take, because a seal
@@ -219,7 +227,7 @@ contract Reveals is RevealProofs {
         if (convictedAt[receipt] != 0) revert Reveals_AlreadySlashed(receipt);
         convictedAt[receipt] = block.timestamp;
         uint256 stake = _stake(task, trainer);
-        return stake == 0 ? 0 : IGameSeam(disputes).penalise(task, trainer, stake, msg.sender, CHALLENGER_BPS);
+        return stake == 0 ? 0 : IBonds(disputes).penalise(task, trainer, stake, msg.sender, CHALLENGER_BPS);
     }
 
     function _requireStake(uint256 task, address trainer) private view returns (uint256 stake) {

@@ -37,8 +37,10 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
     mapping(uint256 task => address) public ownerOf;
     mapping(uint256 task => bytes32) private _specs;
     mapping(uint256 task => bytes32) private _allowRoots;
-    mapping(uint256 task => bytes32) private _programs;
-    mapping(uint256 task => bytes32) private _ruleRoots;
+    /// @inheritdoc ITaskRegistry
+    mapping(uint256 task => bytes32) public programOf;
+    /// @inheritdoc ITaskRegistry
+    mapping(uint256 task => bytes32) public rulesOf;
 
     constructor(address escrow_, address ledger_, address guardian) Ownable(guardian) EIP712("fl-platform", "1") {
         escrow = IEscrow(escrow_);
@@ -60,8 +62,8 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
         });
         _specs[id] = params.spec;
         if (params.allowRoot != 0) _allowRoots[id] = params.allowRoot;
-        if (params.program != 0) _programs[id] = params.program;
-        if (params.rules != 0) _ruleRoots[id] = params.rules;
+        if (params.program != 0) programOf[id] = params.program;
+        if (params.rules != 0) rulesOf[id] = params.rules;
         emit TaskOpened(id, msg.sender, params.spec, params);
         ledger.openLedger(id, params.windows, params.pot, params.bond, params.rounds, params.aggregators);
         escrow.fund(id, params.token, msg.sender, params.bounty);
@@ -129,8 +131,8 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
             ended: rules.ended,
             spec: _specs[id],
             allowRoot: _allowRoots[id],
-            program: _programs[id],
-            rules: _ruleRoots[id]
+            program: programOf[id],
+            rules: rulesOf[id]
         });
     }
 

@@ -35,7 +35,6 @@ FLError
     ├── StoreFull
     ├── EndPointsDisagree      two chain end points tell different stories
     ├── DeploymentMismatch     foreign code or wiring at a recorded address
-    ├── OwnSealRefuted         the judges on chain would call one's own seal a lie: it is not sent
     └── AuditDifference
 """
 
@@ -257,10 +256,6 @@ class EndPointsDisagree(IntegrityError):
 
 class DeploymentMismatch(IntegrityError):
     """The code at a recorded address is not what this package's artifacts say."""
-
-
-class OwnSealRefuted(IntegrityError):
-    """A judge on chain would call a seal a lie that is about to be sent: sending it would cost the whole bond."""
 
 
 class CurveEngineBroken(IntegrityError):

@@ -11,7 +11,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from fl_platform.protocol.operations import PLAIN, Op
-from fl_platform.protocol.program import Output
+from fl_platform.protocol.program import MAGIC, Output
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import Axis, Kind, Map, Refused, Source
 
@@ -35,6 +35,8 @@ def language() -> str:
         f"    uint8 internal constant FIRST_PLAIN = {int(min(PLAIN))};",
         f"    uint8 internal constant LAST_PLAIN = {int(max(PLAIN))};",
         f"    uint256 internal constant REFERENCE_SEAT = {REFERENCE_SEAT};",
+        "    /// @notice Where in a program's header the columns of its outputs stand, 2 bytes each.",
+        f"    uint256 internal constant HEADER_OUTPUTS = {len(MAGIC) + 2};",
     ]
     for prefix, enumeration in PREFIXES:
         width = "uint8" if enumeration is Op else "uint256"

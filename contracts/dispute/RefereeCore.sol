@@ -26,7 +26,8 @@ abstract contract RefereeCore is IReferee {
 
     ITapes public immutable tapes;
 
-    mapping(bytes32 id => State) public questions;
+    /// @notice By seal: what was shown of one says nothing of another.
+    mapping(bytes32 key => mapping(bytes32 id => State)) public questions;
     /// @notice Hash of the parts or prefixes that a question was answered with.
     mapping(bytes32 id => bytes32) public shownDigest;
 
@@ -49,9 +50,39 @@ abstract contract RefereeCore is IReferee {
     /// @dev Revert unless the caller may ask for what shows sums over updates.
     function _requireKeyHolder(bytes calldata target) internal view virtual;
 
+    /// @dev Revert unless the caller is who sealed. What running values are is nobody else's to say: they are no part of the
+    /// tape, and false ones that add up would fell an honest seal.
+    function _requireSealer(bytes calldata target) internal view virtual;
+
+    /// @dev Take the task's ask bond.
     function _lockBond(bytes calldata target, address from) internal virtual;
 
     function _payBond(bytes calldata target, address asker, address to) internal virtual;
+
+    /// @dev A question was asked; the round stands still from the first one on.
+    function _opened(bytes calldata target) internal virtual;
+
+    /// @dev A question was answered, or had no answer.
+    function _closed(bytes calldata target) internal virtual;
+
+    /// @dev Revert unless an answer shows a node of kind Claims or Roster.
+    function _requireShown(bytes calldata target, Question calldata question, Answer calldata answer) internal view virtual;
+
+    /// @dev Whether there is no such node of kind Claims or Roster.
+    function _isNowhere(bytes calldata target, Question calldata question) internal view virtual returns (bool);
+
+    function _refutesSource(
+        bytes calldata target,
+        ITapes.Facts memory facts,
+        Refutation.Claim calldata claim,
+        bytes calldata evidence
+    ) internal view virtual returns (bool);
+
+    function _refutesOutput(bytes calldata target, ITapes.Facts memory facts, OutputClaim calldata claim)
+        internal
+        view
+        virtual
+        returns (bool);
 
     /// @dev The seal falls.
     function _fall(bytes calldata target, address challenger) internal virtual;
@@ -65,16 +96,17 @@ abstract contract RefereeCore is IReferee {
     function ask(bytes calldata target, Question calldata question, bytes32 after_) external {
         ITapes.Facts memory facts = _facts(target);
         bytes32 id = idOf(facts.key, question);
-        if (questions[id].asker != address(0)) revert Referee_QuestionState(id);
-        if (question.node == Node.Sums || question.node == Node.Prefixes) _requireKeyHolder(target);
+        if (questions[facts.key][id].asker != address(0)) revert Referee_QuestionState(id);
+        if (_isRunning(question)) _requireKeyHolder(target);
         (uint256 end, uint256 answer) = _windows(target);
-        State memory above = questions[after_];
+        State memory above = questions[facts.key][after_];
         uint256 depth = above.shown ? above.depth + 1 : 0;
         if (above.shown && above.time + answer > end && depth <= DEPTH) end = above.time + answer;
         if (block.timestamp >= end) revert Referee_Deadline(end);
         uint256 deadline = block.timestamp + answer;
-        questions[id] = State(msg.sender, uint40(deadline), uint8(depth), false);
+        questions[facts.key][id] = State(msg.sender, uint40(deadline), uint8(depth), false);
         emit Asked(facts.key, id, msg.sender, deadline, question);
+        _opened(target);
         _lockBond(target, msg.sender);
     }
 
@@ -82,17 +114,32 @@ abstract contract RefereeCore is IReferee {
     function show(bytes calldata target, Question calldata question, Answer calldata answer) external {
         ITapes.Facts memory facts = _facts(target);
         bytes32 id = idOf(facts.key, question);
-        State memory state = questions[id];
+        State memory state = questions[facts.key][id];
         if (state.asker == address(0) || state.shown) revert Referee_QuestionState(id);
         if (block.timestamp >= state.time) revert Referee_Deadline(state.time);
+        if (_isRunning(question)) _requireSealer(target);
         _requireAnswer(target, facts, id, question, answer);
-        (questions[id].shown, questions[id].time) = (true, uint40(block.timestamp));
+        questions[facts.key][id].shown = true;
+        questions[facts.key][id].time = uint40(block.timestamp);
         _tell(facts.key, id, question, answer);
+        _closed(target);
         _payBond(target, state.asker, msg.sender);
     }
 
+    /// @dev Whether it asks for running values, which show sums over updates.
+    function _isRunning(Question calldata question) private pure returns (bool) {
+        return question.node == Node.Sums || question.node == Node.Prefixes;
+    }
+
+    /// @dev Whether it asks for what is beside the tape: the heir binds it.
+    function _isOutside(Question calldata question) private pure returns (bool) {
+        return question.node == Node.Claims || question.node == Node.Roster;
+    }
+
     function _tell(bytes32 key, bytes32 id, Question calldata q, Answer calldata a) private {
-        emit Shown(key, id, msg.sender, q, a.hashes, a.cells, a.siblings, a.parts, a.leaf);
+        // a claim's way up is what a claim about it needs; that of a running value was shown before
+        bytes calldata above = _isOutside(q) ? a.above : a.above[:0];
+        emit Shown(key, id, msg.sender, q, a.hashes, a.cells, a.siblings, a.parts, above, a.leaf);
     }
 
     function _requireAnswer(
@@ -109,6 +156,8 @@ abstract contract RefereeCore is IReferee {
         } else if (q.node == Node.Prefixes) {
             bytes32 above = _digestOf(facts.key, q.node, q.column, q.place, q.leaf, q.level + 1, q.index / 32);
             shownDigest[id] = tapes.prefixesDigest(facts, q, answer, above);
+        } else if (_isOutside(q)) {
+            _requireShown(target, q, answer);
         } else {
             tapes.requireTree(facts, q, answer);
         }
@@ -118,24 +167,26 @@ abstract contract RefereeCore is IReferee {
     function lapse(bytes calldata target, Question calldata question) external {
         ITapes.Facts memory facts = _facts(target);
         bytes32 id = idOf(facts.key, question);
-        State memory state = questions[id];
+        State memory state = questions[facts.key][id];
         if (state.asker == address(0) || state.shown) revert Referee_QuestionState(id);
         if (block.timestamp < state.time) revert Referee_Deadline(state.time);
-        delete questions[id].asker;
+        delete questions[facts.key][id].asker;
         emit Fell(facts.key, state.asker, question.column);
-        _payBond(target, state.asker, state.asker);
+        // falls first: who is paid may call again, and a seal falls once
         _fall(target, state.asker);
+        _payBond(target, state.asker, state.asker);
     }
 
     /// @inheritdoc IReferee
     function dismiss(bytes calldata target, Question calldata question, Instruction calldata instruction) external {
         ITapes.Facts memory facts = _facts(target);
         bytes32 id = idOf(facts.key, question);
-        State memory state = questions[id];
+        State memory state = questions[facts.key][id];
         if (state.asker == address(0) || state.shown) revert Referee_QuestionState(id);
         if (!_isUnanswerable(target, facts, question, instruction)) revert Referee_Answerable(id);
-        delete questions[id];
+        delete questions[facts.key][id];
         emit Dismissed(facts.key, id, msg.sender);
+        _closed(target);
         _payBond(target, state.asker, msg.sender);
     }
 
@@ -145,9 +196,11 @@ abstract contract RefereeCore is IReferee {
         Question calldata q,
         Instruction calldata instruction
     ) private view returns (bool) {
+        if (_isOutside(q)) return _isNowhere(target, q);
         (bool nowhere, bool top, uint256 axis) = tapes.standing(facts, q, instruction, 0);
         if (!nowhere && axis < 3) {
             (, uint256 count) = _block(target, q.place[axis]);
+            if (count == 0) return true;
             (nowhere, top,) = tapes.standing(facts, q, instruction, count);
         }
         if (nowhere || top) return nowhere;
@@ -157,10 +210,11 @@ abstract contract RefereeCore is IReferee {
 
     /// @inheritdoc IReferee
     function reclaim(bytes calldata target, Question calldata question) external {
-        bytes32 id = idOf(_keyOf(target), question);
-        State memory state = questions[id];
+        bytes32 key = _keyOf(target);
+        bytes32 id = idOf(key, question);
+        State memory state = questions[key][id];
         if (state.asker == address(0) || state.shown || !_isFallen(target)) revert Referee_QuestionState(id);
-        delete questions[id].asker;
+        delete questions[key][id].asker;
         _payBond(target, state.asker, state.asker);
     }
 
@@ -179,6 +233,20 @@ abstract contract RefereeCore is IReferee {
         ITapes.Facts memory facts = _requireDisputable(target);
         if (!tapes.refutes(facts, claim)) revert Referee_NotRefuted(claim.column);
         _refuted(target, facts.key, claim.column);
+    }
+
+    /// @inheritdoc IReferee
+    function refuteSource(bytes calldata target, Refutation.Claim calldata claim, bytes calldata evidence) external {
+        ITapes.Facts memory facts = _requireDisputable(target);
+        if (!_refutesSource(target, facts, claim, evidence)) revert Referee_NotRefuted(claim.column);
+        _refuted(target, facts.key, claim.column);
+    }
+
+    /// @inheritdoc IReferee
+    function refuteOutput(bytes calldata target, OutputClaim calldata claim) external {
+        ITapes.Facts memory facts = _requireDisputable(target);
+        if (!_refutesOutput(target, facts, claim)) revert Referee_NotRefuted(claim.output);
+        _refuted(target, facts.key, claim.output);
     }
 
     /// @inheritdoc IReferee
@@ -212,10 +280,11 @@ abstract contract RefereeCore is IReferee {
         _fall(target, msg.sender);
     }
 
-    /// @dev What a lie's last step takes may come as long after the window as a last question could.
+    /// @dev A question may come one answer after what it follows from was shown, and be answered another one later; the step
+    /// that the last of them leads to may take as long.
     function _requireDisputable(bytes calldata target) internal view returns (ITapes.Facts memory facts) {
         (uint256 end, uint256 answer) = _windows(target);
-        end += (DEPTH + 1) * answer;
+        end += 2 * (DEPTH + 1) * answer;
         if (block.timestamp >= end) revert Referee_Deadline(end);
         return _facts(target);
     }

@@ -12,7 +12,7 @@ import {Rows} from "../libraries/Rows.sol";
 contract Tapes is ITapes {
     uint256 private constant FAN = 5; // levels of a tree that one answer shows
     uint256 private constant PARTS = 7; // levels of two of an inner product's, each part over 128 below it
-    uint256 private constant PART_BYTES = 16;
+    uint256 private constant PART_BYTES = 20; // a leaf of two sums, shifted by 63, has 132 bits, and all leaves 153
 
     // --- questions ----------------------------------------------------------------------------------------------------
 
@@ -127,6 +127,7 @@ contract Tapes is ITapes {
         }
         uint256 levels = q.level < FAN ? q.level : FAN;
         if (a.hashes.length != 1 << levels || a.siblings.length != depth - q.level) revert Tapes_WrongAnswer();
+        Rows.requireEmptyBehind(a.hashes, uint256(q.index) << levels, q.level - levels, f.leaves);
         bytes32 node = _fold(a.hashes);
         if (Rows.climb(node, q.index, a.siblings, 0, depth - q.level) != root) revert Tapes_WrongAnswer();
     }
@@ -230,7 +231,7 @@ contract Tapes is ITapes {
     /// @dev A load past the end of calldata reads zeros; callers hold the length against the digest.
     function _partAt(bytes calldata parts, uint256 index) private pure returns (int256 part) {
         assembly ("memory-safe") {
-            part := sar(128, calldataload(add(parts.offset, shl(4, index))))
+            part := sar(96, calldataload(add(parts.offset, mul(20, index))))
         }
     }
 
@@ -265,10 +266,10 @@ contract Tapes is ITapes {
         uint256 packed = uint256(c.instruction.words[0]);
         bytes32 left = _rowOf(f, packed, c.place, c.rows[0], 0);
         bytes32 right = _rowOf(f, packed, c.place, c.rows[1], 1);
-        if (left == 0 || right == 0) return cell.value != 0;
         bool shifted = uint8(packed >> 120) == Language.DOT_SHIFTED;
         // a shifted product runs over all that counts, and its leaf lies in the block that is given
         (uint256 from, uint256 length) = blockPlace(packed) == 3 ? (0, f.counting) : (first, count);
+        if (left == 0 || right == 0 || length == 0) return cell.value != 0;
         if (c.leaf >= length) revert Tapes_NoSuchNode();
         if (shifted && (c.leaf < first || c.leaf >= first + count)) revert Tapes_NoSuchNode();
         int256 told = cell.value;

@@ -3,6 +3,7 @@ pragma solidity ^0.8.24;
 
 import {Refutation} from "../libraries/Refutation.sol";
 import {Rows} from "../libraries/Rows.sol";
+import {IRoundLedger} from "./IRoundLedger.sol";
 
 /// @title IReferee
 /// @notice Who contradicts a sealed round, and how. A seal fixes the tape of its round: every cell of the task's program. Two
@@ -11,7 +12,7 @@ import {Rows} from "../libraries/Rows.sol";
 /// - **refute**: one transaction shows that a cell does not follow from others, by the cell's own instruction. It does not,
 ///   and the seal falls; or the call reverts and nothing happened.
 /// - **ask**: who cannot see a node of the tape, a running sum or a leaf asks for it and pays for the answer. Whoever shows it
-///   (anybody) takes that payment, and it is shown for ever; nobody shows it in time, and the seal falls (`lapse`).
+///   (anybody; running values the sealer alone) takes that payment, and it is shown for ever; nobody shows it in time, and the seal falls (`lapse`).
 ///
 /// Who looks for a lie goes to the first cell that differs from the honest tape. All before it is equal, so the paths of its
 /// operands are known.
@@ -23,6 +24,9 @@ import {Rows} from "../libraries/Rows.sol";
 ///               128^level leaves
 ///   Row         of the tree over a sum's leaves                   at most 32 nodes; at its leaf, the leaf
 ///   Prefixes    one leaf of a sum after some of the entries       at most 32 leaves' hashes, after 32^(level - 1) more each
+///   Claims      of the tree over what may be claimed              at most 32 sums with hashes, 48 bytes each, up to 5 levels
+///                                                                 further down; a leaf: owner, amount, reputation
+///   Roster      an entry that the sealer judged, by `index`       abi.encode({ISources.Entry}), and its trainer's signature
 interface IReferee {
     /// @notice What kind of node is asked for.
     enum Node {
@@ -30,7 +34,9 @@ interface IReferee {
         Cells,
         Sums,
         Row,
-        Prefixes
+        Prefixes,
+        Claims,
+        Roster
     }
 
     /// @notice One node.
@@ -52,8 +58,9 @@ interface IReferee {
     /// @param hashes Columns, Cells, Row, Prefixes: what lies below.
     /// @param cells Cells, where `level` is at most 5: the cells below.
     /// @param siblings Columns, Cells, Row: the way up.
-    /// @param parts Sums: what lies below, 16 bytes each.
-    /// @param above Sums, Prefixes below their top: what the node above was shown to be, as it was shown.
+    /// @param parts Sums: what lies below, 20 bytes each. Claims, Roster: see above.
+    /// @param above Sums, Prefixes below their top: what the node above was shown to be, as it was shown. Claims: the way up,
+    /// 48 bytes each. Roster: the signature.
     /// @param instruction Sums, Row, Prefixes: of the column.
     /// @param cell Sums, Row and Prefixes at the top: the cell itself.
     /// @param leaf Row at a leaf, Prefixes at the top: the sum's leaf.
@@ -112,6 +119,21 @@ interface IReferee {
         Rows.Leaf rowLeaf;
     }
 
+    /// @notice One of a seal's claims, or their total, that is not what the tape says.
+    /// @param output Which ({Language}): earned, reputation or total.
+    /// @param header The program's, with its path.
+    /// @param cell The tape's.
+    /// @param leaf Earned, reputation: the claim of a seat.
+    /// @param siblings Of the claim, 48 bytes each.
+    struct OutputClaim {
+        uint256 output;
+        bytes header;
+        bytes32[] path;
+        Refutation.Cell cell;
+        IRoundLedger.Leaf leaf;
+        bytes siblings;
+    }
+
     /// @notice Emitted when a node is asked for; until `deadline` it can be shown.
     event Asked(bytes32 indexed target, bytes32 indexed id, address asker, uint256 deadline, Question question);
 
@@ -125,6 +147,7 @@ interface IReferee {
         int256[] cells,
         bytes32[] siblings,
         bytes parts,
+        bytes above,
         Rows.Leaf leaf
     );
 
@@ -146,13 +169,16 @@ interface IReferee {
     /// @notice Thrown when it is too late to ask or show, or too early to let it lapse.
     error Referee_Deadline(uint256 deadline);
 
+    /// @notice Thrown when somebody else than the sealer shows running values.
+    error Referee_NotSealer(address caller, address sealer);
+
     /// @notice Ask for a node; locks the task's ask bond.
     /// @param target Which seal, with what binds it to the chain.
     /// @param after_ A node of the same seal that was shown lately: from the challenge window's end on only what follows from
     /// such a one can be asked. Zero before.
     function ask(bytes calldata target, Question calldata question, bytes32 after_) external;
 
-    /// @notice Show a node; the asker's bond is paid to the caller.
+    /// @notice Show a node; the asker's bond is paid to the caller. Sums and Prefixes are the sealer's alone to show.
     function show(bytes calldata target, Question calldata question, Answer calldata answer) external;
 
     /// @notice End a question that nobody answered in time: the seal falls.
@@ -169,6 +195,18 @@ interface IReferee {
 
     /// @notice Show that a cell does not follow from cells at named places.
     function refute(bytes calldata target, Refutation.Claim calldata claim) external;
+
+    /// @notice Show that a cell is not what the chain, or the seal before, says.
+    /// @param claim Without operands.
+    /// @param evidence What that source needs, see {ISources}.
+    function refuteSource(bytes calldata target, Refutation.Claim calldata claim, bytes calldata evidence) external;
+
+    /// @notice Show that what may be claimed is not what the tape says, is another account's, or is not as many as there are
+    /// seats.
+    function refuteOutput(bytes calldata target, OutputClaim calldata claim) external;
+
+    /// @notice Let the task go on, whose last question was answered so late that what follows from it had to be waited for.
+    function release(bytes calldata target) external;
 
     /// @notice Show that the tree over the columns holds something behind the last of them.
     function refutePadding(bytes calldata target, uint256 index, bytes32 node, bytes32[] calldata siblings) external;

@@ -62,12 +62,29 @@ interface IReveals {
         Dleq.Point key;
     }
 
+    /// @notice The model, shown in the specification whose digest was frozen at the opening.
+    /// @param document The specification's bytes.
+    /// @param list Where the opening quote of "tensors" stands.
+    struct Model {
+        bytes document;
+        uint256 list;
+    }
+
+    /// @notice One integer of a content tree.
+    /// @param index The leaf.
+    /// @param place Its place there, 0 to 127.
+    struct Spot {
+        uint256 index;
+        uint256 place;
+    }
+
     /// @notice A demand. The contract keeps its hash; whoever answers or ends it brings it, out of the event.
     /// @param challenger Who locked the bond.
     /// @param deadline The first second (Unix) at which it is too late to answer.
     /// @param subject What is asked for.
     /// @param bits Content: width of the task's integers.
     /// @param index Content: the leaf.
+    /// @param leaves Content: leaves of the tree.
     /// @param bond What the answerer gets, in wei.
     /// @param trainer Who must answer.
     /// @param recipient Key: for whom.
@@ -85,6 +102,7 @@ interface IReveals {
         address recipient;
         Dleq.Point key;
         uint32 index;
+        uint32 leaves;
         uint64 round;
         uint256 task;
         bytes32 receipt;
@@ -162,7 +180,7 @@ interface IReveals {
     /// @notice Thrown when a key is not the committed one.
     error Reveals_KeyMismatch(bytes32 given, bytes32 expected);
 
-    /// @notice Thrown when an update has no such content leaf, or a leaf no such block.
+    /// @notice Thrown when an update has no such content leaf, or a leaf no such integer.
     error Reveals_NoSuchLeaf(uint256 index, uint256 count);
 
     /// @notice Thrown when this fault was punished before.
@@ -212,31 +230,31 @@ interface IReveals {
     /// @notice Show that a ciphertext holds other integers than the content root: the receipt is convicted, and what stake
     /// the trainer has is taken.
     /// Requirements: the receipt is signed by the trainer; the key is the committed one; both leaves are under their roots.
-    /// @param cipher The leaf of the ciphertext in which the block lies; ignored for a block behind the file's end.
+    /// @param cipher The leaf of the ciphertext in which the integer lies; ignored behind its tensor's end: there are zeros.
     /// @param content The leaf of the content tree.
-    /// @param index The content leaf's place.
-    /// @param place Which 16-byte block of the content leaf.
+    /// @param spot The integer.
+    /// @param model Tells where in the file it stands.
     function badOpening(
         SignedReceipt calldata signed,
         bytes32 key,
         CipherLeaves.Leaf calldata cipher,
         Contents.Leaf calldata content,
-        uint256 index,
-        uint256 place
+        Spot calldata spot,
+        Model calldata model
     ) external;
 
-    /// @notice Ask a trainer for a box for `recipient`; `id` is a hash of what was asked. Locks the bond of a demand ({ITraceDisputes}).
+    /// @notice Ask a trainer for a box for `recipient`; `id` is a hash of what was asked. Locks the bond of a demand ({IBonds}).
     /// Requirements: the receipt is signed by a trainer with a stake, whether it is on the roster or not; its round is rostered
     /// and recent; `party` names the recipient, whose key is a point of the curve; not asked before.
     function demandKey(SignedReceipt calldata signed, address recipient, Party calldata party)
         external
         returns (bytes32 id);
 
-    /// @notice Ask a trainer for a leaf of its content tree. Locks the bond of a demand ({ITraceDisputes}).
+    /// @notice Ask a trainer for a leaf of its content tree. Locks the bond of a demand ({IBonds}).
     /// Requirements: as `demandKey`; there is such a leaf.
-    /// @param document The specification's bytes.
-    /// @param place Where the opening quote of "bits" stands.
-    function demandContent(SignedReceipt calldata signed, uint256 index, bytes calldata document, uint256 place)
+    /// @param model Tells how many leaves there are.
+    /// @param bits Where in the specification the opening quote of "bits" stands.
+    function demandContent(SignedReceipt calldata signed, uint256 index, Model calldata model, uint256 bits)
         external
         returns (bytes32 id);
 

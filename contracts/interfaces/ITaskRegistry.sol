@@ -193,6 +193,12 @@ interface ITaskRegistry {
     /// @notice Return a task's owner; zero for a task that does not exist.
     function ownerOf(uint256 id) external view returns (address);
 
+    /// @notice Return the root of a task's program; zero for a task that no program decides.
+    function programOf(uint256 id) external view returns (bytes32);
+
+    /// @notice Return the root of a task's terms ({Terms}).
+    function rulesOf(uint256 id) external view returns (bytes32);
+
     /// @notice Return how many tasks were ever opened: the last task's number.
     function taskCount() external view returns (uint256);
 

@@ -8,6 +8,8 @@ library Language {
     uint8 internal constant FIRST_PLAIN = 3;
     uint8 internal constant LAST_PLAIN = 17;
     uint256 internal constant REFERENCE_SEAT = 8;
+    /// @notice Where in a program's header the columns of its outputs stand, 2 bytes each.
+    uint256 internal constant HEADER_OUTPUTS = 6;
 
     uint8 internal constant CONST = 0;
     uint8 internal constant SOURCE = 1;

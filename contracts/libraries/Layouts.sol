@@ -4,60 +4,47 @@ pragma solidity ^0.8.24;
 import {Documents} from "./Documents.sol";
 
 /// @title Layouts
-/// @notice The sizes of a model's tensors and the offsets of its first scale, read out of a task's specification: canonical
-/// JSON, so the walk meets one form only and reverts at anything else.
+/// @notice Where a model's parameters lie in the leaves of a content tree: each tensor starts a leaf ({Contents}). Read out of
+/// a task's specification: canonical JSON, so the walk meets one form only and reverts at anything else. Twin of
+/// `fl_platform/protocol/leaves.py`. Costs a few gas a byte of the list, however many parameters there are.
 ///
-///   "tensors":[{"name":"...","shape":[2,3]},...]        "offsets":[0,1,...]
+///   "tensors":[{"counted":true,"name":"...","nonnegative":false,"shape":[2,3]},...]
 library Layouts {
     /// @notice Thrown when the document is not of the form above at `place`.
     error Layouts_Unexpected(uint256 place);
 
-    uint256 private constant TENSOR_BYTES = 9;
+    uint256 private constant COORDINATES = 128;
 
-    /// @notice Return the layout of round 0 and the sum of its sizes; places are where the quotes before `tensors` and
-    /// `offsets` stand. Costs a few gas a byte, however many tensors there are.
-    function firstIn(bytes calldata document, uint256 list, uint256 offsets)
-        internal
-        pure
-        returns (bytes memory tensors, uint256 total)
-    {
+    /// @notice Of one leaf.
+    /// @param first Its first coordinate.
+    /// @param count How many it has, 1 to 128; 0 where there is no such leaf.
+    /// @param leaves Leaves of the tree.
+    struct Span {
+        uint256 first;
+        uint256 count;
+        uint256 leaves;
+    }
+
+    /// @notice Return which coordinates leaf `index` covers.
+    function spanOf(bytes calldata document, uint256 list, uint256 index) internal pure returns (Span memory span) {
         uint256 cursor = _start(document, list, 'tensors":[');
-        uint256 other = _start(document, offsets, 'offsets":[');
-        // a tensor takes 22 bytes of text at least, and 9 here
-        tensors = new bytes(document.length);
-        uint256 length = 0;
-        for (bool more = true; more; length += TENSOR_BYTES) {
+        uint256 start = 0;
+        for (bool more = true; more;) {
             uint256 size;
-            uint256 offset;
-            (size, cursor) = _size(document, cursor);
-            (offset, other) = _number(document, other);
-            _write(tensors, length, size, offset);
-            total += size;
+            (size,, cursor) = _tensor(document, cursor);
+            uint256 end = span.leaves + _leaves(size);
+            if (span.leaves <= index && index < end) {
+                uint256 before = (index - span.leaves) * COORDINATES;
+                span.first = start + before;
+                span.count = size - before < COORDINATES ? size - before : COORDINATES;
+            }
+            (start, span.leaves) = (start + size, end);
             more = _next(document, cursor++);
-            if (_next(document, other++) != more) revert Layouts_Unexpected(other);
-        }
-        // memory-safe: shortens the array; length <= document.length, since each turn read 22 bytes
-        assembly ("memory-safe") {
-            mstore(tensors, length)
         }
     }
 
-    /// @notice Say whether a layout has the sizes of a specification, and return their sum.
-    function sizesAre(bytes calldata document, uint256 list, bytes calldata tensors)
-        internal
-        pure
-        returns (bool same, uint256 total)
-    {
-        uint256 cursor = _start(document, list, 'tensors":[');
-        uint256 place = 0;
-        for (bool more = true; more; place += TENSOR_BYTES) {
-            uint256 size;
-            (size, cursor) = _size(document, cursor);
-            if (place >= tensors.length || uint64(bytes8(tensors[place:place + 8])) != size) return (false, 0);
-            total += size;
-            more = _next(document, cursor++);
-        }
-        return (place == tensors.length, total);
+    function _leaves(uint256 size) private pure returns (uint256) {
+        return (size + COORDINATES - 1) / COORDINATES;
     }
 
     function _start(bytes calldata document, uint256 place, bytes memory key) private pure returns (uint256) {
@@ -65,29 +52,28 @@ library Layouts {
         return place + 1 + key.length;
     }
 
-    /// @dev Read one tensor, {"name":"...","shape":[...]}, and return its size and the place behind it.
-    function _size(bytes calldata document, uint256 cursor) private pure returns (uint256 size, uint256 end) {
-        cursor = _expect(document, cursor, '{"name":"');
+    /// @dev Read one tensor and return its size, whether it counts, and the place behind it.
+    function _tensor(bytes calldata document, uint256 cursor) private pure returns (uint256 size, bool counted, uint256 end) {
+        (counted, cursor) = _flag(document, _expect(document, cursor, '{"counted":', 11));
+        cursor = _expect(document, cursor, ',"name":"', 9);
         // a quote inside a name is written \", a backslash \\
         while (document[cursor] != '"') cursor += document[cursor] == "\\" ? 2 : 1;
-        cursor = _expect(document, cursor, '","shape":[');
+        (, cursor) = _flag(document, _expect(document, cursor, '","nonnegative":', 16));
+        cursor = _expect(document, cursor, ',"shape":[', 10);
         size = 1;
-        if (document[cursor] == "]") return (size, _expect(document, cursor, "]}")); // a scalar
+        if (document[cursor] == "]") return (size, counted, _expect(document, cursor, "]}", 2)); // a scalar
         for (bool more = true; more;) {
             uint256 side;
             (side, cursor) = _number(document, cursor);
             size *= side;
             more = _next(document, cursor++);
         }
-        return (size, _expect(document, cursor, "}"));
+        return (size, counted, _expect(document, cursor, "}", 1));
     }
 
-    /// @dev Write size u64 and offset u8 at `place`, where the caller has made room.
-    function _write(bytes memory tensors, uint256 place, uint256 size, uint256 offset) private pure {
-        for (uint256 i = 0; i < 8; ++i) {
-            tensors[place + i] = bytes1(uint8(size >> (56 - 8 * i)));
-        }
-        tensors[place + 8] = bytes1(uint8(offset));
+    function _flag(bytes calldata document, uint256 cursor) private pure returns (bool, uint256) {
+        if (document[cursor] == "t") return (true, _expect(document, cursor, "true", 4));
+        return (false, _expect(document, cursor, "false", 5));
     }
 
     /// @dev True at a comma, false at the closing bracket.
@@ -97,11 +83,15 @@ library Layouts {
         return false;
     }
 
-    function _expect(bytes calldata document, uint256 cursor, bytes memory text) private pure returns (uint256) {
-        for (uint256 i = 0; i < text.length; ++i) {
-            if (document[cursor + i] != text[i]) revert Layouts_Unexpected(cursor + i);
+    /// @dev Return the place behind `length` bytes of text, at most 32, which must stand at `cursor`.
+    function _expect(bytes calldata document, uint256 cursor, bytes32 text, uint256 length) private pure returns (uint256 end) {
+        end = cursor + length;
+        bytes32 word;
+        // reads calldata only, where zeros lie behind its end
+        assembly ("memory-safe") {
+            word := calldataload(add(document.offset, cursor))
         }
-        return cursor + text.length;
+        if (end > document.length || (word ^ text) >> (256 - 8 * length) != 0) revert Layouts_Unexpected(cursor);
     }
 
     function _number(bytes calldata document, uint256 cursor) private pure returns (uint256 value, uint256 end) {

@@ -17,6 +17,11 @@ library Receipts {
         return keccak256(abi.encode(TYPEHASH, receipt));
     }
 
+    /// @notice The same of one that was read from elsewhere.
+    function structHashOf(IRoundLedger.Receipt memory receipt) internal pure returns (bytes32) {
+        return keccak256(abi.encode(TYPEHASH, receipt));
+    }
+
     /// @notice Revert unless the receipt's trainer signed it for `ledger`; return its struct hash.
     function requireSigned(address ledger, IRoundLedger.Receipt calldata receipt, bytes calldata signature)
         internal

@@ -7,8 +7,7 @@ import {Rows} from "./Rows.sol";
 
 /// @title Refutation
 /// @notice Decides whether one cell of a round's tape is what its instruction makes of others. Knows no rule: the program
-/// says what each cell is. Twin of fl_platform/protocol/openings.py; layouts are in protocol/program.py and tape.py. No
-/// contract of the platform calls it yet: disputes are decided by contracts/disputes/.
+/// says what each cell is. Twin of fl_platform/protocol/openings.py; layouts are in protocol/program.py and tape.py.
 /// @dev No depth comes from the caller: it follows from how long the axes are, so no inner node passes for a leaf. Leaves,
 /// nodes and columns have prefixes of their own.
 library Refutation {

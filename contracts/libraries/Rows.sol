@@ -45,6 +45,18 @@ library Rows {
         }
     }
 
+    /// @notice Revert unless those of some nodes on one level, from `first` on, that are behind the last leaf are of nothing:
+    /// else a row's root would differ, and no leaf of it.
+    function requireEmptyBehind(bytes32[] memory nodes, uint256 first, uint256 level, uint256 leaves) internal pure {
+        bytes32 empty;
+        for (uint256 i = 0; i < level; ++i) {
+            empty = nodeHash(empty, empty);
+        }
+        for (uint256 i = 0; i < nodes.length; ++i) {
+            if ((first + i) << level >= leaves && nodes[i] != empty) revert Rows_LeafMismatch((first + i) << level);
+        }
+    }
+
     /// @notice Return where a node leads by `levels` siblings from `from` on.
     function climb(bytes32 node, uint256 index, bytes32[] memory siblings, uint256 from, uint256 levels)
         internal

@@ -3,8 +3,6 @@ pragma solidity ^0.8.24;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
-import {Big, Bigs} from "../libraries/Bigs.sol";
-import {Cramer} from "../libraries/Cramer.sol";
 import {Documents} from "../libraries/Documents.sol";
 import {MerkleSum} from "../libraries/MerkleSum.sol";
 import {Receipts} from "../libraries/Receipts.sol";
@@ -46,56 +44,6 @@ contract LibraryHarness {
         if (problem != ECDSA.RecoverError.NoError) signer = address(0);
     }
 
-    /// @notice The sum of products, as sign and limbs: one term is the product of its factors.
-    function sumOfProducts(int256[][] calldata terms) external pure returns (bool negative, uint256[] memory limbs) {
-        Big sum = Bigs.from(0);
-        for (uint256 i = 0; i < terms.length; ++i) {
-            sum = i % 2 == 0 ? Bigs.add(sum, _product(terms[i])) : Bigs.sub(sum, _product(terms[i]));
-        }
-        assembly ("memory-safe") {
-            negative := mload(sum)
-            limbs := add(sum, 32)
-        }
-    }
-
-    /// @notice The sign of one product less another.
-    function compareProducts(int256[] calldata a, int256[] calldata b) external pure returns (int256) {
-        return Bigs.compare(_product(a), _product(b));
-    }
-
-    function isFloor(int256 q, int256[] calldata n, int256[] calldata d) external pure returns (bool) {
-        return Bigs.isFloor(q, _product(n), _product(d));
-    }
-
-    /// @notice Up to four scalar products, summed where they grow.
-    function scalarProduct(int256[] calldata a, int256[] calldata b)
-        external
-        pure
-        returns (bool negative, uint256[] memory limbs)
-    {
-        (uint256 low, uint256 high, uint256 top) = (0, 0, 0);
-        for (uint256 i = 0; i < a.length; ++i) {
-            (low, high, top) = Bigs.addProduct(low, high, top, a[i], b[i]);
-        }
-        Big sum = Bigs.fromWords(low, high, top);
-        assembly ("memory-safe") {
-            negative := mload(sum)
-            limbs := add(sum, 32)
-        }
-    }
-
-    function cramer(int256[20] memory rows, uint256 order) external pure returns (int256, int256[4] memory) {
-        int256[20] memory system = Cramer.system(order);
-        for (uint256 i = 0; i < order; ++i) {
-            for (uint256 j = 0; j < order; ++j) {
-                system[5 * i + j] = rows[5 * i + j];
-            }
-            system[5 * i + 4] = rows[5 * i + 4];
-        }
-        int256[20] memory minors = Cramer.minors(system, order);
-        return (Cramer.determinant(minors), Cramer.solve(system, minors, order));
-    }
-
     function number(bytes calldata document, uint256 place, bytes calldata key, bytes32 digest)
         external
         view
@@ -103,14 +51,6 @@ contract LibraryHarness {
     {
         Documents.requireDigest(document, digest);
         return Documents.number(document, place, key);
-    }
-
-    function _product(int256[] calldata factors) private pure returns (Big product) {
-        product = Bigs.from(1);
-        for (uint256 i = 0; i < factors.length; ++i) {
-            // both ways to multiply, in turns
-            product = i % 2 == 0 ? Bigs.times(product, factors[i]) : Bigs.mul(Bigs.from(factors[i]), product);
-        }
     }
 
     /// @notice The node that must not be used: it binds the sum of the children, not the children's sums.

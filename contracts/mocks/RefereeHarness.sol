@@ -3,6 +3,7 @@ pragma solidity ^0.8.24;
 
 import {RefereeCore} from "../dispute/RefereeCore.sol";
 import {ITapes} from "../interfaces/ITapes.sol";
+import {Refutation} from "../libraries/Refutation.sol";
 
 /// @title RefereeHarness
 /// @notice The referee with seals that tests register, and bonds that are counted: no chain of rounds is needed to try what
@@ -16,6 +17,7 @@ contract RefereeHarness is RefereeCore {
         uint256 end;
         uint256 answer;
         address keyHolder;
+        address sealer;
     }
 
     mapping(bytes32 digest => bool) public registered;
@@ -51,12 +53,43 @@ contract RefereeHarness is RefereeCore {
         require(msg.sender == _seal(target).keyHolder, "no key holder");
     }
 
+    function _requireSealer(bytes calldata target) internal view override {
+        require(msg.sender == _seal(target).sealer, "no sealer");
+    }
+
     function _lockBond(bytes calldata, address from) internal override {
         bonds[from] -= 1;
     }
 
     function _payBond(bytes calldata, address, address to) internal override {
         bonds[to] += 1;
+    }
+
+    function _opened(bytes calldata) internal override {}
+
+    function _closed(bytes calldata) internal override {}
+
+    function release(bytes calldata) external {}
+
+    function _requireShown(bytes calldata, Question calldata, Answer calldata) internal pure override {
+        revert("no claims");
+    }
+
+    function _isNowhere(bytes calldata, Question calldata) internal pure override returns (bool) {
+        return true;
+    }
+
+    function _refutesSource(bytes calldata, ITapes.Facts memory, Refutation.Claim calldata, bytes calldata)
+        internal
+        pure
+        override
+        returns (bool)
+    {
+        return false;
+    }
+
+    function _refutesOutput(bytes calldata, ITapes.Facts memory, OutputClaim calldata) internal pure override returns (bool) {
+        return false;
     }
 
     function _fall(bytes calldata target, address) internal override {

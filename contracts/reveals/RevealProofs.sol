@@ -9,9 +9,10 @@ import {CipherLeaves} from "../libraries/CipherLeaves.sol";
 import {Contents} from "../libraries/Contents.sol";
 import {Dleq} from "../libraries/Dleq.sol";
 import {Documents} from "../libraries/Documents.sol";
+import {Layouts} from "../libraries/Layouts.sol";
 import {KeyWraps} from "../libraries/KeyWraps.sol";
 import {Receipts} from "../libraries/Receipts.sol";
-import {Traces} from "../libraries/Traces.sol";
+import {Refutation} from "../libraries/Refutation.sol";
 
 /// @title RevealProofs
 /// @notice The arithmetic of {Reveals}: signatures, boxes and blocks. Changes nothing.
@@ -44,13 +45,13 @@ abstract contract RevealProofs is IReveals {
 
     function _requireParty(uint256 task, address recipient, Party calldata party) internal view {
         bytes calldata document = party.document;
-        Documents.requireDigest(document, registry.task(task).spec);
+        _requireDocument(task, document);
         Documents.requireParty(document, party.place, recipient, party.key.x, party.key.y);
     }
 
     /// @dev Returns the width of the task's integers.
     function _requireBits(uint256 task, bytes calldata document, uint256 place) internal view returns (uint256 bits) {
-        Documents.requireDigest(document, registry.task(task).spec);
+        _requireDocument(task, document);
         bits = Documents.number(document, place, 'bits":');
         if (bits == 0 || bits > MAX_BITS) revert Documents.Documents_KeyNotThere(place);
     }
@@ -73,46 +74,64 @@ abstract contract RevealProofs is IReveals {
         }
     }
 
-    /// @dev Reverts when block `place` of content leaf `index` is what the ciphertext decrypts to. Behind the file's end there
-    /// are zeros. The leaf's size tells the width of the integers: no honest tree has a leaf of another one.
-    function _requireBadBlock(
+    /// @dev Reverts when an integer of a content leaf is what the ciphertext decrypts to; behind its tensor's end, when it is
+    /// zero. The leaf's size tells the width of the integers: no honest tree has a leaf of another one.
+    function _requireBadInteger(
         IRoundLedger.Receipt calldata receipt,
         bytes32 key,
         CipherLeaves.Leaf calldata cipher,
         Contents.Leaf calldata content,
-        uint256 index,
-        uint256 place
+        Spot calldata spot,
+        Model calldata model
     ) internal view {
         bytes32 given = keccak256(abi.encode(key));
         if (given != receipt.keyHash) revert Reveals_KeyMismatch(given, receipt.keyHash);
         uint256 bits = content.body.length / CipherLeaves.BLOCK_BYTES;
-        if (bits == 0 || bits > MAX_BITS || place >= bits) revert Reveals_NoSuchLeaf(place, bits);
-        _requireContent(receipt, content, index, bits);
-        uint256 start = place * CipherLeaves.BLOCK_BYTES;
-        bytes16 committed = bytes16(content.body[start:start + CipherLeaves.BLOCK_BYTES]);
-        uint256 number = HEADER_BYTES / CipherLeaves.BLOCK_BYTES + index * bits + place;
-        if (committed == _decrypt(receipt, key, cipher, number)) {
-            revert Reveals_OpeningIsGood(receipt.task, receipt.round, receipt.trainer);
+        if (bits == 0 || bits > MAX_BITS || spot.place >= Contents.COORDINATES) revert Reveals_NoSuchLeaf(spot.place, bits);
+        Layouts.Span memory span = _spanOf(receipt.task, model, spot.index);
+        Contents.requireLeaf(content, spot.index, bits, Refutation.depthOf(span.leaves), receipt.contentRoot);
+        int256 told = _committed(content.body, spot.place, bits);
+        int256 found =
+            spot.place < span.count ? _decrypted(receipt, key, cipher, (span.first + spot.place) * bits, bits) : int256(0);
+        if (told == found) revert Reveals_OpeningIsGood(receipt.task, receipt.round, receipt.trainer);
+    }
+
+    /// @dev Returns the coordinates of a leaf. Reverts where the task's trees have no such leaf.
+    function _spanOf(uint256 task, Model calldata model, uint256 index) internal view returns (Layouts.Span memory span) {
+        _requireDocument(task, model.document);
+        span = Layouts.spanOf(model.document, model.list, index);
+        if (index >= span.leaves) revert Reveals_NoSuchLeaf(index, span.leaves);
+    }
+
+    function _requireDocument(uint256 task, bytes calldata document) private view {
+        Documents.requireDigest(document, registry.task(task).spec);
+    }
+
+    function _committed(bytes calldata body, uint256 place, uint256 bits) private pure returns (int256) {
+        uint256 from;
+        // reads nothing: where the body, whose length was checked, lies in calldata
+        assembly ("memory-safe") {
+            from := body.offset
         }
+        return Contents.integerAt(from, place, bits);
     }
 
-    /// @dev Reverts unless the leaf is under the receipt's content root.
-    function _requireContent(
+    /// @dev Returns the integer of `bits` bits that begins `start` bits behind the file's header. It lies in one block: a
+    /// header has two whole ones, and 4, 8 and 16 divide 128.
+    function _decrypted(
         IRoundLedger.Receipt calldata receipt,
-        Contents.Leaf calldata content,
-        uint256 index,
+        bytes32 key,
+        CipherLeaves.Leaf calldata cipher,
+        uint256 start,
         uint256 bits
-    ) internal pure {
-        uint256 count = _leafCount(receipt.length, bits);
-        if (index >= count) revert Reveals_NoSuchLeaf(index, count);
-        Contents.requireLeaf(content, index, bits, Traces.depthOf(count), receipt.contentRoot);
-    }
-
-    /// @dev How many content leaves a file of this length has.
-    function _leafCount(uint256 length, uint256 bits) internal pure returns (uint256) {
-        if (length <= HEADER_BYTES) return 0;
-        uint256 width = bits * CipherLeaves.BLOCK_BYTES;
-        return (length - HEADER_BYTES + width - 1) / width;
+    ) private view returns (int256) {
+        uint256 at = HEADER_BYTES + start / 8;
+        bytes16 plain = _decrypt(receipt, key, cipher, at / CipherLeaves.BLOCK_BYTES);
+        uint256 low = uint8(plain[at % CipherLeaves.BLOCK_BYTES]);
+        if (bits == 8) return int8(uint8(low));
+        if (bits == 16) return int16(uint16(low | uint256(uint8(plain[at % CipherLeaves.BLOCK_BYTES + 1])) << 8));
+        // of two integers in a byte the low nibble is the first; four bits, two's complement
+        return int256(((low >> (start % 8)) & 15) ^ 8) - 8;
     }
 
     function _decrypt(IRoundLedger.Receipt calldata receipt, bytes32 key, CipherLeaves.Leaf calldata cipher, uint256 number)

@@ -29,6 +29,7 @@ from fl_platform.errors import (
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import Domain, check_signature
+from fl_platform.protocol.seats import OWNER_SEAT
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates import decode_update, update_length
 from fl_platform.updates.tensors import Integers
@@ -40,6 +41,7 @@ UpdateSource = Callable[[int], bytes | memoryview]
 CACHE_BYTES = 512 << 20  # opened updates kept between the passes over them; beyond that they are opened again
 
 ADMITTED = "admitted"
+CONVICTED = "Convicted"
 REFERENCE = "reference"
 _PEERS_FAULTS = (RejectedInput, StoreMissing, CidMismatch)
 
@@ -54,7 +56,15 @@ class RoundContext:
     aggregator: bytes  # 20-byte address of who seals and earns the fee
     parent: bytes  # digest in the CID of the parent model's file
     members: Mapping[bytes, int] | None  # address -> stake (wei) when the roster closed; None: stakes of the entries
+    seats: tuple[bytes, ...]  # whose each seat is when the roster closed: `seats_of`
+    convicted: frozenset[bytes] = frozenset()  # struct hashes of receipts shown to be bad by the seal's `as_of`
     pot: int | None = None  # wei to allot in this round, slashed bonds included; None: the rules' pot
+
+
+def seats_of(spec: TaskSpec, trainers: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return whose each seat is: the listed aggregators, the owner, and `trainers`, all that ever joined in order."""
+    listed = [party.address for party in spec.aggregators]
+    return (*listed, *(bytes(20),) * (OWNER_SEAT - len(listed)), spec.owner, *trainers)
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ def check_receipt(entry: Entry, *, spec: TaskSpec, context: RoundContext, seen: 
     receipt = entry.receipt
     who = f"0x{receipt.trainer.hex()}"
     _check_membership(entry, spec, context, who)
-    if receipt.trainer in seen:
+    if receipt.trainer in seen and not is_reference(entry, spec):  # the first reference that nothing is wrong with
         raise ReceiptDuplicate(f"{who} has an entry in this round already; its first one counts")
     if (receipt.task, receipt.round) != (context.task, context.round):
         raise ReceiptReplayed(
@@ -115,15 +125,11 @@ def check_receipt(entry: Entry, *, spec: TaskSpec, context: RoundContext, seen: 
 
 
 def _check_membership(entry: Entry, spec: TaskSpec, context: RoundContext, who: str) -> None:
-    if is_reference(entry, spec):
-        if entry.stake:
-            raise ReceiptForeign(f"{who} signs the reference and cannot be a trainer with a stake of {entry.stake} wei")
-        return
-    if entry.stake <= 0:
+    """What the chain says of a stake counts, not what a roster's author wrote beside it: a contract reads no other."""
+    members = context.members
+    stake = entry.stake if members is None else members.get(entry.receipt.trainer, 0)
+    if stake <= 0 and not is_reference(entry, spec):
         raise ReceiptForeign(f"{who} has no stake in this task")
-    if context.members is not None and context.members.get(entry.receipt.trainer) != entry.stake:
-        on_chain = context.members.get(entry.receipt.trainer)
-        raise ReceiptForeign(f"{who} is entered with a stake of {entry.stake} wei, the chain says {on_chain or 0}")
 
 
 def check_update(data: bytes | memoryview, *, spec: TaskSpec) -> Integers:
@@ -212,6 +218,8 @@ def _demand_keys(keys: KeySource | None) -> KeySource:
 
 
 def _receipt_refusal(entry: Entry, *, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]) -> Refusal | None:
+    if entry.receipt.struct_hash() in context.convicted:
+        return Refusal(CONVICTED, "a bad key or a bad opening of it was shown on chain")
     try:
         check_receipt(entry, spec=spec, context=context, seen=seen)
         if not has_package(entry, context.domain, spec):  # keys that the trainer did not sign are none

@@ -244,7 +244,7 @@ def blinding_sums(
 
 
 def check_round_sum(spec: TaskSpec, bundle: RoundBundle, sums: Sums, *, shown: bool = True) -> int:
-    """Check, without any key, that sums (d,) int64 are the weighted sum of what a round's trainers committed to.
+    """Check, without any key, that sums (d,) int32 are the weighted sum of what a round's trainers committed to.
 
     Weights, commitments and blinding sums are the bundle's, which is taken as claimed: that its entries are those on
     the roster, signed, and that its weights follow from the rules, `roles.auditor` checks. `shown`: check as well that

@@ -1,5 +1,6 @@
-"""The exact Gram matrix of integer rows (step 7): G_ij = sum_t 4^{e_t} <q_i^t, q_j^t>, in squared base units.
+"""The exact Gram matrix of integer rows (step 7): G_ij = <q_i, q_j>, in squared steps.
 
+Every tensor counts in its own steps, so no power of two by which a model stores a layer moves a length or an angle.
 Everything about distance, angle, length and worth is read from these few integers. They are taken by BLAS in chunks so
 short that every partial sum is an integer below 2^24 (float32) or 2^53 (float64): order of summation, number of threads
 and fused multiply-adds cannot change the result.
@@ -7,7 +8,7 @@ and fused multiply-adds cannot change the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -17,11 +18,12 @@ import numpy.typing as npt
 
 from fl_platform.aggregation.blas import one_thread
 from fl_platform.aggregation.sums import RowSource
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec
+from fl_platform.protocol.spec import ModelSpec
 from fl_platform.updates import tensor_slices
 from fl_platform.updates.scale import largest_integer
 from fl_platform.updates.tensors import Integers
 
+DIRECTION = "direction:"  # begins the name of a row that has no energies of its own
 GROUP = 256  # rows held at once per side; a round with more reads its updates ceil(n / GROUP) times
 _STRIP = 1 << 15  # columns converted to float at once
 
@@ -32,6 +34,7 @@ class Gram:
 
     names: tuple[str, ...]  # "reference", trainer addresses "0x...", "direction:k" (newest first)
     values: tuple[tuple[int, ...], ...]  # full matrix
+    energies: tuple[tuple[int, ...], ...] = ()  # of each row but the directions: squared length of every tensor
 
     def at(self, first: int, second: int) -> int:
         """Entry of two row numbers."""
@@ -50,7 +53,9 @@ class Gram:
         return tuple(self.values[i][j] for i in range(len(self.names)) for j in range(i + 1))
 
 
-def from_triangle(names: Sequence[str], triangle: Sequence[int]) -> Gram:
+def from_triangle(
+    names: Sequence[str], triangle: Sequence[int], energies: tuple[tuple[int, ...], ...] = ()
+) -> Gram:  # fmt: skip
     """Rebuild a matrix from a bundle's lower triangle (lengths already checked by the bundle's reader)."""
     n = len(names)
     values = [[0] * n for _ in range(n)]
@@ -58,7 +63,7 @@ def from_triangle(names: Sequence[str], triangle: Sequence[int]) -> Gram:
     for i in range(n):
         for j in range(i + 1):
             values[i][j] = values[j][i] = next(entries)
-    return Gram(tuple(names), tuple(tuple(row) for row in values))
+    return Gram(tuple(names), tuple(tuple(row) for row in values), energies)
 
 
 @dataclass(frozen=True)
@@ -70,23 +75,42 @@ class GramRow:
     bits: int
 
 
-def gram_matrix(rows: Sequence[GramRow], source: RowSource, *, model: ModelSpec, scale: ScaleSpec) -> Gram:
-    """Compute the Gram matrix of `rows`; at most 2 * GROUP of them are held at once.
+def gram_matrix(rows: Sequence[GramRow], source: RowSource, *, model: ModelSpec) -> Gram:
+    """Compute the Gram matrix of `rows` over what counts; at most 2 * GROUP of them are held at once.
 
     `source(row.source)` returns d integers within +-(2^(bits-1) - 1), checked by admission.
     """
     n = len(rows)
     values = [[0] * n for _ in range(n)]
+    energies: list[tuple[int, ...]] = []
     groups = _groups(rows)
     for number, lower in enumerate(groups):
         left = [source(rows[i].source) for i in lower]
+        energies += [
+            tensor_energies(row, model)
+            for i, row in zip(lower, left, strict=True)
+            if not rows[i].name.startswith(DIRECTION)
+        ]
         for upper in groups[: number + 1]:
             right = left if upper is lower else [source(rows[j].source) for j in upper]
             bits = rows[lower[0]].bits, rows[upper[0]].bits
-            block = _products(left, right, bits=bits, model=model, scale=scale)
+            block = _products(left, right, bits=bits, size=model.counted_size)
             for (a, i), (b, j) in product(enumerate(lower), enumerate(upper)):
                 values[i][j] = values[j][i] = block[a][b]
-    return Gram(tuple(row.name for row in rows), tuple(tuple(row) for row in values))
+    return Gram(tuple(row.name for row in rows), tuple(tuple(row) for row in values), tuple(energies))
+
+
+def tensor_energies(row: Integers, model: ModelSpec) -> tuple[int, ...]:
+    """Return the sum of squares of every tensor's integers, exact: a strip of 2^15 squares stays below 2^45."""
+    return tuple(_energy(row[place]) for place in tensor_slices(model))
+
+
+def _energy(values: Integers) -> int:
+    total = 0
+    for start in range(0, values.size, _STRIP):
+        part = values[start : start + _STRIP].astype(np.float64)
+        total += int(part @ part)
+    return total
 
 
 def _groups(rows: Sequence[GramRow]) -> list[list[int]]:
@@ -100,32 +124,11 @@ def _groups(rows: Sequence[GramRow]) -> list[list[int]]:
 
 
 def _products(
-    left: Sequence[Integers], right: Sequence[Integers], *, bits: tuple[int, int], model: ModelSpec, scale: ScaleSpec
+    left: Sequence[Integers], right: Sequence[Integers], *, bits: tuple[int, int], size: int
 ) -> list[list[int]]:
-    """All inner products of two groups of rows, weighted by 4^e_t, as Python integers."""
-    largest = largest_integer(bits[0]) * largest_integer(bits[1])
-    total = np.zeros((len(left), len(right)), dtype=object)
-    with one_thread():
-        for place, offset in segments(model, scale):
-            total += _segment(left, right, place, largest, same=left is right) * (1 << (2 * offset))
-    return [[int(value) for value in row] for row in total]
-
-
-def segments(model: ModelSpec, scale: ScaleSpec) -> Iterator[tuple[slice, int]]:
-    """Yield maximal runs of neighbouring tensors with equal exponents: (slice of the flat vector, exponent)."""
-    start, stop, current = 0, 0, scale.offsets[0]
-    for place, offset in zip(tensor_slices(model), scale.offsets, strict=True):
-        if offset != current:
-            yield slice(start, stop), current
-            start, current = place.start, offset
-        stop = place.stop
-    yield slice(start, stop), current
-
-
-def _segment(
-    left: Sequence[Integers], right: Sequence[Integers], place: slice, largest: int, *, same: bool
-) -> npt.NDArray[np.object_]:
-    """Inner products over one segment. `largest`: bound of one product of two entries."""
+    """All inner products of two groups of rows, over their first `size` entries, as Python integers."""
+    largest = largest_integer(bits[0]) * largest_integer(bits[1])  # of one product of two entries
+    same = left is right
     kind: type[np.floating[Any]] = np.float32 if largest * 512 < 2**24 else np.float64
     exact = (2**24 if kind is np.float32 else 2**53) // largest  # columns whose products cannot leave the exact range
     chunk = min(exact // 64 * 64 or exact, _STRIP)  # whole cache lines
@@ -134,18 +137,19 @@ def _segment(
     running = np.zeros((len(left), len(right)), dtype=np.int64)
     one = np.empty((len(left), _STRIP), dtype=kind)
     other = one if same else np.empty((len(right), _STRIP), dtype=kind)
-    for number, start in enumerate(range(place.start, place.stop, _STRIP), start=1):
-        width = min(_STRIP, place.stop - start)
-        _load(one, left, start, width)
-        if not same:
-            _load(other, right, start, width)
-        for column in range(0, width, chunk):
-            stop = min(column + chunk, width)
-            running += (one[:, column:stop] @ other[:, column:stop].T).astype(np.int64)
-        if number % flush == 0:
-            total += running.astype(object)
-            running[:] = 0
-    return np.asarray(total + running.astype(object))
+    with one_thread():
+        for number, start in enumerate(range(0, size, _STRIP), start=1):
+            width = min(_STRIP, size - start)
+            _load(one, left, start, width)
+            if not same:
+                _load(other, right, start, width)
+            for column in range(0, width, chunk):
+                stop = min(column + chunk, width)
+                running += (one[:, column:stop] @ other[:, column:stop].T).astype(np.int64)
+            if number % flush == 0:
+                total += running.astype(object)
+                running[:] = 0
+    return [[int(value) for value in row] for row in total + running.astype(object)]
 
 
 def _load(target: npt.NDArray[np.floating[Any]], rows: Sequence[Integers], start: int, width: int) -> None:
@@ -153,10 +157,7 @@ def _load(target: npt.NDArray[np.floating[Any]], rows: Sequence[Integers], start
         target[index, :width] = row[start : start + width]
 
 
-def reference_gram(rows: Sequence[Integers], *, model: ModelSpec, scale: ScaleSpec) -> list[list[int]]:
+def reference_gram(rows: Sequence[Integers]) -> list[list[int]]:
     """The same matrix in Python integers, slowly and differently: what tests hold `gram_matrix` against."""
-    weights: list[int] = []
-    for tensor, offset in zip(model.tensors, scale.offsets, strict=True):
-        weights += [4**offset] * tensor.size
     lists = [[int(q) for q in row] for row in rows]
-    return [[sum(w * a * b for w, a, b in zip(weights, x, y, strict=True)) for y in lists] for x in lists]
+    return [[sum(a * b for a, b in zip(x, y, strict=True)) for y in lists] for x in lists]

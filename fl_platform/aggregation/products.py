@@ -1,35 +1,36 @@
 """Inner products leaf by leaf: the interior of a Gram entry, which only a dispute asks for.
 
-Leaf k of a content tree covers 128 coordinates; its product is sum 4^offset * a * b over them, in squared base units.
-The products of all leaves add up to the Gram entry, so whoever split it honestly has a right part everywhere. Twin of
+A leaf of a content tree covers up to 128 coordinates; its product is sum a * b over them, in squared steps. The
+products of all leaves add up to the Gram entry, so whoever split it honestly has a right part everywhere. Twin of
 `Contents.product`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec
-from fl_platform.protocol.trace import COORDINATES
-from fl_platform.updates.content import leaf_count
+from fl_platform.protocol.leaves import COORDINATES
+from fl_platform.protocol.spec import ModelSpec
 from fl_platform.updates.scale import largest_integer
 from fl_platform.updates.tensors import Integers, tensor_slices
 
-# 128 coordinates * 2^15 * 2^15 * 4^4 is 2^45: a leaf's product fits int64 with room.
+# 128 coordinates * 2^15 * 2^15 is 2^37: a leaf's product fits int64 with room.
 Products = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.signedinteger[Any]]
 
 
-def leaf_products(left: Integers, right: Integers, *, model: ModelSpec, scale: ScaleSpec) -> Products:
-    """Return the product of every leaf, int64 (leaves,), of two rows (d,) within the codec's range."""
-    size = model.size
-    padded = np.zeros(leaf_count(size) * COORDINATES, dtype=np.int64)
-    np.multiply(left, right, out=padded[:size], dtype=np.int64)
-    for place, offset in zip(tensor_slices(model), scale.offsets, strict=True):
-        padded[place] <<= 2 * offset
+def leaf_products(left: Integers, right: Integers, *, model: ModelSpec) -> Products:
+    """Return the product of every leaf that counts, int64 (leaves,), of two rows (d,) within the codec's range."""
+    padded = np.zeros(model.counted_leaves * COORDINATES, dtype=np.int64)
+    for place, leaf in zip(tensor_slices(model), model.leaves.firsts[: len(model.counted)], strict=False):
+        first = leaf * COORDINATES
+        part = padded[first : first + place.stop - place.start]
+        np.multiply(left[place], right[place], out=part, dtype=np.int64)
     return np.asarray(padded.reshape(-1, COORDINATES).sum(axis=1), dtype=np.int64)
 
 
@@ -37,7 +38,7 @@ def split_range(products: Products, *, first: int, count: int, width: int) -> tu
     """Return the sums over runs of `width` leaves of [first, first + count); the last run may be shorter."""
     if not (first >= 0 and count > 0 and first + count <= len(products) and width > 0):
         raise DocumentInvalid(f"leaves {first} to {first + count} are no range of {len(products)}")
-    # a run's sum stays below 2^45 * 2^28: Python integers, since 2^63 is not far
+    # a run's sum stays below 2^37 * 2^28: Python integers, since 2^63 is not far
     starts = range(first, first + count, width)
     return tuple(_sum(products[start : min(start + width, first + count)]) for start in starts)
 
@@ -48,7 +49,7 @@ def first_outside(row: Integers, bits: int) -> int | None:
     return int(found[0]) if len(found) else None
 
 
-def first_difference(one: Sequence[int] | Products, other: Sequence[int] | Products) -> int | None:
+def first_difference(one: Sequence[int] | Vector, other: Sequence[int] | Vector) -> int | None:
     """Return the first place where two vectors of one length differ."""
     if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
         # a sealer chooses its numbers: past int64 an array of them would round to floats, and small lies vanish
@@ -59,6 +60,6 @@ def first_difference(one: Sequence[int] | Products, other: Sequence[int] | Produ
 
 
 def _sum(part: Products) -> int:
-    """Add up exactly: 2^17 leaves of 2^45 stay below 2^62."""
+    """Add up exactly: 2^17 leaves of 2^37 stay below 2^54."""
     block = 1 << 17
     return sum(int(part[start : start + block].sum()) for start in range(0, len(part), block))

@@ -2,6 +2,8 @@
 
     new_t = float32(float64(old_t) + c_t * sum_t),   c_t = (server_lr * step_t) / divisor
 
+and no less than 0 where the specification says so.
+
 server_lr is itself num / den in float64. Each operation is one IEEE 754 double operation of numpy, rounded on its own:
 numpy never fuses a multiplication with an addition across two calls.
 """
@@ -28,7 +30,7 @@ def step_factor(rule: AggregationRule, scale: ScaleSpec, index: int, divisor: in
 def apply_sums(
     parent: Tensors, sums: Sums, *, model: ModelSpec, scale: ScaleSpec, rule: AggregationRule, divisor: int
 ) -> Model:
-    """Return the new model. `sums`: int64 (d,), |entry| < 2^53 (weights sum to at most 2^16, so far below).
+    """Return the new model. `sums`: int32 (d,).
 
     A divisor of 0 (nothing admitted) leaves the parent as it is.
     """
@@ -39,5 +41,7 @@ def apply_sums(
         change = sums[place].astype(np.float64)
         change *= step_factor(rule, scale, index, divisor)
         change += parent[tensor.name].reshape(-1).astype(np.float64)
+        if tensor.nonnegative:  # rounding can take an average of variances a part of a step below 0
+            np.maximum(change, 0.0, out=change)
         new[tensor.name] = change.astype(np.float32).reshape(tensor.shape)
     return new

@@ -1,6 +1,7 @@
 """The exact weighted sum  sum_i a_i q_i  (step 7), streamed: memory does not grow with the number of updates.
 
-Integers are added with whatever arithmetic is fastest and provably exact for the bound at hand: a sum of products of
+Weights add up to at most 2^16, so a sum of updates of up to 16 bits fits an int32, which is refused otherwise. Integers
+are added with whatever arithmetic is fastest and provably exact for the bound at hand: a sum of products of
 integers is exact in float32 while every partial sum stays below 2^24 in magnitude, in float64 below 2^53. Since weights
 are 2^16ths of the stake, an int8 round always fits the first and an int16 round the second.
 """
@@ -16,15 +17,14 @@ import numpy.typing as npt
 
 from fl_platform.aggregation.blas import one_thread
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.spec import ModelSpec
-from fl_platform.updates import check_sum_bound, tensor_slices
+from fl_platform.updates import check_sum_bound
 from fl_platform.updates.scale import largest_integer
 from fl_platform.updates.tensors import Integers
 
-Sums = npt.NDArray[np.int64]
+Sums = npt.NDArray[np.int32]
 RowSource = Callable[[int], Integers]
 
-# Updates held at once where weights differ: more rows per pass save additions into the int64 sum, fewer save memory.
+# Updates held at once where weights differ: more rows per pass save additions into the int32 sum, fewer save memory.
 BATCH = 8
 # Columns per pass there: BATCH float32 rows of 32,768 are 1 MiB, which stays in a core's L2 cache.
 COLUMNS = 1 << 15
@@ -35,15 +35,15 @@ NARROW = 128
 
 
 def weighted_sum(rows: Sequence[int], weights: Sequence[int], source: RowSource, *, size: int, bits: int) -> Sums:
-    """Return sum over `rows` of weight * source(row), int64 of shape (size,).
+    """Return sum over `rows` of weight * source(row), int32 of shape (size,).
 
     `rows`, `weights`: parallel; a row of weight 0 is not read. `source(row)` returns its integers, shape (size,),
     checked by admission, and may read them from disk: at most BATCH rows are held. Raises ConfigError when
-    n * max|a| * 2^(b-1) reaches 2^62.
+    the sum of the weights times the largest integer reaches 2^31.
     """
     used = {i: weights[i] for i in range(len(rows)) if weights[i]}
-    check_sum_bound(updates=max(1, len(used)), largest_weight=max(map(abs, used.values()), default=0), bits=bits)
-    total = _zeros(size, np.int64)
+    check_sum_bound(used.values(), bits=bits)
+    total = _zeros(size, np.int32)
     alone: list[int] = []
     # Most trainers have the same stake and are not clipped, so most weights are equal.
     for weight, run in groupby(sorted(used, key=lambda i: (used[i], i)), key=used.__getitem__):
@@ -69,9 +69,12 @@ def _equal_sum(updates: Iterable[Integers], *, size: int, bits: int) -> npt.NDAr
 
 
 def _add_scaled(total: Sums, added: npt.NDArray[np.signedinteger[Any]], weight: int) -> None:
-    """Add weight * added in strips: a whole int64 product would cost more in fresh pages than in arithmetic."""
+    """Add weight * added in strips: a whole product would cost more in fresh pages than in arithmetic.
+
+    None leaves int32: it is a part of the sum that `check_sum_bound` has bounded.
+    """
     for start in range(0, total.size, COLUMNS):
-        total[start : start + COLUMNS] += np.multiply(added[start : start + COLUMNS], np.int64(weight))
+        total[start : start + COLUMNS] += np.multiply(added[start : start + COLUMNS], np.int32(weight))
 
 
 def _zeros(size: int, kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
@@ -85,14 +88,13 @@ def _zeros(size: int, kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
 
 
 def add_batch(total: Sums, updates: Sequence[Integers], weights: Sequence[int], *, bits: int) -> None:
-    """Add sum_i weights[i] * updates[i] to `total` in place, exactly; a batch fits into memory as floats by strips."""
+    """Add sum_i weights[i] * updates[i] to `total` in place, exactly; a batch fits into memory as floats by strips.
+
+    The sum of the weights times the largest integer is below 2^31.
+    """
     largest = sum(map(abs, weights)) * largest_integer(bits)
-    if largest < 2**53:
-        with one_thread():
-            _add_products(total, updates, weights, np.float32 if largest < 2**24 else np.float64)
-    else:
-        for update, weight in zip(updates, weights, strict=True):
-            total += update.astype(np.int64) * np.int64(weight)
+    with one_thread():
+        _add_products(total, updates, weights, np.float32 if largest < 2**24 else np.float64)
 
 
 def _add_products(
@@ -106,35 +108,14 @@ def _add_products(
         strip = rows[:, : stop - start]
         for index, update in enumerate(updates):
             strip[index] = update[start:stop]
-        total[start:stop] += (factors @ strip).astype(np.int64)
+        total[start:stop] += (factors @ strip).astype(np.int32)
 
 
 def read_sums(data: bytes, *, size: int) -> Sums:
-    """Return a document of sums (untrusted) as int64 (size,), read-only. Raises DocumentInvalid: another length."""
-    if len(data) != 8 * size:
-        raise DocumentInvalid(f"the sums have {len(data)} bytes, the model's {size} parameters have {8 * size}")
-    return np.frombuffer(data, dtype="<i8")
-
-
-def tensor_energies(sums: Sums, model: ModelSpec) -> tuple[int, ...]:
-    """Return per tensor the exact sum of squares of an aggregate: input of the next round's scale.
-
-    Entries are split as high * 2^16 + low, so that each int64 dot product stays below 2^63 for |entry| < 2^38 and
-    d < 2^19 per block.
-    """
-    return tuple(_energy(sums[place]) for place in tensor_slices(model))
-
-
-def _energy(values: Sums) -> int:
-    block = 1 << 18
-    return sum(_block_energy(values[i : i + block]) for i in range(0, values.size, block))
-
-
-def _block_energy(values: Sums) -> int:
-    if values.size and (int(values.max()) >= 2**38 or int(values.min()) < -(2**38)):
-        return sum(v * v for v in map(int, values))
-    high, low = values >> 16, values & 0xFFFF
-    return (int(high @ high) << 32) + (int(high @ low) << 17) + int(low @ low)
+    """Return a document of sums (untrusted) as int32 (size,), read-only. Raises DocumentInvalid: another length."""
+    if len(data) != 4 * size:
+        raise DocumentInvalid(f"the sums have {len(data)} bytes, the model's {size} parameters have {4 * size}")
+    return np.frombuffer(data, dtype="<i4")
 
 
 def reference_sum(updates: Iterable[Integers], weights: Iterable[int]) -> list[int]:

@@ -11,6 +11,7 @@ from fl_platform.attacks.freeriding import (
     Mimic,
     NotANumber,
     RandomHashes,
+    ReplayFirstLayer,
     ReplayLast,
     ReplayLayer,
     ReplayMix,
@@ -25,7 +26,8 @@ from fl_platform.errors import ConfigError
 
 _CLASSES: tuple[Callable[[], Attack], ...] = (
     FreeRider, InnerProduct, LabelFlip, LeakedCopies, LittleIsEnough, Mimic, Noise, NotANumber, RandomHashes,
-    ReplayLast, ReplayLayer, ReplayMix, ReplayNoise, ReplayScaled, Scale, SignFlip, SybilClones, Whisper, Zero,
+    ReplayFirstLayer, ReplayLast, ReplayLayer, ReplayMix, ReplayNoise, ReplayScaled, Scale, SignFlip, SybilClones,
+    Whisper, Zero,
 )  # fmt: skip
 
 ATTACKS: Mapping[str, Callable[[], Attack]] = {make().name: make for make in _CLASSES}

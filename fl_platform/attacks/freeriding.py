@@ -87,18 +87,30 @@ class ReplayMix(ReplayLast):
 
 
 class ReplayLayer(ReplayLast):
-    """The last tensors of the last aggregate (the output layer: weight and bias), zeros elsewhere.
+    """The last tensors of the last aggregate (the output layer: weight and bias), zeros elsewhere, 32 times as long.
 
-    The replay screen and the worth rule take out whole public aggregates, not their parts. Expected: **paid**, more
-    than honest work where data is skewed (benchmark `worth`).
+    The replay screen and the worth rule take out whole public aggregates, not their parts. Lengths are in steps, so a
+    layer with few of the parameters is short; stretched it passes the floor, and length earns nothing. Expected:
+    **paid** (benchmark `worth`).
     """
 
     name: ClassVar[str] = "replay-layer"
     expected: ClassVar[str] = "paid by the rule of today (NoWork in round 0)"
+    kept: ClassVar[slice] = slice(-2, None)  # of the tensors
+    stretch: ClassVar[float] = 32.0
 
     def disguise(self, replay: Delta, view: View) -> Delta:
-        kept = list(replay)[-2:]
-        return {name: value if name in kept else np.zeros_like(value) for name, value in replay.items()}
+        kept = list(replay)[self.kept]
+        longer = combine([(self.stretch, replay)])
+        return {name: value if name in kept else np.zeros_like(value) for name, value in longer.items()}
+
+
+class ReplayFirstLayer(ReplayLayer):
+    """The first tensors of the last aggregate (weight and bias), zeros elsewhere: most of a model's parameters."""
+
+    name: ClassVar[str] = "replay-first-layer"
+    kept: ClassVar[slice] = slice(2)
+    stretch: ClassVar[float] = 1.0
 
 
 class LeakedCopies(Attack):

@@ -1,79 +1,120 @@
-"""An aggregator that judges honestly and seals something else (A08): what it changes in the round's bundle.
+"""An aggregator that judges honestly and seals something else (A08): one cell of the round's tape is another, and all
+that follows from it follows from the lie.
 
-Each lie keeps the claims' total, which the ledger checks, and publishes a bundle and a trace that fit each other, as a
-liar that hides nothing does. `roles.watcher` finds the leaf that does not follow.
+It keeps the claims' total, which the ledger checks, and publishes a bundle that fits its tape, as a liar that hides
+nothing does. `roles.watcher` finds the cell that does not follow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from fl_platform.aggregation.server import apply_sums
-from fl_platform.contribution.judge import Judgement, sums_root
-from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState
+from fl_platform.aggregation.admit import RoundContext
+from fl_platform.aggregation.round_rows import cell_of, sums_root
+from fl_platform.contribution.judge import Judgement, conclude
+from fl_platform.errors import ConfigError
+from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.bundle import Entry, TaskState
+from fl_platform.protocol.operations import ROWS, Op
+from fl_platform.protocol.program import Output
+from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_model
+from fl_platform.protocol.tape import Given, Tape, evaluate
+from fl_platform.rules.verdicts import Verdict
 from fl_platform.updates.tensors import Tensors
 
-
-def pay_itself(bundle: RoundBundle) -> RoundBundle:
-    """Move half of everybody's pay to the aggregator's own account."""
-    nobody = Standing(bundle.aggregator, 0, 0, 0, 0)
-    own = next((s for s in bundle.after.standings if s.trainer == bundle.aggregator), nobody)
-    cut = [replace(s, paid_scored=s.paid_scored // 2) for s in bundle.after.standings if s.trainer != own.trainer]
-    total = sum(s.earned for s in bundle.after.standings)
-    gained = total - sum(s.earned for s in cut) - own.earned
-    standings = [*cut, replace(own, paid_base=own.paid_base + gained)]
-    ordered = tuple(sorted(standings, key=lambda s: s.trainer))
-    return replace(bundle, after=replace(bundle.after, standings=ordered))
+ATTACK = "lying-aggregator"
+DEFAULT_LIE = "pay-itself"
+BEND_PRODUCT = "bend-product"
+BEND_SUMS = "bend-sums"
+_TAKEN = frozenset({Op.SOURCE, Op.PREV, Op.CLAIMED, *ROWS})
 
 
-def raise_score(bundle: RoundBundle) -> RoundBundle:
-    """Raise the score of one friend among the admitted, and its account's sum with it; pay stays as it is."""
-    index = next(i for i, verdict in enumerate(bundle.verdicts) if verdict.weight > 0)
-    friend, gain = bundle.verdicts[index], max(1, abs(bundle.verdicts[index].score) // 100)
-    told = replace(friend, score=friend.score + gain)
-    verdicts = (*bundle.verdicts[:index], told, *bundle.verdicts[index + 1 :])
-    standings = tuple(
-        replace(s, score_sum=s.score_sum + gain) if s.trainer == friend.trainer else s for s in bundle.after.standings
-    )
-    return replace(bundle, verdicts=verdicts, after=replace(bundle.after, standings=standings))
+@dataclass(frozen=True)
+class Lied:
+    """A column with what a liar says of it."""
+
+    column: int
+    cells: Array
 
 
-def drop_one(bundle: RoundBundle) -> RoundBundle:
+def pay_itself(tape: Tape, aggregator: int) -> Lied:
+    """Move half of everybody's pay to the aggregator's own seat; the total stays."""
+    number = tape.program.outputs[Output.EARNED]
+    cells = tape.columns[number].astype(object)
+    half = cells // 2
+    half[aggregator] = 0
+    cells -= half
+    cells[aggregator] += half.sum()
+    return Lied(number, cells)
+
+
+def raise_score(tape: Tape, _: int) -> Lied:
+    """Raise the score of one friend among the admitted; it is paid by that."""
+    number = tape.program.column("score")
+    cells = tape.columns[number].astype(object)
+    friend = int(np.argmax(tape.named("weight")))
+    cells[friend] += max(1, abs(int(cells[friend])) // 100)
+    return Lied(number, cells)
+
+
+def drop_one(tape: Tape, _: int) -> Lied:
     """Give an admitted update the verdict of no work."""
-    index = next(i for i, verdict in enumerate(bundle.verdicts) if verdict.weight > 0)
-    told = replace(bundle.verdicts[index], code="NoWork", evidence="length 0", weight=0, score=0)
-    return replace(bundle, verdicts=(*bundle.verdicts[:index], told, *bundle.verdicts[index + 1 :]))
+    number = tape.program.column("verdict")
+    cells = tape.columns[number].astype(object)
+    cells[int(np.argmax(tape.named("weight")))] = int(Verdict.NO_WORK)
+    return Lied(number, cells)
 
 
-def bend_gram(bundle: RoundBundle) -> RoundBundle:
-    """Add one to the inner product of the last two trainers; what follows from the matrix still follows."""
-    row = max(i for i, name in enumerate(bundle.rows) if name.startswith("0x"))
-    place = row * (row + 1) // 2 + row - 1
-    return replace(bundle, gram=(*bundle.gram[:place], bundle.gram[place] + 1, *bundle.gram[place + 1 :]))
+def bend_product(tape: Tape, _: int) -> Lied:
+    """Add one to the inner product of two updates, and to its mirror. Raises ConfigError: the rule has none."""
+    columns = tape.program.columns
+    pairs = (n for n, c in enumerate(columns) if c.op is Op.DOT and c.axes == (Axis.ENTRY, Axis.OTHER))
+    number = next(pairs, None)
+    if number is None:
+        raise ConfigError("this task's rule reads no product of two updates: bend something else")
+    cells = tape.columns[number].astype(object)
+    first, second = (int(at) for at in np.argwhere(tape.named("weight") > 0)[-2:, 0])
+    cells[first, second] += 1
+    cells[second, first] += 1
+    return Lied(number, cells)
 
 
-def bend_sums(spec: TaskSpec, before: TaskState, parent: Tensors, judged: Judgement) -> Judgement:
-    """Add to the largest coordinate of the sums and take the model from them; the rest of the judgement stays."""
-    sums = judged.sums.copy()
-    sums[int(np.argmax(np.abs(sums)))] += max(1, judged.divisor // 2)
-    rule, divisor = spec.aggregation, judged.divisor
-    model = apply_sums(parent, sums, model=spec.model, scale=before.scale, rule=rule, divisor=divisor)
-    data = encode_model(model, spec.model)
-    after = replace(judged.after, model=cid_of(data).digest)
-    return replace(judged, sums=sums, sums_root=sums_root(spec, sums), model=model, model_bytes=data, after=after)
-
-
-BEND_SUMS = "bend-sums"  # not of the bundle alone: the sums and the model are objects of their own
-LIES: Mapping[str, Callable[[RoundBundle], RoundBundle]] = {
+LIES: Mapping[str, Callable[[Tape, int], Lied] | None] = {
     "pay-itself": pay_itself,
     "raise-score": raise_score,
     "drop-one": drop_one,
-    "bend-gram": bend_gram,
-    BEND_SUMS: lambda bundle: bundle,
+    BEND_PRODUCT: bend_product,
+    BEND_SUMS: None,  # not of the tape alone: the sums and the model are objects of their own
 }
+
+
+def false_judgement(
+    spec: TaskSpec, context: RoundContext, before: TaskState, entries: Sequence[Entry], parent: Tensors,
+    honest: Judgement, lie: str,
+) -> Judgement:  # fmt: skip
+    """Return what a liar seals of an honest judgement. Raises KeyError: no such lie."""
+    make, sums = LIES[lie], honest.sums
+    if make is None:
+        sums = sums.copy()
+        sums[int(np.argmax(np.abs(sums)))] += max(1, honest.divisor // 2)
+        lied = Lied(honest.tape.program.outputs[Output.SUMS], np.array(cell_of(sums_root(spec.model, sums)), object))
+    else:
+        seat = [party.address for party in spec.aggregators].index(context.aggregator)
+        lied = make(honest.tape, seat)
+    tape = false_tape(honest.tape, lied)
+    nothing = [None] * len(entries)
+    return conclude(spec, context, before, entries, nothing, tape=tape, sums=sums, parent=parent)
+
+
+def false_tape(honest: Tape, lied: Lied) -> Tape:
+    """Return a tape with one column changed and all after it computed from that."""
+    brought = {
+        number: cells
+        for number, cells in enumerate(honest.columns)
+        if number < lied.column or honest.program.columns[number].op in _TAKEN
+    }
+    return evaluate(honest.program, honest.lengths, Given(brought=brought | {lied.column: lied.cells}))

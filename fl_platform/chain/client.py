@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from fl_platform.chain.abi import Abi, Decoded, Revert
-from fl_platform.chain.alone import Alone
 from fl_platform.chain.artifacts import Artifact, shipped
 from fl_platform.chain.backend import Backend
 from fl_platform.chain.gas import GasBook
@@ -59,7 +58,6 @@ class Chain:
         self.backend: Backend = Retrying(backend, policy, sleep)
         self.network = network
         self.policy = policy
-        self._alone = Alone(self.backend.code)
         self.gas = GasBook()
         self._sleep = sleep
         self.chain_id = self.backend.chain_id()
@@ -91,21 +89,8 @@ class Chain:
     def read(self, contract: Contract, function: str, *arguments: Any, block: int | None = None) -> Any:
         """Call a view; return its one value, or a tuple of several. Raises TransactionReverted, ChainError."""
         call = Call(contract.address, contract.abi.encode(function, *arguments))
-        return self._read(contract, function, len(arguments), self._call(f"{contract.name}.{function}", call, block))
-
-    def read_alone(self, contract: Contract, function: str, *arguments: Any) -> Any:
-        """Call a view of a contract that keeps no storage and reads no clock: here where it can be (see `alone`).
-
-        Raises as `read`.
-        """
-        call = Call(contract.address, contract.abi.encode(function, *arguments))
-        output = self._alone.call(contract.address, call.data)
-        if output is None:
-            output = self._call(f"{contract.name}.{function}", call, None)
-        return self._read(contract, function, len(arguments), output)
-
-    def _read(self, contract: Contract, function: str, count: int, output: bytes) -> Any:
-        values = self._decode_output(contract, function, count, output)
+        output = self._call(f"{contract.name}.{function}", call, block)
+        values = self._decode_output(contract, function, len(arguments), output)
         return values[0] if len(values) == 1 else values
 
     def _decode_output(self, contract: Contract, function: str, count: int, data: bytes) -> tuple[Any, ...]:

@@ -61,8 +61,14 @@ class Contracts(Views):
 
     # --- owner ---
 
-    def open_task(self, spec: TaskSpec, *, admission: Admission = Admission.OPEN, allow_root: bytes = bytes(32)) -> int:
-        """Escrow the whole bounty, open the task and return its number. One spec digest opens one task a wallet."""
+    def open_task(
+        self, spec: TaskSpec, *, program: bytes = NO_ROOT, rules: bytes = NO_ROOT,
+        admission: Admission = Admission.OPEN, allow_root: bytes = bytes(32),
+    ) -> int:  # fmt: skip
+        """Escrow the whole bounty, open the task and return its number. One spec digest opens one task a wallet.
+
+        `program`, `rules`: roots of what judges its rounds.
+        """
         money = spec.money
         params = TaskParams(
             token=money.token,
@@ -75,8 +81,8 @@ class Contracts(Views):
             fee_bps=money.fee_bps,
             allow_root=allow_root,
             spec=spec.digest,
-            program=NO_ROOT,
-            rules=NO_ROOT,
+            program=program,
+            rules=rules,
             windows=spec.windows,
             aggregators=tuple(party.address for party in spec.aggregators),
         )
@@ -381,9 +387,9 @@ class Contracts(Views):
 
 
 def _index(leaves: tuple[Leaf, ...], owner: bytes, where: str) -> int:
-    for index, leaf in enumerate(leaves):
-        if leaf.owner == owner:
-            return index
+    own = [index for index, leaf in enumerate(leaves) if leaf.owner == owner]
+    if own:
+        return max(own, key=lambda index: leaves[index].amount)
     raise WalletError(f"0x{owner.hex()} is not in {where}; `fl-platform why 0x{owner.hex()}` says what became of it")
 
 

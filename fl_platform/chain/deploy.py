@@ -21,15 +21,13 @@ from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import ZERO_ADDRESS, Deployed, hex_address
 from fl_platform.errors import ChainError, ConfigError, DeploymentMismatch, StoreFull
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.spec import RELEASE_BEFORE
 
 FORMAT = "fl-platform/deployment/1"
 # In this order, nonce by nonce.
 CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation", "LedgerViews")
-# Disputes and their judges follow, where a deployment has its own.
-DISPUTES = (
-    "MoneyJudge", "EntryJudge", "ScreenJudge", "WorthJudge", "WorkJudge",
-    "Bisections", "Reveals", "Demands", "Disputes",
-)  # fmt: skip
+# Disputes follow, where a deployment has its own; the last is what the ledger trusts.
+DISPUTES = ("Tapes", "Sources", "Reveals", "Referee")
 TOKEN = "FaucetToken"
 # The gate of settlement proofs after its verifiers; no other contract knows them (`proofs.add_proofs`).
 PROOFS = ("SettlementVerifier4", "SettlementVerifier16", "SettlementVerifier64", "SettlementProofs")
@@ -39,14 +37,9 @@ WIRES = {
     "registry_": "TaskRegistry",
     "ledger_": "RoundLedger",
     "settlement_": "Settlement",
-    "moneyJudge_": "MoneyJudge",
-    "entryJudge_": "EntryJudge",
-    "screenJudge_": "ScreenJudge",
-    "worthJudge_": "WorthJudge",
-    "workJudge_": "WorkJudge",
-    "bisections_": "Bisections",
     "reveals_": "Reveals",
-    "demands_": "Demands",
+    "tapes_": "Tapes",
+    "sources_": "Sources",
 }
 # The public getter of each wire.
 GETTERS = {
@@ -54,18 +47,13 @@ GETTERS = {
     "registry": "TaskRegistry",
     "ledger": "RoundLedger",
     "settlement": "Settlement",
-    "disputes": "Disputes",
-    "moneyJudge": "MoneyJudge",
-    "entryJudge": "EntryJudge",
-    "screenJudge": "ScreenJudge",
-    "worthJudge": "WorthJudge",
+    "disputes": "Referee",
     "small": "SettlementVerifier4",
     "medium": "SettlementVerifier16",
     "large": "SettlementVerifier64",
-    "workJudge": "WorkJudge",
-    "bisections": "Bisections",
     "reveals": "Reveals",
-    "demands": "Demands",
+    "tapes": "Tapes",
+    "sources": "Sources",
 }
 
 RESTARTED = (
@@ -148,7 +136,10 @@ class Deployment:
                 "FILE`, or put contracts of your own on the chain with `fl-platform deploy`"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ConfigError(f"{path} is no deployment file of this version ({error}); deploy again") from error
+            raise ConfigError(
+                f"{path} is no deployment file of this version ({error}); deploy again, or use fl-platform "
+                f"{RELEASE_BEFORE} for the tasks of its contracts"
+            ) from error
 
 
 def deploy(

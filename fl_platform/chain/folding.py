@@ -111,6 +111,8 @@ def _opened(event: ev.TaskOpened, ledger: ev.LedgerOpened) -> Opened:
         admission=params.admission,
         allow_root=params.allow_root,
         spec=params.spec,
+        program=params.program,
+        rules=params.rules,
         windows=params.windows,
         aggregators=params.aggregators,
         opened_at=ledger.opened_at,

@@ -33,6 +33,8 @@ class Opened:
     admission: Admission
     allow_root: bytes
     spec: bytes  # sha256 of the task spec
+    program: bytes  # root of the program that judges its rounds
+    rules: bytes  # root of the terms that the program reads
     windows: Windows
     aggregators: tuple[bytes, ...]
     opened_at: int  # seconds
@@ -118,6 +120,12 @@ class TaskHistory:
         if round_number < len(self.rounds) and self.rounds[round_number].roster is not None:
             return self.rounds[round_number].stakes
         return self.members
+
+    def joined_at_roster(self, round_number: int) -> tuple[bytes, ...]:
+        """Return all trainers with a seat when the round's roster closed, in order; of now while it is open."""
+        roster = self.rounds[round_number].roster if round_number < len(self.rounds) else None
+        ordered = sorted(self.seats, key=self.seats.__getitem__)
+        return tuple(who for who in ordered if roster is None or self.seats[who] < roster.seats)
 
     def allotted(self, round_number: int) -> int:
         """Return what the seal of a round has to allot in all rounds up to it, wei."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from fl_platform.chain.abi import Decoded
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.disputes import Disputes
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import ContentLeafRecord, struct
 from fl_platform.chain.signer import Signer, demand_signer
@@ -27,6 +26,7 @@ from zk.curve import Point
 from zk.dleq import DleqProof
 
 CONTRACT = "Reveals"
+BONDS = "Referee"  # who locks what a demand costs
 KEY, CONTENT = 0, 1  # IReveals.Subject
 Keys = tuple[WrappedKey, ...]
 Package = tuple[Keys, bytes]  # wrapped keys, and their trainer's signature
@@ -77,13 +77,21 @@ class CipherLeaf:
 
 
 @dataclass(frozen=True)
-class ShownBlock:
-    """One block of an update, as ciphertext and as content."""
+class ShownModel:
+    """IReveals.Model: the specification, and where it lists the model's tensors."""
 
-    cipher: CipherLeaf
+    document: bytes
+    list: int
+
+
+@dataclass(frozen=True)
+class ShownInteger:
+    """One integer of an update, as ciphertext and as content."""
+
+    cipher: CipherLeaf  # empty where the integer lies behind its tensor's end
     content: ContentLeafRecord
     index: int  # the content leaf's
-    place: int  # of the 16-byte block in it
+    place: int  # of the integer in it, 0 .. 127
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,7 @@ class RevealDemand:
     recipient: bytes
     key: Point  # of the recipient; zero for content
     index: int
+    leaves: int  # content: of the tree
     round: int
     task: int
     receipt: bytes  # struct hash
@@ -132,6 +141,12 @@ def show_party(spec: TaskSpec, party: Party) -> ShownParty:
     if place > 0 and document[place - 2 : place] == b":{":  # the reference is no recipient: look behind it
         place = document.find(text.encode(), place + 1)
     return ShownParty(document, max(place, 0), curve.decode(party.wrap_key))
+
+
+def show_model(spec: TaskSpec) -> ShownModel:
+    """Return the specification with the place of its tensors."""
+    document = spec.to_bytes()
+    return ShownModel(document, document.find(b'"tensors":['))
 
 
 class Reveals:
@@ -183,12 +198,13 @@ class Reveals:
             package, index, shared, proof, already=lambda: self.convicted_at(receipt) != 0,
         )  # fmt: skip
 
-    def bad_opening(self, signed: SignedReceipt, key: bytes, block: ShownBlock) -> TxReceipt | None:
-        """Show that a block of the ciphertext is not the committed content. Raises TransactionReverted when it is."""
+    def bad_opening(self, signed: SignedReceipt, key: bytes, wrong: ShownInteger) -> TxReceipt | None:
+        """Show that an integer of the ciphertext is not the committed one. Raises TransactionReverted when it is."""
         receipt = signed.receipt
         return self._send(
             receipt.task, receipt.round, f"bad opening 0x{receipt.struct_hash().hex()[:16]}", "badOpening", signed, key,
-            block.cipher, block.content, block.index, block.place, already=lambda: self.convicted_at(receipt) != 0,
+            wrong.cipher, wrong.content, (wrong.index, wrong.place), show_model(self._spec),
+            already=lambda: self.convicted_at(receipt) != 0,
         )  # fmt: skip
 
     def demand_key(self, signed: SignedReceipt, party: Party) -> TxReceipt | None:
@@ -201,10 +217,10 @@ class Reveals:
 
     def demand_content(self, signed: SignedReceipt, index: int) -> TxReceipt | None:
         """Ask a trainer for a content leaf; locks the bond. None where it was asked before."""
-        document = self._spec.to_bytes()
+        shown = show_model(self._spec)
         return self._ask(
             signed.receipt, f"demand content 0x{signed.receipt.struct_hash().hex()[:16]} {index}", "demandContent",
-            signed, index, document, document.find(b'"bits":'),
+            signed, index, shown, shown.document.find(b'"bits":'),
             already=lambda: self.asked(signed.receipt, CONTENT, bytes(20), index),
         )  # fmt: skip
 
@@ -229,7 +245,7 @@ class Reveals:
         """Say whether this was asked before, answered or not."""
         zero = Point(0, 0)
         asked = RevealDemand(
-            bytes(20), 0, subject, 0, bytes(20), 0, recipient, zero, index, 0, 0, receipt.struct_hash()
+            bytes(20), 0, subject, 0, bytes(20), 0, recipient, zero, index, 0, 0, 0, receipt.struct_hash()
         )  # fmt: skip
         return any(self._contracts.chain.read(self._contract, "demandOf", asked.id))
 
@@ -279,7 +295,10 @@ class Reveals:
     ) -> TxReceipt | None:
         if already():
             return None
-        Disputes(self._contracts).approve_bond(receipt.task, Step(receipt.task, receipt.round, name))
+        referee = self._contracts.deployment.contract(BONDS)
+        bond = int(self._contracts.chain.read(referee, "bondOf", receipt.task))
+        token = self._contracts.token_of(receipt.task)
+        self._contracts.approve(token, bond, Step(receipt.task, receipt.round, name))
         return self._send(receipt.task, receipt.round, name, function, *arguments, already=already)
 
     def _send(

@@ -108,11 +108,11 @@ class Views:
         return int(self.chain.read(self.ledger, "forcedCount", task))
 
     def as_of(self, task: int) -> int:
-        """Return up to when a seal of now takes note of what was shown, seconds: inside its window, before the seal.
+        """Return up to when a seal takes note of what was shown, seconds: the beginning of its window.
 
-        A second before the newest block, because some chains give two blocks one time.
+        So who judges inside the window has seen all of it, and nothing shown meanwhile makes the seal a lie.
         """
-        return max(self.window(task)[0] - 1, self.now() - 1)
+        return self.window(task)[0] - 1
 
     def member(self, task: int, account: bytes) -> Member:
         """Return an account's place in a task; zeros when it has none."""

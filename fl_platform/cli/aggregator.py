@@ -177,7 +177,7 @@ def defend(
     Example: fl-platform aggregator defend 1 --wallet aggregator
     """
     from fl_platform.cli.show import console
-    from fl_platform.roles.watcher import nothing_left
+    from fl_platform.roles.closing import nothing_left
 
     out = console(json_file)
     answers: list[Answer] = []
@@ -203,17 +203,16 @@ def defend(
 
 
 def _defender(own: Session, task: int, say: Callable[[str], None]) -> Defender | None:
-    """Return what answers for the session's wallet; None where the deployment has no disputes."""
-    from fl_platform.chain.disputes import CONTRACT, Disputes
+    """Return what answers for the session's wallet; None where nothing can be asked."""
+    from fl_platform.dispute.referee import Referee
     from fl_platform.roles.defender import Defender
     from fl_platform.roles.keyholder import opener_of
 
-    if CONTRACT not in own.contracts.deployment.contracts:
+    if not Referee.there(own.contracts):
         return None
     reader = own.workspace.reader(task)
-    disputes = Disputes(own.contracts, own.signer)
-    opener = opener_of(reader, own.signer, else_="it has no part in this task's disputes")
-    return Defender(reader, disputes, opener=opener, watch=lambda answer: say(str(answer)))
+    opener = opener_of(reader, own.signer, else_="only who sealed can answer")
+    return Defender(reader, Referee(own.contracts, own.signer), opener=opener, watch=lambda done: say(str(done)))
 
 
 def _answer_all(

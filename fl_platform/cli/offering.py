@@ -120,8 +120,8 @@ _OPTIONS = (
     click.option(
         "--byzantine",
         type=click.IntRange(0, 1_000),
-        help="Hostile trainers to withstand; 0: plain mean. Default: up to 2; 0 where the data come in parts, because "
-        "an odd one out is no liar there.",
+        help="Hostile trainers to withstand by multi-Krum, which drops honest odd ones too. Default: 0, the mean of "
+        "what passes the screens.",
     ),
     click.option("--strict", is_flag=True, help="Keys are revealed only after the roster is on chain."),
     click.option(
@@ -201,7 +201,7 @@ def offer_of(lesson: Lesson, choices: dict[str, Any], *, token: bytes = bytes(20
         trainers=trainers,
         plan=_plan(choices, lesson.plan),
         seed=choices["seed"],
-        byzantine=0 if choices["byzantine"] is None and lesson.natural_parts else choices["byzantine"],
+        byzantine=choices["byzantine"],
         bits=int(choices["bits"]),
         strict=choices["strict"],
         commitments=choices["commitments"],

@@ -67,11 +67,11 @@ def prove(
 ) -> None:  # fmt: skip
     """Make a sealed round's settlement proof, and hand it to the contract.
 
-    The proof shows that verdicts, weights, scores, payouts and reputations follow by the task's rule from the round's
-    Gram matrix; not that the matrix is that of the updates. ROUND is the newest sealed one when left out. A proof is
-    bound to one claimant: nobody else can hand it in (--from hands in what was proved elsewhere). Needs the extra
-    `fast`. A round that the chain has accepted a proof for is said so, and not proved again unless --out asks for the
-    file.
+    The circuit of round programs comes with the next release: until then this says so and exits 3. The proof will show
+    that verdicts, weights, scores, payouts and reputations follow by the task's rule from the round's inner products;
+    not that these are of the updates. ROUND is the newest sealed one when left out. A proof is bound to one claimant:
+    nobody else can hand it in (--from hands in what was proved elsewhere). Needs the extra `fast`. A round that the
+    chain has accepted a proof for is said so, and not proved again unless --out asks for the file.
 
     Example: fl-platform prove 1 --submit --wallet alice
     """

@@ -18,7 +18,8 @@ def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
     from fl_platform.cli.show import pairs
 
     money, rule, worth, windows = spec.money, spec.aggregation, spec.worth, spec.windows
-    robust = f"{rule.name}, withstands {rule.byzantine} hostile" if rule.byzantine else rule.name
+    robust = f"{rule.selection} of what passes {', '.join(rule.screens) or 'no screen'}"
+    robust += f", withstands {rule.byzantine} hostile" if rule.selection == "multi-krum" else ""
     alpha = f", alpha {worth.alpha_num}/{worth.alpha_den}" if worth.kind == "anchored" else ""
     pairs(out, f"task {number}: {spec.title}", [
         ("rules", hexed(spec.digest)),

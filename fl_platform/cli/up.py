@@ -252,7 +252,7 @@ def _looker(own: Session, task: int, failed: Callable[[], int | None]) -> Callab
 def _outlast_windows(own: Session, task: int, code: int | None, say: Callable[[str], None]) -> None:
     """Stay while a seal can be challenged: an aggregator that does not answer then loses its bond."""
     from fl_platform.cli.common import moment
-    from fl_platform.roles.watcher import nothing_left
+    from fl_platform.roles.closing import nothing_left
 
     def left() -> bool:
         return not nothing_left(own.workspace.reader(task), now=own.workspace.chain.now())

@@ -46,10 +46,11 @@ def watch(
 
     Example: fl-platform watch 1 --wallet alice --public
     """
-    from fl_platform.chain.disputes import Disputes
     from fl_platform.cli.show import console
+    from fl_platform.dispute.referee import Referee
+    from fl_platform.roles.closing import nothing_left
     from fl_platform.roles.keyholder import opener_of
-    from fl_platform.roles.watcher import Watcher, nothing_left
+    from fl_platform.roles.watcher import Watcher
     from fl_platform.roles.watching_keys import KeyWatcher
 
     out = console(json_file)
@@ -63,7 +64,7 @@ def watch(
         keys = opener and KeyWatcher(reader, own.contracts, own.signer, opener)
         watcher = Watcher(
             reader,
-            Disputes(own.contracts, own.signer),
+            Referee(own.contracts, own.signer),
             opener=opener,
             watch=lambda found: out.print(f"LIE  {found}", style="bold red", markup=False),
         )
@@ -112,10 +113,9 @@ def _as_json(found: Finding) -> dict[str, object]:
         "round": found.round,
         "sealer": hexed(found.seal.aggregator),
         "difference": str(found.difference),
-        "question": None if found.question is None else found.question.name,
+        "move": found.move or None,
         "upheld": found.upheld,
-        "demands": list(found.demands),
-        "games": list(found.games),
+        "asked": [str(question) for question in found.asked],
     }
 
 

@@ -1,4 +1,4 @@
-"""One dispute: what can be asked of a sealed tape, what answers it, and what to do next. Pure; nothing here sends.
+"""One dispute: what can be asked of a sealed tape, what answers it, what binds it to the chain, and what to do next.
 
-Not in use yet: disputes are decided by contracts/disputes/, and led by `roles`.
+All but `referee`, which is the contract with a wallet, is pure.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from fl_platform.dispute.questions import NO_CELL, NO_LEAF, encoded_cell, encoded_instruction, encoded_leaf
 from fl_platform.protocol.openings import Opened, Refutation
@@ -92,7 +93,15 @@ class CombineClaim:
         ),)  # fmt: skip
 
 
-Claim = CellClaim | PaddingClaim | DotClaim | CombineClaim
+class Claim(Protocol):
+    """What fells a seal: a function of the contract, and its arguments."""
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+
+    def encoded(self) -> tuple[object, ...]:
+        """Return the call's arguments behind the target."""
 
 
 def _place(place: Place) -> list[int]:

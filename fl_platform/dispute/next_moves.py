@@ -13,6 +13,7 @@ differs from the honest tape. A hint that differs there is not wrong by itself: 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,8 +22,9 @@ from fl_platform.dispute.answers import HeldTape, place_at
 from fl_platform.dispute.claims import CellClaim, Claim, CombineClaim, DotClaim, PaddingClaim
 from fl_platform.dispute.questions import FAN, NO_CELL, NO_LEAF, PARTS, PREFIXES, Answer, Node, Question
 from fl_platform.dispute.views import Frontier, HiddenView, KnownView, NotShownError, View, cell_in
+from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, operand_places
-from fl_platform.protocol.operations import HINTS, Array, Op
+from fl_platform.protocol.operations import HINTS, ROWS, Op
 from fl_platform.protocol.program import Column, Program
 from fl_platform.protocol.rows import SUM_BITS, RowLeaves, body_of, row_leaf_hash, row_levels
 from fl_platform.protocol.sources import Axis
@@ -35,7 +37,11 @@ TAKEN = HINTS | {Op.CLAIMED}  # the sealer's to bring
 
 @dataclass(frozen=True)
 class KnownRound:
-    """All that a challenger knows of a round without its seal. `given.rows` must open rows too."""
+    """All that a challenger knows of a round without its seal.
+
+    given: without rows, products and sums of them are the sealer's word; only a known tape can be looked at then.
+    rows: opens leaves of what `given.rows` multiplies.
+    """
 
     program: Program
     lengths: Lengths
@@ -103,7 +109,7 @@ def next_moves(
 def _in_known(known: KnownRound, tape: Tape, shown: Mapping[Question, Answer]) -> Move | None:
     view, held = KnownView(tape), HeldTape(tape, known.rows)
     for number, column in enumerate(tape.program.columns):
-        if column.op in TAKEN:
+        if column.op in TAKEN or (column.op in ROWS and known.given.rows is None):
             continue
         right = evaluate_column(tape.program, tape.lengths, known.given, tape.columns[:number], number)
         place = _first(tape.columns[number], right)
@@ -293,9 +299,9 @@ def _dot(
     reads = [(o.column, _spot(held.tape, column, i, place)) for i, o in enumerate(column.operands[:2])]
     cell, left, right = _all_opened(view, [(number, place), *reads])
     claim = DotClaim(number, place, column.words(), instruction_path(known.program, number), cell, 0, (left, right))
-    if not left.value or not right.value:
-        return claim
     products = held.leaf_products(number, place)
+    if not left.value or not right.value or not products:
+        return claim
     told, leaf = b"", 0
     if len(products) > 1:
         leaf, told = _wrong_part(products, number, place, shown)
@@ -368,8 +374,7 @@ def _combine(
 def _wrong_leaf(
     known: KnownRound, view: View, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
 ) -> int:
-    """Return the first leaf of the sealer's sum that differs from the right one; where the sealer did not publish the
-    sum, go down to it. Raises NotShownError."""
+    """Return the first wrong leaf of the sealer's sum; where none is known, go down to it. Raises NotShownError."""
     shape, column = known.rows.shape, known.program.columns[number]
     entries = range(held.tape.lengths.of(column.operands[0].axes[-1]))
     roots = [held.operand(column, 0, (*place, entry)) for entry in entries]
@@ -377,8 +382,11 @@ def _wrong_leaf(
     assert given is not None
     right = given.combine(roots, [held.operand(column, 1, (*place, entry)) for entry in entries])
     if isinstance(view, KnownView) and entries:
-        told = known.rows.integers(view.opened(number, place).value)
-        return int(np.argwhere((told != known.rows.integers(right)).any(axis=1))[0][0])
+        with suppress(KeyError):  # of a sum that nobody published no leaf is known
+            told = known.rows.integers(view.opened(number, place).value)
+            wrong = np.flatnonzero((told != known.rows.integers(right)).any(axis=1))
+            if len(wrong):
+                return int(wrong[0])
     leaves = [known.rows.leaf(right, index) for index in range(shape.leaves)]
     levels = row_levels([row_leaf_hash(i, leaf.blind, leaf.body) for i, leaf in enumerate(leaves)])
     question = Question(Node.ROW, number, place, level=len(levels) - 1)
@@ -394,6 +402,3 @@ def _spot(tape: Tape, column: Column, index: int, place: Place) -> Place:
     found = place_of(operand, column, place, operand.axes, tape.lengths)
     assert found is not None, "an operand of rows is read inside of its column"
     return found
-
-
-__all__ = ["Ask", "GivenDiffers", "KnownRound", "Lapse", "Move", "Refute", "next_moves"]

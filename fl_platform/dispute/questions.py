@@ -13,7 +13,7 @@ from fl_platform.protocol.rows import RowLeaf
 
 FAN = 5  # levels of a tree that one answer shows
 PARTS = 128  # of an inner product, in one answer
-PART_BYTES = 16
+PART_BYTES = 20  # enough for 2^28 products of sums, shifted by 63
 PREFIXES = 32  # of a sum, in one answer
 NO_CELL, NO_LEAF = Opened(0, ()), RowLeaf(bytes(32), b"", ())
 QUESTION = "(uint8,uint16,uint32[3],uint32,uint8,uint32)"
@@ -27,6 +27,8 @@ class Node(IntEnum):
     SUMS = 2
     ROW = 3
     PREFIXES = 4
+    CLAIMS = 5
+    ROSTER = 6
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,12 @@ class Answer:
     path: tuple[bytes, ...] = ()
     cell: Opened = NO_CELL
     leaf: RowLeaf = NO_LEAF
+    claims: bytes = b""  # nodes of the tree over the claims, 48 bytes each, or one claim; an entry, encoded
 
     def encoded(self) -> tuple[object, ...]:
         """Return the struct's fields."""
         return (
-            list(self.hashes), list(self.cells), list(self.siblings), pack_parts(self.parts), self.above,
+            list(self.hashes), list(self.cells), list(self.siblings), self.claims or pack_parts(self.parts), self.above,
             encoded_instruction(self.words, self.path), encoded_cell(self.cell), encoded_leaf(self.leaf),
         )  # fmt: skip
 

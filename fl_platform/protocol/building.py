@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.checker import check, checked, read_axes, row_kinds
-from fl_platform.protocol.operations import Bounds, Op
+from fl_platform.protocol.operations import HINTS, Bounds, Op
 from fl_platform.protocol.program import MAX_COLUMNS, Column, Operand, Output, Program
 from fl_platform.protocol.sources import (
     INDEX_OF,
@@ -112,6 +113,8 @@ class Builder:
         self._columns: list[Column] = []
         self._known: dict[tuple[object, ...], int] = {}
         self._outputs: dict[Output, int] = {}
+        self._musts: set[int] = set()
+        self._complete = False  # a program that is there already, and gets no more columns
 
     def program(self) -> Program:
         """Return the program, checked. Raises DocumentInvalid."""
@@ -163,9 +166,7 @@ class Builder:
 
     def claimed(self, name: str, axes: tuple[Axis, ...], bounds: Bounds) -> Cells:
         """Return numbers that who seals brings, and no contract decides: only their range."""
-        found = self._add(Op.CLAIMED, axes, (), len(self._columns), name=name, bounds=bounds)
-        self._within(found, *bounds)
-        return found
+        return self._held(self._add(Op.CLAIMED, axes, (), len(self._columns), name=name, bounds=bounds))
 
     # --- arithmetic ---------------------------------------------------------------------------------------------------
 
@@ -234,25 +235,64 @@ class Builder:
         """
         weights = self.const(weight) if isinstance(weight, int) else weight
         axes = _sorted({*x.axes, *weights.axes, *wanted.axes} - {axis})
-        found = self._add(Op.LEAST, axes, (x.operand, weights.operand, wanted.operand), int(axis), bounds=bounds)
-        reached = self._reached(x, weights, wanted, axis, found)
-        before = self._reached(x, weights, wanted, axis, found - 1)
-        self._must(self.maximum(reached, found == bounds[1]))
-        self._must(self.maximum(1 - before, found == bounds[0]))
-        self._within(found, *bounds)  # or what is below the range would do where it is enough
-        return found
+        operands = (x.operand, weights.operand, wanted.operand)
+        return self._held(self._add(Op.LEAST, axes, operands, int(axis), bounds=bounds))
 
-    def inverse(self, x: Cells, over: Cells, length: Cells) -> Cells:
-        """Return, for each place of the one axis of `over`, the first entry of x that holds its number.
+    def inverse(self, x: Cells, over: Cells) -> Cells:
+        """Return, for each place of the one axis of `over`, the first entry of x that holds its number; how many
+        entries there are, where none does.
 
-        `length`, of x, where none does. A hint: what one place holds is gathered, so no pair of places is looked at.
+        A hint: what one place holds is gathered, so no pair of places is looked at.
         """
-        found = self._add(Op.INVERSE, over.axes, (x.operand,))
-        number = self.numbers(over)
-        self._must(self.maximum(self.gather(x, found) == number, found == length))
-        self._must(1 - (self.gather(found, x) > self.numbers(x)))
-        self._within(found, 0, length)  # or a place outside of x, which reads 0, would do for the number 0
+        return self._held(self._add(Op.INVERSE, over.axes, (x.operand,)))
+
+    def _held(self, found: Cells) -> Cells:
+        """Write what holds cells that the sealer brings; where that cannot be written, they are not there either."""
+        try:
+            return self._checked(found)
+        except DocumentInvalid:
+            number = found.operand.column
+            del self._columns[number:]
+            self._known = {key: known for key, known in self._known.items() if known < number}
+            self._musts = {known for known in self._musts if known < number}
+            raise
+
+    def _checked(self, found: Cells) -> Cells:
+        """Write the checks: a hint has one right value, all keep to their range."""
+        column = self._columns[found.operand.column]
+        read = [Cells(self, operand) for operand in column.operands]
+        if column.op is Op.INVERSE:
+            length = self.source(Source.COUNT)
+            self._must(self.maximum(self.gather(read[0], found) == self.numbers(found), found == length))
+            self._must(1 - (self.gather(found, read[0]) > self.numbers(read[0])))
+            self._within(found, 0, length)  # or a place outside of x, which reads 0, would do for the number 0
+            return found
+        low, high = column.bounds
+        if column.op is Op.LEAST:
+            x, weights, wanted, axis = *read, Axis(column.immediate)
+            reached = self._reached(x, weights, wanted, axis, found)
+            before = self._reached(x, weights, wanted, axis, found - 1)
+            self._must(self.maximum(reached, found == high))
+            self._must(self.maximum(1 - before, found == low))
+        self._within(found, low, high)  # of a hint too: what is below the range would do where it is enough
         return found
+
+    def require_checks(self, columns: Sequence[Column]) -> None:
+        """Hold a program's checks to what is written here for what its sealer brings: none is missing, none is more.
+        Raises DocumentInvalid."""
+        assert not self._columns, "of a program, not in addition to one"
+        for number, one in enumerate(columns):
+            declared = one.bounds if one.op in (Op.LEAST, Op.CLAIMED) else (0, 0)
+            self._known.setdefault((one.op, one.axes, one.operands, one.immediate, declared), number)
+            if one.operands and one.operands[-1].column == number:
+                self._known.setdefault((one.op, one.axes, one.operands[:-1], "running"), number)
+        self._columns, self._complete = list(columns), True
+        for number, one in enumerate(columns):
+            if one.op in HINTS | {Op.CLAIMED}:
+                self._held(Cells(self, Operand(number, axes=one.axes)))
+        more = {number for number, one in enumerate(columns) if one.op is Op.MUST} - self._musts
+        if more:
+            raise DocumentInvalid(f"column {columns[min(more)].name!r} is a check that no hint needs")
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -307,7 +347,7 @@ class Builder:
         self._must(1 - (found > high))
 
     def _must(self, cells: Cells) -> None:
-        self._add(Op.MUST, cells.axes, (cells.operand,))
+        self._musts.add(self._add(Op.MUST, cells.axes, (cells.operand,)).operand.column)
 
     def _add(
         self, op: Op, axes: tuple[Axis, ...], operands: Sequence[Operand], immediate: int = 0, *,
@@ -317,6 +357,8 @@ class Builder:
         number = self._known.get(key)
         if number is None:
             number = len(self._columns)
+            if self._complete:
+                raise DocumentInvalid(f"the round program lacks a {op.name} in the checks of what its sealer brings")
             assert number < MAX_COLUMNS, f"a program has {MAX_COLUMNS} columns at most"
             drafted = Column(name or f"c{number}", op, axes, tuple(operands), immediate, bounds)
             kind, found = checked(drafted, number, self._columns)

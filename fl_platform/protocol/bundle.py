@@ -1,7 +1,7 @@
 """The round bundle (step 8): everything the aggregator claims about a round, as one canonical document in the store.
 
 A stranger reads the seal on chain, fetches this document by its digest, and recomputes each field from
-the fields before it. Integers only; rows of the Gram matrix are named, so that no index is guessed.
+the fields before it. Integers only.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
+from fl_platform.protocol.sources import RAW
 from fl_platform.protocol.spec import ScaleSpec, check_scale
 
-FORMAT = "fl-platform/round/3"
-_OPENING, _GROWING = b'{"after":', b',"standings":['
-MAX_NUMBER = 2**127  # over any weight, score or inner product: 2^34 parameters of 16 bits reach 2^73
+FORMAT = "fl-platform/round/5"
+_OPENING, _GROWING = b'{"after":', b',"seats":['
+_BY_SEAT = ("score_sum", "paid_scored", "paid_base", "reputation")  # carried columns of every rule
+MAX_NUMBER = 2**127  # over any weight, score, or amount
 
 
 @dataclass(frozen=True)
@@ -57,24 +59,23 @@ class Entry:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of entry i."""
+    """What became of entry i: a cell of the tape, in words."""
 
     trainer: bytes  # 20 bytes
-    code: str  # "admitted", "reference", or the refusal: name of the error class or of the rule that dropped it
+    code: str  # "admitted", "reference", or why it was refused: name of an error class or of a verdict of the rules
     evidence: str  # values and limits, in words; recomputable
     weight: int  # in the sum; 0 unless admitted
     score: int  # of this round, signed fixed point
-    group: int  # near-duplicates carry the same number; its own row number otherwise
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A trainer's running account: the state that one round hands to the next."""
+    """A seat's running account."""
 
-    trainer: bytes  # 20 bytes
+    trainer: bytes  # 20 bytes: whose seat it is, a trainer or not; zero: nobody's
     score_sum: int  # signed
     paid_scored: int  # wei earned through scores
-    paid_base: int  # wei earned by stake, and fees of an aggregator
+    paid_base: int  # wei earned by stake, for sealing, and by the owner through rounding
     reputation: int  # fixed point, 10^6 is 1
 
     @property
@@ -89,6 +90,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """A column that one round's program hands to the next one's."""
+
+    name: str
+    cells: tuple[int, ...]  # row by row
+
+
+@dataclass(frozen=True)
 class RoundStart:
     """What a trainer needs to know of the rounds before its own: the same length however many take part.
 
@@ -97,17 +106,39 @@ class RoundStart:
 
     round: int  # the round that starts from this state
     model: bytes  # sha256 of the parent model's bytes
-    previous_models: tuple[bytes, ...]  # parents before it, newest first: the public directions P
+    previous_models: tuple[bytes, ...]  # parents before it, newest first: algorithms may look back at them
     scale: ScaleSpec
-    scored_pots: int  # wei that went through the catch-up split so far
-    dust: int  # wei so far
 
 
 @dataclass(frozen=True)
 class TaskState(RoundStart):
     """All that round r needs to know of the rounds before it; recomputable from their bundles."""
 
-    standings: tuple[Standing, ...]  # sorted by address
+    seats: tuple[bytes, ...]  # whose each seat is: listed aggregators, the owner, trainers in order of joining
+    state: tuple[Carried, ...]  # what the round's program handed on, in the order of its columns; none in round 0
+    sums: tuple[bytes, ...]  # files of the earlier rounds' sums that are directions, newest first: they only find them
+
+    @cached_property
+    def standings(self) -> tuple[Standing, ...]:
+        """The accounts, by seat. Raises DocumentInvalid where some lack: the state is read from a peer's document."""
+        columns = {column.name: column.cells for column in self.state}
+        named = [columns.get(name, ()) for name in _BY_SEAT]
+        if not self.state:
+            return ()
+        if any(len(cells) != len(self.seats) for cells in named):
+            raise DocumentInvalid(
+                f"the state before round {self.round} has {len(self.seats)} seats, and other accounts"
+            )
+        return tuple(Standing(*each) for each in zip(self.seats, *named, strict=True))
+
+    def earned_by(self, account: bytes) -> int:
+        """Wei that an account has earned in all of its seats."""
+        return sum(standing.earned for standing in self.standings if standing.trainer == account)
+
+    @property
+    def allotted(self) -> int:
+        """Wei that all claims add up to."""
+        return sum(standing.earned for standing in self.standings)
 
 
 @dataclass(frozen=True)
@@ -123,13 +154,12 @@ class RoundBundle:
     before: TaskState
     entries: tuple[Entry, ...]
     verdicts: tuple[Verdict, ...]  # one per entry, same order
-    rows: tuple[str, ...]  # names of the Gram rows: "reference", trainer addresses (0x..), "direction:k"
-    gram: tuple[int, ...]  # lower triangle by rows: G[0][0], G[1][0], G[1][1], ...
-    direction_roots: tuple[bytes, ...]  # content root of each public direction's integers, newest first
+    tape: bytes  # root of the round's cells
+    columns: tuple[tuple[int, ...], ...]  # cells of the columns that a bundle tells (contribution.tapes), row by row
     validation: tuple[str, ...]  # revealed validation slice as 0x rows, when worth is evaluated
     measured: bool  # whether worth was measured; if not, the pot went by stake
     divisor: int  # sum of unclipped weights: what the sum is divided by
-    aggregate: bytes  # sha256 of the int64 little-endian sums' CID
+    aggregate: bytes  # sha256 of the int32 little-endian sums' CID
     sums_root: bytes  # content root of the same sums
     after: TaskState
     blindings: tuple[int, ...] = ()  # layer P: sum of weight * blinding modulo r, one a chunk of the model
@@ -145,13 +175,10 @@ class RoundBundle:
         """Read a document from the store (hash-checked, but written by the aggregator). Raises DocumentInvalid."""
         value = parse_canonical(data, what="round bundle")
         if not isinstance(value, dict) or value.get("format") != FORMAT:
-            raise DocumentInvalid(f"round bundle: format must be {FORMAT}")
+            raise DocumentInvalid(f"round bundle: format must be {FORMAT}; was it written by another version?")
         bundle: RoundBundle = from_json(cls, {k: v for k, v in value.items() if k != "format"}, "round bundle")
-        if (
-            len(bundle.verdicts) != len(bundle.entries)
-            or len(bundle.gram) != len(bundle.rows) * (len(bundle.rows) + 1) // 2
-        ):
-            raise DocumentInvalid("round bundle: verdicts or Gram entries do not match entries and rows in number")
+        if len(bundle.verdicts) != len(bundle.entries):
+            raise DocumentInvalid("round bundle: verdicts do not match entries in number")
         check_ranges(bundle)
         return bundle
 
@@ -174,20 +201,24 @@ def check_ranges(bundle: RoundBundle) -> None:
     """
     for state in (bundle.before, bundle.after):
         check_scale(state.scale, what="round bundle: scale")
+        for column in state.state:
+            _check_cells(column.cells, column.name)
         for standing in state.standings:
-            sums = (standing.paid_scored, standing.paid_base, standing.reputation)
-            if not all(0 <= value < MAX_NUMBER for value in sums) or abs(standing.score_sum) >= MAX_NUMBER:
-                raise DocumentInvalid(f"round bundle: standing of 0x{standing.trainer.hex()} is outside 128 bits")
-    place = 0
-    for row in range(len(bundle.rows)):
-        place += row
-        if bundle.gram[place + row] < 0:
-            raise DocumentInvalid(f"round bundle: row {bundle.rows[row]!r} has a negative squared length")
-    numbers = (bundle.divisor, *bundle.gram, *(n for v in bundle.verdicts for n in (v.weight, v.score, v.group)))
+            amounts = (standing.paid_scored, standing.paid_base, standing.reputation)
+            if not all(0 <= value < MAX_NUMBER for value in amounts) or abs(standing.score_sum) >= MAX_NUMBER:
+                raise DocumentInvalid(f"round bundle: standing of 0x{standing.trainer.hex()} is outside 127 bits")
+    for number, cells in enumerate(bundle.columns):
+        _check_cells(cells, f"told column {number}")
+    numbers = (bundle.divisor, *(n for v in bundle.verdicts for n in (v.weight, v.score)))
     if not all(0 <= blinding < 2**256 for blinding in bundle.blindings):
         raise DocumentInvalid("round bundle: a blinding sum is outside 256 bits")
     if any(abs(number) >= MAX_NUMBER for number in numbers):
-        raise DocumentInvalid("round bundle: a weight, score, group, divisor or Gram entry is outside 128 bits")
+        raise DocumentInvalid("round bundle: a weight, score or divisor is outside 127 bits")
+
+
+def _check_cells(cells: tuple[int, ...], name: str) -> None:
+    if cells and not (RAW[0] <= min(cells) and max(cells) <= RAW[1]):
+        raise DocumentInvalid(f"round bundle: a cell of {name} is outside 256 bits")
 
 
 def read_start(data: bytes) -> RoundStart:
@@ -205,8 +236,21 @@ def read_start(data: bytes) -> RoundStart:
     return start
 
 
+def by_account(state: TaskState) -> dict[bytes, Standing]:
+    """Return the account of everybody with a seat; of who has several the richest one, which is what it can claim.
+
+    The escrow counts what an account claimed, not what its seats did.
+    """
+    found: dict[bytes, Standing] = {}
+    for standing in state.standings:
+        known = found.get(standing.trainer)
+        if any(standing.trainer) and (known is None or known.earned < standing.earned):
+            found[standing.trainer] = standing
+    return found
+
+
 def claim_leaves(state: TaskState) -> tuple[merkle_sum.Leaf, ...]:
-    """Return the claim leaves of a state, in the order of addresses."""
+    """Return the claim leaves of a state, by seat."""
     return tuple(standing.leaf for standing in state.standings)
 
 

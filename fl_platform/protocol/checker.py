@@ -23,6 +23,8 @@ WIDEST_SHIFT = 63
 def check(program: Program) -> None:
     """Raise DocumentInvalid where a column's shape, operands or bounds do not follow from those before it."""
     names = [one.name for one in program.columns]
+    if odd := [name for name in names if not (0 < len(name) <= 32 and name.isascii() and name.isprintable())]:
+        raise DocumentInvalid(f"a column has the name {odd[0]!r}; 1 to 32 ASCII signs fit an instruction")
     if len(set(names)) != len(names):
         raise DocumentInvalid(f"two columns have the name {next(n for n in names if names.count(n) > 1)!r}")
     for output, number in program.outputs.items():
@@ -109,8 +111,8 @@ def _check_place(column: Column, index: int, number: int, before: Sequence[Colum
         return
     gathered = column.op is Op.GATHER and index == 0
     if column.op is Op.INVERSE:
-        if len(column.axes) != 1 or len(operand.axes) != 1 or operand.map is not Map.OWN:
-            raise _bad(column, f"turns {source.name!r} round, and both must have one axis")
+        if len(column.axes) != 1 or operand.axes != (Axis.ENTRY,) or operand.map is not Map.OWN:
+            raise _bad(column, f"turns {source.name!r} round, which must be of entries, and have one axis itself")
         return
     _check_map(column, operand, source.name, gathered=gathered)
     beside = _beside(column) if reads_beside(column, index) else ()
@@ -263,6 +265,8 @@ def _check_carried(column: Column, program: Program) -> None:
         raise _bad(column, f"carries {source.name!r}, which has another shape or kind")
     if set(column.axes) & {Axis.ENTRY, Axis.OTHER}:
         raise _bad(column, "carries entries, which every round has anew")
+    if column.kind is not Kind.NUMBER and column.immediate:
+        raise _bad(column, f"begins with the root {column.immediate}, which nobody could open; begin with 0")
     least, most = min(column.immediate, source.bounds[0]), max(column.immediate, source.bounds[1])
     if column.kind is Kind.NUMBER and not column.bounds[0] <= least <= most <= column.bounds[1]:
         may = f"{source.name!r} may be {source.bounds}, at first {column.immediate}"

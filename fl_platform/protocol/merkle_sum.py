@@ -73,7 +73,7 @@ def join(left: Node, right: Node) -> Node:
 
 def build(leaves: tuple[Leaf, ...]) -> Node:
     """Return the root of the tree over `leaves` (1 to 2^20 of them)."""
-    return _levels(leaves)[-1][0]
+    return levels(leaves)[-1][0]
 
 
 def prove(leaves: tuple[Leaf, ...], index: int) -> Proof:
@@ -82,7 +82,7 @@ def prove(leaves: tuple[Leaf, ...], index: int) -> Proof:
         raise DocumentInvalid(f"Merkle-sum proof: no leaf {index} among {len(leaves)}")
     siblings = []
     position = index
-    for level in _levels(leaves)[:-1]:
+    for level in levels(leaves)[:-1]:
         siblings.append(level[position ^ 1])
         position >>= 1
     return Proof(index, tuple(siblings))
@@ -105,15 +105,16 @@ def verify(root: Node, count: int, leaf: Leaf, proof: Proof) -> bool:
     return node == root
 
 
-def _levels(leaves: tuple[Leaf, ...]) -> list[list[Node]]:
+def levels(leaves: tuple[Leaf, ...]) -> list[list[Node]]:
+    """Return the nodes of the tree over `leaves`, from the bottom row up."""
     width = 1 << depth_of(len(leaves))
     level = [leaf_node(i, leaf) for i, leaf in enumerate(leaves)]
     level += [Node(EMPTY, 0)] * (width - len(leaves))
-    levels = [level]
+    found = [level]
     while len(level) > 1:
         level = [join(level[i], level[i + 1]) for i in range(0, len(level), 2)]
-        levels.append(level)
-    return levels
+        found.append(level)
+    return found
 
 
 def _u128(value: int) -> bytes:

@@ -61,9 +61,8 @@ def operand_places(tape: Tape, column: int, place: Place) -> list[Place | None]:
         return [place_of(operand, found, place, operand.axes, tape.lengths) for operand in found.operands]
     source, index = found.operands
     at = place_of(index, found, place, index.axes, tape.lengths)
-    assert at is not None
     inner = place_of(source, found, place, source.axes[:-1], tape.lengths)
-    named = tape.cell(index.column, at)
+    named = 0 if at is None else tape.cell(index.column, at)
     inside = inner is not None and 0 <= named < tape.lengths.of(source.axes[-1])
     return [(*inner, named) if inside and inner is not None else None, at]
 

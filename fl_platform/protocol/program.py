@@ -122,6 +122,7 @@ class Program:
     @classmethod
     def from_bytes(cls, data: bytes) -> Program:
         """Read a program (untrusted) and check it. Raises DocumentInvalid naming the column."""
+        from fl_platform.protocol.building import Builder
         from fl_platform.protocol.checker import check
 
         start = len(MAGIC) + 2 + 2 * len(Output)
@@ -134,6 +135,7 @@ class Program:
         columns = tuple(_read(data[i : i + 5 * _WORD]) for i in range(start, len(data), 5 * _WORD))
         found = cls(columns, {each: number for each, number in numbers.items() if number != _NO_OUTPUT})
         check(found)
+        Builder().require_checks(columns)
         if found.to_bytes() != data:
             raise DocumentInvalid("the round program is not in its one spelling")
         return found

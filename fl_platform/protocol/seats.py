@@ -7,4 +7,5 @@ trainers have those from FIRST_SEAT on, in the order of joining. Twins: Heads.FI
 from __future__ import annotations
 
 REFERENCE_SEAT = 8
+OWNER_SEAT = REFERENCE_SEAT  # no entry of it is paid, so its account is the owner's, who gets what rounding leaves
 FIRST_SEAT = REFERENCE_SEAT + 1

@@ -150,6 +150,7 @@ WORDS: tuple[Word, ...] = (
     Word("memory", (1, 1_024)),  # a reputation moves by one part in this many
     Word("server_lr_num", (0, 2**16)),
     Word("server_lr_den", (1, 2**16)),
+    Word("clip_factor", (1, 64)),  # a trainer clips its delta at this many times the length that steps are made for
 )
 INDEX_OF: Mapping[str, int] = {word.name: index for index, word in enumerate(WORDS)}
 # Rules of a task's own name their numbers by these.

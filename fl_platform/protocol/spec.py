@@ -6,19 +6,25 @@ All numbers are integers; fractions are numerator/denominator or basis points (1
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
+from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
+from fl_platform.protocol.sources import OWN_BOUNDS, OWN_WORDS, WORDS
 
-FORMAT = "fl-platform/task/1"
+FORMAT = "fl-platform/task/2"
+_FORMAT_BEFORE = "fl-platform/task/1"
+RELEASE_BEFORE = "0.1.x"  # audits tasks of the format before
 BASIS = 10_000
 MAX_PARAMETERS = 2**34
 MAX_COMMITTED = 2**28  # parameters with layer P: 4,096 points, half of what a message may have
 MAX_SPEC_BYTES = 1024 * 1024
+LEAST_EXPONENT, LARGEST_EXPONENT = -200, 200  # of a step: float32 deltas and their sums lie far inside
+FARTHEST_DOWN, FARTHEST_UP = 20, 8  # that a step may move from the first one, in powers of two
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
 NO_BASE = b""  # in as few bytes as there are: whoever shows the rules on chain pays for each
 MAX_ALGORITHM_PARAMETERS = 32
@@ -35,6 +41,8 @@ class TensorSpec:
 
     name: str
     shape: tuple[int, ...]
+    counted: bool = True  # in lengths, angles, clip and worth; statistics that are only averaged are not
+    nonnegative: bool = False  # a variance: the step of the model ends at 0
 
     @property
     def size(self) -> int:
@@ -57,6 +65,26 @@ class ModelSpec:
         """Number of parameters d."""
         return sum(tensor.size for tensor in self.tensors)
 
+    @property
+    def counted(self) -> tuple[TensorSpec, ...]:
+        """The tensors that count; they stand before all others."""
+        return tuple(tensor for tensor in self.tensors if tensor.counted)
+
+    @property
+    def counted_size(self) -> int:
+        """Number of parameters that count: the first ones of a flat vector."""
+        return sum(tensor.size for tensor in self.counted)
+
+    @cached_property
+    def leaves(self) -> LeafTable:
+        """Where the parameters lie in the leaves of a content tree."""
+        return LeafTable(tuple(tensor.size for tensor in self.tensors))
+
+    @property
+    def counted_leaves(self) -> int:
+        """Leaves over what counts: the first ones."""
+        return self.leaves.firsts[len(self.counted)]
+
     @cached_property
     def digest(self) -> bytes:
         """sha256 of the canonical document (32 bytes)."""
@@ -65,11 +93,9 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class ScaleSpec:
-    """The codec's step per tensor: mantissa * 2^(exponent + offset_t), exact in float64."""
+    """The codec's step of each tensor, a power of two: step_t = 2^exponents[t], exact in float64."""
 
-    mantissa: int  # 128 .. 255
-    exponent: int  # may be negative
-    offsets: tuple[int, ...]  # 0 .. 4, one per tensor
+    exponents: tuple[int, ...]  # LEAST_EXPONENT .. LARGEST_EXPONENT, one per tensor
 
 
 @dataclass(frozen=True)
@@ -83,16 +109,21 @@ class CodecRule:
 
 @dataclass(frozen=True)
 class AggregationRule:
-    """Which updates are dropped, and how much one may weigh."""
+    """Which updates are dropped, and how much one may weigh: the rule's parts by their names, and their numbers."""
 
-    name: str  # "fedavg" or "multi-krum"
-    byzantine: int  # f: how many may be hostile (multi-krum refuses n < 2f + 3)
+    selection: str  # who of those that passed the screens is in the sum: "mean" (all of them) or "multi-krum"
+    byzantine: int  # f: how many may be hostile (multi-krum selects nobody of fewer than 2f + 3)
     clip_bps: int  # an update longer than this many bps of the median norm weighs less
     reject_bps: int  # an update longer than this many bps of the median norm is refused
     floor_bps: int  # an update shorter than this many bps of the median norm is refused as no work
     duplicate_bps: int  # squared cosine above this: near-duplicates, they share one score
     server_lr_num: int
     server_lr_den: int
+    screens: tuple[str, ...] = ("length", "replay", "direction")  # in order: the first reason counts
+    weighting: str = "stake"
+    directions: int = 4  # sums of earlier rounds that are looked at; 0: none
+    reference_bps: int = 3_000  # a cosine with the reference below this part of the median one is other work
+    own: tuple[int, ...] = ()  # numbers of parts that are not the package's own
 
 
 @dataclass(frozen=True)
@@ -117,13 +148,17 @@ class TrainingRule:
 class WorthRule:
     """What a trainer's work is worth."""
 
-    kind: str  # "anchored", "leave-one-out" or "equal"
+    kind: str  # the measure: "anchored", "leave-one-out" or "equal"
     alpha_num: int  # share of the public directions taken out of the reference
     alpha_den: int
     base_bps: int  # part of each pot that is split by stake, not by score
     stake_cap_bps: int  # largest share of one trainer's stake in the total
     validation_root: bytes  # salted Merkle root over validation rows; zero when unused
     validation_slices: int  # how many slices the rows are cut into (one a round); 0 when unused
+    shares: bool = True  # near-duplicates share one score; pairs of updates are compared, so at most 256 a round
+    noise_sigmas_squared: int = 9  # a cosine within this many standard deviations of random ones counts as 0
+    least_length_shift: int = 3  # a score is per length, of at least the median's 2^-this
+    memory: int = 8  # a reputation moves by one part in this many
 
 
 @dataclass(frozen=True)
@@ -200,10 +235,19 @@ class TaskSpec:
         """Read a document from the store (hash-checked, but written by a peer). Raises DocumentInvalid."""
         value = parse_canonical(data, what="task spec", max_bytes=MAX_SPEC_BYTES)
         if not isinstance(value, dict) or value.get("format") != FORMAT:
-            raise DocumentInvalid(f"task spec: format must be {FORMAT}; was it written by another version?")
+            raise DocumentInvalid(_other_format(value))
         spec: TaskSpec = from_json(cls, {k: v for k, v in value.items() if k != "format"}, "task spec")
         check_spec(spec)
         return spec
+
+
+def _other_format(value: object) -> str:
+    if isinstance(value, dict) and value.get("format") == _FORMAT_BEFORE:
+        return (
+            f"task spec: its format is {_FORMAT_BEFORE}, this release reads {FORMAT}; audit that task with "
+            f"fl-platform {RELEASE_BEFORE}"
+        )
+    return f"task spec: format must be {FORMAT}; was it written by another version?"
 
 
 def check_spec(spec: TaskSpec) -> None:
@@ -215,15 +259,28 @@ def check_spec(spec: TaskSpec) -> None:
             0 < spec.model.size <= MAX_PARAMETERS,
             f"model has {spec.model.size} parameters, allowed 1 to {MAX_PARAMETERS}",
         ),
+        (bool(spec.model.counted), "no tensor of the model counts"),
+        (
+            spec.model.tensors[: len(spec.model.counted)] == spec.model.counted,
+            "a tensor that counts stands behind one that does not",
+        ),
         (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
         (len(spec.base_model) in (0, 32), f"base_model has {len(spec.base_model)} bytes, neither 0 nor 32"),
         (all(side > 0 for t in spec.model.tensors for side in t.shape), "a tensor has an empty side"),
-        (len(spec.codec.initial_scale.offsets) == len(spec.model.tensors), "one scale offset per tensor is needed"),
-        (spec.aggregation.name in ("fedavg", "multi-krum"), f"aggregation rule {spec.aggregation.name!r} is unknown"),
-        (spec.aggregation.server_lr_den > 0 and spec.worth.alpha_den > 0, "a denominator is zero"),
+        (len(spec.codec.initial_scale.exponents) == len(spec.model.tensors), "one exponent per tensor is needed"),
+        (
+            all(
+                LEAST_EXPONENT + FARTHEST_DOWN <= exponent <= LARGEST_EXPONENT - FARTHEST_UP
+                for exponent in spec.codec.initial_scale.exponents
+            ),
+            f"exponents of the first scale must be {LEAST_EXPONENT + FARTHEST_DOWN} to "
+            f"{LARGEST_EXPONENT - FARTHEST_UP}",
+        ),
         (0 <= spec.worth.alpha_num <= spec.worth.alpha_den, "alpha must be between 0 and 1"),
-        (spec.worth.kind in ("anchored", "leave-one-out", "equal"), f"worth rule {spec.worth.kind!r} is unknown"),
-        (0 <= spec.worth.base_bps <= BASIS and 0 <= spec.money.fee_bps <= BASIS, "a share is over 10,000 basis points"),
+        (
+            len(spec.aggregation.own) <= len(OWN_WORDS),
+            f"{len(spec.aggregation.own)} own words, {len(OWN_WORDS)} at most",
+        ),
         (0 < spec.worth.stake_cap_bps <= BASIS, f"stake_cap_bps {spec.worth.stake_cap_bps} must be 1 to {BASIS}"),
         (spec.strictness in ("standard", "strict"), f"strictness {spec.strictness!r} is unknown"),
         (spec.commitments in (PEDERSEN, NO_COMMITMENTS), f"commitments {spec.commitments!r} are unknown"),
@@ -256,7 +313,6 @@ def check_spec(spec: TaskSpec) -> None:
     for holds, message in checks:
         if not holds:
             raise DocumentInvalid(f"task spec: {message}")
-    check_scale(spec.codec.initial_scale, what="task spec: scale")
 
 
 def _one_key_each(spec: TaskSpec) -> bool:
@@ -266,16 +322,17 @@ def _one_key_each(spec: TaskSpec) -> bool:
 
 def _bounded(spec: TaskSpec) -> tuple[tuple[str, int, int, int], ...]:
     """Numbers that trainers and aggregators compute with: (name, value, least, largest)."""
-    rule, worth, training = spec.aggregation, spec.worth, spec.training
+    worth, training = spec.worth, spec.training
+    parts = (spec.aggregation, spec.worth, spec.money, spec.codec)
+    named = {word.name: word.bounds for word in WORDS}
     return (
-        ("byzantine", rule.byzantine, 0, 2**20),
-        ("clip_bps", rule.clip_bps, 0, 2**31),
-        ("reject_bps", rule.reject_bps, 0, 2**31),
-        ("floor_bps", rule.floor_bps, 0, 2**31),
-        ("duplicate_bps", rule.duplicate_bps, 0, 2**31),
-        ("server_lr_num", rule.server_lr_num, 0, 2**53),
-        ("server_lr_den", rule.server_lr_den, 1, 2**53),
-        ("alpha_den", worth.alpha_den, 1, 2**31),
+        *(
+            (item.name, getattr(part, item.name), *named[item.name])
+            for part in parts
+            for item in fields(part)
+            if item.name in named
+        ),
+        *(("aggregation.own", value, *OWN_BOUNDS) for value in spec.aggregation.own),
         ("validation_slices", worth.validation_slices, 0, 2**16),
         ("training.epochs", training.epochs, 1, MAX_EPOCHS),
         ("training.max_steps", training.max_steps, 0, 2**31),
@@ -302,10 +359,6 @@ def _training_checks(training: TrainingRule) -> tuple[tuple[bool, str], ...]:
 
 def check_scale(scale: ScaleSpec, *, what: str) -> None:
     """Refuse a scale that the codec cannot have. Raises DocumentInvalid."""
-    for name, values, low, high in (
-        ("mantissa", (scale.mantissa,), 128, 255),
-        ("exponent", (scale.exponent,), -200, 200),
-        ("offsets", scale.offsets, 0, 4),
-    ):
-        if not all(low <= value <= high for value in values):
-            raise DocumentInvalid(f"{what} {name} must be {low} to {high}")
+    for exponent in scale.exponents:
+        if not LEAST_EXPONENT <= exponent <= LARGEST_EXPONENT:
+            raise DocumentInvalid(f"{what} exponent {exponent} must be {LEAST_EXPONENT} to {LARGEST_EXPONENT}")

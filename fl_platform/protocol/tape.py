@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import DocumentInvalid
+from fl_platform.protocol.arithmetic import Array, apply, give
 from fl_platform.protocol.checker import counted, read_axes, reads_beside
-from fl_platform.protocol.operations import HINTS, PLAIN, ROWS, Array, Op, apply, bounds_of, give, wrap
+from fl_platform.protocol.operations import HINTS, PLAIN, ROWS, Op, bounds_of, wrap
 from fl_platform.protocol.program import Column, Operand, Output, Program
 from fl_platform.protocol.rows import shifted
 from fl_platform.protocol.sources import LONGEST, TWINS, Axis, Kind, Map, Source
@@ -132,7 +133,8 @@ def evaluate(program: Program, lengths: Lengths, given: Given) -> Tape:
     evaluator.wild = any(not _inside(cells, program.columns[n]) for n, cells in given.brought.items())
     for number, column in enumerate(program.columns):
         if number in given.brought:
-            evaluator.found.append(_shaped(column, given.brought[number], lengths))
+            cells = _shaped(column, given.brought[number], lengths)
+            evaluator.found.append(cells.astype(object if evaluator.wild else _kind(column)))
         else:
             evaluator.found.append(evaluator.column(number, column))
     return Tape(program, lengths, tuple(evaluator.found))
@@ -336,15 +338,19 @@ def _previous(column: Column, shape: Place, given: Given) -> Array:
 def _rows(column: Column, x: list[Array], shape: Place, lengths: Lengths, rows: RowSource) -> Array:
     if column.op is Op.COMBINE:
         found = np.zeros(shape, dtype=object)
-        weights = np.broadcast_to(x[1], (*shape, x[0].shape[-1]))
+        added, weights = (np.broadcast_to(one, (*shape, one.shape[-1])) for one in x)
         for place in np.ndindex(*shape):
-            found[place] = rows.combine(list(x[0][place]), [int(w) for w in weights[place]])
+            found[place] = rows.combine(list(added[place]), [int(w) for w in weights[place]])
         return found
     # each pair of distinct rows once; 0 is no row
     left, left_at = _distinct(np.broadcast_to(x[0], shape))
     right, right_at = _distinct(np.broadcast_to(x[1], shape))
+    with_itself = left == right and np.array_equal(left_at, right_at)
 
     def products(block: int | None) -> Array:
+        if with_itself:
+            squares = [int(rows.dots([root], [root], block)[0, 0]) for root in left]
+            return np.asarray(np.array([0, *squares], dtype=object)[left_at])
         table = np.zeros((len(left) + 1, len(right) + 1), dtype=object)
         if left and right:
             table[1:, 1:] = rows.dots(left, right, block)

@@ -16,8 +16,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.operations import Array
 from fl_platform.protocol.program import merkle_root
 from zk.keccak import keccak256_many
 

@@ -17,6 +17,7 @@ from fl_platform.aggregation.admit import is_reference
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.types import Phase
+from fl_platform.contribution.bundling import bundle_of
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.contribution.validation import RevealedRow
 from fl_platform.errors import IntegrityError, TaskClosed
@@ -30,11 +31,10 @@ from fl_platform.roles.collecting import Collector, anchor, stake_among
 from fl_platform.roles.committing import mend
 from fl_platform.roles.files import write_once
 from fl_platform.roles.opening import UpdateOpener, demand_key
-from fl_platform.roles.own_seal import demand_unrefuted
 from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, with_package
 from fl_platform.roles.reading import TaskReader, roster_root
 from fl_platform.roles.recomputing import settle_past
-from fl_platform.roles.tracing import demand_true_trace, trace_root
+from fl_platform.roles.taping import NO_TAPE, demand_true_tape
 from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
 from fl_platform.roles.waiting import Progress, Transport, Watch
 from fl_platform.store.keywrap import RevealKey
@@ -80,10 +80,19 @@ class Aggregator:
         self._reader, self._contracts, self._workdir = reader, contracts, workdir
         self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
         self._collector = Collector(
-            reader, contracts, workdir / f"task-{reader.task}", watch=watch, clock=clock, pause=pause,
-            patience_s=patience_s, trainers=trainers,
+            reader,
+            contracts,
+            workdir / f"task-{reader.task}",
+            watch=watch,
+            clock=clock,
+            pause=pause,
+            patience_s=patience_s,
+            trainers=trainers,
         )
-        self._opener = UpdateOpener(reader.store, domain=reader.domain, recipient=contracts.address, key=reveal_key)
+        self._opener = UpdateOpener(
+            reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+            recipient=contracts.address, key=reveal_key,
+        )  # fmt: skip
 
     @property
     def reader(self) -> TaskReader:
@@ -110,7 +119,7 @@ class Aggregator:
             if head.aggregator != self._contracts.address:
                 raise TaskClosed(_others_turn(self._reader.history(), self._contracts.address))
             if head.phase is Phase.OPEN:
-                demand_true_trace(self._reader, head.round)
+                demand_true_tape(self._reader, head.round)
                 self.roster(self.collect(transport))
             else:
                 settle_past(self._reader, self._opener, head.round)
@@ -153,7 +162,7 @@ class Aggregator:
         self._watch(Progress(round_number, "roster", f"{len(entries)} receipts on chain"))
 
     def seal(self, transport: Transport) -> SealedRound:
-        """Take reveals (strict), judge the rostered round and seal it. Raises OwnSealRefuted where it would fall."""
+        """Take reveals (strict), judge the rostered round and seal it."""
         round_number = self._reader.current_state().round
         entries = self._rostered_entries(round_number, transport)
         if self._reader.spec.strictness == "strict":
@@ -168,23 +177,20 @@ class Aggregator:
         if mended != entries:
             entries, judged = mended, self._judge(round_number, mended, revealed)
         sealed = self._store(round_number, entries, judged, slice_texts(revealed))
-        self._question(sealed)
-        trace = trace_root(self._reader, sealed.bundle)
-        self._contracts.seal_round(self._reader.task, round_number, sealed.digest, sealed.bundle, trace=trace)
+        tape = sealed.bundle.tape if self._reader.spec.exact else NO_TAPE
+        self._contracts.seal_round(self._reader.task, round_number, sealed.digest, sealed.bundle, trace=tape)
         self._watch(Progress(round_number, "seal", "sealed"))
         return sealed
-
-    def _question(self, sealed: SealedRound) -> None:
-        demand_unrefuted(self._reader, self._contracts, self._opener, sealed.bundle, sealed.digest)
 
     def _judge(self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow]) -> Judgement:
         return judge_round(
             self._reader.spec,
-            self._reader.round_context(round_number, self._contracts.address),
+            self._reader.round_context(round_number, self._contracts.address, entries),
             self._reader.current_state(),
             entries,
             updates=self._opener.source(entries),
             models=self._reader.model,
+            sums=self._reader.sums_of,
             keys=self._opener.keys(entries),
             validation=revealed,
             utility=utility_of(self._reader.spec),
@@ -240,38 +246,17 @@ class Aggregator:
         model = store.put(judged.model_bytes)
         if model.digest != judged.after.model:
             raise IntegrityError(f"round {round_number}: stored model is {model}, judged 0x{judged.after.model.hex()}")
-        bundle = self._bundle(round_number, entries, judged, store.put(judged.aggregate_bytes).digest, validation)
+        bundle = self._bundle(round_number, entries, judged, validation)
+        if store.put(judged.aggregate_bytes).digest != bundle.aggregate:
+            raise IntegrityError(f"round {round_number}: the store keeps other sums than were judged")
         return SealedRound(bundle, store.put(bundle.to_bytes()).digest, judged)
 
     def _bundle(
-        self,
-        round_number: int,
-        entries: tuple[Entry, ...],
-        judged: Judgement,
-        aggregate: bytes,
-        validation: tuple[str, ...],
+        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
     ) -> RoundBundle:
-        return RoundBundle(
-            chain_id=self._reader.domain.chain_id,
-            ledger=self._reader.domain.ledger,
-            task=self._reader.task,
-            round=round_number,
-            spec=self._reader.spec.digest,
-            aggregator=self._contracts.address,
-            before=self._reader.current_state(),
-            entries=entries,
-            verdicts=judged.verdicts,
-            rows=judged.gram.names,
-            gram=judged.gram.triangle,
-            direction_roots=judged.direction_roots,
-            validation=validation,
-            measured=judged.measured,
-            divisor=judged.divisor,
-            aggregate=aggregate,
-            sums_root=judged.sums_root,
-            after=judged.after,
-            blindings=judged.blindings,
-        )
+        context = self._reader.round_context(round_number, self._contracts.address)
+        before = self._reader.current_state()
+        return bundle_of(self._reader.spec, context, before, entries, judged, validation=validation)
 
     def _rostered_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
         """Return the entries of the roster on chain: one's own, or a predecessor's, put together again.

@@ -17,10 +17,24 @@ from fl_platform.chain.events import RewardClaimed
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.reveals import Package
 from fl_platform.chain.types import Phase
-from fl_platform.contribution.judge import NO_GROUP, Judgement, judge_round
+from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.contribution.rejudge import rejudge_public
-from fl_platform.errors import AuditDifference, FLError, NotEnoughTrainers, RejectedInput, RetryError
-from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, TaskState
+from fl_platform.contribution.tapes import first_difference, place_in_words, told_tape
+from fl_platform.errors import (
+    CidMismatch,
+    EnvelopeInvalid,
+    FLError,
+    NotEnoughTrainers,
+    ObjectTooLarge,
+    RejectedInput,
+    RetryError,
+    StoreMissing,
+    UpdateHashMismatch,
+    UpdateHeaderMismatch,
+    UpdateLengthMismatch,
+    UpdateRangeExceeded,
+)
+from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
@@ -44,11 +58,21 @@ from fl_platform.roles.audit_report import (
 from fl_platform.roles.committing import mend
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.tracing import trace_root
+from fl_platform.roles.taping import tape_root
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
 from fl_platform.store.unixfs import cid_of
 
 logger = logging.getLogger(__name__)
+
+
+# Verdicts on an update that whoever judges could not open, or not as its receipt says.
+_UNOPENED = frozenset(
+    error.__name__
+    for error in (
+        EnvelopeInvalid, StoreMissing, CidMismatch, ObjectTooLarge, UpdateLengthMismatch, UpdateHashMismatch,
+        UpdateHeaderMismatch, UpdateRangeExceeded,
+    )
+)  # fmt: skip
 
 
 class _Found(Exception):
@@ -125,7 +149,7 @@ class Auditor:
         self._pass(ROSTER)
         judged = self._judge(number, bundle, before)
         self._compare(bundle, judged)
-        self._pass(RULE.format(source="the Gram matrix" if self._opener is None else "the updates"))
+        self._pass(RULE.format(source="the told products" if self._opener is None else "the updates"))
         self._check_commitments(bundle)
         self._check_seal(bundle, record)
         self._pass(SEAL)
@@ -194,7 +218,7 @@ class Auditor:
             self._expect(f"keys of 0x{entry.receipt.trainer.hex()}", "never revealed", "on chain in time")
 
     def _judge(self, number: int, bundle: RoundBundle, before: TaskState) -> Judgement:
-        context = self._reader.round_context(number, bundle.aggregator)
+        context = self._reader.round_context(number, bundle.aggregator, bundle.entries)
         validation = readable_slice(self._reader.spec, parse_slice(bundle.validation))
         try:
             if self._opener is None:
@@ -216,6 +240,7 @@ class Auditor:
                 bundle.entries,
                 updates=updates,
                 models=self._reader.model,
+                sums=self._reader.sums_of,
                 keys=self._opener.keys(bundle.entries),
                 validation=validation,
                 utility=utility_of(self._reader.spec),
@@ -225,25 +250,33 @@ class Auditor:
 
     def _compare(self, bundle: RoundBundle, judged: Judgement) -> None:
         for recorded, recomputed in zip(bundle.verdicts, judged.verdicts, strict=True):
-            if recomputed.group == NO_GROUP:  # an update that does not open is the cause of whatever else differs
+            if recomputed.code in _UNOPENED:  # an update that does not open is the cause of whatever else differs
                 found = f"{recomputed.code}: {recomputed.evidence}"
                 self._expect(f"update of 0x{recorded.trainer.hex()}", f"{recorded.code}: {recorded.evidence}", found)
+        self._compare_tapes(bundle, judged)
         for recorded, recomputed in zip(bundle.verdicts, judged.verdicts, strict=True):
             for field in fields(recorded):
                 name = f"{field.name} in the verdict of 0x{recorded.trainer.hex()}"
                 self._expect(name, getattr(recorded, field.name), getattr(recomputed, field.name))
-        self._expect("Gram rows", bundle.rows, judged.gram.names)
-        rows = judged.gram.names
-        places = ((i, j) for i in range(len(rows)) for j in range(i + 1))
-        for (i, j), recorded_entry, entry in zip(places, bundle.gram, judged.gram.triangle, strict=True):
-            self._expect(f"Gram entry ({rows[i]}, {rows[j]})", recorded_entry, entry)
-        self._expect("content roots of the directions", bundle.direction_roots, judged.direction_roots)
         self._expect("whether worth was measured", bundle.measured, judged.measured)
         self._expect("divisor", bundle.divisor, judged.divisor)
         self._expect("sums", bundle.aggregate, cid_of(judged.aggregate_bytes).digest)
         self._expect("content root of the sums", bundle.sums_root, judged.sums_root)
         self._expect("blinding sums", bundle.blindings, judged.blindings)
         self._expect_state("state after", bundle.after, judged.after)
+
+    def _compare_tapes(self, bundle: RoundBundle, judged: Judgement) -> None:
+        """The bundle's cells are those that follow: else the first one that is not, in words."""
+        told = told_tape(self._reader.spec, bundle)
+        self._checks += sum(cells.size for cells in judged.tape.columns)
+        found = first_difference(told, judged.tape)
+        if found is not None:
+            where = place_in_words(told, *found, bundle.entries, judged.after.seats)
+            shapes = [tape.columns[found[0]].shape for tape in (told, judged.tape)]
+            if shapes[0] != shapes[1]:
+                self._expect(f"size of the column {where}", *shapes)
+            self._expect(where, told.cell(*found), judged.tape.cell(*found))
+        self._expect("root of the tape", bundle.tape, judged.tape.root)
 
     def _check_commitments(self, bundle: RoundBundle) -> None:
         """Without a key: the stored sums are the weighted sum of the commitments.
@@ -273,7 +306,7 @@ class Auditor:
         assert roster is not None  # `_check_entries` has held the entries against it, and against the forced list
         self._expect("roster on chain", seal.roster_digest, roster.digest(self._reader.task, bundle.round))
         self._expect("forced receipts on chain", seal.forced, len(record.forced))
-        self._expect("trace on chain", seal.trace, trace_root(self._reader, bundle))
+        self._expect("tape on chain", seal.trace, tape_root(self._reader, bundle))
         self._expect("model on chain", seal.model, bundle.after.model)
         self._expect("claim root on chain", seal.claim_root, bundle.claims.digest)
         self._expect("claim total on chain", seal.claim_total, bundle.claims.total)
@@ -289,9 +322,9 @@ class Auditor:
         claims = [event for event in self._reader.history().events if isinstance(event, RewardClaimed)]
         for claim in claims:
             self._expect(f"round of a claim by 0x{claim.owner.hex()}", claim.round in sealed, True)
-            standing = _standing(self._reader.bundle(claim.round).after, claim.owner)
+            earned = self._reader.bundle(claim.round).after.earned_by(claim.owner)
             paid[claim.owner] = paid.get(claim.owner, 0) + claim.amount
-            self._expect(f"wei claimed so far by 0x{claim.owner.hex()}", paid[claim.owner], standing.earned)
+            self._expect(f"wei claimed so far by 0x{claim.owner.hex()}", paid[claim.owner], earned)
         return len(claims)
 
     def _unsealed_pots(self) -> tuple[str, ...]:
@@ -310,31 +343,18 @@ class Auditor:
 
     def _expect_state(self, what: str, recorded: TaskState, recomputed: TaskState) -> None:
         for field in fields(TaskState):
-            if field.name != "standings":
+            if field.name != "state":
                 self._expect(
                     f"{field.name} in the {what}", getattr(recorded, field.name), getattr(recomputed, field.name)
                 )
-        self._expect(f"trainers in the {what}", _addresses(recorded), _addresses(recomputed))
-        for old, new in zip(recorded.standings, recomputed.standings, strict=True):
-            for item in fields(Standing):
-                name = f"{item.name} of 0x{old.trainer.hex()} in the {what}"
-                self._expect(name, getattr(old, item.name), getattr(new, item.name))
+        self._expect(f"columns in the {what}", *(tuple(c.name for c in s.state) for s in (recorded, recomputed)))
+        for old, new in zip(recorded.state, recomputed.state, strict=True):
+            self._expect(f"{old.name} in the {what}", old.cells, new.cells)
 
     def _expect(self, what: str, recorded: object, recomputed: object) -> None:
         self._checks += 1
         if recorded != recomputed:
             raise _Found(Difference(self._round, what, _text(recorded), _text(recomputed)))
-
-
-def _addresses(state: TaskState) -> tuple[str, ...]:
-    return tuple("0x" + standing.trainer.hex() for standing in state.standings)
-
-
-def _standing(state: TaskState, owner: bytes) -> Standing:
-    found = next((standing for standing in state.standings if standing.trainer == owner), None)
-    if found is None:
-        raise AuditDifference(f"0x{owner.hex()} claimed, but has no leaf")
-    return found
 
 
 def _text(value: object) -> str:

@@ -45,3 +45,10 @@ def close(reader: TaskReader, contracts: Contracts, *, now: int, forward: Callab
     contracts.withdraw(reader.task, owner)
     after = reader.history()
     return Closed(after.released.get(owner, 0), after.withdrawn.get(owner, 0) - before)
+
+
+def nothing_left(reader: TaskReader, *, now: int) -> bool:
+    """Whether no further seal will come, none can be challenged any more at block time `now`, no dispute is open."""
+    history = reader.history()
+    going_on = (record.challenged or (history.final_at(record.number) or 0) > now for record in history.rounds)
+    return history.head.phase not in WORKING and not any(going_on)

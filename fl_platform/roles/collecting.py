@@ -122,9 +122,7 @@ class Collector:
         answers = self._asked(lambda: transport.reveal(order, waiting), transport, waiting, order.round)
         packages.take_reveals(_keeping(answers, packages.kept, None if transport.once else folder), order, wanted)
 
-    def resent(
-        self, order: RoundOrder, transport: Transport, wanted: Sequence[Receipt], packages: KeyPackages
-    ) -> None:
+    def resent(self, order: RoundOrder, transport: Transport, wanted: Sequence[Receipt], packages: KeyPackages) -> None:
         """Ask the trainers of a standard round's receipts again for what they have signed before, keys among it."""
         waiting = self._for_keys(order.round, wanted, packages)
         answers = self._asked(lambda: transport.exchange(order, waiting), transport, waiting, order.round)
@@ -143,8 +141,8 @@ class Collector:
             else "the round stays open until its roster deadline: start the trainers and run again"
         )
         raise NotEnoughTrainers(
-            f"round {order.round}: {trainers} trainers answered, {rule.name} with f={rule.byzantine} needs {needed}; "
-            f"{way_on}"
+            f"round {order.round}: {trainers} trainers answered, {rule.selection} with f={rule.byzantine} needs "
+            f"{needed}; {way_on}"
         )
 
     def stake_of(self, trainer: bytes) -> int:
@@ -298,7 +296,7 @@ def stake_among(reader: TaskReader, stakes: Mapping[bytes, int], trainer: bytes)
 def least_trainers(spec: TaskSpec) -> int:
     """Return with how many trainers' updates a round can be judged at all."""
     rule = spec.aggregation
-    return 2 * rule.byzantine + 3 if rule.name == "multi-krum" else 1
+    return 2 * rule.byzantine + 3 if rule.selection == "multi-krum" else 1
 
 
 def _kept(folder: Path) -> list[bytes]:

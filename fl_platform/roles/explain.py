@@ -10,28 +10,32 @@ from fractions import Fraction
 
 from fl_platform import errors
 from fl_platform.aggregation.admit import ADMITTED, REFERENCE
-from fl_platform.aggregation.rules import NO_WORK, NOT_SELECTED, OFF_REFERENCE, REPLAY, TOO_LONG
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.types import RoundState
+from fl_platform.contribution.tapes import told_tape
 from fl_platform.errors import IntegrityError
-from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, Verdict
-from fl_platform.protocol.spec import BASIS
-from fl_platform.reputation.ema import REPUTATION_ONE
+from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, Verdict, by_account
+from fl_platform.protocol.spec import BASIS, TaskSpec
 from fl_platform.roles.amounts import tokens
 from fl_platform.roles.collecting import anchor
 from fl_platform.roles.reading import TaskReader
+from fl_platform.rules.carried import REPUTATION_ONE
+from fl_platform.rules.verdicts import CODES
+from fl_platform.rules.verdicts import WORDS as REASONS
+from fl_platform.rules.verdicts import Verdict as Reason
 from fl_platform.store.cid import Cid
 from fl_platform.store.unixfs import root_codec
 
 MEANINGS = {
+    **{CODES[reason]: words for reason, words in REASONS.items()},
     ADMITTED: "it passed every check and is in the sum",
     REFERENCE: "it is the owner's reference, which the others are measured against; it is not summed and earns nothing",
-    NO_WORK: "it is too short to be work",
-    TOO_LONG: "it is far longer than the others'",
-    NOT_SELECTED: "it is well formed, but the robust rule kept others that lie closer together",
-    REPLAY: "it lies within what earlier rounds have already applied: a replay",
-    OFF_REFERENCE: "it hardly goes the way of the owner's reference: work on something else, or none",
+    CODES[Reason.NO_WORK]: "it is too short to be work",
+    CODES[Reason.TOO_LONG]: "it is far longer than the others'",
+    CODES[Reason.NOT_SELECTED]: "it is well formed, but the robust rule kept others that lie closer together",
+    CODES[Reason.REPLAY]: "it lies within what earlier rounds have already applied: a replay",
+    CODES[Reason.OFF_REFERENCE]: "it hardly goes the way of the owner's reference: work on something else, or none",
 }
 NOTHING = Standing(bytes(20), 0, 0, 0, 0)
 
@@ -267,7 +271,7 @@ def _story(
         score=verdict.score if verdict else 0,
         measured=bundle is not None and bundle.measured,
         score_share=Fraction(max(0, verdict.score), positive) if verdict and positive else None,
-        twins=_twins(bundle, verdict),
+        twins=_twins(reader.spec, bundle, verdict),
         earned_by_score=after.paid_scored - before.paid_scored,
         earned_otherwise=after.paid_base - before.paid_base,
         sealed_it=record.seal is not None and record.seal.aggregator == account,
@@ -284,18 +288,22 @@ def _of(bundle: RoundBundle | None, account: bytes) -> tuple[Entry | None, Verdi
     return None, None
 
 
-def _twins(bundle: RoundBundle | None, verdict: Verdict | None) -> tuple[bytes, ...]:
-    if bundle is None or verdict is None or verdict.group < 0:
+def _twins(spec: TaskSpec, bundle: RoundBundle | None, verdict: Verdict | None) -> tuple[bytes, ...]:
+    if bundle is None or verdict is None or not verdict.score or not spec.worth.shares:
         return ()
-    same = (v.trainer for v in bundle.verdicts if v.group == verdict.group and v.trainer != verdict.trainer)
-    return tuple(same)
+    tape = told_tape(spec, bundle)
+    if not any(column.name == "near" for column in tape.program.columns):
+        return ()
+    own = [entry.receipt.trainer for entry in bundle.entries].index(verdict.trainer)
+    near = (j for j, is_near in enumerate(tape.named("near")[own]) if is_near and tape.named("passed")[j])
+    return tuple(who for who in (bundle.entries[j].receipt.trainer for j in near) if who != verdict.trainer)
 
 
 def _standing(bundle: RoundBundle | None, account: bytes, *, after: bool = True) -> Standing:
     if bundle is None:
         return NOTHING
     state = bundle.after if after else bundle.before
-    return next((standing for standing in state.standings if standing.trainer == account), NOTHING)
+    return by_account(state).get(account, NOTHING)
 
 
 def _score_share(bundle: RoundBundle | None, standing: Standing) -> Fraction | None:

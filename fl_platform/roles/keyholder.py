@@ -21,4 +21,7 @@ def opener_of(reader: TaskReader, signer: Signer, *, else_: str) -> UpdateOpener
             f"updates of task {reader.task} were not encrypted for 0x{signer.address.hex()}, but for "
             f"{', '.join('0x' + each.address.hex() for each in named)}; {else_}"
         )
-    return UpdateOpener(reader.store, domain=reader.domain, recipient=signer.address, key=reveal_key(signer))
+    return UpdateOpener(
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=signer.address, key=reveal_key(signer),
+    )  # fmt: skip

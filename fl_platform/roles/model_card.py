@@ -31,7 +31,7 @@ def model_card(found: Release, *, file: str, network: str) -> str:
         ("standing", _standing(found)),
         ("model", f"{escaped(spec.model.name)}, {spec.model.size:,} parameters in {len(spec.model.tensors)} tensors"),
         ("sealed as", f"digest `0x{found.model.hex()}`, in bundle `0x{found.bundle.hex()}`"),
-        ("rules", f"`0x{spec.digest.hex()}`: {escaped(spec.aggregation.name)}, worth {escaped(spec.worth.kind)}, "
+        ("rules", f"`0x{spec.digest.hex()}`: {escaped(spec.aggregation.selection)}, worth {escaped(spec.worth.kind)}, "
                   f"int{spec.codec.bits}, {escaped(spec.training.algorithm)}"),
         ("owner", f"`0x{spec.owner.hex()}`"),
         ("sealed by", ", ".join(f"`0x{who.hex()}` ({count} rounds)" for who, count in found.aggregators.items())),

@@ -15,7 +15,6 @@ from fl_platform.roles.owner import HOURLY, Objects, Terms, default_terms, draft
 from fl_platform.roles.slices import LEAVE_ONE_OUT
 
 NOBODY = Party(ZERO_ADDRESS, bytes(64))
-MOST_BYZANTINE = 2  # what a task withstands unless it says otherwise, where it has trainers enough
 
 # Seconds of block time. Each unbonding outlasts all windows with eight aggregators (the most a task may list).
 WINDOWS: Mapping[str, Windows] = {
@@ -79,8 +78,8 @@ class Offer:
         )  # fmt: skip
 
     def _byzantine(self) -> int:
-        if self.byzantine is None:
-            return max(0, min(MOST_BYZANTINE, (self.trainers - 3) // 2))
+        if self.byzantine is None:  # screens and worth do without: multi-Krum drops honest odd ones too
+            return 0
         needed = 2 * self.byzantine + 3 if self.byzantine else 1
         if self.trainers < needed:
             raise ConfigError(

@@ -6,32 +6,31 @@ thing is a line that says what the chain must show. Files are untrusted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 
-from fl_platform.aggregation.admit import RoundContext, is_reference
+from fl_platform.aggregation.admit import CONVICTED, Refusal, RoundContext, is_reference
 from fl_platform.aggregation.commitments import check_round_sum
 from fl_platform.aggregation.sums import Sums, read_sums
-from fl_platform.contribution.judge import DIRECTIONS, Judgement
-from fl_platform.contribution.rejudge import rejudge_public
-from fl_platform.contribution.settlement_round import settlement_round
-from fl_platform.contribution.tracing import trace_of
-from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, FLError, NoCircuit
-from fl_platform.protocol.bundle import RoundBundle, TaskState
+from fl_platform.contribution.judge import Judgement, verdicts_of
+from fl_platform.contribution.rejudge import public_tape, rejudge_public
+from fl_platform.contribution.tapes import carried_out, first_difference, place_in_words, told_tape
+from fl_platform.errors import ConfigError, FLError, NoCircuit
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.program import Output
 from fl_platform.protocol.receipt import Domain, check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.tape import Tape
 from fl_platform.roles.audit_report import SUM, SUMS_UNCHECKED, WITHOUT_KEY, without_key
-from fl_platform.roles.proving import Settlement
-from fl_platform.roles.tracing import NO_TRACE
+from fl_platform.roles.proving import no_circuit
+from fl_platform.roles.taping import NO_TAPE
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
-from fl_platform.roles.verifying import Expected, Line, Result, no_subject, proof_lines, unchecked_lines
+from fl_platform.roles.verifying import Line, Result, no_subject, proof_lines, unchecked_lines
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import decode_model
 from fl_platform.updates.tensors import Tensors
 from zk.proof_file import ProofFile
-from zk.settlement import settle_round
-from zk.settlement_inputs import commitment, payload
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,7 @@ class Offline:
     @property
     def pot(self) -> int:
         """What the round shared out, wei, as its accounts say."""
-        return _allotted(self.bundle.after) - _allotted(self.bundle.before)
-
-    def expected(self) -> Expected:
-        """Return what a proof of this round must be about. Raises NoCircuit, AuditDifference."""
-        made = settlement_round(self.spec, self.bundle, pot=self.pot)
-        found = Settlement(self.bundle.round, made, commitment(made), payload(made, settle_round(made)))
-        return Expected(self.bundle.chain_id, None, self.bundle.task, found)
+        return self.bundle.after.allotted - self.bundle.before.allotted
 
     def lines(self) -> tuple[Line, ...]:
         """Verify what can be; the first difference of the rule is the last that is looked at there."""
@@ -71,11 +64,8 @@ class Offline:
 
     def proof_lines(self, file: ProofFile) -> tuple[Line, ...]:
         """Verify a proof file against this round. Raises DocumentInvalid, PointInvalid for a file that is none."""
-        try:
-            expected = self.expected()
-        except (NoCircuit, AuditDifference) as error:
-            return (*proof_lines(file, None), no_subject(self.bundle.round, error))
-        return proof_lines(file, expected)
+        number = self.bundle.round
+        return (*proof_lines(file, None), no_subject(number, NoCircuit(no_circuit(number))))
 
     # --- lines -------------------------------------------------------------------------------------------------------
 
@@ -92,33 +82,48 @@ class Offline:
             yield self._same("M", "the bundle names these sums", self.bundle.aggregate, digest)
 
     def _rule(self) -> Iterator[Line]:
-        """Recompute by the rule: all of it with sums and models, else what a settlement proof would show."""
+        """Recompute by the rule: all of it with sums and models, else what follows from the told products."""
         missing = self._missing()
         if missing:
-            yield from self._settled()
+            what = "verdicts, weights, scores, payouts and reputations follow from the told products by the rule"
+            yield self._follows(what, self._told_and_right)
             why = f"the trained model rests on it; needs {missing}"
             yield self._line("M", "that the new model follows from the sums", Result.UNCHECKED, why)
             return
         what = "verdicts, weights, scores, payouts, reputations follow by the rule, the new model from the sums"
+        yield self._follows(what, self._recorded_and_recomputed)
+
+    def _follows(self, what: str, compared: Callable[[], tuple[object, object]]) -> Line:
         try:
-            found = next(_unlike(*self._recorded_and_recomputed(), "the round"), None)
+            found = next(_unlike(*compared(), "the round"), None)
         except FLError as error:
             found = str(error)
-        yield self._line("M", what, Result.EQUAL if found is None else Result.DIFFERS, found or "")
+        return self._line("M", what, Result.EQUAL if found is None else Result.DIFFERS, found or "")
 
-    def _settled(self) -> Iterator[Line]:
-        what = "weights, scores, payouts and reputations follow from the Gram matrix by the rule"
-        try:
-            found = self.expected().settlement
-        except NoCircuit as error:
-            yield self._line("M", what, Result.UNCHECKED, f"{error}; give sums and models")
-        except AuditDifference as error:
-            yield self._line("M", what, Result.DIFFERS, str(error))
-        else:
-            yield self._line("M", what, Result.EQUAL)
-            if not found.scores_proved:
-                why = "pay rests on it; needs --sums and --models"
-                yield self._line("M", "that the scores follow from the Gram matrix", Result.UNCHECKED, why)
+    def _told_and_right(self) -> tuple[object, object]:
+        """Return what the bundle says without sums and models, and what is right."""
+        bundle, (tape, refusals) = self.bundle, self._public_tape()
+        recorded = bundle.tape, bundle.verdicts, bundle.measured, bundle.divisor, bundle.after.state
+        verdicts, measured = verdicts_of(tape, bundle.entries, refusals), bool(tape.named("by_worth"))
+        right = tape.root, verdicts, measured, int(tape.output(Output.DIVISOR)), carried_out(tape)
+        names = "root of the tape", "verdicts", "whether worth was measured", "divisor", "state of the state after"
+        return self._with_cells(tape, dict(zip(names, recorded, strict=True)), dict(zip(names, right, strict=True)))
+
+    def _with_cells(self, right: Tape, recorded: object, recomputed: object) -> tuple[object, object]:
+        """Return the first cell that differs where there is one, else the two as they are."""
+        told = told_tape(self.spec, self.bundle)
+        found = first_difference(told, right)
+        if found is None:
+            return recorded, recomputed
+        where = place_in_words(told, *found, self.bundle.entries, self.bundle.after.seats)
+        return {where: told.cell(*found)}, {where: right.cell(*found)}
+
+    def _public_tape(self) -> tuple[Tape, tuple[Refusal | None, ...]]:
+        validation = readable_slice(self.spec, parse_slice(self.bundle.validation))
+        return public_tape(
+            self.spec, self._context(), self.bundle.before, self.bundle, validation=validation,
+            utility=utility_of(self.spec),
+        )  # fmt: skip
 
     def _committed(self) -> Iterator[Line]:
         """Hold the sums, where there are some, against the trainers' commitments."""
@@ -138,7 +143,7 @@ class Offline:
         yield self._line(
             "M", "that this bundle is the sealed one", Result.UNCHECKED,
             f"anybody can write one; on chain {bundle.chain_id}, the seal of task {bundle.task} round {bundle.round} "
-            f"must name bundle 0x{digest.hex()}, trace {self._trace()}, model 0x{bundle.after.model.hex()} and "
+            f"must name bundle 0x{digest.hex()}, tape {self._tape()}, model 0x{bundle.after.model.hex()} and "
             f"{len(bundle.after.standings)} claims 0x{claims.digest.hex()} of {claims.total} wei",
         )  # fmt: skip
         count = sum(not entry.forced for entry in bundle.entries)
@@ -158,13 +163,8 @@ class Offline:
                 f"earnings add up from them; verify the bundle of round {bundle.round - 1}, too",
             )  # fmt: skip
 
-    def _trace(self) -> str:
-        if not self.spec.exact:
-            return "0x" + NO_TRACE.hex()
-        try:
-            return "0x" + trace_of(self.spec, self.bundle, pot=self.pot).root.hex()
-        except DocumentInvalid as error:
-            return f"(this bundle has none: {error})"
+    def _tape(self) -> str:
+        return "0x" + (self.bundle.tape if self.spec.exact else NO_TAPE).hex()
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 
@@ -177,21 +177,31 @@ class Offline:
     def _recorded_and_recomputed(self) -> tuple[object, object]:
         bundle, judged = self.bundle, self._judged()
         recorded = (
-            bundle.verdicts, bundle.rows, bundle.gram, bundle.direction_roots, bundle.measured, bundle.divisor,
-            bundle.aggregate, bundle.sums_root, bundle.after,
+            bundle.tape, bundle.verdicts, bundle.measured, bundle.divisor, bundle.aggregate, bundle.sums_root,
+            bundle.after,
         )  # fmt: skip
         recomputed = (
-            judged.verdicts, judged.gram.names, judged.gram.triangle, judged.direction_roots, judged.measured,
-            judged.divisor, cid_of(judged.aggregate_bytes).digest, judged.sums_root, judged.after,
+            judged.tape.root, judged.verdicts, judged.measured, judged.divisor, cid_of(judged.aggregate_bytes).digest,
+            judged.sums_root, judged.after,
         )  # fmt: skip
-        return dict(zip(_PARTS, recorded, strict=True)), dict(zip(_PARTS, recomputed, strict=True))
+        pair = dict(zip(_PARTS, recorded, strict=True)), dict(zip(_PARTS, recomputed, strict=True))
+        return self._with_cells(judged.tape, *pair)
 
-    def _judged(self) -> Judgement:
+    def _context(self) -> RoundContext:
         bundle, spec = self.bundle, self.spec
         stakes = {e.receipt.trainer: e.stake for e in bundle.entries if not is_reference(e, spec)}
-        context = RoundContext(
-            self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model, stakes, self.pot
-        )
+        return RoundContext(
+            self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model, stakes,
+            bundle.after.seats, pot=self.pot,
+            convicted=frozenset(
+                entry.receipt.struct_hash()
+                for entry, verdict in zip(bundle.entries, bundle.verdicts, strict=True)
+                if verdict.code == CONVICTED
+            ),
+        )  # fmt: skip
+
+    def _judged(self) -> Judgement:
+        bundle, spec, context = self.bundle, self.spec, self._context()
         return rejudge_public(
             spec, context, bundle.before, bundle, sums=self._sums(), models=self._model,
             validation=readable_slice(spec, parse_slice(bundle.validation)), utility=utility_of(spec),
@@ -207,8 +217,7 @@ class Offline:
 
     def _missing(self) -> str:
         before = self.bundle.before
-        older = before.previous_models[:DIRECTIONS] if self.spec.worth.kind == "anchored" else ()
-        lacking = [digest.hex()[:16] for digest in (before.model, *older) if digest not in self._files.models]
+        lacking = [] if before.model in self._files.models else [before.model.hex()[:16]]
         wanted = ["--sums"] if self._files.sums is None else []
         wanted += [f"--models with {', '.join(lacking)}"] if lacking else []
         return " and ".join(wanted)
@@ -223,13 +232,9 @@ class Offline:
 
 
 _PARTS = (
-    "verdicts", "Gram rows", "Gram entries", "content roots of the directions", "whether worth was measured",
-    "divisor", "sums", "content root of the sums", "state after",
+    "root of the tape", "verdicts", "whether worth was measured", "divisor", "sums", "content root of the sums",
+    "state after",
 )  # fmt: skip
-
-
-def _allotted(state: TaskState) -> int:
-    return sum(standing.earned for standing in state.standings) + state.dust
 
 
 def _unlike(recorded: object, recomputed: object, where: str) -> Iterator[str]:

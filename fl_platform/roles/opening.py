@@ -8,9 +8,11 @@ from typing import Self
 
 from fl_platform.aggregation.admit import UpdateSource
 from fl_platform.aggregation.commitments import KeySource
+from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.errors import ConfigError, EnvelopeInvalid, UpdateHashMismatch
 from fl_platform.protocol.bundle import Entry, WrappedKey
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.roles.holders import held_by
@@ -20,7 +22,7 @@ from fl_platform.store.interface import Store
 from fl_platform.store.keywrap import RevealKey, WrapContext, derive_ephemeral, unwrap_key, wrap_key
 from fl_platform.store.keywrap import WrappedKey as Box
 from fl_platform.store.unixfs import root_codec
-from fl_platform.updates.content import file_root
+from fl_platform.updates.content import ContentLeaf, file_root
 from zk import curve, dleq
 from zk.curve import Point
 from zk.dleq import DleqProof
@@ -69,12 +71,12 @@ def wrap_for(party: Party, key: bytes, *, secret: bytes, receipt: Receipt, domai
     return WrappedKey(party.address, curve.encode(box.ephemeral), box.box)
 
 
-def check_content(plain: bytes, receipt: Receipt, *, key: bytes) -> None:
+def check_content(plain: bytes, receipt: Receipt, *, table: LeafTable, key: bytes) -> None:
     """Demand that the integers in an opened update are those that the receipt binds. Raises UpdateHashMismatch.
 
-    A file whose header does not fit its own length is left to admission, which refuses it by that.
+    A file whose header does not fit its own length, or the model, is left to admission, which refuses it by that.
     """
-    root = file_root(plain, key=key)
+    root = file_root(plain, table=table, key=key)
     if root not in (None, receipt.content_root):
         raise UpdateHashMismatch(
             f"the integers of 0x{receipt.trainer.hex()} are not those that its receipt binds by content root "
@@ -91,8 +93,9 @@ def sealed_update(store: Store, receipt: Receipt) -> bytes:
 class UpdateOpener:
     """Opens updates from a store with one recipient's key."""
 
-    def __init__(self, store: Store, *, domain: Domain, recipient: bytes, key: RevealKey) -> None:
-        self._store, self.domain, self._recipient, self._key = store, domain, recipient, key
+    def __init__(self, store: Store, *, domain: Domain, table: LeafTable, recipient: bytes, key: RevealKey) -> None:
+        """`table`: of the task's model; `key`: the recipient's, whose address (20 bytes) `recipient` is."""
+        self._store, self.domain, self._table, self._recipient, self._key = store, domain, table, recipient, key
 
     def reading(self, through: Callable[[Store], Store]) -> Self:
         """Return this opener with its store read through another."""
@@ -157,5 +160,10 @@ class UpdateOpener:
         data = self.sealed(receipt)
         check_leaves_root(data, receipt.leaves_root)
         plain = unseal(data, key=key, expected_key_hash=receipt.key_hash)
-        check_content(plain, receipt, key=key)
+        check_content(plain, receipt, table=self._table, key=key)
         return plain
+
+
+def record_of(leaf: ContentLeaf) -> ContentLeafRecord:
+    """Return an opened leaf as calls carry it."""
+    return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)

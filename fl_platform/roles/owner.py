@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from fl_platform.chain.contracts import Contracts
+from fl_platform.contribution.program import check_rules, program_of, terms_of
 from fl_platform.errors import ConfigError
 from fl_platform.learning.base import base_digest, check_buffers, encode_base
 from fl_platform.learning.parameters import initial_module, model_spec, state_arrays
@@ -110,6 +111,7 @@ def draft_spec(
         exact=True,
     )
     check_spec(spec)
+    check_rules(spec)
     return spec, (initial,) if base is None else (initial, base)
 
 
@@ -135,7 +137,7 @@ class Owner:
         if tuple(self._store.put(data).digest for data in objects) != named:
             raise ConfigError("the initial model or the frozen base is not the one that the rules name")
         document = self._store.put(spec.to_bytes())
-        task = self._contracts.open_task(spec)
+        task = self._contracts.open_task(spec, program=program_of(spec).root, rules=terms_of(spec).root)
         logger.info("task %d open, rules %s", task, document)
         return task
 
@@ -154,7 +156,7 @@ def default_terms(
         bits=8,
         rounding="stochastic",
         aggregation=AggregationRule(
-            name="multi-krum" if byzantine else "fedavg",
+            selection="multi-krum" if byzantine else "mean",
             byzantine=byzantine,
             clip_bps=15_000,
             reject_bps=200_000,

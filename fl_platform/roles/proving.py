@@ -12,13 +12,10 @@ from importlib.util import find_spec
 
 from fl_platform.chain.proofs import Accepted, Proofs, list_hash
 from fl_platform.chain.records import SealRecord
-from fl_platform.contribution.settlement_round import settlement_round
-from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, RpcUnavailable
-from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, NoCircuit, RpcUnavailable
 from fl_platform.roles.reading import TaskReader
 from zk.proof_file import ProofFile, key_of
-from zk.settlement import Round, settle_round
-from zk.settlement_inputs import commitment, payload
+from zk.settlement import Round
 
 FAST = ("mclbn256", "numba", "wasmtime")  # what the extra `fast` brings and a prover needs
 
@@ -63,8 +60,8 @@ def demand_sealed(reader: TaskReader, round_number: int) -> SealRecord:
 def settlement_of(reader: TaskReader, round_number: int) -> Settlement:
     """Return the settlement of a sealed round, held against its seal.
 
-    Raises ConfigError (not sealed), NoCircuit (no circuit holds the round; it says why), AuditDifference (bundle
-    or seal do not follow from the Gram matrix) and what reading raises.
+    Raises ConfigError (not sealed), AuditDifference (the claims are not the bundle's), what reading raises, and else
+    NoCircuit: a round is judged by its program, and the first circuit of programs comes with the next release.
     """
     seal = demand_sealed(reader, round_number)
     bundle = reader.bundle(round_number)
@@ -72,14 +69,12 @@ def settlement_of(reader: TaskReader, round_number: int) -> Settlement:
         raise AuditDifference(
             f"round {round_number}: the seal's claims are not the bundle's; `fl-platform watch` has the seal undone"
         )
-    return settled(bundle, reader)
+    raise NoCircuit(no_circuit(round_number))
 
 
-def settled(bundle: RoundBundle, reader: TaskReader) -> Settlement:
-    """Return the settlement that a bundle stands for. Raises as `settlement_of`."""
-    pot = reader.round_context(bundle.round, bundle.aggregator).pot
-    made = settlement_round(reader.spec, bundle, pot=reader.spec.money.pot if pot is None else pot)
-    return Settlement(bundle.round, made, commitment(made), payload(made, settle_round(made)))
+def no_circuit(round_number: int) -> str:
+    """Say why nothing is proved of a round."""
+    return f"round {round_number} was judged by its program: the circuit of programs comes with the next release"
 
 
 def accepted_proof(proofs: Proofs, task: int, found: Settlement) -> Accepted | None:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     State = Mapping[str, npt.NDArray[np.float32]]
 
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024
-ROWS_OVER = 64  # public directions are four
 
 
 class TaskReader:
@@ -43,6 +42,7 @@ class TaskReader:
         self._bundles: dict[bytes, RoundBundle] = {}
         self._starts: dict[bytes, RoundStart] = {}
         self._models: dict[bytes, State] = {}
+        self._sums: dict[bytes, Sums] = {}
         self._base: tuple[bytes | None] | None = None
 
     def reading(self, store: Store) -> Self:
@@ -87,9 +87,10 @@ class TaskReader:
             with held_by("the aggregator", seal.aggregator, what=f"the bundle of round {round_number}"):
                 data = self.object(seal.bundle)
             bundle = RoundBundle.from_bytes(data)
-            rostered = 0 if record.roster is None else record.roster.count
             check_shape(bundle, round_number, self.spec)
-            check_rows(bundle, rostered + len(record.forced))
+            if record.roster is not None:
+                entries = record.roster.count + len(record.forced)
+                check_size(bundle, entries=entries, seats=record.roster.seats)
             self._bundles[seal.bundle] = bundle
         return self._bundles[seal.bundle]
 
@@ -100,13 +101,21 @@ class TaskReader:
             self._bundles[seal.bundle] = bundle
 
     def sums(self, bundle: RoundBundle) -> Sums:
-        """Return the sums that a bundle names, int64 (d,). Raises StoreMissing, CidMismatch, DocumentInvalid."""
+        """Return the sums that a bundle names, int32 (d,). Raises StoreMissing, CidMismatch, DocumentInvalid."""
+        with held_by("the aggregator", bundle.aggregator, what=f"the file of round {bundle.round}'s sums"):
+            return self.sums_of(bundle.aggregate)
+
+    def sums_of(self, digest: bytes) -> Sums:
+        """Return some round's sums by their file's digest. Raises StoreMissing, CidMismatch, DocumentInvalid."""
         from fl_platform.aggregation.sums import read_sums
 
         size = self.spec.model.size
-        with held_by("the aggregator", bundle.aggregator, what=f"the file of round {bundle.round}'s sums"):
-            data = self.object(bundle.aggregate, max_bytes=8 * size)
-        return read_sums(data, size=size)
+        if digest not in self._sums:
+            data = self.object(digest, max_bytes=4 * size)
+            if len(self._sums) >= self.spec.aggregation.directions + 1:  # those of the last rounds; they can be large
+                self._sums.pop(next(iter(self._sums)))
+            self._sums[digest] = read_sums(data, size=size)
+        return self._sums[digest]
 
     def model(self, digest: bytes) -> State:
         """Return a model by its digest, decoded. Raises StoreMissing, CidMismatch, UpdateHeaderMismatch, ..."""
@@ -165,9 +174,9 @@ class TaskReader:
             model=self.spec.initial_model,
             previous_models=(),
             scale=self.spec.codec.initial_scale,
-            scored_pots=0,
-            dust=0,
-            standings=(),
+            seats=(),
+            state=(),
+            sums=(),
         )
 
     def state_before(self, round_number: int) -> TaskState:
@@ -196,7 +205,7 @@ class TaskReader:
                 raise DocumentInvalid(
                     f"the bundle sealed for round {number - 1} says that round {start.round} comes next"
                 )
-            _check_offsets(start, "after", number - 1, self.spec)
+            _check_scale_length(start, "after", number - 1, self.spec)
             self._starts = {digest: start}
         return self._starts[digest]
 
@@ -206,13 +215,15 @@ class TaskReader:
         seal = self.history().rounds[current - 1].seal if current else None
         return seal.bundle if seal else bytes(32)
 
-    def round_context(self, round_number: int, aggregator: bytes) -> RoundContext:
-        """Return what the chain says about a round: domain, parent, stakes when its roster closed, money to allot."""
-        from fl_platform.aggregation.admit import RoundContext
+    def round_context(
+        self, round_number: int, aggregator: bytes, entries: Sequence[Entry] = ()
+    ) -> RoundContext:  # fmt: skip
+        """Return what the chain says about a round: domain, parent, stakes when its roster closed, money to allot; and
+        which of these entries' receipts were shown to be bad by the time that its seal names, or would name now."""
+        from fl_platform.aggregation.admit import RoundContext, seats_of
 
         history = self.history()
         before = self.state_before(round_number)
-        allotted_before = sum(standing.earned for standing in before.standings) + before.dust
         return RoundContext(
             domain=self.domain,
             task=self.task,
@@ -220,8 +231,22 @@ class TaskReader:
             aggregator=aggregator,
             parent=before.model,
             members=history.members_at_roster(round_number),
-            pot=history.allotted(round_number) - allotted_before,
+            seats=seats_of(self.spec, history.joined_at_roster(round_number)),
+            convicted=self._convicted(round_number, entries),
+            pot=history.allotted(round_number) - before.allotted,
         )
+
+    def _convicted(self, round_number: int, entries: Sequence[Entry]) -> frozenset[bytes]:
+        from fl_platform.chain.reveals import Reveals
+
+        rounds = self.history().rounds
+        seal = rounds[round_number].seal if round_number < len(rounds) else None
+        if not entries or not Reveals.there(self._contracts):
+            return frozenset()
+        reveals = Reveals(self._contracts, self.spec)
+        as_of = self._contracts.as_of(self.task) if seal is None else seal.as_of
+        receipts = (entry.receipt for entry in entries)
+        return frozenset(one.struct_hash() for one in receipts if 0 < reveals.convicted_at(one) <= as_of)
 
     def forced_packages(self) -> dict[bytes, list[Package]]:
         """Return the key packages that trainers put on chain in time, by their receipt's struct hash, oldest first."""
@@ -267,27 +292,26 @@ def check_shape(bundle: RoundBundle, round_number: int, spec: TaskSpec) -> None:
     if bundle.round != round_number:
         raise DocumentInvalid(f"the bundle sealed for round {round_number} says that it is round {bundle.round}'s")
     for name, state in (("before", bundle.before), ("after", bundle.after)):
-        _check_offsets(state, name, round_number, spec)
+        _check_scale_length(state, name, round_number, spec)
 
 
-def _check_offsets(state: RoundStart, name: str, round_number: int, spec: TaskSpec) -> None:
-    tensors = len(spec.model.tensors)
-    if len(state.scale.offsets) != tensors:
+def check_size(bundle: RoundBundle, *, entries: int, seats: int) -> None:
+    """Refuse a bundle with more entries or seats than the chain has, before anybody squares their number: fewer are a
+    lie that costs its reader nothing. Raises DocumentInvalid.
+    """
+    found = len(bundle.entries), max(len(bundle.before.seats), len(bundle.after.seats))
+    if found[0] > entries or found[1] > seats:
         raise DocumentInvalid(
-            f"round {round_number}: the scale {name} has {len(state.scale.offsets)} offsets for {tensors} tensors"
+            f"round {bundle.round}: a bundle of {found[0]} entries and {found[1]} seats; the chain has {entries} "
+            f"entries and {seats} seats"
         )
 
 
-def check_rows(bundle: RoundBundle, entries: int) -> None:
-    """Refuse a bundle with more Gram rows than the chain's entries can have, before anybody squares their number.
-
-    A few more are let through: they are a lie that the round's own leaves show. Raises DocumentInvalid.
-    """
-    most = entries + ROWS_OVER
-    if len(bundle.rows) > most or len(set(bundle.rows)) != len(bundle.rows):
+def _check_scale_length(state: RoundStart, name: str, round_number: int, spec: TaskSpec) -> None:
+    tensors = len(spec.model.tensors)
+    if len(state.scale.exponents) != tensors:
         raise DocumentInvalid(
-            f"round {bundle.round}: {len(bundle.rows)} Gram rows ({len(set(bundle.rows))} of them different) for "
-            f"{entries} entries on chain; at most {most}, each once"
+            f"round {round_number}: the scale {name} has {len(state.scale.exponents)} steps for {tensors} tensors"
         )
 
 
@@ -307,10 +331,12 @@ def roster_root(entries: Sequence[Entry]) -> merkle_sum.Node:
 
 
 def check_spec_on_chain(spec: TaskSpec, history: TaskHistory) -> None:
-    """Demand that the rules' money, windows, owner and aggregators are those that the contracts enforce.
+    """Demand that the rules' money, windows, owner, aggregators and program are those that the contracts enforce.
 
     Raises AuditDifference: whoever opened the task published other terms than it escrowed.
     """
+    from fl_platform.contribution.program import program_of, terms_of
+
     opened = history.opened
     pairs = (
         ("owner", spec.owner, opened.owner),
@@ -322,6 +348,8 @@ def check_spec_on_chain(spec: TaskSpec, history: TaskHistory) -> None:
         ("fee_bps", spec.money.fee_bps, opened.fee_bps),
         ("windows", spec.windows, opened.windows),
         ("aggregators", tuple(party.address for party in spec.aggregators), opened.aggregators),
+        ("the round program", program_of(spec).root.hex(), opened.program.hex()),
+        ("the program's words and blocks", terms_of(spec).root.hex(), opened.rules.hex()),
     )
     for name, written, enforced in pairs:
         if written != enforced:

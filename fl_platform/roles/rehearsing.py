@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fl_platform.aggregation.admit import RoundContext
+from fl_platform.aggregation.admit import RoundContext, seats_of
+from fl_platform.aggregation.sums import Sums
 from fl_platform.chain.signer import Signer
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import ConfigError
@@ -27,7 +28,9 @@ from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.roles.offer import Offer
 from fl_platform.roles.slices import LEAVE_ONE_OUT
 from fl_platform.roles.workspace import party
+from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import decode_model, encode_update, rounding_seed, update_length
+from fl_platform.updates.content import file_root
 
 NOWHERE = Domain(chain_id=0, ledger=bytes(20))
 TASK = 1
@@ -62,6 +65,7 @@ class Rehearsal:
         self._base = objects[1] if len(objects) > 1 else None
         self._models: dict[bytes, State] = {self.spec.initial_model: decode_model(objects[0], self.spec.model)}
         self._memories: dict[str, State] = {}
+        self._sums: dict[bytes, Sums] = {}  # of all rounds, by their files' digests
 
     @property
     def initial(self) -> State:
@@ -78,7 +82,7 @@ class Rehearsal:
 
     def rounds(self, told: Callable[[str], None] = lambda _: None) -> Iterator[RehearsedRound]:
         """Play all rounds; `told` is told what is being done. Raises NotEnoughTrainers, and what training raises."""
-        state = TaskState(0, self.spec.initial_model, (), self.spec.codec.initial_scale, 0, 0, ())
+        state = TaskState(0, self.spec.initial_model, (), self.spec.codec.initial_scale, (), (), ())
         names = [name for name in self._tasks if name != OWNER or self.spec.worth.kind == "anchored"]
         for number in range(self.spec.money.rounds):
             updates: dict[str, LocalUpdate] = {}
@@ -114,7 +118,8 @@ class Rehearsal:
         receipt = Receipt(
             task=TASK, round=state.round, trainer=signer.address, parent=state.model, update=keccak256(data),
             length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32), leaves_root=bytes(32),
-            content_root=bytes(32), commitment=bytes(32), samples=update.samples, salt=bytes(32),
+            content_root=file_root(data, table=spec.model.leaves, key=keccak256(name.encode())) or bytes(32),
+            commitment=bytes(32), samples=update.samples, salt=bytes(32),
         )  # fmt: skip
         keys = (WrappedKey(self._signers["aggregator"].address, bytes(64), bytes(32)),)
         package = signer.sign_digest(package_digest(receipt, keys, NOWHERE, spec))
@@ -124,13 +129,17 @@ class Rehearsal:
     def _judge(self, state: TaskState, made: list[tuple[Entry, bytes]]) -> Judgement:
         made = sorted(made, key=lambda one: one[0].receipt.trainer)
         entries = [entry for entry, _ in made]
+        trainers = [self._signers[name].address for name in self._tasks if name != OWNER]
         context = RoundContext(
             NOWHERE, TASK, state.round, self._signers["aggregator"].address, state.model,
-            {entry.receipt.trainer: entry.stake for entry in entries if entry.stake},
+            {entry.receipt.trainer: entry.stake for entry in entries if entry.stake}, seats_of(self.spec, trainers),
         )  # fmt: skip
-        return judge_round(
-            self.spec, context, state, entries, updates=lambda index: made[index][1], models=self._models.__getitem__
-        )
+        judged = judge_round(
+            self.spec, context, state, entries, updates=lambda index: made[index][1], models=self._models.__getitem__,
+            sums=self._sums.__getitem__,
+        )  # fmt: skip
+        self._sums[cid_of(judged.aggregate_bytes).digest] = judged.sums
+        return judged
 
 
 def _made_up(name: str) -> Signer:

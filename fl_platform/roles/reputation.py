@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fl_platform.chain.contracts import Contracts
 from fl_platform.protocol.bundle import claim_leaves
+from fl_platform.protocol.seats import FIRST_SEAT
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.rewards import final_bundle, last_sealed
 
@@ -31,7 +32,7 @@ class Recorded:
 def reputations(reader: TaskReader, contracts: Contracts) -> tuple[Repute, ...]:
     """Return every trainer's reputation, by address. Raises StoreMissing, CidMismatch, DocumentInvalid."""
     sealed = last_sealed(reader)
-    standings = reader.bundle(sealed).after.standings if sealed is not None else ()
+    standings = reader.bundle(sealed).after.standings[FIRST_SEAT:] if sealed is not None else ()
     found = []
     for standing in standings:
         known = contracts.reputation_of(reader.task, standing.trainer)
@@ -45,4 +46,4 @@ def record(reader: TaskReader, contracts: Contracts, *, now: int) -> Recorded:
     bundle = final_bundle(reader, now=now)
     leaves = claim_leaves(bundle.after)
     contracts.record_reputation(reader.task, bundle.round, leaves)
-    return Recorded(bundle.round, len(leaves))
+    return Recorded(bundle.round, max(0, len(leaves) - FIRST_SEAT))

@@ -25,9 +25,8 @@ from fl_platform.roles.files import write_once
 from fl_platform.roles.membership import signed_file
 from fl_platform.roles.opening import sealed_update, wrap_for
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.work import record_of
 from fl_platform.store.envelope import check_key, unseal
-from fl_platform.updates.content import open_file
+from fl_platform.updates.content import ContentLeaf, open_file
 from zk import curve
 
 logger = logging.getLogger(__name__)
@@ -116,7 +115,7 @@ def _answer(reader: TaskReader, reveals: Reveals, signer: Signer, folder: Path, 
 
 def _content(reader: TaskReader, folder: Path, receipt: Receipt, index: int) -> ContentLeafRecord:
     key, plain = _opened(reader, folder, receipt)
-    return record_of(open_file(plain, index, key=key))
+    return record_of(open_file(plain, index, table=reader.spec.model.leaves, key=key))
 
 
 def _opened(reader: TaskReader, folder: Path, receipt: Receipt) -> tuple[bytes, bytes]:
@@ -148,3 +147,8 @@ def _kept_key(folder: Path, receipt: Receipt) -> bytes:
 
 def _key_file(folder: Path, receipt: Receipt) -> Path:
     return folder / f"task-{receipt.task}" / f"key-{receipt.struct_hash().hex()[:32]}.bin"
+
+
+def record_of(leaf: ContentLeaf) -> ContentLeafRecord:
+    """Return an opened leaf as calls carry it."""
+    return ContentLeafRecord(leaf.blind, leaf.body, leaf.path)

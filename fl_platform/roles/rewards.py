@@ -10,7 +10,7 @@ from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.records import MemberFlag
 from fl_platform.chain.types import Phase
 from fl_platform.errors import ConfigError, FLError, TaskClosed, WalletError
-from fl_platform.protocol.bundle import RoundBundle, Standing, claim_leaves, parse_roster
+from fl_platform.protocol.bundle import RoundBundle, Standing, by_account, claim_leaves, parse_roster
 from fl_platform.roles.reading import MAX_BUNDLE_BYTES, TaskReader
 from fl_platform.store.cid import Cid
 from fl_platform.store.disk import DiskStore
@@ -102,7 +102,7 @@ def _reward(
 def _standings(reader: TaskReader, round_number: int | None) -> dict[bytes, Standing]:
     if round_number is None:
         return {}
-    return {standing.trainer: standing for standing in reader.bundle(round_number).after.standings}
+    return by_account(reader.bundle(round_number).after)
 
 
 def final_bundle(reader: TaskReader, *, now: int) -> RoundBundle:
@@ -149,14 +149,14 @@ def earners(reader: TaskReader, *, now: int) -> tuple[bytes, ...]:
     """Return everybody for whom `collect` could do something: those with a final leaf, and a compensated roster."""
     found = set(reader.history().rounds[reader.history().head.round].stakes) if is_compensated(reader) else set()
     if not found or reader.history().last_final(now) is not None:
-        found |= {s.trainer for s in final_bundle(reader, now=now).after.standings if s.earned}
+        found |= {who for who, one in by_account(final_bundle(reader, now=now).after).items() if one.earned}
     return tuple(sorted(found))
 
 
 def _claim(reader: TaskReader, contracts: Contracts, wish: Wish, *, now: int) -> None:
     bundle = final_bundle(reader, now=now)
     leaves = claim_leaves(bundle.after)
-    known = {leaf.owner: leaf.amount for leaf in leaves}
+    known = {who: one.earned for who, one in by_account(bundle.after).items()}
     for account in wish.accounts:
         if account not in known and not is_compensated(reader):
             raise WalletError(

@@ -385,4 +385,4 @@ class _Seen:
         if round_number is None:
             return 0
         after = self._reader.bundle(round_number).after
-        return next((one.earned for one in after.standings if one.trainer == self._account), 0)
+        return after.earned_by(self._account)

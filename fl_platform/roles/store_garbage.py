@@ -81,7 +81,7 @@ def _cut(history: TaskHistory, now: int, keep: int) -> int:
 def _needed(reader: TaskReader, cut: int) -> set[Cid]:
     """Return what must stay for the rounds from `cut` on, and for the task as a whole."""
     spec = reader.spec
-    models = {spec.initial_model}
+    models, sums = {spec.initial_model}, set[bytes]()
     kept: set[Cid] = set()
     for record in reader.history().rounds[cut:]:
         if record.seal is not None:
@@ -89,8 +89,9 @@ def _needed(reader: TaskReader, cut: int) -> set[Cid]:
             kept |= set(_own(reader, bundle))
             for state in (bundle.before, bundle.after):
                 models |= {state.model, *state.previous_models}
+                sums |= {*state.sums}
     base = set(_both(spec.base_model)) if spec.base_model else set()
-    return kept | {_model(reader, digest) for digest in models} | base
+    return kept | {_model(reader, digest) for digest in models} | {_sums(reader, digest) for digest in sums} | base
 
 
 def _needed_by_another(reader: TaskReader) -> set[Cid]:
@@ -116,8 +117,12 @@ def _own(reader: TaskReader, bundle: RoundBundle) -> Iterator[Cid]:
     """Yield a round's updates, sums and model."""
     for entry in bundle.entries:
         yield Cid(root_codec(entry.receipt.length), entry.receipt.update)
-    yield Cid(root_codec(8 * reader.spec.model.size), bundle.aggregate)
+    yield _sums(reader, bundle.aggregate)
     yield _model(reader, bundle.after.model)
+
+
+def _sums(reader: TaskReader, digest: bytes) -> Cid:
+    return Cid(root_codec(4 * reader.spec.model.size), digest)
 
 
 def _model(reader: TaskReader, digest: bytes) -> Cid:

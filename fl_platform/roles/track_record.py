@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fl_platform.chain.views import Views
 from fl_platform.errors import FLError
+from fl_platform.protocol.seats import FIRST_SEAT
 from fl_platform.roles.reading import TaskReader
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def track_record(
         rounds += worked
         pay += [
             one.earned // worked
-            for one in bundle.after.standings
+            for one in bundle.after.standings[FIRST_SEAT:]
             if one.trainer not in history.opened.aggregators
         ]
     return TrackRecord(tasks, unread, rounds, tuple(sorted(pay)))

@@ -346,7 +346,8 @@ class Trainer:
         return Submission(receipt, signed.signature, keys, package, committed.shown)
 
     def _content_root(self, plain: bytes, key: bytes) -> bytes:
-        return file_root(plain, key=key) or bytes(32)  # a rehearsed attacker's file may be none
+        table = self._reader.spec.model.leaves
+        return file_root(plain, table=table, key=key) or bytes(32)  # a rehearsed attacker's file may be none
 
     def _wrap(self, key: bytes, receipt: Receipt) -> tuple[WrappedKey, ...]:
         return wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)

@@ -1,43 +1,41 @@
 """The watcher: audits every sealed round inside its challenge window and sends the transaction that undoes a lie.
 
-It recomputes the round as the auditor does. Where something differs it takes the trace that the sealer's own bundle
-stands for, looks which leaf does not follow from the others (leaves that differ from the recomputed ones first), asks
-the judge contract for nothing, and challenges with the first leaf that the judge calls a lie. What no leaf decides is
-reported as such: it is told to people, not to the chain.
+It recomputes the round as the auditor does, and asks `dispute.next_moves` what to do about the seal: refute a cell, a
+source or a claim, ask for what its sealer hides, or end what nobody answered. What no cell decides (a float model, a
+sealer's own word) is told to people, not to the chain.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
-from fl_platform.chain import evidence
-from fl_platform.chain.bisections import Bisections
-from fl_platform.chain.demands import Demands, Subject
-from fl_platform.chain.disputes import Disputes
-from fl_platform.chain.evidence import Question
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import SealRecord
-from fl_platform.chain.types import Phase
+from fl_platform.chain.reveals import Reveals
+from fl_platform.contribution.tapes import place_in_words
+from fl_platform.dispute.claims import CellClaim, CombineClaim, DotClaim, PaddingClaim
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Move, Refute, next_moves
+from fl_platform.dispute.outputs import OutputClaim, next_claims
+from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.referee import Record, Referee
+from fl_platform.dispute.targets import SourceClaim, Target, source_claim
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
-from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.protocol.trace import Kind, Trace
+from fl_platform.protocol.openings import opened
+from fl_platform.protocol.sources import Source
+from fl_platform.protocol.tape import Tape, evaluate
 from fl_platform.roles.audit_report import Difference
 from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.moves import Move, about, about_all, against_roster, obtainable
+from fl_platform.roles.disputed import DisputedRound, disputed_round, source_column, target_of
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.patience import Patience
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.recomputing import recomputed
-from fl_platform.roles.sealed import Sealed, SealedRounds, readable
-from fl_platform.roles.sums_watching import SumsChallenger
-from fl_platform.roles.tracing import NO_TRACE, differing, sealed_trace
-from fl_platform.roles.work import RoundWork
-from fl_platform.roles.work_watching import GramChallenger, opened_moves, public_moves
+from fl_platform.roles.taping import NO_TAPE
 
 logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -46,52 +44,41 @@ class Finding:
     round: int
     seal: SealRecord
     difference: Difference
-    question: Question | None  # what the challenge was about; None: no leaf decides it
-    upheld: bool  # the seal fell and the sealer was slashed
-    demands: tuple[int, ...] = ()  # numbers of demands that wait for an answer or their deadline
-    games: tuple[int, ...] = ()  # numbers of games about a Gram entry that go on
+    move: str = ""  # what was refuted, in words; empty: nothing yet
+    upheld: bool = False  # the seal fell and the sealer was slashed
+    asked: tuple[Question, ...] = ()  # what waits for an answer or its deadline
 
     @property
     def acted(self) -> bool:
         """Whether anything was sent about it."""
-        return bool(self.upheld or self.demands or self.games)
+        return self.upheld or bool(self.asked)
 
     def __str__(self) -> str:
         """One line for a person."""
-        if self.upheld and self.question is not None:
-            return f"{self.difference}; challenged by {self.question.name}: the seal fell"
-        if self.games and self.upheld:
-            return f"{self.difference}; a game about the Gram matrix ended at one leaf: the seal fell"
         if self.upheld:
-            return f"{self.difference}; the sealer did not show in time what it hides: the seal fell"
-        if self.games:
-            return f"{self.difference}; game {self.games[0]} about the Gram matrix goes on until one leaf decides"
-        if self.demands:
-            return f"{self.difference}; the sealer must show what it hides: demands {self.demands} wait for an answer"
-        return f"{self.difference}; no leaf of the trace decides it on chain: tell the task's members"
+            return f"{self.difference}; {self.move or 'its sealer did not show in time what it hides'}: the seal fell"
+        if self.asked:
+            return f"{self.difference}; the sealer must show what it hides: {len(self.asked)} questions wait"
+        return f"{self.difference}; no cell decides it on chain: tell the task's members"
 
 
 class Watcher:
     """One watcher of one task. Without an opener it judges from public values alone."""
 
     def __init__(
-        self,
-        reader: TaskReader,
-        disputes: Disputes,
-        *,
-        opener: UpdateOpener | None,
+        self, reader: TaskReader, referee: Referee, *, opener: UpdateOpener | None,
         watch: Callable[[Finding], None] = lambda _: None,
-    ) -> None:
-        """Create a watcher; `disputes` holds the wallet that sends, `watch` is told of every finding."""
+    ) -> None:  # fmt: skip
+        """Create a watcher; `referee` holds the wallet that sends, `watch` is told of every finding."""
         self._patience = Patience()
         reader = reader.reading(self._patience.with_(reader.store))
         self._opener = None if opener is None else opener.reading(self._patience.with_)
-        self._reader, self._disputes, self._watch = reader, disputes, watch
-        self._demands = Demands(disputes)
-        self._sealed, self._sums = SealedRounds(reader, self._demands), SumsChallenger(reader, self._demands)
-        self._gram = GramChallenger(reader, Bisections(disputes))
+        self._reader, self._referee, self._watch = reader, referee, watch
+        contracts = referee.contracts
+        self._reveals = Reveals(contracts, reader.spec) if Reveals.there(contracts) else None
         self._due: set[SealRecord] = set()  # those that could be challenged at a look
         self._seen: set[SealRecord] = set()
+        self._reclaimed: set[SealRecord] = set()  # those that fell, and whose bonds were taken back
         self.waiting: tuple[int, ...] = ()  # rounds whose documents no store delivered at the last look
 
     @property
@@ -113,6 +100,7 @@ class Watcher:
         findings: list[Finding] = []
         problem: FLError | None = None
         self.waiting = ()
+        self._reclaim()
         history = self._reader.history()
         for record in history.rounds:
             final = history.final_at(record.number)
@@ -177,198 +165,179 @@ class Watcher:
         return False
 
     def look(self, record: RoundHistory) -> Finding | None:
-        """Audit one sealed round and challenge it where it lies; None when it is as it should be."""
+        """Audit one sealed round and contradict it where it lies; None when it is as it should be."""
         assert record.seal is not None
         difference = self._difference(record)
         if difference is None:
             return None
         logger.warning("round %d: %s", record.number, difference)
-        return self._contradict(Finding(record.number, record.seal, difference, None, upheld=False))
+        return self._contradict(Finding(record.number, record.seal, difference), record)
 
     def follow(self, finding: Finding) -> Finding:
-        """Go on with a finding's games and demands: make the next move, challenge what an answer shows, end what nobody
-        answered in time.
+        """Go on with what was asked: use what an answer shows, end what nobody answered in time.
 
-        Returns the finding as it then stands. Call it again after every block while games or demands are open.
+        Returns the finding as it then stands. Call it again after every block while questions are open.
         """
         history = self._reader.history()
-        now = history.block.timestamp
-        self._patience.over = not self._stands(finding) or self._hurries(history.rounds[finding.round], now)
-        for number in finding.games:
-            finding = self._attempt(finding, partial(self._follow_game, finding, number, now))
-        for number in finding.demands:
-            finding = self._attempt(finding, partial(self._follow_demand, finding, number, now))
-        if not self._stands(finding):
-            finding = replace(finding, upheld=True)
-            for number in finding.demands:  # their bonds come back
-                finding = self._attempt(finding, partial(self._end_demand, finding, number))
-        return finding
-
-    def _attempt(self, finding: Finding, move: Callable[[], Finding]) -> Finding:
+        if not finding.asked:
+            return finding
+        rounds = history.rounds
+        stands = finding.round < len(rounds) and rounds[finding.round].seal == finding.seal
+        if not stands:
+            self._reclaim()
+            return replace(finding, upheld=True, asked=())
+        record = rounds[finding.round]
+        self._patience.over = self._hurries(record, history.block.timestamp)
         try:
-            return move()
+            after = self._contradict(finding, record)
+            if after.upheld:
+                self._reclaim()
+            return after
         except StoreUnavailable as error:
             logger.warning("round %d: a dispute goes on when a store answers: %s", finding.round, error)
-            return finding
         except RetryError:
             raise
-        except FLError as error:  # e.g. somebody else was first: the others go on
+        except FLError as error:  # e.g. somebody else was first
             logger.warning("round %d: a dispute could not go on: %s", finding.round, error)
-            return finding
-
-    def _stands(self, finding: Finding) -> bool:
-        """Whether the seal that a finding is about is still the round's."""
-        rounds = self._reader.history().rounds
-        return finding.round < len(rounds) and rounds[finding.round].seal == finding.seal
-
-    def _follow_game(self, finding: Finding, number: int, now: int) -> Finding:
-        sealed = self._sealed.read(finding.round) if self._gram.waits(number) else None
-        work = None if sealed is None else self._work(sealed)
-        if sealed is None or work is None:
-            return finding
-        return replace(finding, upheld=self._gram.step(number, work, sealed.trace, now=now))
-
-    def _follow_demand(self, finding: Finding, number: int, now: int) -> Finding:
-        made = self._demands.open_demand(number)
-        if not self._stands(finding):
-            return finding
-        if made is None:  # somebody else ended it when its time was over
-            return self._contradict(self._end_demand(finding, number))
-        if made.answered:
-            finding = self._contradict(finding)
-            own = self._disputes.signer is not None and made.challenger == self._disputes.signer.address
-            # what it showed was used, or shows no lie: the task need not wait for it
-            return self._end_demand(finding, number) if own or now >= made.deadline else finding
-        if now >= made.deadline:
-            self._demands.expire(number)
-            return replace(finding, upheld=True)
         return finding
 
-    def _end_demand(self, finding: Finding, number: int) -> Finding:
-        if self._demands.open_demand(number) is not None:
-            self._demands.expire(number)
-        return replace(finding, demands=tuple(n for n in finding.demands if n != number))
-
-    def _contradict(self, finding: Finding) -> Finding:
-        """Challenge a seal; where no leaf that is known decides, play about the Gram matrix or demand what is hidden.
-        """
-        sealed = self._sealed.read(finding.round)
-        work = None if sealed is None else self._work(sealed)
-        moves = self._traceless(finding.round) if sealed is None else self._moves(sealed, work)
-        question = self._challenge(finding.round, moves)
-        if question is not None:
-            return replace(finding, question=question, upheld=True)
-        games = () if sealed is None or work is None or finding.games else self._play(sealed, work)
-        demands = () if games else self._demand(finding, sealed, work)
-        return replace(finding, games=finding.games + games, demands=finding.demands + demands)
-
-    def _challenge(self, number: int, moves: Iterator[Move]) -> Question | None:
-        for question, shown in moves:
-            if not self._disputes.refutes(self._reader.task, number, question, shown):
-                continue
-            try:
-                self._disputes.challenge(self._reader.task, number, question, shown)
-            except TransactionReverted as error:  # somebody else was first, or the window closed
-                logger.warning("round %d: the challenge failed: %s", number, error)
-                continue
-            return question
-        return None
-
-    # --- what differs ------------------------------------------------------------------------------------------------
+    # --- what differs -------------------------------------------------------------------------------------------------
 
     def _difference(self, record: RoundHistory) -> Difference | None:
         """Audit this round alone; a difference of another is that round's matter."""
-        assert record.seal is not None
-        number, exact = record.number, self._reader.spec.exact
-        told = readable(lambda: sealed_trace(self._reader, self._reader.bundle(number)).root) if exact else NO_TRACE
-        if told is None:
-            return Difference(number, "bundle", "one that cannot be had or read", "a bundle with a trace")
-        if told != record.seal.trace:
-            return Difference(number, "trace on chain", "0x" + record.seal.trace.hex(), "0x" + told.hex())
-        report = readable(lambda: Auditor(self._reader, opener=self._opener).audit(first=number, last=number))
-        if report is None:
-            return Difference(number, "bundle", "one that breaks its audit", "a bundle that can be judged")
-        return report.first_difference
+        try:
+            audit = Auditor(self._reader, opener=self._opener).audit(first=record.number, last=record.number)
+        except RetryError:
+            raise
+        except Exception:  # a bundle may break what reads it, but not the watcher
+            logger.exception("round %d: its bundle breaks its audit", record.number)
+            return Difference(record.number, "bundle", "one that breaks its audit", "a bundle that can be judged")
+        return audit.first_difference
 
-    def _traceless(self, number: int) -> Iterator[Move]:
-        seal = self._reader.history().rounds[number].seal
-        if seal is not None and seal.trace == NO_TRACE and self._reader.spec.exact:
-            yield Question.UNTRACED, evidence.untraced(self._reader.spec.to_bytes())
+    # --- what to do about it ------------------------------------------------------------------------------------------
 
-    def _moves(self, sealed: Sealed, work: RoundWork | None) -> Iterator[Move]:
-        """Yield challenges that may hold, likeliest first."""
-        if sealed.hidden:  # no number of it was checked by anybody: rules and counts first, the others build on them
-            yield from obtainable(about(self._reader, sealed, [(Kind.RULES, 0), (Kind.ROUND, 0)]))
-        yield from obtainable(against_roster(self._reader, sealed))
-        honest = None if sealed.bundle is None else self._honest_trace(sealed.bundle)
-        first = differing(sealed.trace, honest) if honest is not None else []
-        yield from obtainable(about(self._reader, sealed, first))
-        if sealed.hidden:
-            yield from about_all(self._reader, sealed, set(first))
-        yield from self._about_work(sealed, work)
-        if not sealed.hidden:
-            yield from about_all(self._reader, sealed, set(first))
+    def _contradict(self, finding: Finding, record: RoundHistory) -> Finding:
+        """Make the next move about a seal; a finding is upheld once the seal fell."""
+        now = self._reader.history().block.timestamp
+        target = target_of(self._reader, record)
+        if target.record.trace == NO_TAPE:
+            return finding
+        chain = self._referee.record(target)
+        if overdue := chain.overdue(now):
+            self._referee.lapse(target, overdue[0])
+            return replace(finding, upheld=True, asked=())
+        disputed = self._disputed(record, self._opener)
+        if disputed is None:
+            return self._ask(finding, target, chain, _unknown_entries(target, chain))
+        if (miscounted := _miscounted(disputed)) is not None:
+            return self._make(finding, disputed, chain, miscounted)
+        if disputed.fitting is None and self._opener is None:
+            return replace(finding, asked=())  # who cannot open updates cannot tell where a hidden tape differs
+        try:
+            move = _next(disputed, chain)
+        except RetryError:
+            raise
+        except FLError as error:  # an update that does not open, here or at all: what the told products tell falls
+            logger.warning("round %d: judged without opening its updates: %s", finding.round, error)
+            disputed = self._disputed(record, None)
+            if disputed is None or disputed.published is None:
+                return replace(finding, asked=())
+            move = _next(disputed, chain)
+        return self._make(finding, disputed, chain, move)
 
-    def _about_work(self, sealed: Sealed, work: RoundWork | None) -> Iterator[Move]:
-        yield from obtainable(public_moves(self._reader, sealed))
-        if work is not None:
-            # an update that does not open, sums that are not there: no leaf of them can be shown
-            yield from obtainable(opened_moves(work, sealed.trace, self._reader.spec.codec.bits))
-            hidden = self._sums.move(sealed, work)
-            if isinstance(hidden, tuple):
-                yield hidden
+    def _make(self, finding: Finding, disputed: DisputedRound, chain: Record, move: Move | None) -> Finding:
+        target = disputed.target
+        if isinstance(move, GivenDiffers):
+            claim = source_claim(
+                target, move.column, move.place, move.claimed, entries=disputed.entries, parent=disputed.parent
+            )
+            move = Refute(claim)
+        if isinstance(move, Refute):
+            return self._refute(finding, disputed, move)
+        if isinstance(move, Lapse):
+            self._referee.lapse(target, move.question)
+            return replace(finding, upheld=True, asked=())
+        return self._ask(finding, target, chain, move.questions if isinstance(move, Ask) else ())
 
-    def _work(self, sealed: Sealed) -> RoundWork | None:
-        if self._opener is None or sealed.bundle is None:
+    def _ask(self, finding: Finding, target: Target, chain: Record, questions: tuple[Question, ...]) -> Finding:
+        waiting = {asked.question for asked in chain.waiting}
+        for question in questions:
+            if question not in waiting:
+                self._referee.ask(target, question, chain.last)
+        return replace(finding, asked=questions)
+
+    def _reclaim(self) -> None:
+        """Take back the own bonds of questions about seals that fell."""
+        signer = self._referee.signer
+        for record in self._reader.history().rounds:
+            for seal in record.overturned:
+                if seal in self._reclaimed or signer is None or record.roster is None:
+                    continue
+                target = target_of(self._reader, replace(record, seal=seal))
+                for asked in self._referee.record(target).waiting:
+                    if asked.asker == signer.address:
+                        with suppress(TransactionReverted):  # that which lapsed is paid back by that
+                            self._referee.reclaim(target, asked.question)
+                self._reclaimed.add(seal)
+
+    def _refute(self, finding: Finding, disputed: DisputedRound, move: Refute) -> Finding:
+        blocks = (move.claim.block,) if isinstance(move.claim, DotClaim) else ()
+        words = self._in_words(disputed, move)
+        try:
+            self._referee.refute(disputed.target, move.claim, blocks)
+        except TransactionReverted as error:  # somebody else was first, or the window closed
+            logger.warning("round %d: the challenge failed: %s", finding.round, error)
+            return replace(finding, asked=())
+        return replace(finding, move=words, upheld=True, asked=())
+
+    def _in_words(self, disputed: DisputedRound, move: Refute) -> str:
+        claim = move.claim
+        if isinstance(claim, OutputClaim):
+            return f"refuted {claim.output.name.lower()} of seat {claim.seat}"
+        if isinstance(claim, PaddingClaim):
+            return "refuted what lies behind its last column"
+        if isinstance(claim, CellClaim | SourceClaim):
+            number, place = claim.refutation.column, claim.refutation.place
+        else:
+            assert isinstance(claim, DotClaim | CombineClaim)
+            number, place = claim.column, claim.place
+        tape = disputed.published or evaluate(disputed.target.program, disputed.known.lengths, disputed.known.given)
+        entries = self._reader.bundle(disputed.target.round).entries
+        return "refuted " + place_in_words(tape, number, place, entries, disputed.seats)
+
+    def _disputed(self, record: RoundHistory, opener: UpdateOpener | None) -> DisputedRound | None:
+        """Return the round as disputes know it; None where its entries are not to be had."""
+        try:
+            bundle = self._reader.bundle(record.number)
+            self._reader.check_roster(record.number, bundle.entries)
+        except RetryError:
+            raise
+        except FLError as error:
+            logger.warning("round %d: its entries are known to its sealer only: %s", record.number, error)
             return None
-        return RoundWork(self._reader, sealed.bundle, self._opener)
-
-    def _play(self, sealed: Sealed, work: RoundWork) -> tuple[int, ...]:
-        """Open a game about a wrong Gram entry."""
-        number = self._gram.open(work, sealed.trace)
-        return () if number is None else (number,)
-
-    def _honest_trace(self, bundle: RoundBundle) -> Trace | None:
-        """Return the trace that the round should have; None where it cannot be computed."""
-        if self._opener is None:
-            return None
-        opener = self._opener
-        return readable(lambda: sealed_trace(self._reader, recomputed(self._reader, opener, bundle)))
-
-    def _demand(self, finding: Finding, sealed: Sealed | None, work: RoundWork | None) -> tuple[int, ...]:
-        """Ask for what is hidden: the trace, or the claims or sums under the sealed roots."""
-        seal, task = self._reader.history().rounds[finding.round].seal, self._reader.task
-        if seal is None:
-            return ()
-        found = self._hidden(finding.round, seal, sealed, work)
-        if found is None:
-            return ()
-        digest = self._disputes.seal_digest(task, finding.round, seal)
-        own = None if self._disputes.signer is None else self._disputes.signer.address
-        for number, made in self._demands.demands_on(task, seal.aggregator):
-            # one's own, of before a restart; another's can end at once, answered, before anybody could use the answer
-            same = (made.seal, made.subject, made.challenger) == (digest, found[0], own) and not made.answered
-            # of a trace, and of entries, the index tells which is next
-            if same and (found[0] in (Subject.TRACE, Subject.ENTRIES) or made.index == found[1]):
-                return (number,)
-        return (self._demands.demand(task, finding.round, *found),)
-
-    def _hidden(
-        self, number: int, seal: SealRecord, sealed: Sealed | None, work: RoundWork | None
-    ) -> tuple[Subject, int] | None:
-        """Return what of a seal is known to its sealer only, and which part to ask for; None where nothing is."""
-        if sealed is None and seal.trace != NO_TRACE:
-            return Subject.TRACE, 0
-        if (self._sealed.claims(number) if sealed is None else sealed.claims) is None:
-            return Subject.CLAIMS, 0
-        if sealed is not None and not sealed.whole and self._opener is not None:
-            return Subject.ENTRIES, 0
-        node = None if sealed is None or work is None else self._sums.move(sealed, work)
-        return (Subject.SUMS, node) if isinstance(node, int) else None
+        return disputed_round(self._reader, self._reveals, record, bundle, opener)
 
 
-def nothing_left(reader: TaskReader, *, now: int) -> bool:
-    """Whether no further seal will come, none can be challenged any more at block time `now`, no dispute is open."""
-    history = reader.history()
-    going_on = (record.challenged or (history.final_at(record.number) or 0) > now for record in history.rounds)
-    return history.head.phase not in (Phase.OPEN, Phase.ROSTERED) and not any(going_on)
+def _unknown_entries(target: Target, chain: Record) -> tuple[Question, ...]:
+    """Return what a sealer must show whose bundle nobody has: on what it judged."""
+    asked = (Question(Node.ROSTER, index=index) for index in range(target.roster.count))
+    return tuple(question for question in asked if question not in chain.shown)
+
+
+def _miscounted(disputed: DisputedRound) -> GivenDiffers | None:
+    """Return the cell of a published tape by which it has not as many entries as the chain."""
+    number = source_column(disputed.target, Source.COUNT)
+    if disputed.published is None or number is None:
+        return None
+    told = opened(disputed.published, number, ())
+    return None if told.value == disputed.target.lengths.entries else GivenDiffers(number, (), told)
+
+
+def _next(disputed: DisputedRound, chain: Record) -> Move | None:
+    """Return what to do about a seal: about its tape, then about its claims."""
+    known, target = disputed.known, disputed.target
+    moves = next_moves(known, target.record.trace, published=disputed.fitting, shown=chain.shown)
+    if moves:
+        return moves[0]
+    tape: Tape = disputed.fitting or evaluate(known.program, known.lengths, known.given)
+    return next_claims(target, tape, disputed.seats, published=disputed.claims, shown=chain.shown)

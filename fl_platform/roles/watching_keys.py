@@ -23,7 +23,7 @@ from fl_platform.chain.reveals import (
     CipherLeaf,
     RevealDemand,
     Reveals,
-    ShownBlock,
+    ShownInteger,
     ShownPackage,
     boxes_of,
 )
@@ -31,19 +31,19 @@ from fl_platform.chain.signer import Signer
 from fl_platform.errors import EnvelopeInvalid, FLError, RetryError, StoreUnavailable
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.keypackage import has_package
+from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.store.envelope import check_leaves_root, open_leaf, unseal
-from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
-from fl_platform.updates.content import content_root, leaf_count, open_content
+from fl_platform.updates.codec import HEADER_BYTES
+from fl_platform.updates.content import ContentLeaf, content_root, file_bits, open_content
 from zk.curve import GENERATOR
 from zk.dleq import DleqProof
 
 logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 16
-HEADER_BLOCKS = HEADER_BYTES // BLOCK_BYTES
 BLOCKS_PER_CIPHER_LEAF = 64
 
 
@@ -78,8 +78,12 @@ class _Opened:
     key: bytes
     data: bytes  # ciphertext
     payload: bytes
-    size: int
+    table: LeafTable
     bits: int
+
+    def leaf(self, index: int) -> ContentLeaf:
+        """What leaf `index` should have been."""
+        return open_content(self.payload, index, table=self.table, bits=self.bits, key=self.key)
 
 
 class KeyWatcher:
@@ -194,18 +198,19 @@ class KeyWatcher:
         reveals.bad_wrap(entry.signed, package, place, shared=shared, proof=proof)
 
     def _opened(self, receipt: Receipt, key: bytes) -> _Opened | None:
-        """Decrypt an update; None where its file has no shape, which no content tree can fit."""
+        """Decrypt an update; None where its file has not the model's shape, which no content tree can fit."""
         data = self._opener.sealed(receipt)
         check_leaves_root(data, receipt.leaves_root)
         plain = unseal(data, key=key, expected_key_hash=receipt.key_hash)
-        shape = claimed_shape(plain)
-        return None if shape is None else _Opened(key, data, plain[HEADER_BYTES:], shape.size, shape.bits)
+        table = self._reader.spec.model.leaves
+        bits = file_bits(plain, table)
+        return None if bits is None else _Opened(key, data, plain[HEADER_BYTES:], table, bits)
 
     def _against_content(self, reveals: Reveals, entry: Entry, opened: _Opened, leaves: list[ShownLeaf]) -> str:
         for index, leaf in leaves:
-            block = _wrong_block(opened, index, leaf)
-            if block is not None:
-                reveals.bad_opening(entry.signed, opened.key, block)
+            wrong = _wrong_integer(opened, index, leaf)
+            if wrong is not None:
+                reveals.bad_opening(entry.signed, opened.key, wrong)
                 return "bad opening proved"
         wanted = _next_leaf(opened, leaves)
         if wanted is None or reveals.demand_content(entry.signed, wanted) is None:
@@ -222,21 +227,23 @@ class KeyWatcher:
 
 
 def _root(opened: _Opened) -> bytes:
-    return content_root(opened.payload, size=opened.size, bits=opened.bits, key=opened.key)
+    return content_root(opened.payload, table=opened.table, bits=opened.bits, key=opened.key)
 
 
-def _wrong_block(opened: _Opened, index: int, leaf: ContentLeafRecord) -> ShownBlock | None:
-    """Return the first block of a shown leaf that the ciphertext does not hold."""
-    honest = open_content(opened.payload, index, size=opened.size, bits=opened.bits, key=opened.key)
-    for place in range(opened.bits):
-        part = slice(BLOCK_BYTES * place, BLOCK_BYTES * (place + 1))
-        if leaf.body[part] != honest.body[part]:
-            number = HEADER_BLOCKS + opened.bits * index + place
-            inside = BLOCK_BYTES * number < len(opened.data)
-            cipher = open_leaf(opened.data, number // BLOCKS_PER_CIPHER_LEAF) if inside else None
-            shown = CipherLeaf(cipher.leaf, cipher.path) if cipher else CipherLeaf(b"", ())
-            return ShownBlock(shown, leaf, index, place)
-    return None
+def _wrong_integer(opened: _Opened, index: int, leaf: ContentLeafRecord) -> ShownInteger | None:
+    """Return the first integer of a shown leaf that the ciphertext does not hold; behind a tensor's end it holds 0."""
+    honest, bits = opened.leaf(index).body, opened.bits
+    wrong = next((at for at in range(len(honest)) if leaf.body[at] != honest[at]), None)
+    if wrong is None:
+        return None
+    # of two integers in a byte the low nibble is the first
+    place = 8 * wrong // bits + int(bits == 4 and not (leaf.body[wrong] ^ honest[wrong]) & 0x0F)
+    part = opened.table.span(index)
+    if place >= part.stop - part.start:
+        return ShownInteger(CipherLeaf(b"", ()), leaf, index, place)
+    number = (HEADER_BYTES + (part.start + place) * bits // 8) // BLOCK_BYTES
+    cipher = open_leaf(opened.data, number // BLOCKS_PER_CIPHER_LEAF)
+    return ShownInteger(CipherLeaf(cipher.leaf, cipher.path), leaf, index, place)
 
 
 def _next_leaf(opened: _Opened, leaves: list[ShownLeaf]) -> int | None:
@@ -246,10 +253,10 @@ def _next_leaf(opened: _Opened, leaves: list[ShownLeaf]) -> int | None:
     """
     if not leaves:
         return 0
-    count, asked = leaf_count(opened.size), {index for index, _ in leaves}
+    count, asked = opened.table.count, {index for index, _ in leaves}
     best: tuple[int, int] | None = None
     for index, leaf in leaves:
-        honest = open_content(opened.payload, index, size=opened.size, bits=opened.bits, key=opened.key)
+        honest = opened.leaf(index)
         for level, (told, right) in enumerate(zip(leaf.siblings, honest.path, strict=False)):
             first = (index >> level ^ 1) << level
             if told != right and first < count and first not in asked and (best is None or level < best[0]):

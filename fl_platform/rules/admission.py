@@ -1,4 +1,4 @@
-"""Who may take part in a round. Not in use yet.
+"""Who may take part in a round.
 
 Roster entries come first, in order, forced ones behind; the first entry of a seat counts, and the first one of the
 reference's seat that nothing is wrong with. What is refused here has no row: every product of it is 0. What sources say
@@ -32,7 +32,7 @@ class Admission:
 def admit(b: Builder, carried: Carried) -> Admission:
     """Write down who may take part, and why others may not."""
     seat, stake = b.source(Source.SEAT_OF), b.source(Source.STAKE)
-    first = b.inverse(seat, carried.reputation, b.source(Source.COUNT))
+    first = b.inverse(seat, carried.reputation)
     place = b.numbers(seat)
     party = seat == REFERENCE_SEAT
     refused = b.source(Source.REFUSED)

@@ -1,4 +1,4 @@
-"""The anchored score: how far an update goes the way the owner's reference goes, beyond what is public. Not in use yet.
+"""The anchored score: how far an update goes the way the owner's reference goes, beyond what is public.
 
 With r the reference, P the span of earlier rounds' sums, tau the median length, r_perp = r - alpha * Proj_P r:
 

@@ -1,4 +1,4 @@
-"""What a round hands to the next one: by seat, by block, and the sums that are public directions. Not in use yet.
+"""What a round hands to the next one: by seat, by block, and the sums that are public directions.
 
 Exponents are carried as how far they moved since round 0, and directions with what they were made in, so no cell but
 the output depends on where a block's exponent began: a block that is stored 2^10 larger gives the same tape.
@@ -23,7 +23,7 @@ class Carried:
 
     score_sum: Cells  # by seat, signed
     paid_scored: Cells  # by seat, wei paid by worth
-    paid_base: Cells  # by seat, wei paid by stake and for sealing
+    paid_base: Cells  # by seat, wei paid by stake and for sealing; of the owner: dust
     reputation: Cells  # by seat, parts of REPUTATION_ONE
     scored_pots: Cells  # wei that went by worth
     moved: Cells  # by block: this round's exponent less its first one

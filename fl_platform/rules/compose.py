@@ -1,4 +1,4 @@
-"""A task names its rule's parts, and this makes one program of them. Not in use yet.
+"""A task names its rule's parts, and this makes one program of them.
 
     compose(Rule())                                               today's rule
     compose(Rule(selection="multi-krum", worth="equal"))          by names
@@ -65,7 +65,8 @@ def compose(rule: Rule) -> Program:
     chosen = _choose(entries, rule)
     given = _part(WEIGHTINGS, rule.weighting)(entries, chosen)
     weight = b.name("weight", b.select(chosen.summed, bounded(b, given.weight), 0))
-    divisor = b.name("divisor", b.sum(b.select(chosen.summed, given.unclipped, 0), Axis.ENTRY))
+    full = b.name("full_weight", b.select(chosen.summed, given.unclipped, 0))
+    divisor = b.name("divisor", b.sum(full, Axis.ENTRY))
     sums = b.name("sums", b.combine(entries.admission.content, weight))
     b.output(Output.SUMS, sums)
     b.output(Output.DIVISOR, divisor)

@@ -1,4 +1,4 @@
-"""Lengths and cosines in fixed point. Not in use yet.
+"""Lengths and cosines in fixed point.
 
 The metric is normalised: an inner product is in squared steps, each block in its own, so that it does not change when a
 block is stored larger. Cosines, not products, go on from here: they are small, and products of products leave 2^250.

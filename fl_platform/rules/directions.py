@@ -1,4 +1,4 @@
-"""The span of earlier rounds' sums, which anybody can copy from the chain. Not in use yet.
+"""The span of earlier rounds' sums, which anybody can copy from the chain.
 
 Directions and updates are brought to unit length; then steps of Cholesky give each update's cosine with one more vector
 of an orthonormal basis. Cells are 2^-30 fine. A direction of whose squared length less than `LEAST` is new is left out:

@@ -1,4 +1,4 @@
-"""Near-duplicates share one score. Not in use yet.
+"""Near-duplicates share one score.
 
 Two updates are near-duplicates when their cosine is positive and its square is over `duplicate_bps` / 10,000, lengths
 taken without expected rounding noise: else one delta rounded with two seeds would pass for two. Measured at int8:
@@ -21,7 +21,7 @@ def near(entries: Entries) -> Cells:
     bps = b.minimum(b.word("duplicate_bps"), BASIS - 1)
     product = b.maximum(entries.pairs, 0)
     energy = entries.clean_energy
-    return product * product > b.muldiv(energy * bps, energy.swapped(), BASIS)
+    return b.name("near", product * product > b.muldiv(energy * bps, energy.swapped(), BASIS))
 
 
 def stake_near(entries: Entries, stake: Cells) -> Cells:

@@ -1,7 +1,8 @@
-"""From a round's scores to wei and reputations, by seat. Not in use yet.
+"""From a round's scores to wei and reputations, by seat.
 
 Every seat keeps its standing; who is not on this round's roster, or did not pass its screens, gets nothing of this pot
-and catches up when it is back (`split`). What was not measured goes by stake. The fee is the sealer's.
+and catches up when it is back (`split`). What was not measured goes by stake. The fee is the sealer's, the dust the
+owner's: so all claims together are what was allotted.
 
     reputation += floor((target - reputation) / memory),   target: 1 for good work, else 0
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from fl_platform.protocol.building import Cells
 from fl_platform.protocol.program import Output
+from fl_platform.protocol.seats import OWNER_SEAT
 from fl_platform.protocol.sources import Axis, Source
 from fl_platform.rules.carried import REPUTATION_ONE
 from fl_platform.rules.entries import Chosen, Entries
@@ -35,12 +37,14 @@ def pay(entries: Entries, chosen: Chosen, worth: Worth) -> None:
         stake=of_seat(capped(b, taken.stake, b.word("stake_cap_bps"))),
         admitted=of_seat(chosen.summed), present=of_seat(chosen.passed),
     )  # fmt: skip
-    base_bps = b.select(worth.measured, b.word("base_bps"), BASIS)
+    by_worth = b.name("by_worth", b.select(worth.measured, 1, 0))
+    base_bps = b.select(by_worth, b.word("base_bps"), BASIS)
     split = catch_up(
         b, parties, Axis.SEAT, pot=b.source(Source.POT), pots_before=before.scored_pots, fee_bps=b.word("fee_bps"),
         base_bps=base_bps,
     )  # fmt: skip
-    fee = b.select(b.numbers(before.reputation) == b.source(Source.AGGREGATOR), split.fee, 0)
+    seat = b.numbers(before.reputation)
+    fee = b.select(seat == b.source(Source.AGGREGATOR), split.fee, b.select(seat == OWNER_SEAT, split.dust, 0))
     scored = b.carry(before.paid_scored, before.paid_scored + split.scored)
     base = b.carry(before.paid_base, before.paid_base + split.base + fee)
     b.carry(before.score_sum, parties.score)
@@ -48,7 +52,7 @@ def pay(entries: Entries, chosen: Chosen, worth: Worth) -> None:
     earned = b.name("earned", scored + base)
     b.output(Output.EARNED, earned)
     b.output(Output.TOTAL, b.sum(earned, Axis.SEAT))
-    good = b.select(worth.measured, score > 0, chosen.summed)
+    good = b.select(by_worth, score > 0, chosen.summed)
     counts = taken.rostered if chosen.judged is None else taken.rostered * chosen.judged
     target = of_seat(good) * REPUTATION_ONE
     moved = before.reputation + (target - before.reputation) // b.word("memory")

@@ -1,4 +1,4 @@
-"""Screens: each gives a reason to refuse some of those that are left. Not in use yet.
+"""Screens: each gives a reason to refuse some of those that are left.
 
 "length": by the median length; below the floor it is no work, above the limit it is refused, and so is what no honest
 encoder makes. "replay": combinations of earlier rounds' sums. "direction": where the owner commits a reference, what
@@ -13,9 +13,6 @@ from fl_platform.rules.entries import Entries
 from fl_platform.rules.stakes import BASIS, lower_median
 from fl_platform.rules.verdicts import Verdict
 
-# A trainer clips its delta at this many times the length that the steps were made for.
-CLIP_FACTOR = 2
-
 
 def refuse(b: Builder, verdict: Cells, reason: Cells) -> Cells:
     """Return the verdict, and where there is none yet the reason."""
@@ -26,7 +23,7 @@ def length(entries: Entries, verdict: Cells) -> Cells:
     """Refuse what is too short or too long."""
     b, median = entries.b, entries.median_length
     floor, limit = (median * b.word(name) // BASIS for name in ("floor_bps", "reject_bps"))
-    room = (b.shift(1, b.word("bits") - 1) - 1) * CLIP_FACTOR
+    room = (b.shift(1, b.word("bits") - 1) - 1) * b.word("clip_factor")
     size, spread = b.word("size"), b.word("spread")
     # Rounding moves each parameter by less than one step: |q| < clip + size^.5, each root rounded up.
     longest = b.root(room * room * size // (spread * spread)) + b.root(size) + 2

@@ -1,4 +1,4 @@
-"""Selections: who of those that passed the screens is in the sum. Not in use yet.
+"""Selections: who of those that passed the screens is in the sum.
 
 "mean": all of them. "multi-krum" (Blanchard et al. 2017, section 4): the n - f updates whose n - f - 2 nearest
 neighbours are closest, on exact squared distances; ties go by the roster's order.

@@ -1,8 +1,5 @@
 """Who gets how much of a round's pot: the catch-up split, as a program.
 
-A second text of `protocol.payout`, which pays until rounds are judged by programs, and then goes; a test holds both
-equal.
-
     entitled_i = (pots so far + this one) * max(0, score_i) / sum of max(0, score)
     lacking_i  = max(0, entitled_i - paid_i), of those whose update passed the screen
     scored_i   = pot * lacking_i / sum of lacking          by what each is entitled to, where nobody lacks anything
@@ -57,7 +54,7 @@ def catch_up(
     lacking = b.name("lacking", b.maximum(due - parties.paid, 0))
     wanted = b.select(b.sum(lacking, axis), lacking, due)
     scored = b.name("scored", share_down(b, by_worth, wanted, b.sum(wanted, axis)))
-    scored_pot = b.select(b.sum(scored, axis), by_worth, 0)
+    scored_pot = b.name("scored_pot", b.select(b.sum(scored, axis), by_worth, 0))
     stakes = b.select(parties.admitted, parties.stake, 0)
     by_stake = b.select(b.sum(stakes, axis), stakes, parties.stake)
     base = b.name("base", share_down(b, rest - scored_pot, by_stake, b.sum(by_stake, axis)))

@@ -1,4 +1,4 @@
-"""Stake as a voice: capped shares, and medians by them. Not in use yet."""
+"""Stake as a voice: capped shares, and medians by them."""
 
 from __future__ import annotations
 

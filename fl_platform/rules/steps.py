@@ -1,4 +1,4 @@
-"""The next round's steps: powers of two a block, from what the summed updates were like. Not in use yet.
+"""The next round's steps: powers of two a block, from what the summed updates were like.
 
 With m the lower median, by capped stake, of a block's energy among those in the sum, d its parameters and q_max the
 largest integer, the wanted step is spread * (m / d)^.5 / q_max of today's; its exponent is rounded to the nearest and

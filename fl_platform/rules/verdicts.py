@@ -1,4 +1,4 @@
-"""What a round says of an entry, as a number in a cell and in words for people. Not in use yet."""
+"""What a round says of an entry, as a number in a cell and in words for people."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ WORDS: Mapping[Verdict, str] = {
     Verdict.OFF_REFERENCE: "goes the reference's way much less than the median update does",
     Verdict.NOT_SELECTED: "farther from its neighbours than those that multi-Krum keeps",
     Verdict.TOO_FEW: "too few updates are left for what multi-Krum promises, so none is summed",
+}
+
+# How documents spell it.
+CODES: Mapping[Verdict, str] = {
+    verdict: verdict.name.lower()
+    if verdict in (Verdict.ADMITTED, Verdict.REFERENCE)
+    else "".join(part.capitalize() for part in verdict.name.split("_"))
+    for verdict in Verdict
 }
 
 # Columns that a person asks about, by their names in a program.

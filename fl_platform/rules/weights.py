@@ -1,4 +1,4 @@
-"""How much each update counts: capped stake, and less for one that is longer than the clip bound. Not in use yet.
+"""How much each update counts: capped stake, and less for one that is longer than the clip bound.
 
     a_i = floor(2^16 * c_i / sum c * min(1, tau / |u_i|)),   c_i = min(stake_i, cap of the total stake)
 

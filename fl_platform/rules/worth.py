@@ -1,4 +1,4 @@
-"""Worth: what each update that passed the screens is worth in a round. Not in use yet.
+"""Worth: what each update that passed the screens is worth in a round.
 
 "equal" never measures. "leave-one-out" takes from the sealer how many validation rows more the model gets right with an
 update and its near-duplicates than without them. What is not measured is paid by stake. "anchored": see `anchored`.
@@ -35,6 +35,7 @@ def leave_one_out(entries: Entries, chosen: Chosen) -> Worth:
     b = entries.b
     measured = b.claimed("measured", (), (0, 1))
     marginal = b.claimed("marginal", (Axis.ENTRY,), (-(2**31), 2**31))
+    b.name("capped_stake", chosen.stake)
     together = stake_near(entries, chosen.stake) if entries.shares else chosen.stake
     score = b.muldiv(marginal * SCORE_PER_ROW, chosen.stake, together)
     return Worth(b.select(measured, score, 0), measured)

@@ -18,7 +18,7 @@ from fl_platform.updates.model_file import decode_model, encode_model, model_dig
 from fl_platform.updates.rounding import rounding_seed
 from fl_platform.updates.scale import (
     check_sum_bound,
-    clip_units,
+    clip_steps,
     measured_scale,
     next_scale,
     norm_bound_squared,
@@ -29,7 +29,7 @@ from fl_platform.updates.tensors import l2_norm, tensor_slices
 __all__ = [
     "EncodedUpdate",
     "check_sum_bound",
-    "clip_units",
+    "clip_steps",
     "decode_model",
     "decode_update",
     "dequantise",

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fl_platform.errors import ConfigError, UpdateHeaderMismatch, UpdateLengthMismatch, UpdateRangeExceeded
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec
 from fl_platform.updates.rounding import ROUNDINGS, Rounding, WordStream, round_nearest, round_stochastic
-from fl_platform.updates.scale import base_step, clip_units, largest_integer, step_of
+from fl_platform.updates.scale import clip_steps, largest_integer, step_of
 from fl_platform.updates.tensors import Floats, Integers, Tensors, check_tensors, energy, exact_sum, tensor_slices
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class EncodedUpdate:
     data: bytes  # header and payload, exactly `update_length(d, bits)` bytes
     clipped: bool  # the L2 clip shortened the delta
     halvings: int  # how often it was halved to keep saturation in bounds
-    saturated: int  # coordinates that were cut off at +-q_max, at most ceil(d * MAX_SATURATED_PPM / 10^6)
+    saturated: int  # counted coordinates that were cut off at +-q_max, at most ceil(d * MAX_SATURATED_PPM / 10^6)
 
 
 def payload_length(size: int, bits: int) -> int:
@@ -91,14 +91,15 @@ def encode_update(
 
     `delta`: name -> float32 of the spec's shape; `seed`: 32 bytes (`rounding_seed`), unused by "nearest". Same
     arguments, same bytes, on any machine and any number of threads. -0.0 and 0.0, and all values that round alike, give
-    equal bytes. Raises UpdateHeaderMismatch, UpdateNotFinite (with the tensor's name), ConfigError.
+    equal bytes. Tensors that do not count are rounded as they are, cut off at the largest integer.
+    Raises UpdateHeaderMismatch, UpdateNotFinite (with the tensor's name), ConfigError.
     """
     if rounding not in ROUNDINGS:
         raise ConfigError(f"rounding {rounding!r} is unknown; use one of {', '.join(ROUNDINGS)}")
     check_tensors(delta, model)
     factor = _clip_factor(delta, model, scale, bits)
     clipped = factor < 1.0
-    limit = -(-model.size * MAX_SATURATED_PPM // 1_000_000)
+    limit = -(-model.counted_size * MAX_SATURATED_PPM // 1_000_000)
     halvings = 0
     integers, saturated = _quantise(delta, model, scale, bits, factor, seed, rounding)
     while saturated > limit:  # ends: a clipped delta has few coordinates over q_max, and fewer with every halving
@@ -195,10 +196,11 @@ def pack_update(integers: Integers, *, model: ModelSpec, bits: int) -> bytes:
 
 
 def _clip_factor(delta: Tensors, model: ModelSpec, scale: ScaleSpec, bits: int) -> float:
-    """min(1, bound / norm) in float64; machine-independent (sums by halving, IEEE square root and division)."""
-    parts = np.array([energy(delta[tensor.name]) for tensor in model.tensors], dtype=np.float64)
-    norm = sqrt(exact_sum(parts))
-    bound = clip_units(scale, model, bits) * base_step(scale)
+    """min(1, bound / norm), the norm of what counts in steps, in float64; machine-independent (sums by halving, IEEE
+    square root and division).
+    """
+    parts = [energy(delta[tensor.name]) / step_of(scale, t) ** 2 for t, tensor in enumerate(model.counted)]
+    norm, bound = sqrt(exact_sum(np.array(parts, dtype=np.float64))), clip_steps(model, bits)
     return bound / norm if norm > bound else 1.0
 
 
@@ -214,12 +216,14 @@ def _quantise(
         step = step_of(scale, index)
         for start in range(0, tensor.size, _BLOCK):
             scaled: Floats = source[start : start + _BLOCK].astype(np.float64)
-            scaled *= factor
+            if tensor.counted:
+                scaled *= factor
             scaled /= step
             # Far outside the range the value is cut off whatever the rounding; this keeps it where floor is exact.
             np.clip(scaled, -2.0 * limit - 2.0, 2.0 * limit + 2.0, out=scaled)
             whole = round_nearest(scaled) if stream is None else round_stochastic(scaled, stream.take(scaled.size))
-            saturated += int(np.count_nonzero(np.abs(whole) > limit))
+            if tensor.counted:
+                saturated += int(np.count_nonzero(np.abs(whole) > limit))
             target[start : start + _BLOCK] = np.clip(whole, -limit, limit)
     return integers, saturated
 

@@ -1,19 +1,20 @@
 """The tree over an update's integers: what a receipt binds besides the ciphertext, so that a contract can read a few of
 them without a cipher.
 
-Leaf k covers coordinates [128 k, 128 k + 128) as they stand in the update file's payload (4, 8 or 16 bits each; the
-last leaf is filled up with zeros):
+A leaf covers up to 128 coordinates of one tensor as they stand in the update file's payload (4, 8 or 16 bits each); the
+last one of a tensor is filled up with zeros, which no file holds (`protocol/leaves.py`):
 
     leaf = keccak(0x00, k u32, blind_k, 16 * bits bytes)     node = keccak(0x01, left, right)
 
-padded with zero digests to a power of two; the number of leaves follows from the model's size. Twin of
+padded with zero digests to a power of two; the number of leaves follows from the tensors' sizes. Twin of
 `contracts/libraries/Contents.sol`. Blinds make an opened leaf tell nothing of its neighbours, whose integers could
 otherwise be guessed and compared: they come from the update's key, so that whoever may read the update can recompute
-the root. Rows that are public anyway (directions, the sums) have blinds of zero; sums are 64 bits wide.
+the root. Rows that are public anyway (directions, the sums) have blinds of zero; sums are 32 bits wide.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +24,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.trace import COORDINATES
+from fl_platform.protocol.leaves import LeafTable
 from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
 from zk import merkle
 from zk.keccak import keccak256_many
 
 BLIND_BYTES = 32
-SUM_BITS = 64
+SUM_BITS = 32
 BITS = (4, 8, 16, SUM_BITS)
 LEVELS = 7  # of a tree, in one answer (Contents.LEVELS)
 
@@ -49,28 +50,24 @@ class ContentLeaf:
     path: tuple[bytes, ...]  # siblings, from the leaf up
 
 
-def leaf_count(size: int) -> int:
-    """Return how many leaves a vector of `size` coordinates has."""
-    return -(-size // COORDINATES)
-
-
-def content_root(payload: bytes | memoryview, *, size: int, bits: int, key: bytes | None) -> bytes:
-    """Return the root (32 bytes) over `size` integers of `bits` bits, packed as in a payload.
+def content_root(payload: bytes | memoryview, *, table: LeafTable, bits: int, key: bytes | None) -> bytes:
+    """Return the root (32 bytes) over the table's integers of `bits` bits, packed as in a payload.
 
     `key`: the update's 32-byte key, which the blinds come from; None for public rows. Raises ValueError when the
     payload has not the bytes that size and bits imply: a peer's payload was measured before.
     """
-    return bytes(merkle.levels_above(_leaf_digests(payload, size=size, bits=bits, key=key))[-1][0])
+    return bytes(merkle.levels_above(_leaf_digests(payload, table=table, bits=bits, key=key))[-1][0])
 
 
-def open_content(payload: bytes | memoryview, index: int, *, size: int, bits: int, key: bytes | None) -> ContentLeaf:
+def open_content(
+    payload: bytes | memoryview, index: int, *, table: LeafTable, bits: int, key: bytes | None
+) -> ContentLeaf:
     """Return leaf `index` with its path. Raises DocumentInvalid when there is none."""
-    count = leaf_count(size)
-    if not 0 <= index < count:
-        raise DocumentInvalid(f"there is no leaf {index} in a content tree of {count}")
-    levels = merkle.levels_above(_leaf_digests(payload, size=size, bits=bits, key=key))
-    body = bytes(memoryview(payload)[index * 16 * bits : (index + 1) * 16 * bits]).ljust(16 * bits, b"\0")
-    blind = bytes(BLIND_BYTES) if key is None else _blinds(key, count)[32 * index : 32 * index + 32]
+    if not 0 <= index < table.count:
+        raise DocumentInvalid(f"there is no leaf {index} in a content tree of {table.count}")
+    levels = merkle.levels_above(_leaf_digests(payload, table=table, bits=bits, key=key))
+    body = _packed(np.frombuffer(payload, np.uint8), table.span(index), bits).tobytes().ljust(16 * bits, b"\0")
+    blind = bytes(BLIND_BYTES) if key is None else _blinds(key, table.count)[32 * index : 32 * index + 32]
     return ContentLeaf(index, blind, body, _path(levels, index))
 
 
@@ -87,22 +84,22 @@ def place_of(node: int) -> int:
     return node - (1 << (node.bit_length() - 1))
 
 
-def is_leaf(node: int, size: int) -> bool:
-    """Whether a node (untrusted) stands on the bottom row of a tree over `size` integers."""
-    return node.bit_length() - 1 == merkle.depth_of(leaf_count(size))
+def is_leaf(node: int, count: int) -> bool:
+    """Whether a node (untrusted) stands on the bottom row of a tree of `count` leaves."""
+    return node.bit_length() - 1 == merkle.depth_of(count)
 
 
-def is_in_tree(node: int, size: int) -> bool:
-    """Whether a node (untrusted) of a tree over `size` integers is there and has leaves below it."""
-    down = merkle.depth_of(leaf_count(size)) - (node.bit_length() - 1)
-    return node > 0 and down >= 0 and (node << down) - (1 << merkle.depth_of(leaf_count(size))) < leaf_count(size)
+def is_in_tree(node: int, count: int) -> bool:
+    """Whether a node (untrusted) of a tree of `count` leaves is there and has leaves below it."""
+    down = merkle.depth_of(count) - (node.bit_length() - 1)
+    return node > 0 and down >= 0 and (node << down) - (1 << merkle.depth_of(count)) < count
 
 
-def open_subtree(payload: bytes | memoryview, node: int, *, size: int, bits: int) -> Subtree:
+def open_subtree(payload: bytes | memoryview, node: int, *, table: LeafTable, bits: int) -> Subtree:
     """Return what lies below a node of a tree over public integers. Raises DocumentInvalid when there is none."""
-    if not is_in_tree(node, size):
-        raise DocumentInvalid(f"there is no node {node} in a content tree of {leaf_count(size)}")
-    levels = merkle.levels_above(_leaf_digests(payload, size=size, bits=bits, key=None))
+    if not is_in_tree(node, table.count):
+        raise DocumentInvalid(f"there is no node {node} in a content tree of {table.count}")
+    levels = merkle.levels_above(_leaf_digests(payload, table=table, bits=bits, key=None))
     up = len(levels) - node.bit_length()  # of the node, from the bottom row
     down = min(LEVELS, up)
     position = place_of(node)
@@ -114,9 +111,8 @@ def _path(levels: list[Bytes2D], position: int) -> tuple[bytes, ...]:
     return tuple(bytes(level[(position >> up) ^ 1]) for up, level in enumerate(levels[:-1]))
 
 
-def verify_content_leaf(leaf: ContentLeaf, *, root: bytes, size: int, bits: int) -> bool:
-    """Say whether an opened leaf (untrusted) lies under `root`."""
-    count = leaf_count(size)
+def verify_content_leaf(leaf: ContentLeaf, *, root: bytes, count: int, bits: int) -> bool:
+    """Say whether an opened leaf (untrusted) lies under `root`, in a tree of `count` leaves."""
     shape = (len(leaf.blind), len(leaf.body), len(leaf.path))
     if not 0 <= leaf.index < count or shape != (BLIND_BYTES, 16 * bits, merkle.depth_of(count)):
         return False
@@ -128,18 +124,27 @@ def verify_content_leaf(leaf: ContentLeaf, *, root: bytes, size: int, bits: int)
     return digest == root
 
 
-def file_root(plain: bytes, *, key: bytes) -> bytes | None:
-    """Return the root over the integers of an update file (untrusted); None when its header does not fit its length."""
-    shape = claimed_shape(plain)
-    return None if shape is None else content_root(plain[HEADER_BYTES:], size=shape.size, bits=shape.bits, key=key)
+def file_root(plain: bytes, *, table: LeafTable, key: bytes) -> bytes | None:
+    """Return the root over the integers of an update file (untrusted).
+
+    None when its header does not fit its length, or says another number of integers than the table.
+    """
+    bits = file_bits(plain, table)
+    return None if bits is None else content_root(plain[HEADER_BYTES:], table=table, bits=bits, key=key)
 
 
-def open_file(plain: bytes, index: int, *, key: bytes) -> ContentLeaf:
+def open_file(plain: bytes, index: int, *, table: LeafTable, key: bytes) -> ContentLeaf:
     """Return leaf `index` of an update file. Raises DocumentInvalid when it is none, or has no such leaf."""
+    bits = file_bits(plain, table)
+    if bits is None:
+        raise DocumentInvalid(f"{len(plain)} bytes are no update file of {table.size} integers")
+    return open_content(plain[HEADER_BYTES:], index, table=table, bits=bits, key=key)
+
+
+def file_bits(plain: bytes, table: LeafTable) -> int | None:
+    """Return the width that an update file (untrusted) says of its integers; None where it has not the table's."""
     shape = claimed_shape(plain)
-    if shape is None:
-        raise DocumentInvalid(f"{len(plain)} bytes are no update file: header and length do not fit each other")
-    return open_content(plain[HEADER_BYTES:], index, size=shape.size, bits=shape.bits, key=key)
+    return None if shape is None or shape.size != table.size else shape.bits
 
 
 def payload_bytes(size: int, bits: int) -> int:
@@ -147,10 +152,10 @@ def payload_bytes(size: int, bits: int) -> int:
     return (size * bits + 7) // 8
 
 
-def _leaf_digests(payload: bytes | memoryview, *, size: int, bits: int, key: bytes | None) -> Bytes2D:
-    if bits not in BITS or len(payload) != payload_bytes(size, bits):
-        raise ValueError(f"{len(payload)} bytes are no payload of {size} integers of {bits} bits")
-    count, width = leaf_count(size), 16 * bits
+def _leaf_digests(payload: bytes | memoryview, *, table: LeafTable, bits: int, key: bytes | None) -> Bytes2D:
+    if bits not in BITS or len(payload) != payload_bytes(table.size, bits):
+        raise ValueError(f"{len(payload)} bytes are no payload of {table.size} integers of {bits} bits")
+    count, width = table.count, 16 * bits
     blinds = None if key is None else np.frombuffer(_blinds(key, count), np.uint8).reshape(count, BLIND_BYTES)
     digests = np.zeros((1 << merkle.depth_of(count), 32), np.uint8)
     raw = np.frombuffer(payload, np.uint8)
@@ -160,13 +165,36 @@ def _leaf_digests(payload: bytes | memoryview, *, size: int, bits: int, key: byt
         messages[:, 1:5] = np.arange(start, stop, dtype=">u4").view(np.uint8).reshape(-1, 4)
         if blinds is not None:
             messages[:, 5 : 5 + BLIND_BYTES] = blinds[start:stop]
-        _fill(messages[:, 5 + BLIND_BYTES :], raw[start * width : stop * width], width)
+        _lay_out(messages[:, 5 + BLIND_BYTES :], raw, start, table=table, bits=bits)
         digests[start:stop] = keccak256_many(messages)
     return digests
 
 
+def _lay_out(target: Any, raw: npt.NDArray[np.uint8], start: int, *, table: LeafTable, bits: int) -> None:
+    """Lay a payload's leaves from `start` on out, one a row of `target`, which holds zeros."""
+    stop = start + len(target)
+    block = bisect_right(table.firsts, start) - 1
+    while start < stop:
+        end = min(stop, table.firsts[block + 1])
+        part = slice(table.span(start).start, table.span(end - 1).stop)
+        _fill(target[start - stop : end - stop or None], _packed(raw, part, bits), 16 * bits)
+        start, block = end, block + 1
+
+
+def _packed(raw: npt.NDArray[np.uint8], part: slice, bits: int) -> npt.NDArray[np.uint8]:
+    """Return the bytes of some coordinates of a payload, packed from their first one on."""
+    if bits != 4:
+        return raw[part.start * bits // 8 : part.stop * bits // 8]
+    if part.start % 2 == 0 and part.stop % 2 == 0:
+        return raw[part.start // 2 : part.stop // 2]
+    pairs = raw[part.start // 2 : (part.stop + 1) // 2]
+    nibbles = np.stack((pairs & 0x0F, pairs >> 4), axis=1).reshape(-1)[part.start % 2 :][: part.stop - part.start]
+    nibbles = np.append(nibbles, np.zeros(len(nibbles) % 2, np.uint8))
+    return np.asarray(nibbles[0::2] | (nibbles[1::2] << np.uint8(4)), dtype=np.uint8)
+
+
 def _fill(target: Any, part: npt.NDArray[np.uint8], width: int) -> None:
-    """Lay a payload out leaf by leaf; the last leaf may be shorter."""
+    """Lay the bytes of one block out leaf by leaf; the last leaf may be shorter."""
     whole = len(part) // width
     target[:whole] = part[: whole * width].reshape(whole, width)
     if whole < len(target):

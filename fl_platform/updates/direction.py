@@ -18,15 +18,15 @@ def quantise_direction_nearest(
 ) -> Integers:
     """Return model_after - model_before as integers in the current steps, shape (d,), times one common power of two.
 
-    A projection onto the row depends on its direction only, so the row is rescaled to fill the range: the largest
-    coordinate lands in (q_max/2, q_max]. Differences are taken in float64 (both sides float32, so exactly rounded
-    alike everywhere), rounding is half to even: every party gets the same integers. Equal models give the zero row.
-    `bits` may exceed the codec's: 16 keeps more of the direction. Raises as `check_tensors`.
+    What does not count is 0. A projection onto the row depends on its direction only, so the row is rescaled to fill
+    the range: the largest coordinate lands in (q_max/2, q_max]. Differences are taken in float64 (both sides float32,
+    so exactly rounded alike everywhere), rounding is half to even: every party gets the same integers. Equal models
+    give the zero row. `bits` may exceed the codec's: 16 keeps more of the direction. Raises as `check_tensors`.
     """
     check_tensors(after, model)
     check_tensors(before, model)
-    scaled = np.empty(model.size, dtype=np.float64)
-    for index, (tensor, place) in enumerate(zip(model.tensors, tensor_slices(model), strict=True)):
+    scaled = np.zeros(model.size, dtype=np.float64)
+    for index, (tensor, place) in enumerate(zip(model.counted, tensor_slices(model), strict=False)):
         difference: Floats = after[tensor.name].astype(np.float64) - before[tensor.name].astype(np.float64)
         scaled[place] = difference.reshape(-1) / step_of(scale, index)
     peak = float(np.abs(scaled).max()) if scaled.size else 0.0

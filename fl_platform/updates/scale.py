@@ -1,39 +1,35 @@
-"""The step of each tensor: a frozen integer formula of public values of the round before.
+"""The step of each tensor: a power of two, step_t = 2^e_t, by a frozen integer formula of public values.
 
-step_t = mantissa * 2^(exponent + offset_t) with mantissa 128 .. 255 and offset_t 0 .. 4: exact in float64, and products
-of integers with powers of two stay integers. "Base units" below are multiples of mantissa * 2^exponent; the Gram matrix
-is in squared base units, G_ij = sum_t 4^offset_t <q_i^t, q_j^t>.
-
-Formula. Let N^2 be the median over trainers of G_ii, and S_t the integer sum of squares of tensor t of the aggregate.
-The share of tensor t in the median update's energy is taken to be its share in the aggregate's, so its root mean square
-is rms_t^2 = N^2 * p_t / (d_t * sum p), p_t = 4^offset_t * S_t. The step wanted is SPREAD * rms_t / q_max: the largest
-integer stands for SPREAD standard deviations. The base step is the smallest dyadic number not below
-max(min_t wanted, max_t wanted / 16), kept within [1/2, 4] of the previous one; offset_t is the least that reaches
-wanted.
-Clipping costs more accuracy than rounding, hence wide spreads; at 4 bits rounding noise is the larger evil.
+Lengths, distances and angles are taken on the integers as they are, every tensor in its own steps (`aggregation.gram`):
+so neither they nor the integers see by which power of two a tensor is stored. Limits are in steps, and follow from the
+number of parameters that count alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import isqrt
 
 from fl_platform.errors import ConfigError
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec
+from fl_platform.protocol.spec import (
+    FARTHEST_DOWN,
+    FARTHEST_UP,
+    LARGEST_EXPONENT,
+    LEAST_EXPONENT,
+    ModelSpec,
+    ScaleSpec,
+)
 from fl_platform.updates.tensors import Tensors, check_tensors, energy
-
-LOWEST_MANTISSA, HIGHEST_MANTISSA = 128, 255
-MAX_OFFSET = 4
-LOWEST_EXPONENT, HIGHEST_EXPONENT = -200, 200
 
 # Standard deviations that the largest integer stands for, by bits. Deltas have heavy tails: on MNIST (MLP, 2-shard, 40
 # rounds, float32 90.5 %) a spread of 8 saturates (int8 88.3, int4 89.2 %), 12 rarely, 16 and more do not (int8 90.4 %);
 # at 4 bits 64 costs 0.8 points of rounding noise.
 SPREAD: dict[int, int] = {4: 16, 8: 32, 16: 256}
 
-# The trainer clips its delta at this many times the norm that the scale was made for (2 bits of room for non-IID data).
-CLIP_FACTOR = 2
+# The trainer clips its delta at this many times the norm that the scale was made for. A factor of an adapter grows 4 to
+# 6 times between two rounds, since its gradient waits for the other one; at 2 its updates lost half of their length.
+CLIP_FACTOR = 8
 
 
 def largest_integer(bits: int) -> int:
@@ -43,89 +39,94 @@ def largest_integer(bits: int) -> int:
     return int(2 ** (bits - 1)) - 1
 
 
-def base_step(scale: ScaleSpec) -> float:
-    """The base unit as float64 (exact)."""
-    return float(scale.mantissa) * 2.0**scale.exponent
-
-
 def step_of(scale: ScaleSpec, index: int) -> float:
     """step_t of tensor `index` in canonical order, float64 (exact)."""
-    return float(scale.mantissa) * 2.0 ** (scale.exponent + scale.offsets[index])
+    return 2.0 ** scale.exponents[index]
 
 
 def next_scale(
     previous: ScaleSpec,
     *,
+    first: ScaleSpec,
     model: ModelSpec,
     bits: int,
-    median_norm_squared: int,
-    aggregate_energies: Sequence[int],
+    medians: Sequence[int] | None,
     spread: int | None = None,
 ) -> ScaleSpec:
-    """Return the scale of the next round from public integers of this one (formula in the module's docstring).
+    """Return the scale of the next round from public integers of this one.
 
-    `median_norm_squared`: lower median of the admitted trainers' G_ii, squared base units of `previous`.
-    `aggregate_energies`: per tensor, the sum of squares of the integer aggregate sum_i a_i q_i; any common factor
-    (the weights) cancels. Nothing admitted, or a zero aggregate: the scale stays. Pure integer arithmetic. `spread`
-    replaces SPREAD in experiments; a task uses the frozen one.
+    `medians`: per tensor m_t, the lower median of the kept updates' energies (sum of squares of the tensor's
+    integers), weighted by capped stake; None where nothing was kept: the scale stays. `first`: the scale of round 0.
+    The largest integer q_max shall stand for SPREAD root mean squares of the tensor's d_t integers, so
+
+        X_t  = (SPREAD^2 * m_t * 2^32) // (q_max^2 * d_t)    the wanted step over this one, squared, 32 fractional bits
+        e'_t = e_t - 16 + bits(X_t) // 2                     its exponent, rounded to nearest; bits: length in binary
+        e_t := clamp(e'_t, e_t - 1, e_t + 1), within [first_t - FARTHEST_DOWN, first_t + FARTHEST_UP]
+
+    bits(2^32) is 33, so a step that is as wanted stays, and so does one within a factor of sqrt(2). One median a tensor
+    and one bit a round: shares of the aggregate in its place let 2 of 10 trainers move a step by 2^5 in 8 rounds.
+    `spread` replaces SPREAD in experiments; a task uses the frozen one.
     """
-    _check_lengths(model, previous.offsets, aggregate_energies)
-    shares = [s << (2 * o) for s, o in zip(aggregate_energies, previous.offsets, strict=True)]
-    total = sum(shares)
-    if median_norm_squared <= 0 or total <= 0:
+    if medians is None:
         return previous
-    base_squared = _square(previous.mantissa, previous.exponent)
-    rms_squared = [
-        base_squared * Fraction(median_norm_squared * share, total * tensor.size)
-        for share, tensor in zip(shares, model.tensors, strict=True)
-    ]
-    return _fit(rms_squared, bits, spread or SPREAD[bits], lowest=base_squared / 4, highest=base_squared * 16)
+    _check_lengths(model, previous.exponents, first.exponents, medians)
+    limit = largest_integer(bits)
+    exponents = []
+    for tensor, old, start, median in zip(model.tensors, previous.exponents, first.exponents, medians, strict=True):
+        squared = ((spread or SPREAD[bits]) ** 2 * median << 32) // (limit * limit * tensor.size)
+        wanted = old - 16 + squared.bit_length() // 2
+        exponents.append(_within(_within(wanted, old - 1, old + 1), start - FARTHEST_DOWN, start + FARTHEST_UP))
+    return ScaleSpec(tuple(exponents))
 
 
 def measured_scale(delta: Tensors, *, model: ModelSpec, bits: int, spread: int | None = None) -> ScaleSpec:
-    """Return round 0's scale from one float delta that the owner trained on its own data (steps rounded up).
+    """Return round 0's scale from one float delta that the owner trained on its own data.
 
-    The one place where floats become a scale; from then on `next_scale` uses integers only.
-    Raises ConfigError when the delta is zero, UpdateNotFinite and UpdateHeaderMismatch as `check_tensors`.
+    SPREAD * rms_t / q_max as a power of two, the exponent rounded to nearest (up costs 2.6 points at int4). A tensor
+    that did not move gets the finest step of the others: too fine a step grows by itself, one too coarse loses all.
+    The one place where floats become a scale; from then on `next_scale` uses integers only. `spread` replaces SPREAD in
+    experiments; a task uses the frozen one. Raises ConfigError when the delta is zero, UpdateNotFinite and
+    UpdateHeaderMismatch as `check_tensors`.
     """
     check_tensors(delta, model)
-    rms_squared = [Fraction(energy(delta[tensor.name])) / tensor.size for tensor in model.tensors]
-    if not any(rms_squared):
+    factor = Fraction((spread or SPREAD[bits]) ** 2, largest_integer(bits) ** 2)
+    squares = [factor * Fraction(energy(delta[tensor.name])) / tensor.size for tensor in model.tensors]
+    moved = [_exponent_nearest(value) for value in squares if value]
+    if not moved:
         raise ConfigError("the measured delta is zero everywhere; train at least one step with a learning rate over 0")
-    return _fit(rms_squared, bits, spread or SPREAD[bits], lowest=None, highest=None)
+    return ScaleSpec(tuple(_exponent_nearest(value) if value else min(moved) for value in squares))
 
 
-def clip_units(scale: ScaleSpec, model: ModelSpec, bits: int) -> int:
-    """L2 bound to which a trainer clips its delta before rounding, in base units of `scale`, rounded down.
+def clip_steps(model: ModelSpec, bits: int) -> int:
+    """L2 bound to which a trainer clips its delta before rounding, in steps, rounded down.
 
-    CLIP_FACTOR * q_max / SPREAD * sqrt(sum_t d_t 4^offset_t): the norm that this scale was made for, times a factor.
+    CLIP_FACTOR * q_max / SPREAD * sqrt(d), d what counts: the norm that a scale is made for, times a factor.
     """
     room = CLIP_FACTOR * largest_integer(bits)
-    return isqrt(room * room * _grid_squared(scale, model) // SPREAD[bits] ** 2)
+    return isqrt(room * room * model.counted_size // SPREAD[bits] ** 2)
 
 
-def norm_bound_squared(scale: ScaleSpec, model: ModelSpec, bits: int) -> int:
-    """Largest G_ii (squared base units) that a delta clipped at `clip_units` can reach; over it, refuse.
+def norm_bound_squared(model: ModelSpec, bits: int) -> int:
+    """Largest G_ii (squared steps) that a delta clipped at `clip_steps` can reach; over it, refuse.
 
-    Stochastic rounding moves each coordinate by less than one step, so |q| < clip + sqrt(sum_t d_t 4^offset_t).
+    Stochastic rounding moves each coordinate by less than one step, so |q| < clip + sqrt(d).
     """
-    reach = clip_units(scale, model, bits) + 1 + isqrt(_grid_squared(scale, model)) + 1
+    reach = clip_steps(model, bits) + 1 + isqrt(model.counted_size) + 1
     return reach * reach
 
 
-def check_sum_bound(*, updates: int, largest_weight: int, bits: int) -> None:
-    """Raise ConfigError unless n * max|a| * 2^(b-1) < 2^62: then no weighted sum can leave int64."""
-    bound = updates * largest_weight * 2 ** (bits - 1)
-    if bound >= 2**62:
+def check_sum_bound(weights: Iterable[int], *, bits: int) -> None:
+    """Raise ConfigError unless sum|a| * q_max < 2^31: then no weighted sum, and no part of one, can leave int32.
+
+    Weights of a round add up to at most 2^16 and q_max is below 2^15.
+    """
+    total = sum(map(abs, weights))
+    bound = total * largest_integer(bits)
+    if bound >= 2**31:
         raise ConfigError(
-            f"{updates} updates of {bits} bits with weights up to {largest_weight} reach {bound}, the limit is 2^62; "
-            "lower the weights or the number of trainers"
+            f"weights that add up to {total} and updates of {bits} bits reach {bound}, the limit is 2^31: lower the "
+            "weights or the number of trainers"
         )
-
-
-def _grid_squared(scale: ScaleSpec, model: ModelSpec) -> int:
-    _check_lengths(model, scale.offsets)
-    return sum(tensor.size << (2 * o) for tensor, o in zip(model.tensors, scale.offsets, strict=True))
 
 
 def _check_lengths(model: ModelSpec, *per_tensor: Sequence[int]) -> None:
@@ -134,37 +135,15 @@ def _check_lengths(model: ModelSpec, *per_tensor: Sequence[int]) -> None:
             raise ConfigError(f"{len(values)} values for the {len(model.tensors)} tensors of model {model.name!r}")
 
 
-def _square(mantissa: int, exponent: int) -> Fraction:
-    return Fraction(mantissa * mantissa) * Fraction(4) ** exponent
+def _within(value: int, low: int, high: int) -> int:
+    return max(low, min(value, high))
 
 
-def _fit(
-    rms_squared: Sequence[Fraction], bits: int, spread: int, *, lowest: Fraction | None, highest: Fraction | None
-) -> ScaleSpec:
-    """Choose mantissa, exponent and offsets for the wanted steps; bounds are squared base steps."""
-    factor = Fraction(spread**2, largest_integer(bits) ** 2)
-    wanted = [value * factor for value in rms_squared]
-    base_squared = max(min(value for value in wanted if value > 0), max(wanted) / 4**MAX_OFFSET)
-    if lowest is not None and highest is not None:
-        base_squared = min(max(base_squared, lowest), highest)
-    mantissa, exponent = _dyadic_up(base_squared)
-    base_squared = _square(mantissa, exponent)
-    offsets = tuple(
-        next((o for o in range(MAX_OFFSET) if base_squared * 4**o >= value), MAX_OFFSET) for value in wanted
-    )
-    return ScaleSpec(mantissa=mantissa, exponent=exponent, offsets=offsets)
-
-
-def _dyadic_up(squared: Fraction) -> tuple[int, int]:
-    """Smallest mantissa * 2^exponent (mantissa 128 .. 255) whose square is not below `squared`, exponent in bounds."""
-    guess = (squared.numerator.bit_length() - squared.denominator.bit_length()) // 2 - 8
-    exponent = min(max(guess, LOWEST_EXPONENT), HIGHEST_EXPONENT)
-    while exponent < HIGHEST_EXPONENT and _square(HIGHEST_MANTISSA, exponent) < squared:
-        exponent += 1
-    while exponent > LOWEST_EXPONENT and _square(HIGHEST_MANTISSA, exponent - 1) >= squared:
-        exponent -= 1
-    unit = squared / Fraction(4) ** exponent
-    mantissa = isqrt(unit.numerator // unit.denominator)
-    if mantissa * mantissa < unit:
-        mantissa += 1
-    return min(max(mantissa, LOWEST_MANTISSA), HIGHEST_MANTISSA), exponent
+def _exponent_nearest(squared: Fraction) -> int:
+    """Return the e with 2^(2e - 1) <= squared < 2^(2e + 1), within the exponents that a scale may have."""
+    # of twice the square: floor(log2) first from the lengths in binary, which is it or one too much
+    double = 2 * squared
+    floor = double.numerator.bit_length() - double.denominator.bit_length()
+    if double < Fraction(2) ** floor:
+        floor -= 1
+    return _within(floor // 2, LEAST_EXPONENT + FARTHEST_DOWN, LARGEST_EXPONENT - FARTHEST_UP)

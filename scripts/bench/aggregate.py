@@ -28,7 +28,7 @@ import numpy as np
 from flwr.server.strategy.aggregate import aggregate as flwr_aggregate
 
 from fl_platform.aggregation import admit
-from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, admit_entries
+from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, admit_entries, seats_of
 from fl_platform.aggregation.gram import GramRow, gram_matrix
 from fl_platform.aggregation.sums import Sums, weighted_sum
 from fl_platform.learning import build_model, model_spec
@@ -215,14 +215,15 @@ def _round(folder: Path, bits: int, updates: Iterator[bytes]) -> Round:
     model = _model()
     spec = anchored_spec(
         model=model,
-        codec=CodecRule(bits, "stochastic", ScaleSpec(128, -12, (0,) * len(model.tensors))),
+        codec=CodecRule(bits, "stochastic", ScaleSpec((-5,) * len(model.tensors))),
         aggregators=(Party(AGGREGATOR, curve.encode(reveal.public)),),
     )
     store = DiskStore(folder, durable=False)
     entries = tuple(_entry(spec, store, number, plain) for number, plain in enumerate(updates, start=1))
     members = {entry.receipt.trainer: STAKE for entry in entries}
-    context = RoundContext(DOMAIN, 7, 0, AGGREGATOR, bytes(32), members)
-    return Round(spec, context, entries, UpdateOpener(store, domain=DOMAIN, recipient=AGGREGATOR, key=reveal))
+    context = RoundContext(DOMAIN, 7, 0, AGGREGATOR, bytes(32), members, seats_of(spec, list(members)))
+    opener = UpdateOpener(store, domain=DOMAIN, table=spec.model.leaves, recipient=AGGREGATOR, key=reveal)
+    return Round(spec, context, entries, opener)
 
 
 def _entry(spec: TaskSpec, store: DiskStore, number: int, plain: bytes) -> Entry:
@@ -231,7 +232,8 @@ def _entry(spec: TaskSpec, store: DiskStore, number: int, plain: bytes) -> Entry
     receipt = Receipt(
         task=7, round=0, trainer=address_of(number), parent=bytes(32), update=store.put(sealed.data).digest,
         length=sealed.length, key_hash=sealed.key_hash, leaves_root=sealed.leaves_root,
-        content_root=file_root(plain, key=key) or b"", commitment=bytes(32), samples=600, salt=bytes(32),
+        content_root=file_root(plain, table=spec.model.leaves, key=key) or b"", commitment=bytes(32), samples=600,
+        salt=bytes(32),
     )  # fmt: skip
     secret = private_key(number)
     keys = wrap_for_all(key, secret=secret, receipt=receipt, domain=DOMAIN, spec=spec)
@@ -260,11 +262,10 @@ def _weights(count: int) -> Sequence[int]:
 def _gram_row(bits: int, count: int) -> Row:
     model = _model()
     integers = [decode_update(data, model=model, bits=bits) for data in _updates(bits, count)]
-    scale = ScaleSpec(128, 0, (0,) * len(model.tensors))
     rows = [GramRow(str(i), i, bits) for i in range(count)]
     floats = np.stack([i.astype(np.float32) for i in integers[:10]])
     times = paired_cpu_time(
-        lambda: gram_matrix(rows, integers.__getitem__, model=model, scale=scale), lambda: floats @ floats.T, repeats=2
+        lambda: gram_matrix(rows, integers.__getitem__, model=model), lambda: floats @ floats.T, repeats=2
     )
     return Row(
         f"Gram matrix int{bits} n={count}, exact", count * model.size / times.value / 1e6, UNIT,

@@ -65,7 +65,7 @@ def accuracy(name: str, seed: int, rounds: int) -> float:
     plan = TrainPlan(10, 16, 0.2, algorithm=algorithm, parameters=parameters)
     model = model_spec(federation.factory(), "digits-mlp")
     state: State = initial_state(federation.factory, seed=seed)
-    scale = measured_scale(_owner_delta(federation, state, plan, seed), model=model, bits=8)
+    first = scale = measured_scale(_owner_delta(federation, state, plan, seed), model=model, bits=8)
     models: list[State] = []
     memories: list[State] = [{} for _ in range(PARTIES)]
     accuracies = []
@@ -81,7 +81,7 @@ def accuracy(name: str, seed: int, rounds: int) -> float:
         seeds = [
             rounding_seed(party.to_bytes(32, "big"), task=seed, round_number=number) for party in range(PARTIES)
         ]
-        after = average(state, deltas, model=model, scale=scale, arm=INT8, seeds=seeds)
+        after = average(state, deltas, model=model, scale=scale, arm=INT8, seeds=seeds, first=first)
         models.insert(0, state)
         assert after.scale is not None
         state, scale = after.state, after.scale

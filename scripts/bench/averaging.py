@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fl_platform.aggregation.gram import tensor_energies
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec
 from fl_platform.updates.codec import decode_update, encode_update
 from fl_platform.updates.scale import next_scale, step_of
@@ -38,9 +39,12 @@ class Averaged:
 
 def average(
     state: State, deltas: Sequence[State], *, model: ModelSpec, scale: ScaleSpec | None, arm: Arm,
-    seeds: Sequence[bytes],
+    seeds: Sequence[bytes], first: ScaleSpec | None = None,
 ) -> Averaged:  # fmt: skip
-    """Add the mean of the deltas, equal weights, server step 1. `seeds`: of the rounding, 32 bytes each."""
+    """Add the mean of the deltas, equal weights, server step 1.
+
+    `seeds`: of the rounding, 32 bytes each; `first`: the scale of round 0, None in it.
+    """
     if scale is None or arm.bits is None:
         return Averaged({name: _mean_step(state[name], [delta[name] for delta in deltas]) for name in state}, None)
     encoded = [
@@ -48,7 +52,7 @@ def average(
         for delta, seed in zip(deltas, seeds, strict=True)
     ]
     rows = [decode_update(update.data, model=model, bits=arm.bits) for update in encoded]
-    after, following = _integer_step(state, rows, model, scale, arm)
+    after, following = _integer_step(state, rows, model, scale, first or scale, arm)
     shortened = sum(update.halvings > 0 for update in encoded)
     return Averaged(after, following, shortened, sum(update.clipped for update in encoded))
 
@@ -59,22 +63,16 @@ def _mean_step(parent: npt.NDArray[np.float32], deltas: Sequence[npt.NDArray[np.
 
 
 def _integer_step(
-    state: State, rows: Sequence[Integers], model: ModelSpec, scale: ScaleSpec, arm: Arm
+    state: State, rows: Sequence[Integers], model: ModelSpec, scale: ScaleSpec, first: ScaleSpec, arm: Arm
 ) -> tuple[State, ScaleSpec]:
     total = np.sum([row.astype(np.int64) for row in rows], axis=0)
     after: dict[str, npt.NDArray[np.float32]] = {}
-    energies: list[int] = []
-    norms = [0] * len(rows)
     for index, (tensor, place) in enumerate(zip(model.tensors, tensor_slices(model), strict=True)):
         change = total[place].astype(np.float64) * (step_of(scale, index) / len(rows))
         parent = state[tensor.name].astype(np.float64).reshape(-1)
         after[tensor.name] = (parent + change).astype(np.float32).reshape(tensor.shape)
-        energies.append(int(np.dot(total[place], total[place])))
-        for i, row in enumerate(rows):
-            part = row[place].astype(np.int64)
-            norms[i] += int(np.dot(part, part)) << (2 * scale.offsets[index])
-    median = sorted(norms)[(len(norms) - 1) // 2]
-    bits = arm.bits or 0
+    energies = [tensor_energies(row, model) for row in rows]
+    medians = [sorted(column)[(len(rows) - 1) // 2] for column in zip(*energies, strict=True)]
     return after, next_scale(
-        scale, model=model, bits=bits, median_norm_squared=median, aggregate_energies=energies, spread=arm.spread
+        scale, first=first, model=model, bits=arm.bits or 0, medians=medians, spread=arm.spread
     )

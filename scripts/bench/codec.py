@@ -137,7 +137,7 @@ def train(federation: Federation, setting: Setting, arm: Arm, seed: int) -> Outc
     started = time.process_time()
     model = model_spec(federation.factory(), setting.model)
     state: State = initial_state(federation.factory, seed=seed)
-    scale = _owner_scale(federation, setting, arm, model, state, seed)
+    first = scale = _owner_scale(federation, setting, arm, model, state, seed)
     accuracies: list[float] = []
     halvings = clipped = 0
     for number in range(setting.rounds):
@@ -149,7 +149,7 @@ def train(federation: Federation, setting: Setting, arm: Arm, seed: int) -> Outc
             for party in sampled
         ]
         seeds = [rounding_seed(int(party).to_bytes(32, "big"), task=seed, round_number=number) for party in sampled]
-        averaged = average(state, deltas, model=model, scale=scale, arm=arm, seeds=seeds)
+        averaged = average(state, deltas, model=model, scale=scale, arm=arm, seeds=seeds, first=first)
         state, scale = averaged.state, averaged.scale
         halvings, clipped = halvings + averaged.halvings, clipped + averaged.clipped
         if number >= setting.rounds - LAST:

@@ -88,7 +88,7 @@ def _reputation(count: int) -> int:
     run = Run.start(world, trainers=count, rounds=3)
     gas = 0
     for _ in range(2):  # the second time the slots are there
-        run.play(1)
+        run.play(1, by_seat=True)
         last = run.finalize()
         leaves = pack_leaves(run.seals[last][1])
         gas = world.reputation.send(account("anyone"), "record", run.task, last, run.claim_record(last), leaves).gas

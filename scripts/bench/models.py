@@ -144,12 +144,14 @@ def play(seats: Seats, arm: Arm, rounds: int = ROUNDS) -> list[float]:
     def learn(task: DataTask, state: State, number: int, party: int) -> State:
         return train_locally(task, state, plan=plan, seed=(seed * 100 + number) * 100 + party, base=base).delta
 
-    scale = None if arm.bits is None else measured_scale(learn(owner, state, 0, PARTIES), model=model, bits=arm.bits)
+    first = scale = None
+    if arm.bits is not None:
+        first = scale = measured_scale(learn(owner, state, 0, PARTIES), model=model, bits=arm.bits)
     accuracies = []
     for number in range(rounds):
         deltas = [learn(task, state, number, party) for party, task in enumerate(parties)]
         seeds = [rounding_seed(bytes([party]) * 32, task=seed, round_number=number) for party in range(len(parties))]
-        averaged = average(state, deltas, model=model, scale=scale, arm=arm, seeds=seeds)
+        averaged = average(state, deltas, model=model, scale=scale, arm=arm, seeds=seeds, first=first)
         state, scale = averaged.state, averaged.scale
         accuracies.append(100 * measure(owner, state, base=base).value)
     return accuracies

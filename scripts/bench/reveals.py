@@ -6,11 +6,9 @@ McMahan's CNN with 16 bits, where both trees are deepest.
 
 from __future__ import annotations
 
-from fl_platform.updates.codec import HEADER_BYTES
-from fl_platform.updates.content import content_root
-from tests.support.reveals import ANYONE, KEY, Scene, garbled
+from tests.support.reveals import ANYONE, Scene, garbled
 
-CNN = 1_663_370  # parameters
+CNN = (800, 32, 51_200, 64, 1_605_632, 512, 5_120, 10)  # parameters of each tensor: 1,663,370
 
 
 def reveal_gas() -> dict[str, int]:
@@ -31,15 +29,14 @@ def reveal_gas() -> dict[str, int]:
     scene = Scene.start()
     found["bad wrap"] = scene.accuse_wrap(garbled(scene.keys(), 0, ciphertext=bytes(32))).gas
     found["bad opening, d=2500 8 bits"] = _bad_opening(Scene.start())
-    found[f"bad opening, d={CNN} 16 bits"] = _bad_opening(Scene.start(size=CNN, bits=16))
+    found[f"bad opening, d={sum(CNN)} 16 bits"] = _bad_opening(Scene.start(sizes=CNN, bits=16))
     return found
 
 
 def _bad_opening(scene: Scene) -> int:
-    """Show one wrong block of a middle leaf."""
-    index = scene.size // 256
-    other = bytearray(scene.plain)
-    other[HEADER_BYTES + 16 * scene.bits * index] ^= 1
-    root = content_root(bytes(other[HEADER_BYTES:]), size=scene.size, bits=scene.bits, key=KEY)
-    receipt = scene.receipt(content_root=root)
-    return scene.accuse_opening(index, 0, receipt=receipt, content=scene.content(index, bytes(other))).gas
+    """Show one wrong integer of a middle leaf."""
+    at = scene.table.size // 2
+    other = scene.changed(at)
+    index, place = scene.table.place_of(at)
+    receipt = scene.receipt(content_root=scene.root(other))
+    return scene.accuse_opening(index, place, receipt=receipt, content=scene.content(index, other)).gas

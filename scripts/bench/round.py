@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fl_platform.aggregation import round_rows
 from fl_platform.aggregation.commitments import Layer, Openings
 from fl_platform.chain.client import Chain
 from fl_platform.chain.contracts import Contracts
@@ -71,18 +72,18 @@ PARTS: Parts = {
     "store, writing": ((DiskStore, "put"),),
     "store, reading": ((DiskStore, "get"),),
     "opening updates": ((opening.UpdateOpener, "open"),),
-    "content roots": ((content, "content_root"), (judge, "content_root")),
+    "content roots": ((content, "content_root"), (round_rows, "content_root")),
     "checking commitments": ((Openings, "add"), (Openings, "faults"), (Layer, "faults"), (judge, "blinding_sums")),
-    "Gram matrix": ((judge, "gram_matrix"),),
-    "sum and new model": ((judge, "weighted_sum"), (judge, "apply_sums"), (judge, "encode_model")),
-    "public directions": ((judge, "public_directions"),),
+    "inner products": ((round_rows, "products"),),
+    "sum and new model": ((round_rows, "weighted_sum"), (judge, "apply_sums"), (judge, "encode_model")),
+    "sums of earlier rounds": ((judge, "past_sums"),),
+    "tape": ((judge, "evaluate"),),
     "decoding models": ((TaskReader, "model"),),
     "chain": (
         (Contracts, "roster_round"), (Contracts, "seal_round"), (Contracts, "history"), (Contracts, "window"),
         (Chain, "wait_until"),
     ),
-    "trace": ((aggregator, "trace_root"),),
-    "questions before the seal": ((aggregator, "demand_unrefuted"),),
+    "own tape before the seal": ((aggregator, "demand_true_tape"),),
 }  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """What each attacker earns beside an honest trainer: MNIST and digits, IID to 2-shard, through the integer path.
 
-Twenty honest trainers and the owner's reference train every round; every attacker's update is made and encoded as well,
-and one Gram matrix is taken over all. Then each case (the honest and one kind of attacker) is judged by itself: screen,
-weights, scores, catch-up payout, all as `judge_round` does it. So that one training serves every case, the model
-follows the honest updates; an attacker's own weight in it (1 of 21) is left out.
+Twenty honest trainers and the owner's reference train every round; every attacker's update is made and encoded as
+well, and the products of all rows are taken once. Then each case (the honest and one kind of attacker) is judged by
+itself, by the task's round program, from its first round to its last. So that one training serves every case, the model
+and the steps follow the honest updates; an attacker's own weight in them (1 of 21) is left out.
 
 `value` of an attacker's case is its whole pay (four Sybils: together) over the mean honest trainer's in the same case,
 the worst of the seeds. Scaling is the mean relative change of the scaler's own pay over all trainers, each scaled in
@@ -14,27 +14,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from fl_platform.aggregation import rules
-from fl_platform.aggregation.gram import Gram, GramRow, from_triangle, gram_matrix
-from fl_platform.aggregation.projection import independent
+from fl_platform.aggregation.round_rows import products
 from fl_platform.aggregation.server import apply_sums
-from fl_platform.aggregation.sums import tensor_energies, weighted_sum
-from fl_platform.aggregation.weights import weighted_median
+from fl_platform.aggregation.sums import Sums, weighted_sum
 from fl_platform.attacks import Attack, View, make_attack
 from fl_platform.attacks.base import Delta
 from fl_platform.attacks.poisoning import LabelFlip
-from fl_platform.contribution.anchored import Anchor, Scored, anchored_scores
-from fl_platform.contribution.judge import DIRECTIONS
 from fl_platform.learning import (
     DataTask,
     Federation,
@@ -47,19 +40,18 @@ from fl_platform.learning import (
     model_spec,
     train_locally,
 )
-from fl_platform.protocol.payout import split_pot
+from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.program import Output, Program
+from fl_platform.protocol.seats import REFERENCE_SEAT
+from fl_platform.protocol.sources import INDEX_OF, Source
 from fl_platform.protocol.spec import AggregationRule, ModelSpec, ScaleSpec
-from fl_platform.protocol.trace import DIRECTION_BITS
-from fl_platform.updates import (
-    encode_update,
-    measured_scale,
-    next_scale,
-    norm_bound_squared,
-    quantise_direction_nearest,
-    rounding_seed,
-)
+from fl_platform.protocol.tape import Given, Lengths, Tape
+from fl_platform.protocol.tape import evaluate as evaluate_program
+from fl_platform.rules.compose import Rule, compose
+from fl_platform.updates import encode_update, measured_scale, rounding_seed
 from fl_platform.updates.codec import decode_update
-from fl_platform.updates.tensors import Integers
+from fl_platform.updates.scale import CLIP_FACTOR, SPREAD
+from fl_platform.updates.tensors import Integers, tensor_slices
 from scripts.bench.harness import Row, at_least, at_most
 
 BITS = 8
@@ -67,15 +59,25 @@ STAKE = 10**18
 POT = 10**18
 SCALED = 5.0
 RULE = AggregationRule(
-    name="fedavg", byzantine=0, clip_bps=20_000, reject_bps=1_000_000, floor_bps=1_000, duplicate_bps=9_800,
+    selection="mean", byzantine=0, clip_bps=20_000, reject_bps=1_000_000, floor_bps=1_000, duplicate_bps=9_800,
     server_lr_num=1, server_lr_den=1,
 )  # fmt: skip
+DIRECTIONS = 4
+PROGRAM: Program = compose(Rule(directions=DIRECTIONS))
+SIZES: dict[int, list[int]] = {}  # of the model's tensors, by their number
+WORDS: dict[str, int] = {
+    "directions": DIRECTIONS, "bits": BITS, "stochastic": 1, "spread": SPREAD[BITS], "update_length": 1,
+    "stake_cap_bps": 10_000, "clip_bps": RULE.clip_bps, "reject_bps": RULE.reject_bps, "floor_bps": RULE.floor_bps,
+    "duplicate_bps": RULE.duplicate_bps, "reference_bps": RULE.reference_bps, "noise_sigmas_squared": 9,
+    "least_length_shift": 3, "byzantine": 0, "fee_bps": 0, "base_bps": 0, "memory": 8, "server_lr_num": 1,
+    "server_lr_den": 1, "clip_factor": CLIP_FACTOR,
+}  # fmt: skip
 ALPHAS = (Fraction(0), Fraction(1, 2), Fraction(1))
 RECOMMENDED = Fraction(1)
 # Attackers with a bar: at most a tenth of one mean honest trainer.
 BARRED = ("replay-last", "replay-scaled", "replay-noise", "zero", "noise", "sybils-noise", "sybils-replay")
 # What today's rule does not stop: parts of an aggregate, last round's reference in a friend's hands, a leaked update.
-OPEN = ("replay-layer", "last-reference", "leaked-copies")
+OPEN = ("replay-layer", "replay-first-layer", "last-reference", "leaked-copies")
 INFORMATIVE = ("replay-mix", "label-flip", "sign-flip", "mimic", *OPEN)
 SYBILS = 4
 
@@ -103,11 +105,31 @@ class Setting:
 class RoundRecord:
     """All that worth depends on in one round."""
 
-    gram: Gram
-    longest: int  # squared base units
-    rounding: int  # squared base units
-    size: int
+    names: tuple[str, ...]  # of the rows: updates, then the sums of earlier rounds, newest first
+    table: Array  # inner products by block, (blocks, rows, rows)
+    moved: Array  # by block: the exponents less those of round 0
+    past_moved: Array  # (blocks, directions): the same, when each sum was made
     accuracy: float
+
+    def root(self, name: str) -> int:
+        """Return what stands for a row in a cell; 0 where there is none."""
+        return self.names.index(name) + 1 if name in self.names else 0
+
+    # --- protocol.tape.RowSource ---
+
+    @property
+    def counting(self) -> int:
+        """All blocks count."""
+        return len(self.table)
+
+    def dots(self, left: Sequence[int], right: Sequence[int], block: int | None) -> Array:
+        """Return inner products, (left, right)."""
+        table = self.table.sum(axis=0) if block is None else self.table[block]
+        return np.asarray(table[np.ix_([row - 1 for row in left], [row - 1 for row in right])])
+
+    def combine(self, rows: Sequence[int], weights: Sequence[int]) -> int:
+        """Return a root that nobody opens: the sums that count are the honest ones."""
+        return -1 if any(row and weight for row, weight in zip(rows, weights, strict=True)) else 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +137,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--mnist", type=Path, default=None, help="folder with MNIST's four idx files")
-    parser.add_argument("--cache", type=Path, default=None, help="folder that keeps Gram matrices between runs")
 
 
 def run(args: argparse.Namespace) -> Iterator[Row]:
@@ -129,9 +150,7 @@ def run(args: argparse.Namespace) -> Iterator[Row]:
         ]
         records = [_records(setting, args) for setting in settings]
         yield from _rows(f"mnist {partition}", records, 20, judged=RECOMMENDED)
-    digits = [
-        Setting("digits", "digits-mlp", "iid", 5, 5, 150, TrainPlan(5, 16, 0.1), seed) for seed in range(1, 6)
-    ]
+    digits = [Setting("digits", "digits-mlp", "iid", 5, 5, 150, TrainPlan(5, 16, 0.1), seed) for seed in range(1, 6)]
     yield from _rows("digits iid", [_records(setting, args) for setting in digits], 5, judged=RECOMMENDED)
 
 
@@ -212,67 +231,55 @@ def _pays(
 ) -> list[int]:
     """Pay (wei) of each named trainer over the task; `extra`: one more trainer, by what it sends in each round."""
     count = len(names) + (1 if extra else 0)
-    scores, paid, total, pots = [0] * count, [0] * count, [0] * count, 0
+    tape: Tape | None = None
     for number, record in enumerate(records):
         sent = [*names, *(extra[number] if extra else ())]
-        gained, present = _judge(record, sent, alpha)
-        gained, present = [*gained, *[0] * (count - len(sent))], [*present, *[False] * (count - len(sent))]
-        scores = [a + b for a, b in zip(scores, gained, strict=True)]
-        split = split_pot(
-            pot=POT, fee_bps=0, base_bps=0, pots_before=pots, scores=scores, paid_scored=paid,
-            stakes=[STAKE] * count, admitted=present, present=present,
-        )  # fmt: skip
-        pots += split.scored_pot
-        paid = [a + b for a, b in zip(paid, split.scored, strict=True)]
-        total = [a + b + c for a, b, c in zip(total, split.scored, split.base, strict=True)]
-    return total
+        tape = _judge(record, [*sent, *[""] * (count - len(sent))], alpha, tape)
+    assert tape is not None
+    return [int(wei) for wei in tape.output(Output.EARNED)[REFERENCE_SEAT + 1 :]]
 
 
-def _judge(record: RoundRecord, sent: Sequence[str], alpha: Fraction) -> tuple[list[int], list[bool]]:
-    """Screen and score one round of the named rows (a row that is missing was not handed in): scores, admitted."""
-    gram = record.gram
-    there = [(k, gram.row(name)) for k, name in enumerate(sent) if name in gram.names]
-    directions = independent([i for i, name in enumerate(gram.names) if name.startswith("direction")], gram)
-    decision = rules.decide(
-        [rules.Candidate(row, k.to_bytes(20, "big"), STAKE) for k, row in there],
-        gram,
-        rule=RULE,
-        stake_cap_bps=10_000,
-        bounds=rules.Bounds(record.longest, record.rounding, directions, gram.row("reference")),
-    )
-    live = [(k, row, item) for (k, row), item in zip(there, decision.screened, strict=True) if item.capped]
-    groups = rules.duplicate_groups(
-        [row for _, row, _ in live], [i.energy for _, _, i in live], gram, duplicate_bps=RULE.duplicate_bps
-    )
-    anchor = Anchor(
-        gram.row("reference"), directions, alpha.numerator, alpha.denominator, decision.median_norm, record.size
-    )
-    trainers = [Scored(row, i.capped, i.energy, g) for (_, row, i), g in zip(live, groups, strict=True)]
-    scores, admitted = [0] * len(sent), [False] * len(sent)
-    for (k, _, _), score in zip(live, anchored_scores(trainers, gram, anchor), strict=True):
-        scores[k], admitted[k] = score, True
-    return scores, admitted
+def _judge(record: RoundRecord, sent: Sequence[str], alpha: Fraction, before: Tape | None) -> Tape:
+    """Evaluate one round of the named rows; a trainer whose row is missing handed nothing in."""
+    there = [(seat, record.root(name)) for seat, name in enumerate(sent) if record.root(name)]
+    seats = [REFERENCE_SEAT, *(REFERENCE_SEAT + 1 + seat for seat, _ in there)]
+    roots = [record.root("reference"), *(root for _, root in there)]
+    blocks = len(record.table)
+    lengths = Lengths(len(seats), REFERENCE_SEAT + 1 + len(sent), blocks, DIRECTIONS)
+
+    def of(values: Sequence[int]) -> Array:
+        return np.array(list(values), dtype=object)
+
+    one = [1] * len(seats)
+    sources: dict[Source, Array | int] = {
+        Source.COUNT: len(seats), Source.ROUND: 0, Source.POT: POT, Source.AGGREGATOR: 0, Source.PARENT: 1,
+        Source.SEAT_OF: of(seats), Source.STAKE: of([0, *[STAKE] * len(there)]), Source.ENTRY_PARENT: of(one),
+        Source.LENGTH: of(one), Source.SAMPLES: of(one), Source.CONTENT: of(roots),
+        Source.REFUSED: of([0] * len(seats)),
+        Source.BLOCK_SIZE: of(SIZES[blocks]), Source.BLOCK_COUNTS: of([1] * blocks),
+        Source.FIRST_EXPONENT: of([0] * blocks),
+    }  # fmt: skip
+    words = {INDEX_OF[name]: value for name, value in (WORDS | {
+        "blocks": blocks, "size": sum(SIZES[blocks]), "alpha_num": alpha.numerator, "alpha_den": alpha.denominator,
+    }).items()}  # fmt: skip
+    return evaluate_program(PROGRAM, lengths, Given(sources, words, _handed(record, before), record))
+
+
+def _handed(record: RoundRecord, before: Tape | None) -> list[Array] | None:
+    """What the round before hands on, but steps and sums: those are the honest federation's."""
+    if before is None:
+        return None
+    found = list(before.columns)
+    past = [record.root(f"direction:{k + 1}") for k in range(DIRECTIONS)]
+    of_honest = {"moved": record.moved, "past": np.array(past, dtype=object), "past_moved": record.past_moved}
+    for column in PROGRAM.columns:
+        if column.name in of_honest and column.op.name == "PREV":
+            found[column.operands[0].column] = of_honest[column.name]
+    return found
 
 
 def _records(setting: Setting, args: argparse.Namespace) -> list[RoundRecord]:
-    """Play one setting, or read it from the cache."""
-    if args.cache is None:
-        return list(_play(setting, args.mnist))
-    path = args.cache / f"{setting.name}.json"
-    if path.exists():
-        return [
-            RoundRecord(from_triangle(r["names"], r["gram"]), r["longest"], r["rounding"], r["size"], r["accuracy"])
-            for r in json.loads(path.read_text(encoding="utf-8"))
-        ]
-    records = list(_play(setting, args.mnist))
-    args.cache.mkdir(parents=True, exist_ok=True)
-    documents = [
-        {**{f.name: getattr(r, f.name) for f in dataclasses.fields(r) if f.name != "gram"},
-         "names": r.gram.names, "gram": r.gram.triangle}
-        for r in records
-    ]  # fmt: skip
-    path.write_text(json.dumps(documents), encoding="utf-8")
-    return records
+    return list(_play(setting, args.mnist))
 
 
 def _play(setting: Setting, folder: Path | None) -> Iterator[RoundRecord]:
@@ -283,51 +290,65 @@ def _play(setting: Setting, folder: Path | None) -> Iterator[RoundRecord]:
         root_rows=setting.root_rows, seed=setting.seed,
     )  # fmt: skip
     model = model_spec(federation.factory(), setting.model)
+    SIZES[len(model.tensors)] = [tensor.size for tensor in model.tensors]
     owner = federation.owner
     chain: list[Delta] = [initial_state(federation.factory, seed=setting.seed)]
     first = train_locally(owner, chain[0], plan=setting.plan, seed=setting.seed).delta
-    scale = measured_scale(first, model=model, bits=BITS)
+    start = scale = measured_scale(first, model=model, bits=BITS)
     reference: Delta | None = None  # of the round before
+    past: list[tuple[Sums, ScaleSpec]] = []  # newest first
+    tape: Tape | None = None
     for number in range(setting.rounds):
         deltas = _deltas(setting, federation, owner, chain, number)
         deltas["last-reference"] = reference or deltas["zero"]
         reference = deltas["reference"]
-        rows = _updates(setting, deltas, chain, number, model, scale)
-        names, integers = list(rows), list(rows.values())
-        listed = [GramRow(n, i, DIRECTION_BITS if n.startswith("direction") else BITS) for i, n in enumerate(names)]
-        gram = gram_matrix(listed, integers.__getitem__, model=model, scale=scale)
-        state, following = _advance(setting.trainers, names, integers, gram, chain[0], model, scale)
+        rows = {name: _encoded(name, delta, setting, number, model, scale) for name, delta in deltas.items()}
+        sums = _honest_sums(setting.trainers, rows, model)
+        state = apply_sums(chain[0], sums, model=model, scale=scale, rule=RULE, divisor=_weight(setting.trainers))
         accuracy = evaluate(federation.factory(), state, federation.test).accuracy
-        longest = norm_bound_squared(scale, model, BITS)
-        yield RoundRecord(gram, longest, rules.rounding_energy(model, scale, "stochastic"), model.size, accuracy)
-        chain, scale = [state, *chain[:DIRECTIONS]], following
+        record = _record(rows, past, scale, start, model, accuracy)
+        yield record
+        tape = _judge(record, [f"honest-{i}" for i in range(setting.trainers)], RECOMMENDED, tape)
+        following = [e + int(m) for e, m in zip(start.exponents, tape.output(Output.EXPONENTS), strict=True)]
+        chain, past = [state, *chain[:DIRECTIONS]], [(sums, scale), *past][:DIRECTIONS]
+        scale = ScaleSpec(tuple(following))
 
 
-def _advance(
-    trainers: int, names: Sequence[str], integers: Sequence[Integers], gram: Gram, parent: Delta, model: ModelSpec,
-    scale: ScaleSpec,
-) -> tuple[Delta, ScaleSpec]:  # fmt: skip
-    """Apply the honest mean; return the new model and the next scale."""
-    honest = [names.index(f"honest-{i}") for i in range(trainers)]
-    weight = 65_536 // trainers
-    sums = weighted_sum(honest, [weight] * trainers, integers.__getitem__, size=model.size, bits=BITS)
-    state = apply_sums(parent, sums, model=model, scale=scale, rule=RULE, divisor=weight * trainers)
-    median = weighted_median([gram.at(i, i) for i in honest], [1] * trainers)
-    energies = tensor_energies(sums, model)
-    return state, next_scale(scale, model=model, bits=BITS, median_norm_squared=median, aggregate_energies=energies)
-
-
-def _updates(
-    setting: Setting, deltas: Mapping[str, Delta], chain: Sequence[Delta], number: int, model: ModelSpec,
-    scale: ScaleSpec,
-) -> dict[str, Integers]:  # fmt: skip
-    """Every row of one round by name, as integers."""
-    rows = {name: _encoded(name, delta, setting, number, model, scale) for name, delta in deltas.items()}
-    for k, (after, before) in enumerate(pairwise(chain)):
-        rows[f"direction:{k + 1}"] = quantise_direction_nearest(
-            after, before, model=model, scale=scale, bits=DIRECTION_BITS
+def _record(
+    rows: Mapping[str, Integers], past: Sequence[tuple[Sums, ScaleSpec]], scale: ScaleSpec, first: ScaleSpec,
+    model: ModelSpec, accuracy: float,
+) -> RoundRecord:  # fmt: skip
+    """Take the products of all rows: of updates, of sums, and of one with the other."""
+    updates, sums = list(rows.values()), [row for row, _ in past]
+    places = list(tensor_slices(model))
+    own = products(updates, updates, bits=BITS, places=places).astype(object)
+    table = own
+    if sums:
+        across = products(updates, sums, bits=BITS, places=places)
+        table = np.concatenate(
+            [
+                np.concatenate([own, across], axis=2),
+                np.concatenate([across.transpose(0, 2, 1), products(sums, sums, bits=BITS, places=places)], axis=2),
+            ],
+            axis=1,
         )
-    return rows
+    start = np.array(first.exponents, dtype=object)
+    past_moved = np.zeros((len(places), DIRECTIONS), dtype=object)
+    for k, (_, then) in enumerate(past):
+        past_moved[:, k] = np.array(then.exponents, dtype=object) - start
+    names = (*rows, *(f"direction:{k + 1}" for k in range(len(sums))))
+    return RoundRecord(names, table, np.array(scale.exponents, dtype=object) - start, past_moved, accuracy)
+
+
+def _weight(trainers: int) -> int:
+    return 65_536 // trainers * trainers
+
+
+def _honest_sums(trainers: int, rows: Mapping[str, Integers], model: ModelSpec) -> Sums:
+    """Return the honest mean's sums."""
+    honest = [rows[f"honest-{i}"] for i in range(trainers)]
+    weights = [_weight(trainers) // trainers] * trainers
+    return weighted_sum(range(trainers), weights, honest.__getitem__, size=model.size, bits=BITS)
 
 
 def _deltas(
@@ -345,7 +366,7 @@ def _deltas(
     deltas |= {f"honest-{i}": delta for i, delta in enumerate(honest)}
     deltas |= {f"scaled-{i}": make_attack("scale").forge(_view(d, chain, number, seed)) for i, d in enumerate(honest)}
     deltas["label-flip"] = train_locally(flipped, parent, plan=plan, seed=seed + 40).delta
-    single = (*BARRED[:5], "replay-mix", "sign-flip", "mimic", "replay-layer")
+    single = (*BARRED[:5], "replay-mix", "sign-flip", "mimic", "replay-layer", "replay-first-layer")
     attackers: Mapping[str, Attack] = {n: make_attack(n) for n in single}
     deltas |= {
         n: attack.forge(_view(honest[0], chain, number, seed + 41 + k, honest))
@@ -358,18 +379,14 @@ def _deltas(
     return deltas
 
 
-def _encoded(
-    name: str, delta: Delta, setting: Setting, number: int, model: ModelSpec, scale: ScaleSpec
-) -> Integers:
+def _encoded(name: str, delta: Delta, setting: Setting, number: int, model: ModelSpec, scale: ScaleSpec) -> Integers:
     """Round a delta with a seed of its sender's own, through the bytes of the wire."""
     seed = rounding_seed(f"{setting.name}/{name}".encode().ljust(16), task=1, round_number=number)
     data = encode_update(delta, model=model, scale=scale, bits=BITS, seed=seed).data
     return decode_update(data, model=model, bits=BITS)
 
 
-def _view(
-    honest: Delta, chain: Sequence[Delta], number: int, seed: int, others: Sequence[Delta] = ()
-) -> View:
+def _view(honest: Delta, chain: Sequence[Delta], number: int, seed: int, others: Sequence[Delta] = ()) -> View:
     return View(
         honest=honest, parent=chain[0], previous=tuple(chain[1:]), rng=np.random.default_rng(seed), round=number,
         others=tuple(others),

@@ -6,6 +6,8 @@ victim's score. A strict round closes it, as keys are revealed after the roster.
 
 from __future__ import annotations
 
+import numpy as np
+
 from fl_platform.attacks import parse_attacks
 from tests.support.federations import play_task
 
@@ -19,5 +21,7 @@ def test_a_copy_shares_its_victims_score_and_adds_nothing_to_the_pair() -> None:
     others = (2, 3, 4)  # together they lose nothing; one by one their pay moves with another course of training
     assert sum(map(copied.earned, others)) >= sum(map(alone.earned, others)) * 99 // 100
     assert all(copied.earned(n) >= alone.earned(n) * 97 // 100 for n in others)
-    groups = {v.trainer: v.group for v in copied.judged[-1].verdicts if v.code == "admitted"}
-    assert len(set(groups.values())) == 4  # five updates, four pieces of work
+    last = copied.judged[-1]
+    admitted = [i for i, verdict in enumerate(last.verdicts) if verdict.code == "admitted"]
+    near = last.tape.named("near")[np.ix_(admitted, admitted)]
+    assert len(np.unique(near, axis=0)) == len(admitted) - 1 == 4  # five updates, four pieces of work

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fl_platform.attacks import parse_attacks
-from fl_platform.reputation.ema import REPUTATION_ONE
+from fl_platform.rules.carried import REPUTATION_ONE
 from tests.support.federations import play_task
 
 CASES = [
@@ -16,7 +16,7 @@ CASES = [
     ("replay-scaled", {"NoWork", "Replay"}),
     ("replay-mix", {"NoWork", "Replay"}),
     ("random-hashes", {"StoreMissing"}),
-    ("nan", {"UpdateNormExceeded"}),
+    ("nan", {"TooLong"}),
 ]
 
 

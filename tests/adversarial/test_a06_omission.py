@@ -1,4 +1,6 @@
-"""A06, A07: a seal that leaves out a forced receipt, or hides its trace, is challenged by the watcher and falls."""
+"""A06: a seal that leaves out what a trainer forced in falls by the number of its entries; claims that are not the
+tape's fall, shown or not.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +12,26 @@ from typing import Any
 import pytest
 
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.demands import Demands
-from fl_platform.chain.disputes import Disputes
-from fl_platform.chain.evidence import Question
 from fl_platform.chain.records import SealInput
 from fl_platform.chain.types import Phase
+from fl_platform.contribution.program import ASKS
+from fl_platform.dispute.outputs import answer_claims
+from fl_platform.dispute.questions import Node
+from fl_platform.dispute.referee import Referee
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.roles.aggregator import Aggregator
+from fl_platform.roles.disputed import target_of
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.watcher import Watcher
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
-from tests.support.liars import Liar
-from tests.support.small_task import SmallTask, open_small_task
+from tests.support.small_task import SmallTask, open_small_task, sealer_of
+
+BOND = 2 * ETHER
 
 
 @pytest.fixture
@@ -35,82 +40,62 @@ def disputed() -> Iterator[Stage]:
         yield stage
 
 
-class Censor(Liar):
+class Censor(Aggregator):
     """Leaves out what trainers forced in."""
 
-    def _forced(self, round_number: int, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    def _forced(self, *_: Any) -> tuple[Entry, ...]:
         return ()
 
 
-class Hider(Aggregator):
-    """Seals the trace root of something that it shows to nobody."""
-
-    def __init__(self, **parts: Any) -> None:
-        contracts: Contracts = parts["contracts"]
-        honest = contracts.seal_round
-
-        def seal(*arguments: Any, **options: Any) -> Any:
-            return honest(*arguments, **(options | {"trace": b"\x77" * 32}))
-
-        contracts.seal_round = seal  # type: ignore[method-assign]
-        super().__init__(**parts)
-
-
-def corrupt(task: SmallTask, stage: Stage, folder: Path, kind: type[Aggregator]) -> Aggregator:
-    contracts = stage.as_(AGGREGATOR)
-    return kind(
-        reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
-        reveal_key=reveal_key(AGGREGATOR), workdir=folder / "corrupt", wait_until=stage.chain.wait_until,
-    )  # fmt: skip
-
-
-def watcher_of(task: SmallTask, stage: Stage) -> Watcher:
+def watcher_of(task: SmallTask, stage: Stage, *, key: bool = True) -> Watcher:
     """SUCCESSOR's wallet sends; the aggregator's key opens, as an auditor's would."""
     contracts = stage.as_(SUCCESSOR)
+    contracts.mint(SUCCESSOR.address, ETHER)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
-    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR))
-    return Watcher(reader, Disputes(contracts, SUCCESSOR), opener=opener)
+    opener = UpdateOpener(
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
+    )  # fmt: skip
+    return Watcher(reader, Referee(contracts, SUCCESSOR), opener=opener if key else None)
 
 
-@pytest.mark.parametrize("victim", [0, 1, 2])
+@pytest.mark.parametrize(("victim", "key"), [(0, True), (1, False), (2, True)])
 def test_a_forced_receipt_that_the_seal_leaves_out_takes_the_bond(
-    disputed: Stage, tmp_path: Path, victim: int
+    disputed: Stage, tmp_path: Path, victim: int, *, key: bool
 ) -> None:
     task = open_small_task(disputed, tmp_path, trainers=3)
     left_out = task.trainers[victim]
-    aggregator = corrupt(task, disputed, tmp_path, Censor)
+    aggregator = sealer_of(disputed, tmp_path, task, Censor)
     left_out.commit(aggregator.order())
     others = LocalTransport([t for t in task.trainers if t is not left_out])
     aggregator.roster(aggregator.collect(others))
     left_out.force_include(0)
     aggregator.seal(others)
-    (finding,) = watcher_of(task, disputed).step(disputed.chain.now())
-    assert finding.upheld
-    assert finding.question is Question.FORCED
+    (finding,) = watcher_of(task, disputed, key=key).step(disputed.chain.now())
+    assert (finding.upheld, finding.asked) == (True, ())
+    assert finding.move == "refuted count"
     assert disputed.owner.member(task.reader.task, AGGREGATOR.address).stake == 0
+    assert disputed.owner.member(task.reader.task, SUCCESSOR.address).credit == BOND * 3 // 10
     assert disputed.owner.head(task.reader.task).phase is Phase.COMPENSATED
 
 
-def test_a_hidden_trace_is_demanded_and_the_seal_falls_at_the_deadline(disputed: Stage, tmp_path: Path) -> None:
-    task = open_small_task(disputed, tmp_path, trainers=2)
-    aggregator = corrupt(task, disputed, tmp_path, Hider)
-    aggregator.run(LocalTransport(task.trainers), rounds=1)
-    watcher = watcher_of(task, disputed)
-    disputed.owner.mint(SUCCESSOR.address, ETHER)
-    (finding,) = watcher.step(disputed.chain.now())
-    assert finding.demands == (1,)
-    assert not finding.upheld
-    made = Demands(Disputes(disputed.owner)).open_demand(1)
-    assert made is not None
-    disputed.chain.wait_until(made.deadline)
-    assert watcher.follow(finding).upheld
-    assert disputed.owner.member(task.reader.task, AGGREGATOR.address).stake == 0
-    credit = disputed.owner.member(task.reader.task, SUCCESSOR.address).credit
-    assert credit == 2 * ETHER * 3 // 10 + made.bond
+def test_a_forced_receipt_that_the_seal_has_is_counted_and_the_seal_stands(disputed: Stage, tmp_path: Path) -> None:
+    """The honest twin."""
+    task = open_small_task(disputed, tmp_path, trainers=3)
+    left_out, transport = task.trainers[1], LocalTransport(task.trainers)
+    aggregator = sealer_of(disputed, tmp_path, task)
+    left_out.commit(aggregator.order())
+    aggregator.roster(aggregator.collect(LocalTransport([t for t in task.trainers if t is not left_out])))
+    left_out.force_include(0)
+    sealed = aggregator.seal(transport)
+    assert int(sealed.judgement.tape.named("count")) == 3
+    assert sealed.bundle.after.earned_by(left_out.address) > 0
+    assert watcher_of(task, disputed).step(disputed.chain.now()) == []
+    assert disputed.owner.member(task.reader.task, AGGREGATOR.address).stake == BOND
 
 
 class Embezzler(Aggregator):
-    """Publishes an honest bundle and trace, and seals claims of which it holds all."""
+    """Publishes an honest bundle and tape, and seals claims of which it holds all."""
 
     claims: tuple[Leaf, ...] = ()
 
@@ -130,23 +115,31 @@ class Embezzler(Aggregator):
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_claims_that_are_not_the_bundles_must_be_shown_and_then_fall(
+def test_claims_that_are_not_the_tapes_must_be_shown_and_then_fall(
     disputed: Stage, tmp_path: Path, *, answered: bool
 ) -> None:
     task = open_small_task(disputed, tmp_path, trainers=2)
-    corrupt(task, disputed, tmp_path, Embezzler).run(LocalTransport(task.trainers), rounds=1)
+    sealer_of(disputed, tmp_path, task, Embezzler).run(LocalTransport(task.trainers), rounds=1)
     watcher = watcher_of(task, disputed)
-    disputed.owner.mint(SUCCESSOR.address, ETHER)
     (finding,) = watcher.step(disputed.chain.now())
-    assert finding.demands == (1,)
-    liar = Demands(Disputes(disputed.as_(AGGREGATOR), AGGREGATOR))
+    assert {question.node for question in finding.asked} == {Node.CLAIMS}
+    contracts = disputed.as_(AGGREGATOR)
+    liar, reader = Referee(contracts, AGGREGATOR), task.reader
+    target = target_of(reader, reader.history().rounds[0])
     assert not watcher.follow(finding).upheld
-    if answered:
-        liar.answer_claims(1, Embezzler.claims)
-    else:
-        made = liar.open_demand(1)
-        assert made is not None
-        disputed.chain.wait_until(made.deadline)
-    assert watcher.follow(finding).upheld
+    shown = 0
+    while answered and not finding.upheld:
+        for question in finding.asked:
+            liar.show(target, question, answer_claims(Embezzler.claims, question))
+            shown += 1
+        finding = watcher.follow(finding)
+    if not answered:
+        disputed.chain.wait_until(max(asked.deadline for asked in liar.record(target).waiting))
+        finding = watcher.follow(finding)
+    assert finding.upheld
     assert disputed.owner.member(task.reader.task, AGGREGATOR.address).stake == 0
     assert disputed.owner.head(task.reader.task).phase is Phase.COMPENSATED
+    member = disputed.owner.member(task.reader.task, SUCCESSOR.address)
+    asked = shown or len(finding.asked) or 1
+    assert member.credit == BOND * 3 // 10 + (0 if answered else asked * ASKS)
+    assert member.stake == 0

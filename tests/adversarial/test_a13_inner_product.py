@@ -12,13 +12,10 @@ from tests.support.federations import play_task
 def test_the_aggregate_agrees_with_the_honest_mean(epsilon: float) -> None:
     task = play_task(5, [InnerProduct(epsilon)] * 3, rounds=2)
     for judgement in task.judged:
-        weights = {v.trainer: v.weight for v in judgement.verdicts}
-        names = {name: judgement.gram.row(name) for name in judgement.gram.names if name.startswith("0x")}
-        honest = [name for name in names if weights[bytes.fromhex(name[2:])]]
+        weights = judgement.tape.named("weight")
+        honest = [i for i, weight in enumerate(weights) if weight]
         # <aggregate, honest mean> from the integers alone
-        inner = sum(
-            weights[bytes.fromhex(a[2:])] * judgement.gram.at(names[a], names[b]) for a in names for b in honest
-        )
+        inner = int((weights @ judgement.tape.named("pairs"))[honest].sum())
         assert len(honest) == 5
         assert inner > 0
     assert task.hostile_pay() == [0, 0, 0]

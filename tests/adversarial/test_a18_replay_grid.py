@@ -60,6 +60,7 @@ def present(entry: Entry, place: Place) -> None:
         aggregator=b"a" * 20,
         parent=PARENT,
         members={TRAINERS[place.trainer]: 10},
+        seats=(),
     )
     check_receipt(entry, spec=SPEC, context=context, seen=frozenset())
 

@@ -17,11 +17,9 @@ from fl_platform.chain.reveals import CipherLeaf
 from fl_platform.errors import EnvelopeInvalid, FLError, StoreMissing
 from fl_platform.store import Cid, MemoryStore, cid_of, envelope, seal, unixfs, unseal
 from fl_platform.store.unixfs import LEAF_BYTES
-from fl_platform.updates.codec import HEADER_BYTES
-from fl_platform.updates.content import content_root
 from tests.support.evm import Reverted
-from tests.support.reveals import BITS, SIZE, Scene, garbled
 from tests.support.reveals import KEY as UPDATE_KEY
+from tests.support.reveals import Scene, garbled
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(32)
 MINE, OTHER = seal(b"\x01" * 5000, key=KEY), seal(b"\x02" * 5000, key=OTHER_KEY)
@@ -85,9 +83,9 @@ def test_one_content_has_one_cid() -> None:
 
 def test_a_content_root_of_other_integers_costs_the_stake_and_the_honest_twin_nothing() -> None:
     scene = Scene.start()
-    other = scene.plain[:-1] + bytes([scene.plain[-1] ^ 1])
-    root = content_root(other[HEADER_BYTES:], size=SIZE, bits=BITS, key=UPDATE_KEY)
-    last, place = (SIZE - 1) // 128, (SIZE - 1) % 128 // 16
+    at = scene.table.size - 1
+    other, (last, place) = scene.changed(at), scene.table.place_of(at)
+    root = scene.root(other)
     with pytest.raises(Reverted, match="Reveals_OpeningIsGood"):
         scene.accuse_opening(last, place)
     scene.accuse_opening(last, place, receipt=scene.receipt(content_root=root), content=scene.content(last, other))
@@ -98,7 +96,7 @@ def test_a_challenger_cannot_pass_another_ciphertext_or_key_off_as_the_trainers(
     scene = Scene.start()
     forged = seal(scene.plain[:-1] + b"\x00", key=UPDATE_KEY).data
     leaf = envelope.open_leaf(forged, len(forged) // envelope.LEAF_BYTES)
-    last, place = (SIZE - 1) // 128, (SIZE - 1) % 128 // 16
+    last, place = scene.table.place_of(scene.table.size - 1)
     with pytest.raises(Reverted, match="CipherLeaves_LeafMismatch"):
         scene.accuse_opening(last, place, cipher=CipherLeaf(leaf.leaf, leaf.path))
     with pytest.raises(Reverted, match="Reveals_KeyMismatch"):

@@ -20,7 +20,7 @@ from fl_platform.updates.codec import HEADER_BYTES, decode_update, dequantise, e
 from fl_platform.updates.model_file import decode_model, encode_model, model_header
 
 MODEL = ModelSpec("m", (TensorSpec("w", (2, 3)), TensorSpec("s", ()), TensorSpec("b", (4,))))
-SCALE = ScaleSpec(200, -12, (0, 1, 2))
+SCALE = ScaleSpec((-4, -3, -2))
 POSITIONS = [(tensor.name, index) for tensor in MODEL.tensors for index in range(tensor.size)]
 # Quiet and signalling NaN of both signs with a payload, both infinities.
 BAD_WORDS = [0x7FC00000, 0xFFC00001, 0x7F800001, 0xFFABCDEF, 0x7F800000, 0xFF800000]

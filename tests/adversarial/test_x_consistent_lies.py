@@ -14,7 +14,8 @@ import pytest
 from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.records import RosterRecord
 from fl_platform.cli.demo.federation import Cast
-from fl_platform.contribution.judge import Judgement, judge_round
+from fl_platform.contribution.bundling import judged_again
+from fl_platform.contribution.judge import judge_round
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.roles.aggregator import SealedRound
 from fl_platform.roles.audit_report import AuditReport
@@ -65,6 +66,7 @@ class RewrittenReader(TaskReader):
             claim_root=bundle.claims.digest,
             claim_total=bundle.claims.total,
             claim_count=len(bundle.after.standings),
+            trace=bundle.tape,
         )
         self._told = replace(honest, rounds=(honest.rounds[0], replace(before, roster=roster, seal=seal)))
 
@@ -80,28 +82,15 @@ class RewrittenReader(TaskReader):
             entries,
             updates=opener.source(entries),
             models=reader.model,
+            sums=reader.sums_of,
             keys=opener.keys(entries),
         )
         workspace.store.put(judged.model_bytes)
-        aggregate = workspace.store.put(judged.aggregate_bytes).digest
-        return _rewritten(played.sealed[1].bundle, entries, judged, aggregate)
+        workspace.store.put(judged.aggregate_bytes)
+        return judged_again(replace(played.sealed[1].bundle, entries=entries), judged)
 
     def history(self) -> TaskHistory:
         return self._told if hasattr(self, "_told") else super().history()
-
-
-def _rewritten(honest: RoundBundle, entries: tuple[Entry, ...], judged: Judgement, aggregate: bytes) -> RoundBundle:
-    return replace(
-        honest,
-        entries=entries,
-        verdicts=judged.verdicts,
-        rows=judged.gram.names,
-        gram=judged.gram.triangle,
-        divisor=judged.divisor,
-        aggregate=aggregate,
-        after=judged.after,
-        blindings=judged.blindings,
-    )
 
 
 def audit_rewritten(

@@ -1,83 +1,52 @@
-"""An honest seal stands, whatever others hand in: six stories in which two readers of a rule once disagreed.
+"""An honest seal stands, whatever others hand in: stories in which two readers of a rule once disagreed.
 
-Each cost the sealer its whole bond: the platform judged and sealed, the contract computed something else and refuted.
+Each cost the sealer its whole bond: the platform judged and sealed, a contract computed something else and refuted.
 In each the attacker stands beside a round without it. tests/invariants/test_honest_seals.py searches for more.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from fl_platform.aggregation.rules import clean_energy, rounding_energy
-from fl_platform.chain.evidence import Question
 from fl_platform.contribution.judge import Judgement
-from fl_platform.errors import UpdateLengthMismatch
-from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec
-from fl_platform.updates import pack_update
 from fl_platform.updates.tensors import Integers
-from tests.support.disputes import Stage
-from tests.support.evm import Account, Reverted, account
-from tests.support.rounds import (
-    STAKE,
-    Place,
-    Round,
-    address_of,
-    anchored_spec,
-    build_round,
-    ints_like,
-    make_entry,
-    private_key,
-)
+from tests.support.judged_rounds import JudgedTask
+from tests.support.rounds import STAKE, Round, address_of, anchored_spec, ints_like
+
+SIX = dict.fromkeys(range(1, 7), STAKE)
 
 
 def krum_spec() -> TaskSpec:
     """The default of `task open`: multi-Krum against one, a floor of a tenth of the median length."""
     base = anchored_spec()
-    rule = replace(base.aggregation, name="multi-krum", byzantine=1, floor_bps=1_000, reject_bps=40_000)
+    rule = replace(base.aggregation, selection="multi-krum", byzantine=1, floor_bps=1_000, reject_bps=40_000)
     return replace(base, aggregation=rule)
 
 
-def krum_round(*, reference_turned: bool = False) -> Round:
-    spec = krum_spec()
-    way = ints_like(spec, 0)
-    updates = [ints_like(spec, seed, towards=way, share=0.7) for seed in range(1, 7)]
-    return build_round(spec, updates, reference=-way if reference_turned else way)
+def krum_round(task: JudgedTask, *, reference_turned: bool = False) -> Round:
+    way = ints_like(task.spec, 0)
+    updates = [ints_like(task.spec, seed, towards=way, share=0.7) for seed in range(1, 7)]
+    return task.draw(updates, reference=-way if reference_turned else way)
 
 
-def expect_the_seal_to_stand(stage: Stage, made: Round, *, forced: int = 0) -> Judgement:
-    """Seal, ask every question, and let an accomplice try each: none holds, and no wei of the bond moves."""
-    sealer = stage.run.params.aggregators[0]
-    bond = stage.run.member(sealer)[0]
-    judged = stage.seal(made, forced=forced)
-    assert stage.found(0) == set()
-    for question, shown in stage.everything(0):
-        if question in (Question.ENTRIES, Question.ENTRY, Question.KRUM):
-            with pytest.raises(Reverted, match="NotRefuted"):
-                stage.challenge(0, question, shown)
-    assert stage.run.member(sealer)[0] == bond > 0
-    assert stage.run.member(account("challenger"))[1] == 0
-    return judged
+def expect_the_seal_to_stand(task: JudgedTask, made: Round, **options: object) -> Judgement:
+    """Seal, and hold everything that the chain knows against it: nothing is refuted, nobody reads it otherwise."""
+    bond = task.bond()
+    one = task.seal(made, **options)  # type: ignore[arg-type]
+    assert list(task.against(one)) == []
+    assert list(task.differences(one)) == []
+    assert task.bond() == bond > 0
+    return one.judged
 
 
-def placed_round(joined: range, *, forced: int, attack: bool) -> tuple[Stage, Round, Entry]:
-    """Open a task with the `joined` as members and build its first round; an attack adds the entry of key `forced`."""
-    spec = krum_spec()
-    stage = Stage.open(spec, stake=STAKE)
-    for number in joined:
-        stage.run.join(Account(private_key(number), address_of(number)), STAKE)
-    place = Place(stage.world.domain, stage.run.task)
-    way = ints_like(spec, 0)
-    updates = [ints_like(spec, seed, towards=way, share=0.7) for seed in range(1, 7)]
-    made = build_round(spec, updates, reference=way, place=place)
-    entry = replace(make_entry(spec, made.before, forced, updates[0], stake=0, place=place), forced=True)
-    if attack:
-        made.entries.append(entry)
-        made.data.append(pack_update(updates[0], model=spec.model, bits=spec.codec.bits))
-    return stage, made, entry
+def silence(made: Round, index: int) -> None:
+    """Let an entry's trainer reveal no key."""
+    made.entries[index] = replace(made.entries[index], keys=(), keys_signature=b"")
 
 
 def codes(judged: Judgement) -> set[str]:
@@ -85,21 +54,20 @@ def codes(judged: Judgement) -> set[str]:
 
 
 @pytest.mark.parametrize("attack", [False, True])
-def test_trainers_who_all_hand_in_rubbish_under_multi_krum(attack: bool) -> None:
-    made = krum_round()
-    if attack:
-        made.data = [
-            data if entry.receipt.trainer == address_of(0) else UpdateLengthMismatch("rubbish")
-            for entry, data in zip(made.entries, made.data, strict=True)
-        ]
-    judged = expect_the_seal_to_stand(Stage.start(made), made)
+def test_trainers_who_all_reveal_nothing_under_multi_krum(attack: bool) -> None:
+    task = JudgedTask.open(krum_spec(), trainers=SIX)
+    made = krum_round(task)
+    for index, entry in enumerate(list(made.entries)):
+        if attack and entry.receipt.trainer != address_of(0):
+            silence(made, index)
+    judged = expect_the_seal_to_stand(task, made)
     assert ("admitted" in codes(judged)) is not attack
 
 
 @pytest.mark.parametrize("attack", [False, True])
 def test_an_owner_who_turns_its_reference_round(attack: bool) -> None:
-    made = krum_round(reference_turned=attack)
-    judged = expect_the_seal_to_stand(Stage.start(made), made)
+    task = JudgedTask.open(krum_spec(), trainers=SIX)
+    judged = expect_the_seal_to_stand(task, krum_round(task, reference_turned=attack))
     assert (codes(judged) == {"OffReference"}) is attack
 
 
@@ -107,19 +75,22 @@ def test_an_owner_who_turns_its_reference_round(attack: bool) -> None:
 def test_an_update_about_as_long_as_rounding_in_an_int4_task(attack: bool) -> None:
     base = krum_spec()
     model = ModelSpec("small", (TensorSpec("weight", (64, 16)), TensorSpec("bias", (16,))))
-    rule = replace(base.aggregation, name="fedavg")
-    spec = replace(base, codec=replace(base.codec, bits=4), model=model, aggregation=rule)
-    way = np.random.default_rng(5).normal(0, 1, spec.model.size)
+    rule = replace(base.aggregation, selection="mean")
+    scale = replace(base.codec.initial_scale, exponents=(-3, -3))
+    task = JudgedTask.open(
+        replace(base, codec=replace(base.codec, bits=4, initial_scale=scale), model=model, aggregation=rule),
+        trainers=dict.fromkeys(range(1, 6), STAKE),
+    )
+    way = np.random.default_rng(5).normal(0, 1, model.size)
     updates = [_coarse(way, seed) for seed in range(1, 6)]
-    share = rounding_energy(spec.model, spec.codec.initial_scale, "stochastic")
-    if attack:  # one step in as many places as rounding explains: an eighth of its length is all that is left of it
+    if attack:  # one step in about as many places as rounding explains: hardly anything is left of its length
         updates[4] = np.zeros_like(updates[4])
-        largest = np.argsort(-np.abs(way))[:share]
+        largest = np.argsort(-np.abs(way))[: model.size // 6]
         updates[4][largest] = np.sign(way[largest]).astype(np.int8)
-    made = build_round(spec, updates, reference=_coarse(way, 99))
-    judged = expect_the_seal_to_stand(Stage.start(made), made)
-    squared = [judged.gram.at(row, row) for row in range(1, 6)]
-    assert any(clean_energy(s, share) > max(0, s - share) for s in squared) is attack
+    made = task.draw(updates, reference=_coarse(way, 99))
+    judged = expect_the_seal_to_stand(task, made)
+    lengths = [int(v) for v, entry in zip(judged.tape.named("clean_length"), made.entries, strict=True) if entry.stake]
+    assert (2 * min(lengths) < max(lengths)) is attack
 
 
 def _coarse(way: np.ndarray, seed: int) -> Integers:
@@ -132,33 +103,23 @@ def _coarse(way: np.ndarray, seed: int) -> Integers:
 @pytest.mark.parametrize("attack", [False, True])
 def test_somebody_who_joins_after_the_roster_and_forces_a_receipt_in(attack: bool) -> None:
     """It had no stake when the roster closed: no place in the round, and none among those that multi-Krum drops."""
-    late = Account(private_key(77), address_of(77))
-    stage, made, entry = placed_round(range(1, 7), forced=77, attack=attack)
-
-    def include() -> None:
-        if attack:
-            stage.run.join(late, STAKE)
-            stage.world.ledger.send(late, "forceInclude", entry.receipt, entry.signature)
-
-    sealer = stage.run.params.aggregators[0]
-    bond = stage.run.member(sealer)[0]
-    judged = stage.seal(made, forced=int(attack), rostered=include)
-    assert stage.found(0) == set()
-    assert stage.run.member(sealer)[0] == bond > 0
+    task = JudgedTask.open(krum_spec(), trainers=SIX)
+    made = krum_round(task)
+    if attack:
+        task.force(made, 77, ints_like(task.spec, 1))
+    judged = expect_the_seal_to_stand(task, made, rostered=partial(task.join, 77) if attack else lambda: None)
     assert ("ReceiptForeign" in codes(judged)) is attack
     assert "NotSelected" in codes(judged), "the stranger took the place of the one that multi-Krum withstands"
 
 
 @pytest.mark.parametrize("attack", [False, True])
-def test_an_owner_whose_reference_does_not_open_under_multi_krum(attack: bool) -> None:
+def test_an_owner_who_keeps_its_reference_to_itself_under_multi_krum(attack: bool) -> None:
     """The reference is nobody's update: without it multi-Krum withstands as many as before."""
-    made = krum_round()
+    task = JudgedTask.open(krum_spec(), trainers=SIX)
+    made = krum_round(task)
     if attack:
-        made.data = [
-            UpdateLengthMismatch("gone") if entry.receipt.trainer == address_of(0) else data
-            for entry, data in zip(made.entries, made.data, strict=True)
-        ]
-    judged = expect_the_seal_to_stand(Stage.start(made), made)
+        silence(made, next(i for i, e in enumerate(made.entries) if e.receipt.trainer == address_of(0)))
+    judged = expect_the_seal_to_stand(task, made)
     assert "NotSelected" in codes(judged)
     assert judged.measured is not attack
 
@@ -167,14 +128,29 @@ def test_an_owner_whose_reference_does_not_open_under_multi_krum(attack: bool) -
 def test_an_owner_who_forces_a_second_receipt_of_its_reference_in(attack: bool) -> None:
     """Its party joined with a stake, so the ledger takes the receipt: the first one is row 0, the second counts for
     nothing."""
-    owner = Account(private_key(0), address_of(0))
-    stage, made, entry = placed_round(range(7), forced=0, attack=attack)
-
-    def include() -> None:
-        if attack:
-            stage.world.ledger.send(owner, "forceInclude", entry.receipt, entry.signature)
-
-    judged = stage.seal(made, forced=int(attack), rostered=include)
-    assert stage.found(0) == set()
+    task = JudgedTask.open(krum_spec(), trainers={**SIX, 0: STAKE})
+    made = krum_round(task)
+    if attack:
+        task.force(made, 0, ints_like(task.spec, 1), salt=b"\1" * 32)
+    judged = expect_the_seal_to_stand(task, made)
     assert judged.measured
-    assert ("ReceiptDuplicate" in codes(judged)) is attack
+    assert sum(verdict.code == "reference" for verdict in judged.verdicts) == 1
+    assert ("Duplicate" in codes(judged)) is attack
+
+
+@pytest.mark.parametrize("wei", [0, 1, STAKE + 5])
+def test_a_predecessor_that_wrote_a_stake_down_wrong(wei: int) -> None:
+    """Its successor has to seal the roster as it is; the chain reads stakes from the escrow, and so does the judge."""
+    task = JudgedTask.open(krum_spec(), trainers=SIX)
+    made = krum_round(task)
+    victim = next(i for i, entry in enumerate(made.entries) if entry.receipt.trainer == address_of(3))
+    made.entries[victim] = replace(made.entries[victim], stake=wei)
+    judged = expect_the_seal_to_stand(task, made)
+    assert judged.verdicts[victim].code in ("admitted", "NotSelected")
+
+
+def test_a_second_round_on_what_the_first_one_handed_on() -> None:
+    task = JudgedTask.open(krum_spec(), trainers=SIX)
+    expect_the_seal_to_stand(task, krum_round(task))
+    judged = expect_the_seal_to_stand(task, krum_round(task))
+    assert any(judged.tape.named("past"))

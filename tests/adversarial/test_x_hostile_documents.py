@@ -15,7 +15,7 @@ import pytest
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.flower import resident
-from fl_platform.protocol.bundle import RoundBundle, Standing, TaskState, parse_roster
+from fl_platform.protocol.bundle import Carried, RoundBundle, TaskState, parse_roster
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.messages import Submission, decode_message, encode_message
 from fl_platform.protocol.receipt import Receipt
@@ -26,10 +26,11 @@ RECEIPT = Receipt(
     task=1, round=0, trainer=bytes(20), parent=bytes(32), update=bytes(32), length=1, key_hash=bytes(32),
     leaves_root=bytes(32), content_root=bytes(32), commitment=bytes(32), samples=1, salt=bytes(32),
 )  # fmt: skip
-STATE = TaskState(0, bytes(32), (), ScaleSpec(128, 0, (0,)), 0, 0, (Standing(bytes(20), 0, 0, 0, 0),))
+ACCOUNTS = {name: Carried(name, (0,)) for name in ("score_sum", "paid_scored", "paid_base", "reputation")}
+STATE = TaskState(0, bytes(32), (), ScaleSpec((7,)), (bytes(20),), tuple(ACCOUNTS.values()), ())
 BUNDLE = RoundBundle(
     chain_id=1, ledger=bytes(20), task=1, round=0, spec=bytes(32), aggregator=bytes(20), before=STATE, entries=(),
-    verdicts=(), rows=("a",), gram=(1,), direction_roots=(), validation=(), measured=False, divisor=0,
+    verdicts=(), tape=bytes(32), columns=((1,),), validation=(), measured=False, divisor=0,
     aggregate=bytes(32), sums_root=bytes(32), after=STATE,
 )  # fmt: skip
 
@@ -71,18 +72,22 @@ def _scaled(**changes: Any) -> RoundBundle:
     return replace(BUNDLE, after=replace(STATE, scale=replace(STATE.scale, **changes)))
 
 
+def _account(name: str, *cells: int) -> RoundBundle:
+    state = tuple((ACCOUNTS | {name: Carried(name, cells)}).values())
+    return replace(BUNDLE, after=replace(STATE, state=state))
+
+
 HOSTILE: dict[str, Callable[[], RoundBundle]] = {
-    "a shift of a terabit": lambda: _scaled(offsets=(2**40,)),
-    "a negative shift": lambda: _scaled(offsets=(-1,)),
-    "a step over every float": lambda: _scaled(exponent=10**9),
-    "a step of nothing": lambda: _scaled(mantissa=0),
-    "a negative squared length": lambda: replace(BUNDLE, gram=(-1,)),
-    "an entry of 4,000 digits": lambda: replace(BUNDLE, gram=(10**4000,)),
-    "a reputation below zero": lambda: replace(
-        BUNDLE, after=replace(STATE, standings=(Standing(bytes(20), 0, 0, 0, -1),))
-    ),
-    "a score sum of 4,000 digits": lambda: replace(
-        BUNDLE, before=replace(STATE, standings=(Standing(bytes(20), 10**4000, 0, 0, 0),))
+    "a step over every float": lambda: _scaled(exponents=(10**9,)),
+    "a step under every float": lambda: _scaled(exponents=(-(10**9),)),
+    "a cell of 4,000 digits": lambda: replace(BUNDLE, columns=((10**4000,),)),
+    "a cell one over 256 bits": lambda: replace(BUNDLE, columns=((-(2**255) - 1,),)),
+    "a reputation below zero": lambda: _account("reputation", -1),
+    "pay over 127 bits": lambda: _account("paid_base", 2**127),
+    "a score sum of 4,000 digits": lambda: _account("score_sum", 10**4000),
+    "accounts of other seats": lambda: _account("paid_base", 0, 0),
+    "a root of 4,000 digits": lambda: replace(
+        BUNDLE, before=replace(STATE, state=(*STATE.state, Carried("past", (10**4000,))))
     ),
 }
 

@@ -12,6 +12,7 @@ from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError, ReceiptParentMismatch, ReceiptReplayed
 from fl_platform.protocol.bundle import RoundBundle, WrappedKey
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, decode_message, encode_message
+from fl_platform.protocol.seats import FIRST_SEAT
 from fl_platform.protocol.shown import Shown
 from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.auditor import Auditor
@@ -56,7 +57,10 @@ def embedded() -> Iterator[Stage]:
 
 def audited(task: SmallTask) -> tuple[int, str]:
     reader = TaskReader(task.reader._contracts, task.reader.store, task.reader.task)
-    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR))
+    opener = UpdateOpener(
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
+    )  # fmt: skip
     report = Auditor(reader, opener=opener).audit()
     stranger = Auditor(TaskReader(task.reader._contracts, reader.store, reader.task), opener=None).audit()
     assert stranger.exit_code == (4 if report.exit_code == 4 else 3), stranger.first_difference
@@ -77,7 +81,7 @@ def test_who_was_left_off_the_roster_and_forces_its_receipt_in_is_judged_and_pai
     codes = {verdict.trainer: verdict.code for verdict in bundle.verdicts}
     assert set(codes.values()) == {"admitted"}
     assert len(codes) == 3
-    assert all(s.paid_base > 0 for s in bundle.after.standings)
+    assert all(s.paid_base > 0 for s in bundle.after.standings[FIRST_SEAT:])
     assert audited(task) == (0, "None")
 
 

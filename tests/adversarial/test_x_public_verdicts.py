@@ -11,18 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fl_platform.aggregation.rules import remaining_byzantine
 from fl_platform.attacks import parse_attacks
 from fl_platform.cli.demo.federation import Cast
-from fl_platform.contribution.rejudge import ONLY_A_KEY_SHOWS, rejudge_public
-from fl_platform.errors import DocumentInvalid, NotEnoughTrainers
+from fl_platform.contribution.judge import Judgement
+from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.learning import evaluation
 from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.spec import TaskSpec
 from fl_platform.roles.aggregator import SealedRound
+from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
+from tests.support.doctored import DoctoredReader
 from tests.support.rehearsal import audit, rehearsal, small_settings
-from tests.support.specs import small_spec
+from tests.support.rounds import Round, anchored_spec, build_round, ints_like, place_of
 
 
 @pytest.fixture(scope="module")
@@ -34,26 +36,27 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace
         yield workspace, cast, sealed
 
 
-def rejudge(workspace: Workspace, cast: Cast, bundle: RoundBundle) -> None:
+def rejudge(workspace: Workspace, cast: Cast, bundle: RoundBundle) -> Judgement:
     reader = workspace.reader(cast.task)
-    sums = np.frombuffer(reader.object(bundle.aggregate), dtype="<i8")
+    sums = np.frombuffer(reader.object(bundle.aggregate), dtype="<i4")
     context = reader.round_context(0, bundle.aggregator)
-    rejudge_public(reader.spec, context, bundle.before, bundle, sums=sums, models=reader.model)
+    return rejudge_public(reader.spec, context, bundle.before, bundle, sums=sums, models=reader.model)
 
 
-@pytest.mark.parametrize("code", ["admitted", "NotSelected", "Replay", "ReceiptForeign", "ReceiptDuplicate", "because"])
-def test_an_update_without_a_gram_row_cannot_be_called_otherwise(
+@pytest.mark.parametrize("code", ["admitted", "NotSelected", "Replay", "Stranger", "Duplicate", "because"])
+def test_an_update_that_does_not_open_cannot_be_called_otherwise(
     played: tuple[Workspace, Cast, SealedRound], code: str
 ) -> None:
+    """A verdict is a cell of the tape in words: what a bundle says instead is a difference to any reader."""
     workspace, cast, sealed = played
     bundle = sealed.bundle
     place = next(i for i, verdict in enumerate(bundle.verdicts) if verdict.code == "StoreMissing")
-    rejudge(workspace, cast, bundle)  # the honest twin
+    assert rejudge(workspace, cast, bundle).verdicts == bundle.verdicts  # the honest twin
     lie = replace(bundle.verdicts[place], code=code)
-    verdicts = (*bundle.verdicts[:place], lie, *bundle.verdicts[place + 1 :])
-    with pytest.raises(DocumentInvalid, match="has no Gram row"):
-        rejudge(workspace, cast, replace(bundle, verdicts=verdicts))
-    assert code not in ONLY_A_KEY_SHOWS
+    told = replace(bundle, verdicts=(*bundle.verdicts[:place], lie, *bundle.verdicts[place + 1 :]))
+    report = Auditor(DoctoredReader(workspace, cast.task, told), opener=None).audit()
+    assert report.exit_code == 4
+    assert "was not opened, but its verdict is" in str(report.first_difference)
 
 
 @pytest.mark.parametrize("indifferent", [False, True])
@@ -72,17 +75,33 @@ def test_a_stranger_believes_an_honest_evaluated_round(
         assert any("leave-one-out" in item for item in report.unchecked)
 
 
-@pytest.mark.parametrize(
-    ("left", "dropped", "remaining"),
-    [(5, 0, 1), (4, 1, 0), (1, 4, 0), (0, 5, 0), (0, 1, 0)],
-)
-def test_what_was_refused_counts_among_the_hostile(left: int, dropped: int, remaining: int) -> None:
-    rule = replace(small_spec().aggregation, byzantine=1)
-    assert remaining_byzantine(rule, left=left, dropped=dropped) == remaining
+@pytest.mark.parametrize(("silent", "code"), [(0, "admitted"), (1, "admitted"), (5, "EnvelopeInvalid")])
+def test_what_was_refused_counts_among_the_hostile(silent: int, code: str) -> None:
+    """Each one refused lowers f: a round of five against one is judged with four left, and with nobody."""
+    spec = anchored_spec()
+    spec = replace(spec, aggregation=replace(spec.aggregation, selection="multi-krum", byzantine=1))
+    made = _round_of(spec, 5)
+    for number in range(1, silent + 1):
+        index = place_of(made, number)
+        made.entries[index] = replace(made.entries[index], keys=(), keys_signature=b"")
+    told = [verdict.code for verdict in made.judge().verdicts]
+    assert told.count("TooFew") == 0
+    assert code in told
+    assert told.count("NotSelected") == (0 if silent else 1)
 
 
-@pytest.mark.parametrize(("left", "dropped"), [(4, 0), (0, 0)])
-def test_too_few_and_nobody_refused_is_never_a_silent_mean(left: int, dropped: int) -> None:
-    rule = replace(small_spec().aggregation, byzantine=1)
-    with pytest.raises(NotEnoughTrainers):
-        remaining_byzantine(rule, left=left, dropped=dropped)
+def test_too_few_and_nobody_refused_is_never_a_silent_mean() -> None:
+    spec = anchored_spec()
+    spec = replace(spec, aggregation=replace(spec.aggregation, selection="multi-krum", byzantine=1))
+    made = _round_of(spec, 4)
+    judged = made.judge()
+    assert {verdict.code for verdict in judged.verdicts} == {"TooFew", "reference"}
+    assert judged.after.model == made.before.model
+    assert judged.divisor == 0
+
+
+def _round_of(spec: TaskSpec, trainers: int) -> Round:
+    way = ints_like(spec, 0)
+    return build_round(
+        spec, [ints_like(spec, k, towards=way, share=0.7) for k in range(1, trainers + 1)], reference=way
+    )

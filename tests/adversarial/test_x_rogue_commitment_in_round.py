@@ -14,10 +14,14 @@ import numpy as np
 import pytest
 
 from fl_platform.aggregation.commitments import check_round_sum
+from fl_platform.aggregation.round_rows import cell_of, sums_root
 from fl_platform.aggregation.sums import Sums
+from fl_platform.contribution.program import program_of
 from fl_platform.contribution.rejudge import rejudge_public
-from fl_platform.errors import CommitmentMismatch, DocumentInvalid, ProofInvalid
+from fl_platform.contribution.tapes import told_numbers, told_tape
+from fl_platform.errors import CommitmentMismatch, ProofInvalid
 from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.program import Output
 from tests.support.committed import codes, commit_entry, committed_round, hide, layer_of, sealed, show, update_key
 from tests.support.rounds import Round, address_of, place_of
 from zk import curve, pedersen
@@ -78,7 +82,11 @@ def forged_proof(round_: Round, rogue: Rogue) -> bytes:
 
 def told(bundle: RoundBundle, round_: Round, rogue: Rogue) -> RoundBundle:
     """The colluding aggregator's bundle: all as judged honestly, but the sum of its choice."""
-    return replace(bundle, entries=tuple(round_.entries), blindings=rogue.blindings)
+    numbers = told_numbers(program_of(round_.spec))
+    sums = cell_of(sums_root(round_.spec.model, rogue.sums.astype(np.int32)))
+    place = numbers.index(program_of(round_.spec).outputs[Output.SUMS])
+    columns = (*bundle.columns[:place], (sums,), *bundle.columns[place + 1 :])
+    return replace(bundle, entries=tuple(round_.entries), blindings=rogue.blindings, columns=columns)
 
 
 @pytest.fixture(params=["standard", "strict"])
@@ -106,12 +114,16 @@ def test_a_standard_round_refuses_it_with_or_without_a_key(made: str) -> None:
     assert codes(round_) == ["admitted", "admitted", "admitted", "ProofInvalid"]
     with pytest.raises(ProofInvalid):
         check_round_sum(round_.spec, told(bundle, round_, rogue), rogue.sums)
-    # a stranger's recomputation refuses the entry, so it has no row and no weight
-    with pytest.raises(DocumentInvalid, match="Gram rows"):
-        rejudge_public(
-            round_.spec, round_.context, round_.before, told(bundle, round_, rogue), sums=rogue.sums,
-            models=round_.models.__getitem__,
-        )  # fmt: skip
+    # a stranger's recomputation refuses the entry, so its tape is not the one that the bundle tells of
+    lie = told(bundle, round_, rogue)
+    public = rejudge_public(
+        round_.spec, round_.context, round_.before, lie, sums=rogue.sums.astype(np.int32),
+        models=round_.models.__getitem__,
+    )  # fmt: skip
+    mine = place_of(round_, EVIL)
+    assert (public.verdicts[mine].code, public.verdicts[mine].weight) == ("ProofInvalid", 0)
+    assert lie.verdicts[mine].weight > 0
+    assert public.tape.root != told_tape(round_.spec, lie).root
 
 
 def test_in_a_strict_round_only_hashes_are_known_when_it_must_be_fixed() -> None:

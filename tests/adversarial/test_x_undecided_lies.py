@@ -1,115 +1,107 @@
-"""Four words of a seal that no contract decides yet, and what each can take: the proof of what SECURITY.md says.
-
-In each an aggregator lies about one word in favour of a friend (trainer 5, or whoever replays). Recomputing names the
-lie, so every audit finds it; no question of the judges refutes it, so the bond stays. Once a contract decides one of
-these, its case here fails: turn it round then.
+"""Words of a seal that no contract decided once: a length bound, a stake, earlier sums left out. Each is a cell now,
+and falls. What stays the sealer's word, until its trainer speaks on chain, is that a key did not come.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 
-from fl_platform.contribution import judge, tracing
+from fl_platform.attacks.lying import Lied, false_tape
 from fl_platform.contribution.judge import Judgement
-from fl_platform.errors import UpdateLengthMismatch
-from tests.support.disputes import Stage
-from tests.support.rounds import Round, address_of, anchored_spec, build_round, happy_round, ints_like, place_of
+from fl_platform.dispute.claims import CellClaim
+from fl_platform.protocol.openings import refutation_of
+from fl_platform.protocol.operations import Op
+from fl_platform.protocol.sources import Refused, Source
+from fl_platform.protocol.tape import Tape
+from tests.support.judged_rounds import JudgedTask
+from tests.support.rounds import STAKE, Round, anchored_spec, ints_like, place_of
 
 FRIEND = 5
-WHOLE = 0.999
+FIVE = dict.fromkeys(range(1, 6), STAKE)
 
 
-def shorter_friend() -> Round:
-    """Five trainers at honest work, the friend's update a fifth shorter than the rest."""
-    spec = anchored_spec()
-    reference = ints_like(spec, 0)
-    updates = [ints_like(spec, seed, towards=reference, share=0.7) for seed in range(1, 6)]
-    updates[4] = np.rint(updates[4] * 0.6).astype(np.int8)
-    return build_round(spec, updates, reference=reference)
+def open_task() -> JudgedTask:
+    return JudgedTask.open(anchored_spec(), trainers=FIVE)
 
 
-def shares(stage: Stage, number: int) -> dict[int, float]:
-    """Each trainer's part of what a round paid."""
-    after, before = stage.bundles[number].after, stage.bundles[number].before
-    old = {s.trainer: s.earned for s in before.standings}
-    gained = {s.trainer: s.earned - old.get(s.trainer, 0) for s in after.standings}
-    pays = {k: gained.get(address_of(k), 0) for k in range(1, 6)}
-    return {k: pay / sum(pays.values()) for k, pay in pays.items()}
+def drawn(task: JudgedTask) -> Round:
+    way = ints_like(task.spec, 0)
+    return task.draw([ints_like(task.spec, k, towards=way, share=0.7) for k in range(1, 6)], reference=way)
 
 
-def expect_undecided(stage: Stage, number: int, honest: Judgement) -> None:
-    """No question holds, and yet the bundle is not what honest judging gives: an audit names the first difference."""
-    assert stage.found(number) == set()
-    assert stage.bundles[number].after != honest.after
+def column_of(tape: Tape, source: Source) -> int:
+    columns = tape.program.columns
+    return next(n for n, c in enumerate(columns) if c.op is Op.SOURCE and c.immediate & 0xFF == source)
 
 
-def test_the_honest_round_shares_out() -> None:
-    made = shorter_friend()
-    stage = Stage.start(made)
-    stage.seal(made)
-    assert max(shares(stage, 0).values()) < 0.5
+def changed(tape: Tape, number: int, change: Callable[[np.ndarray], None]) -> Tape:
+    cells = tape.columns[number].astype(object).copy()
+    change(cells)
+    return false_tape(tape, Lied(number, cells))
 
 
-def test_a_false_length_bound() -> None:
-    made = shorter_friend()
-    stage = Stage.start(made)
-    honest = stage.judge(made)[1]
-    gram = honest.gram
-    row = gram.row("0x" + address_of(FRIEND).hex())
-    bound = gram.at(row, row)
-    assert all(gram.at(r, r) > bound for r in range(1, 6) if r != row)
-    with (
-        patch.object(judge, "norm_bound_squared", lambda *_: bound),
-        patch.object(tracing, "norm_bound_squared", lambda *_: bound),
-    ):
-        stage.seal(made)
-    expect_undecided(stage, 0, honest)
-    assert shares(stage, 0)[FRIEND] > WHOLE
-
-
-def _refuse_all_but_the_friend(made: Round) -> Round:
-    kept = {place_of(made, FRIEND), place_of(made, 0)}
-    data = [d if i in kept else UpdateLengthMismatch("so it says") for i, d in enumerate(made.data)]
-    return replace(made, data=data)
-
-
-def _inflate_the_friends_stake(made: Round) -> Round:
-    stake = 10**24
+def inflated_stake(made: Round, judged: Judgement) -> Tape:
     place = place_of(made, FRIEND)
-    entries = [replace(e, stake=stake) if i == place else e for i, e in enumerate(made.entries)]
-    context = replace(made.context, members={**(made.context.members or {}), address_of(FRIEND): stake})
-    return replace(made, entries=entries, context=context)
+    return changed(judged.tape, column_of(judged.tape, Source.STAKE), lambda cells: cells.__setitem__(place, 10**24))
 
 
-@pytest.mark.parametrize("lie", [_refuse_all_but_the_friend, _inflate_the_friends_stake])
-def test_a_false_refusal_and_a_false_stake(lie: Callable[[Round], Round]) -> None:
-    made = happy_round(5)
-    stage = Stage.start(made)
-    honest = stage.judge(made)[1]
-    stage.seal(lie(made))
-    expect_undecided(stage, 0, honest)
-    assert shares(stage, 0)[FRIEND] > WHOLE
+def false_verdict(made: Round, judged: Judgement) -> Tape:
+    """All but the friend are too long, whatever the bound says."""
+    place, number = place_of(made, FRIEND), judged.tape.program.column("verdict")
+
+    def refuse(cells: np.ndarray) -> None:
+        for i in range(len(cells)):
+            cells[i] = cells[i] if i == place or cells[i] == 1 else 10
+
+    return changed(judged.tape, number, refuse)
 
 
-def test_public_directions_left_out() -> None:
-    first = happy_round(5)
-    stage = Stage.start(first)
-    judged = stage.seal(first)
-    reference = ints_like(first.spec, 0)
-    updates = [ints_like(first.spec, seed, towards=reference, share=0.6) for seed in range(11, 16)]
-    models = {**first.models, judged.after.model: judged.model}
-    (direction,) = judge.public_directions(first.spec, judged.after, models.__getitem__)
-    length = np.linalg.norm(updates[0].astype(float)) / np.linalg.norm(direction.astype(float))
-    updates[FRIEND - 1] = np.clip(np.rint(direction * length), -127, 127).astype(np.int8)
-    made = first.next_round(judged, updates, reference=reference)
-    honest = stage.judge(made)[1]
-    with patch.object(judge, "public_directions", lambda *_: []):
-        stage.seal(made)
-    expect_undecided(stage, 1, honest)
-    assert {v.trainer: v.code for v in honest.verdicts}[address_of(FRIEND)] == "Replay"
-    assert shares(stage, 1)[FRIEND] > 1 / 5
+@pytest.mark.parametrize("lie", [inflated_stake, false_verdict])
+def test_a_false_stake_and_a_false_length_bound_fall(lie: Callable[[Round, Judgement], Tape]) -> None:
+    task = open_task()
+    one = task.seal(drawn(task), lie=lie)
+    assert list(task.differences(one))
+    if lie is inflated_stake:
+        assert next(task.against(one, whole=True)).startswith("stake")
+    else:
+        number = one.sealed.program.column("verdict")
+        other = int(np.argmax(one.sealed.columns[number] != one.judged.tape.columns[number]))
+        assert task.refutes(one, CellClaim(refutation_of(one.sealed, number, (other,))))
+    assert task.bond() == 0
+
+
+def test_earlier_sums_left_out_fall() -> None:
+    task = open_task()
+    task.seal(drawn(task))
+
+    def forgetful(_: Round, judged: Judgement) -> Tape:
+        columns = judged.tape.program.columns
+        number = next(n for n, c in enumerate(columns) if c.op is Op.PREV and c.name == "past")
+        assert any(judged.tape.columns[number])
+        return changed(judged.tape, number, lambda cells: cells.fill(0))
+
+    one = task.seal(drawn(task), lie=forgetful)
+    assert next(task.against(one, whole=True)).startswith("past")
+    assert task.bond() == 0
+
+
+def test_that_a_key_did_not_come_is_the_sealers_word_and_every_audit_tells_it() -> None:
+    """No contract knows better until the trainer puts its keys on chain (`forceReveal`); see SECURITY.md."""
+    task = open_task()
+
+    def silencing(made: Round, judged: Judgement) -> Tape:
+        silent = replace(made, entries=[
+            entry if i in (place_of(made, FRIEND), place_of(made, 0)) else replace(entry, keys=(), keys_signature=b"")
+            for i, entry in enumerate(made.entries)
+        ])  # fmt: skip
+        return silent.judge().tape
+
+    one = task.seal(drawn(task), lie=silencing)
+    told = one.sealed.columns[column_of(one.sealed, Source.REFUSED)].tolist()
+    assert told.count(int(Refused.WITHHELD)) == 4
+    assert list(task.against(one)) == []
+    assert one.sealed.root != one.judged.tape.root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,17 +13,19 @@ from fl_platform.dispute.claims import CellClaim, PaddingClaim
 from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Refute, next_moves
 from fl_platform.dispute.questions import FAN, Answer, Node, Question
 from fl_platform.errors import DocumentInvalid
+from fl_platform.protocol.building import Builder
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened
+from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened, refutation_of
 from fl_platform.protocol.operations import HINTS, ROWS, Op, wrap
-from fl_platform.protocol.rows import path_of, row_levels
-from fl_platform.protocol.sources import Kind
-from fl_platform.protocol.tape import Tape
+from fl_platform.protocol.rows import path_of, row_leaf_hash, row_levels
+from fl_platform.protocol.sources import Axis, Kind, Source
+from fl_platform.protocol.tape import Given, Lengths, Tape
 from fl_platform.protocol.tree import Nodes, column_levels, column_root, depth_of, tape_root
 from fl_platform.rules.compose import Rule
 from scripts.bench.lies import sealed_round
 from tests.support.evm import Reverted
-from tests.support.referee import Court, Liar, drawn_round, lie, lie_row, play
+from tests.support.integer_rows import IntegerRows
+from tests.support.referee import ANSWER, WINDOW, Court, Liar, drawn_round, lie, lie_row, play, round_known
 
 CLAIMED_APART = (Op.CLAIMED,)  # what nobody decides
 
@@ -250,3 +253,113 @@ def test_what_was_asked_too_early_can_be_asked_again(court: Court) -> None:
     with pytest.raises(Reverted):
         court.dismiss(target, below, words, path)
     court.show(target, below, held.answer(below))
+
+
+def cell_of(known: KnownRound, honest: Tape, op: Op) -> tuple[int, tuple[int, ...]]:
+    """Return the first cell of a column with this operation."""
+    number = next(n for n, c in enumerate(known.program.columns) if c.op is op and honest.columns[n].size)
+    return number, (0,) * honest.columns[number].ndim
+
+
+@pytest.mark.parametrize("op", [Op.DOT, Op.COMBINE], ids=lambda op: op.name)
+def test_nobody_but_the_sealer_says_what_running_values_are(court: Court, op: Op) -> None:
+    """They are no part of the tape: whoever shows false parts that add up would fell an honest seal with them."""
+    known, honest = sealed_round(Rule(worth="equal", shares=False), seed=1, trainers=2)
+    target, held = court.register(honest, known.rows), HeldTape(honest, known.rows)
+    number, place = cell_of(known, honest, op)
+    question = Question(Node.SUMS if op is Op.DOT else Node.PREFIXES, number, place, level=1)
+    answer = held.answer(question)
+    false = replace(answer, hashes=(keccak256(b""), *answer.hashes[1:]))
+    if op is Op.DOT:
+        false = replace(answer, parts=(answer.parts[0] + 1, answer.parts[1] - 1, *answer.parts[2:]))
+    court.ask(target, question)
+    with pytest.raises(Reverted):
+        court.contract.send(court.challenger, "show", target, question.encoded(), false.encoded())
+    court.show(target, question, answer)
+
+
+def test_what_another_seal_showed_opens_no_new_question(court: Court) -> None:
+    known, honest = drawn_round(random.Random(3))
+    old, held = court.register(honest, known.rows), HeldTape(honest, known.rows)
+    court.world.evm.now += WINDOW
+    late = court.register(honest, known.rows)
+    top = Question(Node.COLUMNS, level=depth_of(len(honest.columns)))
+    court.ask(late, top)
+    court.show(late, top, held.answer(top))
+    with pytest.raises(Reverted):
+        court.ask(old, top, top.id(court.keys[late]))
+
+
+def test_what_was_asked_as_late_as_may_be_can_be_refuted(court: Court) -> None:
+    """Question follows question, each asked at its last moment and answered at its last: the step that they lead to is
+    not too late."""
+    known, honest = drawn_round(random.Random(3))
+    target, held = court.register(honest, known.rows), HeldTape(honest, known.rows)
+    court.world.evm.now += WINDOW - 1
+    after = bytes(32)
+    for index in range(13):
+        question = Question(Node.COLUMNS, level=1, index=index)
+        court.ask(target, question, after)
+        court.world.evm.now += ANSWER - 1
+        court.show(target, question, held.answer(question))
+        court.world.evm.now += ANSWER - 1
+        after = question.id(court.keys[target])
+    number = next(n for n, c in enumerate(known.program.columns) if c.op is Op.CONST)
+    with pytest.raises(Reverted, match="Referee_NotRefuted"):
+        court.send(target, CellClaim(refutation_of(honest, number, ())))
+
+
+def test_what_fills_a_sum_is_zero(court: Court) -> None:
+    """Something behind the last leaf of a sum gives it another root, and no leaf of it is wrong."""
+    known, honest = sealed_round(Rule(worth="equal", shares=False), seed=1, trainers=2)
+    number, place = cell_of(known, honest, Op.COMBINE)
+    root, leaves = honest.cell(number, place), known.rows.shape.leaves
+    opened_leaves = [known.rows.leaf(root, i) for i in range(leaves)]
+    hashes = [row_leaf_hash(i, leaf.blind, leaf.body) for i, leaf in enumerate(opened_leaves)]
+    levels = row_levels([*hashes, keccak256(b"something")])
+    other = int.from_bytes(levels[-1][0], "big", signed=True)
+    columns = list(honest.columns)
+    columns[number] = np.array(other, dtype=object)
+    liar = Tape(honest.program, honest.lengths, tuple(columns))
+    (move,) = next_moves(known, liar.root, published=liar, shown={})
+    question = Question(Node.ROW, number, place, level=len(levels) - 1)
+    assert move == Ask((question,))
+    target = court.register(liar, known.rows)
+    court.ask(target, question)
+    words, path = known.program.columns[number].words(), instruction_path(known.program, number)
+    answer = Answer(hashes=tuple(levels[0]), words=words, path=path, cell=opened(liar, number, place))
+    with pytest.raises(Reverted):
+        court.show(target, question, answer)
+    with pytest.raises(Reverted):
+        court.dismiss(target, question, words, path)
+
+
+def test_a_block_without_parameters_has_no_products(court: Court) -> None:
+    known, honest = sealed_round(Rule(worth="equal", shares=False), seed=1, trainers=2, sizes=(300, 0, 20))
+    number = next(n for n, c in enumerate(known.program.columns) if c.op is Op.DOT and Axis.BLOCK in c.axes)
+    place = tuple(int(axis is Axis.BLOCK) for axis in known.program.columns[number].axes)
+    words, path = known.program.columns[number].words(), instruction_path(known.program, number)
+    target, question = court.register(honest, known.rows), Question(Node.SUMS, number, place, level=1)
+    court.ask(target, question)
+    court.dismiss(target, question, words, path)
+    game = play(court, known, lie(known, honest, number, place, 5), hidden=False)
+    assert isinstance(game.end, Refute)
+
+
+def test_parts_of_the_widest_product_can_be_shown(court: Court) -> None:
+    """Sums of int16 updates, whose exponents are as far apart as a program may say: an honest sealer answers."""
+    b = Builder()
+    past = b.carried("past", (Axis.DIRECTION,), kind=Kind.SUMS)
+    b.dot(past, past.swapped(), shifts=b.select(b.source(Source.BLOCK_SIZE), 63, 0))
+    b.carry(past, past)
+    program = b.program()
+    rows = IntegerRows((256,), 1, 16)
+    root = rows.add(np.full(256, 2**31 - 1), bits=32)
+    number = next(n for n, c in enumerate(program.columns) if c.op is Op.DOT_SHIFTED)
+    previous = [np.array([root, root], dtype=object) if c.axes == (Axis.DIRECTION,) else np.zeros((), object)
+                for c in program.columns]  # fmt: skip
+    given = Given({Source.BLOCK_SIZE: np.array([256])}, previous=previous, rows=rows)
+    _, honest = round_known(program, Lengths(0, 1, 1, 2), given)
+    target, question = court.register(honest, rows), Question(Node.SUMS, number, (0, 1), level=1)
+    court.ask(target, question)
+    court.show(target, question, HeldTape(honest, rows).answer(question))

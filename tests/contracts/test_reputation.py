@@ -12,6 +12,7 @@ from __future__ import annotations
 import pytest
 
 from fl_platform.protocol.merkle_sum import Leaf
+from fl_platform.protocol.seats import FIRST_SEAT
 from tests.contracts.conftest import Reverts
 from tests.support.contracts import Run, Tree, World
 from tests.support.evm import Outcome, account
@@ -30,27 +31,29 @@ def record(run: Run, number: int, leaves: bytes | None = None) -> Outcome:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 8, 9, 33])
 def test_every_value_is_written(world: World, count: int) -> None:
-    run = Run.start(world, trainers=count, rounds=2).play(1)
+    run = Run.start(world, trainers=count, rounds=2).play(1, by_seat=True)
     run.finalize()
-    tree = run.claims(run.params.pot)
+    tree = run.seals[0][1]
     done = record(run, 0).event("ReputationRecorded")
-    assert (done["task"], done["round"], done["claimRoot"], done["count"]) == (run.task, 0, tree.root.digest, count)
-    for index, leaf in enumerate(tree.leaves):
+    assert (done["task"], done["round"], done["claimRoot"]) == (run.task, 0, tree.root.digest)
+    assert done["count"] == FIRST_SEAT + count
+    for index, leaf in enumerate(tree.leaves[FIRST_SEAT:]):
         assert world.reputation.call("reputationOf", run.task, leaf.owner) == (index, 0, True)
     assert world.reputation.call("reputationOf", run.task, world.owner.address) == (0, 0, False)
+    assert world.reputation.call("reputationOf", run.task, bytes(20)) == (0, 0, False)
 
 
 def test_refuses_other_lists(world: World, reverts: Reverts) -> None:
-    run = Run.start(world, trainers=3, rounds=2).play(1)
+    run = Run.start(world, trainers=3, rounds=2).play(1, by_seat=True)
     final_at = run.claim_record(0).final_at
     with reverts("RoundLedger_NotFinal", run.task, 0, final_at):
         record(run, 0)
     run.finalize()
     good = packed(run.seals[0][1])
     for bad in (good[:-1], good + b"\0", b""):
-        with reverts("Reputation_LengthMismatch", len(bad), 156):
+        with reverts("Reputation_LengthMismatch", len(bad), 52 * (FIRST_SEAT + 3)):
             record(run, 0, bad)
-    for position in range(0, 156, 13):
+    for position in range(0, len(good), 13):
         bad = bytearray(good)
         bad[position] ^= 1
         with pytest.raises(Exception, match=r"Reputation_RootMismatch|SumOverflow"):
@@ -60,24 +63,24 @@ def test_refuses_other_lists(world: World, reverts: Reverts) -> None:
 
 
 def test_never_goes_back(world: World, reverts: Reverts) -> None:
-    run = Run.start(world, trainers=2, rounds=3).play(2)
+    run = Run.start(world, trainers=2, rounds=3).play(2, by_seat=True)
     run.finalize()
     record(run, 1)
     with reverts("Reputation_Stale", run.task, 0, 1):
         record(run, 0)
     with reverts("Reputation_Stale", run.task, 1, 1):
         record(run, 1)
-    run.play(1)
+    run.play(1, by_seat=True)
     run.finalize()
     record(run, 2)
     assert world.reputation.call("reputationOf", run.task, run.trainers[1].address) == (1, 2, True)
 
 
 def test_sums_beyond_128_bits_revert(world: World, reverts: Reverts) -> None:
-    run = Run.start(world, trainers=2, rounds=1).play()
+    run = Run.start(world, trainers=2, rounds=1).play(by_seat=True)
     run.finalize()
     top = 2**128 - 1
-    leaves = b"".join(
+    leaves = bytes(52 * FIRST_SEAT) + b"".join(
         t.address + amount.to_bytes(16, "big") + bytes(16) for t, amount in zip(run.trainers, (top, 1), strict=True)
     )
     with reverts("MerkleSum_SumOverflow", top, 1):
@@ -89,7 +92,7 @@ def test_one_owner_twice_is_refused(world: World, reverts: Reverts) -> None:
     run = Run.start(world, trainers=1, rounds=1)
     who = run.trainers[0].address
     run.roster()
-    run.seal(Tree(tuple(Leaf(who, run.params.pot // 2, bytes(32)) for _ in range(2))))
+    run.seal(Tree(tuple(Leaf(who, run.params.pot // (FIRST_SEAT + 2), bytes(32)) for _ in range(FIRST_SEAT + 2))))
     run.finalize()
     with reverts("Reputation_Stale", run.task, 0, 0):
         record(run, 0)

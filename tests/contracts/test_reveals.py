@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
 
 from fl_platform.chain.records import ContentLeafRecord
-from fl_platform.chain.reveals import ShownParty
+from fl_platform.chain.reveals import ShownModel, ShownParty
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash
+from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.spec import Party
-from fl_platform.roles.work import record_of
+from fl_platform.roles.opening import record_of
 from fl_platform.store import envelope
-from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
 from tests.contracts.conftest import Reverts
 from tests.support.contracts import Run, digest
@@ -23,7 +24,7 @@ from tests.support.reveals import (
     BITS,
     CHALLENGER,
     KEY,
-    SIZE,
+    SIZES,
     Scene,
     garbled,
     reveal_key,
@@ -31,8 +32,10 @@ from tests.support.reveals import (
 from zk import curve, dleq
 from zk.curve import FIELD, GENERATOR
 
+SIZE = sum(SIZES)
 SILENCE_BPS, CHALLENGER_BPS = 2_000, 3_000
 GAS_BAR = 200_000
+OPENING_BAR = 270_000  # ends a tenure where it takes a stake; shows the specification, too: 16 gas a byte
 NOBODY = bytes(20)
 
 
@@ -164,37 +167,37 @@ def test_an_aggregators_bond_is_not_a_trainers_stake() -> None:
 # --- bad openings -----------------------------------------------------------------------------------------------------
 
 
-def other_content(scene: Scene, at: int) -> bytes:
-    """Return the update with one other coordinate."""
-    plain = bytearray(scene.plain)
-    plain[HEADER_BYTES + at] ^= 1
-    return bytes(plain)
+# the first and last integers of tensors and leaves, and some between; odd ones share a byte at 4 bits
+SPOTS = [0, 1, 127, 128, 999, 1_000, 1_001, 1_036, 1_037, 1_500, SIZE - 1]
 
 
-@pytest.mark.parametrize("at", [0, 127, 128, 1_500, SIZE - 1])
-def test_one_coordinate_that_the_ciphertext_does_not_hold_costs_the_whole_stake(at: int, reverts: Reverts) -> None:
-    scene = Scene.start()
-    stake, other = scene.stake, other_content(scene, at)
-    receipt = scene.receipt(content_root=content_root(other[HEADER_BYTES:], size=SIZE, bits=BITS, key=KEY))
-    index, place = at // 128, at % 128 // 16
-    for wrong in {0, BITS - 1} - {place}:
-        if 16 * (2 + BITS * index + wrong) < len(scene.plain):
-            with reverts("Reveals_OpeningIsGood", scene.run.task, 0, scene.trainer.address):
-                scene.accuse_opening(index, wrong, receipt=receipt, content=scene.content(index, other))
+@pytest.mark.parametrize("bits", [4, 8, 16])
+@pytest.mark.parametrize("at", SPOTS)
+def test_one_coordinate_that_the_ciphertext_does_not_hold_costs_the_whole_stake(
+    at: int, bits: int, reverts: Reverts
+) -> None:
+    scene = Scene.start(bits=bits)
+    stake, other = scene.stake, scene.changed(at)
+    receipt = scene.receipt(content_root=scene.root(other))
+    index, place = scene.table.place_of(at)
+    for wrong in {0, place ^ 1, 127} - {place}:
+        with reverts("Reveals_OpeningIsGood", scene.run.task, 0, scene.trainer.address):
+            scene.accuse_opening(index, wrong, receipt=receipt, content=scene.content(index, other))
     done = scene.accuse_opening(index, place, receipt=receipt, content=scene.content(index, other))
     assert done.event("BadOpeningProved")["slashed"] == stake
     lost_everything(scene, stake)
-    assert done.gas <= GAS_BAR
+    assert done.gas <= OPENING_BAR
 
 
-def test_an_honest_opening_convicts_nobody(reverts: Reverts) -> None:
-    scene = Scene.start()
-    last = -(-SIZE // 128) - 1
-    for index, place in ((0, 0), (0, 7), (7, 6), (7, 7), (8, 0), (last, 0), (last, 4), (last, 5), (last, 7)):
+@pytest.mark.parametrize("bits", [4, 8, 16])
+def test_an_honest_opening_convicts_nobody(bits: int, reverts: Reverts) -> None:
+    scene = Scene.start(bits=bits)
+    last = scene.table.count - 1
+    for index, place in itertools.product((0, 7, 8, 9, last), (0, 1, 36, 37, 103, 104, 127)):
         with reverts("Reveals_OpeningIsGood", scene.run.task, 0, scene.trainer.address):
             scene.accuse_opening(index, place)
-    with reverts("Reveals_NoSuchLeaf", 8, 8):
-        scene.accuse_opening(0, 8, cipher=scene.cipher(0))
+    with reverts("Reveals_NoSuchLeaf", 128, bits):
+        scene.accuse_opening(0, 128, cipher=scene.cipher(0))
     with reverts("Reveals_NoSuchLeaf", last + 1, last + 1):
         scene.accuse_opening(last + 1, 0, content=scene.content(last), cipher=scene.cipher(0))
     with reverts("Reveals_KeyMismatch", keccak256(bytes(32)), keccak256(KEY)):
@@ -203,7 +206,7 @@ def test_an_honest_opening_convicts_nobody(reverts: Reverts) -> None:
 
 def test_leaves_of_other_trees_or_places_are_refused(reverts: Reverts) -> None:
     scene = Scene.start()
-    other = other_content(scene, 0)
+    other = scene.changed(0)
     with pytest.raises(Reverted, match="Contents_LeafMismatch"):
         scene.accuse_opening(0, 0, content=scene.content(0, other))
     with pytest.raises(Reverted, match="Contents_LeafMismatch"):
@@ -227,15 +230,19 @@ def test_leaves_of_other_trees_or_places_are_refused(reverts: Reverts) -> None:
         scene.accuse_opening(0, 0, cipher=replace(cipher, siblings=cipher.siblings[1:]))
 
 
-def test_content_behind_the_files_end_is_a_bad_opening() -> None:
-    """The last leaf is filled up with zeros; anything else there is no update's."""
+@pytest.mark.parametrize("index", [7, 8, 20])
+def test_content_behind_a_tensors_end_is_a_bad_opening(index: int) -> None:
+    """The last leaf of a tensor is filled up with zeros; anything else there is no update's."""
     scene = Scene.start()
-    padded = scene.plain + b"\x05" * (-SIZE % 128)
-    root = content_root(padded[HEADER_BYTES:], size=SIZE + -SIZE % 128, bits=BITS, key=KEY)
-    last = -(-SIZE // 128) - 1
-    receipt = scene.receipt(content_root=root)
-    leaf = open_content(padded[HEADER_BYTES:], last, size=SIZE + -SIZE % 128, bits=BITS, key=KEY)
-    scene.accuse_opening(last, 7, receipt=receipt, content=record_of(leaf))
+    bodies = [bytearray(scene.content(k).body) for k in range(scene.table.count)]
+    bodies[index][127] = 5
+    whole = b"".join(bodies)
+    table = LeafTable((len(whole),))
+    receipt = scene.receipt(content_root=content_root(whole, table=table, bits=BITS, key=KEY))
+    leaf = record_of(open_content(whole, index, table=table, bits=BITS, key=KEY))
+    with pytest.raises(Reverted, match="Reveals_OpeningIsGood"):
+        scene.accuse_opening(index, 126, receipt=receipt, content=leaf)
+    scene.accuse_opening(index, 127, receipt=receipt, content=leaf)
     assert scene.stake == 0
 
 
@@ -427,9 +434,9 @@ def test_content_that_nobody_shows_costs_the_whole_stake(reverts: Reverts) -> No
 
 def test_content_that_was_shown_can_be_held_against_the_ciphertext(reverts: Reverts) -> None:
     scene = Scene.start()
-    other = other_content(scene, 1_500)
-    receipt = scene.receipt(content_root=content_root(other[HEADER_BYTES:], size=SIZE, bits=BITS, key=KEY))
-    index = 1_500 // 128
+    other = scene.changed(1_500)
+    receipt = scene.receipt(content_root=scene.root(other))
+    index = scene.table.place_of(1_500)[0]
     made = scene.demand_content(index, receipt=receipt)
     with reverts("Reveals_WrongAnswer", made.id):
         scene.send("answerContent", made, scene.receipt(), scene.content(index))
@@ -441,23 +448,23 @@ def test_content_that_was_shown_can_be_held_against_the_ciphertext(reverts: Reve
     assert scene.run.member(ANYONE)[1] == scene.bond
     assert done.gas <= GAS_BAR
     shown = ContentLeafRecord(*done.event("ContentShown")["leaf"])
-    scene.accuse_opening(index, 1_500 % 128 // 16, receipt=receipt, content=shown)
+    scene.accuse_opening(*scene.table.place_of(1_500), receipt=receipt, content=shown)
     assert scene.stake == 0
 
 
 def test_only_leaves_that_there_are_can_be_asked_for(reverts: Reverts) -> None:
     scene = Scene.start()
-    count = -(-SIZE // 128)
+    count = scene.table.count
     for index in (count, 2**32, 2**255):
         with reverts("Reveals_NoSuchLeaf", index, count):
             scene.demand_content(index)
-    tiny = scene.receipt(length=32)
-    with reverts("Reveals_NoSuchLeaf", 0, 0):
-        scene.demand_content(0, receipt=tiny)
     with reverts("Documents_KeyNotThere", 1):
         scene.demand_content(0, place=1)
     with pytest.raises(Reverted, match="Documents_DigestMismatch"):
-        scene.demand_content(0, document=b"{}")
+        scene.demand_content(0, shown=ShownModel(b"{}", 1), place=1)
+    document = scene.spec.to_bytes()
+    with reverts("Documents_KeyNotThere", 7):
+        scene.demand_content(0, shown=ShownModel(document, 7))
     made = scene.demand_content(count - 1)
     scene.send("answerContent", made, scene.receipt(), scene.content(count - 1))
 
@@ -497,7 +504,7 @@ def test_demands_stay_below_the_gas_bar() -> None:
     scene.demand_key()
     scene.demand_content(3)
     assert len(scene.gas) == 2
-    assert max(scene.gas.values()) <= GAS_BAR
+    assert max(scene.gas.values()) <= OPENING_BAR
 
 
 def test_a_demand_costs_what_one_about_a_seal_costs() -> None:

@@ -37,7 +37,6 @@ def test_commands_and_benchmarks_exist() -> None:
 
 
 def test_contract_functions_in_the_round_table_exist() -> None:
-    for contract, function in re.findall(r"`(TaskRegistry|RoundLedger|Escrow|Disputes)\.([A-Za-z]+)`", README):
-        name = {"Disputes": "ITraceDisputes"}.get(contract, f"I{contract}")
-        source = (ROOT / "contracts" / "interfaces" / f"{name}.sol").read_text()
+    for contract, function in re.findall(r"`(TaskRegistry|RoundLedger|Escrow|Referee)\.([A-Za-z]+)`", README):
+        source = (ROOT / "contracts" / "interfaces" / f"I{contract}.sol").read_text()
         assert f"function {function}(" in source, f"{contract}.{function}"

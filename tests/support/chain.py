@@ -16,10 +16,12 @@ from fl_platform.chain.records import SealInput
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import ZERO_ADDRESS
 from fl_platform.config import MINIMAL, NETWORKS, Network, Policy
+from fl_platform.contribution.program import program_of, terms_of
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.receipt import Receipt
+from fl_platform.protocol.seats import FIRST_SEAT
 from fl_platform.protocol.spec import Party, TaskSpec
 from tests.support.specs import small_spec
 
@@ -61,7 +63,7 @@ class Stage:
     def open(self, spec: TaskSpec) -> int:
         """Mint the bounty and open a task."""
         self.owner.mint(OWNER.address, spec.money.pot * spec.money.rounds)
-        return self.owner.open_task(spec)
+        return self.owner.open_task(spec, program=program_of(spec).root, rules=terms_of(spec).root)
 
     def join(self, task: int, signer: Signer, stake: int = ETHER) -> Contracts:
         """Mint a stake and join."""
@@ -93,9 +95,11 @@ def roster_leaves(signers: Sequence[Signer], stake: int = ETHER) -> tuple[Leaf, 
 
 
 def claim_leaves(signers: Sequence[Signer], total: int) -> tuple[Leaf, ...]:
-    """Return claim leaves that share `total` equally, and reputations."""
+    """Return claim leaves, by seat, that share `total` equally among trainers, and reputations."""
     each = total // len(signers)
-    return tuple(Leaf(s.address, each, (7).to_bytes(32, "big")) for s in sorted(signers, key=lambda s: s.address))
+    first = tuple(Leaf(bytes(20), 0, bytes(32)) for _ in range(FIRST_SEAT))
+    paid = (Leaf(s.address, each, (7).to_bytes(32, "big")) for s in sorted(signers, key=lambda s: s.address))
+    return (*first, *paid)
 
 
 def roster(own: Contracts, task: int, round_number: int, signers: Sequence[Signer]) -> None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from fl_platform.aggregation.commitments import Layer
+from fl_platform.contribution.bundling import bundle_of
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.roles.committing import commit_update
-from tests.support.disputes import bundle_of
 from tests.support.rounds import DOMAIN, Round, address_of, happy_round, place_of
 
 
@@ -70,8 +70,7 @@ def committed_round(trainers: int = 4, **changes: Any) -> Round:
 def sealed(round_: Round) -> tuple[RoundBundle, Any]:
     """Judge a round and return what its aggregator publishes: the bundle and the sums."""
     judged = round_.judge()
-    bundle = bundle_of(round_, judged, round_.context.round)
-    return replace(bundle, task=round_.context.task, blindings=judged.blindings), judged.sums
+    return bundle_of(round_.spec, round_.context, round_.before, round_.entries, judged), judged.sums
 
 
 def codes(round_: Round, numbers: Sequence[int] = (1, 2, 3, 4)) -> list[str]:

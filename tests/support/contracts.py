@@ -11,6 +11,7 @@ from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.receipt import Domain, Receipt, sign_digest
+from fl_platform.protocol.seats import FIRST_SEAT
 from tests.support.evm import Account, Contract, Evm, Outcome, account, created_at
 
 TOKENS = 10**18
@@ -185,10 +186,15 @@ class World:
         self.ledger = self.evm.create(deployer, "RoundLedger", at[1], at[2], at[4], at[6])
         self.settlement = self.evm.create(deployer, "Settlement", at[1], at[2], at[3])
         self.reputation = self.evm.create(deployer, "Reputation", at[3])
-        self.disputes = self.evm.create(deployer, "MockDisputes", at[3], at[1])
-        self.views = self.evm.create(deployer, "LedgerViews", at[3])
+        self._disputes(deployer)
         for who in (self.owner, *self.aggregators):
             self.fill(who)
+
+    def _disputes(self, deployer: bytes) -> None:
+        """Deploy what may dispute, then what else a test wants."""
+        ledger, escrow = created_at(deployer, 3), created_at(deployer, 1)
+        self.disputes = self.evm.create(deployer, "MockDisputes", ledger, escrow)
+        self.views = self.evm.create(deployer, "LedgerViews", ledger)
 
     def fill(self, who: Account | bytes, amount: int = 10**6 * TOKENS) -> None:
         """Give an account tokens and let the escrow take them."""
@@ -367,11 +373,16 @@ class Run:
         self.seals[number] = SealRecord(roster, *fields, *claims, self.world.evm.now, sender), wanted
         return done
 
-    def play(self, rounds: int | None = None) -> Run:
+    def claims_by_seat(self) -> Tree:
+        """Return the next round's claims: those of aggregators and owner, of nothing, stand before the trainers'."""
+        first = tuple(Leaf(bytes(20), 0, bytes(32)) for _ in range(FIRST_SEAT))
+        return Tree(first + self.claims(self.world.views.call("allotted", self.task, self.round)).leaves)
+
+    def play(self, rounds: int | None = None, *, by_seat: bool = False) -> Run:
         """Roster and seal so many rounds (None: all that are left)."""
         for _ in range(self.params.rounds - self.round if rounds is None else rounds):
             self.roster()
-            self.seal()
+            self.seal(self.claims_by_seat() if by_seat else None)
         return self
 
     def advance(self, *, at: int | None = None) -> Outcome:

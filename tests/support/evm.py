@@ -85,8 +85,7 @@ def _known() -> Abi:
     names = [
         "Escrow", "FaucetToken", "Reputation", "RoundLedger", "LedgerViews", "Settlement", "TaskRegistry", "HookToken",
         "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "KeyHarness", "SettlementProofs",
-        "Disputes", "MoneyJudge", "EntryJudge",
-        "ScreenJudge", "WorthJudge", "WorkJudge", "Bisections", "Reveals", "Demands",
+        "Referee", "Sources", "Tapes", "Reveals",
     ]  # fmt: skip
     first, *rest = [artifact(name).abi for name in names]
     return first.merged(*rest)

@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 
+from fl_platform.aggregation.sums import Sums
 from fl_platform.attacks import Attack, View
 from fl_platform.contribution.judge import Judgement
 from fl_platform.errors import StoreMissing
@@ -28,6 +29,7 @@ from fl_platform.learning import (
     train_locally,
 )
 from fl_platform.protocol.spec import AggregationRule, CodecRule, ScaleSpec, TaskSpec, WorthRule
+from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_update, measured_scale, rounding_seed
 from fl_platform.updates.tensors import Tensors
 from tests.support.rounds import address_of, anchored_spec, build_round, first_state, place_of
@@ -69,7 +71,7 @@ class Task:
 def digits_spec(scale: ScaleSpec, **rule: object) -> TaskSpec:
     """The task's rules: anchored at alpha = 1, int8, FedAvg unless changed."""
     spec = anchored_spec()
-    aggregation = AggregationRule("fedavg", 0, 20_000, 1_000_000, 1_000, 9_800, 1, 1)
+    aggregation = AggregationRule("mean", 0, 20_000, 1_000_000, 1_000, 9_800, 1, 1)
     model = model_spec(_federation(1, "iid", 1).factory(), MODEL)
     return replace(
         spec,
@@ -101,6 +103,7 @@ def play_task(
     spec = digits_spec(measured_scale(first, model=model_spec(federation.factory(), MODEL), bits=8), **rule)
     state = first_state(spec, parent)
     models: dict[bytes, Tensors] = {state.model: parent}
+    sums: dict[bytes, Sums] = {}
     judged: list[Judgement] = []
     accuracy: list[float] = []
     for number in range(rounds):
@@ -108,6 +111,7 @@ def play_task(
         deltas = _deltas(federation, owner, chain, attackers, honest, number, seed)
         zeros = [np.zeros(spec.model.size, dtype=np.int8)] * people
         round_ = build_round(spec, zeros, reference=zeros[0], before=state, models=models, stakes=stakes)
+        round_.sums = sums
         for who, delta in enumerate(deltas):
             rounding = rounding_seed(f"secret of {who}".ljust(16).encode(), task=7, round_number=number)
             data = encode_update(delta, model=spec.model, scale=state.scale, bits=8, seed=rounding).data
@@ -116,6 +120,7 @@ def play_task(
         judged.append(round_.judge())
         state = judged[-1].after
         models[state.model] = judged[-1].model
+        sums[cid_of(judged[-1].aggregate_bytes).digest] = judged[-1].sums
         accuracy.append(evaluate(federation.factory(), judged[-1].model, federation.test).accuracy)
     return Task(tuple(judged), tuple(accuracy), honest, people)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fl_platform.protocol.operations import Array
+from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.rows import (
     COORDINATES,
     SUM_BITS,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fl_platform.aggregation.admit import ADMITTED
+from fl_platform.aggregation.sums import Sums
 from fl_platform.contribution.judge import Judgement
 from fl_platform.learning.base import encode_base
 from fl_platform.learning.parameters import initial_module, initial_state, model_spec
@@ -15,6 +16,7 @@ from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import train_locally
 from fl_platform.protocol.spec import CodecRule, ScaleSpec, TaskSpec, WorthRule
+from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_update, measured_scale, rounding_seed
 from fl_platform.updates.tensors import Tensors
 from tests.support.rounds import anchored_spec, build_round, first_state, place_of
@@ -54,11 +56,13 @@ def play_rounds(
     state = first_state(spec, parent)
     models: dict[bytes, Tensors] = {state.model: parent}
     judged: list[Judgement] = []
+    sums: dict[bytes, Sums] = {}
     scales: list[ScaleSpec] = []
     learned: list[tuple[Tensors, ...]] = []
     for number in range(rounds):
         zeros = [np.zeros(model.size, dtype=np.int8 if bits < 16 else np.int16)] * len(parties)
         round_ = build_round(spec, zeros, reference=None, before=state, models=models)
+        round_.sums = sums
         scales.append(state.scale)
         start = 1000 * seed + 50 * number
         learned.append(
@@ -75,6 +79,7 @@ def play_rounds(
         assert {verdict.code for verdict in judged[-1].verdicts} == {ADMITTED}
         state = judged[-1].after
         models[state.model] = judged[-1].model
+        sums[cid_of(judged[-1].aggregate_bytes).digest] = judged[-1].sums
     chain = (parent, *(judgement.model for judgement in judged))
     return ModelRounds(spec, tuple(judged), chain, tuple(scales), tuple(learned), base)
 

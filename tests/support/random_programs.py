@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from fl_platform.errors import DocumentInvalid
+from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.building import Builder, Cells
-from fl_platform.protocol.operations import PLAIN, Array, Op, operands_of
+from fl_platform.protocol.operations import PLAIN, Op, operands_of
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.sources import SECOND, SOURCES, WORDS, Axis, Kind, Source
 from fl_platform.protocol.tape import Given, Lengths
@@ -75,7 +76,7 @@ class Author:
         if kind == 4:
             of = [c for c in made if c.axes == (Axis.ENTRY,)]
             over = self.dice.choice([c for c in made if c.axes in ((Axis.SEAT,), (Axis.ENTRY,))])
-            return b.inverse(self.dice.choice(of), over, b.source(Source.COUNT))
+            return b.inverse(self.dice.choice(of), over)
         if kind == 3:
             x = self.dice.choice([c for c in made if Axis.ENTRY in c.axes])
             weight = b.clamp(self._some(made), 0, 9)

@@ -23,7 +23,8 @@ from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import Author, claimed_of, round_of
 
 WINDOW, ANSWER = 10_000, 100  # seconds
-SEAL = "((bytes32,(bytes32,bytes32,uint256,uint256[7]),uint256,uint256,uint256),uint256[],uint256,uint256,address)"
+FACTS = "(bytes32,(bytes32,bytes32,uint256,uint256[7]),uint256,uint256,uint256)"
+SEAL = f"({FACTS},uint256[],uint256,uint256,address,address)"
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Court:
     """The referee on a chain of its own."""
 
     world: World = field(default_factory=World)
+    keys: dict[bytes, bytes] = field(default_factory=dict)  # by target
 
     def __post_init__(self) -> None:
         self.challenger, self.sealer = account("challenger").address, account("sealer").address
@@ -46,8 +48,9 @@ class Court:
         known = (tape.program.root, root or tape.root, len(tape.program.columns), lengths)
         facts = (key, known, shape.leaves, shape.counted_leaves, shape.update_bits)
         end = self.world.evm.now + WINDOW
-        target = encode([SEAL], [(facts, list(shape.starts), end, ANSWER, self.challenger)])
+        target = encode([SEAL], [(facts, list(shape.starts), end, ANSWER, self.challenger, self.sealer)])
         self.contract.send(self.sealer, "register", target)
+        self.keys[target] = key
         return target
 
     def fallen(self, target: bytes) -> bool:

@@ -51,7 +51,10 @@ def opener_for(workspace: Workspace, cast: Cast, reader: TaskReader, key: str | 
     if key is None:
         return None
     signer = cast.wallets[key]
-    return UpdateOpener(workspace.store, domain=reader.domain, recipient=signer.address, key=reveal_key(signer))
+    return UpdateOpener(
+        workspace.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=signer.address, key=reveal_key(signer),
+    )  # fmt: skip
 
 
 def audit(workspace: Workspace, cast: Cast, *, key: str | None = "auditor") -> AuditReport:

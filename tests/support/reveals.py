@@ -1,4 +1,4 @@
-"""A trainer with a real update, real boxes and real signatures on a world whose disputes are real."""
+"""A trainer with a real update, real boxes and real signatures on a world with the referee that ships."""
 
 from __future__ import annotations
 
@@ -13,31 +13,47 @@ from fl_platform.chain.reveals import (
     RevealDemand,
     ShownParty,
     boxes_of,
+    show_model,
     show_party,
 )
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import package_digest
+from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.receipt import Receipt, sign_digest
-from fl_platform.protocol.spec import Party, TaskSpec
-from fl_platform.roles.opening import wrap_context, wrap_for_all
-from fl_platform.roles.work import record_of
+from fl_platform.protocol.spec import ModelSpec, Party, TaskSpec, TensorSpec
+from fl_platform.roles.opening import record_of, wrap_context, wrap_for_all
 from fl_platform.store import envelope
 from fl_platform.store.keywrap import RevealKey
 from fl_platform.store.keywrap import WrappedKey as Box
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
+from tests.support.bound_rounds import RefereeWorld
 from tests.support.contracts import Run
-from tests.support.disputes import DisputedWorld, disputed_world
 from tests.support.evm import Account, Outcome, account
 from tests.support.specs import small_spec
 from zk import curve, dleq
 from zk.curve import Point
 from zk.dleq import DleqProof
 
-BITS, SIZE = 8, 2_500  # three ciphertext leaves, twenty content leaves; the last block is no whole one
+BITS = 8
+SIZES = (1_000, 37, 1_463)  # three ciphertext leaves, 21 content leaves; no tensor ends with a whole one
 KEY = bytes(range(1, 33))
 CHALLENGER, ANYONE = account("challenger"), account("anyone")
+
+
+@cache
+def _shared() -> tuple[RefereeWorld, tuple[bytes, int]]:
+    world = RefereeWorld()
+    world.fill(CHALLENGER)
+    return world, world.evm.snapshot()
+
+
+def referee_world() -> RefereeWorld:
+    """Return the shared deployment in its first state."""
+    world, mark = _shared()
+    world.evm.restore(mark)
+    return world
 
 
 @cache
@@ -49,7 +65,7 @@ def reveal_key(number: int) -> RevealKey:
 def plain_update(size: int, bits: int) -> bytes:
     """Return an update file: its header is not looked at here."""
     pattern = bytes(i * 7 % 251 for i in range(251))
-    length = size * bits // 8
+    length = (size * bits + 7) // 8
     return bytes(HEADER_BYTES) + (pattern * (length // 251 + 1))[:length]
 
 
@@ -57,28 +73,34 @@ def plain_update(size: int, bits: int) -> bytes:
 class Scene:
     """One task with one rostered round; the first trainer is the one in question."""
 
-    world: DisputedWorld
+    world: RefereeWorld
     run: Run
     spec: TaskSpec
     plain: bytes
-    size: int = SIZE
-    bits: int = BITS  # 8 or 16
+    bits: int = BITS
     gas: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, *, rostered: bool = True, size: int = SIZE, bits: int = BITS, **changes: Any) -> Scene:
+    def start(cls, *, rostered: bool = True, sizes: tuple[int, ...] = SIZES, bits: int = BITS, **changes: Any) -> Scene:
         """Open the task: the first aggregator and an auditor have keys, and a reference that has one, too."""
-        world = disputed_world()
+        world = referee_world()
+        model = ModelSpec("shown", tuple(TensorSpec(f'tensor "{i}"', (size,)) for i, size in enumerate(sizes)))
         spec = small_spec(
+            model=model,
             aggregators=(Party(world.aggregators[0].address, curve.encode(reveal_key(0).public)),),
             auditors=(Party(account("auditor").address, curve.encode(reveal_key(1).public)),),
             reference=Party(account("reference").address, curve.encode(reveal_key(2).public)),
         )
         run = Run.start(world, trainers=3, bonded=2, spec=spec.digest, **changes)
-        scene = cls(world, run, spec, plain_update(size, bits), size, bits)
+        scene = cls(world, run, spec, plain_update(model.size, bits), bits)
         if rostered:
             run.roster()
         return scene
+
+    @property
+    def table(self) -> LeafTable:
+        """Where the integers lie in content leaves."""
+        return self.spec.model.leaves
 
     @property
     def trainer(self) -> Account:
@@ -90,12 +112,22 @@ class Scene:
     def receipt(self, **changes: Any) -> Receipt:
         """Return an honest receipt of the update, with changes."""
         sealed = envelope.seal(self.plain, key=KEY)
-        root = content_root(self.plain[HEADER_BYTES:], size=self.size, bits=self.bits, key=KEY)
+        root = self.root(self.plain)
         honest = {
             "length": sealed.length, "key_hash": sealed.key_hash, "leaves_root": sealed.leaves_root,
             "content_root": root, "round": 0,
         }  # fmt: skip
         return self.run.receipt(self.trainer, **(honest | changes))
+
+    def root(self, plain: bytes) -> bytes:
+        """Return the content root over an update."""
+        return content_root(plain[HEADER_BYTES:], table=self.table, bits=self.bits, key=KEY)
+
+    def changed(self, at: int) -> bytes:
+        """Return the update with one other coordinate."""
+        plain = bytearray(self.plain)
+        plain[HEADER_BYTES + at * self.bits // 8] ^= 1 << at * self.bits % 8
+        return bytes(plain)
 
     def signed(self, receipt: Receipt | None = None, who: Account | None = None) -> tuple[Receipt, bytes]:
         """Return a receipt with a signature."""
@@ -140,7 +172,7 @@ class Scene:
 
     def content(self, index: int, plain: bytes | None = None) -> ContentLeafRecord:
         """Return a content leaf."""
-        leaf = open_content((plain or self.plain)[HEADER_BYTES:], index, size=self.size, bits=self.bits, key=KEY)
+        leaf = open_content((plain or self.plain)[HEADER_BYTES:], index, table=self.table, bits=self.bits, key=KEY)
         return record_of(leaf)
 
     # --- calls ---
@@ -173,13 +205,14 @@ class Scene:
         )  # fmt: skip
 
     def accuse_opening(self, index: int, place: int, *, receipt: Receipt | None = None, **changes: Any) -> Outcome:
-        """Accuse the trainer of block `place` of content leaf `index`; `changes`: key, cipher, content."""
-        block = 2 + self.bits * index + place
-        inside = 16 * block < len(self.plain)
-        cipher = changes.get("cipher") or (self.cipher(block) if inside else CipherLeaf(b"", ()))
+        """Accuse the trainer of integer `place` of content leaf `index`; `changes`: key, cipher, content."""
+        cipher = changes.get("cipher") or CipherLeaf(b"", ())
+        part = self.table.span(index) if index < self.table.count else slice(0, 0)
+        if "cipher" not in changes and place < part.stop - part.start:
+            cipher = self.cipher((HEADER_BYTES + (part.start + place) * self.bits // 8) // 16)
         return self.send(
             "badOpening", self.signed(receipt), changes.get("key", KEY), cipher,
-            changes.get("content") or self.content(index), index, place,
+            changes.get("content") or self.content(index), (index, place), show_model(self.spec),
         )  # fmt: skip
 
     def demand_key(self, number: int = 1, *, who: Account = CHALLENGER, **changes: Any) -> RevealDemand:
@@ -194,9 +227,9 @@ class Scene:
 
     def demand_content(self, index: int, *, receipt: Receipt | None = None, **changes: Any) -> RevealDemand:
         """Demand a content leaf."""
-        document = self.spec.to_bytes()
-        place = changes.get("place", document.index(b'"bits":'))
-        done = self.send("demandContent", self.signed(receipt), index, changes.get("document", document), place)
+        shown = changes.get("shown") or show_model(self.spec)
+        place = changes.get("place", shown.document.find(b'"bits":'))
+        done = self.send("demandContent", self.signed(receipt), index, shown, place)
         self.gas["demandContent"] = done.gas
         return told(done)
 

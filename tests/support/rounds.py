@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from eth_keys.datatypes import PrivateKey
 
-from fl_platform.aggregation.admit import RoundContext
+from fl_platform.aggregation.admit import RoundContext, seats_of
+from fl_platform.aggregation.sums import Sums
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import RejectedInput, StoreMissing
 from fl_platform.protocol.bundle import Entry, TaskState, WrappedKey
@@ -21,6 +22,7 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.receipt import Domain, Receipt, sign_digest, sign_receipt
 from fl_platform.protocol.spec import Party, TaskSpec
+from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_model, model_digest, pack_update, update_length
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root
@@ -56,8 +58,9 @@ def address_of(number: int) -> bytes:
 
 def anchored_spec(**changes: Any) -> TaskSpec:
     """Return a small anchored FedAvg spec whose reference signs with key 0."""
-    spec = small_spec(reference=Party(address_of(0), bytes(64)))
-    rule = replace(spec.aggregation, name="fedavg")
+    aggregators = (Party(AGGREGATOR, bytes(64)),)
+    spec = small_spec(reference=Party(address_of(0), bytes(64)), owner=address_of(0), aggregators=aggregators)
+    rule = replace(spec.aggregation, selection="mean")
     return dataclasses.replace(spec, aggregation=rule, **changes)
 
 
@@ -80,6 +83,7 @@ class Round:
     entries: list[Entry]
     data: list[bytes | RejectedInput | StoreMissing]  # plaintext per entry, or what opening it raises
     models: dict[bytes, Tensors]
+    sums: dict[bytes, Sums] = field(default_factory=dict)  # of earlier rounds
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def updates(self, index: int) -> bytes:
@@ -93,23 +97,25 @@ class Round:
         """Judge the round as it stands."""
         return judge_round(
             self.spec, self.context, self.before, self.entries, updates=self.updates,
-            models=self.models.__getitem__, **self.extra,
+            models=self.models.__getitem__, sums=self.sums.__getitem__, **self.extra,
         )  # fmt: skip
 
     def sign(self, index: int, number: int, **changes: Any) -> None:
         """Change fields of entry `index`'s receipt and sign it again with key `number`."""
         receipt = replace(self.entries[index].receipt, **changes)
-        signed = sign_receipt(receipt, DOMAIN, private_key(number))
-        package = sign_keys(receipt, private_key(number))
+        signed = sign_receipt(receipt, self.context.domain, private_key(number))
+        package = sign_keys(receipt, private_key(number), self.context.domain)
         entry = self.entries[index]
         self.entries[index] = replace(entry, receipt=receipt, signature=signed.signature, keys_signature=package)
 
     def next_round(self, judgement: Judgement, updates: Sequence[Integers], *, reference: Integers | None) -> Round:
         """Return the round that follows `judgement` with new updates of the same trainers."""
         models = {**self.models, judgement.after.model: judgement.model}
-        return build_round(
+        made = build_round(
             self.spec, updates, reference=reference, before=judgement.after, models=models, members=self.context.members
         )
+        made.sums = {**self.sums, cid_of(judgement.aggregate_bytes).digest: judgement.sums}
+        return made
 
 
 def place_of(round_: Round, number: int) -> int:
@@ -125,7 +131,7 @@ def zero_model(spec: TaskSpec) -> Tensors:
 def first_state(spec: TaskSpec, model: Tensors) -> TaskState:
     """Return the state before round 0."""
     digest = model_digest(encode_model(model, spec.model))
-    return TaskState(0, digest, (), spec.codec.initial_scale, 0, 0, ())
+    return TaskState(0, digest, (), spec.codec.initial_scale, (), (), ())
 
 
 def content_key(number: int) -> bytes:
@@ -138,7 +144,7 @@ def make_entry(
 ) -> Entry:
     """Return a signed entry of key `number`."""
     payload = pack_update(update, model=spec.model, bits=spec.codec.bits)[HEADER_BYTES:]
-    root = content_root(payload, size=spec.model.size, bits=spec.codec.bits, key=content_key(number))
+    root = content_root(payload, table=spec.model.leaves, bits=spec.codec.bits, key=content_key(number))
     receipt = Receipt(
         task=place.task, round=state.round, trainer=address_of(number), parent=state.model,
         update=number.to_bytes(32, "big"), length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32),
@@ -178,7 +184,8 @@ def build_round(
     ]
     made.sort(key=lambda item: item[0].receipt.trainer)
     members = members or {address_of(n): stake for n, stake in enumerate(stakes, start=1)}
-    context = RoundContext(place.domain, place.task, before.round, AGGREGATOR, before.model, members)
+    seats = seats_of(spec, list(members))
+    context = RoundContext(place.domain, place.task, before.round, AGGREGATOR, before.model, members, seats)
     data: list[bytes | RejectedInput | StoreMissing] = [
         pack_update(update, model=spec.model, bits=spec.codec.bits) for _, update in made
     ]

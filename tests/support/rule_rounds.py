@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fl_platform.protocol.operations import Array
+from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import INDEX_OF, WORDS, Axis, Source
@@ -25,6 +25,7 @@ DEFAULTS: dict[str, int] = {
     "reject_bps": 200_000, "floor_bps": 1_000, "duplicate_bps": 9_800, "reference_bps": 3_000,
     "noise_sigmas_squared": 9, "least_length_shift": 3, "byzantine": 1, "alpha_num": 1, "alpha_den": 1, "fee_bps": 300,
     "base_bps": 1_000, "memory": 8, "server_lr_num": 1, "server_lr_den": 1,
+    "clip_factor": 8,
 }  # fmt: skip
 # What an entry is like, and how often.
 KINDS = {

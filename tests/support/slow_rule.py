@@ -122,7 +122,8 @@ class Slow:
         words = self.words
         floor, limit = (self.median * words[name] // 10_000 for name in ("floor_bps", "reject_bps"))
         q_max = 2 ** (words["bits"] - 1) - 1
-        longest = isqrt((2 * q_max) ** 2 * words["size"] // words["spread"] ** 2) + isqrt(words["size"]) + 2
+        reach = (words["clip_factor"] * q_max) ** 2 * words["size"]
+        longest = isqrt(reach // words["spread"] ** 2) + isqrt(words["size"]) + 2
         for i in self.left():
             if self.energy[i] > longest**2:
                 self.verdicts[i] = V.TOO_LONG

@@ -56,6 +56,7 @@ def open_small_task(
     aggregators: Sequence[Signer] = (AGGREGATOR,),
     commitments: str = "none",
     bits: int = 8,
+    byzantine: int = 0,
     learning: Sequence[LearningTask] = (),
     plan: TrainPlan = PLAN,
 ) -> SmallTask:
@@ -69,7 +70,7 @@ def open_small_task(
     ).parties
     spec, objects = _spec(
         stage, parties[0], rounds=rounds, strictness=strictness, trainers=trainers, aggregators=aggregators,
-        commitments=commitments, bits=bits, plan=plan,
+        commitments=commitments, bits=bits, byzantine=byzantine, plan=plan,
     )  # fmt: skip
     stage.owner.mint(OWNER.address, spec.money.pot * spec.money.rounds)
     task = Owner(contracts=stage.owner, store=store).open(spec, objects)
@@ -111,11 +112,12 @@ def _spec(
     aggregators: Sequence[Signer],
     commitments: str,
     bits: int,
+    byzantine: int,
     plan: TrainPlan,
 ) -> tuple[TaskSpec, Objects]:
     money = Money(stage.owner.faucet.address, pot=ETHER, rounds=rounds, stake=2 * ETHER, bond=2 * ETHER, fee_bps=100)
     terms = default_terms(
-        title="small", model_name="digits-mlp", money=money, trainers=trainers, byzantine=0, seed=1, plan=plan
+        title="small", model_name="digits-mlp", money=money, trainers=trainers, byzantine=byzantine, seed=1, plan=plan
     )
     equal = WorthRule("equal", 0, 1, 0, BASIS, bytes(32), 0)
     terms = dataclasses.replace(terms, worth=equal, strictness=strictness, commitments=commitments, bits=bits)

@@ -35,9 +35,9 @@ def small_spec(**changes: Any) -> TaskSpec:
         model=model,
         initial_model=bytes(32),
         base_model=NO_BASE,
-        codec=CodecRule(8, "stochastic", ScaleSpec(128, -12, (0, 0))),
+        codec=CodecRule(8, "stochastic", ScaleSpec((-5, -5))),
         aggregation=AggregationRule(
-            name="multi-krum",
+            selection="multi-krum",
             byzantine=1,
             clip_bps=20_000,
             reject_bps=1_000_000,

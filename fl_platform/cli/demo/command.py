@@ -13,12 +13,11 @@ from rich.table import Table
 
 from fl_platform.aggregation.admit import ADMITTED, REFERENCE
 from fl_platform.attacks import ATTACKS, parse_attacks
-from fl_platform.attacks.lying import LIES
+from fl_platform.attacks.lying import ATTACK as LYING
+from fl_platform.attacks.lying import DEFAULT_LIE, LIES
 from fl_platform.chain.addresses import checksummed
 from fl_platform.cli.common import json_option, write_json
 from fl_platform.cli.demo.federation import HONEST, TOKEN, Settings
-from fl_platform.cli.demo.lying import ATTACK as LYING
-from fl_platform.cli.demo.lying import DEFAULT_LIE
 from fl_platform.cli.demo.run import CARRIERS, Carrier, DemoReport, Stage, carry_locally, run_demo
 from fl_platform.cli.show import console as reporting
 from fl_platform.config import resolve
@@ -33,7 +32,6 @@ from fl_platform.roles.waiting import Progress as Step
 from fl_platform.roles.workspace import environment
 from fl_platform.store.opening import FORMS
 
-BYZANTINE = 2
 DEFAULT_ATTACKS = ("label-flip=1", "free-rider=1", "replay-last=1")
 BARS = " ▁▂▃▄▅▆▇█"
 _IN_PARTS = ", ".join(data.name for data in PUBLIC.values() if data.parts)
@@ -60,9 +58,8 @@ _IN_PARTS = ", ".join(data.name for data in PUBLIC.values() if data.parts)
     help=f"What --attack {LYING}=1 seals.",
 )  # fmt: skip
 @click.option(
-    "--byzantine", type=click.IntRange(0, 100),
-    help=f"f of multi-Krum; 0: a mean. Default: {BYZANTINE}; 0 where the data come in parts, because an odd one out is "
-    "no liar there.",
+    "--byzantine", type=click.IntRange(0, 100), default=0, show_default=True,
+    help="f of multi-Krum; 0: the mean of what passes the screens.",
 )  # fmt: skip
 @click.option("--partition", default="", help=f"{PARTITIONS}. Default: what suits the data.")
 @click.option(
@@ -88,7 +85,7 @@ _IN_PARTS = ", ".join(data.name for data in PUBLIC.values() if data.parts)
 @json_option
 def demo(
     data: str, model: str, trainers: int | None, rounds: int, attacks: tuple[str, ...], lie: str,
-    byzantine: int | None, partition: str, network_name: str, flower: str | None, strict: bool, worth: str,
+    byzantine: int, partition: str, network_name: str, flower: str | None, strict: bool, worth: str,
     store_name: str, workdir: Path | None, mnist: Path | None, seed: int, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Run a whole paid, audited training: escrow, rounds with cheats among the trainers, payouts, two audits.
@@ -98,8 +95,6 @@ def demo(
     console = reporting(json_file)
     known = public_data(data)
     chosen = attacks or (() if known.parts else DEFAULT_ATTACKS)
-    if byzantine is None:
-        byzantine = 0 if known.parts else BYZANTINE
     lying = any(text.partition("=")[0] == LYING for text in chosen)
     cheats = [text for text in chosen if text != "none" and text.partition("=")[0] != LYING]
     settings = Settings(

@@ -14,22 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fl_platform.cli.demo.federation import SUCCESSOR, Cast, Settings, aggregator_of, gather, make_wallets
-from fl_platform.cli.demo.lying import (
-    Compensated,
-    Slashed,
-    compensated_of,
-    lying_aggregator,
-    play_out,
-    slashed_of,
-    watcher_of,
-)
+from fl_platform.cli.demo.outcomes import Compensated, Slashed, compensated_of, slashed_of
 from fl_platform.cli.demo.sites import Site, sites_of
 from fl_platform.config import Network
 from fl_platform.errors import IntegrityError, StoreMissing
 from fl_platform.learning.dealing import Dealt
 from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.tasks import Federation
-from fl_platform.protocol.bundle import Standing, claim_leaves
+from fl_platform.protocol.bundle import Standing, by_account, claim_leaves
 from fl_platform.roles.aggregator import Aggregator, SealedRound
 from fl_platform.roles.explain import MEANINGS
 from fl_platform.roles.transport import LocalTransport
@@ -232,6 +224,8 @@ def _train(cast: Cast, aggregator: Aggregator, transport: Transport, stage: Stag
 
 def _train_under_a_liar(workspace: Workspace, cast: Cast, transport: Transport, stage: Stage, lie: str) -> Trained:
     """Let the first aggregator lie in round 0, the watcher have it slashed, and the successor do the work again."""
+    from fl_platform.cli.demo.lying import lying_aggregator, play_out, watcher_of
+
     liar = lying_aggregator(workspace, cast, when=0, lie=lie, watch=stage.progress)
     liar.run(transport, rounds=1)
     stage.note("a watcher audits the seal")
@@ -251,25 +245,22 @@ def _settle(workspace: Workspace, cast: Cast, last: SealedRound) -> int:
     assert final is not None
     workspace.chain.wait_until(final)
     leaves = claim_leaves(last.bundle.after)
-    for standing in last.bundle.after.standings:
+    for account, standing in by_account(last.bundle.after).items():
         if standing.earned:
-            owner.claim(cast.task, last.bundle.round, leaves, standing.trainer)
-            owner.withdraw(cast.task, standing.trainer)
+            owner.claim(cast.task, last.bundle.round, leaves, account)
+            owner.withdraw(cast.task, account)
     owner.record_reputation(cast.task, last.bundle.round, leaves)
     owner.close_task(cast.task)
-    dust = owner.history(cast.task).released.get(cast.wallets["owner"].address, 0)
-    if dust:
-        owner.withdraw(cast.task)
-    paid = sum(standing.earned for standing in last.bundle.after.standings)
+    paid = last.bundle.after.allotted
     due = cast.spec.money.pot * cast.spec.money.rounds + owner.history(cast.task).bonus
-    if paid + dust != due:
-        raise IntegrityError(f"payouts {paid} and dust {dust} do not sum to bounty and slashed bonds, {due}")
-    return dust
+    if paid != due:
+        raise IntegrityError(f"payouts of {paid} do not sum to bounty and slashed bonds, {due}")
+    return last.bundle.after.earned_by(cast.wallets["owner"].address)
 
 
 def _payouts(workspace: Workspace, cast: Cast, last: SealedRound) -> tuple[Payout, ...]:
     """Who got what, from the token's own books."""
-    standings = {standing.trainer: standing for standing in last.bundle.after.standings}
+    standings = by_account(last.bundle.after)
     contracts = workspace.contracts()
     token = cast.spec.money.token
     rows = []

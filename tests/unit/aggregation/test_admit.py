@@ -94,8 +94,6 @@ def raises(error: FLError) -> Callable[[Round], None]:
 
 CASES: list[tuple[str, Callable[[Round], None], type[FLError]]] = [
     ("not a member", stranger, ReceiptForeign),
-    ("no stake", lambda r: stake(r, 0), ReceiptForeign),
-    ("another stake than on chain", lambda r: stake(r, 10**18 + 1), ReceiptForeign),
     ("another task", lambda r: edit(r, task=8), ReceiptReplayed),
     ("another round", lambda r: edit(r, round=1), ReceiptReplayed),
     ("another parent", lambda r: edit(r, parent=b"\x01" * 32), ReceiptParentMismatch),
@@ -177,14 +175,24 @@ def test_a_transport_failure_is_nobodys_fault_and_goes_up() -> None:
         admit(round_, updates)
 
 
-def test_the_references_key_is_no_trainer() -> None:
+@pytest.mark.parametrize("wei", [0, 1, 10**18 + 1, 2**100])
+def test_a_stake_that_a_rosters_author_wrote_down_wrong_shuts_nobody_out(wei: int) -> None:
+    """The chain says what a stake is, and a contract reads no other: whoever seals such a roster must not, either."""
+    round_ = happy_round()
+    honest = round_.judge()
+    stake(round_, wei)
+    assert admit(round_).refusals == (None,) * 5
+    judged = round_.judge()
+    assert (judged.tape.root, judged.after) == (honest.tape.root, honest.after)
+
+
+def test_a_stake_beside_the_reference_makes_it_no_trainer() -> None:
     round_ = happy_round()
     index = place(round_, 0)
+    honest = round_.judge()
     round_.entries[index] = replace(round_.entries[index], stake=10**18)
-    admission = admit(round_)
-    assert admission.reference is None
-    assert admission.refusals[index] is not None
-    assert admission.refusals[index].code == ReceiptForeign.__name__  # type: ignore[union-attr]
+    assert admit(round_).reference == index
+    assert round_.judge().tape.root == honest.tape.root
 
 
 @pytest.mark.parametrize(("limit", "openings"), [(1 << 20, [1] * 5), (0, [3] * 5), (44, [1, 1, 3, 3, 3])])

@@ -10,7 +10,7 @@ from threadpoolctl import ThreadpoolController
 
 from fl_platform.aggregation import gram, sums
 from fl_platform.aggregation.gram import GramRow, gram_matrix
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.protocol.spec import ModelSpec, TensorSpec
 
 
 def threads() -> set[int]:
@@ -28,7 +28,7 @@ def test_one_thread_for_a_product_and_as_many_as_before_afterwards(part: str, mo
 
         return call
 
-    monkeypatch.setattr(gram, "_segment", watched(gram._segment))
+    monkeypatch.setattr(gram, "_load", watched(gram._load))
     monkeypatch.setattr(sums, "_add_products", watched(sums._add_products))
     rows = [np.arange(-60, 60, dtype=np.int8), np.arange(120, dtype=np.int8)]
     with ThreadpoolController().limit(limits=2, user_api="blas"):
@@ -39,7 +39,7 @@ def test_one_thread_for_a_product_and_as_many_as_before_afterwards(part: str, mo
         else:
             model = ModelSpec("m", (TensorSpec("a", (120,)),))
             listed = [GramRow(str(i), i, 8) for i in range(2)]
-            found = gram_matrix(listed, rows.__getitem__, model=model, scale=ScaleSpec(128, 0, (0,)))
+            found = gram_matrix(listed, rows.__getitem__, model=model)
             assert found.at(0, 1) == sum(a * b for a, b in zip(range(-60, 60), range(120), strict=True))
         assert threads() == before == {2}
     assert seen == [{1}]

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_platform.aggregation import sums
-from fl_platform.aggregation.sums import reference_sum, tensor_energies, weighted_sum
+from fl_platform.aggregation.sums import reference_sum, weighted_sum
 from fl_platform.errors import ConfigError
-from fl_platform.protocol.spec import ModelSpec, TensorSpec
 from fl_platform.updates.tensors import Integers
 
 BITS = st.sampled_from([4, 8, 16])
@@ -28,7 +27,7 @@ def random_updates(count: int, size: int, bits: int, seed: int, *, extreme: bool
 @settings(max_examples=60, deadline=None)
 @given(
     BITS, st.integers(1, 20), st.integers(1, 70), st.booleans(), st.integers(0, 2**32),
-    st.sampled_from([1, 100, 2**16, 2**40]), st.booleans(),
+    st.sampled_from([1, 100, 2**16 // 20]), st.booleans(),
 )  # fmt: skip
 def test_equals_python_integers(
     bits: int, count: int, size: int, extreme: bool, seed: int, top: int, equal: bool
@@ -37,7 +36,7 @@ def test_equals_python_integers(
     rng = np.random.default_rng(seed)
     weights = [top] * count if equal else [int(w) for w in rng.integers(0, top + 1, count)]
     total = weighted_sum(range(count), weights, updates.__getitem__, size=size, bits=bits)
-    assert total.dtype == np.int64
+    assert total.dtype == np.int32
     assert total.tolist() == reference_sum(updates, weights)
 
 
@@ -45,7 +44,7 @@ def test_equals_python_integers(
 def test_strips_meet_at_their_edges(bits: int) -> None:
     for size in (sums.COLUMNS // 2 + 1, sums.COLUMNS - 1, sums.COLUMNS, sums.COLUMNS + 1):
         updates = random_updates(3, size, bits, size)
-        for weights in ([7, 7, 7], [5, 2**16, 1]):
+        for weights in ([7, 7, 7], [5, 2**15, 1]):
             total = weighted_sum(range(3), weights, updates.__getitem__, size=size, bits=bits)
             exact = sum(w * u.astype(np.int64) for w, u in zip(weights, updates, strict=True))
             assert np.array_equal(total, exact)
@@ -90,18 +89,23 @@ def test_at_most_one_batch_is_held_and_weightless_rows_are_not_read() -> None:
     assert most <= 2 * sums.BATCH
 
 
+@pytest.mark.parametrize("bits", [4, 8, 16])
+def test_the_largest_sums_of_a_round_fit(bits: int) -> None:
+    limit = 2 ** (bits - 1) - 1
+    rows = [np.array([-limit, limit], dtype=np.int16 if bits == 16 else np.int8)] * 300
+    for count in (1, 2, 7, 300):
+        weights = [2**16 // count] * (count - 1)
+        weights.append(2**16 - sum(weights))
+        total = weighted_sum(range(count), weights, rows.__getitem__, size=2, bits=bits)
+        assert total.tolist() == [-limit * 2**16, limit * 2**16]
+
+
 def test_the_bound_is_exclusive() -> None:
-    """n * max|a| * 2^(b-1) < 2^62: at int8, one update may weigh 2^55 - 1 and not 2^55."""
-    update = np.array([-127], dtype=np.int8)
-    total = weighted_sum([0], [2**55 - 1], lambda _: update, size=1, bits=8)
-    assert int(total[0]) == -127 * (2**55 - 1)
-    with pytest.raises(ConfigError, match="2\\^62"):
-        weighted_sum([0], [2**55], lambda _: update, size=1, bits=8)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(-(2**45), 2**45), min_size=6, max_size=6))
-def test_tensor_energies_are_exact(values: list[int]) -> None:
-    model = ModelSpec("m", (TensorSpec("a", (2, 2)), TensorSpec("b", (2,))))
-    energies = tensor_energies(np.array(values, dtype=np.int64), model)
-    assert energies == (sum(v * v for v in values[:4]), sum(v * v for v in values[4:]))
+    """sum|a| * q_max < 2^31: at int8, weights of 16,909,320 and not one more."""
+    update, most = np.array([-127], dtype=np.int8), (2**31 - 1) // 127
+    for weights in ([most], [most - 9, 9], [1] * 3 + [most - 3]):
+        total = weighted_sum(range(len(weights)), weights, lambda _: update, size=1, bits=8)
+        assert int(total[0]) == -127 * most
+    for weights in ([most + 1], [most, 1]):
+        with pytest.raises(ConfigError, match="2\\^31"):
+            weighted_sum(range(len(weights)), weights, lambda _: update, size=1, bits=8)

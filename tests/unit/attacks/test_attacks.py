@@ -55,7 +55,8 @@ def test_forgeries_are_what_they_say() -> None:
         "replay-last": parent - previous[0],
         "replay-scaled": 3 * (parent - previous[0]),
         "replay-mix": (parent - previous[0]) + 0.7 * (previous[0] - previous[1]) + 0.49 * (previous[1] - previous[2]),
-        "replay-layer": parent - previous[0],  # these models have one layer
+        "replay-layer": 32 * (parent - previous[0]),  # these models have one layer
+        "replay-first-layer": parent - previous[0],
         "mimic": others[0],
         "ipm": -0.5 * others.mean(axis=0),
         "alie": others.mean(axis=0) - alie_factor(8, 2) * others.std(axis=0),
@@ -81,13 +82,16 @@ def test_replay_noise_hides_the_replay_by_its_share() -> None:
     assert np.linalg.norm(noisy - replay) == pytest.approx(0.5 * np.linalg.norm(replay), rel=1e-5)
 
 
-def test_a_replayed_layer_is_the_last_one_alone() -> None:
+@pytest.mark.parametrize(("name", "last"), [("replay-layer", True), ("replay-first-layer", False)])
+def test_a_replayed_layer_is_one_end_alone(name: str, last: bool) -> None:
     parent, previous = ({**model(s), "out.w": model(s + 50)["w"], "out.b": model(s + 50)["b"]} for s in (1, 2))
-    forged = make_attack("replay-layer").forge(view(honest=parent, parent=parent, previous=(previous,)))
-    assert {name: bool(value.any()) for name, value in forged.items()} == {
-        "w": False, "b": False, "out.w": True, "out.b": True,
+    forged = make_attack(name).forge(view(honest=parent, parent=parent, previous=(previous,)))
+    assert {tensor: bool(value.any()) for tensor, value in forged.items()} == {
+        "w": not last, "b": not last, "out.w": last, "out.b": last,
     }  # fmt: skip
-    assert np.array_equal(forged["out.w"], parent["out.w"] - previous["out.w"])
+    weight = "out.w" if last else "w"
+    factor = 32 if last else 1
+    np.testing.assert_allclose(forged[weight], factor * (parent[weight] - previous[weight]), rtol=1e-5)
 
 
 def test_leaked_copies_are_their_victim_under_noise_of_their_own() -> None:

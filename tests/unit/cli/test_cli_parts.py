@@ -33,7 +33,7 @@ def test_a_task_expects_as_many_as_there_are_parts_and_sums_what_all_send(cli: C
     rules = cli.report("task", "show", "1")["rules"]
     assert rules["title"] == "randhie, 6 trainers"
     assert rules["model"]["name"] == "randhie-mlp"
-    assert rules["aggregation"]["name"] == "fedavg"
+    assert rules["aggregation"]["selection"] == "mean"
 
 
 def test_a_trainer_s_part_is_its_site_and_never_a_share_of_all(cli: CliInside) -> None:

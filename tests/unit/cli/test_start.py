@@ -14,7 +14,8 @@ HEAVY = (
     "torch", "web3", "flwr", "sklearn", "scipy", "numba", "llvmlite", "mclbn256.mclbn256", "py_ecc.optimized_bls12_381",
     "httpx",
 )  # fmt: skip
-JUDGING = ("numpy", "fl_platform.aggregation.admit")  # not even these where no round is judged
+ADMITTING = "fl_platform.aggregation.admit"
+JUDGING = ("numpy", ADMITTING)  # not even these where no round is judged
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("wallet list", (*HEAVY, *JUDGING)),
         ("task list", (*HEAVY, *JUDGING)),
-        ("task show 1", (*HEAVY, *JUDGING)),
+        ("task show 1", (*HEAVY, ADMITTING)),  # composes the program that the chain must name
         ("rewards show 1", (*HEAVY, *JUDGING)),
         ("reputation show 1", (*HEAVY, *JUDGING)),
         ("why owner", HEAVY),

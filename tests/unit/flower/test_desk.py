@@ -20,7 +20,7 @@ from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, encod
 from fl_platform.protocol.spec import ScaleSpec
 from tests.support.waiting import waiting_for
 
-ORDER = RoundOrder(task=3, round=7, parent=bytes(32), scale=ScaleSpec(128, -10, (0,)), previous_bundle=bytes(32))
+ORDER = RoundOrder(task=3, round=7, parent=bytes(32), scale=ScaleSpec((-3,)), previous_bundle=bytes(32))
 REVEAL_ORDER = RevealOrder(task=3, round=7, roster=bytes(32))
 ALICE, BOB = b"\x01" * 20, b"\x02" * 20
 MEMBERS = (NodeMember(b"\xa1" * 32, ALICE), NodeMember(b"\xb2" * 32, BOB))

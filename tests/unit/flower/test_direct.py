@@ -17,7 +17,7 @@ from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_messag
 from fl_platform.protocol.spec import ScaleSpec
 from tests.support.waiting import waiting_for
 
-ORDER = RoundOrder(1, 0, bytes(32), ScaleSpec(128, 0, (0,)), bytes(32))
+ORDER = RoundOrder(1, 0, bytes(32), ScaleSpec((7,)), bytes(32))
 
 
 class Echo:

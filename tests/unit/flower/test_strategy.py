@@ -138,7 +138,7 @@ def impostor(message: Message) -> list[Message]:
 
 def order(round_number: int) -> RoundOrder:
     """An order of a round; its parent digest is the round number."""
-    return RoundOrder(1, round_number, bytes([round_number]) * 32, ScaleSpec(128, 0, ()), bytes(32))
+    return RoundOrder(1, round_number, bytes([round_number]) * 32, ScaleSpec(()), bytes(32))
 
 
 EVERYBODY = waiting_for(*map(trainer, range(1, 4)))

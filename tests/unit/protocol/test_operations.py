@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fl_platform.protocol.operations import PLAIN, Op, apply, bounds_of, give, operands_of, wrap
+from fl_platform.protocol.arithmetic import apply, give
+from fl_platform.protocol.operations import PLAIN, Op, bounds_of, operands_of, wrap
 from tests.support.operation_cells import LEAST, MOST, questions
 
 MANY = settings(max_examples=600, deadline=None)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.building import Builder
-from fl_platform.protocol.checker import check
+from fl_platform.protocol.checker import check, checked
+from fl_platform.protocol.openings import refutation_of
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import MAX_COLUMNS, Column, Operand, Output, Program
-from fl_platform.protocol.sources import SOURCES, WORDS, Axis, Kind, Map, Source, immediate_of
+from fl_platform.protocol.sources import RAW, SOURCES, WORDS, Axis, Kind, Map, Source, immediate_of
+from fl_platform.protocol.tape import Given, Lengths, evaluate, recompute
+from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import Author
 
 E = (Axis.ENTRY,)
@@ -87,7 +91,7 @@ def column(op: Op, operands: tuple[Operand, ...], axes: tuple[Axis, ...] = (Axis
         (column(Op.DOT, (READ, READ)), "reads NUMBER, NUMBER, which DOT cannot"),
         (column(Op.COMBINE, (READ, READ), axes=()), "which COMBINE cannot"),
         (column(Op.COMBINE, (Operand(0), Operand(0)), axes=()), "says that operand 0"),
-        (column(Op.INVERSE, (READ,), axes=()), "both must have one axis"),
+        (column(Op.INVERSE, (READ,), axes=()), "which must be of entries"),
         (column(Op.PREV, (Operand(7, axes=E),)), "carries column 7 of 2"),
         (column(Op.PREV, (Operand(1, axes=E),)), "carries entries"),
         (column(Op.CLAIMED, (READ,)), "1 operands, CLAIMED takes 0"),
@@ -184,3 +188,86 @@ def test_names_of_words_are_their_places() -> None:
     assert all(low <= high for low, high in (word.bounds for word in WORDS))
     assert {given.kind for given in SOURCES.values()} == {Kind.NUMBER, Kind.WORD, Kind.UPDATE}
     assert MAX_COLUMNS < 0xFFFE  # what stands for a column that is said later, and for none
+
+
+def hinted() -> tuple[Builder, Program]:
+    """Return a program with a hint of each kind and a claimed column."""
+    b = Builder()
+    seat, claimed = b.source(Source.SEAT_OF), b.claimed("claimed", (Axis.ENTRY,), (0, 5))
+    b.least(seat, claimed, b.source(Source.POT), Axis.ENTRY, (0, 9))
+    b.inverse(seat, seat)
+    return b, b.program()
+
+
+def test_a_program_without_one_of_its_checks_is_refused() -> None:
+    """Else its sealer could bring what it likes, and every reader of the bytes would call it checked."""
+    _, program = hinted()
+    assert Program.from_bytes(program.to_bytes()) == program
+    for number, one in enumerate(program.columns):
+        if one.op is Op.MUST:
+            columns = list(program.columns)
+            columns[number] = replace(
+                one, op=Op.ROOT, operands=(Operand(0, axes=columns[0].axes),), axes=columns[0].axes
+            )
+            kind, bounds = checked(columns[number], number, columns[:number])
+            columns[number] = replace(columns[number], kind=kind, bounds=bounds)
+            with pytest.raises(DocumentInvalid, match="lacks a MUST"):
+                Program.from_bytes(replace(program, columns=tuple(columns)).to_bytes())
+
+
+def test_a_check_that_no_hint_needs_is_refused() -> None:
+    """It could fail by what a source says, and then nobody could seal."""
+    b, program = hinted()
+    b._must(b.source(Source.STAKE))
+    assert b.program() != program
+    with pytest.raises(DocumentInvalid, match="no hint needs"):
+        Program.from_bytes(b.program().to_bytes())
+
+
+def test_a_hint_whose_checks_cannot_be_written_is_not_there() -> None:
+    b = Builder()
+    pairs = b.source(Source.SEAT_OF) - b.source(Source.SEAT_OF).swapped()
+    directions = b.carried("d", (Axis.DIRECTION, Axis.OTHER_DIRECTION), (0, 1))
+    before = len(b._columns)
+    with pytest.raises(DocumentInvalid):
+        b.least(pairs, 1, directions, Axis.OTHER, (0, 9))
+    assert Op.LEAST not in {one.op for one in b._columns[before:]}
+
+
+def test_a_name_that_fits_no_instruction_is_refused() -> None:
+    """The contract would find none of the column's instructions in the program."""
+    b = Builder()
+    b.name("n" * 33, b.source(Source.POT) + 1)
+    with pytest.raises(DocumentInvalid, match="1 to 32"):
+        b.program()
+
+
+def test_a_row_that_nobody_has_is_carried_by_no_program() -> None:
+    b = Builder()
+    past = b.carried("past", (Axis.DIRECTION,), kind=Kind.SUMS, start=5)
+    b.carry(past, past)
+    with pytest.raises(DocumentInvalid, match="begin with 0"):
+        b.program()
+
+
+def test_a_place_that_is_named_by_nothing_is_the_first_one() -> None:
+    """The last of no entries is 0: who decides a gathered cell finds it so."""
+    b = Builder()
+    kept = b.carried("by_seat", (Axis.SEAT,), (3, 3), start=3)
+    column = b.gather(kept, b.source(Source.SEAT_OF).last()).operand.column
+    b.carry(kept, kept + 0)
+    tape = evaluate(b.program(), Lengths(0, 2), Given({Source.SEAT_OF: np.zeros(0, object)}))
+    assert int(tape.columns[column]) == recompute(tape, column, ()) == 3
+    assert refutation_of(tape, column, ()).operands[1] is None
+
+
+def test_one_row_can_be_added_up_for_many_places() -> None:
+    b = Builder()
+    content, two = b.source(Source.CONTENT).operand, b.const(2).operand
+    sums = Column("sums", Op.COMBINE, (Axis.SEAT,), (content, two), 0, RAW, Kind.SUMS)
+    program = Program((*b._columns, sums), {})
+    check(program)
+    rows = IntegerRows((128,), 1)
+    root = rows.add(np.full(128, 3))
+    tape = evaluate(program, Lengths(1, 2), Given({Source.CONTENT: np.array([root], object)}, rows=rows))
+    assert [int(rows.rows[int(cell)][0]) for cell in tape.columns[2]] == [6, 6]

@@ -9,7 +9,7 @@ import pytest
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.canonical import canonical_json
-from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec, check_spec
+from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TaskSpec, TensorSpec, check_spec
 from tests.support.specs import small_spec
 
 
@@ -37,14 +37,15 @@ def changed(path: str, value: object) -> bytes:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("format", "fl-platform/task/2"),
+        ("format", "fl-platform/task/3"),
         ("title", ...),
         ("surprise", 1),
         ("codec.bits", 7),
         ("codec.bits", True),
         ("codec.rounding", "up"),
-        ("codec.initial_scale.mantissa", 127),
-        ("codec.initial_scale.offsets", [0]),
+        ("codec.initial_scale.exponents", [0]),
+        ("codec.initial_scale.exponents", [0, 193]),
+        ("codec.initial_scale.exponents", [-181, 0]),
         ("aggregation.name", "mean"),
         ("worth.alpha_num", 3),
         ("worth.alpha_den", 0),
@@ -53,6 +54,7 @@ def changed(path: str, value: object) -> bytes:
         ("money.rounds", 0),
         ("money.fee_bps", 10_001),
         ("model.tensors", []),
+        ("model.tensors", [{"counted": False, "name": "w", "nonnegative": False, "shape": [15]}]),
         ("owner", "0xAB"),
         ("aggregators", []),
         ("strictness", "lax"),
@@ -107,3 +109,22 @@ def test_the_rules_that_contracts_look_up_stand_once_in_the_document() -> None:
     document = small_spec(commitments="pedersen").to_bytes()
     keys = ("exact", "kind", "stake_cap_bps", "clip_bps", "byzantine", "fee_bps", "base_bps", "alpha_num", "alpha_den")
     assert all(document.count(f'"{key}":'.encode()) == 1 for key in keys)
+
+
+def test_what_counts_comes_first() -> None:
+    spec = small_spec()
+    weight, bias = spec.model.tensors
+    mean = TensorSpec("mean", (200,), counted=False)
+    good = dataclasses.replace(spec.model, tensors=(weight, bias, mean))
+    codec = dataclasses.replace(spec.codec, initial_scale=ScaleSpec((-5, -5, -5)))
+    made = dataclasses.replace(spec, model=good, codec=codec)
+    assert TaskSpec.from_bytes(made.to_bytes()) == made
+    assert (good.size, good.counted_size, good.leaves.count, good.counted_leaves) == (215, 15, 4, 2)
+    bad = dataclasses.replace(spec.model, tensors=(weight, mean, bias))
+    with pytest.raises(DocumentInvalid, match="a tensor that counts stands behind one that does not"):
+        TaskSpec.from_bytes(dataclasses.replace(made, model=bad).to_bytes())
+
+
+def test_a_task_of_the_format_before_says_which_release_audits_it() -> None:
+    with pytest.raises(DocumentInvalid, match=r"is fl-platform/task/1, .*; audit that task with fl-platform 0\.1\.x$"):
+        TaskSpec.from_bytes(changed("format", "fl-platform/task/1"))

@@ -1,4 +1,4 @@
-"""A whole honest task of two rounds, played once for all tests that only read it (or prove one of its rounds)."""
+"""A whole honest task of two rounds, played once for all tests that only read it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,27 @@ import pytest
 from fl_platform.chain.proofs import Proofs
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.roles import proving
+from fl_platform.roles.proving import Settlement
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
 from tests.support.rehearsal import rehearsal
+from tests.support.settlements import Shape, made_round
 from zk.proof_file import ProofFile
+from zk.settlement import settle_round
+from zk.settlement_inputs import commitment, payload
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A task whose round 1 has a settlement proof on chain, made and handed in by the owner; round 0 has none."""
+    """A task, whose rounds have no circuit yet, and in their places settlements of the rule whose circuit ships.
+
+    That of round 1 has a proof on chain, made and handed in by the owner; that of round 0 has none.
+    """
 
     workspace: Workspace
     cast: Cast
+    kept: tuple[Settlement, Settlement]
     proof: ProofFile
 
     def reader(self) -> TaskReader:
@@ -42,7 +50,13 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settled]:
         cast.aggregator.run(LocalTransport(cast.everybody))
         owner = cast.wallets["owner"]
         proofs = Proofs(workspace.contracts(owner), owner)
-        found = proving.settlement_of(workspace.reader(cast.task), 1)
-        proof = proving.prove(proofs, cast.task, found, claimant=owner.address)
+        kept = kept_settlement(0), kept_settlement(1)
+        proof = proving.prove(proofs, cast.task, kept[1], claimant=owner.address)
         proofs.submit(cast.task, 1, proof.claimed)
-        yield Settled(workspace, cast, proof)
+        yield Settled(workspace, cast, kept, proof)
+
+
+def kept_settlement(number: int) -> Settlement:
+    """Return a settlement of the rule whose circuit ships, for a round of this number."""
+    made = made_round(Shape(6), seed=number)
+    return Settlement(number, made, commitment(made), payload(made, settle_round(made)))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from fl_platform.aggregation.server import apply_sums
-from fl_platform.aggregation.sums import tensor_energies
-from fl_platform.aggregation.weights import weighted_median
-from fl_platform.contribution.judge import Judgement, sums_root
-from fl_platform.protocol.bundle import RoundBundle, parse_roster, roster_bytes
+from fl_platform.aggregation.round_rows import cell_of, sums_root
+from fl_platform.attacks.lying import Lied, false_tape
+from fl_platform.contribution.judge import Judgement, conclude
+from fl_platform.contribution.validation import RevealedRow
+from fl_platform.protocol.bundle import Entry, RoundBundle, parse_roster, roster_bytes
 from fl_platform.protocol.messages import (
     Reveal,
     RevealOrder,
@@ -23,7 +22,9 @@ from fl_platform.protocol.messages import (
     decode_message,
     encode_message,
 )
+from fl_platform.protocol.program import Output
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
+from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.audit_report import COMMITTED_UNCHECKED, SUMS_UNCHECKED, AuditReport
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.opening import UpdateOpener
@@ -32,10 +33,7 @@ from fl_platform.roles.trainer import Conduct, Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.workspace import reveal_key
-from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_model, next_scale
 from tests.support.chain import AGGREGATOR, Stage, stage
-from tests.support.liars import Liar
 from tests.support.small_task import SmallTask, open_small_task
 
 
@@ -47,7 +45,10 @@ def embedded() -> Iterator[Stage]:
 
 def audit(task: SmallTask, *, key: bool) -> AuditReport:
     reader = TaskReader(task.reader._contracts, task.reader.store, task.reader.task)
-    opener = UpdateOpener(reader.store, domain=reader.domain, recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR))
+    opener = UpdateOpener(
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
+    )  # fmt: skip
     return Auditor(reader, opener=opener if key else None).audit()
 
 
@@ -87,9 +88,7 @@ def unwanted(*_: object, **__: object) -> None:
     raise AssertionError("nobody asked for a proof of knowledge")
 
 
-def test_on_a_strict_roster_no_proof_is_made(
-    embedded: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_strict_roster_no_proof_is_made(embedded: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fl_platform.roles.committing.prove_knowledge", unwanted)
     task = opened(embedded, tmp_path, strictness="strict")
     (sealed,) = task.aggregator.run(LocalTransport(task.trainers))
@@ -144,38 +143,29 @@ def test_a_roster_document_tells_nothing_of_commitments_or_keys(embedded: Stage,
     assert all(entry.shown == NOTHING_SHOWN and not entry.keys for entry in parse_roster(roster_bytes(entries)))
 
 
-class LyingSums(Liar):
-    """Adds up another sum than that of the updates and goes on with it: model, bundle and trace fit it."""
+class LyingSums(Aggregator):
+    """Adds up another sum than that of the updates and goes on with it: model, bundle and tape fit it."""
 
-    lie: Callable[[Judgement], Judgement]
+    change: Callable[[np.ndarray], None]
 
-    def _judge(self, *arguments: Any) -> Judgement:
-        return self.lie(super()._judge(*arguments))
-
-
-def with_other_sums(task: SmallTask, change: Callable[[np.ndarray], None]) -> Callable[[Judgement], Judgement]:
-    """Return a judgement's lie: sums, model and scale that follow from each other."""
-
-    def lie(judged: Judgement) -> Judgement:
-        spec, before = task.reader.spec, task.reader.current_state()
-        sums = judged.sums.copy()
-        change(sums)
-        model = apply_sums(
-            task.reader.model(before.model), sums, model=spec.model, scale=before.scale, rule=spec.aggregation,
-            divisor=judged.divisor,
+    def _judge(self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow]) -> Judgement:
+        honest = super()._judge(round_number, entries, revealed)
+        spec, before = self.reader.spec, self.reader.current_state()
+        sums = honest.sums.copy()
+        self.change(sums)
+        lied = Lied(honest.tape.program.outputs[Output.SUMS], np.array(cell_of(sums_root(spec.model, sums)), object))
+        context = self.reader.round_context(round_number, self._contracts.address, entries)
+        made = conclude(
+            spec, context, before, entries, [None] * len(entries), tape=false_tape(honest.tape, lied), sums=sums,
+            parent=self.reader.model(before.model),
         )  # fmt: skip
-        data = encode_model(model, spec.model)
-        squares = [judged.gram.at(i, i) for i in range(len(judged.gram.names))]
-        scale = next_scale(
-            before.scale, model=spec.model, bits=spec.codec.bits,
-            median_norm_squared=weighted_median(squares, [1] * len(squares)),
-            aggregate_energies=tensor_energies(sums, spec.model),
-        )  # fmt: skip
-        after = dataclasses.replace(judged.after, model=cid_of(data).digest, scale=scale)
-        root = sums_root(spec, sums)
-        return dataclasses.replace(judged, sums=sums, sums_root=root, model=model, model_bytes=data, after=after)
+        return dataclasses.replace(made, blindings=honest.blindings)
 
-    return lie
+
+def lies(task: SmallTask, change: Callable[[np.ndarray], None]) -> None:
+    """Let a task's aggregator change its sums."""
+    task.aggregator.__class__ = LyingSums
+    task.aggregator.change = change  # type: ignore[attr-defined]
 
 
 def nudge(sums: np.ndarray) -> None:
@@ -194,8 +184,7 @@ def test_a_lying_sum_is_named_without_any_key(
     embedded: Stage, tmp_path: Path, change: Callable[[np.ndarray], None], strictness: str
 ) -> None:
     task = opened(embedded, tmp_path, strictness=strictness)
-    task.aggregator.__class__ = LyingSums
-    task.aggregator.lie = with_other_sums(task, change)  # type: ignore[attr-defined]
+    lies(task, change)
     task.aggregator.run(LocalTransport(task.trainers))
     report = audit(task, key=False)
     assert report.exit_code == 4
@@ -206,8 +195,7 @@ def test_a_lying_sum_is_named_without_any_key(
 def test_without_commitments_the_same_lie_passes_a_stranger_by(embedded: Stage, tmp_path: Path) -> None:
     """The honest twin of the claim: this is what layer P is for."""
     task = opened(embedded, tmp_path, commitments="none")
-    task.aggregator.__class__ = LyingSums
-    task.aggregator.lie = with_other_sums(task, nudge)  # type: ignore[attr-defined]
+    lies(task, nudge)
     task.aggregator.run(LocalTransport(task.trainers))
     report = audit(task, key=False)
     assert (report.exit_code, SUMS_UNCHECKED in report.unchecked) == (3, True)

@@ -1,29 +1,53 @@
-"""The defender beside the aggregator: two connections of one wallet, both open, on one journal."""
+"""The defender answers whatever is asked and keeps its bond; it works beside the aggregator, with the same wallet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from fl_platform.chain.client import Chain
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.demands import Demands, Subject
-from fl_platform.chain.disputes import Disputes
+from fl_platform.chain.signer import Signer
+from fl_platform.contribution.program import program_of, terms_of
+from fl_platform.contribution.tapes import told_tape
+from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.referee import Referee
 from fl_platform.protocol.messages import RoundOrder
+from fl_platform.protocol.operations import Op
+from fl_platform.protocol.rows import row_levels
+from fl_platform.protocol.sources import Axis
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.tree import depth_of
 from fl_platform.roles.defender import Defender
+from fl_platform.roles.disputed import target_of
+from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Waiting
-from tests.support.rehearsal import opener_for, rehearsal, small_settings
+from fl_platform.roles.watcher import Watcher
+from fl_platform.roles.workspace import reveal_key
+from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
+from tests.support.rehearsal import rehearsal, small_settings
+from tests.support.small_task import SmallTask, open_small_task
+
+
+@pytest.fixture
+def disputed() -> Iterator[Stage]:
+    with disputed_stage() as stage:
+        yield stage
 
 
 class Interrupted(LocalTransport):
-    """Before the trainers of round 1 are asked, somebody makes the sealer show round 0, and its defender answers."""
+    """Before the trainers of round 1 are asked, somebody asks about round 0, and its defender answers."""
 
-    demand_and_answer = staticmethod(lambda: None)
+    ask_and_answer = staticmethod(lambda: None)
 
     def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
         if order.round == 1:
-            self.demand_and_answer()
+            self.ask_and_answer()
         return super().exchange(order, waiting)
 
 
@@ -36,22 +60,132 @@ def test_run_and_defend_send_from_one_wallet_at_once(tmp_path: Path) -> None:
         reader = workspace.reader(cast.task)
         defender = Defender(
             reader,
-            Disputes(Contracts(beside, workspace.deployment(), own), own),
-            opener=opener_for(workspace, cast, reader, "aggregator"),
+            Referee(Contracts(beside, workspace.deployment(), own), own),
+            opener=opener_of(reader, own),
         )
-        demands = Demands(Disputes(workspace.contracts(auditor), auditor))
+        asking = workspace.contracts(auditor)
+        asking.mint(auditor.address, terms_of(reader.spec).ask_bond)
         answered = []
 
-        def demand_and_answer() -> None:
-            workspace.contracts(auditor).mint(auditor.address, Disputes(workspace.contracts(), auditor).bond(cast.task))
-            number = demands.demand(cast.task, 0, Subject.TRACE)
+        def ask_and_answer() -> None:
+            target = target_of(reader, reader.history().rounds[0])
+            Referee(asking, auditor).ask(target, Question(Node.ROSTER))
             answered.extend(defender.step(workspace.chain.now()))
-            demands.expire(number)
+            # what follows from the answer may be asked that long
+            workspace.chain.wait_until(workspace.chain.now() + reader.spec.windows.takeover)
+            answered.extend(defender.step(workspace.chain.now()))
 
         transport = Interrupted(cast.everybody)
-        transport.demand_and_answer = demand_and_answer  # type: ignore[method-assign]
+        transport.ask_and_answer = ask_and_answer
         assert len(cast.aggregator.run(transport)) == 2
-        assert [answer.problem for answer in answered] == [""]
+        assert [answer.problem for answer in answered] == ["", ""]
         history = reader.history()
         assert [record.seal is not None for record in history.rounds] == [True, True]
         beside.release_journal()
+
+
+# --- a griefer --------------------------------------------------------------------------------------------------------
+
+
+def answerable(spec: TaskSpec, seats: int, entries: int, tape_levels: int) -> list[Question]:
+    """Return a question of every kind that has an answer at once."""
+    columns = program_of(spec).columns
+    total = next(n for n, column in enumerate(columns) if column.op is Op.COMBINE)
+    product = next(n for n, column in enumerate(columns) if column.op is Op.DOT and column.axes == (Axis.ENTRY,))
+    rows = len(row_levels([bytes(32)] * spec.model.leaves.count)) - 1
+    return [
+        Question(Node.COLUMNS, level=depth_of(len(columns))),
+        Question(Node.COLUMNS, index=len(columns) - 1),
+        Question(Node.CELLS, product, level=tape_levels),
+        Question(Node.CELLS, product, index=entries - 1),
+        Question(Node.CLAIMS, level=depth_of(seats)),
+        Question(Node.CLAIMS, index=seats - 1),
+        Question(Node.ROSTER, index=entries - 1),
+        Question(Node.SUMS, product, (entries - 1,), level=1),
+        Question(Node.ROW, total, level=rows),
+        Question(Node.ROW, total, index=spec.model.leaves.count - 1),
+        Question(Node.PREFIXES, total, level=1),
+    ]
+
+
+def unanswerable(spec: TaskSpec, seats: int, entries: int, asked: list[Question]) -> list[Question]:
+    """Return questions that nothing answers: behind the last node, with fields that their kind has not, of cells
+    that are no row's."""
+    columns = program_of(spec).columns
+    plain = next(n for n, column in enumerate(columns) if column.op is Op.CONST)
+    scan = next(n for n, column in enumerate(columns) if column.op is Op.MULADD)
+    nodes = {question.node: question for question in asked}
+    most = 2**32 - 1
+    return [
+        *(replace(question, level=255) for question in nodes.values()),
+        *(replace(question, index=most) for question in nodes.values()),
+        *(replace(question, column=question.column + 1, leaf=3) for question in nodes.values()),
+        *(replace(question, place=(0, 0, 7)) for question in nodes.values()),
+        *(Question(node, column, level=1) for node in (Node.SUMS, Node.ROW, Node.PREFIXES) for column in (plain, scan)),
+        *(Question(node, 65_535) for node in Node),
+        Question(Node.CLAIMS, index=seats),
+        Question(Node.ROSTER, index=entries),
+        replace(nodes[Node.SUMS], place=(entries,)),
+        replace(nodes[Node.PREFIXES], leaf=spec.model.leaves.count),
+    ]  # fmt: skip
+
+
+def opener_of(reader: TaskReader, who: Signer) -> UpdateOpener:
+    return UpdateOpener(
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves, recipient=who.address, key=reveal_key(who)
+    )  # fmt: skip
+
+
+def griefed(stage: Stage, folder: Path) -> tuple[SmallTask, Referee, Defender]:
+    """Return a task with an honest seal, who asks about it, and who answers."""
+    task = open_small_task(stage, folder, trainers=5, byzantine=1, aggregators=(AGGREGATOR, SUCCESSOR))
+    task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    griefer = stage.as_(SUCCESSOR)
+    griefer.mint(SUCCESSOR.address, 20 * ETHER)
+    griefer.bond_aggregator(task.reader.task, task.reader.spec.money.bond)
+    own = stage.as_(AGGREGATOR)
+    reader = TaskReader(own, task.reader.store, task.reader.task)
+    defender = Defender(reader, Referee(own, AGGREGATOR), opener=opener_of(reader, AGGREGATOR))
+    return task, Referee(griefer, SUCCESSOR), defender
+
+
+def test_an_honest_sealer_answers_or_ends_every_question_and_is_paid_for_it(disputed: Stage, tmp_path: Path) -> None:
+    task, griefer, defender = griefed(disputed, tmp_path)
+    reader, number = task.reader, task.reader.task
+    record = reader.history().rounds[0]
+    target, tape = target_of(reader, record), told_tape(reader.spec, reader.bundle(0))
+    seats, entries = len(reader.bundle(0).after.seats), len(reader.bundle(0).entries)
+    asked = answerable(reader.spec, seats, entries, depth_of(entries))
+    nothing = unanswerable(reader.spec, seats, entries, asked)
+    for question in dict.fromkeys([*asked, *nothing]):
+        griefer.ask(target, question)
+    answers = defender.step(disputed.chain.now())
+    assert [answer for answer in answers if answer.problem] == []
+    found = griefer.record(target)
+    assert set(asked) <= found.shown.keys()
+    assert found.waiting == ()
+    assert tape.root == target.record.trace
+    paid = len(answers) * terms_of(reader.spec).ask_bond
+    assert disputed.owner.member(number, AGGREGATOR.address).stake == reader.spec.money.bond
+    assert disputed.owner.member(number, AGGREGATOR.address).credit == paid
+    assert defender.step(disputed.chain.now()) == []
+    watcher = Watcher(reader, griefer, opener=opener_of(reader, SUCCESSOR))
+    assert watcher.step(disputed.chain.now()) == []
+    disputed.chain.wait_until(disputed.chain.now() + reader.spec.windows.takeover)
+    assert [answer.problem for answer in defender.step(disputed.chain.now())] == [""]
+    assert not reader.history().rounds[0].challenged
+
+
+def test_a_task_goes_on_after_a_question_that_was_answered_late(disputed: Stage, tmp_path: Path) -> None:
+    task, griefer, defender = griefed(disputed, tmp_path)
+    reader = task.reader
+    final = reader.history().final_at(0)
+    assert final is not None
+    disputed.chain.wait_until(final - 30)
+    griefer.ask(target_of(reader, reader.history().rounds[0]), Question(Node.CLAIMS))
+    assert [answer.problem for answer in defender.step(disputed.chain.now())] == [""]
+    assert reader.history().rounds[0].challenged  # what follows from the answer may be asked
+    disputed.chain.wait_until(disputed.chain.now() + reader.spec.windows.takeover)
+    (answer,) = defender.step(disputed.chain.now())
+    assert "end of the last question" in str(answer)
+    assert not reader.history().rounds[0].challenged

@@ -10,16 +10,13 @@ from typing import Any
 import pytest
 
 from fl_platform import errors
-from fl_platform.aggregation import rules
 from fl_platform.errors import RejectedInput
 from fl_platform.roles.explain import MEANINGS, Explanation, RoundStory, meaning
+from fl_platform.rules.verdicts import CODES
 
 TOKEN = 10**18
 REFUSALS = [k for _, k in inspect.getmembers(errors, inspect.isclass) if issubclass(k, RejectedInput)]
-RULE_CODES = [
-    value for name, value in vars(rules).items()
-    if name.isupper() and not name.startswith("_") and isinstance(value, str)
-]  # fmt: skip
+RULE_CODES = list(CODES.values())
 
 
 def story(**changes: Any) -> RoundStory:

@@ -33,10 +33,11 @@ def test_every_preset_is_within_the_ledger_s_bounds(name: str) -> None:
     assert takeovers >= (MOST_AGGREGATORS if name != "hourly" else 6)
 
 
-@pytest.mark.parametrize(("trainers", "byzantine"), [(1, 0), (4, 0), (5, 1), (6, 1), (7, 2), (100, 2)])
-def test_the_sum_withstands_what_the_number_of_trainers_allows(trainers: int, byzantine: int) -> None:
-    rule = offer(trainers=trainers).terms().aggregation
-    assert (rule.byzantine, rule.name) == (byzantine, "multi-krum" if byzantine else "fedavg")
+@pytest.mark.parametrize("byzantine", [None, 0, 1, 2])
+def test_all_that_passes_the_screens_is_summed_unless_hostile_ones_are_named(byzantine: int | None) -> None:
+    rule = offer(trainers=7, byzantine=byzantine).terms().aggregation
+    assert (rule.byzantine, rule.selection) == (byzantine or 0, "multi-krum" if byzantine else "mean")
+    assert rule.screens == ("length", "replay", "direction")
 
 
 def test_choices_reach_the_rules() -> None:

@@ -9,36 +9,17 @@ from pathlib import Path
 import pytest
 
 from fl_platform.errors import AuditDifference, DocumentInvalid
-from fl_platform.protocol.bundle import RoundBundle, RoundStart, TaskState, parse_roster, roster_bytes
+from fl_platform.protocol.bundle import Entry, RoundBundle, RoundStart, TaskState, parse_roster, roster_bytes
 from fl_platform.protocol.messages import RevealOrder
 from fl_platform.roles import reading
-from fl_platform.roles.reading import ROWS_OVER, TaskReader, check_rows
+from fl_platform.roles.reading import TaskReader, check_size
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.store.cid import Cid
 from fl_platform.store.interface import Store
 from fl_platform.store.memory import MemoryStore
 from fl_platform.store.unixfs import MAX_FILE_BYTES
-from tests.adversarial.test_x_hostile_documents import BUNDLE
 from tests.support.chain import stage
 from tests.support.small_task import SmallTask, open_small_task
-
-
-def with_rows(*names: str) -> RoundBundle:
-    return replace(BUNDLE, rows=names)
-
-
-def test_rows_up_to_the_limit_are_read() -> None:
-    check_rows(with_rows(*(str(i) for i in range(3 + ROWS_OVER))), 3)
-
-
-def test_one_row_more_is_refused() -> None:
-    with pytest.raises(DocumentInvalid, match=f"{4 + ROWS_OVER} Gram rows .* for 3 entries on chain"):
-        check_rows(with_rows(*(str(i) for i in range(4 + ROWS_OVER))), 3)
-
-
-def test_a_row_named_twice_is_refused() -> None:
-    with pytest.raises(DocumentInvalid, match="2 Gram rows \\(1 of them different\\)"):
-        check_rows(with_rows("a", "a"), 3)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +35,24 @@ def fresh(task: SmallTask, store: Store | None = None) -> TaskReader:
     return TaskReader(task.reader._contracts, store or task.reader.store, task.reader.task)
 
 
+def test_a_bundle_of_more_entries_or_seats_than_the_chain_has_is_refused(
+    sealed: SmallTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = fresh(sealed).bundle(0)
+    entries, seats = len(bundle.entries), len(bundle.after.seats)
+    check_size(bundle, entries=entries, seats=seats)
+    more = "a bundle of 2 entries and 11 seats; the chain has"
+    with pytest.raises(DocumentInvalid, match=f"{more} 1 entries and 11 seats"):
+        check_size(bundle, entries=entries - 1, seats=seats)
+    with pytest.raises(DocumentInvalid, match=f"{more} 2 entries and 10 seats"):
+        check_size(bundle, entries=entries, seats=seats - 1)
+    own, data = fresh(sealed), replace(bundle, entries=bundle.entries * 2, verdicts=bundle.verdicts * 2).to_bytes()
+    assert own.spec == sealed.reader.spec  # read while the store has them
+    monkeypatch.setattr(own, "object", lambda _digest: data)
+    with pytest.raises(DocumentInvalid, match="a bundle of 4 entries"):
+        own.bundle(0)
+
+
 def test_a_trainer_reads_the_start_of_its_round_without_the_rest_of_the_bundle(
     sealed: SmallTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,7 +62,7 @@ def test_a_trainer_reads_the_start_of_its_round_without_the_rest_of_the_bundle(
     assert isinstance(start, RoundStart)
     assert not isinstance(start, TaskState)
     assert (start.round, start.model, start.previous_models) == (1, state.model, state.previous_models)
-    assert (start.scale, start.scored_pots, start.dust) == (state.scale, state.scored_pots, state.dust)
+    assert start.scale == state.scale
     assert sealed.trainers[0].commit(order).receipt.parent == start.model
 
 
@@ -100,9 +99,9 @@ def test_a_start_of_another_round_or_model_is_refused(sealed: SmallTask, monkeyp
     other = replace(bundle, after=replace(bundle.after, round=7))
     with pytest.raises(DocumentInvalid, match="says that round 7 comes next"):
         swapped(sealed, monkeypatch, other.to_bytes()).current_start()
-    scale = replace(bundle.after.scale, offsets=(0,))
+    scale = replace(bundle.after.scale, exponents=(0,))
     other = replace(bundle, after=replace(bundle.after, scale=scale))
-    with pytest.raises(DocumentInvalid, match="has 1 offsets for"):
+    with pytest.raises(DocumentInvalid, match="has 1 steps for"):
         swapped(sealed, monkeypatch, other.to_bytes()).current_start()
 
 
@@ -116,7 +115,12 @@ def test_a_roster_is_read_once_for_all_trainers_of_a_process_and_held_against_th
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    monkeypatch.setattr(reading, "parse_roster", lambda data: (read.append(len(data)), parse_roster(data))[1])
+
+    def parsed(data: bytes) -> tuple[Entry, ...]:
+        read.append(len(data))
+        return parse_roster(data)
+
+    monkeypatch.setattr(reading, "parse_roster", parsed)
     with stage() as own:
         task = open_small_task(own, tmp_path, trainers=2, strictness="strict")
         entries = task.aggregator.collect(LocalTransport(task.trainers))

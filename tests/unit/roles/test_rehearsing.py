@@ -42,7 +42,7 @@ def test_a_rehearsal_learns_judges_and_splits_each_pot() -> None:
     assert rounds[-1].measured.value > 0.8 > played.measure(played.initial).value
     assert all(sum(v.weight > 0 for v in one.judged.verdicts) == 4 for one in rounds)
     standings = rounds[-1].judged.after.standings
-    assert sum(standing.earned for standing in standings) + rounds[-1].judged.after.dust == 300 * TOKEN
+    assert rounds[-1].judged.after.allotted == 300 * TOKEN
     assert {played.address(i) for i in range(4)} < {standing.trainer for standing in standings}
 
 

@@ -53,7 +53,7 @@ def test_an_aggregator_counts_who_answered_who_did_not_and_what_was_refused(tmp_
         "members": 5, "answered": 4, "absent": 1, f"absent_member[0x{away.address.hex()}]": 1,
         "refused[DocumentInvalid]": 1, "refused[ReceiptDuplicate]": 1, **refused,
         "in_sum": codes.count("admitted"), "worth_measured": 1, "update_bytes": 5 * length,
-        "sealed_bytes": len(first.judgement.model_bytes) + 8 * model.size,
+        "sealed_bytes": len(first.judgement.model_bytes) + 4 * model.size,
         "model": "0x" + first.bundle.after.model.hex(),
         "step_seconds[train]": 2.0, "step_seconds[roster]": 2.0, "step_seconds[judge]": 2.0,
     }  # fmt: skip

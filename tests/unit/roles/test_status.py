@@ -25,7 +25,8 @@ NOW = 10_000
 PLACE = ev.Place(1, 0, bytes(32), bytes(32))
 OPENED = Opened(
     owner=OWNER, token=bytes(20), pot=10 * TOKEN, rounds=3, stake=TOKEN, bond=20 * TOKEN, fee_bps=500,
-    admission=Admission.OPEN, allow_root=bytes(32), spec=bytes(32), windows=WINDOWS,
+    admission=Admission.OPEN, allow_root=bytes(32), spec=bytes(32), program=bytes(32),
+    rules=bytes(32), windows=WINDOWS,
     aggregators=(AGGREGATOR, SUCCESSOR), opened_at=NOW - 100, place=PLACE,
 )  # fmt: skip
 HEAD = Head(AGGREGATOR, NOW - 100, 0, 3, 0, Phase.OPEN, True, False, False, False, False, False, 0)

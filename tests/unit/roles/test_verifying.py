@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fl_platform.errors import DocumentInvalid, PointInvalid
-from fl_platform.roles import auditor, proving
+from fl_platform.roles import auditor, verifying
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.verifying import (
     Expected,
@@ -31,7 +31,7 @@ STEPS = [
     auditor.DOCUMENT,
     auditor.ACCOUNTS,
     auditor.ROSTER,
-    auditor.RULE.format(source="the Gram matrix"),
+    auditor.RULE.format(source="the told products"),
     auditor.SEAL,
 ]
 
@@ -50,10 +50,31 @@ def test_an_honest_task_is_equal_where_a_stranger_can_look(settled: Settled) -> 
     open_ = of(found, "M", Result.UNCHECKED)
     assert open_
     assert all(line.why for line in open_)
-    (none,) = of(found, "S", Result.NONE)
-    assert (none.round, "none is on chain" in none.why) == (0, True)
-    (accepted,) = of(found, "S", Result.EQUAL)
-    owner = settled.cast.wallets["owner"].address.hex()
+    none = of(found, "S", Result.NONE)
+    assert [line.round for line in none] == [0, 1]
+    assert all("the circuit of programs comes with the next release" in line.why for line in none)
+
+
+@pytest.fixture
+def kept(settled: Settled, monkeypatch: pytest.MonkeyPatch) -> Settled:
+    """The rounds' settlements are those whose circuit ships."""
+    monkeypatch.setattr(verifying, "settlement_of", lambda _, number: settled.kept[number])
+    return settled
+
+
+def sealed_as(kept: Settled, number: int) -> dict[str, object]:
+    """The claims that a proved list has, as a seal says them."""
+    root, total, count = kept.proofs().claim_root(kept.kept[number].values)
+    return {"claim_root": root, "claim_total": total, "claim_count": count}
+
+
+def test_a_proof_on_chain_is_told_with_what_it_is_worth(kept: Settled) -> None:
+    none = settlement_line(kept.reader(), kept.proofs(), 0)
+    assert (none.result, "none is on chain" in none.why) == (Result.NONE, True)
+    reader = DoctoredReader(kept.workspace, kept.cast.task, kept.reader().bundle(1), seal=sealed_as(kept, 1))
+    accepted = settlement_line(reader, kept.proofs(), 1)
+    assert accepted.result is Result.EQUAL
+    owner = kept.cast.wallets["owner"].address.hex()
     assert f"settlement proof: accepted on chain by 0x{owner}, its claims are the sealed ones" in str(accepted)
     assert "development keys" in str(accepted)
 
@@ -96,14 +117,19 @@ def test_sums_that_are_not_of_the_commitments_are_layer_p(settled: Settled) -> N
     assert (recomputed.result, summed.result) == (Result.EQUAL, Result.DIFFERS)
 
 
-def test_claims_that_are_not_the_proved_ones(settled: Settled) -> None:
+def test_claims_that_are_not_the_bundle_s(settled: Settled) -> None:
     bundle = settled.reader().bundle(1)
     reader = DoctoredReader(settled.workspace, settled.cast.task, bundle, seal={"claim_root": bytes(32)})
     line = settlement_line(reader, settled.proofs(), 1)
     assert line.result is Result.DIFFERS
     assert "the seal's claims are not the bundle's" in line.why
-    reader = DoctoredReader(settled.workspace, settled.cast.task, bundle, seal={"claim_count": 1})
-    line = settlement_line(reader, settled.proofs(), 1)
+
+
+@pytest.mark.parametrize("change", [{"claim_root": bytes(32)}, {"claim_total": 1}, {"claim_count": 1}])
+def test_claims_that_are_not_the_proved_ones(kept: Settled, change: dict[str, object]) -> None:
+    seal = sealed_as(kept, 1) | change
+    reader = DoctoredReader(kept.workspace, kept.cast.task, kept.reader().bundle(1), seal=seal)
+    line = settlement_line(reader, kept.proofs(), 1)
     assert line.result is Result.DIFFERS
     assert "its claims are not the sealed ones" in line.why
 
@@ -116,9 +142,8 @@ def test_layers_in_a_line_each(settled: Settled) -> None:
     assert summed.what == f"rounds 0, 1: {auditor.SUM}"
     assert "open to the updates" in layer_lines(reader, report, settled.proofs(), with_key=True)[1].what
     assert "rounds 0, 1 recomputed from public values" in recomputed.what
-    assert proved.result is Result.EQUAL
-    assert "round 0: none is on chain" in proved.why
-    assert "round 1: accepted on chain by" in proved.why
+    assert proved.result is Result.NONE
+    assert all(f"round {number}: round {number} was judged by its program" in proved.why for number in (0, 1))
     why = "no settlement proofs: they were left out"
     assert layer_lines(reader, report, why, with_key=True)[-1].result is Result.NONE
 
@@ -139,15 +164,21 @@ def test_a_proof_file_alone_and_against_its_round(settled: Settled) -> None:
     assert alone.lines[0].result is Result.EQUAL
     assert "that the commitment is this round's" in str(alone.lines[1])
     assert "convinces only who made it" in alone.lines[-1].why
-    lines = proof_of_round(settled.reader(), settled.proofs(), 1, settled.proof)
+    *_, last = proof_of_round(settled.reader(), settled.proofs(), 1, settled.proof)
+    assert (last.what, last.result) == ("what the proof should be about", Result.UNCHECKED)
+    assert "the circuit of programs comes with the next release" in last.why
+
+
+def test_a_proof_file_against_what_it_should_be_about(kept: Settled) -> None:
+    lines = proof_of_round(kept.reader(), kept.proofs(), 1, kept.proof)
     assert [line.result for line in lines] == [Result.EQUAL] * 7 + [Result.UNCHECKED]
-    without_gate = proof_of_round(settled.reader(), "left out", 1, settled.proof)
+    without_gate = proof_of_round(kept.reader(), "left out", 1, kept.proof)
     assert next(line.what for line in without_gate if line.result is Result.UNCHECKED) == "the gate of the proof"
 
 
 def expected(settled: Settled, number: int = 1) -> Expected:
-    found = proving.settlement_of(settled.reader(), number)
-    return Expected(settled.proof.context.chain_id, settled.proofs().address, settled.cast.task, found)
+    gate, task = settled.proofs().address, settled.cast.task
+    return Expected(settled.proof.context.chain_id, gate, task, settled.kept[number])
 
 
 def test_a_proof_of_another_round_or_task_is_a_difference(settled: Settled) -> None:
@@ -158,10 +189,8 @@ def test_a_proof_of_another_round_or_task_is_a_difference(settled: Settled) -> N
     other_task = replace(expected(settled), task=settled.cast.task + 1)
     found = [line.what for line in proof_lines(settled.proof, other_task) if line.result is Result.DIFFERS]
     assert found == ["the task of the proof"]
-    reader = settled.reader()
-    bundle = reader.bundle(1)
-    lie = replace(bundle, divisor=bundle.divisor + 1)
-    doctored = DoctoredReader(settled.workspace, settled.cast.task, lie)
+    bundle = settled.reader().bundle(1)
+    doctored = DoctoredReader(settled.workspace, settled.cast.task, bundle, seal={"claim_total": 1})
     last = proof_of_round(doctored, settled.proofs(), 1, settled.proof)[-1]
     assert (last.what, last.result) == ("what the proof should be about", Result.DIFFERS)
 

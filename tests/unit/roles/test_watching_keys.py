@@ -14,14 +14,13 @@ from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import RevealOrder
 from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.opening import UpdateOpener, record_of
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.revealing import open_demands
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.watching_keys import KeyFinding, KeyWatcher
-from fl_platform.roles.work import record_of
 from fl_platform.roles.workspace import reveal_key
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
@@ -43,7 +42,10 @@ def started(stage: Stage, folder: Path, **changes: Any) -> SmallTask:
 
 
 def opener_of(task: SmallTask, reader: TaskReader) -> UpdateOpener:
-    return UpdateOpener(reader.store, domain=reader.domain, recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR))
+    return UpdateOpener(
+        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR),
+    )  # fmt: skip
 
 
 class Desk:
@@ -183,13 +185,14 @@ class OtherContent:
     def __init__(self, stage: Stage, trainer: Trainer, coordinate: int) -> None:
         self._contracts, self._trainer, self._coordinate = stage.as_(trainer._signer), trainer, coordinate
         trainer._content_root = self._root  # type: ignore[method-assign]
-        self._payload, self._key, self._size = b"", b"", 0
+        self._payload, self._key = b"", b""
+        self._table = trainer.reader.spec.model.leaves
 
     def _root(self, plain: bytes, key: bytes) -> bytes:
         payload = bytearray(plain[HEADER_BYTES:])
         payload[self._coordinate] ^= 3
-        self._payload, self._key, self._size = bytes(payload), key, len(payload)
-        return content_root(self._payload, size=self._size, bits=8, key=key)
+        self._payload, self._key = bytes(payload), key
+        return content_root(self._payload, table=self._table, bits=8, key=key)
 
     def answer(self) -> int:
         """Answer all demands; returns how many."""
@@ -198,7 +201,7 @@ class OtherContent:
         demands = open_demands(reader, self._contracts, self._trainer.address)
         receipt = self._trainer._signed(reader.task, 0).receipt
         for made in demands:
-            leaf = open_content(self._payload, made.index, size=self._size, bits=8, key=self._key)
+            leaf = open_content(self._payload, made.index, table=self._table, bits=8, key=self._key)
             reveals.answer_content(made, receipt, record_of(leaf))
         return len(demands)
 

@@ -57,11 +57,13 @@ def test_over_the_clip_bound_an_update_weighs_less_and_others_no_more(length: in
     assert int(tape.named("divisor")) == 1 << 16
 
 
-@pytest.mark.parametrize(("length", "wanted"), [(73, Verdict.ADMITTED), (74, Verdict.TOO_LONG)])
-def test_nobody_sends_what_no_honest_encoder_makes(length: int, wanted: Verdict) -> None:
-    """Twice 127 / 32 * 64^.5 is 63.5; each root rounded up, and 8 for rounding."""
+@pytest.mark.parametrize(("more", "wanted"), [(0, Verdict.ADMITTED), (1, Verdict.TOO_LONG)])
+def test_nobody_sends_what_no_honest_encoder_makes(more: int, wanted: Verdict) -> None:
+    """Eight times 127 / 32 * 64^.5 is 254; 2 for both roots rounded up, and 8 for rounding: 264."""
     of = task(reject_bps=1_000_000)
-    tape = of.played(LENGTH, [*(entry(of, k, 10) for k in range(3)), entry(of, 3, length)])
+    longest = (127, 127, 127, 127, 71, 11, 4, 1, 1)
+    assert sum(value * value for value in longest) == 264**2
+    tape = of.played(LENGTH, [*(entry(of, k, 10) for k in range(3)), entry(of, 3, *longest, more)])
     assert verdict(tape) is wanted
 
 

@@ -67,8 +67,7 @@ def test_too_few_for_the_promise_means_nobody(
         assert not tape.named("passed").any()
         assert int(tape.named("divisor")) == 0
         assert not tape.named("new_reputation").any()
-        spent = int(tape.named("earned").sum()) + int(tape.named("dust"))
-        assert spent == int(tape.named("pot"))
+        assert int(tape.named("earned").sum()) == int(tape.named("pot"))
         assert len(set(tape.named("base")[FIRST_TRAINER:].tolist())) == 1, "by stake of all on the roster"
 
 

@@ -23,6 +23,7 @@ def test_two_rounds_are_those_of_the_judge() -> None:
         averaged = average(
             played.models[number], played.deltas[number], model=played.spec.model, scale=scale, arm=Arm("int8", 8),
             seeds=[rounding_seed(f"secret of {w}".ljust(16).encode(), task=7, round_number=number) for w in (1, 2, 3)],
+            first=played.scales[0],
         )  # fmt: skip
         for name, array in played.models[number + 1].items():
             np.testing.assert_allclose(averaged.state[name], array, rtol=0, atol=1e-7)

@@ -35,7 +35,7 @@ from fl_platform.updates.codec import (
     update_header,
     update_length,
 )
-from fl_platform.updates.scale import base_step, clip_units, largest_integer, measured_scale, norm_bound_squared
+from fl_platform.updates.scale import clip_steps, largest_integer, measured_scale, norm_bound_squared, step_of
 from tests.support.philox import philox_words
 
 MODEL = ModelSpec("two", (TensorSpec("w", (37, 41)), TensorSpec("b", (43,))))
@@ -67,7 +67,7 @@ def test_an_update_comes_back_within_one_step_of_the_delta(bits: int, rounding: 
     back = dequantise(integers, model=MODEL, scale=scale)
     allowed = 1.0 if rounding == "stochastic" else 0.5
     for index, tensor in enumerate(MODEL.tensors):
-        step = base_step(scale) * 2 ** scale.offsets[index]
+        step = step_of(scale, index)
         assert np.abs(back[tensor.name].astype(float) - delta[tensor.name]).max() <= allowed * step * (1 + 1e-6)
 
 
@@ -192,10 +192,9 @@ def test_a_long_delta_is_clipped_and_stays_under_the_admission_bound(bits: int) 
     long = {name: array * np.float32(1e6) for name, array in random_delta(3).items()}
     update = encode_update(long, model=MODEL, scale=scale, bits=bits, seed=SEED)
     parts = split_tensors(decode_update(update.data, model=MODEL, bits=bits), MODEL)
-    energies = [int((parts[t.name].astype(np.int64) ** 2).sum()) for t in MODEL.tensors]
-    squared = sum(value * 4**o for value, o in zip(energies, scale.offsets, strict=True))
+    squared = sum(int((parts[t.name].astype(np.int64) ** 2).sum()) for t in MODEL.tensors)
     assert update.clipped
-    assert clip_units(scale, MODEL, bits) ** 2 * 0.1 < squared < norm_bound_squared(scale, MODEL, bits)
+    assert clip_steps(MODEL, bits) ** 2 * 0.1 < squared < norm_bound_squared(MODEL, bits)
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -211,19 +210,39 @@ def test_saturation_is_bounded_by_halving_and_keeps_the_direction(bits: int) -> 
     assert (np.sign(integers[:20]) == np.sign(spiky["w"].reshape(-1)[:20])).all()
 
 
+@pytest.mark.parametrize("bits", BITS)
+def test_what_does_not_count_neither_clips_nor_is_clipped(bits: int) -> None:
+    model = ModelSpec("mixed", (*MODEL.tensors, TensorSpec("mean", (40,), counted=False)))
+    scale = measured_scale(random_delta(), model=MODEL, bits=bits)
+    mixed = ScaleSpec((*scale.exponents, -6))
+    limit = largest_integer(bits)
+    for factor in (1, 1e6):  # the second is clipped, and halved until few coordinates are cut off
+        delta = {name: array * np.float32(factor) for name, array in random_delta(3).items()}
+        alone = encode_update(delta, model=MODEL, scale=scale, bits=bits, seed=SEED)
+        for mean in (3 * 2.0**-6, 1e9):
+            both = {**delta, "mean": np.full(40, mean, np.float32)}
+            update = encode_update(both, model=model, scale=mixed, bits=bits, seed=SEED)
+            integers = decode_update(update.data, model=model, bits=bits)
+            assert np.array_equal(integers[:-40], decode_update(alone.data, model=MODEL, bits=bits))
+            assert integers[-40:].tolist() == [min(3, limit) if mean < 1 else limit] * 40
+            assert (update.clipped, update.halvings, update.saturated) == (
+                alone.clipped, alone.halvings, alone.saturated,
+            )  # fmt: skip
+
+
 def test_scalars_and_any_strides_are_encoded() -> None:
     model = ModelSpec("odd", (TensorSpec("t", ()), TensorSpec("w", (3, 4))))
     rows = np.arange(-12, 12, dtype=np.float32).reshape(4, 6)[:, ::-2].T
     assert min(rows.strides) < 0
     delta = {"t": np.asarray(-3.0, np.float32), "w": rows}
-    scale = ScaleSpec(128, -7, (0, 0))
+    scale = ScaleSpec((0, 0))
     data = encode_update(delta, model=model, scale=scale, bits=8, seed=SEED, rounding="nearest").data
     assert decode_update(data, model=model, bits=8).tolist() == [-3, *rows.reshape(-1).astype(int)]
     plain = {"t": np.float32(-3.0), "w": np.array(rows, order="C")}
     assert data == encode_update(plain, model=model, scale=scale, bits=8, seed=SEED, rounding="nearest").data  # type: ignore[arg-type]
     back = dequantise(decode_update(data, model=model, bits=8), model=model, scale=scale)
     assert {name: array.shape for name, array in back.items()} == {"t": (), "w": (3, 4)}
-    assert measured_scale(delta, model=model, bits=8).offsets == measured_scale(plain, model=model, bits=8).offsets  # type: ignore[arg-type]
+    assert measured_scale(delta, model=model, bits=8) == measured_scale(plain, model=model, bits=8)  # type: ignore[arg-type]
 
 
 def test_equal_values_have_equal_bytes() -> None:
@@ -239,9 +258,9 @@ def test_equal_values_have_equal_bytes() -> None:
 
 # Frozen on the first run; a change here breaks the audit of every task that was ever recorded.
 GOLDEN = {
-    4: "c8be29513c475b1b35459f3df66fb63f38c4f716e78a530d43ca8c7713b70539",
-    8: "a847fb225074f21a7e5d976d9c958c9e2966be8824590820c45228de4f947fdd",
-    16: "9f29de16d5717449580ac427e66f1f2eaa14f229e1f71199a3c18d37c99199c9",
+    4: "6249d0f8bf487401e9bb37c201f2867e0f9195204bba614b697290068d1d2874",
+    8: "976f62995bc0262ce957df8a85e8fc807925a17d93798bc0f61c344ebc420fd6",
+    16: "3979a5214751fe542a806ec43ac4d27a2736ec51c3ffb7111f22fa8904a8396b",
 }
 
 
@@ -255,7 +274,7 @@ def golden_delta() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("bits", BITS)
 def test_golden_bytes(bits: int) -> None:
-    scale = ScaleSpec(mantissa=179, exponent={4: -13, 8: -17, 16: -22}[bits], offsets=(0, 3))
+    scale = ScaleSpec(({4: -5, 8: -8, 16: -14}[bits], {4: -2, 8: -5, 16: -11}[bits]))
     update = encode_update(golden_delta(), model=MODEL, scale=scale, bits=bits, seed=SEED)
     assert hashlib.sha256(update.data).hexdigest() == GOLDEN[bits]
 
@@ -263,17 +282,17 @@ def test_golden_bytes(bits: int) -> None:
 @pytest.mark.parametrize("bits", BITS)
 def test_a_slow_scalar_encoder_gives_the_same_integers(bits: int) -> None:
     """Python numbers one by one, Philox by hand: no numpy arithmetic, no blocks."""
-    scale = ScaleSpec(mantissa=179, exponent={4: -13, 8: -17, 16: -22}[bits], offsets=(0, 3))
+    scale = ScaleSpec(({4: -5, 8: -8, 16: -14}[bits], {4: -2, 8: -5, 16: -11}[bits]))
     update = encode_update(golden_delta(), model=MODEL, scale=scale, bits=bits, seed=SEED)
     assert not update.clipped
     assert update.halvings == 0
     words = philox_words(SEED)
     slow: list[int] = []
-    for tensor, offset in zip(MODEL.tensors, scale.offsets, strict=True):
+    for tensor, exponent in zip(MODEL.tensors, scale.exponents, strict=True):
         values = [float(v) for v in golden_delta()[tensor.name].reshape(-1)]
         draws = [next(words) for _ in range(len(values) + len(values) % 2)]
         for value, draw in zip(values, draws, strict=False):
-            scaled = value / (scale.mantissa * 2.0 ** (scale.exponent + offset))
+            scaled = value / 2.0**exponent
             whole = math.floor(scaled) + (draw < int((scaled - math.floor(scaled)) * 2**32))
             slow.append(max(-largest_integer(bits), min(largest_integer(bits), whole)))
     assert decode_update(update.data, model=MODEL, bits=bits).tolist() == slow

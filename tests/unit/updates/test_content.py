@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from hypothesis import strategies as st
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.trace import COORDINATES
-from fl_platform.updates import pack_update
+from fl_platform.protocol.leaves import COORDINATES, LeafTable
+from fl_platform.updates import content, pack_update
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import (
+    SUM_BITS,
     content_root,
     file_root,
-    leaf_count,
     open_content,
     open_file,
     payload_bytes,
@@ -28,13 +29,30 @@ from tests.support.specs import small_spec
 KEY = bytes(range(32))
 
 
-def slow_root(payload: bytes, *, size: int, bits: int, blinds: list[bytes]) -> bytes:
-    """The same root by one hash after another."""
-    width, count = 16 * bits, leaf_count(size)
-    level = [
-        keccak256(b"\x00" + k.to_bytes(4, "big") + blinds[k] + payload[k * width : (k + 1) * width].ljust(width, b"\0"))
-        for k in range(count)
-    ]
+def integers_of(payload: bytes, bits: int) -> list[int]:
+    """The payload's integers, without a sign; at 4 bits there may be one more."""
+    if bits == 4:
+        return [nibble for byte in payload for nibble in (byte & 15, byte >> 4)]
+    width = bits // 8
+    return [int.from_bytes(payload[i : i + width], "little") for i in range(0, len(payload), width)]
+
+
+def slow_bodies(payload: bytes, sizes: list[int], bits: int) -> list[bytes]:
+    """Each leaf's bytes, integer by integer."""
+    rest, bodies = integers_of(payload, bits), []
+    for size in sizes:
+        own, rest = rest[:size], rest[size:]
+        for first in range(0, size, COORDINATES):
+            leaf = own[first : first + COORDINATES]
+            word = sum(value << (bits * place) for place, value in enumerate(leaf))
+            bodies.append(word.to_bytes(16 * bits, "little"))
+    return bodies
+
+
+def slow_root(bodies: list[bytes], blinds: list[bytes]) -> bytes:
+    """The root by one hash after another."""
+    pairs = enumerate(zip(bodies, blinds, strict=True))
+    level = [keccak256(b"\x00" + k.to_bytes(4, "big") + blind + body) for k, (body, blind) in pairs]
     while len(level) & (len(level) - 1):
         level.append(bytes(32))
     while len(level) > 1:
@@ -42,64 +60,80 @@ def slow_root(payload: bytes, *, size: int, bits: int, blinds: list[bytes]) -> b
     return level[0]
 
 
-@settings(max_examples=40, deadline=None)  # the first example compiles
-@given(st.integers(1, 2000), st.sampled_from([4, 8, 16, 64]), st.booleans(), st.data())
-def test_root_and_openings_agree_with_a_slow_tree(size: int, bits: int, keyed: bool, data: st.DataObject) -> None:
-    payload = np.random.default_rng(size).bytes(payload_bytes(size, bits))
+@settings(max_examples=80, deadline=None)  # the first example compiles
+@given(
+    st.lists(st.one_of(st.integers(1, 9), st.integers(1, 700)), min_size=1, max_size=5),
+    st.sampled_from([4, 8, 16, SUM_BITS]), st.booleans(), st.integers(1, 8), st.data(),
+)  # fmt: skip
+def test_root_and_openings_agree_with_a_slow_tree(
+    sizes: list[int], bits: int, keyed: bool, at_once: int, data: st.DataObject
+) -> None:
+    table = LeafTable(tuple(sizes))
+    values = np.random.default_rng(table.size).integers(0, 2 ** min(bits, 32), table.size)
+    word = sum(int(value) << (bits * place) for place, value in enumerate(values))
+    payload = word.to_bytes(payload_bytes(table.size, bits), "little")
     key = KEY if keyed else None
-    leaves = [open_content(payload, k, size=size, bits=bits, key=key) for k in range(leaf_count(size))]
-    root = content_root(payload, size=size, bits=bits, key=key)
-    assert root == slow_root(payload, size=size, bits=bits, blinds=[leaf.blind for leaf in leaves])
-    assert all(verify_content_leaf(leaf, root=root, size=size, bits=bits) for leaf in leaves)
-    assert b"".join(leaf.body for leaf in leaves)[: len(payload)] == payload
+    leaves = [open_content(payload, k, table=table, bits=bits, key=key) for k in range(table.count)]
+    assert [leaf.body for leaf in leaves] == slow_bodies(payload, sizes, bits)
+    with patch.object(content, "_AT_ONCE", at_once):
+        root = content_root(payload, table=table, bits=bits, key=key)
+    assert root == slow_root([leaf.body for leaf in leaves], [leaf.blind for leaf in leaves])
+    assert all(verify_content_leaf(leaf, root=root, count=table.count, bits=bits) for leaf in leaves)
     leaf = data.draw(st.sampled_from(leaves))
     other = data.draw(st.integers(0, len(leaf.body) - 1))
     body = bytearray(leaf.body)
     body[other] ^= 1
-    assert not verify_content_leaf(replace(leaf, body=bytes(body)), root=root, size=size, bits=bits)
-    assert not verify_content_leaf(replace(leaf, index=leaf.index + 1), root=root, size=size, bits=bits)
-    assert not verify_content_leaf(replace(leaf, blind=KEY[::-1]), root=root, size=size, bits=bits)
+    assert not verify_content_leaf(replace(leaf, body=bytes(body)), root=root, count=table.count, bits=bits)
+    assert not verify_content_leaf(replace(leaf, index=leaf.index + 1), root=root, count=table.count, bits=bits)
+    assert not verify_content_leaf(replace(leaf, blind=KEY[::-1]), root=root, count=table.count, bits=bits)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=5))
+def test_every_coordinate_has_one_place(sizes: list[int]) -> None:
+    table = LeafTable(tuple(sizes))
+    assert table.size == sum(sizes)
+    found = [table.place_of(c) for leaf in range(table.count) for c in range(*table.span(leaf).indices(table.size))]
+    assert found == [table.place_of(c) for c in range(table.size)]
+    assert found == [
+        (leaf, place)
+        for leaf in range(table.count)
+        for place in range(table.span(leaf).stop - table.span(leaf).start)
+    ]
+    for leaf in (-1, table.count):
+        with pytest.raises(IndexError, match="there is no leaf"):
+            table.span(leaf)
 
 
 def test_blinds_differ_and_tell_nothing_of_equal_leaves() -> None:
-    size = 3 * COORDINATES
-    payload = bytes(size)
-    leaves = [open_content(payload, k, size=size, bits=8, key=KEY) for k in range(3)]
+    table = LeafTable((3 * COORDINATES,))
+    payload = bytes(table.size)
+    leaves = [open_content(payload, k, table=table, bits=8, key=KEY) for k in range(3)]
     assert len({leaf.blind for leaf in leaves}) == 3
-    other = content_root(payload, size=size, bits=8, key=bytes(32))
-    assert other != content_root(payload, size=size, bits=8, key=KEY)
-
-
-def test_leaf_k_holds_coordinates_from_128_k_on() -> None:
-    spec = small_spec()
-    values = (np.arange(spec.model.size) % 255 - 127).astype(np.int8)
-    payload = pack_update(values, model=spec.model, bits=8)[HEADER_BYTES:]
-    index = leaf_count(spec.model.size) - 1
-    leaf = open_content(payload, index, size=spec.model.size, bits=8, key=KEY)
-    own = values[index * COORDINATES :]
-    assert list(np.frombuffer(leaf.body, np.int8)[: len(own)]) == list(own)
-    assert not any(leaf.body[len(own) :])
+    other = content_root(payload, table=table, bits=8, key=bytes(32))
+    assert other != content_root(payload, table=table, bits=8, key=KEY)
 
 
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="100 bytes are no payload of 101 integers of 8 bits"):
-        content_root(bytes(100), size=101, bits=8, key=None)
+        content_root(bytes(100), table=LeafTable((100, 1)), bits=8, key=None)
     with pytest.raises(DocumentInvalid, match="no leaf 1 in a content tree of 1"):
-        open_content(bytes(100), 1, size=100, bits=8, key=None)
+        open_content(bytes(100), 1, table=LeafTable((100,)), bits=8, key=None)
 
 
-def test_an_update_file_says_its_own_shape() -> None:
+def test_an_update_file_says_the_width_of_its_integers() -> None:
     spec = small_spec()
     plain = pack_update(np.ones(spec.model.size, np.int8), model=spec.model, bits=8)
-    payload, size = plain[HEADER_BYTES:], spec.model.size
-    root = file_root(plain, key=KEY)
-    assert root == content_root(payload, size=size, bits=8, key=KEY)
-    leaf = open_file(plain, 0, key=KEY)
-    assert leaf == open_content(payload, 0, size=size, bits=8, key=KEY)
+    payload, table = plain[HEADER_BYTES:], spec.model.leaves
+    root = file_root(plain, table=table, key=KEY)
+    assert root == content_root(payload, table=table, bits=8, key=KEY)
+    leaf = open_file(plain, 0, table=table, key=KEY)
+    assert leaf == open_content(payload, 0, table=table, bits=8, key=KEY)
+    assert file_root(plain, table=LeafTable((12, 2)), key=KEY) is None  # of another model
 
 
 @pytest.mark.parametrize("plain", [b"", b"FLU1", bytes(100), b"FLU1" + bytes((1, 8, 0, 0)) + bytes(92)])
 def test_what_is_no_update_file_has_no_content(plain: bytes) -> None:
-    assert file_root(plain, key=KEY) is None
-    with pytest.raises(DocumentInvalid, match=f"{len(plain)} bytes are no update file"):
-        open_file(plain, 0, key=KEY)
+    table = small_spec().model.leaves
+    assert file_root(plain, table=table, key=KEY) is None
+    with pytest.raises(DocumentInvalid, match=f"{len(plain)} bytes are no update file of 15 integers"):
+        open_file(plain, 0, table=table, key=KEY)

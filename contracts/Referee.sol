@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {RefereeCore} from "./dispute/RefereeCore.sol";
+import {IBonds} from "./interfaces/IBonds.sol";
+import {IDisputes} from "./interfaces/IDisputes.sol";
+import {IEquivocations} from "./interfaces/IEquivocations.sol";
+import {IEscrow} from "./interfaces/IEscrow.sol";
+import {IReferee} from "./interfaces/IReferee.sol";
+import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
+import {ISources} from "./interfaces/ISources.sol";
+import {ITapes} from "./interfaces/ITapes.sol";
+import {Heads} from "./libraries/Heads.sol";
+import {LedgerReads} from "./libraries/LedgerReads.sol";
+import {MemberFlags} from "./libraries/MemberFlags.sol";
+import {Receipts} from "./libraries/Receipts.sol";
+import {Refutation} from "./libraries/Refutation.sol";
+
+/// @title Referee
+/// @notice See {IReferee}: the contract that ledger and escrow trust with disputes. A target is abi.encode of an
+/// {ISources.Target}. Holds no money: bonds lie in the escrow. No owner, no upgrade.
+contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
+    /// @notice What a demand of a key or of content costs: basis points of the pot, rounded up.
+    uint256 public constant DEMAND_BPS = 500;
+    /// @notice The challenger's part of a trainer's stake, in basis points; below one half, so that accusing oneself never
+    /// pays.
+    uint256 public constant CHALLENGER_BPS = 3_000;
+    uint256 private constant BASIS = 10_000;
+
+    /// @param count Questions that wait for an answer.
+    /// @param last When the last answer came.
+    /// @param marked The ledger stands still for this seal.
+    struct Waiting {
+        uint40 count;
+        uint40 last;
+        bool marked;
+    }
+
+    ISources public immutable sources;
+    /// @inheritdoc IDisputes
+    address public immutable ledger;
+    address public immutable escrow;
+    address public immutable reveals;
+
+    mapping(bytes32 key => Waiting) public waiting;
+
+    constructor(address tapes_, address sources_, address ledger_, address escrow_, address reveals_)
+        RefereeCore(tapes_)
+    {
+        sources = ISources(sources_);
+        (ledger, escrow, reveals) = (ledger_, escrow_, reveals_);
+    }
+
+    modifier onlyReveals() {
+        if (msg.sender != reveals) revert Bonds_NotReveals(msg.sender);
+        _;
+    }
+
+    // --- a seal -------------------------------------------------------------------------------------------------------
+
+    /// @dev abi.encode of one dynamic struct is its offset, then the struct.
+    function _target(bytes calldata target) private pure returns (ISources.Target calldata t) {
+        assembly ("memory-safe") {
+            t := add(target.offset, 0x20)
+        }
+    }
+
+    function _facts(bytes calldata target) internal view override returns (ITapes.Facts memory) {
+        return sources.factsOf(_target(target));
+    }
+
+    function _block(bytes calldata target, uint256 block_) internal view override returns (uint256 first, uint256 count) {
+        return sources.blockOf(_target(target), block_);
+    }
+
+    function _windows(bytes calldata target) internal view override returns (uint256 end, uint256 answer) {
+        ISources.Target calldata t = _target(target);
+        IRoundLedger.Words memory state = IRoundLedger(ledger).words(t.task);
+        return (t.record.sealedAt + Heads.challengeWindow(state.windows), LedgerReads.takeover(state));
+    }
+
+    function _requireKeyHolder(bytes calldata target) internal view override {
+        sources.requireKeyHolder(_target(target), msg.sender);
+    }
+
+    function _requireSealer(bytes calldata target) internal view override {
+        address sealer = _target(target).record.aggregator;
+        if (msg.sender != sealer) revert Referee_NotSealer(msg.sender, sealer);
+    }
+
+    function _requireShown(bytes calldata target, Question calldata question, Answer calldata answer) internal view override {
+        sources.requireShown(_target(target), question, answer);
+    }
+
+    function _isNowhere(bytes calldata target, Question calldata question) internal view override returns (bool) {
+        return sources.isNowhere(_target(target), question);
+    }
+
+    function _refutesSource(
+        bytes calldata target,
+        ITapes.Facts memory facts,
+        Refutation.Claim calldata claim,
+        bytes calldata evidence
+    ) internal view override returns (bool) {
+        return sources.refutes(_target(target), facts, claim, evidence);
+    }
+
+    function _refutesOutput(bytes calldata target, ITapes.Facts memory facts, OutputClaim calldata claim)
+        internal
+        view
+        override
+        returns (bool)
+    {
+        return sources.refutesOutput(_target(target), facts, claim);
+    }
+
+    function _isFallen(bytes calldata target) internal view override returns (bool) {
+        return sources.isVoid(_target(target));
+    }
+
+    function _keyOf(bytes calldata target) internal pure override returns (bytes32) {
+        ISources.Target calldata t = _target(target);
+        return keccak256(abi.encode(t.task, t.round, t.record));
+    }
+
+    // --- what a question and its end do -------------------------------------------------------------------------------
+
+    function _opened(bytes calldata target) internal override {
+        Waiting storage w = waiting[_keyOf(target)];
+        ++w.count;
+        if (w.marked) return;
+        w.marked = true;
+        ISources.Target calldata t = _target(target);
+        IRoundLedger(ledger).markChallenged(t.task, t.round, t.record);
+    }
+
+    function _closed(bytes calldata target) internal override {
+        Waiting storage w = waiting[_keyOf(target)];
+        (w.last, w.count) = (uint40(block.timestamp), w.count - 1);
+        (uint256 end, uint256 answer) = _windows(target);
+        // a later question, or a claim, may follow from an answer for as long as an answer may take
+        if (w.count == 0 && block.timestamp + answer <= end) _unmark(target, w);
+    }
+
+    /// @inheritdoc IReferee
+    function release(bytes calldata target) external {
+        Waiting storage w = waiting[_keyOf(target)];
+        (, uint256 answer) = _windows(target);
+        if (!w.marked || w.count != 0 || sources.isVoid(_target(target))) revert Referee_QuestionState(_keyOf(target));
+        if (block.timestamp < w.last + answer) revert Referee_Deadline(w.last + answer);
+        _unmark(target, w);
+    }
+
+    function _unmark(bytes calldata target, Waiting storage w) private {
+        w.marked = false;
+        ISources.Target calldata t = _target(target);
+        IRoundLedger(ledger).markUnchallenged(t.task, t.round, t.record);
+    }
+
+    function _fall(bytes calldata target, address challenger) internal override {
+        ISources.Target calldata t = _target(target);
+        IRoundLedger(ledger).overturnSeal(t.task, t.round, t.record, challenger, t.aggregators);
+    }
+
+    // --- a trainer that signs twice -----------------------------------------------------------------------------------
+
+    /// @inheritdoc IEquivocations
+    function equivocation(
+        IRoundLedger.Receipt calldata first,
+        bytes calldata firstSignature,
+        IRoundLedger.Receipt calldata second,
+        bytes calldata secondSignature
+    ) external {
+        (uint256 task, address trainer) = (first.task, first.trainer);
+        bool same = task == second.task && first.round == second.round && trainer == second.trainer
+            && first.parent == second.parent;
+        IRoundLedger.Head memory head = IRoundLedger(ledger).head(task);
+        // a round that is there again is signed for again
+        bool once = head.life == 0 && head.index == 0 && head.phase != IRoundLedger.Phase.Compensated;
+        bytes32 hash = Receipts.requireSigned(ledger, first, firstSignature);
+        bool differ = hash != Receipts.requireSigned(ledger, second, secondSignature);
+        uint256 stake = IEscrow(escrow).member(task, trainer).stake;
+        if (!same || !once || !differ || stake == 0) revert Equivocations_NotShown(task, trainer);
+        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, stake, msg.sender, CHALLENGER_BPS);
+        emit EquivocationProved(task, first.round, trainer, msg.sender, slashed);
+    }
+
+    // --- bonds --------------------------------------------------------------------------------------------------------
+
+    function _lockBond(bytes calldata target, address from) internal override {
+        ISources.Target calldata t = _target(target);
+        IEscrow(escrow).lock(t.task, from, t.terms.askBond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
+    }
+
+    function _payBond(bytes calldata target, address asker, address to) internal override {
+        ISources.Target calldata t = _target(target);
+        if (asker == to) IEscrow(escrow).unlock(t.task, asker, t.terms.askBond);
+        else IRoundLedger(ledger).slashMember(t.task, asker, t.terms.askBond, to, BASIS);
+    }
+
+    /// @inheritdoc IBonds
+    function lockBond(uint256 task, address from, uint256 amount) external onlyReveals {
+        IEscrow(escrow).lock(task, from, amount, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
+    }
+
+    /// @inheritdoc IBonds
+    function returnBond(uint256 task, address to, uint256 amount) external onlyReveals {
+        IEscrow(escrow).unlock(task, to, amount);
+    }
+
+    /// @inheritdoc IBonds
+    function forfeitBond(uint256 task, address from, uint256 amount, address winner) external onlyReveals {
+        IRoundLedger(ledger).slashMember(task, from, amount, winner, BASIS);
+    }
+
+    /// @inheritdoc IBonds
+    function penalise(uint256 task, address trainer, uint256 amount, address challenger, uint256 shareBps)
+        external
+        onlyReveals
+        returns (uint256 slashed)
+    {
+        return IRoundLedger(ledger).slashMember(task, trainer, amount, challenger, shareBps);
+    }
+
+    /// @inheritdoc IBonds
+    function bondOf(uint256 task) external view returns (uint256) {
+        return (Heads.pot(IRoundLedger(ledger).words(task).windows) * DEMAND_BPS + BASIS - 1) / BASIS;
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {Refutation} from "../libraries/Refutation.sol";
+import {Terms} from "../libraries/Terms.sol";
+import {IReferee} from "./IReferee.sol";
+import {IRoundLedger} from "./IRoundLedger.sol";
+import {ITapes} from "./ITapes.sol";
+
+/// @title ISources
+/// @notice What binds a tape to the chain: which seal it is, where its cells come from, and what is paid by it. Reads the
+/// platform's contracts, holds nothing.
+///
+/// Each source has one value, fixed before the sealer's window opens or in the seal, so that nothing that anybody does later
+/// changes a cell:
+///
+///   source          what it must be
+///   word            a leaf of the words of the task's rules
+///   count           roster leaves and forced receipts
+///   round           the round
+///   pot             what this seal's claims are more than those of the seal before, below 2^80
+///   aggregator      the sealer's place in the frozen list
+///   parent          digest of the model in the seal before; the terms' in round 0
+///   seat            8 for the reference party, else the trainer's; 0 for a stranger
+///   stake           what the trainer joined with, if it had joined before the roster and left after it; else 0
+///   entry's parent, length, samples, content: of its receipt
+///   refused         `convicted` where the receipt was convicted by `asOf`, and only there; `withheld` where its key was
+///                   not forced out; `missing` is the sealer's word
+///   block's size, whether it counts, first exponent: a leaf of the blocks of the task's terms
+///   carried         the cell of the seal before; outside of that tape, and in round 0, what the instruction says
+interface ISources {
+    /// @notice A seal, with what binds it; the `bytes target` of {IReferee} is abi.encode of one.
+    /// @param columns Of the program.
+    /// @param programTree Root of the tree over the program's header and instructions.
+    /// @param auditors Those of the task's terms, where one of them asks; else empty.
+    /// @param blocks Those that a claim or question is about, where it needs their leaves.
+    struct Target {
+        uint256 task;
+        uint256 round;
+        IRoundLedger.SealRecord record;
+        IRoundLedger.RosterRecord roster;
+        Terms.Facts terms;
+        uint256 columns;
+        bytes32 programTree;
+        address[] aggregators;
+        address[] auditors;
+        Terms.Block[] blocks;
+    }
+
+    /// @notice An entry of a round. A forced one needs no `siblings`.
+    /// @param stake As the roster leaf says.
+    struct Entry {
+        IRoundLedger.Receipt receipt;
+        uint128 stake;
+        bytes siblings;
+    }
+
+    /// @notice The seal before, and its cell where the claimed one is carried.
+    struct Parent {
+        IRoundLedger.SealRecord record;
+        IRoundLedger.RosterRecord roster;
+        Refutation.Cell cell;
+    }
+
+    /// @notice Thrown when a target, or what is shown of it, is not what the chain keeps.
+    error Sources_Mismatch(uint256 task, uint256 round);
+
+    /// @notice Return what a target stands for. Reverts unless the seal stands, now, with these records, terms and program.
+    function factsOf(Target calldata target) external view returns (ITapes.Facts memory);
+
+    /// @notice Return whether the seal is on chain no more: it fell, or one before it did.
+    function isVoid(Target calldata target) external view returns (bool);
+
+    /// @notice Revert unless `who` has a right to the updates' keys: it has a stake or bond in the task, is its owner, its
+    /// reference party or one of its auditors.
+    function requireKeyHolder(Target calldata target, address who) external view;
+
+    /// @notice Return first leaf and number of leaves of a block that the target shows.
+    function blockOf(Target calldata target, uint256 index) external pure returns (uint256 first, uint256 count);
+
+    /// @notice Return whether a source's or a carried cell is not what the chain says.
+    /// @param evidence abi.encode of what its source needs: `(int256, bytes32[])` (a word, its path), {Terms.Block}, {Entry}, {Parent}; empty
+    /// where it needs nothing.
+    function refutes(
+        Target calldata target,
+        ITapes.Facts calldata facts,
+        Refutation.Claim calldata claim,
+        bytes calldata evidence
+    ) external view returns (bool);
+
+    /// @notice Return whether what is paid is not what the tape says.
+    function refutesOutput(Target calldata target, ITapes.Facts calldata facts, IReferee.OutputClaim calldata claim)
+        external
+        view
+        returns (bool);
+
+    /// @notice Revert unless an answer shows a node of kind Claims or Roster.
+    function requireShown(Target calldata target, IReferee.Question calldata question, IReferee.Answer calldata answer)
+        external
+        view;
+
+    /// @notice Return whether there is no such node of kind Claims or Roster, or a field is set that its kind has not.
+    function isNowhere(Target calldata target, IReferee.Question calldata question) external pure returns (bool);
+}

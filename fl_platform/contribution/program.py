@@ -1,0 +1,80 @@
+"""A task's round program and terms: what its rules say, as `openTask` freezes it and everybody evaluates it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from fl_platform.errors import ConfigError, DocumentInvalid
+from fl_platform.protocol.program import Program
+from fl_platform.protocol.sources import INDEX_OF, LONGEST, OWN_WORDS, Axis, Source
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.tape import Lengths
+from fl_platform.protocol.terms import Block, Terms
+from fl_platform.rules.compose import Rule, compose
+from fl_platform.updates import update_length
+from fl_platform.updates.scale import CLIP_FACTOR, SPREAD
+
+ASKS = 5 * 10**15  # wei that a question about a seal costs until it is answered: over four times the answer's gas
+
+
+def program_of(spec: TaskSpec) -> Program:
+    """Return the program that a task's parts make. Raises DocumentInvalid for parts that the package has not."""
+    return _composed(rule_of(spec))
+
+
+def rule_of(spec: TaskSpec) -> Rule:
+    """Return the parts that a task names."""
+    rule, worth = spec.aggregation, spec.worth
+    return Rule(rule.screens, rule.selection, rule.weighting, worth.kind, rule.directions, worth.shares)
+
+
+@lru_cache(maxsize=16)
+def _composed(rule: Rule) -> Program:
+    try:
+        return compose(rule)
+    except ConfigError as error:
+        raise DocumentInvalid(f"task spec: {error}") from error
+
+
+def terms_of(spec: TaskSpec) -> Terms:
+    """Return what a task freezes beside its program. Raises DocumentInvalid for what no task can have."""
+    rule, worth, codec = spec.aggregation, spec.worth, spec.codec
+    words = {
+        "blocks": len(spec.model.tensors), "directions": rule.directions, "size": spec.model.counted_size,
+        "bits": codec.bits, "stochastic": int(codec.rounding == "stochastic"), "spread": SPREAD[codec.bits],
+        "update_length": update_length(spec.model.size, codec.bits), "stake_cap_bps": worth.stake_cap_bps,
+        "clip_bps": rule.clip_bps, "reject_bps": rule.reject_bps, "floor_bps": rule.floor_bps,
+        "duplicate_bps": rule.duplicate_bps, "reference_bps": rule.reference_bps,
+        "noise_sigmas_squared": worth.noise_sigmas_squared, "least_length_shift": worth.least_length_shift,
+        "byzantine": rule.byzantine, "alpha_num": worth.alpha_num, "alpha_den": worth.alpha_den,
+        "fee_bps": spec.money.fee_bps, "base_bps": worth.base_bps, "memory": worth.memory,
+        "server_lr_num": rule.server_lr_num, "server_lr_den": rule.server_lr_den, "clip_factor": CLIP_FACTOR,
+    }  # fmt: skip
+    own = dict(zip(OWN_WORDS, rule.own, strict=False))
+    return Terms(
+        words={INDEX_OF[name]: value for name, value in words.items()} | own,
+        blocks=tuple(
+            Block(tensor.size, tensor.counted, exponent)
+            for tensor, exponent in zip(spec.model.tensors, codec.initial_scale.exponents, strict=True)
+        ),
+        ask_bond=ASKS,
+        initial_model=spec.initial_model,
+        reference=spec.reference.address if worth.kind == "anchored" else bytes(20),
+        auditors=tuple(party.address for party in spec.auditors),
+    )
+
+
+def check_rules(spec: TaskSpec) -> None:
+    """Refuse rules that no program or no terms can be made of. Raises DocumentInvalid."""
+    program, terms = program_of(spec), terms_of(spec)
+    for column in program.columns:
+        index = column.immediate >> 8
+        if column.immediate & 0xFF == Source.WORD and column.op.name == "SOURCE" and index not in terms.words:
+            raise DocumentInvalid(f"task spec: the program reads the rules' word {index}, which they have not")
+    if len(spec.model.tensors) > LONGEST[Axis.BLOCK]:
+        raise DocumentInvalid(f"{len(spec.model.tensors)} tensors; a round counts {LONGEST[Axis.BLOCK]} at most")
+
+
+def lengths_of(spec: TaskSpec, *, entries: int, seats: int) -> Lengths:
+    """Return how long a round's axes are."""
+    return Lengths(entries, seats, len(spec.model.tensors), spec.aggregation.directions)

@@ -1,0 +1,115 @@
+"""What a task freezes beside its program: the numbers of its rules, its blocks of parameters, and what binds a round.
+
+    root   keccak(eleven words of 32 bytes: blocks, directions, leaves, counting leaves, bits of an update's integers,
+           ask bond, initial model, reference party's address, auditors' hash, words root, blocks root)
+    words  the Merkle root over 64 leaves keccak(0x00, index u8, int256)
+    blocks the Merkle root over leaves keccak(0x00, five words: first leaf, leaves, parameters, counts, first exponent)
+
+Inner nodes are keccak(0x01, left, right); the auditors' hash is keccak(addresses, 32 bytes each).
+`TaskRegistry.openTask` keeps the root. Twin of contracts/libraries/Terms.sol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from fl_platform.errors import DocumentInvalid
+from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.program import merkle_root
+from fl_platform.protocol.rows import COORDINATES, RowShape
+from fl_platform.protocol.sources import INDEX_OF, LONGEST, OWN_WORDS, SOURCES, Axis, Source, word_bounds
+
+WORD_LEAVES = OWN_WORDS.stop
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of parameters with a step of its own: a tensor as a rule."""
+
+    size: int  # parameters
+    counts: bool  # in lengths, products and pay
+    first_exponent: int  # of its step in round 0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """All of it. Raises DocumentInvalid for what no task can have."""
+
+    words: Mapping[int, int]  # of the rules, by index; those that are not there are 0 and no source
+    blocks: tuple[Block, ...]  # those that count come first
+    ask_bond: int  # wei that a question about a seal costs until it is answered
+    initial_model: bytes  # digest of the model that round 0 starts from, 32 bytes
+    reference: bytes  # address of the party whose entries are the reference, 20 bytes; zero: none
+    auditors: tuple[bytes, ...] = ()  # addresses: who has updates' keys beside those with a stake
+
+    def __post_init__(self) -> None:
+        """Refuse what no round could be bound to."""
+        for index, value in self.words.items():
+            bounds = word_bounds(index)
+            if bounds is None or not bounds[0] <= value <= bounds[1]:
+                raise DocumentInvalid(f"the rules' word {index} is {value}; it must be within {bounds}")
+        counting = [block.counts for block in self.blocks]
+        if not 0 < len(counting) <= LONGEST[Axis.BLOCK] or counting != sorted(counting, reverse=True):
+            raise DocumentInvalid(
+                f"{len(counting)} blocks of parameters: 1 to {LONGEST[Axis.BLOCK]} are allowed, those that count first"
+            )
+        for block in self.blocks:
+            limits = ((block.size, SOURCES[Source.BLOCK_SIZE]), (block.first_exponent, SOURCES[Source.FIRST_EXPONENT]))
+            if block.size < 1 or not all(given.bounds[0] <= value <= given.bounds[1] for value, given in limits):
+                raise DocumentInvalid(f"a block of {block.size} parameters with the step 2^{block.first_exponent}")
+
+    def word(self, name: str) -> int:
+        """Return a word by its name. Raises KeyError."""
+        return self.words[INDEX_OF[name]]
+
+    @cached_property
+    def shape(self) -> RowShape:
+        """How rows lie in leaves."""
+        starts = [0]
+        for block in self.blocks:
+            starts.append(starts[-1] + -(-block.size // COORDINATES))
+        return RowShape(tuple(starts), sum(block.counts for block in self.blocks), self.word("bits"))
+
+    @cached_property
+    def word_leaves(self) -> list[bytes]:
+        """Leaves of the tree over the words."""
+        return [
+            keccak256(b"\0" + bytes([index]) + _word(self.words[index])) if index in self.words else bytes(32)
+            for index in range(WORD_LEAVES)
+        ]
+
+    @cached_property
+    def block_leaves(self) -> list[bytes]:
+        """Leaves of the tree over the blocks."""
+        return [keccak256(b"\0" + b"".join(map(_word, self.block_words(k)))) for k in range(len(self.blocks))]
+
+    def block_words(self, number: int) -> tuple[int, int, int, int, int]:
+        """Return what a block's leaf says."""
+        block, first = self.blocks[number], self.shape.starts[number]
+        return first, self.shape.starts[number + 1] - first, block.size, int(block.counts), block.first_exponent
+
+    def facts(self) -> tuple[int, int, int, int, int, int, bytes, bytes, bytes, bytes, bytes]:
+        """Return the fields of the contract's struct, in order."""
+        shape = self.shape
+        return (
+            len(self.blocks), self.word("directions"), shape.leaves, shape.counted_leaves, shape.update_bits,
+            self.ask_bond, self.initial_model, self.reference, self.auditors_hash, merkle_root(self.word_leaves),
+            merkle_root(self.block_leaves),
+        )  # fmt: skip
+
+    @property
+    def auditors_hash(self) -> bytes:
+        """Hash of the auditors' addresses, 32 bytes."""
+        return keccak256(b"".join(address.rjust(32, b"\0") for address in self.auditors))
+
+    @cached_property
+    def root(self) -> bytes:
+        """What `openTask` freezes, 32 bytes."""
+        facts = self.facts()
+        return keccak256(b"".join(_word(each) if isinstance(each, int) else each.rjust(32, b"\0") for each in facts))
+
+
+def _word(value: int) -> bytes:
+    return value.to_bytes(32, "big", signed=True)

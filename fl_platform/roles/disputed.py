@@ -1,0 +1,220 @@
+"""A sealed round as disputes know it: what binds it, what it is evaluated from, and what its sealer published.
+
+Watcher and defender read it alike, from chain and store. What is read once is kept as long as the seal stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from fl_platform.aggregation.admit import OpenedUpdates, admit_entries
+from fl_platform.aggregation.round_rows import RoundRows, cell_of, sums_root
+from fl_platform.chain.history import RoundHistory
+from fl_platform.chain.records import pack_siblings
+from fl_platform.chain.reveals import Reveals
+from fl_platform.contribution.judge import past_sums, refused_of
+from fl_platform.contribution.program import program_of, terms_of
+from fl_platform.contribution.tapes import given_of, only_a_key_shows, told_tape
+from fl_platform.dispute.next_moves import KnownRound
+from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, refusal_on_chain
+from fl_platform.errors import FLError, RetryError
+from fl_platform.protocol import merkle_sum
+from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.bundle import Entry, RoundBundle, claim_leaves
+from fl_platform.protocol.merkle_sum import Leaf
+from fl_platform.protocol.operations import Op
+from fl_platform.protocol.sources import Refused, Source
+from fl_platform.protocol.tape import Tape
+from fl_platform.roles.collecting import stake_among
+from fl_platform.roles.opening import UpdateOpener
+from fl_platform.roles.packages import NO_PACKAGE
+from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.round_leaves import PublicLeaves, RoundLeaves
+
+_SOURCE = 0xFF
+
+
+@dataclass(frozen=True)
+class DisputedRound:
+    """One sealed round."""
+
+    target: Target
+    entries: tuple[EntryShown, ...]
+    signatures: tuple[bytes, ...]
+    parent: ParentSeal | None
+    seats: tuple[bytes, ...]
+    known: KnownRound
+    published: Tape | None  # None: no bundle tells of the sealed tape
+    claims: tuple[Leaf, ...] | None  # None: nobody published claims of the sealed root
+
+    @property
+    def fitting(self) -> Tape | None:
+        """The published tape, if it is as long as the chain's round."""
+        return self.published if self.published and self.published.lengths == self.target.lengths else None
+
+
+def target_of(reader: TaskReader, record: RoundHistory) -> Target:
+    """Return what names a sealed round's seal on chain."""
+    history, spec = reader.history(), reader.spec
+    assert record.seal is not None
+    assert record.roster is not None  # a sealed round has one
+    return Target(
+        history.task, record.number, record.seal, record.roster, terms_of(spec), program_of(spec),
+        history.opened.aggregators,
+    )  # fmt: skip
+
+
+def disputed_round(
+    reader: TaskReader, reveals: Reveals | None, record: RoundHistory, bundle: RoundBundle,
+    opener: UpdateOpener | None,
+) -> DisputedRound:  # fmt: skip
+    """Put together what is known of a sealed round; without an opener its products of rows are the sealer's word.
+
+    bundle: the published one, whose roster is that on chain. Raises what reading and opening raise.
+    """
+    target, spec = target_of(reader, record), reader.spec
+    told = chain_entries(reader, record, bundle)
+    context = reader.round_context(record.number, target.record.aggregator, told)
+    before = reader.state_before(record.number)
+    published = _published(reader, target, bundle)
+    fitting = published if published is not None and published.lengths == target.lengths else None
+    refused = _refused(reader, reveals, target, told, fitting, opener)
+    entries, signatures = shown_entries(told)
+    past = past_sums(spec, before, reader.sums_of)
+    if opener is None:
+        rows: RoundLeaves | PublicLeaves = PublicLeaves(spec, target.terms.shape, past, _sealed_sums(reader, bundle))
+        given = given_of(spec, context, before, told, refused, brought=_taken(target, fitting))
+    else:
+        opened = OpenedUpdates(opener.source(told), spec)
+        updates = {
+            cell_of(entry.receipt.content_root): i
+            for i, entry in reversed(list(enumerate(told)))
+            if refused[i] == Refused.NO
+        }
+        source = RoundRows(spec.model, spec.codec.bits, updates=updates, read=opened.read, past=past)
+        sealed = _sealed_sums(reader, bundle)
+        rows = RoundLeaves(spec, target.terms.shape, source, told, opener, opened.read, past, sealed)
+        given = given_of(spec, context, before, told, refused, rows=rows)
+        given = replace(given, brought=_claimed(target, fitting))
+    return DisputedRound(
+        target, entries, signatures, parent_seal(reader, record.number), context.seats,
+        KnownRound(target.program, target.lengths, given, rows), published, _claims(target, bundle),
+    )  # fmt: skip
+
+
+def chain_entries(reader: TaskReader, record: RoundHistory, bundle: RoundBundle) -> tuple[Entry, ...]:
+    """Return a round's entries as the chain has them: the published roster, and all that trainers forced in. Of those
+    the bundle only tells keys and commitments, and where it leaves one out, the chain's packages may."""
+    told = {entry.receipt.struct_hash(): entry for entry in bundle.entries if entry.forced}
+    rostered = tuple(entry for entry in bundle.entries if not entry.forced)
+    stakes, packages = reader.history().members_at_roster(record.number), reader.forced_packages()
+    forced = []
+    for item in record.forced:
+        known = told.get(item.receipt.struct_hash())
+        keys = () if known is not None else packages.get(item.receipt.struct_hash(), ())
+        bare = Entry(item.receipt, item.signature, 0, *(keys[-1] if keys else NO_PACKAGE), forced=True)
+        stake = stake_among(reader, stakes, item.receipt.trainer)
+        forced.append(replace(known or bare, receipt=item.receipt, signature=item.signature, stake=stake))
+    return rostered + tuple(forced)
+
+
+def shown_entries(entries: Sequence[Entry]) -> tuple[tuple[EntryShown, ...], tuple[bytes, ...]]:
+    """Return a round's entries as the chain is shown them, and their trainers' signatures."""
+    leaves = tuple(entry.leaf for entry in entries if not entry.forced)
+    shown = tuple(
+        EntryShown(entry.receipt)
+        if entry.forced
+        else EntryShown(entry.receipt, entry.stake, pack_siblings(merkle_sum.prove(leaves, i)))
+        for i, entry in enumerate(entries)
+    )
+    return shown, tuple(entry.signature for entry in entries)
+
+
+def parent_seal(reader: TaskReader, number: int) -> ParentSeal | None:
+    """Return the seal before a round's, with the tape that its bundle tells of; None in round 0."""
+    if number == 0:
+        return None
+    record = reader.history().rounds[number - 1]
+    assert record.seal is not None
+    assert record.roster is not None
+    return ParentSeal(record.seal, record.roster, told_tape(reader.spec, reader.bundle(number - 1)))
+
+
+def _published(reader: TaskReader, target: Target, bundle: RoundBundle) -> Tape | None:
+    """Return the tape that a bundle tells of, if it is the sealed one."""
+    try:
+        tape = told_tape(reader.spec, bundle)
+    except RetryError:
+        raise
+    except FLError:
+        return None
+    return tape if tape.root == target.record.trace else None
+
+
+def _refused(
+    reader: TaskReader, reveals: Reveals | None, target: Target, entries: Sequence[Entry], published: Tape | None,
+    opener: UpdateOpener | None,
+) -> list[int]:  # fmt: skip
+    """Return why each entry is refused: the sealer's word where it is known and the chain allows it, else one's own."""
+    if published is not None and (number := source_column(target, Source.REFUSED)) is not None:
+        told = [int(cell) for cell in published.columns[number]]
+    elif opener is not None:
+        context = reader.round_context(target.round, target.record.aggregator, entries)
+        opened = OpenedUpdates(opener.source(entries), reader.spec)
+        keys = opener.keys(entries)
+        admission = admit_entries(entries, opened, spec=reader.spec, context=context, keys=keys)
+        told = refused_of(reader.spec, reader.domain, entries, admission)
+    else:
+        told = [int(Refused.NO)] * len(entries)
+    if reveals is None:
+        return told
+    return [
+        refusal_on_chain(
+            why, convicted_at=reveals.convicted_at(entry.receipt), revealed_at=reveals.revealed_at(entry.receipt),
+            as_of=target.record.as_of,
+        )
+        for why, entry in zip(told, entries, strict=True)
+    ]  # fmt: skip
+
+
+def source_column(target: Target, source: Source) -> int | None:
+    """Return the column that holds a source; None where the program does not read it."""
+    for number, column in enumerate(target.program.columns):
+        if column.op is Op.SOURCE and column.immediate & _SOURCE == source:
+            return number
+    return None
+
+
+def _taken(target: Target, published: Tape | None) -> Mapping[int, Array]:
+    """The cells that a reader without updates takes as they are told."""
+    if published is None:
+        return {}
+    return {number: published.columns[number] for number in only_a_key_shows(target.program)}
+
+
+def _claimed(target: Target, published: Tape | None) -> Mapping[int, Array]:
+    """The cells that are the sealer's word."""
+    if published is None:
+        return {}
+    columns = target.program.columns
+    return {n: published.columns[n] for n, column in enumerate(columns) if column.op is Op.CLAIMED}
+
+
+def _sealed_sums(reader: TaskReader, bundle: RoundBundle) -> Mapping[int, Array]:
+    """The sums that a sealer published, by content root; none where no store has them."""
+    try:
+        sums = reader.sums(bundle)
+    except RetryError:
+        raise
+    except FLError:
+        return {}
+    return {cell_of(sums_root(reader.spec.model, sums)): sums}
+
+
+def _claims(target: Target, bundle: RoundBundle) -> tuple[Leaf, ...] | None:
+    leaves = claim_leaves(bundle.after)
+    root = merkle_sum.build(leaves)
+    record = target.record
+    sealed = (record.claim_root, record.claim_total, record.claim_count)
+    return leaves if (root.digest, root.total, len(leaves)) == sealed else None

@@ -1,0 +1,260 @@
+"""Rounds that `judge_round` judges, on the real ledger: what the chain says of each is read here by none of the
+product's code, so that a seal stands only where both read alike.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fl_platform.chain.records import RosterRecord, SealRecord
+from fl_platform.contribution.bundling import bundle_of
+from fl_platform.contribution.judge import Judgement
+from fl_platform.contribution.program import program_of, terms_of
+from fl_platform.contribution.rejudge import rejudge_public
+from fl_platform.contribution.tapes import told_tape
+from fl_platform.dispute.claims import CellClaim
+from fl_platform.dispute.outputs import OutputClaim, accounts, claims_of, next_claims, program_path
+from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, source_claim
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.merkle_sum import Leaf
+from fl_platform.protocol.openings import OTHER_KINDS, opened, refutation_of
+from fl_platform.protocol.operations import Op
+from fl_platform.protocol.program import Output
+from fl_platform.protocol.spec import Party, TaskSpec
+from fl_platform.protocol.tape import Tape
+from fl_platform.store.unixfs import cid_of
+from fl_platform.updates import pack_update
+from tests.support.bound_rounds import RefereeWorld
+from tests.support.contracts import Run, Tree
+from tests.support.evm import Account, Reverted, account
+from tests.support.rounds import (
+    STAKE,
+    Place,
+    Round,
+    address_of,
+    build_round,
+    first_state,
+    make_entry,
+    private_key,
+    zero_model,
+)
+
+CHALLENGER = account("challenger")
+
+
+@cache
+def _shared() -> tuple[RefereeWorld, tuple[bytes, int]]:
+    world = RefereeWorld()
+    world.fill(CHALLENGER)
+    return world, world.evm.snapshot()
+
+
+def referee_world() -> RefereeWorld:
+    """Return the shared deployment in its first state."""
+    world, mark = _shared()
+    world.evm.restore(mark)
+    return world
+
+
+@dataclass
+class JudgedRound:
+    """One sealed round."""
+
+    made: Round
+    judged: Judgement
+    bundle: RoundBundle
+    target: Target
+    entries: tuple[EntryShown, ...]
+    sealed: Tape
+    claims: tuple[Leaf, ...]
+    parent: ParentSeal | None
+
+
+Lie = Callable[[Round, Judgement], Tape]
+
+
+@dataclass
+class JudgedTask:
+    """A task of the product's rules on the ledger."""
+
+    world: RefereeWorld
+    spec: TaskSpec
+    run: Run
+    rounds: list[JudgedRound] = field(default_factory=list)
+    joined: list[int] = field(default_factory=list)  # key numbers, in the order of their seats
+
+    @classmethod
+    def open(cls, spec: TaskSpec, *, trainers: dict[int, int], rounds: int = 4) -> JudgedTask:
+        """Open a task of these rules; `trainers`: stakes in wei by key number, who join in this order."""
+        world = referee_world()
+        listed = tuple(Party(who.address, bytes(64)) for who in world.aggregators)
+        model = first_state(spec, zero_model(spec)).model
+        spec = replace(spec, aggregators=listed, owner=world.owner.address, initial_model=model)
+        run = Run.start(
+            world, trainers=0, bonded=2, spec=spec.digest, program=program_of(spec).root, rules=terms_of(spec).root,
+            rounds=rounds, pot=spec.money.pot, stake=1, fee_bps=spec.money.fee_bps,
+        )  # fmt: skip
+        task = cls(world, spec, run)
+        for number, stake in trainers.items():
+            task.join(number, stake)
+        return task
+
+    def join(self, number: int, stake: int = STAKE) -> None:
+        """Let the holder of a test key join."""
+        self.run.join(person(number), stake)
+        self.joined.append(number)
+
+    @property
+    def place(self) -> Place:
+        """Where its rounds are signed for."""
+        return Place(self.world.domain, self.run.task)
+
+    def draw(self, updates: list[Any], **options: Any) -> Round:
+        """Build the next round of trainers 1, 2, ... with the stakes that they joined with."""
+        stakes = [int(self.run.member(address_of(number))[0]) for number in range(1, len(updates) + 1)]
+        if self.rounds:
+            last = self.rounds[-1]
+            options["before"] = last.judged.after
+            options["models"] = {**last.made.models, last.judged.after.model: last.judged.model}
+        made = build_round(self.spec, updates, stakes=stakes, place=self.place, **options)
+        for one in self.rounds:
+            made.sums |= sums_of(one.judged)
+        return made
+
+    def force(self, made: Round, number: int, update: Any, **changes: Any) -> None:
+        """Add an entry that its trainer will force in."""
+        entry = make_entry(self.spec, made.before, number, update, stake=0, place=self.place)
+        made.entries.append(replace(entry, forced=True))
+        made.data.append(pack_update(update, model=self.spec.model, bits=self.spec.codec.bits))
+        if changes:
+            made.sign(len(made.entries) - 1, number, **changes)
+
+    def seal(
+        self, made: Round, *, lie: Lie = lambda _, judged: judged.tape, rostered: Callable[[], object] = lambda: None
+    ) -> JudgedRound:
+        """Roster, force, judge by the product and seal; `rostered` happens between roster and forced receipts."""
+        number, run = self.run.round, self.run
+        listed = [entry for entry in made.entries if not entry.forced]
+        tree = Tree(tuple(entry.leaf for entry in listed))
+        run.roster(tree)
+        seats_at = list(self.joined)
+        members = {address_of(k): self._stake_at(k, number) for k in seats_at}
+        rostered()
+        for entry in made.entries[len(listed) :]:
+            sender = next(person(k) for k in (*self.joined, 0) if address_of(k) == entry.receipt.trainer)
+            self.world.ledger.send(sender, "forceInclude", entry.receipt, entry.signature)
+        self.world.wait(max(self.world.evm.now, run.window()[0]))
+        shown = tuple(EntryShown(e.receipt, e.stake, tree.path(i)) for i, e in enumerate(listed))
+        shown += tuple(EntryShown(e.receipt) for e in made.entries[len(listed) :])
+        parent = self.rounds[-1] if self.rounds else None
+        total = int(self.world.views.call("allotted", run.task, number))
+        pot = total - (0 if parent is None else parent.target.record.claim_total)
+        seats = accounts(run.params.aggregators, self.world.owner.address, [address_of(k) for k in seats_at])
+        context = replace(made.context, aggregator=run.aggregator, members=members, seats=seats, pot=pot)
+        placed = replace(made, context=context)
+        judged = placed.judge()
+        bundle = bundle_of(self.spec, context, made.before, placed.entries, judged)
+        tape = lie(placed, judged)
+        claims = claims_of(tape, seats)
+        run.seal(Tree(claims), trace=tape.root, model=judged.after.model)
+        record, roster = run.seals[number][0], run.rosters[number][0]
+        target = Target(
+            run.task, number, SealRecord(**vars(record)), RosterRecord(**vars(roster)), terms_of(self.spec),
+            program_of(self.spec), run.params.aggregators,
+        )  # fmt: skip
+        before = None if parent is None else ParentSeal(parent.target.record, parent.target.roster, parent.sealed)
+        done = JudgedRound(placed, judged, bundle, target, shown, tape, claims, before)
+        self.rounds.append(done)
+        return done
+
+    def _stake_at(self, number: int, round_number: int) -> int:
+        joined, at, left, _ = self.run.tenure(address_of(number))
+        closed = self.run.rosters[round_number][0].rostered_at
+        return int(joined) if at and at < closed and (not left or left >= closed) else 0
+
+    # --- who reads it ---
+
+    def refutes(self, one: JudgedRound, claim: Any) -> bool:
+        """Whether a claim fells a seal."""
+        try:
+            self.world.disputes.send(CHALLENGER, claim.function, one.target.encoded(), *claim.encoded())
+        except Reverted as error:
+            if "NotRefuted" not in str(error):
+                raise
+            return False
+        return True
+
+    def bond(self) -> int:
+        """What the first aggregator has at stake, wei."""
+        return int(self.run.member(self.run.params.aggregators[0])[0])
+
+    def against(self, one: JudgedRound, *, whole: bool = False) -> Iterator[str]:
+        """Yield what the chain holds against a seal: by each source and carried column, the claims, and cells.
+
+        `whole`: of every source all cells, and of every column one; else some drawn ones.
+        """
+        program, tape = one.target.program, one.sealed
+        dice = random.Random(tape.root)
+        for number, column in enumerate(program.columns):
+            cells_of = tape.columns[number]
+            if cells_of.size == 0:
+                continue
+            if column.op in (Op.SOURCE, Op.PREV):
+                places = list(np.ndindex(cells_of.shape))
+                for place in places if whole else dice.sample(places, min(2, len(places))):
+                    cell = opened(tape, number, place)
+                    claim = source_claim(one.target, number, place, cell, entries=one.entries, parent=one.parent)
+                    if self.refutes(one, claim):
+                        yield f"{column.name} at {place} is {cell.value}"
+            elif column.op not in OTHER_KINDS and (whole or dice.random() < 0.05):
+                place = tuple(length - 1 for length in cells_of.shape)
+                if self.refutes(one, CellClaim(refutation_of(tape, number, place))):
+                    yield f"{column.name} at {place}"
+        yield from self._claims(one)
+
+    def _claims(self, one: JudgedRound) -> Iterator[str]:
+        program, tree = one.target.program, Tree(one.claims)
+        for output in (Output.EARNED, Output.REPUTATION, Output.TOTAL):
+            for seat in range(9, len(one.claims), 2) if output is not Output.TOTAL else (0,):
+                place = () if output is Output.TOTAL else (seat,)
+                made = OutputClaim(
+                    output, program.header(), program_path(program), opened(one.sealed, program.outputs[output], place),
+                    seat, tree.leaves[seat], tree.path(seat),
+                )  # fmt: skip
+                if self.refutes(one, made):
+                    yield f"{output.name} of seat {seat}"
+
+    def differences(self, one: JudgedRound) -> Iterator[str]:
+        """Yield what a stranger without a key, or the bundle's own bytes, say otherwise."""
+        bundle, judged = RoundBundle.from_bytes(one.bundle.to_bytes()), one.judged
+        if told_tape(self.spec, bundle).root != one.target.record.trace:
+            yield "the document tells of another tape"
+        again = rejudge_public(
+            self.spec, one.made.context, one.made.before, bundle, sums=judged.sums, models=one.made.models.__getitem__
+        )
+        for name in ("verdicts", "measured", "divisor", "sums_root", "after", "split"):
+            if getattr(again, name) != getattr(judged, name):
+                yield f"a stranger finds other {name}"
+        if again.tape.root != judged.tape.root:
+            yield "a stranger finds another tape"
+        if list(judged.tape.broken()):
+            yield "a check of its own tape is 0"
+        seats = one.made.context.seats
+        if next_claims(one.target, one.sealed, seats, published=one.claims, shown={}) is not None:
+            yield "its claims are not its tape's"
+
+
+def person(number: int) -> Account:
+    """Return the account of a test key."""
+    return Account(private_key(number), address_of(number))
+
+
+def sums_of(judged: Judgement) -> dict[bytes, Any]:
+    """Return a round's sums by their file's digest."""
+    return {cid_of(judged.aggregate_bytes).digest: judged.sums}
