@@ -183,6 +183,8 @@ interface IRoundLedger {
     /// @notice A trainer's signed statement of what it hands in (EIP-712, this contract is the verifying contract).
     /// @param task The task.
     /// @param round The round.
+    /// @param life Life of the task when the round opened: what a fallen roster or seal left behind counts nowhere else.
+    /// @param baseRound Round whose opening model the update starts from: `round`, as long as all rounds are synchronous.
     /// @param trainer Who signs.
     /// @param parent SHA-256 of the model it trained from.
     /// @param update SHA-256 digest in the CID of the sealed update file.
@@ -193,9 +195,12 @@ interface IRoundLedger {
     /// @param commitment keccak256(commitment root, salt).
     /// @param samples Self-declared number of samples; no weight is derived from it unchecked.
     /// @param salt Random.
+    /// @param extras Hash of a map for what later releases say; 0: nothing.
     struct Receipt {
         uint256 task;
         uint64 round;
+        uint64 life;
+        uint64 baseRound;
         address trainer;
         bytes32 parent;
         bytes32 update;
@@ -206,6 +211,7 @@ interface IRoundLedger {
         bytes32 commitment;
         uint64 samples;
         bytes32 salt;
+        bytes32 extras;
     }
 
     /// @notice Emitted when a task's ledger is open: round 0 opened at `openedAt`. `aggregators` is the frozen order.
@@ -347,7 +353,7 @@ interface IRoundLedger {
     /// @notice Thrown when a round is not final yet: `finalAt` is the first second at which it would be.
     error RoundLedger_NotFinal(uint256 task, uint256 round, uint256 finalAt);
 
-    /// @notice Thrown when a receipt is for another task or round.
+    /// @notice Thrown when a receipt is for another task, round or life.
     error RoundLedger_ReceiptForeign(uint256 task, uint256 round);
 
     /// @notice Thrown when a receipt's signature is not its trainer's.
@@ -392,7 +398,7 @@ interface IRoundLedger {
     function rosterRound(uint256 task, uint256 round, bytes32 root, uint32 count, uint128 totalStake) external;
 
     /// @notice Put a signed receipt on chain that the roster may lack. Anyone may send it for the trainer.
-    /// Requirements: inside the window; the receipt names this task and the head's round; its trainer signed it, is a
+    /// Requirements: inside the window; the receipt names this task and the head's round and life; its trainer signed it, is a
     /// member and has not forced one into this round.
     /// @dev Gas is not given back, also where the aggregator had acknowledged the receipt.
     function forceInclude(Receipt calldata receipt, bytes calldata signature) external;

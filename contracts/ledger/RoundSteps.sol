@@ -125,6 +125,7 @@ abstract contract RoundSteps is LedgerState {
         uint256 h = _tasks[task].head;
         // the list is open from a roster to its first seal at most, so the head's life is the round's
         uint256 life = h.life();
+        if (receipt.life != life) revert RoundLedger_ReceiptForeign(task, round);
         uint256 mark = ((round + 1) << 8) | life;
         if (_forcedMark[task][trainer] == mark) revert RoundLedger_AlreadyForced(task, round, trainer);
         _forcedMark[task][trainer] = mark;

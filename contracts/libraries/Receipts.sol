@@ -8,7 +8,7 @@ import {KeyWraps} from "./KeyWraps.sol";
 /// @notice The EIP-712 struct hash of a trainer's receipt, and who signed it. Twin of `fl_platform/protocol/receipt.py`.
 library Receipts {
     bytes32 internal constant TYPEHASH = keccak256(
-        "Receipt(uint256 task,uint64 round,address trainer,bytes32 parent,bytes32 update,uint64 length,bytes32 keyHash,bytes32 leavesRoot,bytes32 contentRoot,bytes32 commitment,uint64 samples,bytes32 salt)"
+        "Receipt(uint256 task,uint64 round,uint64 life,uint64 baseRound,address trainer,bytes32 parent,bytes32 update,uint64 length,bytes32 keyHash,bytes32 leavesRoot,bytes32 contentRoot,bytes32 commitment,uint64 samples,bytes32 salt,bytes32 extras)"
     );
 
     /// @notice Return the struct hash.

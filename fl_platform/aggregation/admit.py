@@ -28,7 +28,7 @@ from fl_platform.errors import (
 )
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.keypackage import has_package
-from fl_platform.protocol.receipt import Domain, check_signature
+from fl_platform.protocol.receipt import Domain, Receipt, check_signature
 from fl_platform.protocol.seats import OWNER_SEAT
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates import decode_update, update_length
@@ -57,8 +57,13 @@ class RoundContext:
     parent: bytes  # digest in the CID of the parent model's file
     members: Mapping[bytes, int] | None  # address -> stake (wei) when the roster closed; None: stakes of the entries
     seats: tuple[bytes, ...]  # whose each seat is when the roster closed: `seats_of`
+    life: int  # of the task when the round opened
     convicted: frozenset[bytes] = frozenset()  # struct hashes of receipts shown to be bad by the seal's `as_of`
     pot: int | None = None  # wei to allot in this round, slashed bonds included; None: the rules' pot
+
+    def is_of(self, receipt: Receipt) -> bool:
+        """Whether a receipt is for this task, round and life; any other is nobody's here."""
+        return (receipt.task, receipt.round, receipt.life) == (self.task, self.round, self.life)
 
 
 def seats_of(spec: TaskSpec, trainers: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -101,19 +106,19 @@ def is_reference_party(address: bytes, spec: TaskSpec) -> bool:
 def check_receipt(entry: Entry, *, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]) -> None:
     """Hold one entry's receipt against task, round and roster. `seen`: trainers whose entry came before this one.
 
-    Raises ReceiptForeign, ReceiptDuplicate, ReceiptReplayed, ReceiptParentMismatch, UpdateLengthMismatch,
+    Raises ReceiptReplayed, ReceiptForeign, ReceiptDuplicate, ReceiptParentMismatch, UpdateLengthMismatch,
     ReceiptSignatureInvalid, in this order.
     """
     receipt = entry.receipt
     who = f"0x{receipt.trainer.hex()}"
+    if not context.is_of(receipt):
+        raise ReceiptReplayed(
+            f"receipt is for task {receipt.task} round {receipt.round} life {receipt.life}, "
+            f"this is task {context.task} round {context.round} life {context.life}"
+        )
     _check_membership(entry, spec, context, who)
     if receipt.trainer in seen and not is_reference(entry, spec):  # the first reference that nothing is wrong with
         raise ReceiptDuplicate(f"{who} has an entry in this round already; its first one counts")
-    if (receipt.task, receipt.round) != (context.task, context.round):
-        raise ReceiptReplayed(
-            f"receipt is for task {receipt.task} round {receipt.round}, "
-            f"this is task {context.task} round {context.round}"
-        )
     if receipt.parent != context.parent:
         raise ReceiptParentMismatch(
             f"receipt builds on model 0x{receipt.parent.hex()}, this round's parent is 0x{context.parent.hex()}"
@@ -166,7 +171,8 @@ def public_refusals(entries: Sequence[Entry], *, spec: TaskSpec, context: RoundC
     seen: set[bytes] = set()
     for entry in entries:
         refusals.append(_receipt_refusal(entry, spec=spec, context=context, seen=frozenset(seen)))
-        seen.add(entry.receipt.trainer)
+        if context.is_of(entry.receipt):
+            seen.add(entry.receipt.trainer)
     layer = _layer(spec, context)
     if layer is not None:  # row 0 is in no sum: it commits to nothing
         held = {i: e for i, e in enumerate(entries) if refusals[i] is None and not is_reference(e, spec)}

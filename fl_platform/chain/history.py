@@ -127,6 +127,11 @@ class TaskHistory:
         ordered = sorted(self.seats, key=self.seats.__getitem__)
         return tuple(who for who in ordered if roster is None or self.seats[who] < roster.seats)
 
+    def life_of(self, round_number: int) -> int:
+        """Return the life in which a round opened: its roster says it; the head's while there is none."""
+        roster = self.rounds[round_number].roster if round_number < len(self.rounds) else None
+        return self.head.life if roster is None else roster.life
+
     def allotted(self, round_number: int) -> int:
         """Return what the seal of a round has to allot in all rounds up to it, wei."""
         if round_number < len(self.rounds):

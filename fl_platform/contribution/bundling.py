@@ -19,9 +19,9 @@ def bundle_of(
     """Return the bundle of a round that was judged so; `validation`: the revealed slice, as texts."""
     empty = RoundBundle(
         chain_id=context.domain.chain_id, ledger=context.domain.ledger, task=context.task, round=context.round,
-        spec=spec.digest, aggregator=context.aggregator, before=before, entries=tuple(entries), verdicts=(),
-        tape=b"", columns=(), validation=validation, measured=False, divisor=0, aggregate=b"", sums_root=b"",
-        after=before,
+        life=context.life, spec=spec.digest, aggregator=context.aggregator, before=before, entries=tuple(entries),
+        verdicts=(), tape=b"", columns=(), validation=validation, measured=False, divisor=0, aggregate=b"",
+        sums_root=b"", after=before,
     )  # fmt: skip
     return judged_again(empty, judged)
 

@@ -36,6 +36,7 @@ from fl_platform.errors import (
     ReceiptDuplicate,
     ReceiptForeign,
     ReceiptParentMismatch,
+    ReceiptReplayed,
     StoreMissing,
 )
 from fl_platform.protocol.arithmetic import Array
@@ -60,7 +61,9 @@ SumsSource = Callable[[bytes], Sums]
 MODELS_BACK = 4  # earlier parents that a state names
 
 # What the program itself says of a receipt: nobody has to refuse such an entry.
-_PROGRAM_SAYS = frozenset({ReceiptForeign.__name__, ReceiptDuplicate.__name__, ReceiptParentMismatch.__name__})
+_PROGRAM_SAYS = frozenset(
+    error.__name__ for error in (ReceiptReplayed, ReceiptForeign, ReceiptDuplicate, ReceiptParentMismatch)
+)
 _NOT_TO_BE_HAD = frozenset({StoreMissing.__name__, CidMismatch.__name__})
 
 

@@ -44,6 +44,8 @@ def given_of(
     trainers = {who: seat for seat, who in enumerate(context.seats) if seat > REFERENCE_SEAT}
 
     def seat_of(entry: Entry) -> int:
+        if not context.is_of(entry.receipt):
+            return _STRANGER
         return REFERENCE_SEAT if is_reference(entry, spec) else trainers.get(entry.receipt.trainer, _STRANGER)
 
     def of(values: Sequence[int]) -> Array:
@@ -76,7 +78,7 @@ def given_of(
 def _stake(entry: Entry, spec: TaskSpec, context: RoundContext) -> int:
     """Wei that the chain says its trainer had when the roster closed, whatever the roster's author wrote beside it."""
     who = entry.receipt.trainer
-    if is_reference(entry, spec) or who not in context.seats[REFERENCE_SEAT + 1 :]:
+    if is_reference(entry, spec) or not context.is_of(entry.receipt) or who not in context.seats[REFERENCE_SEAT + 1 :]:
         return 0
     return max(0, entry.stake if context.members is None else context.members.get(who, 0))
 

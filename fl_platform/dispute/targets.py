@@ -19,7 +19,7 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Column, Program, merkle_root
-from fl_platform.protocol.receipt import Receipt
+from fl_platform.protocol.receipt import RECEIPT_ABI, Receipt
 from fl_platform.protocol.rows import path_of, row_levels
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.tape import Lengths, Place, Tape
@@ -30,8 +30,7 @@ _ROSTER = "(bytes32,uint32,uint128,uint32,uint40,address,uint8)"
 _TERMS = "(uint256,uint256,uint256,uint256,uint256,uint256,bytes32,address,bytes32,bytes32,bytes32)"
 _BLOCK = "(uint256,uint256,uint256,uint256,uint256,int256,bytes32[])"
 _TARGET = f"(uint256,uint256,{SEAL},{_ROSTER},{_TERMS},uint256,bytes32,address[],address[],{_BLOCK}[])"
-_RECEIPT = "(uint256,uint64,address,bytes32,bytes32,uint64,bytes32,bytes32,bytes32,bytes32,uint64,bytes32)"
-_ENTRY = f"({_RECEIPT},uint128,bytes)"
+_ENTRY = f"({RECEIPT_ABI},uint128,bytes)"
 _CELL = "(int256,bytes32[])"
 _PARENT = f"({SEAL},{_ROSTER},{_CELL})"
 _OF_ENTRY = frozenset({
@@ -150,8 +149,8 @@ def answer_entry(shown: EntryShown, signature: bytes) -> Answer:
 def shown_entry(answer: Answer) -> tuple[EntryShown, bytes]:
     """Return the entry that an answer showed, and its trainer's signature (65 bytes): the chain has checked both."""
     ((fields, stake, siblings),) = decode([_ENTRY], answer.claims)
-    task, round_number, trainer, *rest = fields
-    receipt = Receipt(task, round_number, bytes.fromhex(trainer.removeprefix("0x")), *rest)
+    task, round_number, life, base_round, trainer, *rest = fields
+    receipt = Receipt(task, round_number, life, base_round, bytes.fromhex(trainer.removeprefix("0x")), *rest)
     return EntryShown(receipt, stake, siblings), answer.above
 
 

@@ -149,6 +149,7 @@ class RoundBundle:
     ledger: bytes  # 20-byte address of RoundLedger
     task: int
     round: int
+    life: int  # of the task when the round opened
     spec: bytes  # digest of the task spec
     aggregator: bytes  # 20 bytes
     before: TaskState

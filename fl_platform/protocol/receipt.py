@@ -1,8 +1,9 @@
 """The trainer's signed receipt (step 5): EIP-712 over everything that gives it meaning.
 
 One function builds the digest for signer, verifier and contract (`contracts/libraries/Receipts.sol` is its twin):
-domain (name, version, chain id, RoundLedger address), task, round, trainer, parent model, update, key, leaves, content,
-commitment, samples, salt. Identity never depends on signature bytes; high-s and v outside 27/28 are refused.
+domain (name, version, chain id, RoundLedger address), task, round, life, base round, trainer, parent model, update,
+key, leaves, content, commitment, samples, salt, extras. Identity never depends on signature bytes; high-s and v outside
+27/28 are refused.
 """
 
 from __future__ import annotations
@@ -19,16 +20,26 @@ from fl_platform.protocol.canonical import hex_of
 from fl_platform.protocol.keccak import keccak256
 
 RECEIPT_TYPE = (
-    b"Receipt(uint256 task,uint64 round,address trainer,bytes32 parent,bytes32 update,uint64 length,"
-    b"bytes32 keyHash,bytes32 leavesRoot,bytes32 contentRoot,bytes32 commitment,uint64 samples,bytes32 salt)"
+    b"Receipt(uint256 task,uint64 round,uint64 life,uint64 baseRound,address trainer,bytes32 parent,bytes32 update,"
+    b"uint64 length,"
+    b"bytes32 keyHash,bytes32 leavesRoot,bytes32 contentRoot,bytes32 commitment,uint64 samples,bytes32 salt,"
+    b"bytes32 extras)"
 )
+# The fields as a contract takes them.
+RECEIPT_ABI = "({})".format(
+    ",".join(field.split()[0] for field in RECEIPT_TYPE.decode().partition("(")[2].rstrip(")").split(","))
+)
+NOTHING = bytes(32)
 DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 DOMAIN_NAME = b"fl-platform"
 DOMAIN_VERSION = b"1"
-_WORDS = (("task", 32), ("round", 8), ("length", 8), ("samples", 8))  # unsigned integers and their bytes
+# Unsigned integers and their bytes.
+_WORDS = (("task", 32), ("round", 8), ("life", 8), ("base_round", 8), ("length", 8), ("samples", 8))
 _FIXED = tuple(
     (name, 20 if name == "trainer" else 32)
-    for name in ("trainer", "parent", "update", "key_hash", "leaves_root", "content_root", "commitment", "salt")
+    for name in (
+        "trainer", "parent", "update", "key_hash", "leaves_root", "content_root", "commitment", "salt", "extras",
+    )
 )
 
 
@@ -51,6 +62,8 @@ class Receipt:
 
     task: int  # uint256
     round: int  # uint64
+    life: int  # uint64; of the task when the round opened (chain.history.Head)
+    base_round: int  # uint64; whose opening model the update starts from: `round`, as long as rounds are synchronous
     trainer: bytes  # 20-byte address
     parent: bytes  # sha256 of the parent model's bytes
     update: bytes  # sha256 multihash digest inside the CID of the sealed update
@@ -61,6 +74,7 @@ class Receipt:
     commitment: bytes  # keccak256(Pedersen root, salt); zero when the task has no layer P
     samples: int  # rows trained on, uint64; informative only, never a weight
     salt: bytes  # 32 random bytes
+    extras: bytes = NOTHING  # hash of a map for what later releases say; zero: nothing
 
     def __post_init__(self) -> None:
         """Refuse values that do not fit their field with ValueError: what a peer sends fails where it is read."""
@@ -75,6 +89,8 @@ class Receipt:
             keccak256(RECEIPT_TYPE)
             + _word(self.task, 32)
             + _word(self.round, 8)
+            + _word(self.life, 8)
+            + _word(self.base_round, 8)
             + bytes(12)
             + _fixed(self.trainer, 20)
             + _fixed(self.parent, 32)
@@ -86,6 +102,7 @@ class Receipt:
             + _fixed(self.commitment, 32)
             + _word(self.samples, 8)
             + _fixed(self.salt, 32)
+            + _fixed(self.extras, 32)
         )
 
     def digest(self, domain: Domain) -> bytes:

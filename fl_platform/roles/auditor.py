@@ -174,6 +174,7 @@ class Auditor:
         self._expect("ledger", bundle.ledger, domain.ledger)
         self._expect("task", bundle.task, self._reader.task)
         self._expect("round", bundle.round, number)
+        self._expect("life", bundle.life, self._reader.history().life_of(number))
         self._expect("rules", bundle.spec, self._reader.spec.digest)
         self._expect("aggregator", bundle.aggregator, record.seal.aggregator)
 

@@ -192,7 +192,7 @@ class Offline:
         stakes = {e.receipt.trainer: e.stake for e in bundle.entries if not is_reference(e, spec)}
         return RoundContext(
             self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model, stakes,
-            bundle.after.seats, pot=self.pot,
+            bundle.after.seats, bundle.life, pot=self.pot,
             convicted=frozenset(
                 entry.receipt.struct_hash()
                 for entry, verdict in zip(bundle.entries, bundle.verdicts, strict=True)

@@ -232,6 +232,7 @@ class TaskReader:
             parent=before.model,
             members=history.members_at_roster(round_number),
             seats=seats_of(self.spec, history.joined_at_roster(round_number)),
+            life=history.life_of(round_number),
             convicted=self._convicted(round_number, entries),
             pot=history.allotted(round_number) - before.allotted,
         )

@@ -116,7 +116,8 @@ class Rehearsal:
             seed=rounding_seed(signer.derive(b"trainer"), task=TASK, round_number=state.round),
         ).data  # fmt: skip
         receipt = Receipt(
-            task=TASK, round=state.round, trainer=signer.address, parent=state.model, update=keccak256(data),
+            task=TASK, round=state.round, life=0, base_round=state.round, trainer=signer.address,
+            parent=state.model, update=keccak256(data),
             length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32), leaves_root=bytes(32),
             content_root=file_root(data, table=spec.model.leaves, key=keccak256(name.encode())) or bytes(32),
             commitment=bytes(32), samples=update.samples, salt=bytes(32),
@@ -133,6 +134,7 @@ class Rehearsal:
         context = RoundContext(
             NOWHERE, TASK, state.round, self._signers["aggregator"].address, state.model,
             {entry.receipt.trainer: entry.stake for entry in entries if entry.stake}, seats_of(self.spec, trainers),
+            life=0,
         )  # fmt: skip
         judged = judge_round(
             self.spec, context, state, entries, updates=lambda index: made[index][1], models=self._models.__getitem__,

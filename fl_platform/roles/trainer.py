@@ -328,6 +328,8 @@ class Trainer:
         receipt = Receipt(
             task=order.task,
             round=order.round,
+            life=self._reader.history().head.life,
+            base_round=order.round,
             trainer=self.address,
             parent=order.parent,
             update=cid.digest,

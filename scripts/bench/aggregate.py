@@ -221,7 +221,7 @@ def _round(folder: Path, bits: int, updates: Iterator[bytes]) -> Round:
     store = DiskStore(folder, durable=False)
     entries = tuple(_entry(spec, store, number, plain) for number, plain in enumerate(updates, start=1))
     members = {entry.receipt.trainer: STAKE for entry in entries}
-    context = RoundContext(DOMAIN, 7, 0, AGGREGATOR, bytes(32), members, seats_of(spec, list(members)))
+    context = RoundContext(DOMAIN, 7, 0, AGGREGATOR, bytes(32), members, seats_of(spec, list(members)), life=0)
     opener = UpdateOpener(store, domain=DOMAIN, table=spec.model.leaves, recipient=AGGREGATOR, key=reveal)
     return Round(spec, context, entries, opener)
 
@@ -230,7 +230,8 @@ def _entry(spec: TaskSpec, store: DiskStore, number: int, plain: bytes) -> Entry
     key = number.to_bytes(32, "big")
     sealed = seal(plain, key=key)
     receipt = Receipt(
-        task=7, round=0, trainer=address_of(number), parent=bytes(32), update=store.put(sealed.data).digest,
+        task=7, round=0, life=0, base_round=0, trainer=address_of(number), parent=bytes(32),
+        update=store.put(sealed.data).digest,
         length=sealed.length, key_hash=sealed.key_hash, leaves_root=sealed.leaves_root,
         content_root=file_root(plain, table=spec.model.leaves, key=key) or b"", commitment=bytes(32), samples=600,
         salt=bytes(32),

@@ -26,6 +26,7 @@ class Place:
     ledger: bytes = b"\x11" * 20
     task: int = 1
     round: int = 4
+    life: int = 0
     trainer: int = 0
 
     @property
@@ -39,6 +40,7 @@ PLACES = {
     "other contract": Place(ledger=b"\x12" * 20),
     "other task": Place(task=2),
     "other round": Place(round=5),
+    "other life": Place(life=3),
     "other trainer": Place(trainer=1),
 }
 
@@ -46,7 +48,8 @@ PLACES = {
 def signed_at(place: Place) -> Entry:
     length = update_length(SPEC.model.size, SPEC.codec.bits)
     receipt = Receipt(
-        place.task, place.round, TRAINERS[place.trainer], PARENT, b"u" * 32, length, b"k" * 32, b"l" * 32, b"c" * 32,
+        place.task, place.round, place.life, place.round, TRAINERS[place.trainer], PARENT, b"u" * 32, length,
+        b"k" * 32, b"l" * 32, b"c" * 32,
         bytes(32), 5, b"s" * 32,
     )  # fmt: skip
     return Entry(receipt, sign_receipt(receipt, place.domain, KEYS[place.trainer]).signature, 10, (), b"", forced=False)
@@ -61,6 +64,7 @@ def present(entry: Entry, place: Place) -> None:
         parent=PARENT,
         members={TRAINERS[place.trainer]: 10},
         seats=(),
+        life=place.life,
     )
     check_receipt(entry, spec=SPEC, context=context, seen=frozenset())
 

@@ -23,7 +23,8 @@ from fl_platform.protocol.spec import ScaleSpec, TaskSpec
 from tests.support.specs import small_spec
 
 RECEIPT = Receipt(
-    task=1, round=0, trainer=bytes(20), parent=bytes(32), update=bytes(32), length=1, key_hash=bytes(32),
+    task=1, round=0, life=0, base_round=0, trainer=bytes(20), parent=bytes(32), update=bytes(32), length=1,
+    key_hash=bytes(32),
     leaves_root=bytes(32), content_root=bytes(32), commitment=bytes(32), samples=1, salt=bytes(32),
 )  # fmt: skip
 ACCOUNTS = {name: Carried(name, (0,)) for name in ("score_sum", "paid_scored", "paid_base", "reputation")}

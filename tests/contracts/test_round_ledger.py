@@ -324,6 +324,8 @@ def test_force_include_refuses(world: World, reverts: Reverts) -> None:
     who, stranger = run.trainers[0], account("stranger")
     with reverts("RoundLedger_ReceiptForeign", run.task, 1):
         force(run, who, round=1)
+    with reverts("RoundLedger_ReceiptForeign", run.task, 0):
+        force(run, who, life=1)
     with reverts("RoundLedger_WrongPhase", run.task + 1, 0, ROSTERED):
         force(run, who, task=run.task + 1)
     with reverts("RoundLedger_NotMember", run.task, stranger.address):

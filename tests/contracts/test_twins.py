@@ -132,8 +132,8 @@ def test_the_weak_node_lets_two_leaves_claim_more_than_the_total(harness: Contra
 
 receipts = st.builds(
     Receipt,
-    st.integers(0, 2**256 - 1), st.integers(0, 2**64 - 1), owner, word, word, st.integers(0, 2**64 - 1),
-    word, word, word, word, st.integers(0, 2**64 - 1), word,
+    st.integers(0, 2**256 - 1), *(st.integers(0, 2**64 - 1),) * 3, owner, word, word, st.integers(0, 2**64 - 1),
+    word, word, word, word, st.integers(0, 2**64 - 1), word, word,
 )  # fmt: skip
 
 

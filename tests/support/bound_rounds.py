@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -145,7 +145,7 @@ class BoundTask:
         for who in self.joined:
             if self.dice.random() < 0.15 and len(made) > 1:
                 continue
-            kind = self.dice.choice(("honest",) * 6 + ("old parent", "length", "zero", "copy", "replay"))
+            kind = self.dice.choice(("honest",) * 7 + ("old parent", "length", "zero", "copy", "replay", "elsewhere"))
             root = self.fed.row(1, 0.8)
             if kind == "zero":
                 root = self.rows.add(np.zeros(sum(self.fed.sizes)))
@@ -159,9 +159,12 @@ class BoundTask:
                 who, parent=digest("old") if kind == "old parent" else model, content_root=word_of(root),
                 length=DEFAULTS["update_length"] + (kind == "length"), samples=self.dice.randrange(1, 1_000),
             )  # fmt: skip
-            late = made and self.dice.random() < 0.2
+            if kind == "elsewhere":  # the ledger takes no such receipt; a roster's author can list one
+                name = self.dice.choice(("task", "round", "life"))
+                receipt = replace(receipt, **{name: int(getattr(receipt, name)) + 1})
+            late = made and kind != "elsewhere" and self.dice.random() < 0.2
             (forced if late else made).append(receipt)
-            if not late and self.dice.random() < 0.1:  # forced beside: the first in order counts
+            if not late and kind != "elsewhere" and self.dice.random() < 0.1:  # the first counts
                 forced.append(receipt)
         if self.dice.random() < 0.85:
             content = word_of(self.fed.row(1, 0.3))
@@ -178,6 +181,7 @@ class BoundTask:
         roster = self.run.rosters[number][0]
         tenures = [self.run.tenure(one.trainer) for one in receipts]
         party = [one.trainer == REFERENCE.address for one in receipts]
+        here = [(one.task, one.round, one.life) == (self.run.task, number, roster.life) for one in receipts]
         total = int(self.world.views.call("allotted", self.run.task, number))
 
         def of(values: Sequence[int]) -> Array:
@@ -193,8 +197,10 @@ class BoundTask:
             Source.POT: total - (0 if parent is None else parent.target.record.claim_total),
             Source.AGGREGATOR: self.run.params.aggregators.index(self.run.aggregator),
             Source.PARENT: cell_of(MODEL if parent is None else parent.target.record.model),
-            Source.SEAT_OF: of([REFERENCE_SEAT if p else t[3] for p, t in zip(party, tenures, strict=True)]),
-            Source.STAKE: of([0 if p else stake(t) for p, t in zip(party, tenures, strict=True)]),
+            Source.SEAT_OF: of([
+                (REFERENCE_SEAT if p else t[3]) if h else 0 for h, p, t in zip(here, party, tenures, strict=True)
+            ]),
+            Source.STAKE: of([0 if p or not h else stake(t) for h, p, t in zip(here, party, tenures, strict=True)]),
             Source.ENTRY_PARENT: of([cell_of(one.parent) for one in receipts]),
             Source.LENGTH: of([one.length for one in receipts]),
             Source.SAMPLES: of([one.samples for one in receipts]),

@@ -126,7 +126,10 @@ def seal(own: Contracts, task: int, round_number: int, signers: Sequence[Signer]
 def receipt_of(signer: Signer, task: int, round_number: int) -> Receipt:
     """Return a receipt with invented digests."""
     mark = keccak256(b"receipt" + signer.address)
-    return Receipt(task, round_number, signer.address, mark, mark, 100, mark, mark, mark, bytes(32), 10, mark)
+    return Receipt(
+        task, round_number, 0, round_number, signer.address, mark, mark, 100, mark, mark, mark,
+        bytes(32), 10, mark,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -318,7 +318,8 @@ class Run:
     def receipt(self, who: Account, **changes: Any) -> Receipt:
         """Return a trainer's receipt for the head's round."""
         base = Receipt(
-            self.task, self.round, who.address, digest("parent"), digest("update", who, self.round), 1_000,
+            self.task, self.round, int(self.head[12]), self.round, who.address, digest("parent"),
+            digest("update", who, self.round), 1_000,
             digest("key", who), digest("leaves", who), digest("content", who), digest("commitment", who), 100,
             digest("salt", who),
         )  # fmt: skip

@@ -146,7 +146,8 @@ def make_entry(
     payload = pack_update(update, model=spec.model, bits=spec.codec.bits)[HEADER_BYTES:]
     root = content_root(payload, table=spec.model.leaves, bits=spec.codec.bits, key=content_key(number))
     receipt = Receipt(
-        task=place.task, round=state.round, trainer=address_of(number), parent=state.model,
+        task=place.task, round=state.round, life=0, base_round=state.round, trainer=address_of(number),
+        parent=state.model,
         update=number.to_bytes(32, "big"), length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32),
         leaves_root=bytes(32), content_root=root, commitment=bytes(32), samples=10**9, salt=bytes(32),
     )  # fmt: skip
@@ -185,7 +186,7 @@ def build_round(
     made.sort(key=lambda item: item[0].receipt.trainer)
     members = members or {address_of(n): stake for n, stake in enumerate(stakes, start=1)}
     seats = seats_of(spec, list(members))
-    context = RoundContext(place.domain, place.task, before.round, AGGREGATOR, before.model, members, seats)
+    context = RoundContext(place.domain, place.task, before.round, AGGREGATOR, before.model, members, seats, life=0)
     data: list[bytes | RejectedInput | StoreMissing] = [
         pack_update(update, model=spec.model, bits=spec.codec.bits) for _, update in made
     ]

@@ -15,7 +15,8 @@ from tests.support.rounds import DOMAIN, address_of, private_key
 from tests.support.specs import small_spec
 
 RECEIPT = Receipt(
-    task=7, round=1, trainer=address_of(1), parent=bytes(32), update=bytes(32), length=100, key_hash=bytes(32),
+    task=7, round=1, life=0, base_round=1, trainer=address_of(1), parent=bytes(32), update=bytes(32),
+    length=100, key_hash=bytes(32),
     leaves_root=bytes(32), content_root=bytes(32), commitment=bytes(32), samples=1, salt=bytes(32),
 )  # fmt: skip
 SPEC = small_spec()

@@ -20,20 +20,28 @@ receipts = st.builds(
     Receipt,
     task=st.integers(0, 2**256 - 1),
     round=st.integers(0, 2**64 - 1),
+    life=st.integers(0, 2**64 - 1),
+    base_round=st.integers(0, 2**64 - 1),
     trainer=st.just(TRAINER),
     length=st.integers(0, 2**64 - 1),
     samples=st.integers(0, 2**64 - 1),
     **{
         name: st.binary(min_size=32, max_size=32)
-        for name in ("parent", "update", "key_hash", "leaves_root", "content_root", "commitment", "salt")
+        for name in ("parent", "update", "key_hash", "leaves_root", "content_root", "commitment", "salt", "extras")
     },
 )
-EXAMPLE = Receipt(7, 3, TRAINER, b"p" * 32, b"u" * 32, 100, b"k" * 32, b"l" * 32, b"c" * 32, bytes(32), 60, b"s" * 32)
+EXAMPLE = Receipt(
+    7, 3, 1, 3, TRAINER, b"p" * 32, b"u" * 32, 100, b"k" * 32, b"l" * 32, b"c" * 32,
+    bytes(32), 60, b"s" * 32,
+)  # fmt: skip
 
 
 def typed_data(receipt: Receipt) -> dict[str, object]:
-    names = {"key_hash": "keyHash", "leaves_root": "leavesRoot", "content_root": "contentRoot"}
-    types = {"task": "uint256", "round": "uint64", "length": "uint64", "samples": "uint64", "trainer": "address"}
+    names = {
+        "base_round": "baseRound", "key_hash": "keyHash", "leaves_root": "leavesRoot", "content_root": "contentRoot",
+    }  # fmt: skip
+    numbers = dict.fromkeys(("round", "life", "base_round", "length", "samples"), "uint64")
+    types = {"task": "uint256", "trainer": "address", **numbers}
     members = [{"name": names.get(f.name, f.name), "type": types.get(f.name, "bytes32")} for f in fields(Receipt)]
     domain = [("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address")]
     return {
