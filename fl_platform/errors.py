@@ -24,6 +24,7 @@ FLError
 │   ├── WalletError            no such wallet, empty wallet
 │   │   └── WrongPassword
 │   ├── UnknownTask   TaskClosed
+│   ├── ProgramNotAccepted     a task's own round program, that nobody here has said yes to
 │   ├── PolicyRefused          the site's own policy forbids it; a peer is told no more than that
 │   ├── NotEnoughTrainers      the rule cannot work with so few
 │   ├── ChainBusy              another process holds the embedded chain
@@ -185,6 +186,10 @@ class UnknownTask(ConfigError):
 
 class TaskClosed(ConfigError):
     """The task no longer accepts this call."""
+
+
+class ProgramNotAccepted(ConfigError):
+    """The task is judged by a program that is not of the package's parts, and this party has not accepted it."""
 
 
 class PolicyRefused(ConfigError):

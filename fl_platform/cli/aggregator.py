@@ -13,6 +13,7 @@ import click
 from fl_platform.cli.common import (
     Options,
     Session,
+    accept_option,
     forward_option,
     hexed,
     json_option,
@@ -49,6 +50,7 @@ def aggregator() -> None:
 @aggregator.command()
 @task_argument
 @wallet_option
+@accept_option
 @json_option
 @click.pass_obj
 def bond(options: Options, task: int, wallet: str | None, json_file: Path | None) -> None:

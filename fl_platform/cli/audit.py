@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fl_platform.cli.common import Options, hexed, json_option, password, reading, task_argument, write_json
+from fl_platform.cli.common import (
+    Options,
+    accept_option,
+    hexed,
+    json_option,
+    password,
+    reading,
+    task_argument,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +46,7 @@ if TYPE_CHECKING:
     "--export", "folder", type=click.Path(path_type=Path, file_okay=False),
     help="Write rules, bundles, sums and models into this folder: what `verify --bundle` reads offline.",
 )  # fmt: skip
+@accept_option
 @json_option
 @click.pass_obj
 def audit(

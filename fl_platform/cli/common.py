@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -54,6 +54,7 @@ class Options:
     password_file: Path | None
     verbose: int = 0
     copies: int = 1  # of what is put, in stores of others
+    accepted: frozenset[bytes] = frozenset()  # roots of tasks' own round programs
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,10 @@ def _workspace(
             options.store, signing=None if wallet is None else lambda: workspace.signer(wallet), copies=options.copies,
             own=options.workdir / "store", written=written, pin_token=environment().get(TOKEN_VARIABLE),
         )  # fmt: skip
-    workspace = Workspace(options.workdir, network, store=store, password=password, journal=journal, verify=verify)
+    workspace = Workspace(
+        options.workdir, network, store=store, password=password, journal=journal, verify=verify,
+        accepted=options.accepted,
+    )  # fmt: skip
     return workspace
 
 
@@ -255,6 +259,15 @@ def _keep_stdout(ctx: click.Context, _parameter: click.Parameter, file: Path | N
     return file
 
 
+def _accept(ctx: click.Context, _: click.Parameter, roots: tuple[str, ...]) -> None:
+    found = set()
+    for root in roots:
+        if not re.fullmatch(r"0x[0-9a-fA-F]{64}", root):
+            raise click.BadParameter(f"{root!r} is no program's root: 0x and 64 hexadecimal digits")
+        found.add(bytes.fromhex(root[2:]))
+    ctx.obj = replace(ctx.obj, accepted=frozenset(found))
+
+
 json_option = click.option(
     "--json", "json_file", type=_JSON, metavar="FILE", help="Write the report here, too; - is stdout.",
     callback=_keep_stdout,
@@ -265,6 +278,10 @@ wallet_option = click.option(
 log_option = click.option(
     "--log", "logs", multiple=True, metavar="WORDS", help=f"Write each round's values (docs/METRICS.md) to {LOGS}, too."
 )
+accept_option = click.option(
+    "--accept-program", "_accepted", multiple=True, metavar="ROOT", expose_value=False, callback=_accept,
+    help="A task's own round program that you go by; `task show` says what it reads and pays.",
+)  # fmt: skip
 task_argument = click.argument("task", type=click.IntRange(1))
 trainers_option = click.option(
     "--trainers", type=click.IntRange(0, 100_000), default=0, metavar="N",

@@ -17,6 +17,7 @@ from fl_platform.cli.common import (
     DEFAULT_WALLET,
     Options,
     Session,
+    accept_option,
     make_wallet,
     missed,
     part_of,
@@ -46,6 +47,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 @click.option("--threads", type=click.IntRange(0, 1024), default=1, show_default=True, help="0: all cores.")
 @click.option("--yes", is_flag=True, help="Do not ask: what is said above the question is known and agreed to.")
+@accept_option
 @click.pass_obj
 def join(
     options: Options, invitation: Path, data: str, part: tuple[int, int], wallet: str, stake: int | None, device: str,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fl_platform.roles.offer import Offer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 _OPTIONS = (
@@ -134,6 +135,10 @@ _OPTIONS = (
         "--worth", type=click.Choice(["anchored", "leave-one-out", "equal"]), default="anchored", show_default=True
     ),
     click.option(
+        "--program", type=_FILE, help="A round program of your own, as bytes (docs/ROUND_PROGRAMS.md): it judges in "
+        "place of the parts that the other options name.",
+    ),
+    click.option(
         "--alpha", metavar="FRACTION", help="Part of earlier rounds' directions taken out of the reference, as in 1/2."
     ),
     click.option(
@@ -209,6 +214,7 @@ def offer_of(lesson: Lesson, choices: dict[str, Any], *, token: bytes = bytes(20
         alpha=None if choices["alpha"] is None else alpha_of(choices["alpha"]),
         base_bps=choices["base_bps"],
         windows=choices["windows"],
+        program=b"" if choices["program"] is None else choices["program"].read_bytes(),
     )
 
 

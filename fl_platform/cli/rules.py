@@ -39,7 +39,29 @@ def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
                     f"challenge {windows.challenge} s, unbonding {windows.unbonding} s"),
         ("aggregators", "\n".join(hexed(party.address) for party in spec.aggregators)),
         ("auditors", "\n".join(hexed(party.address) for party in spec.auditors) or "none named"),
+        *_own_program(spec),
     ])  # fmt: skip
+
+
+def _own_program(spec: TaskSpec) -> list[tuple[str, str]]:
+    """Say what a task's own round program reads, and what it pays equal honest trainers."""
+    from fl_platform.contribution.program import is_own
+    from fl_platform.roles.accepting import EQUALS, described
+
+    if not is_own(spec):
+        return []
+    found = described(spec)
+    reads = [f"{what} by {', '.join(columns) or 'no column'}" for what, columns in found.reads.items()]
+    least, most = found.bounds
+    paid = sorted({tokens(wei) for wei in found.paid})
+    return [
+        ("own program", f"{hexed(found.root)}; not made of this package's parts, nobody vouches for it"),
+        ("it reads", "\n".join(reads)),
+        ("sealer's word", ", ".join(found.claimed) or "nothing"),
+        ("hints", ", ".join(found.hints) or "none"),
+        ("it pays", f"{EQUALS} equal honest trainers of a first round: {paid[0]} to {paid[-1]} tokens each\n"
+                    f"any seat in any task: {tokens(max(0, least))} to {tokens(most)} tokens, as its bounds prove"),
+    ]  # fmt: skip
 
 
 def _training(rule: TrainingRule) -> str:

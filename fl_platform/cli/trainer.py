@@ -12,6 +12,7 @@ from fl_platform.cli.common import (
     DATA,
     Options,
     Session,
+    accept_option,
     address_of,
     forward_option,
     hexed,
@@ -54,6 +55,7 @@ def trainer() -> None:
 )
 @click.option("--node-key", type=_KEY, help="Private key of your Flower SuperNode; made in the workdir if absent.")
 @click.option("--reference", is_flag=True, help="The owner's reference: locks nothing, only binds its node's key.")
+@accept_option
 @json_option
 @click.pass_obj
 def join(

@@ -14,6 +14,7 @@ from fl_platform.cli.common import (
     DATA,
     Options,
     Session,
+    accept_option,
     part_of,
     reading,
     signing,
@@ -123,6 +124,7 @@ def owner(
 @_host_option
 @_port_option
 @trainers_option
+@accept_option
 @click.pass_obj
 def aggregator(
     options: Options, task: int, wallet: str | None, invitation: Path | None, out: Path, host: str, port: int,
@@ -164,6 +166,7 @@ def aggregator(
               help="Your hand of a public data set.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 @click.option("--threads", type=click.IntRange(0, 1024), default=1, show_default=True, help="0: all cores.")
+@accept_option
 @click.pass_obj
 def trainer(
     options: Options, task: int, wallet: str | None, data: str, part: tuple[int, int], device: str, threads: int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fl_platform.cli.common import Options, json_option, read_proof, reading, write_json
+from fl_platform.cli.common import Options, accept_option, json_option, read_proof, reading, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +29,7 @@ MODELS = "model-*.bin"
 @click.option("--spec", type=_FILE, help="Offline: the task's rules.")
 @click.option("--sums", type=_FILE, help="Offline: the round's sums; shows more.")
 @click.option("--models", type=_FOLDER, help=f"Offline: folder with {MODELS}; with --sums shows all that a bundle can.")
+@accept_option
 @json_option
 @click.pass_obj
 def verify(

@@ -10,6 +10,7 @@ import click
 
 from fl_platform.cli.common import (
     Options,
+    accept_option,
     hexed,
     json_option,
     signing,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--public", is_flag=True, help="Judge from public values alone; the wallet only sends the challenge.")
 @click.option("--once", is_flag=True, help="Look at what is sealed now, and leave.")
 @click.option("--every", type=click.FloatRange(0.1), default=15.0, show_default=True, help="Seconds between looks.")
+@accept_option
 @json_option
 @click.pass_obj
 def watch(

@@ -11,21 +11,50 @@ from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Lengths
 from fl_platform.protocol.terms import Block, Terms
 from fl_platform.rules.compose import Rule, compose
+from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import update_length
 from fl_platform.updates.scale import CLIP_FACTOR, SPREAD
 
 ASKS = 5 * 10**15  # wei that a question about a seal costs until it is answered: over four times the answer's gas
 
 
+# Programs that are not of the package's parts, by the digest that tasks name them by: read and checked once.
+_KNOWN: dict[bytes, Program] = {}
+
+
+def know_program(data: bytes) -> bytes:
+    """Read a program's bytes (untrusted), so that `program_of` has it, and return the digest that a task names it by.
+
+    Raises DocumentInvalid for bytes that are no program, or one whose cells the checker cannot bound.
+    """
+    digest = cid_of(data).digest
+    if digest not in _KNOWN:
+        _KNOWN[digest] = Program.from_bytes(data)
+    return digest
+
+
 def program_of(spec: TaskSpec) -> Program:
-    """Return the program that a task's parts make. Raises DocumentInvalid for parts that the package has not."""
-    return _composed(rule_of(spec))
+    """Return a task's program: that of the parts it names, or the one that it brings (see `know_program`).
+
+    Raises DocumentInvalid for parts that the package has not, ConfigError for a program whose bytes were not read.
+    """
+    named = spec.aggregation.program
+    if not named:
+        return package_program(spec)
+    if named not in _KNOWN:
+        raise ConfigError(f"the task's program 0x{named.hex()} was not read from the store yet")
+    return _KNOWN[named]
 
 
-def rule_of(spec: TaskSpec) -> Rule:
-    """Return the parts that a task names."""
+def package_program(spec: TaskSpec) -> Program:
+    """Return the program of the package's own parts that a task names. Raises DocumentInvalid."""
     rule, worth = spec.aggregation, spec.worth
-    return Rule(rule.screens, rule.selection, rule.weighting, worth.kind, rule.directions, worth.shares)
+    return _composed(Rule(rule.screens, rule.selection, rule.weighting, worth.kind, rule.directions, worth.shares))
+
+
+def is_own(spec: TaskSpec) -> bool:
+    """Whether a task is judged by a program that is not of the package's own parts."""
+    return bool(spec.aggregation.program) and program_of(spec).root != package_program(spec).root
 
 
 @lru_cache(maxsize=16)

@@ -27,6 +27,7 @@ from fl_platform.protocol.sources import Axis, Kind, Map
 
 MAGIC = b"flp1"
 MAX_COLUMNS = 1_024
+MAX_PROGRAM_BYTES = 256 * 1024
 MAX_AXES = 3
 _WORD = 32
 _NO_OPERAND = 0xFFFF << 20

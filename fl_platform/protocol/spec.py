@@ -124,6 +124,7 @@ class AggregationRule:
     directions: int = 4  # sums of earlier rounds that are looked at; 0: none
     reference_bps: int = 3_000  # a cosine with the reference below this part of the median one is other work
     own: tuple[int, ...] = ()  # numbers of parts that are not the package's own
+    program: bytes = b""  # digest of the round program's object; empty: it is composed of the parts named
 
 
 @dataclass(frozen=True)

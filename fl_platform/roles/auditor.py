@@ -38,6 +38,7 @@ from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
+from fl_platform.roles.accepting import demand_accepted
 from fl_platform.roles.audit_report import (
     ACCOUNTS,
     ACCOUNTS_BEFORE,
@@ -100,8 +101,9 @@ class Auditor:
 
         With `last`, no further than that round, and no claims.
 
-        Raises RetryError (store or chain out of reach) and UnknownTask; else reports.
+        Raises RetryError (store or chain out of reach), UnknownTask and ProgramNotAccepted; else reports.
         """
+        demand_accepted(self._reader)
         audited: list[RoundAudit] = []
         claims, difference = 0, None
         try:

@@ -13,6 +13,7 @@ from fl_platform.errors import ConfigError, TaskClosed
 from fl_platform.learning.plan import FEDAVG, TrainPlan
 from fl_platform.protocol.messages import Submission, decode_message
 from fl_platform.protocol.spec import TrainingRule
+from fl_platform.roles.accepting import demand_accepted
 from fl_platform.roles.opening import demand_key
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.site import Site
@@ -57,6 +58,7 @@ def join(
     joined = contracts.address not in reader.history().members
     if joined:
         require_joinable(reader, stake)
+        demand_accepted(reader)
         locked = reader.spec.money.stake if stake is None else stake
         (site or Site()).allow_task(reader, stake=locked, later=True)
         contracts.join(reader.task, locked, binding.digest)
@@ -99,6 +101,7 @@ def bond(reader: TaskReader, contracts: Contracts) -> bool:
             f"take part as a trainer (`fl-platform trainer join {reader.task}`)"
         )
     demand_key(reader.spec, contracts.address)
+    demand_accepted(reader)
     contracts.bond_aggregator(reader.task, reader.spec.money.bond)
     return True
 

@@ -47,6 +47,7 @@ class Offer:
     windows: str = "hourly"
     validation_root: bytes = bytes(32)  # over the owner's rows: leave-one-out
     commitments: bool = True  # layer P: anybody can check the sums
+    program: bytes = b""  # a round program of one's own; empty: composed of the package's parts
 
     def terms(self) -> Terms:
         """Return the owner's terms. Raises ConfigError when they cannot work."""
@@ -74,7 +75,7 @@ class Offer:
         strictness = "strict" if self.strict else "standard"
         return replace(
             terms, bits=self.bits, strictness=strictness, worth=worth, windows=WINDOWS[self.windows],
-            commitments=PEDERSEN if self.commitments else NO_COMMITMENTS,
+            commitments=PEDERSEN if self.commitments else NO_COMMITMENTS, program=self.program,
         )  # fmt: skip
 
     def _byzantine(self) -> int:

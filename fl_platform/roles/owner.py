@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from fl_platform.chain.contracts import Contracts
-from fl_platform.contribution.program import check_rules, program_of, terms_of
+from fl_platform.contribution.program import check_rules, know_program, program_of, terms_of
 from fl_platform.errors import ConfigError
 from fl_platform.learning.base import base_digest, check_buffers, encode_base
 from fl_platform.learning.parameters import initial_module, model_spec, state_arrays
@@ -17,7 +17,6 @@ from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import build_module, train_locally
 from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.spec import (
-    NO_BASE,
     AggregationRule,
     CodecRule,
     Money,
@@ -37,7 +36,7 @@ from zk import curve
 
 logger = logging.getLogger(__name__)
 
-Objects = tuple[bytes, ...]  # what the rules name by digest: the initial model, and the frozen base where there is one
+Objects = tuple[bytes, ...]  # what the rules name by digest: initial model, and base and program where there are some
 
 BASIS = 10_000
 
@@ -65,6 +64,7 @@ class Terms:
     windows: Windows
     money: Money
     seed: int  # of the initial model
+    program: bytes = b""  # bytes of a round program of one's own; empty: composed of the parts that the rules name
     commitments: str = PEDERSEN  # layer P: anybody can check the sums; or "none"
 
 
@@ -98,7 +98,7 @@ def draft_spec(
         initial_model=cid_of(initial).digest,
         base_model=base_digest(base),
         codec=CodecRule(terms.bits, terms.rounding, measured_scale(measured.delta, model=model, bits=terms.bits)),
-        aggregation=terms.aggregation,
+        aggregation=replace(terms.aggregation, program=know_program(terms.program) if terms.program else b""),
         worth=terms.worth,
         strictness=terms.strictness,
         training=terms.training,
@@ -112,7 +112,7 @@ def draft_spec(
     )
     check_spec(spec)
     check_rules(spec)
-    return spec, (initial,) if base is None else (initial, base)
+    return spec, tuple(data for data in (initial, base, terms.program) if data)
 
 
 class Owner:
@@ -133,9 +133,9 @@ class Owner:
                 f"the bounty is {tokens(bounty)} tokens, the wallet holds {tokens(balance)}: draw some with "
                 "`fl-platform wallet fund NAME --tokens N`, where there is a faucet, or lower --pot or --rounds"
             )
-        named = (spec.initial_model,) if spec.base_model == NO_BASE else (spec.initial_model, spec.base_model)
+        named = tuple(one for one in (spec.initial_model, spec.base_model, spec.aggregation.program) if one)
         if tuple(self._store.put(data).digest for data in objects) != named:
-            raise ConfigError("the initial model or the frozen base is not the one that the rules name")
+            raise ConfigError("initial model, frozen base or round program are not those that the rules name")
         document = self._store.put(spec.to_bytes())
         task = self._contracts.open_task(spec, program=program_of(spec).root, rules=terms_of(spec).root)
         logger.info("task %d open, rules %s", task, document)

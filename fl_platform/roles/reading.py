@@ -15,6 +15,7 @@ from fl_platform.chain.history import TaskHistory
 from fl_platform.errors import AuditDifference, DocumentInvalid, IntegrityError, ObjectTooLarge
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import Entry, RoundBundle, RoundStart, TaskState, parse_roster, read_start
+from fl_platform.protocol.program import MAX_PROGRAM_BYTES
 from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.spec import MAX_SPEC_BYTES, NO_BASE, TaskSpec
 from fl_platform.roles.holders import held_by
@@ -37,8 +38,11 @@ MAX_BUNDLE_BYTES = 256 * 1024 * 1024
 class TaskReader:
     """One task, read. Holds no key and sends nothing."""
 
-    def __init__(self, contracts: Contracts, store: Store, task: int) -> None:
-        self._contracts, self.store, self.task = contracts, store, task
+    def __init__(
+        self, contracts: Contracts, store: Store, task: int, *, accepted: frozenset[bytes] = frozenset()
+    ) -> None:
+        """`accepted`: roots of programs, beside those of the package's parts, by which this party works and audits."""
+        self._contracts, self.store, self.task, self.accepted = contracts, store, task, accepted
         self._bundles: dict[bytes, RoundBundle] = {}
         self._starts: dict[bytes, RoundStart] = {}
         self._models: dict[bytes, State] = {}
@@ -65,7 +69,11 @@ class TaskReader:
         opened = self.history().opened
         with held_by("the owner", opened.owner, what=f"the document of task {self.task}'s rules"):
             data = self.object(opened.spec, max_bytes=MAX_SPEC_BYTES)
-        spec = TaskSpec.from_bytes(data)
+            spec = TaskSpec.from_bytes(data)
+            if spec.aggregation.program:
+                from fl_platform.contribution.program import know_program
+
+                know_program(self.object(spec.aggregation.program, max_bytes=MAX_PROGRAM_BYTES))
         check_spec_on_chain(spec, self.history())
         return spec
 

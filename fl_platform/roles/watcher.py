@@ -26,6 +26,7 @@ from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailab
 from fl_platform.protocol.openings import opened
 from fl_platform.protocol.sources import Source
 from fl_platform.protocol.tape import Tape, evaluate
+from fl_platform.roles.accepting import demand_accepted
 from fl_platform.roles.audit_report import Difference
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.disputed import DisputedRound, disputed_round, source_column, target_of
@@ -95,8 +96,10 @@ class Watcher:
         """Look at every sealed round that can still be challenged at block time `now` and was not looked at yet.
 
         While a dispute about a seal is open it can be challenged, also past its window: a sealer that disputes its own
-        seal hides nothing. Stops at the first seal that falls: later rounds fall with it. Raises RetryError.
+        seal hides nothing. Stops at the first seal that falls: later rounds fall with it. Raises RetryError,
+        ProgramNotAccepted.
         """
+        demand_accepted(self._reader)
         findings: list[Finding] = []
         problem: FLError | None = None
         self.waiting = ()

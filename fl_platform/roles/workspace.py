@@ -49,17 +49,18 @@ class Workspace:
         verify: bool = False,
         journal: str | None = "",
         policy: Policy = DEFAULT,
+        accepted: frozenset[bytes] = frozenset(),
     ) -> None:
         """Open nothing yet; chain and store are opened when first used.
 
         `password`: of all wallets of this folder; `light`: cheap keystores (rehearsals); `verify`: replay the embedded
         chain's signed transactions instead of trusting its checked snapshot. `journal`: processes of one wallet share
         one and wait for each other, so where several wallets share a folder name the wallet; None: this one only reads.
-        `policy`: how patient to be with the chain.
+        `policy`: how patient to be with the chain. `accepted`: see `TaskReader`.
         """
         self.root, self.network = root, network
         self._store, self._password, self._light, self._verify = store, password, light, verify
-        self._journal_name, self._policy = journal, policy
+        self._journal_name, self._policy, self._accepted = journal, policy, accepted
         self._signers: dict[str, Signer] = {}
 
     def __enter__(self) -> Self:
@@ -144,7 +145,7 @@ class Workspace:
 
     def reader(self, task: int) -> TaskReader:
         """Return what chain and store say of a task."""
-        return TaskReader(self.contracts(), self.store, task)
+        return TaskReader(self.contracts(), self.store, task, accepted=self._accepted)
 
     # --- wallets ---------------------------------------------------------------------------------------------------
 

@@ -36,10 +36,12 @@ def small_settings(**changes: object) -> Settings:
 
 
 @contextmanager
-def rehearsal(folder: Path, settings: Settings | None = None) -> Iterator[tuple[Workspace, Cast]]:
-    """Yield a workspace and a cast that has opened a task, joined and bonded."""
+def rehearsal(
+    folder: Path, settings: Settings | None = None, *, accepted: frozenset[bytes] = frozenset()
+) -> Iterator[tuple[Workspace, Cast]]:
+    """Yield a workspace and a cast that has opened a task, joined and bonded; `accepted`: roots of own programs."""
     chosen = settings or small_settings()
-    with Workspace(folder, resolve("embedded", {}), password="test", light=True) as workspace:
+    with Workspace(folder, resolve("embedded", {}), password="test", light=True, accepted=accepted) as workspace:
         wallets = make_wallets(workspace, chosen)
         workspace.chain.fund(wallets["owner"].address, 10**21)
         workspace.deploy(wallets["owner"], with_token=True)
