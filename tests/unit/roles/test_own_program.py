@@ -26,7 +26,6 @@ from fl_platform.roles.offer import Offer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
 from fl_platform.rules.compose import Rule, compose
-from tests.support.cli import PASSWORD
 from tests.support.rehearsal import QUICK, audit, rehearsal, small_settings
 from tests.unit.rules.own_rule import by_cosine
 
@@ -98,7 +97,7 @@ def test_nobody_goes_by_it_without_having_said_so(opened: tuple[Workspace, Cast]
     workspace.close()
     for words in (["audit", "1"], ["verify", "1"], ["watch", "1", "--once", "--public", "--wallet", "auditor"]):
         base = ["--workdir", str(tmp_path / "w"), "--network", "embedded"]
-        told = CliRunner(env={"FL_PLATFORM_PASSWORD": PASSWORD}).invoke(cli, [*base, *words])
+        told = CliRunner(env={"FL_PLATFORM_PASSWORD": "test"}).invoke(cli, [*base, *words])
         assert says in str(told.exception) + told.output, words
 
 
