@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from fl_platform.attacks.lying import Lied, false_tape
+from fl_platform.chain.reveals import boxes_of
 from fl_platform.contribution.judge import Judgement
 from fl_platform.dispute.claims import CellClaim
 from fl_platform.protocol.openings import refutation_of
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.tape import Tape
-from tests.support.judged_rounds import JudgedTask
+from tests.support.judged_rounds import JudgedTask, person
 from tests.support.rounds import STAKE, Round, anchored_spec, ints_like, place_of
+from tests.support.specs import small_spec
 
 FRIEND = 5
 FIVE = dict.fromkeys(range(1, 6), STAKE)
@@ -89,19 +91,35 @@ def test_earlier_sums_left_out_fall() -> None:
     assert task.bond() == 0
 
 
+def silencing(made: Round, judged: Judgement) -> Tape:
+    """All but the friend and the owner revealed nothing, the sealer says."""
+    kept = place_of(made, FRIEND), place_of(made, 0)
+    silent = replace(made, entries=[
+        entry if i in kept else replace(entry, keys=(), keys_signature=b"") for i, entry in enumerate(made.entries)
+    ])  # fmt: skip
+    return silent.judge().tape
+
+
 def test_that_a_key_did_not_come_is_the_sealers_word_and_every_audit_tells_it() -> None:
     """No contract knows better until the trainer puts its keys on chain (`forceReveal`); see SECURITY.md."""
     task = open_task()
-
-    def silencing(made: Round, judged: Judgement) -> Tape:
-        silent = replace(made, entries=[
-            entry if i in (place_of(made, FRIEND), place_of(made, 0)) else replace(entry, keys=(), keys_signature=b"")
-            for i, entry in enumerate(made.entries)
-        ])  # fmt: skip
-        return silent.judge().tape
-
     one = task.seal(drawn(task), lie=silencing)
     told = one.sealed.columns[column_of(one.sealed, Source.REFUSED)].tolist()
     assert told.count(int(Refused.WITHHELD)) == 4
     assert list(task.against(one)) == []
     assert one.sealed.root != one.judged.tape.root
+
+
+def test_that_a_key_did_not_come_falls_where_its_trainer_has_put_it_on_chain() -> None:
+    task = open_task()
+    made = drawn(task)
+    entry = made.entries[place_of(made, 1)]
+
+    def revealed() -> None:
+        task.world.wait(task.world.evm.now + 1)
+        package = boxes_of(entry.keys, small_spec()), entry.keys_signature
+        task.world.reveals.send(person(1), "forceReveal", entry.signed, package)
+
+    one = task.seal(made, lie=silencing, rostered=revealed)
+    assert next(task.against(one, whole=True)) == f"refused at ({place_of(made, 1)},) is {int(Refused.WITHHELD)}"
+    assert task.bond() == 0
