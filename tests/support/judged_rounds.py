@@ -4,6 +4,7 @@ product's code, so that a seal stands only where both read alike.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -218,17 +219,42 @@ class JudgedTask:
                     yield f"{column.name} at {place}"
         yield from self._claims(one)
 
+    def drawn_claims(self, one: JudgedRound, dice: random.Random, count: int) -> Iterator[tuple[str, Any]]:
+        """Yield drawn claims with what each is about: a source or carried cell, an output, a cell, one after another."""
+        program, tape, outputs = one.target.program, one.sealed, (Output.EARNED, Output.REPUTATION, Output.TOTAL)
+        given, cells = (
+            [
+                number
+                for number, column in enumerate(program.columns)
+                if tape.columns[number].size and (column.op in kinds) is inside
+            ]
+            for kinds, inside in ((frozenset({Op.SOURCE, Op.PREV}), True), (OTHER_KINDS, False))
+        )
+        for which in itertools.islice(itertools.cycle(("given", "output", "cell")), count):
+            if which == "output":
+                output, seat = dice.choice(outputs), dice.randrange(len(one.claims))
+                yield f"{output.name} of seat {seat}", self._output_claim(one, output, seat)
+                continue
+            number = dice.choice(given if which == "given" else cells)
+            place = tuple(dice.randrange(length) for length in tape.columns[number].shape)
+            what = f"{program.columns[number].name} at {place} is {tape.cell(number, place)}"
+            if which == "cell":
+                yield what, CellClaim(refutation_of(tape, number, place))
+            else:
+                cell = opened(tape, number, place)
+                yield what, source_claim(one.target, number, place, cell, entries=one.entries, parent=one.parent)
+
     def _claims(self, one: JudgedRound) -> Iterator[str]:
-        program, tree = one.target.program, Tree(one.claims)
         for output in (Output.EARNED, Output.REPUTATION, Output.TOTAL):
             for seat in range(9, len(one.claims), 2) if output is not Output.TOTAL else (0,):
-                place = () if output is Output.TOTAL else (seat,)
-                made = OutputClaim(
-                    output, program.header(), program_path(program), opened(one.sealed, program.outputs[output], place),
-                    seat, tree.leaves[seat], tree.path(seat),
-                )  # fmt: skip
-                if self.refutes(one, made):
+                if self.refutes(one, self._output_claim(one, output, seat)):
                     yield f"{output.name} of seat {seat}"
+
+    def _output_claim(self, one: JudgedRound, output: Output, seat: int) -> OutputClaim:
+        program, tree = one.target.program, Tree(one.claims)
+        cell = opened(one.sealed, program.outputs[output], () if output is Output.TOTAL else (seat,))
+        path = program_path(program)
+        return OutputClaim(output, program.header(), path, cell, seat, tree.leaves[seat], tree.path(seat))
 
     def differences(self, one: JudgedRound) -> Iterator[str]:
         """Yield what a stranger without a key, or the bundle's own bytes, say otherwise."""
@@ -236,8 +262,9 @@ class JudgedTask:
         if told_tape(self.spec, bundle).root != one.target.record.trace:
             yield "the document tells of another tape"
         again = rejudge_public(
-            self.spec, one.made.context, one.made.before, bundle, sums=judged.sums, models=one.made.models.__getitem__
-        )
+            self.spec, one.made.context, one.made.before, bundle, sums=judged.sums, models=one.made.models.__getitem__,
+            **one.made.extra,
+        )  # fmt: skip
         for name in ("verdicts", "measured", "divisor", "sums_root", "after", "split"):
             if getattr(again, name) != getattr(judged, name):
                 yield f"a stranger finds other {name}"
