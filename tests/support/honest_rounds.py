@@ -1,4 +1,4 @@
-"""Random honest rounds on the deployed contracts, and every reader of each: the sealer loses nothing, whatever is claimed.
+"""Random honest rounds on the deployed contracts, and every reader of each: the sealer loses nothing by any claim.
 
 A sealer rosters, takes what is forced in, judges and seals by the platform's own code. Then a challenger looks for
 something to do about tape and claims, a stranger recomputes the round without a key, and claims about drawn sources,
@@ -57,7 +57,7 @@ class Draw:
     r: random.Random
     spec: TaskSpec
     trainers: int  # on each roster: keys 1, 2, ...
-    stakes: dict[int, int]  # of all that join, by key number, wei; one is on no roster, and the reference joins at times
+    stakes: dict[int, int]  # of all that join, by key number, wei; the last one is on no roster
     way: np.ndarray  # (d,)
     calm: bool  # most do their work: later stages of the rule have something to decide
 
@@ -203,7 +203,10 @@ def play(seed: int, found: Found, *, most: int = MOST_ROUNDS, claims: int | None
             return
         found.rounds += 1
         _note(found.seen, one)
-        found.faults += [f"seed {seed} round {number}: {fault}" for fault in _against(task, one, draw.r, found, claims)]
+        said = list(_against(task, one, draw.r, found, claims))
+        found.faults += [f"seed {seed} round {number}: {fault}" for fault in said]
+        if said:
+            return
 
 
 def _against(
@@ -214,11 +217,15 @@ def _against(
         yield f"a challenger would send {move}"
     yield from task.differences(one)
     if claims is None:
-        yield from task.against(one)
+        fallen = next(task.against(one), None)
+        if fallen is not None:
+            yield f"falls by {fallen}"
+            return
     for what, claim in task.drawn_claims(one, r, claims or 0):
         found.claims += 1
         if task.refutes(one, claim):
-            yield what
+            yield f"falls by {what}"
+            return
     if task.bond() == 0:
         yield "its sealer lost its bond"
 
@@ -231,7 +238,8 @@ def known_of(task: JudgedTask, one: JudgedRound) -> KnownRound:
     taken = {number: one.sealed.columns[number] for number in only_a_key_shows(one.target.program)}
     given = given_of(spec, context, before, one.made.entries, refused, brought=taken)
     past = past_sums(spec, before, one.made.sums.__getitem__)
-    return KnownRound(one.target.program, one.target.lengths, given, PublicLeaves(spec, one.target.terms.shape, past, {}))
+    rows = PublicLeaves(spec, one.target.terms.shape, past, {})
+    return KnownRound(one.target.program, one.target.lengths, given, rows)
 
 
 def _note(seen: Counter[str], one: JudgedRound) -> None:

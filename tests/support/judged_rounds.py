@@ -27,6 +27,7 @@ from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.openings import OTHER_KINDS, opened, refutation_of
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Output
+from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.protocol.tape import Tape
 from fl_platform.store.unixfs import cid_of
@@ -198,7 +199,7 @@ class JudgedTask:
     def against(self, one: JudgedRound, *, whole: bool = False) -> Iterator[str]:
         """Yield what the chain holds against a seal: by each source and carried column, the claims, and cells.
 
-        `whole`: of every source all cells, and of every column one; else some drawn ones.
+        `whole`: of every source all cells, and of every column one; else the last one and a drawn one, and some.
         """
         program, tape = one.target.program, one.sealed
         dice = random.Random(tape.root)
@@ -208,7 +209,7 @@ class JudgedTask:
                 continue
             if column.op in (Op.SOURCE, Op.PREV):
                 places = list(np.ndindex(cells_of.shape))
-                for place in places if whole else dice.sample(places, min(2, len(places))):
+                for place in places if whole else {dice.choice(places), places[-1]}:  # what is forced in comes last
                     cell = opened(tape, number, place)
                     claim = source_claim(one.target, number, place, cell, entries=one.entries, parent=one.parent)
                     if self.refutes(one, claim):
@@ -220,23 +221,20 @@ class JudgedTask:
         yield from self._claims(one)
 
     def drawn_claims(self, one: JudgedRound, dice: random.Random, count: int) -> Iterator[tuple[str, Any]]:
-        """Yield drawn claims with what each is about: a source or carried cell, an output, a cell, one after another."""
+        """Yield drawn claims with what each is about: a source or carried cell, an output, a cell, and so on."""
         program, tape, outputs = one.target.program, one.sealed, (Output.EARNED, Output.REPUTATION, Output.TOTAL)
-        given, cells = (
-            [
-                number
-                for number, column in enumerate(program.columns)
-                if tape.columns[number].size and (column.op in kinds) is inside
-            ]
-            for kinds, inside in ((frozenset({Op.SOURCE, Op.PREV}), True), (OTHER_KINDS, False))
-        )
+        there = [(n, column) for n, column in enumerate(program.columns) if tape.columns[n].size]
+        given = [n for n, column in there if column.op in (Op.SOURCE, Op.PREV)]
+        by_entry = [n for n, column in there if column.op is Op.SOURCE and column.axes == (Axis.ENTRY,)] or given
+        cells = [n for n, column in there if column.op not in OTHER_KINDS]
         for which in itertools.islice(itertools.cycle(("given", "output", "cell")), count):
             if which == "output":
                 output, seat = dice.choice(outputs), dice.randrange(len(one.claims))
                 yield f"{output.name} of seat {seat}", self._output_claim(one, output, seat)
                 continue
-            number = dice.choice(given if which == "given" else cells)
-            place = tuple(dice.randrange(length) for length in tape.columns[number].shape)
+            number = dice.choice(cells if which == "cell" else dice.choice((given, by_entry, by_entry)))
+            shape = tape.columns[number].shape
+            place = tuple(dice.choice((dice.randrange(length), length - 1)) for length in shape)
             what = f"{program.columns[number].name} at {place} is {tape.cell(number, place)}"
             if which == "cell":
                 yield what, CellClaim(refutation_of(tape, number, place))
