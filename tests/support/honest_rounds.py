@@ -112,7 +112,7 @@ def draw_update(draw: Draw, kind: str, earlier: Sequence[Integers] = (), sums: n
     g = np.random.default_rng(r.getrandbits(32))
     scales = {4: (0.44, 1.5), 8: (0.3, 4.0, 30.0), 16: (1.0, 100.0)}[spec.codec.bits]
     scale = scales[1] if draw.calm else r.choice(scales)
-    x = scale * (0.7 * draw.way + 0.7 * g.normal(0, 1, d))
+    x: np.ndarray = scale * (0.7 * draw.way + 0.7 * g.normal(0, 1, d))
     if kind == "flip":
         x = -x
     elif kind == "zero":
