@@ -27,12 +27,14 @@ from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.openings import OTHER_KINDS, opened, refutation_of
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Output
-from fl_platform.protocol.sources import Axis
+from fl_platform.protocol.seats import REFERENCE_SEAT
+from fl_platform.protocol.sources import Axis, Source
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.protocol.tape import Tape
+from fl_platform.roles.disputed import source_column
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import pack_update
-from tests.support.bound_rounds import RefereeWorld
+from tests.support.bound_rounds import RefereeWorld, cell_of
 from tests.support.contracts import Run, Tree
 from tests.support.evm import Account, Reverted, account
 from tests.support.rounds import (
@@ -182,6 +184,21 @@ class JudgedTask:
 
     # --- who reads it ---
 
+    def of_entries(self, one: JudgedRound) -> dict[Source, list[int]]:
+        """Return what `ISources` says of each entry, read from the chain's own views."""
+        roster, found = one.target.roster, []
+        for receipt in (shown.receipt for shown in one.entries):
+            stake, joined_at, left_at, seat = self.run.tenure(receipt.trainer)
+            here = (receipt.task, receipt.round, receipt.life) == (self.run.task, one.target.round, roster.life)
+            party = receipt.trainer == one.target.terms.reference
+            was = 0 < joined_at < roster.rostered_at <= (left_at or roster.rostered_at)
+            found.append((
+                (REFERENCE_SEAT if party else seat * (seat < roster.seats)) * here, stake * was * here * (not party),
+                cell_of(receipt.parent), receipt.length, receipt.samples, cell_of(receipt.content_root),
+            ))  # fmt: skip
+        named = (Source.SEAT_OF, Source.STAKE, Source.ENTRY_PARENT, Source.LENGTH, Source.SAMPLES, Source.CONTENT)
+        return {source: [row[k] for row in found] for k, source in enumerate(named)}
+
     def refutes(self, one: JudgedRound, claim: Any) -> bool:
         """Whether a claim fells a seal."""
         try:
@@ -259,6 +276,10 @@ class JudgedTask:
         bundle, judged = RoundBundle.from_bytes(one.bundle.to_bytes()), one.judged
         if told_tape(self.spec, bundle).root != one.target.record.trace:
             yield "the document tells of another tape"
+        for source, cells in self.of_entries(one).items():
+            number = source_column(one.target, source)
+            if number is not None and one.sealed.columns[number].tolist() != cells:
+                yield f"the chain's {source.name.lower()} is {cells}"
         again = rejudge_public(
             self.spec, one.made.context, one.made.before, bundle, sums=judged.sums, models=one.made.models.__getitem__,
             **one.made.extra,
