@@ -17,7 +17,7 @@ help:
 	@echo "make demo    one paid, audited training on real images      DEMO='--trainers 12' adds options"
 	@echo "make test    the tests that need Python only                 PYTEST='-k payout' adds options"
 	@echo "make check   style, types, floors, compiled contracts against their sources"
-	@echo "make fuzz    random honest rounds that no question may refute ROUNDS=2000 SEED=1"
+	@echo "make fuzz    random honest rounds that no claim may refute ROUNDS=2000 SEED=1"
 	@echo "make bench   the benchmarks by name                         NAME=gas runs one"
 	@echo "make tools   npm tools: compiler, forge, anvil, ganache      (needs Node 20)"
 	@echo "make forge   the Solidity tests                             FORGE='--match-test claim' adds options"

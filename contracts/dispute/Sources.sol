@@ -177,7 +177,10 @@ contract Sources is ISources {
         bool party = receipt.trainer == t.terms.reference_;
         if (party) return source == Language.SOURCE_STAKE ? int256(0) : int256(Language.REFERENCE_SEAT);
         IEscrow.Tenure memory tenure = escrow.tenure(t.task, receipt.trainer);
-        if (source == Language.SOURCE_SEAT_OF) return int256(uint256(tenure.seat));
+        // who takes a seat after the roster has none in its round
+        if (source == Language.SOURCE_SEAT_OF) {
+            return tenure.seat < t.roster.seats ? int256(uint256(tenure.seat)) : int256(0);
+        }
         // who joins and leaves in the roster's own second is not in it, or still is
         bool was = tenure.joinedAt != 0 && tenure.joinedAt < t.roster.rosteredAt
             && (tenure.leftAt == 0 || tenure.leftAt >= t.roster.rosteredAt);

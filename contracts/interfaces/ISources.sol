@@ -21,7 +21,7 @@ import {ITapes} from "./ITapes.sol";
 ///   pot             what this seal's claims are more than those of the seal before, below 2^80
 ///   aggregator      the sealer's place in the frozen list
 ///   parent          digest of the model in the seal before; the terms' in round 0
-///   seat            8 for the reference party, else the trainer's; 0 for a stranger
+///   seat            8 for the reference party, else the trainer's, if it was taken before the roster; else 0
 ///   stake           what the trainer joined with, if it had joined before the roster and left after it; else 0
 ///   entry's parent, length, samples, content: of its receipt
 ///   refused         `convicted` where the receipt was convicted by `asOf`, and only there; `withheld` where its key was

@@ -26,6 +26,8 @@ class Fold:
     ledger: ev.LedgerOpened | None = None
     rounds: dict[int, RoundHistory] = field(default_factory=dict)
     trainers: dict[bytes, bytes] = field(default_factory=dict)  # -> binding
+    joined: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # of all ever: wei, block
+    left: dict[bytes, int] = field(default_factory=dict)  # block in which a trainer left, or fell short of its stake
     seats: dict[bytes, int] = field(default_factory=dict)
     stakes: dict[bytes, int] = field(default_factory=dict)
     leaving: set[bytes] = field(default_factory=set)
@@ -63,7 +65,7 @@ class Fold:
             opened=_opened(self.params, self.ledger),
             head=head,
             rounds=tuple(self.rounds[number] for number in sorted(self.rounds)),
-            members=_frozen({a: self.stakes.get(a, 0) for a in self.trainers}),
+            members=_frozen({a: self.joined[a][0] for a in self.trainers}),
             bindings=_frozen(self.trainers),
             seats=_frozen(self.seats),
             leaving=frozenset(self.leaving),
@@ -155,6 +157,7 @@ def _(event: ev.LedgerOpened, state: Fold) -> None:
 @_apply.register
 def _(event: ev.TrainerJoined, state: Fold) -> None:
     state.trainers[event.trainer] = event.binding
+    state.joined[event.trainer] = event.stake, event.place.block
     state.seats[event.trainer] = event.seat
     _lock(state, event.trainer, event.stake)
 
@@ -167,12 +170,20 @@ def _(event: ev.StakeLocked, state: Fold) -> None:
 @_apply.register
 def _(event: ev.StakeSlashed, state: Fold) -> None:
     state.stakes[event.account] = state.stakes.get(event.account, 0) - event.amount
+    _leave_if_short(state, event.account, event.place.block)
+
+
+def _leave_if_short(state: Fold, account: bytes, block: int) -> None:
+    least = 0 if state.params is None else state.params.params.stake
+    if account in state.trainers and state.stakes[account] < least:
+        state.left.setdefault(account, block)
 
 
 @_apply.register
 def _(event: ev.StakeReleased, state: Fold) -> None:
     left = state.stakes.get(event.account, 0) - event.amount
     state.stakes[event.account] = left
+    _leave_if_short(state, event.account, event.place.block)
     if left <= 0:
         state.stakes.pop(event.account)
         state.trainers.pop(event.account, None)
@@ -182,6 +193,8 @@ def _(event: ev.StakeReleased, state: Fold) -> None:
 @_apply.register
 def _(event: ev.UnbondingStarted, state: Fold) -> None:
     state.leaving.add(event.account)
+    if event.account in state.trainers:
+        state.left.setdefault(event.account, event.place.block)
 
 
 @_apply.register
@@ -201,7 +214,8 @@ def _(event: ev.RoundRostered, state: Fold) -> None:
         life=state.voids % LIVES,
     )
     before = state.rounds.get(event.round, RoundHistory(event.round))
-    stakes = _frozen({a: state.stakes.get(a, 0) for a in state.trainers})
+    block = event.place.block  # who joins in the roster's own is not in it, who leaves there still is
+    stakes = _frozen({a: s for a, (s, at) in state.joined.items() if at < block <= state.left.get(a, block)})
     state.ever = max(state.ever, event.round + 1)
     state.rounds[event.round] = replace(before, roster=record, seal=None, forced=(), stakes=stakes, void=False)
 

@@ -71,7 +71,8 @@ class RoundHistory:
     seal: SealRecord | None = None
     sealed_at_place: ev.Place | None = None
     forced: tuple[Forced, ...] = ()
-    stakes: Mapping[bytes, int] = field(default_factory=dict)  # of the trainers when the roster closed, wei
+    # by trainer that had joined and not left when the roster closed: what it joined with, wei
+    stakes: Mapping[bytes, int] = field(default_factory=dict)
     allotted: int | None = None  # wei that the seal had to allot in all rounds so far; None before the seal
     challenged: bool = False
     void: bool = False  # its roster or seal fell with an earlier round's
@@ -98,7 +99,7 @@ class TaskHistory:
     opened: Opened
     head: Head
     rounds: tuple[RoundHistory, ...]  # every round reached so far, and the head's
-    members: Mapping[bytes, int]  # trainers whose stake is locked, wei
+    members: Mapping[bytes, int]  # trainers whose stake is locked: what each joined with, wei
     bindings: Mapping[bytes, bytes]  # trainer -> digest of its two-sided binding
     seats: Mapping[bytes, int]  # of everybody that ever joined: its number in the task
     leaving: frozenset[bytes]  # accounts that asked for their stake
@@ -116,7 +117,11 @@ class TaskHistory:
     events: tuple[ev.Event, ...]
 
     def members_at_roster(self, round_number: int) -> Mapping[bytes, int]:
-        """Return trainers and stakes (wei) when the round's roster closed; those of now while it is open."""
+        """Return trainers and stakes (wei) when the round's roster closed; those of now while it is open.
+
+        Of a closed one what the escrow's tenures say (`ISources`): whoever asked to leave before has none, though its
+        stake is still locked, and what one locked since joining, as a question's bond, is no stake.
+        """
         if round_number < len(self.rounds) and self.rounds[round_number].roster is not None:
             return self.rounds[round_number].stakes
         return self.members

@@ -16,7 +16,7 @@ from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.openings import Opened, opened
 from fl_platform.protocol.program import Output, Program
-from fl_platform.protocol.rows import path_of, row_levels
+from fl_platform.protocol.rows import path_of
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.tape import Tape
 
@@ -134,4 +134,4 @@ def pack(nodes: Sequence[merkle_sum.Node]) -> bytes:
 
 def program_path(program: Program) -> tuple[bytes, ...]:
     """Return the path of a program's header to its root."""
-    return tuple(path_of(row_levels(program.leaves()), 0))
+    return path_of(program.levels, 0)

@@ -18,7 +18,7 @@ from fl_platform.dispute.questions import NO_CELL, Answer, encoded_cell
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened
 from fl_platform.protocol.operations import Op
-from fl_platform.protocol.program import Column, Program, merkle_root
+from fl_platform.protocol.program import Column, Program
 from fl_platform.protocol.receipt import RECEIPT_ABI, Receipt
 from fl_platform.protocol.rows import path_of, row_levels
 from fl_platform.protocol.sources import Refused, Source
@@ -66,7 +66,7 @@ class Target:
         """Return the bytes that calls name the seal by; `blocks`: those that the call is about."""
         fields = (
             self.task, self.round, plain(self.record), plain(self.roster), self.terms.facts(),
-            len(self.program.columns), merkle_root(self.program.leaves()), self.aggregators, self.terms.auditors,
+            len(self.program.columns), self.program.levels[-1][0], self.aggregators, self.terms.auditors,
             [shown_block(self.terms, block) for block in blocks],
         )  # fmt: skip
         return encode([_TARGET], [fields])

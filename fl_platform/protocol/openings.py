@@ -6,17 +6,15 @@ long its axes are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.operations import HINTS, ROWS, Op
 from fl_platform.protocol.program import Program
+from fl_platform.protocol.rows import path_of
 from fl_platform.protocol.tape import Place, Tape, place_of
 from fl_platform.protocol.tree import column_levels, depth_of
 
 OTHER_KINDS = frozenset({Op.SOURCE, Op.PREV, Op.CLAIMED, *HINTS, *ROWS})  # not decided by cells at named places
-_ZERO = bytes(32)
 
 
 @dataclass(frozen=True)
@@ -74,12 +72,12 @@ def opened(tape: Tape, column: int, place: Place) -> Opened:
     for level in column_levels(cells)[:-1]:
         inside.append(level[number ^ 1].tobytes())
         number //= 2
-    return Opened(tape.cell(column, place), (*inside, *_path(_padded_leaves(tape.roots), column)))
+    return Opened(tape.cell(column, place), (*inside, *path_of(tape.levels, column)))
 
 
 def instruction_path(program: Program, column: int) -> tuple[bytes, ...]:
     """Return the path of a column's instruction to the program's root."""
-    return _path(_padded_leaves(program.leaves()), column + 1)
+    return path_of(program.levels, column + 1)
 
 
 def flat(place: Place, shape: Place) -> int:
@@ -88,17 +86,3 @@ def flat(place: Place, shape: Place) -> int:
     for at, length in zip(place, shape, strict=True):
         number = number << depth_of(length) | at
     return number
-
-
-def _padded_leaves(leaves: Sequence[bytes]) -> list[bytes]:
-    return [*leaves, *[_ZERO] * ((1 << depth_of(len(leaves))) - len(leaves))]
-
-
-def _path(leaves: Sequence[bytes], number: int) -> tuple[bytes, ...]:
-    """Return the siblings from a leaf up."""
-    level, path = list(leaves), []
-    while len(level) > 1:
-        path.append(level[number ^ 1])
-        level = [keccak256(b"\1" + left + right) for left, right in zip(level[::2], level[1::2], strict=True)]
-        number //= 2
-    return tuple(path)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
@@ -109,7 +110,12 @@ class Program:
     @property
     def root(self) -> bytes:
         """What a task freezes, 32 bytes."""
-        return keccak256(b"\3" + len(self.columns).to_bytes(2, "big") + merkle_root(self.leaves()))
+        return keccak256(b"\3" + len(self.columns).to_bytes(2, "big") + self.levels[-1][0])
+
+    @cached_property
+    def levels(self) -> list[list[bytes]]:
+        """The tree over header and instructions, level by level from its padded leaves."""
+        return merkle_levels(self.leaves())
 
     def leaves(self) -> list[bytes]:
         """Return the leaves of the tree over header and instructions."""
@@ -195,8 +201,15 @@ def _from_signed(data: bytes) -> int:
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """Return the root over leaves, padded with zero leaves to a power of two: inner node keccak(0x01, l, r)."""
+    return merkle_levels(leaves)[-1][0]
+
+
+def merkle_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Return the nodes of that tree, level by level from the padded leaves."""
     level = list(leaves)
     level += [bytes(_WORD)] * ((1 << (len(level) - 1).bit_length()) - len(level))
+    levels = [level]
     while len(level) > 1:
         level = [keccak256(b"\1" + left + right) for left, right in zip(level[::2], level[1::2], strict=True)]
-    return level[0]
+        levels.append(level)
+    return levels

@@ -19,10 +19,10 @@ from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.arithmetic import Array, apply, give
 from fl_platform.protocol.checker import counted, read_axes, reads_beside
 from fl_platform.protocol.operations import HINTS, PLAIN, ROWS, Op, bounds_of, wrap
-from fl_platform.protocol.program import Column, Operand, Output, Program
+from fl_platform.protocol.program import Column, Operand, Output, Program, merkle_levels
 from fl_platform.protocol.rows import shifted
 from fl_platform.protocol.sources import LONGEST, TWINS, Axis, Kind, Map, Source
-from fl_platform.protocol.tree import column_root, tape_root
+from fl_platform.protocol.tree import column_root
 
 Place = tuple[int, ...]
 _FAST = 1 << 62  # what stays inside this is reckoned in int64
@@ -113,7 +113,12 @@ class Tape:
     @cached_property
     def root(self) -> bytes:
         """The root of all cells, 32 bytes: what a seal fixes."""
-        return tape_root(self.roots)
+        return self.levels[-1][0]
+
+    @cached_property
+    def levels(self) -> list[list[bytes]]:
+        """The tree over the columns' roots, level by level from its padded leaves."""
+        return merkle_levels(self.roots)
 
     def broken(self) -> Iterator[tuple[int, Place]]:
         """Yield where a check is 0: column and place, in order."""

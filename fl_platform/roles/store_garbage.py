@@ -2,9 +2,9 @@
 
 The rule. Of a sealed round that is final and not among the last `keep` final ones go the updates, the sums and the
 model after it, the same of its overturned seals, and nothing else. What any other round needs stays, whichever task
-it is of: its parent model, the public directions before it, its own updates, sums and model. Rules, first models,
-frozen bases, bundles, rosters and bindings always stay, so claims, `why`, reputations and the accounts of every round
-can be read for ever; the rounds that were kept can be audited (`audit --since`), and those that went cannot.
+it is of: its parent model, the sums and models that it looks back at, its own updates, sums and model. Rules, first
+models, frozen bases, bundles, rosters and bindings always stay, so claims, `why`, reputations and the accounts of every
+round can be read for ever; the rounds that were kept can be audited (`audit --since`), and those that went cannot.
 """
 
 from __future__ import annotations

@@ -13,10 +13,15 @@ import numpy as np
 import pytest
 
 from fl_platform.contribution.judge import Judgement
+from fl_platform.dispute.targets import source_claim
+from fl_platform.protocol.openings import opened
+from fl_platform.protocol.sources import Source
 from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec
+from fl_platform.roles.disputed import source_column
+from fl_platform.updates import pack_update
 from fl_platform.updates.tensors import Integers
 from tests.support.judged_rounds import JudgedTask
-from tests.support.rounds import STAKE, Round, address_of, anchored_spec, ints_like
+from tests.support.rounds import STAKE, Round, address_of, anchored_spec, ints_like, make_entry
 
 SIX = dict.fromkeys(range(1, 7), STAKE)
 
@@ -110,6 +115,28 @@ def test_somebody_who_joins_after_the_roster_and_forces_a_receipt_in(attack: boo
     judged = expect_the_seal_to_stand(task, made, rostered=partial(task.join, 77) if attack else lambda: None)
     assert ("ReceiptForeign" in codes(judged)) is attack
     assert "NotSelected" in codes(judged), "the stranger took the place of the one that multi-Krum withstands"
+
+
+@pytest.mark.parametrize("attack", [False, True])
+def test_a_rostered_stranger_who_takes_a_seat_after_the_seal(attack: bool) -> None:
+    """Who wrote the roster can list anybody: what one is in a round does not change once it is sealed."""
+    task = JudgedTask.open(krum_spec(), trainers=SIX)
+    made, update = krum_round(task), ints_like(task.spec, 1)
+    stranger = make_entry(task.spec, made.before, 78, update, stake=0, place=task.place)
+    data = pack_update(update, model=task.spec.model, bits=task.spec.codec.bits)
+    listed = [*zip(made.entries, made.data, strict=True), (stranger, data)]
+    listed.sort(key=lambda item: item[0].receipt.trainer)
+    made.entries, made.data = [entry for entry, _ in listed], [item for _, item in listed]
+    one = task.seal(made)
+    if attack:
+        task.join(78)
+    number, place = source_column(one.target, Source.SEAT_OF), (made.entries.index(stranger),)
+    assert number is not None
+    cell = opened(one.sealed, number, place)
+    assert not task.refutes(one, source_claim(one.target, number, place, cell, entries=one.entries, parent=None))
+    assert list(task.against(one)) == []
+    assert "ReceiptForeign" in codes(one.judged)
+    assert task.bond() > 0
 
 
 @pytest.mark.parametrize("attack", [False, True])

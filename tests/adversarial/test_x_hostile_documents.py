@@ -30,8 +30,8 @@ RECEIPT = Receipt(
 ACCOUNTS = {name: Carried(name, (0,)) for name in ("score_sum", "paid_scored", "paid_base", "reputation")}
 STATE = TaskState(0, bytes(32), (), ScaleSpec((7,)), (bytes(20),), tuple(ACCOUNTS.values()), ())
 BUNDLE = RoundBundle(
-    chain_id=1, ledger=bytes(20), task=1, round=0, spec=bytes(32), aggregator=bytes(20), before=STATE, entries=(),
-    verdicts=(), tape=bytes(32), columns=((1,),), validation=(), measured=False, divisor=0,
+    chain_id=1, ledger=bytes(20), task=1, round=0, life=0, spec=bytes(32), aggregator=bytes(20), before=STATE,
+    entries=(), verdicts=(), tape=bytes(32), columns=((1,),), validation=(), measured=False, divisor=0,
     aggregate=bytes(32), sums_root=bytes(32), after=STATE,
 )  # fmt: skip
 

@@ -198,7 +198,8 @@ class BoundTask:
             Source.AGGREGATOR: self.run.params.aggregators.index(self.run.aggregator),
             Source.PARENT: cell_of(MODEL if parent is None else parent.target.record.model),
             Source.SEAT_OF: of([
-                (REFERENCE_SEAT if p else t[3]) if h else 0 for h, p, t in zip(here, party, tenures, strict=True)
+                (REFERENCE_SEAT if p else t[3] * (t[3] < roster.seats)) if h else 0
+                for h, p, t in zip(here, party, tenures, strict=True)
             ]),
             Source.STAKE: of([0 if p or not h else stake(t) for h, p, t in zip(here, party, tenures, strict=True)]),
             Source.ENTRY_PARENT: of([cell_of(one.parent) for one in receipts]),

@@ -4,6 +4,7 @@ product's code, so that a seal stands only where both read alike.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -26,11 +27,14 @@ from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.openings import OTHER_KINDS, opened, refutation_of
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Output
+from fl_platform.protocol.seats import REFERENCE_SEAT
+from fl_platform.protocol.sources import Axis, Source
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.protocol.tape import Tape
+from fl_platform.roles.disputed import source_column
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import pack_update
-from tests.support.bound_rounds import RefereeWorld
+from tests.support.bound_rounds import RefereeWorld, cell_of
 from tests.support.contracts import Run, Tree
 from tests.support.evm import Account, Reverted, account
 from tests.support.rounds import (
@@ -180,6 +184,21 @@ class JudgedTask:
 
     # --- who reads it ---
 
+    def of_entries(self, one: JudgedRound) -> dict[Source, list[int]]:
+        """Return what `ISources` says of each entry, read from the chain's own views."""
+        roster, found = one.target.roster, []
+        for receipt in (shown.receipt for shown in one.entries):
+            stake, joined_at, left_at, seat = self.run.tenure(receipt.trainer)
+            here = (receipt.task, receipt.round, receipt.life) == (self.run.task, one.target.round, roster.life)
+            party = receipt.trainer == one.target.terms.reference
+            was = 0 < joined_at < roster.rostered_at <= (left_at or roster.rostered_at)
+            found.append((
+                (REFERENCE_SEAT if party else seat * (seat < roster.seats)) * here, stake * was * here * (not party),
+                cell_of(receipt.parent), receipt.length, receipt.samples, cell_of(receipt.content_root),
+            ))  # fmt: skip
+        named = (Source.SEAT_OF, Source.STAKE, Source.ENTRY_PARENT, Source.LENGTH, Source.SAMPLES, Source.CONTENT)
+        return {source: [row[k] for row in found] for k, source in enumerate(named)}
+
     def refutes(self, one: JudgedRound, claim: Any) -> bool:
         """Whether a claim fells a seal."""
         try:
@@ -197,7 +216,7 @@ class JudgedTask:
     def against(self, one: JudgedRound, *, whole: bool = False) -> Iterator[str]:
         """Yield what the chain holds against a seal: by each source and carried column, the claims, and cells.
 
-        `whole`: of every source all cells, and of every column one; else some drawn ones.
+        `whole`: of every source all cells, and of every column one; else the last one and a drawn one, and some.
         """
         program, tape = one.target.program, one.sealed
         dice = random.Random(tape.root)
@@ -207,7 +226,7 @@ class JudgedTask:
                 continue
             if column.op in (Op.SOURCE, Op.PREV):
                 places = list(np.ndindex(cells_of.shape))
-                for place in places if whole else dice.sample(places, min(2, len(places))):
+                for place in places if whole else {dice.choice(places), places[-1]}:  # what is forced in comes last
                     cell = opened(tape, number, place)
                     claim = source_claim(one.target, number, place, cell, entries=one.entries, parent=one.parent)
                     if self.refutes(one, claim):
@@ -218,26 +237,53 @@ class JudgedTask:
                     yield f"{column.name} at {place}"
         yield from self._claims(one)
 
+    def drawn_claims(self, one: JudgedRound, dice: random.Random, count: int) -> Iterator[tuple[str, Any]]:
+        """Yield drawn claims with what each is about: a source or carried cell, an output, a cell, and so on."""
+        program, tape, outputs = one.target.program, one.sealed, (Output.EARNED, Output.REPUTATION, Output.TOTAL)
+        there = [(n, column) for n, column in enumerate(program.columns) if tape.columns[n].size]
+        given = [n for n, column in there if column.op in (Op.SOURCE, Op.PREV)]
+        by_entry = [n for n, column in there if column.op is Op.SOURCE and column.axes == (Axis.ENTRY,)] or given
+        cells = [n for n, column in there if column.op not in OTHER_KINDS]
+        for which in itertools.islice(itertools.cycle(("given", "output", "cell")), count):
+            if which == "output":
+                output, seat = dice.choice(outputs), dice.randrange(len(one.claims))
+                yield f"{output.name} of seat {seat}", self._output_claim(one, output, seat)
+                continue
+            number = dice.choice(cells if which == "cell" else dice.choice((given, by_entry, by_entry)))
+            shape = tape.columns[number].shape
+            place = tuple(dice.choice((dice.randrange(length), length - 1)) for length in shape)
+            what = f"{program.columns[number].name} at {place} is {tape.cell(number, place)}"
+            if which == "cell":
+                yield what, CellClaim(refutation_of(tape, number, place))
+            else:
+                cell = opened(tape, number, place)
+                yield what, source_claim(one.target, number, place, cell, entries=one.entries, parent=one.parent)
+
     def _claims(self, one: JudgedRound) -> Iterator[str]:
-        program, tree = one.target.program, Tree(one.claims)
         for output in (Output.EARNED, Output.REPUTATION, Output.TOTAL):
             for seat in range(9, len(one.claims), 2) if output is not Output.TOTAL else (0,):
-                place = () if output is Output.TOTAL else (seat,)
-                made = OutputClaim(
-                    output, program.header(), program_path(program), opened(one.sealed, program.outputs[output], place),
-                    seat, tree.leaves[seat], tree.path(seat),
-                )  # fmt: skip
-                if self.refutes(one, made):
+                if self.refutes(one, self._output_claim(one, output, seat)):
                     yield f"{output.name} of seat {seat}"
+
+    def _output_claim(self, one: JudgedRound, output: Output, seat: int) -> OutputClaim:
+        program, tree = one.target.program, Tree(one.claims)
+        cell = opened(one.sealed, program.outputs[output], () if output is Output.TOTAL else (seat,))
+        path = program_path(program)
+        return OutputClaim(output, program.header(), path, cell, seat, tree.leaves[seat], tree.path(seat))
 
     def differences(self, one: JudgedRound) -> Iterator[str]:
         """Yield what a stranger without a key, or the bundle's own bytes, say otherwise."""
         bundle, judged = RoundBundle.from_bytes(one.bundle.to_bytes()), one.judged
         if told_tape(self.spec, bundle).root != one.target.record.trace:
             yield "the document tells of another tape"
+        for source, cells in self.of_entries(one).items():
+            number = source_column(one.target, source)
+            if number is not None and one.sealed.columns[number].tolist() != cells:
+                yield f"the chain's {source.name.lower()} is {cells}"
         again = rejudge_public(
-            self.spec, one.made.context, one.made.before, bundle, sums=judged.sums, models=one.made.models.__getitem__
-        )
+            self.spec, one.made.context, one.made.before, bundle, sums=judged.sums, models=one.made.models.__getitem__,
+            **one.made.extra,
+        )  # fmt: skip
         for name in ("verdicts", "measured", "divisor", "sums_root", "after", "split"):
             if getattr(again, name) != getattr(judged, name):
                 yield f"a stranger finds other {name}"

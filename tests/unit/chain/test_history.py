@@ -82,6 +82,14 @@ def agrees(own: Contracts, task: int) -> TaskHistory:
         assert (account in history.leaving) == bool(member.flags & MemberFlag.LEAVING)
     for account, seat in history.seats.items():
         assert own.tenure(task, account).seat == seat
+    for found in history.rounds:
+        if found.roster is not None:
+            tenures = {account: own.tenure(task, account) for account in history.seats}
+            assert found.stakes == {
+                account: tenure.joined_stake
+                for account, tenure in sorted(tenures.items())
+                if tenure.joined_at < found.roster.rostered_at <= (tenure.left_at or found.roster.rostered_at)
+            }, "a dispute reads another stake"
     assert own.seats(task) == FIRST_SEAT + len(history.seats)
     current = history.head.round
     assert history.allotted(current) == own.allotted(task, current)
@@ -146,6 +154,22 @@ def test_leaving_is_for_ever(s: Stage) -> None:
     with pytest.raises(TransactionReverted, match="Escrow_AlreadyLeft"):
         mine.join(task, ETHER, keccak256(b"again"))
     assert agrees(own, task).seats == {t.address: 9 + place for place, t in enumerate(TRAINERS)}
+
+
+def test_who_leaves_before_a_roster_has_no_stake_in_its_round(s: Stage) -> None:
+    """Its stake is locked for long, and it can still force a receipt in: a sealer that paid by it would fall."""
+    task, own = begin(s)
+    roster(own, task, 0, TRAINERS)
+    seal(own, task, 0, TRAINERS)
+    s.as_(TRAINERS[0]).leave(task)
+    roster(own, task, 1, TRAINERS[1:])
+    signed = TRAINERS[0].sign_receipt(receipt_of(TRAINERS[0], task, 1), Domain(own.chain_id, own.ledger_address))
+    own.force_include(signed.receipt, signed.signature)
+    s.as_(TRAINERS[1]).leave(task)
+    first, second = agrees(own, task).rounds[:2]
+    assert len(first.stakes) == 3
+    assert set(second.stakes) == {t.address for t in TRAINERS[1:]}
+    assert agrees(own, task).stakes[TRAINERS[0].address] == ETHER
 
 
 def test_a_receipt_left_out_is_forced_in(s: Stage) -> None:

@@ -22,7 +22,8 @@ from fl_platform.store.cid import Cid
 from fl_platform.store.unixfs import root_codec
 from tests.support.rehearsal import opener_for, rehearsal, small_settings
 
-ROUNDS = 4
+ROUNDS = 6
+LAST = ROUNDS - 1
 
 
 def updates(reader: TaskReader, number: int) -> set[Cid]:
@@ -47,16 +48,15 @@ def test_old_rounds_go_and_what_the_others_need_stays(tmp_path: Path) -> None:
         assert isinstance(disk, DiskStore)
         before = set(disk.cids())
 
-        (early,) = find_garbage([reader], [cast.task], disk, now=workspace.chain.now(), keep=1)
-        assert (early.rounds, early.objects, early.kept_from) == ((), (), 0)  # no window is over
+        (early,) = find_garbage([reader], [cast.task], disk, now=workspace.chain.now(), keep=LAST)
+        assert (early.rounds, early.objects, early.kept_from) == ((), (), 0)  # fewer windows are over
 
         workspace.chain.wait_until(rewards.all_final_at(reader))
         now = workspace.chain.now()
         (found,) = find_garbage([reader], [cast.task], disk, now=now)
-        assert (found.rounds, found.kept_from) == ((0, 1), 2)
-        gone = updates(reader, 0) | updates(reader, 1)
-        assert gone <= set(found.objects)
-        assert len(found.objects) == len(gone) + 2  # the sums; the models are directions of the rounds that stay
+        assert (found.rounds, found.kept_from) == ((0, 1, 2, 3), 4)
+        gone = set[Cid]().union(*(updates(reader, number) for number in found.rounds))
+        assert set(found.objects) == gone  # the rounds that stay look back at four sums and models
         assert found.size == sum(disk.path_of(cid).stat().st_size for cid in found.objects)
         assert set(disk.cids()) == before  # nothing was removed yet
 
@@ -66,21 +66,21 @@ def test_old_rounds_go_and_what_the_others_need_stays(tmp_path: Path) -> None:
         assert collect(found, disk) == found.size
         assert collect(found, disk) == 0  # again: nothing happens twice
         assert before - set(disk.cids()) == set(found.objects)
-        assert audited(workspace, cast, 2) == (True, (ACCOUNTS_BEFORE,))
+        assert audited(workspace, cast, 4) == (True, (ACCOUNTS_BEFORE,))
         assert not audited(workspace, cast, 0)[0]
         opener, lost = opener_for(workspace, cast, reader, "auditor"), reader.bundle(0).entries[0].receipt
         assert opener is not None
         with pytest.raises(StoreMissing, match="the trainer"):
             opener.sealed(lost)
         payable = rewards.final_bundle(workspace.reader(cast.task), now=now)
-        assert payable.round == ROUNDS - 1
+        assert payable.round == LAST
 
     arguments = ["--workdir", str(folder), "store", "gc", str(cast.task), "--keep", "1", "--json", str(tmp_path / "gc")]
     assert run(arguments) == 0
     (listed,) = json.loads((tmp_path / "gc").read_text())
-    assert (listed["rounds"], listed["freed_bytes"], listed["kept_from"]) == ([0, 1, 2], 0, 3)
-    assert set(listed["objects"]) == {str(cid) for cid in updates(reader, 2)} | {
-        str(Cid(root_codec(8 * reader.spec.model.size), reader.bundle(2).aggregate))
+    assert (listed["rounds"], listed["freed_bytes"], listed["kept_from"]) == ([0, 1, 2, 3, 4], 0, LAST)
+    assert set(listed["objects"]) == {str(cid) for cid in updates(reader, 4)} | {
+        str(Cid(root_codec(4 * reader.spec.model.size), reader.bundle(0).aggregate))
     }
     assert run([*arguments, "--delete"]) == 0
     (removed,) = json.loads((tmp_path / "gc").read_text())
@@ -88,8 +88,8 @@ def test_old_rounds_go_and_what_the_others_need_stays(tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("test\n")
     audit = ["--workdir", str(folder), "--password-file", str(password), "audit", str(cast.task), "--key", "auditor"]
-    assert run([*audit, "--since", "3"]) == 3
-    assert run([*audit, "--since", "2"]) == 4
+    assert run([*audit, "--since", "5"]) == 3
+    assert run([*audit, "--since", "4"]) == 4
 
 
 def test_a_task_that_is_not_collected_keeps_what_it_shares(tmp_path: Path) -> None:
