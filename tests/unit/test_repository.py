@@ -144,7 +144,11 @@ def test_brownie_compiles_with_the_settings_of_foundry() -> None:
     solc = config["compiler"]["solc"]
     package = json.loads((ROOT / "package.json").read_text())
     assert config["compiler"]["evm_version"] == forge["evm_version"]
-    assert solc["optimizer"] == {"enabled": forge["optimizer"], "runs": forge["optimizer_runs"]}
+    assert solc["optimizer"] == {
+        "enabled": forge["optimizer"],
+        "runs": forge["optimizer_runs"],
+        "details": forge["optimizer_details"],
+    }
     assert solc.get("viaIR", False) == forge["via_ir"]
     assert solc["remappings"] == forge["remappings"]
     assert solc["version"] == package["devDependencies"]["solc"]
