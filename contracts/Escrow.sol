@@ -205,7 +205,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
         if (amount == 0) revert Escrow_NothingToWithdraw(task, account_);
         Words.store(m, word & ~Words.CREDIT);
         emit CreditWithdrawn(task, account_, amount);
-        IERC20(tokenOf[task]).safeTransfer(account_, amount);
+        _push(tokenOf[task], account_, amount);
     }
 
     function _lock(uint256 task, address from, uint256 amount, uint16 flags, uint16 excluded) private {
@@ -238,6 +238,29 @@ contract Escrow is IEscrow, ReentrancyGuard {
     function _toUint80(uint256 value) private pure returns (uint80) {
         if (value > type(uint80).max) revert Escrow_AmountOutOfBounds(value, type(uint80).max);
         return uint80(value);
+    }
+
+    /// @dev As SafeERC20.safeTransfer does it: a token's own error goes on; one that returns nothing must have code, any other
+    /// must return true.
+    function _push(address token, address to, uint256 amount) private {
+        bytes4 selector = IERC20.transfer.selector;
+        bool sent;
+        // memory-safe: writes [m, m + 68) past the free pointer, and the first word of the scratch space; a failed call's data
+        // go past it too, and the call ends there. `to` is clean: the caller, or an argument that the decoder has checked.
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore(m, selector)
+            mstore(add(m, 4), to)
+            mstore(add(m, 36), amount)
+            if iszero(call(gas(), token, 0, m, 68, 0, 32)) {
+                returndatacopy(m, 0, returndatasize())
+                revert(m, returndatasize())
+            }
+            switch returndatasize()
+            case 0 { sent := iszero(iszero(extcodesize(token))) }
+            default { sent := eq(mload(0), 1) }
+        }
+        if (!sent) revert SafeERC20.SafeERC20FailedOperation(token);
     }
 
     /// @dev Balance difference: a token that keeps a fee, or moves nothing, is refused.

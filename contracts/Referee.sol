@@ -9,12 +9,10 @@ import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IReferee} from "./interfaces/IReferee.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ISources} from "./interfaces/ISources.sol";
-import {ITapes} from "./interfaces/ITapes.sol";
 import {Heads} from "./libraries/Heads.sol";
 import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {Receipts} from "./libraries/Receipts.sol";
-import {Refutation} from "./libraries/Refutation.sol";
 
 /// @title Referee
 /// @notice See {IReferee}: the contract that ledger and escrow trust with disputes. A target is abi.encode of an
@@ -36,7 +34,7 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         bool marked;
     }
 
-    ISources public immutable sources;
+    address public immutable sources;
     /// @inheritdoc IDisputes
     address public immutable ledger;
     address public immutable escrow;
@@ -47,8 +45,7 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
     constructor(address tapes_, address sources_, address ledger_, address escrow_, address reveals_)
         RefereeCore(tapes_)
     {
-        sources = ISources(sources_);
-        (ledger, escrow, reveals) = (ledger_, escrow_, reveals_);
+        (sources, ledger, escrow, reveals) = (sources_, ledger_, escrow_, reveals_);
     }
 
     modifier onlyReveals() {
@@ -65,12 +62,12 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         }
     }
 
-    function _facts(bytes calldata target) internal view override returns (ITapes.Facts memory) {
-        return sources.factsOf(_target(target));
+    function _facts(bytes calldata) internal view override returns (bytes memory) {
+        return _consult(sources, ISources.factsOf.selector, "");
     }
 
-    function _block(bytes calldata target, uint256 block_) internal view override returns (uint256 first, uint256 count) {
-        return sources.blockOf(_target(target), block_);
+    function _block(bytes calldata, uint256 block_) internal view override returns (uint256 first, uint256 count) {
+        return abi.decode(_consult(sources, ISources.blockOf.selector, abi.encode(block_)), (uint256, uint256));
     }
 
     function _windows(bytes calldata target) internal view override returns (uint256 end, uint256 answer) {
@@ -79,8 +76,8 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         return (t.record.sealedAt + Heads.challengeWindow(state.windows), LedgerReads.takeover(state));
     }
 
-    function _requireKeyHolder(bytes calldata target) internal view override {
-        sources.requireKeyHolder(_target(target), msg.sender);
+    function _requireKeyHolder(bytes calldata) internal view override {
+        _consult(sources, ISources.requireKeyHolder.selector, abi.encode(msg.sender));
     }
 
     function _requireSealer(bytes calldata target) internal view override {
@@ -88,34 +85,24 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         if (msg.sender != sealer) revert Referee_NotSealer(msg.sender, sealer);
     }
 
-    function _requireShown(bytes calldata target, Question calldata question, Answer calldata answer) internal view override {
-        sources.requireShown(_target(target), question, answer);
+    function _requireShown() internal view override {
+        _consult(sources, ISources.requireShown.selector, "");
     }
 
-    function _isNowhere(bytes calldata target, Question calldata question) internal view override returns (bool) {
-        return sources.isNowhere(_target(target), question);
+    function _isNowhere() internal view override returns (bool) {
+        return _isSo(sources, ISources.isNowhere.selector, "");
     }
 
-    function _refutesSource(
-        bytes calldata target,
-        ITapes.Facts memory facts,
-        Refutation.Claim calldata claim,
-        bytes calldata evidence
-    ) internal view override returns (bool) {
-        return sources.refutes(_target(target), facts, claim, evidence);
+    function _refutesSource(bytes memory facts) internal view override returns (bool) {
+        return _isSo(sources, ISources.refutes.selector, facts);
     }
 
-    function _refutesOutput(bytes calldata target, ITapes.Facts memory facts, OutputClaim calldata claim)
-        internal
-        view
-        override
-        returns (bool)
-    {
-        return sources.refutesOutput(_target(target), facts, claim);
+    function _refutesOutput(bytes memory facts) internal view override returns (bool) {
+        return _isSo(sources, ISources.refutesOutput.selector, facts);
     }
 
-    function _isFallen(bytes calldata target) internal view override returns (bool) {
-        return sources.isVoid(_target(target));
+    function _isFallen(bytes calldata) internal view override returns (bool) {
+        return _isSo(sources, ISources.isVoid.selector, "");
     }
 
     function _keyOf(bytes calldata target) internal pure override returns (bytes32) {
@@ -146,7 +133,7 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
     function release(bytes calldata target) external {
         Waiting storage w = waiting[_keyOf(target)];
         (, uint256 answer) = _windows(target);
-        if (!w.marked || w.count != 0 || sources.isVoid(_target(target))) revert Referee_QuestionState(_keyOf(target));
+        if (!w.marked || w.count != 0 || _isFallen(target)) revert Referee_QuestionState(_keyOf(target));
         if (block.timestamp < w.last + answer) revert Referee_Deadline(w.last + answer);
         _unmark(target, w);
     }

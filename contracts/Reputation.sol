@@ -74,7 +74,7 @@ contract Reputation is IReputation {
                 calldatacopy(add(m, 5), position, 36)
                 let value := shr(128, calldataload(add(position, 36)))
                 mstore(add(m, 41), value)
-                mstore(node, shl(128, shr(128, calldataload(add(position, 20)))))
+                mstore(node, calldataload(add(position, 20)))
                 mstore(add(node, 16), keccak256(m, 73))
                 node := add(node, 48)
                 index := add(index, 1)

@@ -54,7 +54,11 @@ def compiler_settings(root: Path) -> dict[str, Any]:
     return {
         "evmVersion": profile["evm_version"],
         "metadata": {"appendCBOR": profile["cbor_metadata"], "bytecodeHash": profile["bytecode_hash"]},
-        "optimizer": {"enabled": profile["optimizer"], "runs": profile["optimizer_runs"]},
+        "optimizer": {
+            "enabled": profile["optimizer"],
+            "runs": profile["optimizer_runs"],
+            "details": profile["optimizer_details"],
+        },
         "viaIR": profile["via_ir"],
     }
 

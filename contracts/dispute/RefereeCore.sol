@@ -24,7 +24,7 @@ abstract contract RefereeCore is IReferee {
         bool shown;
     }
 
-    ITapes public immutable tapes;
+    address public immutable tapes;
 
     /// @notice By seal: what was shown of one says nothing of another.
     mapping(bytes32 key => mapping(bytes32 id => State)) public questions;
@@ -32,13 +32,13 @@ abstract contract RefereeCore is IReferee {
     mapping(bytes32 id => bytes32) public shownDigest;
 
     constructor(address tapes_) {
-        tapes = ITapes(tapes_);
+        tapes = tapes_;
     }
 
     // --- what the heir says -------------------------------------------------------------------------------------------
 
-    /// @dev Bind a target to the chain. Reverts where it is none.
-    function _facts(bytes calldata target) internal view virtual returns (ITapes.Facts memory);
+    /// @dev Bind a target to the chain: abi.encode of {ITapes.Facts}. Reverts where it is none.
+    function _facts(bytes calldata target) internal view virtual returns (bytes memory);
 
     /// @dev The leaves of a block: the first, and how many. Reverts where `target` does not show that.
     function _block(bytes calldata target, uint256 block_) internal view virtual returns (uint256 first, uint256 count);
@@ -65,24 +65,17 @@ abstract contract RefereeCore is IReferee {
     /// @dev A question was answered, or had no answer.
     function _closed(bytes calldata target) internal virtual;
 
-    /// @dev Revert unless an answer shows a node of kind Claims or Roster.
-    function _requireShown(bytes calldata target, Question calldata question, Answer calldata answer) internal view virtual;
+    /// @dev Revert unless this call's answer shows a node of kind Claims or Roster.
+    function _requireShown() internal view virtual;
 
-    /// @dev Whether there is no such node of kind Claims or Roster.
-    function _isNowhere(bytes calldata target, Question calldata question) internal view virtual returns (bool);
+    /// @dev Whether there is no such node of kind Claims or Roster as this call's question asks for.
+    function _isNowhere() internal view virtual returns (bool);
 
-    function _refutesSource(
-        bytes calldata target,
-        ITapes.Facts memory facts,
-        Refutation.Claim calldata claim,
-        bytes calldata evidence
-    ) internal view virtual returns (bool);
+    /// @dev Whether this call's claim and evidence refute a source's cell.
+    function _refutesSource(bytes memory facts) internal view virtual returns (bool);
 
-    function _refutesOutput(bytes calldata target, ITapes.Facts memory facts, OutputClaim calldata claim)
-        internal
-        view
-        virtual
-        returns (bool);
+    /// @dev Whether this call's claim refutes what is paid.
+    function _refutesOutput(bytes memory facts) internal view virtual returns (bool);
 
     /// @dev The seal falls.
     function _fall(bytes calldata target, address challenger) internal virtual;
@@ -90,38 +83,57 @@ abstract contract RefereeCore is IReferee {
     /// @dev Whether it fell before.
     function _isFallen(bytes calldata target) internal view virtual returns (bool);
 
+    // --- what others are asked ----------------------------------------------------------------------------------------
+
+    /// @dev Ask about this very call: its data goes on as it came, under another selector, so that each offset in it leads
+    /// where it leads here; `more` follows.
+    function _consult(address whom, bytes4 selector, bytes memory more) internal view returns (bytes memory answer) {
+        bool good;
+        (good, answer) = whom.staticcall(abi.encodePacked(selector, msg.data[4:], more));
+        // whoever is asked returns a word at least, so no code there is no answer
+        if (good && answer.length != 0) return answer;
+        assembly ("memory-safe") {
+            revert(add(answer, 32), mload(answer))
+        }
+    }
+
+    function _isSo(address whom, bytes4 selector, bytes memory more) internal view returns (bool) {
+        return abi.decode(_consult(whom, selector, more), (bool));
+    }
+
     // --- questions ----------------------------------------------------------------------------------------------------
 
     /// @inheritdoc IReferee
     function ask(bytes calldata target, Question calldata question, bytes32 after_) external {
-        ITapes.Facts memory facts = _facts(target);
-        bytes32 id = idOf(facts.key, question);
-        if (questions[facts.key][id].asker != address(0)) revert Referee_QuestionState(id);
+        bytes32 key = bytes32(_facts(target));
+        bytes32 id = idOf(key, question);
+        if (questions[key][id].asker != address(0)) revert Referee_QuestionState(id);
         if (_isRunning(question)) _requireKeyHolder(target);
         (uint256 end, uint256 answer) = _windows(target);
-        State memory above = questions[facts.key][after_];
+        State memory above = questions[key][after_];
         uint256 depth = above.shown ? above.depth + 1 : 0;
         if (above.shown && above.time + answer > end && depth <= DEPTH) end = above.time + answer;
         if (block.timestamp >= end) revert Referee_Deadline(end);
         uint256 deadline = block.timestamp + answer;
-        questions[facts.key][id] = State(msg.sender, uint40(deadline), uint8(depth), false);
-        emit Asked(facts.key, id, msg.sender, deadline, question);
+        questions[key][id] = State(msg.sender, uint40(deadline), uint8(depth), false);
+        emit Asked(key, id, msg.sender, deadline, question);
         _opened(target);
         _lockBond(target, msg.sender);
     }
 
     /// @inheritdoc IReferee
     function show(bytes calldata target, Question calldata question, Answer calldata answer) external {
-        ITapes.Facts memory facts = _facts(target);
-        bytes32 id = idOf(facts.key, question);
-        State memory state = questions[facts.key][id];
+        bytes memory facts = _facts(target);
+        bytes32 key = bytes32(facts);
+        bytes32 id = idOf(key, question);
+        State memory state = questions[key][id];
         if (state.asker == address(0) || state.shown) revert Referee_QuestionState(id);
         if (block.timestamp >= state.time) revert Referee_Deadline(state.time);
         if (_isRunning(question)) _requireSealer(target);
         _requireAnswer(target, facts, id, question, answer);
-        questions[facts.key][id].shown = true;
-        questions[facts.key][id].time = uint40(block.timestamp);
-        _tell(facts.key, id, question, answer);
+        questions[key][id].shown = true;
+        questions[key][id].time = uint40(block.timestamp);
+        _tell(key, id, question, answer);
         _closed(target);
         _payBond(target, state.asker, msg.sender);
     }
@@ -144,68 +156,69 @@ abstract contract RefereeCore is IReferee {
 
     function _requireAnswer(
         bytes calldata target,
-        ITapes.Facts memory facts,
+        bytes memory facts,
         bytes32 id,
         Question calldata q,
         Answer calldata answer
     ) private {
         if (q.node == Node.Sums) {
             (, uint256 count) = _block(target, uint256(answer.instruction.words[0]), q.place, 0);
-            bytes32 above = _digestOf(facts.key, q.node, q.column, q.place, 0, q.level + 1, q.index / 128);
-            shownDigest[id] = tapes.partsDigest(facts, q, answer, count, above);
+            bytes32 above = _digestOf(bytes32(facts), q.node, q.column, q.place, 0, q.level + 1, q.index / 128);
+            shownDigest[id] = bytes32(_consult(tapes, ITapes.partsDigest.selector, abi.encodePacked(facts, count, above)));
         } else if (q.node == Node.Prefixes) {
-            bytes32 above = _digestOf(facts.key, q.node, q.column, q.place, q.leaf, q.level + 1, q.index / 32);
-            shownDigest[id] = tapes.prefixesDigest(facts, q, answer, above);
+            bytes32 above = _digestOf(bytes32(facts), q.node, q.column, q.place, q.leaf, q.level + 1, q.index / 32);
+            shownDigest[id] = bytes32(_consult(tapes, ITapes.prefixesDigest.selector, abi.encodePacked(facts, above)));
         } else if (_isOutside(q)) {
-            _requireShown(target, q, answer);
+            _requireShown();
         } else {
-            tapes.requireTree(facts, q, answer);
+            _consult(tapes, ITapes.requireTree.selector, facts);
         }
     }
 
     /// @inheritdoc IReferee
     function lapse(bytes calldata target, Question calldata question) external {
-        ITapes.Facts memory facts = _facts(target);
-        bytes32 id = idOf(facts.key, question);
-        State memory state = questions[facts.key][id];
+        bytes32 key = bytes32(_facts(target));
+        bytes32 id = idOf(key, question);
+        State memory state = questions[key][id];
         if (state.asker == address(0) || state.shown) revert Referee_QuestionState(id);
         if (block.timestamp < state.time) revert Referee_Deadline(state.time);
-        delete questions[facts.key][id].asker;
-        emit Fell(facts.key, state.asker, question.column);
+        delete questions[key][id].asker;
+        emit Fell(key, state.asker, question.column);
         // falls first: who is paid may call again, and a seal falls once
         _fall(target, state.asker);
         _payBond(target, state.asker, state.asker);
     }
 
     /// @inheritdoc IReferee
-    function dismiss(bytes calldata target, Question calldata question, Instruction calldata instruction) external {
-        ITapes.Facts memory facts = _facts(target);
-        bytes32 id = idOf(facts.key, question);
-        State memory state = questions[facts.key][id];
+    function dismiss(bytes calldata target, Question calldata question, Instruction calldata) external {
+        bytes memory facts = _facts(target);
+        bytes32 key = bytes32(facts);
+        bytes32 id = idOf(key, question);
+        State memory state = questions[key][id];
         if (state.asker == address(0) || state.shown) revert Referee_QuestionState(id);
-        if (!_isUnanswerable(target, facts, question, instruction)) revert Referee_Answerable(id);
-        delete questions[facts.key][id];
-        emit Dismissed(facts.key, id, msg.sender);
+        if (!_isUnanswerable(target, facts, question)) revert Referee_Answerable(id);
+        delete questions[key][id];
+        emit Dismissed(key, id, msg.sender);
         _closed(target);
         _payBond(target, state.asker, msg.sender);
     }
 
-    function _isUnanswerable(
-        bytes calldata target,
-        ITapes.Facts memory facts,
-        Question calldata q,
-        Instruction calldata instruction
-    ) private view returns (bool) {
-        if (_isOutside(q)) return _isNowhere(target, q);
-        (bool nowhere, bool top, uint256 axis) = tapes.standing(facts, q, instruction, 0);
+    function _isUnanswerable(bytes calldata target, bytes memory facts, Question calldata q) private view returns (bool) {
+        if (_isOutside(q)) return _isNowhere();
+        (bool nowhere, bool top, uint256 axis) = _standing(facts, 0);
         if (!nowhere && axis < 3) {
             (, uint256 count) = _block(target, q.place[axis]);
             if (count == 0) return true;
-            (nowhere, top,) = tapes.standing(facts, q, instruction, count);
+            (nowhere, top,) = _standing(facts, count);
         }
         if (nowhere || top) return nowhere;
         uint32 fan = q.node == Node.Sums ? 128 : 32;
-        return _digestOf(facts.key, q.node, q.column, q.place, q.leaf, q.level + 1, q.index / fan) == 0;
+        return _digestOf(bytes32(facts), q.node, q.column, q.place, q.leaf, q.level + 1, q.index / fan) == 0;
+    }
+
+    function _standing(bytes memory facts, uint256 blockLeaves) private view returns (bool, bool, uint256) {
+        bytes memory answer = _consult(tapes, ITapes.standing.selector, abi.encodePacked(facts, blockLeaves));
+        return abi.decode(answer, (bool, bool, uint256));
     }
 
     /// @inheritdoc IReferee
@@ -230,49 +243,52 @@ abstract contract RefereeCore is IReferee {
 
     /// @inheritdoc IReferee
     function refute(bytes calldata target, Refutation.Claim calldata claim) external {
-        ITapes.Facts memory facts = _requireDisputable(target);
-        if (!tapes.refutes(facts, claim)) revert Referee_NotRefuted(claim.column);
-        _refuted(target, facts.key, claim.column);
+        bytes memory facts = _requireDisputable(target);
+        if (!_isSo(tapes, ITapes.refutes.selector, facts)) revert Referee_NotRefuted(claim.column);
+        _refuted(target, bytes32(facts), claim.column);
     }
 
     /// @inheritdoc IReferee
-    function refuteSource(bytes calldata target, Refutation.Claim calldata claim, bytes calldata evidence) external {
-        ITapes.Facts memory facts = _requireDisputable(target);
-        if (!_refutesSource(target, facts, claim, evidence)) revert Referee_NotRefuted(claim.column);
-        _refuted(target, facts.key, claim.column);
+    function refuteSource(bytes calldata target, Refutation.Claim calldata claim, bytes calldata) external {
+        bytes memory facts = _requireDisputable(target);
+        if (!_refutesSource(facts)) revert Referee_NotRefuted(claim.column);
+        _refuted(target, bytes32(facts), claim.column);
     }
 
     /// @inheritdoc IReferee
     function refuteOutput(bytes calldata target, OutputClaim calldata claim) external {
-        ITapes.Facts memory facts = _requireDisputable(target);
-        if (!_refutesOutput(target, facts, claim)) revert Referee_NotRefuted(claim.output);
-        _refuted(target, facts.key, claim.output);
+        bytes memory facts = _requireDisputable(target);
+        if (!_refutesOutput(facts)) revert Referee_NotRefuted(claim.output);
+        _refuted(target, bytes32(facts), claim.output);
     }
 
     /// @inheritdoc IReferee
-    function refutePadding(bytes calldata target, uint256 index, bytes32 node, bytes32[] calldata siblings) external {
-        ITapes.Facts memory facts = _requireDisputable(target);
-        if (!tapes.refutesPadding(facts, index, node, siblings)) revert Referee_NotRefuted(index);
-        _refuted(target, facts.key, index);
+    function refutePadding(bytes calldata target, uint256 index, bytes32, bytes32[] calldata) external {
+        bytes memory facts = _requireDisputable(target);
+        if (!_isSo(tapes, ITapes.refutesPadding.selector, facts)) revert Referee_NotRefuted(index);
+        _refuted(target, bytes32(facts), index);
     }
 
     /// @inheritdoc IReferee
     function refuteDot(bytes calldata target, DotClaim calldata claim) external {
-        ITapes.Facts memory facts = _requireDisputable(target);
+        bytes memory facts = _requireDisputable(target);
         (uint256 first, uint256 count) = _block(target, uint256(claim.instruction.words[0]), claim.place, claim.block_);
-        bytes32 above = _digestOf(facts.key, Node.Sums, claim.column, claim.place, 0, 1, claim.leaf / 128);
-        if (!tapes.refutesDot(facts, claim, first, count, above)) revert Referee_NotRefuted(claim.column);
-        _refuted(target, facts.key, claim.column);
+        bytes32 above = _digestOf(bytes32(facts), Node.Sums, claim.column, claim.place, 0, 1, claim.leaf / 128);
+        bytes memory more = abi.encodePacked(facts, first, count, above);
+        if (!_isSo(tapes, ITapes.refutesDot.selector, more)) revert Referee_NotRefuted(claim.column);
+        _refuted(target, bytes32(facts), claim.column);
     }
 
     /// @inheritdoc IReferee
     function refuteCombine(bytes calldata target, CombineClaim calldata claim) external {
-        ITapes.Facts memory facts = _requireDisputable(target);
+        bytes memory facts = _requireDisputable(target);
         uint32 before = claim.entry == 0 ? 0 : (claim.entry - 1) / 32;
-        bytes32 above = _digestOf(facts.key, Node.Prefixes, claim.column, claim.place, claim.leaf, 1, claim.entry / 32);
-        bytes32 aboveBefore = _digestOf(facts.key, Node.Prefixes, claim.column, claim.place, claim.leaf, 1, before);
-        if (!tapes.refutesCombine(facts, claim, above, aboveBefore)) revert Referee_NotRefuted(claim.column);
-        _refuted(target, facts.key, claim.column);
+        bytes32 key = bytes32(facts);
+        bytes32 above = _digestOf(key, Node.Prefixes, claim.column, claim.place, claim.leaf, 1, claim.entry / 32);
+        bytes32 aboveBefore = _digestOf(key, Node.Prefixes, claim.column, claim.place, claim.leaf, 1, before);
+        bytes memory more = abi.encodePacked(facts, above, aboveBefore);
+        if (!_isSo(tapes, ITapes.refutesCombine.selector, more)) revert Referee_NotRefuted(claim.column);
+        _refuted(target, bytes32(facts), claim.column);
     }
 
     function _refuted(bytes calldata target, bytes32 key, uint256 column) internal {
@@ -282,7 +298,7 @@ abstract contract RefereeCore is IReferee {
 
     /// @dev A question may come one answer after what it follows from was shown, and be answered another one later; the step
     /// that the last of them leads to may take as long.
-    function _requireDisputable(bytes calldata target) internal view returns (ITapes.Facts memory facts) {
+    function _requireDisputable(bytes calldata target) internal view returns (bytes memory facts) {
         (uint256 end, uint256 answer) = _windows(target);
         end += 2 * (DEPTH + 1) * answer;
         if (block.timestamp >= end) revert Referee_Deadline(end);
@@ -294,7 +310,7 @@ abstract contract RefereeCore is IReferee {
         view
         returns (uint256 first, uint256 count)
     {
-        uint256 axis = tapes.blockPlace(packed);
+        uint256 axis = ITapes(tapes).blockPlace(packed);
         bool shifted = uint8(packed >> 120) == Language.DOT_SHIFTED;
         if (axis < 3 || shifted) return _block(target, axis < 3 ? place[axis] : block_);
     }

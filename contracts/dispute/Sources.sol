@@ -16,6 +16,7 @@ import {MerkleSum} from "../libraries/MerkleSum.sol";
 import {Receipts} from "../libraries/Receipts.sol";
 import {Refutation} from "../libraries/Refutation.sol";
 import {Rows} from "../libraries/Rows.sol";
+import {Tails} from "../libraries/Tails.sol";
 import {Terms} from "../libraries/Terms.sol";
 
 /// @title Sources
@@ -23,6 +24,7 @@ import {Terms} from "../libraries/Terms.sol";
 contract Sources is ISources {
     uint256 private constant FAN = 5; // levels of the claims' tree that one answer shows
     uint256 private constant CLAIM_BYTES = 68; // owner 20, amount 16, reputation 32
+    uint256 private constant TARGET_BYTES = 37 * 32; // of a target before its lists' contents
     uint256 private constant SEAT_COLUMN = Language.AXIS_SEAT << 8;
     uint256 private constant FIRST_TRAINER = Language.REFERENCE_SEAT + 1;
 
@@ -40,8 +42,17 @@ contract Sources is ISources {
 
     // --- which seal ---------------------------------------------------------------------------------------------------
 
+    /// @dev abi.encode of one dynamic struct is its offset, then the struct. What the referee itself reads of it lies in here.
+    function _target(bytes calldata target) private pure returns (Target calldata t) {
+        if (target.length < TARGET_BYTES) revert Sources_Mismatch(0, 0);
+        assembly ("memory-safe") {
+            t := add(target.offset, 0x20)
+        }
+    }
+
     /// @inheritdoc ISources
-    function factsOf(Target calldata t) external view returns (ITapes.Facts memory facts) {
+    function factsOf(bytes calldata target) external view returns (ITapes.Facts memory facts) {
+        Target calldata t = _target(target);
         if (!_isSealed(t.task, t.round, t.record)) revert Sources_Mismatch(t.task, t.round);
         if (Terms.rootOf(t.terms) != registry.rulesOf(t.task)) revert Sources_Mismatch(t.task, t.round);
         facts.key = keccak256(abi.encode(t.task, t.round, t.record));
@@ -51,25 +62,30 @@ contract Sources is ISources {
     }
 
     /// @inheritdoc ISources
-    function isVoid(Target calldata t) external view returns (bool) {
+    function isVoid(bytes calldata target) external view returns (bool) {
+        Target calldata t = _target(target);
         // the terms say what a bond is, also of a seal that fell
         if (Terms.rootOf(t.terms) != registry.rulesOf(t.task)) revert Sources_Mismatch(t.task, t.round);
         return !_isSealed(t.task, t.round, t.record);
     }
 
     /// @inheritdoc ISources
-    function requireKeyHolder(Target calldata t, address who) external view {
-        if (escrow.member(t.task, who).flags & (MemberFlags.TRAINER | MemberFlags.AGGREGATOR) != 0) return;
-        if (who == t.terms.reference_ || who == registry.ownerOf(t.task)) return;
+    function requireKeyHolder(bytes calldata target) external view returns (bool) {
+        Target calldata t = _target(target);
+        address who = address(uint160(Tails.word(1)));
+        if (escrow.member(t.task, who).flags & (MemberFlags.TRAINER | MemberFlags.AGGREGATOR) != 0) return true;
+        if (who == t.terms.reference_ || who == registry.ownerOf(t.task)) return true;
         if (keccak256(abi.encodePacked(t.auditors)) != t.terms.auditorsHash) revert Sources_Mismatch(t.task, t.round);
         for (uint256 i = 0; i < t.auditors.length; ++i) {
-            if (t.auditors[i] == who) return;
+            if (t.auditors[i] == who) return true;
         }
         revert Sources_Mismatch(t.task, t.round);
     }
 
     /// @inheritdoc ISources
-    function blockOf(Target calldata t, uint256 index) external pure returns (uint256 first, uint256 count) {
+    function blockOf(bytes calldata target) external pure returns (uint256 first, uint256 count) {
+        Target calldata t = _target(target);
+        uint256 index = Tails.word(1);
         for (uint256 i = 0; i < t.blocks.length; ++i) {
             if (t.blocks[i].index != index) continue;
             Terms.requireBlock(t.terms, t.blocks[i]);
@@ -104,13 +120,13 @@ contract Sources is ISources {
     // --- sources ------------------------------------------------------------------------------------------------------
 
     /// @inheritdoc ISources
-    function refutes(
-        Target calldata t,
-        ITapes.Facts calldata facts,
-        Refutation.Claim calldata claim,
-        bytes calldata evidence
-    ) external view returns (bool) {
-        Refutation.Round memory round = facts.round;
+    function refutes(bytes calldata target, Refutation.Claim calldata claim, bytes calldata evidence)
+        external
+        view
+        returns (bool)
+    {
+        Target calldata t = _target(target);
+        Refutation.Round memory round = Tails.facts(0).round;
         uint256 packed = Refutation.requireInstruction(round, claim.column, claim.words, claim.path);
         uint256 axes = (packed >> 108) & 0xFFF;
         Refutation.requireCell(round, claim.column, axes, claim.place, claim.claimed);
@@ -269,14 +285,11 @@ contract Sources is ISources {
     // --- what is paid -------------------------------------------------------------------------------------------------
 
     /// @inheritdoc ISources
-    function refutesOutput(Target calldata t, ITapes.Facts calldata facts, IReferee.OutputClaim calldata claim)
-        external
-        view
-        returns (bool)
-    {
+    function refutesOutput(bytes calldata target, IReferee.OutputClaim calldata claim) external view returns (bool) {
+        Target calldata t = _target(target);
         if (t.record.claimCount != t.roster.seats) return true;
         if (claim.output == Language.OUTPUT_TOTAL) {
-            return _outputOf(facts.round, claim, 0, 0) != int256(uint256(t.record.claimTotal));
+            return _outputOf(claim, 0, 0) != int256(uint256(t.record.claimTotal));
         }
         uint256 seat = claim.leaf.index;
         bytes32 leaf = MerkleSum.leafHash(claim.leaf.index, claim.leaf.owner, claim.leaf.amount, claim.leaf.data);
@@ -284,7 +297,7 @@ contract Sources is ISources {
             t.record.claimRoot, t.record.claimTotal, t.record.claimCount, seat, leaf, claim.leaf.amount, claim.siblings
         );
         if (!_isOf(t, seat, claim.leaf.owner)) return true;
-        int256 value = _outputOf(facts.round, claim, SEAT_COLUMN, seat);
+        int256 value = _outputOf(claim, SEAT_COLUMN, seat);
         if (claim.output == Language.OUTPUT_EARNED) return value != int256(uint256(claim.leaf.amount));
         if (claim.output != Language.OUTPUT_REPUTATION) revert Refutation.Refutation_OtherKind(uint8(claim.output));
         return value != int256(uint256(claim.leaf.data));
@@ -302,11 +315,8 @@ contract Sources is ISources {
         return escrow.tenure(t.task, account).seat == seat;
     }
 
-    function _outputOf(Refutation.Round memory round, IReferee.OutputClaim calldata claim, uint256 axes, uint256 seat)
-        private
-        pure
-        returns (int256)
-    {
+    function _outputOf(IReferee.OutputClaim calldata claim, uint256 axes, uint256 seat) private pure returns (int256) {
+        Refutation.Round memory round = Tails.facts(0).round;
         uint256 depth = Refutation.depthOf(round.columns + 1);
         if (claim.path.length != depth) revert Refutation.Refutation_WrongLength();
         bytes32 root = Rows.climb(keccak256(abi.encodePacked(uint8(0), claim.header)), 0, claim.path, 0, depth);
@@ -320,7 +330,8 @@ contract Sources is ISources {
     }
 
     /// @inheritdoc ISources
-    function isNowhere(Target calldata t, IReferee.Question calldata q) public pure returns (bool) {
+    function isNowhere(bytes calldata target, IReferee.Question calldata q) public pure returns (bool) {
+        Target calldata t = _target(target);
         if (q.column != 0 || q.leaf != 0 || q.place[0] | q.place[1] | q.place[2] != 0) return true;
         if (q.node == IReferee.Node.Roster) return q.level != 0 || q.index >= t.roster.count;
         uint256 depth = MerkleSum.depthOf(t.record.claimCount);
@@ -328,17 +339,23 @@ contract Sources is ISources {
     }
 
     /// @inheritdoc ISources
-    function requireShown(Target calldata t, IReferee.Question calldata q, IReferee.Answer calldata a) external view {
-        if (isNowhere(t, q)) revert ITapes.Tapes_NoSuchNode();
+    function requireShown(bytes calldata target, IReferee.Question calldata q, IReferee.Answer calldata a)
+        external
+        view
+        returns (bool)
+    {
+        Target calldata t = _target(target);
+        if (isNowhere(target, q)) revert ITapes.Tapes_NoSuchNode();
         if (q.node == IReferee.Node.Roster) {
             Receipts.requireSigned(address(ledger), _shown(a.parts).receipt, a.above);
             _entry(t, q.index, a.parts);
-            return;
+            return true;
         }
         (bytes32 hash, uint256 sum) = q.level == 0 ? _claim(q.index, a.parts) : _fold(q.level, a.parts);
         // so many nodes the level has, which are one level less each
         uint256 count = (uint256(t.record.claimCount) + (1 << q.level) - 1) >> q.level;
         MerkleSum.requireLeaf(t.record.claimRoot, t.record.claimTotal, count, q.index, hash, sum, a.above);
+        return true;
     }
 
     function _claim(uint32 index, bytes calldata parts) private pure returns (bytes32 hash, uint256 sum) {

@@ -6,6 +6,7 @@ import {ITapes} from "../interfaces/ITapes.sol";
 import {Language} from "../libraries/Language.sol";
 import {Refutation} from "../libraries/Refutation.sol";
 import {Rows} from "../libraries/Rows.sol";
+import {Tails} from "../libraries/Tails.sol";
 
 /// @title Tapes
 /// @notice See {ITapes}. Holds nothing, reads nothing but its calldata.
@@ -17,12 +18,12 @@ contract Tapes is ITapes {
     // --- questions ----------------------------------------------------------------------------------------------------
 
     /// @inheritdoc ITapes
-    function standing(
-        Facts calldata facts,
-        IReferee.Question calldata q,
-        IReferee.Instruction calldata instruction,
-        uint256 blockLeaves
-    ) external pure returns (bool nowhere, bool top, uint256 axis) {
+    function standing(bytes calldata, IReferee.Question calldata q, IReferee.Instruction calldata instruction)
+        external
+        pure
+        returns (bool nowhere, bool top, uint256 axis)
+    {
+        (Facts memory facts, uint256 blockLeaves) = (Tails.facts(1), Tails.word(1));
         (top, axis) = (true, 3);
         bool placed = q.place[0] | q.place[1] | q.place[2] != 0;
         if (q.leaf != 0 && q.node != IReferee.Node.Prefixes) return (true, top, axis);
@@ -66,7 +67,7 @@ contract Tapes is ITapes {
     }
 
     /// @dev Whether the question's cell is a product or a sum of rows, as its kind wants, inside of its column.
-    function _isRowCell(Refutation.Round calldata round, IReferee.Question calldata q, uint256 packed)
+    function _isRowCell(Refutation.Round memory round, IReferee.Question calldata q, uint256 packed)
         private
         pure
         returns (bool)
@@ -85,9 +86,14 @@ contract Tapes is ITapes {
     // --- nodes of trees -----------------------------------------------------------------------------------------------
 
     /// @inheritdoc ITapes
-    function requireTree(Facts calldata facts, IReferee.Question calldata q, IReferee.Answer calldata a) external pure {
-        if (q.node == IReferee.Node.Row) _requireRow(facts, q, a);
-        else _requireTape(facts, q, a);
+    function requireTree(bytes calldata, IReferee.Question calldata q, IReferee.Answer calldata a)
+        external
+        pure
+        returns (bool)
+    {
+        if (q.node == IReferee.Node.Row) _requireRow(Tails.facts(0), q, a);
+        else _requireTape(Tails.facts(0), q, a);
+        return true;
     }
 
     function _requireTape(Facts memory f, IReferee.Question calldata q, IReferee.Answer calldata a) private pure {
@@ -164,14 +170,12 @@ contract Tapes is ITapes {
     // --- running values -----------------------------------------------------------------------------------------------
 
     /// @inheritdoc ITapes
-    function partsDigest(
-        Facts calldata facts,
-        IReferee.Question calldata q,
-        IReferee.Answer calldata a,
-        uint256 blockLeaves,
-        bytes32 above
-    ) external pure returns (bytes32) {
-        Facts memory f = facts;
+    function partsDigest(bytes calldata, IReferee.Question calldata q, IReferee.Answer calldata a)
+        external
+        pure
+        returns (bytes32)
+    {
+        (Facts memory f, uint256 blockLeaves, bytes32 above) = (Tails.facts(2), Tails.word(2), bytes32(Tails.word(1)));
         uint256 packed = Refutation.requireInstruction(f.round, q.column, a.instruction.words, a.instruction.path);
         uint256 leaves = blockPlace(packed) == 3 ? f.counting : blockLeaves;
         uint256 width = 1 << (PARTS * (uint256(q.level) - 1));
@@ -196,12 +200,12 @@ contract Tapes is ITapes {
     }
 
     /// @inheritdoc ITapes
-    function prefixesDigest(Facts calldata facts, IReferee.Question calldata q, IReferee.Answer calldata a, bytes32 above)
+    function prefixesDigest(bytes calldata, IReferee.Question calldata q, IReferee.Answer calldata a)
         external
         pure
         returns (bytes32)
     {
-        Facts memory f = facts;
+        (Facts memory f, bytes32 above) = (Tails.facts(1), bytes32(Tails.word(1)));
         uint256 packed = Refutation.requireInstruction(f.round, q.column, a.instruction.words, a.instruction.path);
         uint256 entries = f.round.lengths[_lastAxis(packed)];
         uint256 width = 1 << (FAN * (uint256(q.level) - 1));
@@ -242,26 +246,22 @@ contract Tapes is ITapes {
     // --- refutations --------------------------------------------------------------------------------------------------
 
     /// @inheritdoc ITapes
-    function refutes(Facts calldata facts, Refutation.Claim calldata claim) external pure returns (bool) {
-        return Refutation.isRefuted(facts.round, claim);
+    function refutes(bytes calldata, Refutation.Claim calldata claim) external pure returns (bool) {
+        return Refutation.isRefuted(Tails.facts(0).round, claim);
     }
 
     /// @inheritdoc ITapes
-    function refutesPadding(Facts calldata facts, uint256 index, bytes32 node, bytes32[] calldata siblings)
+    function refutesPadding(bytes calldata, uint256 index, bytes32 node, bytes32[] calldata siblings)
         external
         pure
         returns (bool)
     {
-        return Refutation.isPaddingRefuted(facts.round, index, node, siblings);
+        return Refutation.isPaddingRefuted(Tails.facts(0).round, index, node, siblings);
     }
 
     /// @inheritdoc ITapes
-    function refutesDot(Facts calldata facts, IReferee.DotClaim calldata c, uint256 first, uint256 count, bytes32 above)
-        external
-        pure
-        returns (bool)
-    {
-        Facts memory f = facts;
+    function refutesDot(bytes calldata, IReferee.DotClaim calldata c) external pure returns (bool) {
+        (Facts memory f, uint256 first, uint256 count) = (Tails.facts(3), Tails.word(3), Tails.word(2));
         Refutation.Cell memory cell = _cellOf(f, c.column, c.place, c.instruction, c.cell, Language.DOT);
         uint256 packed = uint256(c.instruction.words[0]);
         bytes32 left = _rowOf(f, packed, c.place, c.rows[0], 0);
@@ -274,7 +274,7 @@ contract Tapes is ITapes {
         if (shifted && (c.leaf < first || c.leaf >= first + count)) revert Tapes_NoSuchNode();
         int256 told = cell.value;
         if (length > 1) {
-            _requireShown(above, c.shown);
+            _requireShown(bytes32(Tails.word(1)), c.shown);
             told = _partAt(c.shown, c.leaf % 128);
         }
         int256 found = _product(f, c, from + c.leaf, left, right);
@@ -302,12 +302,8 @@ contract Tapes is ITapes {
     }
 
     /// @inheritdoc ITapes
-    function refutesCombine(Facts calldata facts, IReferee.CombineClaim calldata c, bytes32 above, bytes32 aboveBefore)
-        external
-        pure
-        returns (bool)
-    {
-        Facts memory f = facts;
+    function refutesCombine(bytes calldata, IReferee.CombineClaim calldata c) external pure returns (bool) {
+        Facts memory f = Tails.facts(2);
         uint256 packed = Refutation.requireInstruction(f.round, c.column, c.instruction.words, c.instruction.path);
         if (uint8(packed >> 120) != Language.COMBINE) revert Tapes_NoSuchNode();
         if (f.round.lengths[_lastAxis(packed)] == 0) {
@@ -316,12 +312,12 @@ contract Tapes is ITapes {
             Rows.requireLeaf(c.rowLeaf, c.leaf, Rows.SUM_BITS, Refutation.depthOf(f.leaves), told);
             return keccak256(c.rowLeaf.body) != keccak256(new bytes(Rows.SUM_BODY));
         }
-        _requireShown(above, c.shown);
+        _requireShown(bytes32(Tails.word(2)), c.shown);
         bytes memory sums = new bytes(Rows.SUM_BODY);
         if (c.entry != 0) {
             bytes32 hash = _hashAt(c.shown, (c.entry - 1) % 32);
             if (c.entry % 32 == 0) {
-                _requireShown(aboveBefore, c.beforeShown);
+                _requireShown(bytes32(Tails.word(1)), c.beforeShown);
                 hash = _hashAt(c.beforeShown, 31);
             }
             if (c.before.length != Rows.SUM_BODY || Rows.leafHash(c.leaf, 0, c.before) != hash) {

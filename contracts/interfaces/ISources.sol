@@ -11,6 +11,8 @@ import {ITapes} from "./ITapes.sol";
 /// @notice What binds a tape to the chain: which seal it is, where its cells come from, and what is paid by it. Reads the
 /// platform's contracts, holds nothing.
 ///
+/// It is asked about a call of {IReferee}: it gets its data as it came, and behind it ({Tails}) what is named here as following.
+///
 /// Each source has one value, fixed before the sealer's window opens or in the seal, so that nothing that anybody does later
 /// changes a cell:
 ///
@@ -66,39 +68,35 @@ interface ISources {
     error Sources_Mismatch(uint256 task, uint256 round);
 
     /// @notice Return what a target stands for. Reverts unless the seal stands, now, with these records, terms and program.
-    function factsOf(Target calldata target) external view returns (ITapes.Facts memory);
+    function factsOf(bytes calldata target) external view returns (ITapes.Facts memory);
 
     /// @notice Return whether the seal is on chain no more: it fell, or one before it did.
-    function isVoid(Target calldata target) external view returns (bool);
+    function isVoid(bytes calldata target) external view returns (bool);
 
-    /// @notice Revert unless `who` has a right to the updates' keys: it has a stake or bond in the task, is its owner, its
-    /// reference party or one of its auditors.
-    function requireKeyHolder(Target calldata target, address who) external view;
+    /// @notice Revert unless an account has a right to the updates' keys: it has a stake or bond in the task, is its owner, its
+    /// reference party or one of its auditors; return true. Follows: the account.
+    function requireKeyHolder(bytes calldata target) external view returns (bool);
 
-    /// @notice Return first leaf and number of leaves of a block that the target shows.
-    function blockOf(Target calldata target, uint256 index) external pure returns (uint256 first, uint256 count);
+    /// @notice Return first leaf and number of leaves of a block that the target shows. Follows: the block's number.
+    function blockOf(bytes calldata target) external pure returns (uint256 first, uint256 count);
 
-    /// @notice Return whether a source's or a carried cell is not what the chain says.
+    /// @notice Return whether a source's or a carried cell is not what the chain says. Follows: the facts.
     /// @param evidence abi.encode of what its source needs: `(int256, bytes32[])` (a word, its path), {Terms.Block}, {Entry}, {Parent}; empty
     /// where it needs nothing.
-    function refutes(
-        Target calldata target,
-        ITapes.Facts calldata facts,
-        Refutation.Claim calldata claim,
-        bytes calldata evidence
-    ) external view returns (bool);
-
-    /// @notice Return whether what is paid is not what the tape says.
-    function refutesOutput(Target calldata target, ITapes.Facts calldata facts, IReferee.OutputClaim calldata claim)
+    function refutes(bytes calldata target, Refutation.Claim calldata claim, bytes calldata evidence)
         external
         view
         returns (bool);
 
-    /// @notice Revert unless an answer shows a node of kind Claims or Roster.
-    function requireShown(Target calldata target, IReferee.Question calldata question, IReferee.Answer calldata answer)
+    /// @notice Return whether what is paid is not what the tape says. Follows: the facts.
+    function refutesOutput(bytes calldata target, IReferee.OutputClaim calldata claim) external view returns (bool);
+
+    /// @notice Revert unless an answer shows a node of kind Claims or Roster; return true.
+    function requireShown(bytes calldata target, IReferee.Question calldata question, IReferee.Answer calldata answer)
         external
-        view;
+        view
+        returns (bool);
 
     /// @notice Return whether there is no such node of kind Claims or Roster, or a field is set that its kind has not.
-    function isNowhere(Target calldata target, IReferee.Question calldata question) external pure returns (bool);
+    function isNowhere(bytes calldata target, IReferee.Question calldata question) external pure returns (bool);
 }

@@ -112,9 +112,12 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
 
     /// @dev [from, to) of the head's next step; `word` is the task's windows.
     function _stepWindow(uint256 task, uint256 h, uint256 word) internal view returns (uint256 from, uint256 to) {
-        if (h & Heads.TAKEOVER == 0) return h.stepWindow(word);
-        from = h.time();
-        to = from + _terms[task].takeover;
+        if (h & Heads.TAKEOVER == 0) {
+            (from, to) = h.stepWindow(word);
+        } else {
+            from = h.time();
+            to = from + _terms[task].takeover;
+        }
     }
 
     function _isChallenged(uint256 task, uint256 round, uint256 h) internal view returns (bool) {

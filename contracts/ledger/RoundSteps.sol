@@ -87,7 +87,7 @@ abstract contract RoundSteps is LedgerState {
     function rosterRound(uint256 task, uint256 round, bytes32 root, uint32 count, uint128 totalStake) external {
         TaskState storage t = _tasks[task];
         uint256 h = t.head;
-        if (!h.permits(msg.sender, round, Phase.Open)) _explain(task, h, round, Phase.Open);
+        if (!h.permits(msg.sender, round, Heads.OPEN)) _explain(task, h, round, Phase.Open);
         uint256 word = t.windows;
         (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
@@ -111,7 +111,7 @@ abstract contract RoundSteps is LedgerState {
             digest := keccak256(m, 288)
             log2(add(m, 32), 224, topic, task)
         }
-        _keep(t, round % word.ring(), digest);
+        _keep(t, word.slotOf(round), digest);
     }
 
     /// @inheritdoc IRoundLedger
@@ -151,7 +151,7 @@ abstract contract RoundSteps is LedgerState {
     function sealRound(uint256 task, uint256 round, SealInput calldata record) external {
         TaskState storage t = _tasks[task];
         uint256 h = t.head;
-        if (!h.permits(msg.sender, round, Phase.Rostered)) _explain(task, h, round, Phase.Rostered);
+        if (!h.permits(msg.sender, round, Heads.ROSTERED)) _explain(task, h, round, Phase.Rostered);
         uint256 word = t.windows;
         (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
@@ -161,7 +161,7 @@ abstract contract RoundSteps is LedgerState {
         unchecked {
             t.head = h.sealed_(round + 1, round + 1 == h.rounds() ? Phase.Done : Phase.Open);
             uint256 count = h & Heads.FORCED == 0 ? 0 : _forcedCount[task];
-            _keepSeal(t, task, round, record, count, block.timestamp + word.challengeWindow(), round % word.ring());
+            _keepSeal(t, task, round, record, count, block.timestamp + word.challengeWindow(), word.slotOf(round));
         }
     }
 
@@ -184,7 +184,7 @@ abstract contract RoundSteps is LedgerState {
     function passRound(uint256 task, uint256 round, address[] calldata aggregators) external {
         _requireList(task, aggregators);
         uint256 h = _tasks[task].head;
-        if (!h.permits(msg.sender, round, Phase.Rostered)) _explain(task, h, round, Phase.Rostered);
+        if (!h.permits(msg.sender, round, Heads.ROSTERED)) _explain(task, h, round, Phase.Rostered);
         (uint256 from, uint256 to) = _stepWindow(task, h, _tasks[task].windows);
         _requireWindow(task, from, to);
         emit RoundPassed(task, round, msg.sender, _handOver(task, h, Phase.Rostered, h.index() + 1, aggregators));
@@ -303,10 +303,11 @@ abstract contract RoundSteps is LedgerState {
         if (count == 0 || count > MerkleSum.MAX_LEAVES) revert RoundLedger_AllotmentMismatch(total, count, due);
         // count <= 2^20, round < 2^16, amounts < 2^129
         unchecked {
-            if (total == due) return;
-            uint256 dust = DUST_PER_LEAF * count * (round + 1);
-            if (dust > pot) dust = pot;
-            if (total > due || total + dust < due) revert RoundLedger_AllotmentMismatch(total, count, due);
+            if (total != due) {
+                uint256 dust = DUST_PER_LEAF * count * (round + 1);
+                if (dust > pot) dust = pot;
+                if (total > due || total + dust < due) revert RoundLedger_AllotmentMismatch(total, count, due);
+            }
         }
     }
 

@@ -38,6 +38,10 @@ library Heads {
     uint256 private constant PERMIT_MASK =
         (2 ** 160 - 1) | (0xffff << ROUND_AT) | (0xf << PHASE_AT) | BONDED | CHALLENGED;
 
+    /// @notice What `permits` needs in the phase Open, and in Rostered.
+    uint256 internal constant OPEN = (uint256(IRoundLedger.Phase.Open) << PHASE_AT) | BONDED;
+    uint256 internal constant ROSTERED = (uint256(IRoundLedger.Phase.Rostered) << PHASE_AT) | BONDED;
+
     uint256 private constant POT_AT = 144;
     uint256 private constant SEATS_AT = 224;
     uint256 private constant RING_AT = 248;
@@ -83,15 +87,15 @@ library Heads {
 
     /// @notice Whether `caller` is the bonded current aggregator, the head works on `number` in phase `needed`, and no
     /// dispute is open: all of it in one comparison.
-    function permits(uint256 head, address caller, uint256 number, IRoundLedger.Phase needed)
+    /// @param needed {OPEN} or {ROSTERED}.
+    function permits(uint256 head, address caller, uint256 number, uint256 needed)
         internal
         pure
         returns (bool)
     {
-        uint256 wanted =
-            uint256(uint160(caller)) | (number << ROUND_AT) | (uint256(needed) << PHASE_AT) | BONDED;
+        uint256 wanted = uint256(uint160(caller)) | (number << ROUND_AT) | needed;
         // number <= 0xffff keeps it inside its field
-        return number <= 0xffff && head & PERMIT_MASK == wanted;
+        return (number >> 16) | ((head & PERMIT_MASK) ^ wanted) == 0;
     }
 
     /// @notice Return the head after a seal of its round: the next round opens now, or all are done.
@@ -136,7 +140,10 @@ library Heads {
 
     /// @notice Window `place` (0 minRound .. 5 challenge) of a packed word, in seconds.
     function windowAt(uint256 word, uint256 place) internal pure returns (uint256) {
-        return (word >> (24 * place)) & MAX_WINDOW;
+        // places are below 6
+        unchecked {
+            return (word >> (24 * place)) & MAX_WINDOW;
+        }
     }
 
     function challengeWindow(uint256 word) internal pure returns (uint256) {
@@ -156,14 +163,25 @@ library Heads {
         return word >> RING_AT;
     }
 
+    /// @notice Where a round lies in the ring of a task that was opened: its size is not zero.
+    function slotOf(uint256 word, uint256 round_) internal pure returns (uint256 slot) {
+        assembly ("memory-safe") {
+            slot := mod(round_, shr(RING_AT, word))
+        }
+    }
+
     /// @notice Return [from, to) of the roster window (Open) or the seal window (Rostered), where nobody took over.
     function stepWindow(uint256 head, uint256 word) internal pure returns (uint256 from, uint256 to) {
         from = time(head);
         // sums of a 40-bit time and at most three 24-bit windows
         unchecked {
-            if ((head >> PHASE_AT) & 0xf == uint256(IRoundLedger.Phase.Open)) return (from + windowAt(word, 0), from + windowAt(word, 1));
-            from += windowAt(word, 2) + windowAt(word, 3);
-            to = from + windowAt(word, 4);
+            if ((head >> PHASE_AT) & 0xf == uint256(IRoundLedger.Phase.Open)) {
+                to = from + ((word >> 24) & MAX_WINDOW);
+                from += word & MAX_WINDOW;
+            } else {
+                from += ((word >> 48) & MAX_WINDOW) + ((word >> 72) & MAX_WINDOW);
+                to = from + ((word >> 96) & MAX_WINDOW);
+            }
         }
     }
 

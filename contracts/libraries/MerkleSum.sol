@@ -36,7 +36,9 @@ library MerkleSum {
     function depthOf(uint256 count) internal pure returns (uint256 depth) {
         if (count == 0 || count > MAX_LEAVES) revert MerkleSum_CountOutOfBounds(count, MAX_LEAVES);
         // at most 20 turns
-        while ((1 << depth) < count) ++depth;
+        unchecked {
+            while ((1 << depth) < count) ++depth;
+        }
     }
 
     /// @notice Return the hash of a leaf.
@@ -170,7 +172,7 @@ library MerkleSum {
                 mstore(m, shl(216, index))
                 calldatacopy(add(m, 5), position, 36)
                 mstore(add(m, 41), shr(128, calldataload(add(position, 36))))
-                mstore(node, shl(128, shr(128, calldataload(add(position, 20)))))
+                mstore(node, calldataload(add(position, 20)))
                 mstore(add(node, 16), keccak256(m, 73))
                 node := add(node, 48)
                 index := add(index, 1)

@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
+from fl_platform.chain.artifacts import load
+from fl_platform.chain.deploy import CONTRACTS, DISPUTES, WIRES
 from scripts.bench.harness import Row, at_most
 from tests.support.contracts import TOKENS, Run, Tree, Windows, fresh_world
-from tests.support.evm import account
+from tests.support.evm import Evm, account, created_at
 
 TRAINERS = (4, 16, 64, 256, 512)
 BARS = {
@@ -22,6 +24,7 @@ BARS = {
     "round n=": 80_000,
     "claim depth=": 56_000,
     "withdraw": 46_000,
+    "deployment": 24_000_000,  # all but the faucet and the gate of settlement proofs with its verifiers
     "join": 110_000,
     "join, very first": 110_000,
     "reputation a trainer n=20": 8_200,  # the claims of nine seats of aggregators and owner are hashed with them
@@ -37,7 +40,21 @@ def measure() -> dict[str, int]:
     found.update(_members())
     found["reputation a trainer n=20"] = _reputation(20)
     found.update(_other())
+    found["deployment"] = sum(deployment().values())
     return found
+
+
+def deployment() -> dict[str, int]:
+    """Return what the creation of each contract costs that a task needs, disputes included."""
+    evm, deployer = Evm(), account("deployer").address
+    names = (*CONTRACTS, *DISPUTES)
+    planned = {name: created_at(deployer, nonce) for nonce, name in enumerate(names)}
+    wires = {parameter: planned[name] for parameter, name in WIRES.items()}
+    wires |= {"disputes_": planned[DISPUTES[-1]], "guardian": deployer, "guardian_": deployer}
+    return {
+        name: evm.create_counted(deployer, name, *(wires[wanted] for wanted in load(name).abi.constructor_names))[0]
+        for name in names
+    }
 
 
 def _rounds(count: int) -> dict[str, int]:

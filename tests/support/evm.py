@@ -115,10 +115,14 @@ class Evm:
 
     def create(self, sender: bytes, name: str, *arguments: Any) -> Contract:
         """Deploy a contract."""
+        return self.create_counted(sender, name, *arguments)[1]
+
+    def create_counted(self, sender: bytes, name: str, *arguments: Any) -> tuple[int, Contract]:
+        """Deploy a contract; return what it cost too."""
         made = artifact(name)
         nonce = self._state.get_nonce(sender)
-        self._run(sender, b"", made.bytecode + made.abi.encode_constructor(*arguments), static=False)
-        return Contract(self, name, created_at(sender, nonce))
+        gas, _ = self._run(sender, b"", made.bytecode + made.abi.encode_constructor(*arguments), static=False)
+        return gas, Contract(self, name, created_at(sender, nonce))
 
     def code(self, address: bytes) -> bytes:
         """Return a contract's code."""

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from scripts import compile as contracts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-EIP_170_BYTES = 24_576
+MOST_BYTES = 22_000  # a public chain takes 24,576 (EIP-170); the rest is room for what comes
 LOCKS = ("lock", "ipfs", "s3", "brownie")
 # Assembled, so that this file does not hold what it looks for.
 MACHINE_PATH = re.compile(
@@ -144,7 +144,11 @@ def test_brownie_compiles_with_the_settings_of_foundry() -> None:
     solc = config["compiler"]["solc"]
     package = json.loads((ROOT / "package.json").read_text())
     assert config["compiler"]["evm_version"] == forge["evm_version"]
-    assert solc["optimizer"] == {"enabled": forge["optimizer"], "runs": forge["optimizer_runs"]}
+    assert solc["optimizer"] == {
+        "enabled": forge["optimizer"],
+        "runs": forge["optimizer_runs"],
+        "details": forge["optimizer_details"],
+    }
     assert solc.get("viaIR", False) == forge["via_ir"]
     assert solc["remappings"] == forge["remappings"]
     assert solc["version"] == package["devDependencies"]["solc"]
@@ -162,7 +166,7 @@ def test_every_shipped_contract_fits_on_a_public_chain() -> None:
         for path, text in contracts.committed(ROOT).items()
         if path.is_relative_to(contracts.SHIPPED)
     }
-    too_large = {name: size for name, size in sizes.items() if size > EIP_170_BYTES}
+    too_large = {name: size for name, size in sizes.items() if size > MOST_BYTES}
     assert not too_large
 
 
