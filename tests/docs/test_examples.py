@@ -110,7 +110,7 @@ PAID: Story = (
     Example("reputation record", "by round 1 are on chain"),
     Example("reputation show", "of round"),
     Example("audit", "everything that a stranger can check is equal", code=3),
-    Example("prove", "submitted"),
+    Example("prove", "comes with the next release", code=3),
     Example("verify", "what could be checked is equal", code=3),
     Example("task model", "validation rows"),
     Example("store gc", "can be removed"),
