@@ -265,7 +265,8 @@ def _accept(ctx: click.Context, _: click.Parameter, roots: tuple[str, ...]) -> N
         if not re.fullmatch(r"0x[0-9a-fA-F]{64}", root):
             raise click.BadParameter(f"{root!r} is no program's root: 0x and 64 hexadecimal digits")
         found.add(bytes.fromhex(root[2:]))
-    ctx.obj = replace(ctx.obj, accepted=frozenset(found))
+    if found:
+        ctx.obj = replace(ctx.obj, accepted=frozenset(found))
 
 
 json_option = click.option(

@@ -1,6 +1,6 @@
 """Small tasks of past releases: chain log, store and an auditor's wallet, as files. Every later release audits them.
 
-    python -m tests.support.archive tests/archive/NAME.tar.xz     plays the task of this release and packs it
+    python -m tests.support.archive tests/archive/NAME.zip     plays the task of this release and packs it
 
 A release packs one before it is published, and never again: an archive that a later reader cannot audit is a bug of it.
 """
@@ -8,8 +8,8 @@ A release packs one before it is published, and never again: an archive that a l
 from __future__ import annotations
 
 import argparse
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 from fl_platform.roles.transport import LocalTransport
@@ -23,13 +23,13 @@ LARGEST = 1_000_000  # bytes of one archive
 
 def archives() -> list[Path]:
     """Return the archives, oldest release first."""
-    return sorted(FOLDER.glob("*.tar.xz"))
+    return sorted(FOLDER.glob("*.zip"))
 
 
 def unpack(archive: Path, folder: Path) -> Path:
     """Unpack an archive and return the workdir in it."""
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(folder)
     return folder
 
 
@@ -40,17 +40,12 @@ def pack(target: Path) -> None:
         with rehearsal(folder, small_settings(trainers=4, byzantine=0)) as (workspace, cast):
             cast.aggregator.run(LocalTransport(cast.everybody))
             assert audit(workspace, cast).exit_code == 0
-        with tarfile.open(target, "w:xz", preset=9) as packed:
-            for kept in KEPT:
-                packed.add(folder / kept, arcname=kept, filter=_nobody)
+        files = sorted(path for kept in KEPT for path in (folder / kept, *(folder / kept).rglob("*")) if path.is_file())
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_LZMA) as packed:
+            for path in files:
+                undated = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+                packed.writestr(undated, path.read_bytes(), zipfile.ZIP_LZMA)
     assert target.stat().st_size < LARGEST, f"{target} has {target.stat().st_size:,} bytes; {LARGEST:,} at most"
-
-
-def _nobody(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Forget whose file it was, and when."""
-    member.uid = member.gid = member.mtime = 0
-    member.uname = member.gname = ""
-    return member
 
 
 if __name__ == "__main__":

@@ -111,9 +111,9 @@ def test_other_objects_than_the_rules_name_are_not_published(scene: tuple[Stage,
     base = task.reader.object(spec.base_model)
     owner = Owner(contracts=own.owner, store=MemoryStore())
     for objects in ((initial,), (base, initial), (initial, base, base), (initial, base + b"\0")):
-        with pytest.raises(ConfigError, match="not the one that the rules name"):
+        with pytest.raises(ConfigError, match="not those that the rules name"):
             owner.open(spec, objects)
-    with pytest.raises(ConfigError, match="not the one that the rules name"):
+    with pytest.raises(ConfigError, match="not those that the rules name"):
         owner.open(replace(spec, base_model=NO_BASE), (initial, base))
 
 
