@@ -125,8 +125,8 @@ contract HeadsTest is Base {
         if (same) (caller, number) = (head.aggregator(), head.round());
         bool expected = head.aggregator() == caller && head.round() == number && head & Heads.BONDED != 0
             && head & Heads.CHALLENGED == 0;
-        assertTrue(head.permits(caller, number, IRoundLedger.Phase.Open) == expected, "permits");
-        assertTrue(!head.permits(caller, number, IRoundLedger.Phase.Rostered), "other phase");
+        assertTrue(head.permits(caller, number, Heads.OPEN) == expected, "permits");
+        assertTrue(!head.permits(caller, number, Heads.ROSTERED), "other phase");
     }
 
     function testFuzz_handOver_keepsTheRest(uint256 head, address next, uint8 place, bool bonded) public pure {
