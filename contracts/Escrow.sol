@@ -228,7 +228,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
 
     function _leaveIfShort(uint256 task, address account_, uint16 flags, uint256 stake) private {
         if (flags & MemberFlags.TRAINER == 0) return;
-        if (stake < ITaskRegistry(registry).task(task).stake) _leave(task, account_);
+        if (stake < ITaskRegistry(registry).stakeOf(task)) _leave(task, account_);
     }
 
     function _requireAmount(uint256 amount) private pure {

@@ -35,7 +35,8 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
     uint256 public taskCount;
     mapping(uint256 task => Rules) private _rules;
     mapping(uint256 task => address) public ownerOf;
-    mapping(uint256 task => bytes32) private _specs;
+    /// @inheritdoc ITaskRegistry
+    mapping(uint256 task => bytes32) public specOf;
     mapping(uint256 task => bytes32) private _allowRoots;
     /// @inheritdoc ITaskRegistry
     mapping(uint256 task => bytes32) public programOf;
@@ -60,7 +61,7 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
             admission: params.admission,
             ended: false
         });
-        _specs[id] = params.spec;
+        specOf[id] = params.spec;
         if (params.allowRoot != 0) _allowRoots[id] = params.allowRoot;
         if (params.program != 0) programOf[id] = params.program;
         if (params.rules != 0) rulesOf[id] = params.rules;
@@ -129,11 +130,16 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
             members: rules.stake == 0 ? 0 : uint32(Heads.seats(ledger.words(id).windows)) - uint32(Heads.FIRST_SEATS) - rules.leavers,
             admission: rules.admission,
             ended: rules.ended,
-            spec: _specs[id],
+            spec: specOf[id],
             allowRoot: _allowRoots[id],
             program: programOf[id],
             rules: rulesOf[id]
         });
+    }
+
+    /// @inheritdoc ITaskRegistry
+    function stakeOf(uint256 id) external view returns (uint256) {
+        return _rules[id].stake;
     }
 
     /// @inheritdoc ITaskRegistry

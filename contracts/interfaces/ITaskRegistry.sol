@@ -193,6 +193,12 @@ interface ITaskRegistry {
     /// @notice Return a task's owner; zero for a task that does not exist.
     function ownerOf(uint256 id) external view returns (address);
 
+    /// @notice SHA-256 of a task's specification.
+    function specOf(uint256 id) external view returns (bytes32);
+
+    /// @notice What a trainer of a task locks at least, in wei; 0 for no task.
+    function stakeOf(uint256 id) external view returns (uint256);
+
     /// @notice Return the root of a task's program; zero for a task that no program decides.
     function programOf(uint256 id) external view returns (bytes32);
 

@@ -104,7 +104,7 @@ abstract contract RevealProofs is IReveals {
     }
 
     function _requireDocument(uint256 task, bytes calldata document) private view {
-        Documents.requireDigest(document, registry.task(task).spec);
+        Documents.requireDigest(document, registry.specOf(task));
     }
 
     function _committed(bytes calldata body, uint256 place, uint256 bits) private pure returns (int256) {
