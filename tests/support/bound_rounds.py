@@ -161,7 +161,8 @@ class BoundTask:
             )  # fmt: skip
             if kind == "elsewhere":  # the ledger takes no such receipt; a roster's author can list one
                 name = self.dice.choice(("task", "round", "life"))
-                receipt = replace(receipt, **{name: int(getattr(receipt, name)) + 1})
+                other: dict[str, Any] = {name: getattr(receipt, name) + 1}
+                receipt = replace(receipt, **other)
             late = made and kind != "elsewhere" and self.dice.random() < 0.2
             (forced if late else made).append(receipt)
             if not late and kind != "elsewhere" and self.dice.random() < 0.1:  # the first counts
