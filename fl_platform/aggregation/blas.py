@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 def one_thread() -> AbstractContextManager[Any]:
     """Take products on one thread inside this context (10 us): a thousand columns are too few to share.
 
-    A second thread made the Gram matrix of a hundred updates cost a multiple of the CPU, and no less time.
+    A second thread made the inner products of a hundred updates cost a multiple of the CPU, and no less time.
     """
     limit: AbstractContextManager[Any] = _controller().limit(limits=1)
     return limit

@@ -1,7 +1,7 @@
 """Step 4: a float delta is clipped, scaled and rounded into integers once; from here on everything is exact.
 
-`codec` (bytes), `scale` (steps by a frozen formula), `rounding` (seeded), `direction` (public rows of the Gram matrix),
-`model_file` (the global model), `tensors` (floats against their spec).
+`codec` (bytes), `scale` (steps by a frozen formula), `rounding` (seeded), `model_file` (the global model), `tensors`
+(floats against their spec).
 """
 
 from fl_platform.updates.codec import (
@@ -13,17 +13,9 @@ from fl_platform.updates.codec import (
     split_tensors,
     update_length,
 )
-from fl_platform.updates.direction import quantise_direction_nearest
 from fl_platform.updates.model_file import decode_model, encode_model, model_digest, model_length
 from fl_platform.updates.rounding import rounding_seed
-from fl_platform.updates.scale import (
-    check_sum_bound,
-    clip_steps,
-    measured_scale,
-    next_scale,
-    norm_bound_squared,
-    step_of,
-)
+from fl_platform.updates.scale import check_sum_bound, clip_steps, measured_scale, step_of
 from fl_platform.updates.tensors import l2_norm, tensor_slices
 
 __all__ = [
@@ -39,10 +31,7 @@ __all__ = [
     "measured_scale",
     "model_digest",
     "model_length",
-    "next_scale",
-    "norm_bound_squared",
     "pack_update",
-    "quantise_direction_nearest",
     "rounding_seed",
     "split_tensors",
     "step_of",

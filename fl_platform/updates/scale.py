@@ -1,13 +1,13 @@
-"""The step of each tensor: a power of two, step_t = 2^e_t, by a frozen integer formula of public values.
+"""The step of each tensor: a power of two, step_t = 2^e_t; the owner measures round 0's, and rounds move it by a rule.
 
-Lengths, distances and angles are taken on the integers as they are, every tensor in its own steps (`aggregation.gram`):
-so neither they nor the integers see by which power of two a tensor is stored. Limits are in steps, and follow from the
-number of parameters that count alone.
+Lengths, distances and angles are taken on the integers as they are, every tensor in its own steps
+(`aggregation.round_rows`): so neither they nor the integers see by which power of two a tensor is stored. Limits are in
+steps, and follow from the number of parameters that count alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from math import isqrt
 
@@ -44,49 +44,14 @@ def step_of(scale: ScaleSpec, index: int) -> float:
     return 2.0 ** scale.exponents[index]
 
 
-def next_scale(
-    previous: ScaleSpec,
-    *,
-    first: ScaleSpec,
-    model: ModelSpec,
-    bits: int,
-    medians: Sequence[int] | None,
-    spread: int | None = None,
-) -> ScaleSpec:
-    """Return the scale of the next round from public integers of this one.
-
-    `medians`: per tensor m_t, the lower median of the kept updates' energies (sum of squares of the tensor's
-    integers), weighted by capped stake; None where nothing was kept: the scale stays. `first`: the scale of round 0.
-    The largest integer q_max shall stand for SPREAD root mean squares of the tensor's d_t integers, so
-
-        X_t  = (SPREAD^2 * m_t * 2^32) // (q_max^2 * d_t)    the wanted step over this one, squared, 32 fractional bits
-        e'_t = e_t - 16 + bits(X_t) // 2                     its exponent, rounded to nearest; bits: length in binary
-        e_t := clamp(e'_t, e_t - 1, e_t + 1), within [first_t - FARTHEST_DOWN, first_t + FARTHEST_UP]
-
-    bits(2^32) is 33, so a step that is as wanted stays, and so does one within a factor of sqrt(2). One median a tensor
-    and one bit a round: shares of the aggregate in its place let 2 of 10 trainers move a step by 2^5 in 8 rounds.
-    `spread` replaces SPREAD in experiments; a task uses the frozen one.
-    """
-    if medians is None:
-        return previous
-    _check_lengths(model, previous.exponents, first.exponents, medians)
-    limit = largest_integer(bits)
-    exponents = []
-    for tensor, old, start, median in zip(model.tensors, previous.exponents, first.exponents, medians, strict=True):
-        squared = ((spread or SPREAD[bits]) ** 2 * median << 32) // (limit * limit * tensor.size)
-        wanted = old - 16 + squared.bit_length() // 2
-        exponents.append(_within(_within(wanted, old - 1, old + 1), start - FARTHEST_DOWN, start + FARTHEST_UP))
-    return ScaleSpec(tuple(exponents))
-
-
 def measured_scale(delta: Tensors, *, model: ModelSpec, bits: int, spread: int | None = None) -> ScaleSpec:
     """Return round 0's scale from one float delta that the owner trained on its own data.
 
     SPREAD * rms_t / q_max as a power of two, the exponent rounded to nearest (up costs 2.6 points at int4). A tensor
     that did not move gets the finest step of the others: too fine a step grows by itself, one too coarse loses all.
-    The one place where floats become a scale; from then on `next_scale` uses integers only. `spread` replaces SPREAD in
-    experiments; a task uses the frozen one. Raises ConfigError when the delta is zero, UpdateNotFinite and
-    UpdateHeaderMismatch as `check_tensors`.
+    The one place where floats become a scale; from then on a round's program moves it by integers (`rules.steps`).
+    `spread` replaces SPREAD in experiments; a task uses the frozen one. Raises ConfigError when the delta is zero,
+    UpdateNotFinite and UpdateHeaderMismatch as `check_tensors`.
     """
     check_tensors(delta, model)
     factor = Fraction((spread or SPREAD[bits]) ** 2, largest_integer(bits) ** 2)
@@ -106,15 +71,6 @@ def clip_steps(model: ModelSpec, bits: int) -> int:
     return isqrt(room * room * model.counted_size // SPREAD[bits] ** 2)
 
 
-def norm_bound_squared(model: ModelSpec, bits: int) -> int:
-    """Largest G_ii (squared steps) that a delta clipped at `clip_steps` can reach; over it, refuse.
-
-    Stochastic rounding moves each coordinate by less than one step, so |q| < clip + sqrt(d).
-    """
-    reach = clip_steps(model, bits) + 1 + isqrt(model.counted_size) + 1
-    return reach * reach
-
-
 def check_sum_bound(weights: Iterable[int], *, bits: int) -> None:
     """Raise ConfigError unless sum|a| * q_max < 2^31: then no weighted sum, and no part of one, can leave int32.
 
@@ -127,12 +83,6 @@ def check_sum_bound(weights: Iterable[int], *, bits: int) -> None:
             f"weights that add up to {total} and updates of {bits} bits reach {bound}, the limit is 2^31: lower the "
             "weights or the number of trainers"
         )
-
-
-def _check_lengths(model: ModelSpec, *per_tensor: Sequence[int]) -> None:
-    for values in per_tensor:
-        if len(values) != len(model.tensors):
-            raise ConfigError(f"{len(values)} values for the {len(model.tensors)} tensors of model {model.name!r}")
 
 
 def _within(value: int, low: int, high: int) -> int:

@@ -7,7 +7,7 @@ arrays' bytes were checked as ours are; nothing of theirs is sealed, signed or c
 
 Each side runs in processes of its own, with malloc's thresholds fixed alike (without that, flwr's figure depends
 threefold on which blocks were freed before), one call unmeasured, then the median of several; of three processes the
-median. The parts of the path, its memory and the Gram matrix are rows of their own.
+median. The parts of the path, its memory and the inner products are rows of their own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from flwr.server.strategy.aggregate import aggregate as flwr_aggregate
 
 from fl_platform.aggregation import admit
 from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, admit_entries, seats_of
-from fl_platform.aggregation.gram import GramRow, gram_matrix
+from fl_platform.aggregation.round_rows import products
 from fl_platform.aggregation.sums import Sums, weighted_sum
 from fl_platform.learning import build_model, model_spec
 from fl_platform.protocol.bundle import Entry
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> Iterator[Row]:
         for count in counts:
             yield from _speed_rows(bits, count, processes)
     yield from (_memory_row(bits) for bits in WIDTHS if not quick)
-    yield from (_gram_row(bits, count) for bits in WIDTHS for count in counts)
+    yield from (_products_row(bits, count) for bits in WIDTHS for count in counts)
 
 
 def _speed_rows(bits: int, count: int, processes: int) -> Iterator[Row]:
@@ -260,16 +260,16 @@ def _weights(count: int) -> Sequence[int]:
     return [65_536 // count] * count
 
 
-def _gram_row(bits: int, count: int) -> Row:
+def _products_row(bits: int, count: int) -> Row:
     model = _model()
     integers = [decode_update(data, model=model, bits=bits) for data in _updates(bits, count)]
-    rows = [GramRow(str(i), i, bits) for i in range(count)]
+    counted = [slice(0, model.counted_size)]
     floats = np.stack([i.astype(np.float32) for i in integers[:10]])
     times = paired_cpu_time(
-        lambda: gram_matrix(rows, integers.__getitem__, model=model), lambda: floats @ floats.T, repeats=2
+        lambda: products(integers, integers, bits=bits, places=counted), lambda: floats @ floats.T, repeats=2
     )
     return Row(
-        f"Gram matrix int{bits} n={count}, exact", count * model.size / times.value / 1e6, UNIT,
+        f"inner products int{bits} n={count}, exact", count * model.size / times.value / 1e6, UNIT,
         "inexact float32 product of 10 rows", 10 * model.size / times.reference / 1e6,
     )  # fmt: skip
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fl_platform.aggregation.gram import tensor_energies
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec
+from fl_platform.aggregation.round_rows import products
+from fl_platform.protocol.spec import FARTHEST_DOWN, FARTHEST_UP, ModelSpec, ScaleSpec
 from fl_platform.updates.codec import decode_update, encode_update
-from fl_platform.updates.scale import next_scale, step_of
+from fl_platform.updates.scale import SPREAD, largest_integer, step_of
 from fl_platform.updates.tensors import Integers, tensor_slices
 
 State = Mapping[str, npt.NDArray[np.float32]]
@@ -62,17 +62,34 @@ def _mean_step(parent: npt.NDArray[np.float32], deltas: Sequence[npt.NDArray[np.
     return np.asarray((parent.astype(np.float64) + total / len(deltas)).astype(np.float32))
 
 
+def next_scale(
+    scale: ScaleSpec, *, first: ScaleSpec, model: ModelSpec, bits: int, medians: Sequence[int], spread: int
+) -> ScaleSpec:
+    """Return the next round's scale by the rule of `fl_platform.rules.steps`, written a second time.
+
+    medians: of the updates' energies (sums of squares), one a tensor; spread: root mean squares that the largest
+    integer shall stand for. `first`: the scale of round 0.
+    """
+    exponents = []
+    for tensor, old, start, median in zip(model.tensors, scale.exponents, first.exponents, medians, strict=True):
+        # the wanted step over this one, squared, with 32 fractional bits; its exponent is rounded to the nearest
+        square = (spread**2 * median << 32) // (largest_integer(bits) ** 2 * tensor.size)
+        near = max(old - 1, min(old - 16 + square.bit_length() // 2, old + 1))
+        exponents.append(max(start - FARTHEST_DOWN, min(near, start + FARTHEST_UP)))
+    return ScaleSpec(tuple(exponents))
+
+
 def _integer_step(
     state: State, rows: Sequence[Integers], model: ModelSpec, scale: ScaleSpec, first: ScaleSpec, arm: Arm
 ) -> tuple[State, ScaleSpec]:
-    total = np.sum([row.astype(np.int64) for row in rows], axis=0)
+    total, places, bits = np.sum([row.astype(np.int64) for row in rows], axis=0), tuple(tensor_slices(model)), arm.bits
+    assert bits is not None
     after: dict[str, npt.NDArray[np.float32]] = {}
-    for index, (tensor, place) in enumerate(zip(model.tensors, tensor_slices(model), strict=True)):
+    for index, (tensor, place) in enumerate(zip(model.tensors, places, strict=True)):
         change = total[place].astype(np.float64) * (step_of(scale, index) / len(rows))
         parent = state[tensor.name].astype(np.float64).reshape(-1)
         after[tensor.name] = (parent + change).astype(np.float32).reshape(tensor.shape)
-    energies = [tensor_energies(row, model) for row in rows]
+    energies = [products([row], [row], bits=bits, places=places)[:, 0, 0].tolist() for row in rows]
     medians = [sorted(column)[(len(rows) - 1) // 2] for column in zip(*energies, strict=True)]
-    return after, next_scale(
-        scale, first=first, model=model, bits=arm.bits or 0, medians=medians, spread=arm.spread
-    )
+    spread = arm.spread or SPREAD[bits]
+    return after, next_scale(scale, first=first, model=model, bits=bits, medians=medians, spread=spread)

@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"zk"}),
     frozenset({"protocol", "config", "sinks"}),
     frozenset({"updates", "store", "chain"}),
-    frozenset({"learning", "aggregation", "reputation", "rules"}),
+    frozenset({"learning", "aggregation", "rules"}),
     frozenset({"contribution", "templates", "dispute"}),
     frozenset({"roles"}),
     frozenset({"flower"}),

@@ -1,1 +1,0 @@
-"""Trust over rounds: one fixed-point number per trainer, part of its cumulative claim leaf."""
