@@ -73,14 +73,6 @@ def decode(data: bytes, *, allow_infinity: bool = False) -> Point:
     return validate(point, allow_infinity=allow_infinity)
 
 
-def decode_hex(text: str, *, allow_infinity: bool = False) -> Point:
-    """Parse "0x" and 128 hex digits (untrusted) and validate the point. Raises PointInvalid."""
-    digits = text.removeprefix("0x")
-    if len(digits) != 2 * POINT_BYTES or not all(c in "0123456789abcdefABCDEF" for c in digits):
-        raise PointInvalid(f"a point is 0x and {2 * POINT_BYTES} hex digits, not {text[:20]!r}...")
-    return decode(bytes.fromhex(digits), allow_infinity=allow_infinity)
-
-
 def add(left: Point, right: Point) -> Point:
     """Add two valid points."""
     return _affine(_add(_projective(left), _projective(right)))

@@ -223,14 +223,6 @@ def points_from_words(words: Any, out: Any) -> int:
 
 
 @_compiled
-def points_to_words(points: Any, out: Any) -> None:
-    """Write affine points (n, 12), z = 1, as plain little-endian limbs (n, 8)."""
-    for i in range(points.shape[0]):
-        _store(out, i, 0, _p_mul(_load(points, i, 0), _PLAIN_ONE))
-        _store(out, i, 4, _p_mul(_load(points, i, 4), _PLAIN_ONE))
-
-
-@_compiled
 def _add_pairs(source: Any, pairs: Any, count: int, target: Any, places: Any, prefixes: Any) -> bool:
     """target[places[i]] = source[pairs[i]] + source[pairs[i] + 1], affine; False, nothing done, if two x are equal."""
     product = _P_ONE

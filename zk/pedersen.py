@@ -57,14 +57,6 @@ def chunk_count(length: int, chunk: int) -> int:
     return -(-length // chunk)
 
 
-def parse_commitment(points: bytes, *, length: int, chunk: int) -> Commitment:
-    """Take a peer's points for a vector whose length the task's spec fixes. Raises CommitmentMismatch: their number."""
-    expected = chunk_count(length, chunk) * POINT_BYTES
-    if len(points) != expected:
-        raise CommitmentMismatch(f"a commitment to {length} entries has {expected} bytes, not {len(points)}")
-    return Commitment(points=points, length=length)
-
-
 def blinding_seed(secret: bytes, binding: Binding) -> bytes:
     """Return the 32-byte seed of one place's blindings: what the aggregator is given, along with the update's key.
 

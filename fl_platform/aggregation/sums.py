@@ -116,12 +116,3 @@ def read_sums(data: bytes, *, size: int) -> Sums:
     if len(data) != 4 * size:
         raise DocumentInvalid(f"the sums have {len(data)} bytes, the model's {size} parameters have {4 * size}")
     return np.frombuffer(data, dtype="<i4")
-
-
-def reference_sum(updates: Iterable[Integers], weights: Iterable[int]) -> list[int]:
-    """The same sum in Python integers, slowly: what tests hold `weighted_sum` against."""
-    total: list[int] = []
-    for update, weight in zip(updates, weights, strict=True):
-        products = [weight * int(q) for q in update]
-        total = [t + p for t, p in zip(total, products, strict=True)] if total else products
-    return total

@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 BLOCK = 1
 REVERT = 2  # forget every block after number
 SNAPSHOT_MAGIC = b"FLSNAP1\0"
-MAX_RECORD = 64 * 1024 * 1024  # bytes; a block of 30M gas holds far less
 _HEAD = struct.Struct(">BQQ32sI")
 _LENGTH = struct.Struct(">I")
 _PAIR = struct.Struct(">II")

@@ -23,7 +23,6 @@ from fl_platform.protocol.spec import Windows
 
 T = TypeVar("T")
 LIVES = 256  # of a task: after so many seals that fell, life 0 comes again
-_PACKED = 52  # bytes of a claim leaf where all are shown (MerkleSum.PACKED)
 
 
 @dataclass(frozen=True)
@@ -261,12 +260,6 @@ def pack_siblings(proof: Proof) -> bytes:
 def pack_leaves(leaves: tuple[Leaf, ...]) -> bytes:
     """Return claim leaves in tree order, 52 bytes each: owner, amount (u128), reputation (u128)."""
     return b"".join(leaf.owner + leaf.amount.to_bytes(16, "big") + leaf.data[16:] for leaf in leaves)
-
-
-def unpack_leaves(packed: bytes) -> tuple[Leaf, ...]:
-    """Return the leaves that `pack_leaves` packed."""
-    parts = (packed[at : at + _PACKED] for at in range(0, len(packed), _PACKED))
-    return tuple(Leaf(p[:20], int.from_bytes(p[20:36], "big"), bytes(16) + p[36:]) for p in parts)
 
 
 def struct(kind: type[T], values: tuple[Any, ...]) -> T:

@@ -22,7 +22,6 @@ from fl_platform.protocol.tape import Tape
 
 _NOBODY = bytes(20)
 _SIBLING = 48  # bytes of a node: sum, hash
-_CLAIM = 68  # bytes of a claim: owner, amount, reputation
 
 
 @dataclass(frozen=True)

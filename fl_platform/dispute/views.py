@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from fl_platform.dispute.answers import HeldTape, place_at
+from fl_platform.dispute.answers import HeldTape
 from fl_platform.dispute.questions import FAN, Answer, Node, Question
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened, flat, opened
@@ -106,11 +106,6 @@ def cell_in(question: Question, answer: Answer, number: int) -> Opened:
         level = [keccak256(b"\1" + a + b) for a, b in zip(level[::2], level[1::2], strict=True)]
         at //= 2
     return Opened(value, (*siblings, *answer.siblings))
-
-
-def place_in(honest: HeldTape, column: int, number: int) -> Place:
-    """Return the place of a leaf of a column."""
-    return place_at(number, honest.tape.columns[column].shape)
 
 
 def _climbed(node: bytes, index: int, siblings: list[bytes]) -> bytes:

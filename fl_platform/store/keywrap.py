@@ -110,20 +110,6 @@ class RevealKey:
         """Derive the pair from secret bytes (>= 32, e.g. a wallet's private key); `label` tells several pairs apart."""
         return cls.from_secret(_scalar(seed, salt=_SECRET_DOMAIN, info=label))
 
-    def secret_bytes(self) -> bytes:
-        """Return the secret as 32 bytes big endian, for an encrypted key file."""
-        return self.secret.to_bytes(32, "big")
-
-
-def public_hex(public: Point) -> str:
-    """Return the form in which a public key is written down: 0x and 128 hex digits, x then y."""
-    return "0x" + curve.encode(public).hex()
-
-
-def parse_public_hex(text: str) -> Point:
-    """Parse a public key (untrusted). Raises PointInvalid: malformed, not on the curve, infinity."""
-    return curve.decode_hex(text)
-
 
 def derive_ephemeral(*, secret: bytes, context: WrapContext, key: bytes) -> int:
     """Derive the sender's one-time scalar e: reproducible, and another for another key or context."""

@@ -125,15 +125,6 @@ def decode_update(data: bytes | memoryview, *, model: ModelSpec, bits: int) -> I
     return integers
 
 
-def raw_integers(data: bytes | memoryview, *, model: ModelSpec, bits: int) -> Integers:
-    """Return the integers of an update file (untrusted), shape (d,), whatever header and range say: for disputes.
-
-    Raises UpdateLengthMismatch.
-    """
-    check_length(len(data), model=model, bits=bits)
-    return _unpack(data, model.size, bits)
-
-
 def check_length(length: int, *, model: ModelSpec, bits: int) -> None:
     """Compare a claimed or real length in bytes with the exact one. Raises UpdateLengthMismatch."""
     expected = update_length(model.size, bits)

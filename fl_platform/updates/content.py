@@ -32,7 +32,6 @@ from zk.keccak import keccak256_many
 BLIND_BYTES = 32
 SUM_BITS = 32
 BITS = (4, 8, 16, SUM_BITS)
-LEVELS = 7  # of a tree, in one answer (Contents.LEVELS)
 
 _BLIND_DOMAIN = b"fl-platform/content-blind/v1"
 _AT_ONCE = 1 << 13  # leaves hashed at once: a few MiB of work space however large the model
@@ -69,42 +68,6 @@ def open_content(
     body = _packed(np.frombuffer(payload, np.uint8), table.span(index), bits).tobytes().ljust(16 * bits, b"\0")
     blind = bytes(BLIND_BYTES) if key is None else _blinds(key, table.count)[32 * index : 32 * index + 32]
     return ContentLeaf(index, blind, body, _path(levels, index))
-
-
-@dataclass(frozen=True)
-class Subtree:
-    """What a tree over public integers has below one node: 1 is the root, 2 i and 2 i + 1 are the children of i."""
-
-    nodes: tuple[bytes, ...]  # `LEVELS` further down or on the bottom row; none for a node of the bottom row itself
-    path: tuple[bytes, ...]  # siblings, from the node up
-
-
-def place_of(node: int) -> int:
-    """Return a node's place in its row."""
-    return node - (1 << (node.bit_length() - 1))
-
-
-def is_leaf(node: int, count: int) -> bool:
-    """Whether a node (untrusted) stands on the bottom row of a tree of `count` leaves."""
-    return node.bit_length() - 1 == merkle.depth_of(count)
-
-
-def is_in_tree(node: int, count: int) -> bool:
-    """Whether a node (untrusted) of a tree of `count` leaves is there and has leaves below it."""
-    down = merkle.depth_of(count) - (node.bit_length() - 1)
-    return node > 0 and down >= 0 and (node << down) - (1 << merkle.depth_of(count)) < count
-
-
-def open_subtree(payload: bytes | memoryview, node: int, *, table: LeafTable, bits: int) -> Subtree:
-    """Return what lies below a node of a tree over public integers. Raises DocumentInvalid when there is none."""
-    if not is_in_tree(node, table.count):
-        raise DocumentInvalid(f"there is no node {node} in a content tree of {table.count}")
-    levels = merkle.levels_above(_leaf_digests(payload, table=table, bits=bits, key=None))
-    up = len(levels) - node.bit_length()  # of the node, from the bottom row
-    down = min(LEVELS, up)
-    position = place_of(node)
-    row = levels[up - down][position << down : (position + 1) << down] if down else ()
-    return Subtree(tuple(map(bytes, row)), _path(levels[up:], position))
 
 
 def _path(levels: list[Bytes2D], position: int) -> tuple[bytes, ...]:

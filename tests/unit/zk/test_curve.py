@@ -70,7 +70,6 @@ def test_encodings_are_read_back(scalar: int) -> None:
     data = curve.encode(point)
     assert len(data) == 64
     assert curve.decode(data) == point
-    assert curve.decode_hex("0x" + data.hex()) == curve.decode_hex(data.hex().upper()) == point
 
 
 def test_the_encoding_is_that_of_the_precompiles() -> None:
@@ -102,12 +101,6 @@ def number(value: int) -> bytes:
 def test_other_bytes_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(PointInvalid, match=message):
         curve.decode(data)
-
-
-@pytest.mark.parametrize("text", ["", "0x", "0x12", "g" * 128, "0x" + "0" * 129, " " + "0" * 127, "0X" + "0" * 128])
-def test_other_text_is_refused(text: str) -> None:
-    with pytest.raises(PointInvalid, match="128 hex digits"):
-        curve.decode_hex(text)
 
 
 def test_a_point_made_by_hand_is_judged_by_validate() -> None:
