@@ -17,7 +17,7 @@ from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.sources import RAW
-from fl_platform.protocol.spec import ScaleSpec, check_scale
+from fl_platform.protocol.spec import ScaleSpec, TaskSpec, check_scale
 
 FORMAT = "fl-platform/round/5"
 _OPENING, _GROWING = b'{"after":', b',"seats":['
@@ -117,6 +117,14 @@ class TaskState(RoundStart):
     seats: tuple[bytes, ...]  # whose each seat is: listed aggregators, the owner, trainers in order of joining
     state: tuple[Carried, ...]  # what the round's program handed on, in the order of its columns; none in round 0
     sums: tuple[bytes, ...]  # files of the earlier rounds' sums that are directions, newest first: they only find them
+
+    @classmethod
+    def first(cls, spec: TaskSpec) -> TaskState:
+        """Return the state that round 0 starts from: a function of the rules alone."""
+        return cls(
+            round=0, model=spec.initial_model, previous_models=(), scale=spec.codec.initial_scale, seats=(), state=(),
+            sums=(),
+        )  # fmt: skip
 
     @cached_property
     def standings(self) -> tuple[Standing, ...]:

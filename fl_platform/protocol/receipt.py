@@ -56,6 +56,9 @@ class Domain:
         return keccak256(b"".join(parts) + _word(self.chain_id, 32) + bytes(12) + self.ledger)
 
 
+NOWHERE = Domain(chain_id=0, ledger=bytes(20))  # of what is signed for no chain: rehearsals
+
+
 @dataclass(frozen=True)
 class Receipt:
     """What a trainer commits to in one round."""

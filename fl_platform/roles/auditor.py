@@ -108,7 +108,7 @@ class Auditor:
         claims, difference = 0, None
         try:
             sealed = [n for n in self._sealed_rounds() if n >= first and (last is None or n <= last)]
-            state = self._reader.state_before(first) if sealed else self._reader.initial_state()
+            state = self._reader.state_before(first) if sealed else TaskState.first(self._reader.spec)
             for number in sealed:
                 self._round, self._checks = number, 0
                 audited.append(self._audit_round(number, state))

@@ -175,21 +175,9 @@ class TaskReader:
                 "model() that of the task, with the same layers frozen and of the same dtype?"
             ) from error
 
-    def initial_state(self) -> TaskState:
-        """Return the state that round 0 starts from: a function of the rules alone."""
-        return TaskState(
-            round=0,
-            model=self.spec.initial_model,
-            previous_models=(),
-            scale=self.spec.codec.initial_scale,
-            seats=(),
-            state=(),
-            sums=(),
-        )
-
     def state_before(self, round_number: int) -> TaskState:
         """Return what the sealed round before `round_number` claims as the state after it."""
-        return self.bundle(round_number - 1).after if round_number else self.initial_state()
+        return self.bundle(round_number - 1).after if round_number else TaskState.first(self.spec)
 
     def current_state(self) -> TaskState:
         """Return the state that the round being worked on starts from."""

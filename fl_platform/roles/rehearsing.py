@@ -24,7 +24,7 @@ from fl_platform.learning.train import Bench, LocalUpdate, Past, train_locally
 from fl_platform.protocol.bundle import Entry, TaskState, WrappedKey
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import package_digest
-from fl_platform.protocol.receipt import Domain, Receipt
+from fl_platform.protocol.receipt import NOWHERE, Receipt
 from fl_platform.roles.offer import Offer
 from fl_platform.roles.slices import LEAVE_ONE_OUT
 from fl_platform.roles.workspace import party
@@ -32,7 +32,6 @@ from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import decode_model, encode_update, rounding_seed, update_length
 from fl_platform.updates.content import file_root
 
-NOWHERE = Domain(chain_id=0, ledger=bytes(20))
 TASK = 1
 OWNER = "owner"
 
@@ -82,7 +81,7 @@ class Rehearsal:
 
     def rounds(self, told: Callable[[str], None] = lambda _: None) -> Iterator[RehearsedRound]:
         """Play all rounds; `told` is told what is being done. Raises NotEnoughTrainers, and what training raises."""
-        state = TaskState(0, self.spec.initial_model, (), self.spec.codec.initial_scale, (), (), ())
+        state = TaskState.first(self.spec)
         names = [name for name in self._tasks if name != OWNER or self.spec.worth.kind == "anchored"]
         for number in range(self.spec.money.rounds):
             updates: dict[str, LocalUpdate] = {}

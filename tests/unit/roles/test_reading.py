@@ -108,7 +108,7 @@ def test_a_start_of_another_round_or_model_is_refused(sealed: SmallTask, monkeyp
 def test_before_the_first_seal_a_round_starts_from_the_rules(tmp_path: Path) -> None:
     with stage() as own:
         task = open_small_task(own, tmp_path, trainers=1)
-        assert task.reader.current_start() == task.reader.initial_state()
+        assert task.reader.current_start() == TaskState.first(task.reader.spec)
 
 
 def test_a_roster_is_read_once_for_all_trainers_of_a_process_and_held_against_the_chain_by_each(
