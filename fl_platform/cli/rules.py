@@ -46,10 +46,11 @@ def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
 def _own_program(spec: TaskSpec) -> list[tuple[str, str]]:
     """Say what a task's own round program reads, and what it pays equal honest trainers."""
     from fl_platform.contribution.program import is_own
-    from fl_platform.roles.accepting import EQUALS, described
 
     if not is_own(spec):
         return []
+    from fl_platform.roles.accepting import EQUALS, described  # plays a round: other tasks load no judge
+
     found = described(spec)
     reads = [f"{what} by {', '.join(columns) or 'no column'}" for what, columns in found.reads.items()]
     least, most = found.bounds

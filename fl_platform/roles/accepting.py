@@ -6,25 +6,32 @@ package's own parts is refused until a person has named its root.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fl_platform.aggregation.admit import RoundContext, is_reference_party, seats_of
 from fl_platform.aggregation.round_rows import RoundRows, cell_of
-from fl_platform.contribution.program import is_own, program_of, terms_of
+from fl_platform.contribution.program import is_own, program_of
+from fl_platform.contribution.tapes import given_of, round_lengths
 from fl_platform.errors import FLError, ProgramNotAccepted
-from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.bundle import Entry, TaskState
+from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.operations import HINTS, Bounds, Op
 from fl_platform.protocol.program import Output, Program
+from fl_platform.protocol.receipt import NOTHING, NOWHERE, Receipt
 from fl_platform.protocol.seats import FIRST_SEAT, REFERENCE_SEAT
-from fl_platform.protocol.sources import INDEX_OF, Source
-from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.tape import Given, Lengths, evaluate
+from fl_platform.protocol.sources import Refused, Source
+from fl_platform.protocol.spec import ModelSpec, TaskSpec
+from fl_platform.protocol.tape import evaluate
 from fl_platform.roles.reading import TaskReader
+from fl_platform.updates import update_length
+from fl_platform.updates.codec import DTYPES
 from fl_platform.updates.scale import largest_integer
-from fl_platform.updates.tensors import Integers
 
 EQUALS = 8  # equal honest trainers in the round that is tried
+FEW = 1_024  # parameters of each tensor in it
 _READS = {"stakes": Source.STAKE, "accounts": Source.SEAT_OF, "claimed sample counts": Source.SAMPLES}
 
 
@@ -84,41 +91,51 @@ def _readers(program: Program, source: Source) -> tuple[str, ...]:
 
 
 def _equal_round(spec: TaskSpec, program: Program) -> list[int]:
-    """Return what each seat earns in a first round of a reference and EQUALS updates that are alike but not copies."""
-    terms = terms_of(spec)
-    dice, most = np.random.default_rng(0), largest_integer(spec.codec.bits)
-    way = dice.normal(0, 1, spec.model.size)
-
-    def update() -> Integers:
-        drawn = (0.8 * way + 0.6 * dice.normal(0, 1, spec.model.size)) * most / 6
-        return np.clip(np.rint(drawn), -most, most).astype(np.int16 if spec.codec.bits > 8 else np.int8)
-
-    updates = [update() for _ in range(EQUALS + 1)]
-    roots = [cell_of(number.to_bytes(32, "big")) for number in range(1, EQUALS + 2)]
-    places = {root: i for i, root in enumerate(roots)}
-    rows = RoundRows(spec.model, spec.codec.bits, updates=places, read=updates.__getitem__, past={})
-    count = EQUALS + 1
-    parent = cell_of(spec.initial_model)
-
-    def of(value: int) -> Array:
-        return np.array([value] * count, object)
-
-    stakes = of(spec.money.stake)
-    stakes[0] = 0
-    sources: dict[Source, Array | int] = {
-        Source.COUNT: count, Source.ROUND: 0, Source.POT: spec.money.pot, Source.AGGREGATOR: 0, Source.PARENT: parent,
-        Source.SEAT_OF: np.array([REFERENCE_SEAT, *range(FIRST_SEAT, FIRST_SEAT + EQUALS)], object),
-        Source.STAKE: stakes, Source.ENTRY_PARENT: of(parent),
-        Source.LENGTH: of(terms.words[INDEX_OF["update_length"]]), Source.SAMPLES: of(1),
-        Source.CONTENT: np.array(roots, object), Source.REFUSED: of(0),
-        Source.BLOCK_SIZE: np.array([block.size for block in terms.blocks], object),
-        Source.BLOCK_COUNTS: np.array([int(block.counts) for block in terms.blocks], object),
-        Source.FIRST_EXPONENT: np.array([block.first_exponent for block in terms.blocks], object),
-    }
-    lengths = Lengths(count, FIRST_SEAT + EQUALS, len(terms.blocks), spec.aggregation.directions)
+    """Return what each seat earns in a first round of EQUALS updates that are alike but not copies, and a reference."""
+    spec = replace(spec, model=_cropped(spec.model))
+    entries, context = _equals(spec)
+    lengths = round_lengths(spec, context, entries)
     claimed = {
         number: np.zeros([lengths.of(axis) for axis in column.axes], object)
         for number, column in enumerate(program.columns) if column.op is Op.CLAIMED
     }  # fmt: skip
-    tape = evaluate(program, lengths, Given(sources, terms.words, None, rows, claimed))
-    return [int(wei) for wei in tape.output(Output.EARNED)]
+    given = given_of(
+        spec, context, TaskState.first(spec), entries, [Refused.NO] * len(entries), rows=_rows(spec, entries),
+        brought=claimed,
+    )  # fmt: skip
+    return [int(wei) for wei in evaluate(program, lengths, given).output(Output.EARNED)]
+
+
+def _cropped(model: ModelSpec) -> ModelSpec:
+    """Return a model of few parameters: a stranger's declared sizes must not cost memory."""
+    return replace(model, tensors=tuple(replace(t, shape=(min(t.size, FEW),)) for t in model.tensors))
+
+
+def _equals(spec: TaskSpec) -> tuple[list[Entry], RoundContext]:
+    """Return the entries of made-up trainers, with the reference's where the task has one, and their round."""
+    # by the digest, so that no task can name a party of the same address
+    trainers = [keccak256(spec.digest + bytes([number]))[12:] for number in range(EQUALS)]
+    stakes = dict.fromkeys(trainers, spec.money.stake)
+    reference = [spec.reference.address] if is_reference_party(spec.reference.address, spec) else []
+    context = RoundContext(
+        NOWHERE, 0, 0, spec.aggregators[0].address, spec.initial_model, stakes, seats_of(spec, trainers), life=0
+    )
+    entries = []
+    for number, who in enumerate([*reference, *trainers], start=1):
+        receipt = Receipt(
+            task=0, round=0, life=0, base_round=0, trainer=who, parent=spec.initial_model, update=NOTHING,
+            length=update_length(spec.model.size, spec.codec.bits), key_hash=NOTHING, leaves_root=NOTHING,
+            content_root=number.to_bytes(32, "big"), commitment=NOTHING, samples=1, salt=NOTHING,
+        )  # fmt: skip
+        entries.append(Entry(receipt, b"", stakes.get(who, 0), (), b"", forced=False))
+    return entries, context
+
+
+def _rows(spec: TaskSpec, entries: Sequence[Entry]) -> RoundRows:
+    """Return rows that go one way, each with noise of its own."""
+    dice, size, most = np.random.default_rng(0), spec.model.size, largest_integer(spec.codec.bits)
+    way = dice.normal(0, 1, size)
+    drawn = ((0.8 * way + 0.6 * dice.normal(0, 1, size)) * most / 6 for _ in entries)
+    updates = [np.clip(np.rint(row), -most, most).astype(DTYPES[spec.codec.bits]) for row in drawn]
+    places = {cell_of(entry.receipt.content_root): i for i, entry in enumerate(entries)}
+    return RoundRows(spec.model, spec.codec.bits, updates=places, read=updates.__getitem__, past={})
