@@ -54,7 +54,12 @@ def package_program(spec: TaskSpec) -> Program:
 
 def is_own(spec: TaskSpec) -> bool:
     """Whether a task is judged by a program that is not of the package's own parts."""
-    return bool(spec.aggregation.program) and program_of(spec).root != package_program(spec).root
+    if not spec.aggregation.program:
+        return False
+    try:
+        return program_of(spec).root != package_program(spec).root
+    except DocumentInvalid:  # it names parts that the package has not
+        return True
 
 
 @lru_cache(maxsize=16)

@@ -277,12 +277,7 @@ def check_spec(spec: TaskSpec) -> None:
             f"exponents of the first scale must be {LEAST_EXPONENT + FARTHEST_DOWN} to "
             f"{LARGEST_EXPONENT - FARTHEST_UP}",
         ),
-        (0 <= spec.worth.alpha_num <= spec.worth.alpha_den, "alpha must be between 0 and 1"),
-        (
-            len(spec.aggregation.own) <= len(OWN_WORDS),
-            f"{len(spec.aggregation.own)} own words, {len(OWN_WORDS)} at most",
-        ),
-        (0 < spec.worth.stake_cap_bps <= BASIS, f"stake_cap_bps {spec.worth.stake_cap_bps} must be 1 to {BASIS}"),
+        *_rule_checks(spec.aggregation, spec.worth),
         (spec.strictness in ("standard", "strict"), f"strictness {spec.strictness!r} is unknown"),
         (spec.commitments in (PEDERSEN, NO_COMMITMENTS), f"commitments {spec.commitments!r} are unknown"),
         (spec.exact or spec.commitments == NO_COMMITMENTS, "commitments need exact sums: use none"),
@@ -314,6 +309,15 @@ def check_spec(spec: TaskSpec) -> None:
     for holds, message in checks:
         if not holds:
             raise DocumentInvalid(f"task spec: {message}")
+
+
+def _rule_checks(rule: AggregationRule, worth: WorthRule) -> tuple[tuple[bool, str], ...]:
+    return (
+        (0 <= worth.alpha_num <= worth.alpha_den, "alpha must be between 0 and 1"),
+        (len(rule.own) <= len(OWN_WORDS), f"{len(rule.own)} own words, {len(OWN_WORDS)} at most"),
+        (len(rule.program) in (0, 32), f"aggregation.program has {len(rule.program)} bytes, neither 0 nor 32"),
+        (0 < worth.stake_cap_bps <= BASIS, f"stake_cap_bps {worth.stake_cap_bps} must be 1 to {BASIS}"),
+    )
 
 
 def _one_key_each(spec: TaskSpec) -> bool:

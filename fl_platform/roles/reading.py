@@ -71,9 +71,10 @@ class TaskReader:
             data = self.object(opened.spec, max_bytes=MAX_SPEC_BYTES)
             spec = TaskSpec.from_bytes(data)
             if spec.aggregation.program:
-                from fl_platform.contribution.program import know_program
+                from fl_platform.contribution.program import check_rules, know_program
 
                 know_program(self.object(spec.aggregation.program, max_bytes=MAX_PROGRAM_BYTES))
+                check_rules(spec)
         check_spec_on_chain(spec, self.history())
         return spec
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,11 @@ from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import BOND, FEE_BPS, POT, STAKE, Cast, Settings
 from fl_platform.cli.demo.lying import lying_aggregator, play_out, watcher_of
 from fl_platform.cli.main import cli
-from fl_platform.contribution.program import is_own, know_program, program_of
+from fl_platform.contribution.program import check_rules, is_own, know_program, program_of
 from fl_platform.errors import DocumentInvalid, ProgramNotAccepted
 from fl_platform.flower.keys import create_node_key, load_node_key
-from fl_platform.protocol.spec import Money
+from fl_platform.protocol.sources import OWN_WORDS
+from fl_platform.protocol.spec import MAX_PARAMETERS, ModelSpec, Money, TaskSpec, TensorSpec, check_spec
 from fl_platform.protocol.tape import Tape
 from fl_platform.roles import membership
 from fl_platform.roles.accepting import EQUALS, described
@@ -26,7 +29,10 @@ from fl_platform.roles.offer import Offer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
 from fl_platform.rules.compose import Rule, compose
+from fl_platform.rules.entries import Chosen, Entries
+from fl_platform.rules.weights import Weights
 from tests.support.rehearsal import QUICK, audit, rehearsal, small_settings
+from tests.support.specs import small_spec
 from tests.unit.rules.own_rule import by_cosine
 
 PROGRAM = compose(Rule(weighting=by_cosine))
@@ -124,3 +130,58 @@ def test_the_packages_own_rule_as_bytes_needs_no_yes(tmp_path: Path) -> None:
 def test_what_is_no_program_is_refused(data: bytes) -> None:
     with pytest.raises(DocumentInvalid):
         know_program(data)
+
+
+def by_own_word(entries: Entries, chosen: Chosen) -> Weights:
+    """Weigh everybody by a number that the task freezes."""
+    word = entries.b.own_word(OWN_WORDS[0])
+    return Weights(entries.b.select(chosen.summed, word, 0), word)
+
+
+def own_spec(program: bytes = PROGRAM.to_bytes(), **rule: object) -> TaskSpec:
+    """Return a small task's rules that bring a program; keyword arguments replace fields of the aggregation rule."""
+    spec = small_spec()
+    return replace(spec, aggregation=replace(spec.aggregation, program=know_program(program), **rule))
+
+
+@pytest.mark.parametrize("named", [{"selection": "the-best"}, {"weighting": "by-cosine"}, {"screens": ("odd",)}])
+def test_a_program_of_parts_that_the_package_has_not_is_an_own_one(named: dict[str, object]) -> None:
+    spec = own_spec(**named)
+    check_spec(spec)
+    check_rules(spec)
+    assert is_own(spec)
+    assert described(spec).root == PROGRAM.root
+
+
+def test_a_huge_declared_model_costs_no_memory() -> None:
+    sides = (MAX_PARAMETERS // 2**20, 2**19)
+    huge = replace(own_spec(), model=ModelSpec("huge", (TensorSpec("w", sides), TensorSpec("b", sides))))
+    check_spec(huge)
+    tracemalloc.start()
+    try:
+        told, (_, peak) = described(huge), tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(told.paid) == EQUALS
+    assert peak < 64 << 20
+
+
+@pytest.mark.parametrize("length", [1, 31, 33])
+def test_a_programs_digest_has_no_other_length(length: int) -> None:
+    spec = own_spec()
+    check_spec(spec)
+    with pytest.raises(DocumentInvalid, match=f"aggregation.program has {length} bytes"):
+        check_spec(replace(spec, aggregation=replace(spec.aggregation, program=bytes(length))))
+
+
+def test_rules_without_a_word_that_their_program_reads_are_refused_where_they_are_read(
+    opened: tuple[Workspace, Cast], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, cast = opened
+    program = compose(Rule(weighting=by_own_word)).to_bytes()
+    rules = replace(cast.spec.aggregation, program=know_program(program))
+    objects = {rules.program: program, cast.spec.digest: replace(cast.spec, aggregation=rules).to_bytes()}
+    reader = workspace.reader(cast.task)
+    monkeypatch.setattr(reader, "object", lambda digest, **_: objects[digest])
+    with pytest.raises(DocumentInvalid, match=f"reads the rules' word {OWN_WORDS[0]}"):
+        _ = reader.spec
