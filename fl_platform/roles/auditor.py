@@ -18,21 +18,13 @@ from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.reveals import Package
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.judge import Judgement, judge_round
-from fl_platform.contribution.rejudge import rejudge_public
+from fl_platform.contribution.rejudge import ONLY_A_KEY_SHOWS, rejudge_public
 from fl_platform.contribution.tapes import first_difference, place_in_words, told_tape
 from fl_platform.errors import (
-    CidMismatch,
-    EnvelopeInvalid,
     FLError,
     NotEnoughTrainers,
-    ObjectTooLarge,
     RejectedInput,
     RetryError,
-    StoreMissing,
-    UpdateHashMismatch,
-    UpdateHeaderMismatch,
-    UpdateLengthMismatch,
-    UpdateRangeExceeded,
 )
 from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
 from fl_platform.protocol.keypackage import has_package
@@ -64,16 +56,6 @@ from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
 from fl_platform.store.unixfs import cid_of
 
 logger = logging.getLogger(__name__)
-
-
-# Verdicts on an update that whoever judges could not open, or not as its receipt says.
-_UNOPENED = frozenset(
-    error.__name__
-    for error in (
-        EnvelopeInvalid, StoreMissing, CidMismatch, ObjectTooLarge, UpdateLengthMismatch, UpdateHashMismatch,
-        UpdateHeaderMismatch, UpdateRangeExceeded,
-    )
-)  # fmt: skip
 
 
 class _Found(Exception):
@@ -253,7 +235,7 @@ class Auditor:
 
     def _compare(self, bundle: RoundBundle, judged: Judgement) -> None:
         for recorded, recomputed in zip(bundle.verdicts, judged.verdicts, strict=True):
-            if recomputed.code in _UNOPENED:  # an update that does not open is the cause of whatever else differs
+            if recomputed.code in ONLY_A_KEY_SHOWS:  # what does not open is the cause of whatever else differs
                 found = f"{recomputed.code}: {recomputed.evidence}"
                 self._expect(f"update of 0x{recorded.trainer.hex()}", f"{recorded.code}: {recorded.evidence}", found)
         self._compare_tapes(bundle, judged)
