@@ -10,7 +10,7 @@ import pytest
 
 from fl_platform.dispute.answers import HeldTape, place_at
 from fl_platform.dispute.claims import CellClaim, PaddingClaim
-from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Refute, next_moves
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Lapse, Refute, next_moves
 from fl_platform.dispute.questions import FAN, Answer, Node, Question
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.building import Builder
@@ -93,7 +93,7 @@ def test_each_kind_of_reduction_and_hint_falls(court: Court, op: Op, hidden: boo
 
 def test_who_shows_nothing_falls(court: Court) -> None:
     known, _, liar, _ = some_lie(7)
-    play(court, known, liar, hidden=True, silent=True)
+    assert isinstance(play(court, known, liar, hidden=True, silent=True).end, Lapse)
 
 
 def padded_root(tape: Tape, number: int, leaf: int) -> tuple[bytes, list[Nodes], list[bytes]]:
@@ -179,12 +179,13 @@ def test_a_question_is_asked_once_and_answered_once(court: Court) -> None:
     target, held = court.register(honest, known.rows), HeldTape(honest, known.rows)
     question = Question(Node.COLUMNS, level=len(known.program.columns).bit_length())
     court.ask(target, question)
-    with pytest.raises(Reverted):
+    with pytest.raises(Reverted, match="Referee_QuestionState"):
         court.ask(target, question)
     court.show(target, question, held.answer(question))
-    with pytest.raises(Reverted):
+    with pytest.raises(Reverted, match="Referee_QuestionState"):  # shown once: what came of it is settled
         court.show(target, question, held.answer(question))
-    with pytest.raises(Reverted):
+    court.world.evm.now += ANSWER
+    with pytest.raises(Reverted, match="Referee_QuestionState"):
         court.contract.send(court.challenger, "lapse", target, question.encoded())
 
 

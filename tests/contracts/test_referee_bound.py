@@ -20,25 +20,14 @@ from fl_platform.protocol.operations import Op, wrap
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.tape import Tape
-from tests.support.bound_rounds import ASK_BOND, BoundTask, RefereeWorld, Sealed
-from tests.support.evm import Reverted, account
+from tests.support.bound_rounds import ASK_BOND, CHALLENGER, BoundTask, RefereeWorld, Sealed, referee_world
+from tests.support.evm import Reverted
 from tests.support.referee import lie
-
-CHALLENGER = account("challenger")
-
-
-@pytest.fixture(scope="module")
-def deployed() -> tuple[RefereeWorld, tuple[bytes, int]]:
-    world = RefereeWorld()
-    world.fill(CHALLENGER)
-    return world, world.evm.snapshot()
 
 
 @pytest.fixture
-def world(deployed: tuple[RefereeWorld, tuple[bytes, int]]) -> RefereeWorld:
-    world, mark = deployed
-    world.evm.restore(mark)
-    return world
+def world() -> RefereeWorld:
+    return referee_world()
 
 
 def claim(world: RefereeWorld, sealed: Sealed, made: Any, blocks: tuple[int, ...] = ()) -> int:

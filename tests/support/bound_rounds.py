@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ from tests.support.rule_rounds import DEFAULTS, Federation
 
 ASK_BOND = 10**15
 MODEL = digest("initial model")
-REFERENCE = account("reference")
+REFERENCE, CHALLENGER = account("reference"), account("challenger")
 
 
 class RefereeWorld(World):
@@ -47,6 +48,20 @@ class RefereeWorld(World):
         self.tapes = self.evm.create(deployer, "Tapes")
         self.sources = self.evm.create(deployer, "Sources", at[3], at[1], at[2], at[10])
         self.reveals = self.evm.create(deployer, "Reveals", at[6], at[3], at[1], at[2])
+
+
+@cache
+def _shared() -> tuple[RefereeWorld, tuple[bytes, int]]:
+    world = RefereeWorld()
+    world.fill(CHALLENGER)
+    return world, world.evm.snapshot()
+
+
+def referee_world() -> RefereeWorld:
+    """Return the shared deployment in its first state."""
+    world, mark = _shared()
+    world.evm.restore(mark)
+    return world
 
 
 @dataclass

@@ -8,7 +8,6 @@ import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,9 +33,9 @@ from fl_platform.protocol.tape import Tape
 from fl_platform.roles.disputed import source_column
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import pack_update
-from tests.support.bound_rounds import RefereeWorld, cell_of
+from tests.support.bound_rounds import CHALLENGER, RefereeWorld, cell_of, referee_world
 from tests.support.contracts import Run, Tree
-from tests.support.evm import Account, Reverted, account
+from tests.support.evm import Account, Reverted
 from tests.support.rounds import (
     STAKE,
     Place,
@@ -48,22 +47,6 @@ from tests.support.rounds import (
     private_key,
     zero_model,
 )
-
-CHALLENGER = account("challenger")
-
-
-@cache
-def _shared() -> tuple[RefereeWorld, tuple[bytes, int]]:
-    world = RefereeWorld()
-    world.fill(CHALLENGER)
-    return world, world.evm.snapshot()
-
-
-def referee_world() -> RefereeWorld:
-    """Return the shared deployment in its first state."""
-    world, mark = _shared()
-    world.evm.restore(mark)
-    return world
 
 
 @dataclass

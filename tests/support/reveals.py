@@ -28,7 +28,7 @@ from fl_platform.store.keywrap import RevealKey
 from fl_platform.store.keywrap import WrappedKey as Box
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
-from tests.support.bound_rounds import RefereeWorld
+from tests.support.bound_rounds import CHALLENGER, RefereeWorld, referee_world
 from tests.support.contracts import Run
 from tests.support.evm import Account, Outcome, account
 from tests.support.specs import small_spec
@@ -39,21 +39,7 @@ from zk.dleq import DleqProof
 BITS = 8
 SIZES = (1_000, 37, 1_463)  # three ciphertext leaves, 21 content leaves; no tensor ends with a whole one
 KEY = bytes(range(1, 33))
-CHALLENGER, ANYONE = account("challenger"), account("anyone")
-
-
-@cache
-def _shared() -> tuple[RefereeWorld, tuple[bytes, int]]:
-    world = RefereeWorld()
-    world.fill(CHALLENGER)
-    return world, world.evm.snapshot()
-
-
-def referee_world() -> RefereeWorld:
-    """Return the shared deployment in its first state."""
-    world, mark = _shared()
-    world.evm.restore(mark)
-    return world
+ANYONE = account("anyone")
 
 
 @cache
