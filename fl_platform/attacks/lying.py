@@ -18,11 +18,12 @@ from fl_platform.contribution.judge import Judgement, conclude
 from fl_platform.errors import ConfigError
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, TaskState
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.operations import ROWS, Op
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.tape import Given, Tape, evaluate
+from fl_platform.protocol.tape import Given, Tape
 from fl_platform.rules.verdicts import Verdict
 from fl_platform.updates.tensors import Tensors
 

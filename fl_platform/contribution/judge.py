@@ -41,13 +41,14 @@ from fl_platform.errors import (
 )
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, TaskState, Verdict
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.operations import ROWS
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.sources import Refused
 from fl_platform.protocol.spec import ScaleSpec, TaskSpec
-from fl_platform.protocol.tape import Tape, evaluate
+from fl_platform.protocol.tape import Tape
 from fl_platform.rules import verdicts as words
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_model, update_length

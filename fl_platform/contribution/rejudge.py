@@ -33,11 +33,12 @@ from fl_platform.errors import (
     UpdateRangeExceeded,
 )
 from fl_platform.protocol.bundle import RoundBundle, TaskState
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.sources import Refused
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.tape import Tape, evaluate
+from fl_platform.protocol.tape import Tape
 
 # Why an update is not opened whose receipt holds: nobody can check it without opening it.
 ONLY_A_KEY_SHOWS = frozenset(

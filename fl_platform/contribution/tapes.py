@@ -17,12 +17,13 @@ from fl_platform.contribution.program import lengths_of, program_of, terms_of
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Carried, Entry, RoundBundle, TaskState
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.operations import ROWS, Op
 from fl_platform.protocol.program import Column, Program
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import Axis, Source
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.tape import Given, Lengths, Place, RowSource, Tape, evaluate
+from fl_platform.protocol.tape import Given, Lengths, Place, RowSource, Tape, first_unlike
 from fl_platform.rules.verdicts import COLUMNS
 
 _MOST_POT = 2**80 - 1
@@ -176,9 +177,9 @@ def first_difference(one: Tape, other: Tape) -> tuple[int, Place] | None:
     for number, (left, right) in enumerate(zip(one.columns, other.columns, strict=True)):
         if left.shape != right.shape:
             return number, (0,) * left.ndim
-        unlike = np.argwhere(np.asarray(left != right))
-        if len(unlike):
-            return number, tuple(int(at) for at in unlike[0])
+        place = first_unlike(left, right)
+        if place is not None:
+            return number, place
     return None
 
 

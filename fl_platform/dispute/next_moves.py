@@ -23,12 +23,13 @@ from fl_platform.dispute.claims import CellClaim, Claim, CombineClaim, DotClaim,
 from fl_platform.dispute.questions import FAN, NO_CELL, NO_LEAF, PARTS, PREFIXES, Answer, Node, Question
 from fl_platform.dispute.views import Frontier, HiddenView, KnownView, NotShownError, View, cell_in
 from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.evaluation import evaluate, evaluate_column
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, operand_places
 from fl_platform.protocol.operations import HINTS, ROWS, Op
 from fl_platform.protocol.program import Column, Program
 from fl_platform.protocol.rows import SUM_BITS, RowLeaves, body_of, row_leaf_hash, row_levels
 from fl_platform.protocol.sources import Axis
-from fl_platform.protocol.tape import Given, Lengths, Place, Tape, evaluate, evaluate_column, place_of
+from fl_platform.protocol.tape import Given, Lengths, Place, Tape, first_unlike, place_of
 from fl_platform.protocol.tree import depth_of
 
 GIVEN = frozenset({Op.SOURCE, Op.PREV})
@@ -112,19 +113,11 @@ def _in_known(known: KnownRound, tape: Tape, shown: Mapping[Question, Answer]) -
         if column.op in TAKEN or (column.op in ROWS and known.given.rows is None):
             continue
         right = evaluate_column(tape.program, tape.lengths, known.given, tape.columns[:number], number)
-        place = _first(tape.columns[number], right)
+        place = first_unlike(tape.columns[number], right)
         if place is not None:
             return _step(known, view, held, number, place, shown)
     broken = next(tape.broken(), None)
     return None if broken is None else _step(known, view, held, *broken, shown)
-
-
-def _first(told: Array, right: Array) -> Place | None:
-    """Return the first place where two columns differ."""
-    if told.ndim == 0:
-        return None if int(told) == int(right) else ()
-    found = np.argwhere(told != right)
-    return tuple(int(at) for at in found[0]) if len(found) else None
 
 
 # --- a tape that is hidden --------------------------------------------------------------------------------------------

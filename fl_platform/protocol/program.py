@@ -2,7 +2,7 @@
 
 A column is a named array of cells over at most three axes. Its instruction says how each cell follows from at most
 three others, at places that a fixed map names, so that one cell can be decided without looking at the rest. The bytes
-of a program are what a task freezes and everybody evaluates (`tape`).
+of a program are what a task freezes and everybody evaluates (`evaluation`).
 
     bytes   header, then one instruction a column
     header  "flp1", columns u16, then for each `Output` the column u16 that it is, 0xFFFF: none

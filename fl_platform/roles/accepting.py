@@ -17,6 +17,7 @@ from fl_platform.contribution.program import is_own, program_of
 from fl_platform.contribution.tapes import given_of, round_lengths
 from fl_platform.errors import FLError, ProgramNotAccepted
 from fl_platform.protocol.bundle import Entry, TaskState
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.operations import HINTS, Bounds, Op
 from fl_platform.protocol.program import Output, Program
@@ -24,7 +25,6 @@ from fl_platform.protocol.receipt import NOTHING, NOWHERE, Receipt
 from fl_platform.protocol.seats import FIRST_SEAT, REFERENCE_SEAT
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.spec import ModelSpec, TaskSpec
-from fl_platform.protocol.tape import evaluate
 from fl_platform.roles.reading import TaskReader
 from fl_platform.updates import update_length
 from fl_platform.updates.codec import DTYPES

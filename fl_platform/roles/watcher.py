@@ -23,9 +23,10 @@ from fl_platform.dispute.questions import Node, Question
 from fl_platform.dispute.referee import Record, Referee
 from fl_platform.dispute.targets import SourceClaim, Target, source_claim
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.openings import opened
 from fl_platform.protocol.sources import Source
-from fl_platform.protocol.tape import Tape, evaluate
+from fl_platform.protocol.tape import Tape
 from fl_platform.roles.accepting import demand_accepted
 from fl_platform.roles.audit_report import Difference
 from fl_platform.roles.auditor import Auditor

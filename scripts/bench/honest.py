@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fl_platform.protocol.evaluation import evaluate, recompute
 from fl_platform.protocol.operations import ROWS, Op
 from fl_platform.protocol.program import Column, Operand, Program
 from fl_platform.protocol.rows import SUM_BITS
 from fl_platform.protocol.sources import Axis, Kind
-from fl_platform.protocol.tape import Lengths, Place, Tape, evaluate, place_of, recompute
+from fl_platform.protocol.tape import Lengths, Place, Tape, place_of
 from fl_platform.protocol.tree import column_root, tape_root
 from fl_platform.rules.compose import Rule, compose
 from fl_platform.rules.verdicts import Verdict

@@ -11,8 +11,9 @@ import random
 from collections.abc import Iterator
 
 from fl_platform.dispute.next_moves import KnownRound, Refute
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.operations import PLAIN, Op, wrap
-from fl_platform.protocol.tape import Tape, evaluate
+from fl_platform.protocol.tape import Tape
 from fl_platform.rules.compose import Rule
 from scripts.bench.harness import Row, at_most, cpu_time
 from scripts.bench.lies import sealed_round

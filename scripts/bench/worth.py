@@ -41,12 +41,12 @@ from fl_platform.learning import (
     train_locally,
 )
 from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.evaluation import evaluate as evaluate_program
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import INDEX_OF, Source
 from fl_platform.protocol.spec import AggregationRule, ModelSpec, ScaleSpec
 from fl_platform.protocol.tape import Given, Lengths, Tape
-from fl_platform.protocol.tape import evaluate as evaluate_program
 from fl_platform.rules.compose import Rule, compose
 from fl_platform.updates import encode_update, measured_scale, rounding_seed
 from fl_platform.updates.codec import decode_update

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.openings import OTHER_KINDS, Opened, Refutation, instruction_path, opened, refutation_of
 from fl_platform.protocol.operations import HINTS, Op, wrap
 from fl_platform.protocol.sources import Axis, Kind, Map, Source
-from fl_platform.protocol.tape import Given, Tape, evaluate
+from fl_platform.protocol.tape import Given, Tape
 from tests.support.contracts import World
 from tests.support.evm import Contract, Reverted, account
 from tests.support.random_programs import Author, claimed_of, round_of

@@ -19,12 +19,13 @@ from fl_platform.dispute.next_moves import KnownRound
 from fl_platform.dispute.outputs import accounts, claims_of
 from fl_platform.dispute.targets import EntryShown, ParentSeal, Target
 from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import INDEX_OF, WORDS, Source
-from fl_platform.protocol.tape import Given, Lengths, Tape, evaluate
+from fl_platform.protocol.tape import Given, Lengths, Tape
 from fl_platform.protocol.terms import Block, Terms
 from fl_platform.rules.compose import Rule, compose
 from tests.support.contracts import Run, Tree, World, digest

@@ -12,11 +12,12 @@ from fl_platform.dispute.answers import HeldTape
 from fl_platform.dispute.claims import Claim
 from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Lapse, Move, Refute, next_moves
 from fl_platform.dispute.questions import PART_BYTES, PARTS, PREFIXES, Answer, Node, Question, encoded_instruction
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import SUM_BITS, row_leaf_hash
 from fl_platform.protocol.sources import Axis
-from fl_platform.protocol.tape import Given, Lengths, Place, Tape, evaluate
+from fl_platform.protocol.tape import Given, Lengths, Place, Tape
 from tests.support.contracts import World
 from tests.support.evm import Contract, Reverted, account
 from tests.support.integer_rows import IntegerRows

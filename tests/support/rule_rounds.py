@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import INDEX_OF, WORDS, Axis, Source
-from fl_platform.protocol.tape import Given, Lengths, Tape, evaluate
+from fl_platform.protocol.tape import Given, Lengths, Tape
 from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import claiming
 

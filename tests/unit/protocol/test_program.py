@@ -11,11 +11,12 @@ import pytest
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.building import Builder
 from fl_platform.protocol.checker import check, checked
+from fl_platform.protocol.evaluation import evaluate, recompute
 from fl_platform.protocol.openings import refutation_of
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import MAX_COLUMNS, Column, Operand, Output, Program
 from fl_platform.protocol.sources import RAW, SOURCES, WORDS, Axis, Kind, Map, Source, immediate_of
-from fl_platform.protocol.tape import Given, Lengths, evaluate, recompute
+from fl_platform.protocol.tape import Given, Lengths
 from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import Author
 

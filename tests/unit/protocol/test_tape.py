@@ -12,11 +12,12 @@ import pytest
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.building import Builder
+from fl_platform.protocol.evaluation import evaluate, recompute
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Output, Program, merkle_root
 from fl_platform.protocol.sources import INDEX_OF, Axis, Kind, Map, Source
-from fl_platform.protocol.tape import Given, Lengths, Tape, evaluate, recompute
+from fl_platform.protocol.tape import Given, Lengths, Tape, first_unlike
 from fl_platform.protocol.tree import column_root, depth_of, leaf_of, zero_node
 from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import Author, claimed_of, round_of
@@ -246,3 +247,13 @@ def test_equal_shares_by_stake_with_dust() -> None:
     tape = evaluate(b.program(), Lengths(4, 6), Given(sources))  # type: ignore[arg-type]
     assert list(tape.named("pay")) == [71, 0, 14, 14]
     assert int(tape.named("dust")) == 1
+
+
+def test_the_first_place_that_differs() -> None:
+    wide = np.array([[1, 2**200], [3, 4]], object)
+    assert first_unlike(wide, wide.copy()) is None
+    assert first_unlike(wide, np.array([[1, 2**200 + 1], [3, 5]], object)) == (0, 1)
+    assert first_unlike(np.array([1, 2]), np.array([1, 3], object)) == (1,)
+    assert first_unlike(np.array(5), np.array(6, object)) == ()
+    assert first_unlike(np.array(5), np.array(5, object)) is None
+    assert first_unlike(np.zeros(0), np.zeros(0)) is None

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import SUM_BITS
-from fl_platform.protocol.tape import Tape, evaluate
+from fl_platform.protocol.tape import Tape
 from fl_platform.rules.compose import Rule, compose
 from fl_platform.rules.cosines import ONE
 from fl_platform.rules.directions import LEAST

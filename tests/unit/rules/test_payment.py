@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import SOURCES, Axis, Source
-from fl_platform.protocol.tape import Tape, evaluate
+from fl_platform.protocol.tape import Tape
 from fl_platform.rules.compose import Rule, compose
 from fl_platform.rules.worth import SCORE_PER_ROW
 from tests.support.random_programs import claimed_of
