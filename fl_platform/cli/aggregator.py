@@ -171,10 +171,10 @@ def defend(
 ) -> None:
     """Answer disputes about this aggregator's seals until none can be challenged any more.
 
-    Shows what a demand asks for and splits its Gram entries in games; whoever does not answer in time loses its bond.
-    `aggregator run` does the same between rounds only: let this one run beside it, from another terminal (not on the
-    embedded chain, which one process holds), where rounds take longer than the task's takeover window. Exits 4 when
-    something could not be answered.
+    Shows what a question asks for: nodes of the tape, parts of its products and sums. Whoever does not answer in time
+    loses its bond. `aggregator run` does the same between rounds only: let this one run beside it, from another
+    terminal (not on the embedded chain, which one process holds), where rounds take longer than the task's takeover
+    window. Exits 4 when something could not be answered.
 
     Example: fl-platform aggregator defend 1 --wallet aggregator
     """

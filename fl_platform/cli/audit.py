@@ -55,7 +55,7 @@ def audit(
 ) -> None:  # fmt: skip
     """Recompute a task from chain and store alone.
 
-    Every receipt, verdict, Gram entry, weight, sum, model, score, reputation and payout; nothing is shared with the
+    Every receipt, verdict, inner product, weight, sum, model, score, reputation and payout; nothing is shared with the
     aggregator but what is public. Exits 0 when everything was recomputed and is equal, 3 when all that a stranger can
     check is equal or no round is sealed yet, 4 at the first difference, which is named.
 

@@ -28,7 +28,7 @@ class Federation:
     model_name: str
     factory: Callable[[], nn.Module]
     parties: tuple[DataTask, ...]
-    root: Labelled  # the owner's rows: row 0 of the Gram matrix and the initial scale come from them
+    root: Labelled  # the owner's rows: the reference (row 0) and the initial scale come from them
     test: Labelled
     metric: Callable[[], Metric] = Accuracy
 

@@ -214,7 +214,7 @@ class TaskSpec:
     money: Money
     aggregators: tuple[Party, ...]
     auditors: tuple[Party, ...]
-    reference: Party  # signs row 0 of the Gram matrix; the zero address when worth is not anchored
+    reference: Party  # signs row 0, what worth is measured against; the zero address when worth is not anchored
     commitments: str  # "pedersen": every update is committed to, so that anybody can check the sums; or "none"
     exact: (
         bool  # false when a strategy outside integer arithmetic is wrapped: the audit then compares within a tolerance

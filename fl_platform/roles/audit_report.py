@@ -10,7 +10,7 @@ from fl_platform.protocol.spec import TaskSpec
 
 WITHOUT_KEY = (
     "that each update opens, has the committed length, header and range (verdicts of malformed updates)",
-    "that the Gram matrix is that of the updates",
+    "that the inner products are those of the updates",
 )
 SUMS_UNCHECKED = "that the sums are the weighted sum of the updates"
 COMMITTED_UNCHECKED = (

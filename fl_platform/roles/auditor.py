@@ -1,7 +1,7 @@
 """Anybody (step 11): recompute a task from chain and store alone and name the first value that differs.
 
 With a recipient's key every update is opened and everything recomputed. Without one the auditor still checks all that
-follows from public values (documents, signatures, roster, verdicts and weights given the Gram matrix, the model given
+follows from public values (documents, signatures, roster, verdicts and weights given inner products, the model given
 the sums, the sums given commitments, scores, payouts, claims) and lists what it could not.
 """
 

@@ -2,7 +2,7 @@
 
 The demo's configuration: commitments, near-duplicates, Krum, worth against the owner's reference. CPU seconds of whole
 rounds after the first (best of several), divided by the trainers. Of them, `trainers` is what trainers and reference
-do with an order, `aggregator` all the rest: admission, Gram matrix, scores, trace, seal and the embedded chain. The
+do with an order, `aggregator` all the rest: admission, inner products, scores, trace, seal and the embedded chain. The
 rows are dealt among the trainers (180 each of 8, 3 each of 480), so that each trains less the more there are; nearly
 all that a trainer pays here is its commitment and the proof that it knows what is in it.
 """

@@ -116,7 +116,7 @@ def test_what_does_not_count_is_averaged_and_moves_nothing_else() -> None:
 
 @pytest.mark.parametrize("shift", [-10, 10])
 def test_nothing_sees_by_which_power_of_two_a_tensor_is_stored(shift: int) -> None:
-    """The same integers, so the same Gram matrix (directions too), verdicts, weights and pay; the model is scaled."""
+    """The same integers, so the same inner products (directions too), verdicts, weights, pay; the model is scaled."""
     plain = happy_round()
     first, *rest = plain.spec.codec.initial_scale.exponents
     codec = replace(plain.spec.codec, initial_scale=ScaleSpec((first + shift, *rest)))
