@@ -47,7 +47,7 @@ contract Reveals is RevealProofs {
     /// @inheritdoc IReveals
     mapping(bytes32 receipt => uint256) public convictedAt;
     /// @inheritdoc IReveals
-    mapping(bytes32 receipt => uint256) public revealedAt;
+    mapping(bytes32 receipt => bytes32) public revealed;
 
     constructor(address disputes_, address ledger_, address escrow_, address registry_)
         RevealProofs(ledger_, registry_)
@@ -63,7 +63,7 @@ contract Reveals is RevealProofs {
         _requireForceable(task, round);
         bytes32 receipt = _requireReceipt(signed);
         _requirePackage(receipt, trainer, package);
-        if (revealedAt[receipt] == 0) revealedAt[receipt] = block.timestamp;
+        if (revealed[receipt] == 0) revealed[receipt] = KeyWraps.hashOf(package.boxes);
         emit RevealForced(task, round, trainer, receipt, package.boxes, package.signature);
     }
 
@@ -168,7 +168,7 @@ contract Reveals is RevealProofs {
         IRoundLedger.Words memory state = ledger.words(task);
         _requireDemandable(task, receipt.round, state);
         bytes32 hash = _requireReceipt(signed);
-        _requireStake(task, receipt.trainer);
+        _requireTrainer(task, receipt.trainer);
         id = _idOf(hash, subject, named.recipient, named.index);
         if (demandOf[id] != 0) revert Reveals_AlreadyAsked(id);
         Demand memory made = Demand({
@@ -211,14 +211,14 @@ contract Reveals is RevealProofs {
 
     /// @dev A piece of content that nobody shows hides a bad opening, so it costs as much as one.
     function _punishSilence(Demand calldata d) private returns (uint256) {
+        // all taken before, or the books are closed: the bond went back, that is all
+        if (convictedAt[d.receipt] != 0 || ledger.head(d.task).closed) return 0;
         uint256 stake = _stake(d.task, d.trainer);
-        // nothing left, all taken before, or the books are closed: the bond went back, that is all
-        if (stake == 0 || convictedAt[d.receipt] != 0 || ledger.head(d.task).closed) return 0;
         uint256 amount = stake;
         // asked once for each recipient, so not punished twice
         if (d.subject == Subject.Key) amount = (stake * SILENCE_BPS + BASIS - 1) / BASIS;
         else convictedAt[d.receipt] = block.timestamp;
-        return IBonds(disputes).penalise(d.task, d.trainer, amount, d.challenger, CHALLENGER_BPS);
+        return amount == 0 ? 0 : IBonds(disputes).penalise(d.task, d.trainer, amount, d.challenger, CHALLENGER_BPS);
     }
 
     /// @dev The whole stake, once for each receipt. A receipt is convicted also where nothing is left to take, because a seal
@@ -230,9 +230,9 @@ contract Reveals is RevealProofs {
         return stake == 0 ? 0 : IBonds(disputes).penalise(task, trainer, stake, msg.sender, CHALLENGER_BPS);
     }
 
-    function _requireStake(uint256 task, address trainer) private view returns (uint256 stake) {
-        stake = _stake(task, trainer);
-        if (stake == 0) revert Reveals_NoStake(task, trainer);
+    /// @dev Also one with nothing left to take: a seal refuses only what is convicted.
+    function _requireTrainer(uint256 task, address trainer) private view {
+        if (escrow.member(task, trainer).flags & MemberFlags.TRAINER == 0) revert Reveals_NotTrainer(task, trainer);
     }
 
     /// @dev A trainer's, until it is paid out. An aggregator's bond is not at stake here: it answers for its seals.

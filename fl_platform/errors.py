@@ -35,11 +35,14 @@ FLError
     ├── CidMismatch            StoreMissing (asked for, not there)
     ├── StoreFull
     ├── EndPointsDisagree      two chain end points tell different stories
+    ├── UpdatesNotOpened       updates that should open and do not; the chain says nothing of them
     ├── DeploymentMismatch     foreign code or wiring at a recorded address
     └── AuditDifference
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class FLError(Exception):
@@ -249,6 +252,17 @@ class CidMismatch(IntegrityError):
 
 class StoreMissing(IntegrityError):
     """An object that the chain or a document refers to is not in the store."""
+
+
+class UpdatesNotOpened(IntegrityError):
+    """Updates that nothing on chain refuses do not open for this reader."""
+
+    def __init__(self, reasons: Mapping[int, FLError]) -> None:
+        """`reasons`: by number of the entry, never empty."""
+        index, first = next(iter(reasons.items()))
+        more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        super().__init__(f"entry {index} does not open: {first}{more}")
+        self.reasons = reasons
 
 
 class StoreFull(IntegrityError):

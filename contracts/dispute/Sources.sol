@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {IComplaints} from "../interfaces/IComplaints.sol";
 import {IEscrow} from "../interfaces/IEscrow.sol";
 import {IReferee} from "../interfaces/IReferee.sol";
 import {IReveals} from "../interfaces/IReveals.sol";
@@ -9,6 +10,7 @@ import {ISources} from "../interfaces/ISources.sol";
 import {ITapes} from "../interfaces/ITapes.sol";
 import {ITaskRegistry} from "../interfaces/ITaskRegistry.sol";
 import {Heads} from "../libraries/Heads.sol";
+import {KeyWraps} from "../libraries/KeyWraps.sol";
 import {Language} from "../libraries/Language.sol";
 import {LedgerReads} from "../libraries/LedgerReads.sol";
 import {MemberFlags} from "../libraries/MemberFlags.sol";
@@ -24,7 +26,7 @@ import {Terms} from "../libraries/Terms.sol";
 contract Sources is ISources {
     uint256 private constant FAN = 5; // levels of the claims' tree that one answer shows
     uint256 private constant CLAIM_BYTES = 68; // owner 20, amount 16, reputation 32
-    uint256 private constant TARGET_BYTES = 37 * 32; // of a target before its lists' contents
+    uint256 private constant TARGET_BYTES = 41 * 32; // of a target before its lists' contents
     uint256 private constant SEAT_COLUMN = Language.AXIS_SEAT << 8;
     uint256 private constant FIRST_TRAINER = Language.REFERENCE_SEAT + 1;
 
@@ -32,12 +34,14 @@ contract Sources is ISources {
     IEscrow public immutable escrow;
     ITaskRegistry public immutable registry;
     IReveals public immutable reveals;
+    IComplaints public immutable complaints;
 
-    constructor(address ledger_, address escrow_, address registry_, address reveals_) {
+    constructor(address ledger_, address escrow_, address registry_, address reveals_, address complaints_) {
         ledger = IRoundLedger(ledger_);
         escrow = IEscrow(escrow_);
         registry = ITaskRegistry(registry_);
         reveals = IReveals(reveals_);
+        complaints = IComplaints(complaints_);
     }
 
     // --- which seal ---------------------------------------------------------------------------------------------------
@@ -213,7 +217,29 @@ contract Sources is ISources {
         bool convicted = at != 0 && at <= t.record.asOf;
         if (value == int256(Language.REFUSED_CONVICTED)) return !convicted;
         if (convicted || value < 0 || value > int256(Language.REFUSED_MISSING)) return true;
-        return value == int256(Language.REFUSED_WITHHELD) && reveals.revealedAt(receipt) != 0;
+        if (value == int256(Language.REFUSED_MISSING)) return !_isMissing(t, receipt);
+        return value == int256(Language.REFUSED_WITHHELD) && _isRevealed(t, receipt, _shown(evidence).boxes);
+    }
+
+    /// @dev Whether the first package that a trainer forced out has a box for every recipient, made for the recipient's key: what
+    /// such a box holds is the trainer's to answer for ({IReveals.badWrap}).
+    function _isRevealed(Target calldata t, bytes32 receipt, KeyWraps.Box[] calldata boxes) private view returns (bool) {
+        bytes32 kept = reveals.revealed(receipt);
+        if (kept == 0) return false;
+        if (KeyWraps.hashOf(boxes) != kept) revert Sources_Mismatch(t.task, t.round);
+        bytes memory recipients;
+        for (uint256 i = 0; i < boxes.length; ++i) {
+            recipients = bytes.concat(recipients, abi.encode(boxes[i].recipient, boxes[i].key));
+        }
+        return keccak256(recipients) == t.terms.recipientsHash;
+    }
+
+    /// @dev Whether enough of the task's witnesses had said by the seal's time that an update was not to be had.
+    function _isMissing(Target calldata t, bytes32 receipt) private view returns (bool) {
+        uint256 needed = t.terms.complaintsNeeded;
+        if (needed == 0) return false;
+        if (keccak256(abi.encodePacked(t.witnesses)) != t.terms.witnessesHash) revert Sources_Mismatch(t.task, t.round);
+        return complaints.countOf(receipt, t.witnesses, t.record.asOf) >= needed;
     }
 
     /// @dev abi.encode of one dynamic struct is its offset, then the struct.

@@ -186,8 +186,8 @@ interface IReveals {
     /// @notice Thrown when this fault was punished before.
     error Reveals_AlreadySlashed(bytes32 receipt);
 
-    /// @notice Thrown when the account has no trainer's stake in the task.
-    error Reveals_NoStake(uint256 task, address trainer);
+    /// @notice Thrown when the account is no trainer of the task.
+    error Reveals_NotTrainer(uint256 task, address trainer);
 
     /// @notice Thrown when the round is not rostered yet, or too long ago.
     error Reveals_NotDemandable(uint256 task, uint256 round);
@@ -244,7 +244,7 @@ interface IReveals {
     ) external;
 
     /// @notice Ask a trainer for a box for `recipient`; `id` is a hash of what was asked. Locks the bond of a demand ({IBonds}).
-    /// Requirements: the receipt is signed by a trainer with a stake, whether it is on the roster or not; its round is rostered
+    /// Requirements: the receipt is signed by a trainer of the task, whether it is on the roster or not; its round is rostered
     /// and recent; `party` names the recipient, whose key is a point of the curve; not asked before.
     function demandKey(SignedReceipt calldata signed, address recipient, Party calldata party)
         external
@@ -278,6 +278,7 @@ interface IReveals {
     /// nobody showed in time; zero for never. Written once, with the whole stake taken, as far as there was one.
     function convictedAt(bytes32 receipt) external view returns (uint256);
 
-    /// @notice Return when a receipt's package was first put on chain by `forceReveal` (Unix seconds); zero for never.
-    function revealedAt(bytes32 receipt) external view returns (uint256);
+    /// @notice Return the hash over the boxes ({KeyWraps}) of the package that was first put on chain by `forceReveal` for a
+    /// receipt; zero for none. Whether it has a box for everybody is seen by whom it matters to ({ISources}).
+    function revealed(bytes32 receipt) external view returns (bytes32);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {KeyWraps} from "../libraries/KeyWraps.sol";
 import {Refutation} from "../libraries/Refutation.sol";
 import {Terms} from "../libraries/Terms.sol";
 import {IReferee} from "./IReferee.sol";
@@ -27,7 +28,7 @@ import {ITapes} from "./ITapes.sol";
 ///   stake           what the trainer joined with, if it had joined before the roster and left after it; else 0
 ///   entry's parent, length, samples, content: of its receipt
 ///   refused         `convicted` where the receipt was convicted by `asOf`, and only there; `withheld` where its key was
-///                   not forced out; `missing` is the sealer's word
+///                   not forced out in a package for all recipients of the terms; `missing` where as many of the task's witnesses as its terms say complained by `asOf`
 ///   block's size, whether it counts, first exponent: a leaf of the blocks of the task's terms
 ///   carried         the cell of the seal before; outside of that tape, and in round 0, what the instruction says
 interface ISources {
@@ -35,6 +36,7 @@ interface ISources {
     /// @param columns Of the program.
     /// @param programTree Root of the tree over the program's header and instructions.
     /// @param auditors Those of the task's terms, where one of them asks; else empty.
+    /// @param witnesses Those of the task's terms, where an update is said to be missing; else empty.
     /// @param blocks Those that a claim or question is about, where it needs their leaves.
     struct Target {
         uint256 task;
@@ -46,15 +48,18 @@ interface ISources {
         bytes32 programTree;
         address[] aggregators;
         address[] auditors;
+        address[] witnesses;
         Terms.Block[] blocks;
     }
 
     /// @notice An entry of a round. A forced one needs no `siblings`.
     /// @param stake As the roster leaf says.
+    /// @param boxes Of the first package that its trainer forced out, where its key is said to be withheld; else empty.
     struct Entry {
         IRoundLedger.Receipt receipt;
         uint128 stake;
         bytes siblings;
+        KeyWraps.Box[] boxes;
     }
 
     /// @notice The seal before, and its cell where the claimed one is carried.

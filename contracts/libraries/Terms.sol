@@ -14,6 +14,8 @@ library Terms {
 
     /// @param leaves Of a row; those of blocks that count come first.
     /// @param askBond What a question about a seal costs until it is answered, wei.
+    /// @param recipientsHash Of address, x and y of the wrap key of each party that updates' keys are wrapped for, in order.
+    /// @param complaintsNeeded How many of the witnesses must say that an update is not to be had; 0: nothing lets it be left out.
     struct Facts {
         uint256 blocks;
         uint256 directions;
@@ -24,6 +26,9 @@ library Terms {
         bytes32 initialModel;
         address reference_;
         bytes32 auditorsHash;
+        bytes32 recipientsHash;
+        bytes32 witnessesHash;
+        uint256 complaintsNeeded;
         bytes32 wordsRoot;
         bytes32 blocksRoot;
     }

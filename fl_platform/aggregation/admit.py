@@ -1,10 +1,9 @@
 """Is this entry an update at all? (step 7) Each way of being malformed has its own error (ATTACKS A18, A26).
 
-Order: who (foreign, duplicate), when (task and round, parent), what (declared length), signature, key; in tasks with
-layer P the shown commitment and its proof: so far anybody can check (`public_refusals`). Then the bytes: real length,
-header, range; with layer P that the commitment opens to them. Nothing is read of an update whose receipt fails, and
-nothing parsed beyond the first failed check. A peer's fault never stops a round: `admit_entries` turns each into a
-verdict, the same for aggregator and auditor.
+Order: what the chain says of the receipt (convicted, not to be had), who (foreign, duplicate), when (task and round,
+parent), what (declared length), signature, key: all that anybody can check, and all that an update can be refused for
+(`public_refusals`). Nothing is read of an update whose receipt fails. One that should open and does not is no verdict:
+whoever seals convicts its trainer, gets complaints of the task's witnesses, or passes (`UpdatesNotOpened`).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fl_platform.aggregation.commitments import KeySource, Layer, Openings, layer_of
+from fl_platform.aggregation.commitments import KeySource, layer_of
 from fl_platform.errors import (
     CidMismatch,
     ConfigError,
@@ -25,6 +24,7 @@ from fl_platform.errors import (
     RejectedInput,
     StoreMissing,
     UpdateLengthMismatch,
+    UpdatesNotOpened,
 )
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.keypackage import has_package
@@ -34,14 +34,16 @@ from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates import decode_update, update_length
 from fl_platform.updates.tensors import Integers
 
-# Plaintext bytes of entry i (header and payload), opened by whoever holds a key. Raises RejectedInput, StoreMissing or
-# CidMismatch when it cannot be had. May be called more than once for an entry, and may read from disk each time.
+# Plaintext bytes of entry i (header and payload), opened by whoever holds a key: its integers are those that its
+# receipt binds. Raises RejectedInput, StoreMissing or CidMismatch when it cannot be had. May be called more than once
+# for an entry, and may read from disk each time.
 UpdateSource = Callable[[int], bytes | memoryview]
 
 CACHE_BYTES = 512 << 20  # opened updates kept between the passes over them; beyond that they are opened again
 
 ADMITTED = "admitted"
 CONVICTED = "Convicted"
+MISSING = "Missing"
 REFERENCE = "reference"
 _PEERS_FAULTS = (RejectedInput, StoreMissing, CidMismatch)
 
@@ -58,7 +60,9 @@ class RoundContext:
     members: Mapping[bytes, int] | None  # address -> stake (wei) when the roster closed; None: stakes of the entries
     seats: tuple[bytes, ...]  # whose each seat is when the roster closed: `seats_of`
     life: int  # of the task when the round opened
-    convicted: frozenset[bytes] = frozenset()  # struct hashes of receipts shown to be bad by the seal's `as_of`
+    # struct hashes of receipts, by the seal's `as_of`:
+    convicted: frozenset[bytes] = frozenset()  # shown to be bad
+    missing: frozenset[bytes] = frozenset()  # not to be had, as the witnesses say, and left out by who seals
     pot: int | None = None  # wei to allot in this round, slashed bonds included; None: the rules' pot
 
     def is_of(self, receipt: Receipt) -> bool:
@@ -85,12 +89,7 @@ class Admission:
     """What admission found, one item per entry."""
 
     refusals: tuple[Refusal | None, ...]
-    reference: int | None  # index of row 0's entry, when the task is anchored and it was admitted
     seeds: Mapping[int, bytes] = field(default_factory=dict, repr=False)  # layer P: blinding seeds by entry; secret
-
-    def trainers(self) -> tuple[int, ...]:
-        """Indices of admitted trainers, in the order of entries."""
-        return tuple(i for i, refusal in enumerate(self.refusals) if refusal is None and i != self.reference)
 
 
 def is_reference(entry: Entry, spec: TaskSpec) -> bool:
@@ -138,9 +137,7 @@ def _check_membership(entry: Entry, spec: TaskSpec, context: RoundContext, who: 
 
 
 def check_update(data: bytes | memoryview, *, spec: TaskSpec) -> Integers:
-    """Return the integers of an opened update, shape (d,). Raises UpdateLengthMismatch, UpdateHeaderMismatch,
-    UpdateRangeExceeded, in this order, before anything is allocated.
-    """
+    """Return the integers of an opened update, shape (d,). Raises UpdateLengthMismatch before anything is allocated."""
     return decode_update(data, model=spec.model, bits=spec.codec.bits)
 
 
@@ -166,18 +163,13 @@ class OpenedUpdates:
 
 
 def public_refusals(entries: Sequence[Entry], *, spec: TaskSpec, context: RoundContext) -> list[Refusal | None]:
-    """Check of every entry what anybody can without a key: receipt, that keys came, the shown commitment."""
+    """Return why each entry is refused, None where it is not: anybody finds the same, without a key."""
     refusals: list[Refusal | None] = []
     seen: set[bytes] = set()
     for entry in entries:
         refusals.append(_receipt_refusal(entry, spec=spec, context=context, seen=frozenset(seen)))
         if context.is_of(entry.receipt):
             seen.add(entry.receipt.trainer)
-    layer = _layer(spec, context)
-    if layer is not None:  # row 0 is in no sum: it commits to nothing
-        held = {i: e for i, e in enumerate(entries) if refusals[i] is None and not is_reference(e, spec)}
-        for index, fault in layer.faults(held).items():
-            refusals[index] = _refusal(fault)
     return refusals
 
 
@@ -189,43 +181,36 @@ def admit_entries(
     context: RoundContext,
     keys: KeySource | None = None,
 ) -> Admission:
-    """Check every entry of a round; a peer's fault becomes a Refusal. What it opens stays in `opened`.
+    """Check every entry of a round and open all that is not refused; that stays in `opened`.
 
-    `keys`: of the updates; needed in tasks with layer P. Raises only what is no peer's fault (RetryError of the store,
-    ...), ConfigError without keys where they are needed.
+    `keys`: of the updates; needed in tasks with layer P. Raises UpdatesNotOpened, ConfigError without keys where they
+    are needed, and what is no peer's fault (RetryError of the store, ...).
     """
     refusals = public_refusals(entries, spec=spec, context=context)
-    layer = _layer(spec, context)
-    openings = None if layer is None else Openings(layer, _demand_keys(keys))
+    layer = layer_of(spec, context.domain, task=context.task, round_number=context.round)
+    if layer is not None and keys is None:
+        raise ConfigError("a round with commitments is judged with the keys of its updates: give `keys`")
+    closed: dict[int, FLError] = {}
+    seeds: dict[int, bytes] = {}
     for index, entry in enumerate(entries):
         if refusals[index] is not None:
             continue
         try:
-            row = opened.read(index)
-            if openings is not None and not is_reference(entry, spec):
-                openings.add(index, entry, row)
+            opened.read(index)
+            if layer is not None and keys is not None and not is_reference(entry, spec):  # row 0 is in no sum
+                seeds[index] = layer.secrets(keys(index), entry.receipt.trainer).seed
         except _PEERS_FAULTS as error:
-            refusals[index] = _refusal(error)
-    if openings is not None:
-        for index, fault in openings.faults(entries, opened.read).items():
-            refusals[index] = _refusal(fault)
-    reference = next((i for i, e in enumerate(entries) if refusals[i] is None and is_reference(e, spec)), None)
-    return Admission(tuple(refusals), reference, {} if openings is None else openings.seeds)
-
-
-def _layer(spec: TaskSpec, context: RoundContext) -> Layer | None:
-    return layer_of(spec, context.domain, task=context.task, round_number=context.round)
-
-
-def _demand_keys(keys: KeySource | None) -> KeySource:
-    if keys is None:
-        raise ConfigError("a round with commitments is judged with the keys of its updates: give `keys`")
-    return keys
+            closed[index] = error
+    if closed:
+        raise UpdatesNotOpened(closed)
+    return Admission(tuple(refusals), seeds)
 
 
 def _receipt_refusal(entry: Entry, *, spec: TaskSpec, context: RoundContext, seen: frozenset[bytes]) -> Refusal | None:
     if entry.receipt.struct_hash() in context.convicted:
         return Refusal(CONVICTED, "a bad key or a bad opening of it was shown on chain")
+    if entry.receipt.struct_hash() in context.missing:
+        return Refusal(MISSING, "enough of the task's witnesses say that it is not to be had")
     try:
         check_receipt(entry, spec=spec, context=context, seen=seen)
         if not has_package(entry, context.domain, spec):  # keys that the trainer did not sign are none

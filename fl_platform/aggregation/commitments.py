@@ -1,9 +1,13 @@
 """Layer P in a round: what trainers show of their commitments, and that the sums are those of what they committed to.
 
-Three checks. Anybody: a shown commitment hashes to its receipt and its maker knows an opening (`Layer.faults`). Holders
-of the keys: it opens to the update, under blindings that follow from the update's key (`Openings`). Anybody: the stored
-sums are the weighted sum of the commitments (`check_round_sum`). Everything here is in the field of the curve; that
-the committed integers keep the codec's range is only seen by who opens the updates.
+Three checks. Anybody: the maker of a shown commitment knows an opening (`Layer.faults`). Holders of the keys: it opens
+to the update, under blindings that follow from the update's key (`Openings`). Anybody: the stored sums are the weighted
+sum of the commitments (`check_round_sum`). Everything here is in the field of the curve; that the committed integers
+keep the codec's range is only seen by who opens the updates.
+
+No update is refused for its commitment, which no contract can check. Whoever seals makes a bad one again from the
+update's key (`roles.committing`). A receipt may promise another: then that part of the sums rests on who sealed
+(`unpromised`), and says so.
 
 The key of an update (bound to its content, chain, ledger, task, round and trainer) gives the blindings' seed and the
 salt, so whoever may read the update can open its commitment, and nobody else.
@@ -82,16 +86,21 @@ class Layer:
         salt = hmac.digest(key, _SALT_LABEL + binding.encode(), "sha256")
         return Secrets(pedersen.blinding_seed(key, binding), salt)
 
-    def needs_proof(self, *, forced: bool) -> bool:
+    def needs_proof(self, entry: Entry) -> bool:
         """Whether an entry's maker must prove that it knows an opening.
 
         On a strict round's roster it need not: the roster was on chain before anybody's points were shown. A forced
-        receipt came later than that.
+        receipt came later than that, and so did what no receipt promised.
         """
-        return forced or self.spec.strictness == "standard"
+        return entry.forced or self.spec.strictness == "standard" or not self.is_promised(entry.receipt, entry.shown)
+
+    def is_promised(self, receipt: Receipt, shown: Shown) -> bool:
+        """Whether a shown commitment, of the right lengths, hashes to its receipt's."""
+        root = Commitment(shown.points, self.length).root
+        return pedersen.roster_commitment(root, shown.salt) == receipt.commitment
 
     def commitment(self, receipt: Receipt, shown: Shown) -> Commitment:
-        """Return the shown commitment (unverified), once it hashes to the receipt's.
+        """Return the shown commitment (unverified), on points of the curve.
 
         Raises CommitmentMismatch, PointInvalid: in this order, nothing large is made before the lengths fit.
         """
@@ -103,13 +112,8 @@ class Layer:
                 f"{who} shows {len(shown.points)} bytes of points, {len(shown.salt)} of salt and {len(shown.proof)} of "
                 f"proof; a model of {self.length} parameters implies {_lengths(self.length)}"
             )
-        commitment = Commitment(shown.points, self.length)
-        if pedersen.roster_commitment(commitment.root, shown.salt) != receipt.commitment:
-            raise CommitmentMismatch(
-                f"what {who} shows does not hash to its receipt's commitment 0x{receipt.commitment.hex()}"
-            )
         self.generators.engine.bases(shown.points)
-        return commitment
+        return Commitment(shown.points, self.length)
 
     def faults(self, entries: Mapping[int, Entry]) -> dict[int, RejectedInput]:
         """Check what these entries (by number) show, as far as anybody can; return what is wrong, by number.
@@ -121,7 +125,7 @@ class Layer:
         for index, entry in entries.items():
             try:
                 commitment = self.commitment(entry.receipt, entry.shown)
-                if self.needs_proof(forced=entry.forced):
+                if self.needs_proof(entry):
                     proof = parse_proof(entry.shown.proof, self.generators, self.length)
                     proofs[index] = (proof, commitment, self.binding(entry.receipt.trainer))
             except RejectedInput as error:
@@ -202,7 +206,9 @@ class Openings:
         self._factors += factors
         self.seeds[index] = secrets.seed
 
-    def faults(self, entries: Sequence[Entry], read: Callable[[int], Integers]) -> dict[int, CommitmentMismatch]:
+    def faults(
+        self, entries: Sequence[Entry] | Mapping[int, Entry], read: Callable[[int], Integers]
+    ) -> dict[int, CommitmentMismatch]:
         """Return, by number, whose commitments do not open. `read(i)` gives an update again, if one has to be named."""
         if self._hold():
             return {}
@@ -247,9 +253,9 @@ def check_round_sum(spec: TaskSpec, bundle: RoundBundle, sums: Sums, *, shown: b
     """Check, without any key, that sums (d,) int32 are the weighted sum of what a round's trainers committed to.
 
     Weights, commitments and blinding sums are the bundle's, which is taken as claimed: that its entries are those on
-    the roster, signed, and that its weights follow from the rules, `roles.auditor` checks. `shown`: check as well that
-    each summed commitment is the one its receipt promises, and the proofs of knowledge. Returns how many updates are
-    in the sum. Raises CommitmentMismatch, ProofInvalid, PointInvalid, ConfigError (weights beyond the bound).
+    the roster, signed, and that its weights follow from the rules, `roles.auditor` checks. `shown`: check as well the
+    proofs of knowledge; which commitments no receipt promised, `unpromised` says. Returns how many updates are in the
+    sum. Raises CommitmentMismatch, ProofInvalid, PointInvalid, ConfigError (weights beyond the bound).
     """
     layer = layer_of(spec, Domain(bundle.chain_id, bundle.ledger), task=bundle.task, round_number=bundle.round)
     if layer is None:
@@ -271,3 +277,15 @@ def check_round_sum(spec: TaskSpec, bundle: RoundBundle, sums: Sums, *, shown: b
     )
     verify_sum(claim, [Commitment(bundle.entries[i].shown.points, layer.length) for i in weights], layer.generators)
     return len(weights)
+
+
+def unpromised(spec: TaskSpec, bundle: RoundBundle) -> tuple[int, ...]:
+    """Return the entries, by number, that are in the sum with another commitment than their receipt's.
+
+    What is shown must have passed `check_round_sum`.
+    """
+    layer = layer_of(spec, Domain(bundle.chain_id, bundle.ledger), task=bundle.task, round_number=bundle.round)
+    if layer is None:
+        return ()
+    pairs = zip(bundle.entries, bundle.verdicts, strict=True)
+    return tuple(i for i, (e, v) in enumerate(pairs) if v.weight and not layer.is_promised(e.receipt, e.shown))

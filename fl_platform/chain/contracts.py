@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fl_platform.chain import events as ev
@@ -55,6 +56,11 @@ class Contracts(Views):
         """The wallet's address; zero without one."""
         return ZERO_ADDRESS if self._signer is None else self._signer.address
 
+    @property
+    def signer(self) -> Signer:
+        """The wallet that sends. Raises WalletError without one."""
+        return demand_signer(self._signer)
+
     def with_signer(self, signer: Signer) -> Contracts:
         """Return the same contracts for another wallet."""
         return Contracts(self.chain, self.deployment, signer)
@@ -99,12 +105,12 @@ class Contracts(Views):
 
     def has_begun_opening(self, spec: TaskSpec) -> bool:
         """Whether this wallet's journal has sent a task with these rules: `open_task` escrows nothing more."""
-        return bool(self.chain.progress(_opening(spec), self._wallet()).attempts)
+        return bool(self.chain.progress(_opening(spec), self.signer).attempts)
 
     def sign_consent(self, task: int, trainer: bytes, deadline: int) -> Ticket:
         """Return the owner's consent that lets `trainer` join before `deadline` (admission by consent)."""
         digest = bytes(self.chain.read(self.registry, "consentDigest", task, trainer, deadline))
-        return Ticket(deadline=deadline, signature=self._wallet().sign_digest(digest))
+        return Ticket(deadline=deadline, signature=self.signer.sign_digest(digest))
 
     def close_task(self, task: int) -> TxReceipt | None:
         """Close the books of a task that has ended: dust and never-rostered pots to the owner. Anyone."""
@@ -184,10 +190,12 @@ class Contracts(Views):
         return self._send(self.ledger, "rosterRound", *arguments, step=step, already=already)
 
     def seal_round(
-        self, task: int, round_number: int, bundle_digest: bytes, bundle: RoundBundle, *, trace: bytes = bytes(32)
-    ) -> TxReceipt | None:
-        """Seal a rostered round with its bundle and the root of its trace (zero: none)."""
-        return self.seal_with(task, round_number, self.seal_input(task, bundle_digest, bundle, trace=trace))
+        self, task: int, round_number: int, bundle_digest: bytes, bundle: RoundBundle, *, trace: bytes = bytes(32),
+        as_of: int | None = None,
+    ) -> TxReceipt | None:  # fmt: skip
+        """Seal a rostered round with its bundle and its trace's root (zero: none), as of a time (None: the first)."""
+        given = self.seal_input(task, bundle_digest, bundle, trace=trace)
+        return self.seal_with(task, round_number, given if as_of is None else replace(given, as_of=as_of))
 
     def seal_input(self, task: int, bundle_digest: bytes, bundle: RoundBundle, *, trace: bytes) -> SealInput:
         """Return what a seal of a bundle says, as of now."""
@@ -305,14 +313,14 @@ class Contracts(Views):
 
     def mint(self, account: bytes, amount: int) -> TxReceipt | None:
         """Draw `amount` wei of the faucet token for an account (networks with a faucet)."""
-        return self.chain.send(self.faucet, "mint", account, amount, signer=self._wallet())
+        return self.chain.send(self.faucet, "mint", account, amount, signer=self.signer)
 
     def approve(self, token: bytes, amount: int, step: Step, *, once: bool = False) -> None:
         """Let the escrow take the wei of `token` that `step` locks.
 
         Nothing to do when it is under way; when done, only if done `once`. Raises WalletError for an empty wallet.
         """
-        progress = self.chain.progress(step, self._wallet())
+        progress = self.chain.progress(step, self.signer)
         if progress.attempts and (once or progress.outcome != "done"):
             return
         contract = self.token(token)
@@ -349,9 +357,6 @@ class Contracts(Views):
         self.approve(token, amount, step, once=once)
         return send()
 
-    def _wallet(self) -> Signer:
-        return demand_signer(self._signer)
-
     def _has(self, task: int, flag: MemberFlag, account: bytes | None = None) -> bool:
         return bool(self.member(task, self.address if account is None else account).flags & flag)
 
@@ -376,7 +381,7 @@ class Contracts(Views):
         repeat: bool = False,
     ) -> TxReceipt | None:
         return self.chain.send(
-            contract, function, *arguments, signer=self._wallet(), step=step, already=already, repeat=repeat
+            contract, function, *arguments, signer=self.signer, step=step, already=already, repeat=repeat
         )
 
     def _events_of(self, receipt: TxReceipt | None) -> list[ev.Event]:

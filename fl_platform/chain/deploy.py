@@ -27,7 +27,7 @@ FORMAT = "fl-platform/deployment/1"
 # In this order, nonce by nonce.
 CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation", "LedgerViews")
 # Disputes follow, where a deployment has its own; the last is what the ledger trusts.
-DISPUTES = ("Tapes", "Sources", "Reveals", "Referee")
+DISPUTES = ("Tapes", "Complaints", "Sources", "Reveals", "Referee")
 TOKEN = "FaucetToken"
 # The gate of settlement proofs after its verifiers; no other contract knows them (`proofs.add_proofs`).
 PROOFS = ("SettlementVerifier4", "SettlementVerifier16", "SettlementVerifier64", "SettlementProofs")
@@ -40,6 +40,7 @@ WIRES = {
     "reveals_": "Reveals",
     "tapes_": "Tapes",
     "sources_": "Sources",
+    "complaints_": "Complaints",
 }
 # The public getter of each wire.
 GETTERS = {
@@ -54,6 +55,7 @@ GETTERS = {
     "reveals": "Reveals",
     "tapes": "Tapes",
     "sources": "Sources",
+    "complaints": "Complaints",
 }
 
 RESTARTED = (

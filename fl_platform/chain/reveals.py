@@ -42,13 +42,18 @@ class Box:
     box: bytes
 
     @property
+    def public(self) -> bytes:
+        """The public key that it was made for, 64 bytes."""
+        return _bytes(self.key)
+
+    @property
     def wrapped(self) -> WrappedKey:
         """The wrapped key alone."""
         return WrappedKey(self.recipient, _bytes(self.ephemeral), self.box)
 
     def is_for(self, party: Party) -> bool:
         """Say whether the trainer made it for this party and its public key."""
-        return (self.recipient, _bytes(self.key)) == (party.address, party.wrap_key)
+        return (self.recipient, self.public) == (party.address, party.wrap_key)
 
 
 @dataclass(frozen=True)
@@ -237,10 +242,6 @@ class Reveals:
         """Return when a receipt was shown to lie (wrap, opening, or content withheld), seconds; 0: never."""
         return int(self._contracts.chain.read(self._contract, "convictedAt", receipt.struct_hash()))
 
-    def revealed_at(self, receipt: Receipt) -> int:
-        """Return when a receipt's key package was first put on chain, seconds; 0: never."""
-        return int(self._contracts.chain.read(self._contract, "revealedAt", receipt.struct_hash()))
-
     def asked(self, receipt: Receipt, subject: int, recipient: bytes, index: int) -> bool:
         """Say whether this was asked before, answered or not."""
         zero = Point(0, 0)
@@ -261,6 +262,13 @@ class Reveals:
     def forced(self, task: int) -> dict[bytes, list[Package]]:
         """Return the packages that were put on chain in time, by the receipt's struct hash, oldest first."""
         return _packages(self._events(task, "RevealForced"))
+
+    def first_forced(self, task: int) -> dict[bytes, tuple[Box, ...]]:
+        """Return the boxes of the first package that was put on chain in time, by the receipt's struct hash."""
+        found: dict[bytes, tuple[Box, ...]] = {}
+        for event in self._events(task, "RevealForced"):
+            found.setdefault(event.values["receipt"], tuple(Box(*box) for box in event.values["boxes"]))
+        return found
 
     def shown_packages(self, task: int) -> dict[bytes, list[ShownPackage]]:
         """Return all packages that are on chain, whatever public keys they name, by the receipt's struct hash.

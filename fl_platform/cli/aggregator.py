@@ -142,8 +142,9 @@ def run(
         watch = _watch(progress, watched)
         rows = _slices(options, own, task, ways)
         working = make_aggregator(
-            own, task, watch=watch, reveal_slice=rows, patience_s=ways["patience"], trainers=ways["trainers"]
-        )
+            own, task, watch=watch, reveal_slice=rows, patience_s=ways["patience"], trainers=ways["trainers"],
+            witnesses=_witnesses(options, own, task) if ways["local"] else None,
+        )  # fmt: skip
         sealed: list[SealedRound] = []
         defended = _defender(own, task, progress.say)
         while rounds is None or len(sealed) < rounds:
@@ -234,11 +235,12 @@ def _answer_all(
 
 def make_aggregator(
     own: Session, task: int, *, watch: Watch, reveal_slice: RevealSlice | None = None, patience_s: float | None = None,
-    trainers: int = 0,
+    trainers: int = 0, witnesses: Callable[[], None] | None = None,
 ) -> Aggregator:  # fmt: skip
     """Return the aggregator of the session's wallet. Raises ConfigError without a bond."""
     from fl_platform.errors import ConfigError
     from fl_platform.roles.aggregator import Aggregator
+    from fl_platform.roles.grounds import nobody
     from fl_platform.roles.validating import no_slice
     from fl_platform.roles.workspace import reveal_key
 
@@ -262,7 +264,18 @@ def make_aggregator(
         reveal_slice=reveal_slice or no_slice,
         patience_s=math.inf if patience_s is None else patience_s,
         trainers=trainers,
+        witnesses=witnesses or nobody,
     )
+
+
+def _witnesses(options: Options, own: Session, task: int) -> Callable[[], None]:
+    """Return what lets the witnesses whose wallets are in this folder take a look."""
+    from fl_platform.chain import wallets
+    from fl_platform.roles.witness import witnesses_here
+
+    named = own.workspace.reader(task).spec.witnesses
+    here = [info.name for info in wallets.listed(options.workdir / "wallets") if info.address in named]
+    return witnesses_here(own.workspace, task, map(own.workspace.signer, here))
 
 
 @contextlib.contextmanager

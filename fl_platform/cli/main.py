@@ -49,6 +49,7 @@ COMMANDS = {
     "audit": Lazy("fl_platform.cli.audit:audit", "Recompute a task from chain and store alone."),
     "prove": Lazy("fl_platform.cli.prove:prove", "Make a sealed round's settlement proof, and hand it in."),
     "verify": Lazy("fl_platform.cli.verify:verify", "Verify a task, a round, a proof or a bundle without any key."),
+    "witness": Lazy("fl_platform.cli.witness:witness", "Say whether an update is to be had, for a task naming you."),
     "watch": Lazy("fl_platform.cli.watch:watch", "Watch a task: audit each seal, have lies undone on chain."),
     "doctor": Lazy("fl_platform.cli.doctor:doctor", "Look for what must be mended before it costs money."),
     "policy": Lazy("fl_platform.cli.policy:policy", "Show what your site's policy allows, and try a task on it."),

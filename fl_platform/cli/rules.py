@@ -39,8 +39,16 @@ def show_rules(out: Console, number: int, spec: TaskSpec) -> None:
                     f"challenge {windows.challenge} s, unbonding {windows.unbonding} s"),
         ("aggregators", "\n".join(hexed(party.address) for party in spec.aggregators)),
         ("auditors", "\n".join(hexed(party.address) for party in spec.auditors) or "none named"),
+        ("witnesses", _witnesses(spec)),
         *_own_program(spec),
     ])  # fmt: skip
+
+
+def _witnesses(spec: TaskSpec) -> str:
+    if not spec.witnesses:
+        return "none: what is not to be had cannot be left out"
+    names = "\n".join(map(hexed, spec.witnesses))
+    return f"{names}\n{spec.complaints_needed} of {len(spec.witnesses)} must say that an update is not to be had"
 
 
 def _own_program(spec: TaskSpec) -> list[tuple[str, str]]:

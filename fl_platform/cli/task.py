@@ -11,6 +11,7 @@ import click
 from fl_platform.cli.check import check
 from fl_platform.cli.common import (
     Options,
+    address_of,
     forward_option,
     hexed,
     json_option,
@@ -30,7 +31,7 @@ from fl_platform.cli.rules import phase, rules, show_rules, summary
 
 if TYPE_CHECKING:
     from fl_platform.cli.common import Session
-    from fl_platform.protocol.spec import Party
+    from fl_platform.protocol.spec import Party, TaskSpec
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -53,6 +54,12 @@ task.add_command(model)
     help="In order of succession. Default: your own wallet.",
 )
 @click.option("--auditor", "auditors", multiple=True, metavar="NAME|PARTY", help="Gets a key to every update.")
+@click.option(
+    "--witness", "witnesses", multiple=True, metavar="NAME|ADDRESS",
+    help="Says whether an update is to be had (`witness run`); more than half must say no before it is left out. "
+    "Default: the auditors; none of them: you, unless you aggregate.",
+)
+@click.option("--no-witness", is_flag=True, help="Nobody says so: one trainer without its update ends the task then.")
 @json_option
 @click.pass_obj
 def open_(options: Options, /, wallet: str | None, json_file: Path | None, **choices: Any) -> None:
@@ -83,6 +90,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
                 owner=party(own.signer),
                 aggregators=_parties(own, choices["aggregators"] or (own.name,)),
                 auditors=_parties(own, choices["auditors"]),
+                witnesses=_witnesses(options, choices["witnesses"], nobody=choices["no_witness"]),
             )
         known = own.contracts.task_count()
         bounty = offer.money.pot * offer.money.rounds
@@ -99,6 +107,8 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
             )
         else:
             out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
+        if warning := _of_witnesses(spec):
+            out.print(warning, soft_wrap=True)
         if own.workspace.network.embedded:  # one process holds this chain: nobody can stay beside another
             local = f"fl-platform aggregator run {number} --local"
             out.print(f"once they have joined and the bond is locked, one command plays all of them: `{local}`")
@@ -124,6 +134,30 @@ def _parties(own: Session, names: tuple[str, ...]) -> tuple[Party, ...]:
                 "line `party` of `fl-platform wallet show NAME`, all of it"
             )
     return tuple(party(own.workspace.signer(name)) if name in here else parse_party(name) for name in names)
+
+
+def _witnesses(options: Options, names: tuple[str, ...], *, nobody: bool) -> tuple[bytes, ...] | None:
+    """Return the witnesses that were named, none where there shall be none; None: the usual ones."""
+    if names and nobody:
+        raise click.UsageError("choose --witness or --no-witness")
+    if not names:
+        return () if nobody else None
+    return tuple(address_of(options, name) for name in names)
+
+
+def _of_witnesses(spec: TaskSpec) -> str:
+    """Say what the choice of witnesses means where it leaves somebody at another's mercy; empty: it does not."""
+    if not spec.witnesses:
+        return (
+            "nobody is a witness: an update that is rostered and not to be had cannot be left out, so one trainer can "
+            "end the task; `--witness` names who says that it is not to be had"
+        )
+    if spec.witnesses == (spec.owner,):
+        return (
+            "you alone are the witness: you and an aggregator together can refuse anybody's update as not to be had; "
+            "keep `fl-platform witness run` up, as `up owner` does"
+        )
+    return ""
 
 
 @task.command(name="list")

@@ -102,6 +102,9 @@ def owner(
             public = [] if Duties.AUDIT in duties else ["--public"]
             words = ["watch", str(task), "--wallet", own.name, *public]
             stack.enter_context(kept_command(place, "watch", words, say))
+        elif Duties.WITNESS in duties:  # who watches does it there
+            words = ["witness", "run", str(task), "--wallet", own.name]
+            stack.enter_context(kept_command(place, "witness", words, say))
         until = _looker(own, task, failed)
         if Duties.REFERENCE in duties:
             invited = _await_orders(invited, orders, until, say)

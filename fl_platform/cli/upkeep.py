@@ -43,6 +43,7 @@ class Duties(Enum):
     REFERENCE = auto()
     WATCH = auto()  # others' seals, with its own money at stake
     AUDIT = auto()  # it has a key to every update
+    WITNESS = auto()  # it says whether updates are to be had
 
 
 def duties_of(spec: TaskSpec, address: bytes) -> set[Duties]:
@@ -55,6 +56,8 @@ def duties_of(spec: TaskSpec, address: bytes) -> set[Duties]:
         found.add(Duties.WATCH)
     if address in {party.address for party in spec.auditors}:
         found.add(Duties.AUDIT)
+    if address in spec.witnesses:
+        found.add(Duties.WITNESS)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,11 @@ from fl_platform.cli.common import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fl_platform.cli.common import Session
+    from fl_platform.roles.reading import TaskReader
     from fl_platform.roles.watcher import Finding
     from fl_platform.roles.watching_keys import KeyFinding
+    from fl_platform.roles.witness import Witness
 
 
 @click.command()
@@ -43,7 +46,8 @@ def watch(
 
     A challenge that succeeds voids the seal and takes its aggregator's bond, part of which is the watcher's. A lie that
     no leaf decides is shown, not sent. With a key to the updates, a trainer whose update does not open is accused, or
-    asked on chain for what is missing. Runs until the task is over and its last window closed. Exits 4 when a lie was
+    asked on chain for what is missing. A wallet that the task names as a witness does what `witness run` does, too.
+    Runs until the task is over and its last window closed. Exits 4 when a lie was
     found, 3 when a seal could not be looked at (no store has its bundle yet, or none answers), or there was none.
 
     Example: fl-platform watch 1 --wallet alice --public
@@ -63,6 +67,7 @@ def watch(
         reader.history()  # an unknown task is the caller's mistake
         keyless = "add --public to judge from public values alone"
         opener = None if public else opener_of(reader, own.signer, else_=keyless)
+        witness = _witness(own, reader, lambda text: out.print(text, markup=False))
         keys = opener and KeyWatcher(reader, own.contracts, own.signer, opener)
         watcher = Watcher(
             reader,
@@ -84,6 +89,8 @@ def watch(
             for bad in keys.step(now) if keys else ():
                 out.print(f"KEY  {bad}", style="bold red", markup=False)
                 accused.append(bad)
+            if witness:
+                witness.step(now)
             return once or (nothing_left(reader, now=now) and not (keys and keys.waits()))
 
         if not once:
@@ -93,6 +100,17 @@ def watch(
     _conclude(out, unseen, found=bool(findings or accused), looked=watcher.looked)
     write_json(json_file, [*map(_as_json, findings), *map(_key_json, accused)])
     raise click.exceptions.Exit(4 if findings or accused else 3 if unseen or not watcher.looked else 0)
+
+
+def _witness(own: Session, reader: TaskReader, say: Callable[[str], None]) -> Witness | None:
+    """Return what a wallet does that the task names as a witness; None: it names others."""
+    from fl_platform.chain.complaints import Complaints
+    from fl_platform.roles.witness import Witness
+
+    if own.signer.address not in reader.spec.witnesses or not Complaints.there(own.contracts):
+        return None
+    complaints = Complaints(own.contracts, own.signer)
+    return Witness(reader, complaints, own.signer.address, watch=lambda statement: say(str(statement)))
 
 
 def _conclude(out: Console, unseen: Sequence[int], *, found: bool, looked: bool) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from fl_platform.aggregation.admit import (
     CONVICTED,
+    MISSING,
     Admission,
     OpenedUpdates,
     Refusal,
@@ -31,13 +32,11 @@ from fl_platform.contribution.program import program_of
 from fl_platform.contribution.tapes import carried_out, given_of, round_lengths, told
 from fl_platform.contribution.validation import RevealedRow
 from fl_platform.errors import (
-    CidMismatch,
     DocumentInvalid,
     ReceiptDuplicate,
     ReceiptForeign,
     ReceiptParentMismatch,
     ReceiptReplayed,
-    StoreMissing,
 )
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, TaskState, Verdict
@@ -65,7 +64,6 @@ MODELS_BACK = 4  # earlier parents that a state names
 _PROGRAM_SAYS = frozenset(
     error.__name__ for error in (ReceiptReplayed, ReceiptForeign, ReceiptDuplicate, ReceiptParentMismatch)
 )
-_NOT_TO_BE_HAD = frozenset({StoreMissing.__name__, CidMismatch.__name__})
 
 
 @dataclass(frozen=True)
@@ -142,13 +140,13 @@ def judge_round(
     `updates(i)` gives the plaintext of entry i (see UpdateSource), `models(digest)` the parent, `sums(digest)` those of
     earlier rounds, `keys(i)` the key of entry i's update (needed in tasks with layer P). `validation` is the slice
     revealed for this round, `utility` reads it (leave-one-out tasks only).
-    A peer's fault becomes a verdict, and no round is too small. Raises DocumentInvalid when context, state and sums do
-    not belong together, and what `models` and `sums` raise.
+    No round is too small. Raises UpdatesNotOpened, DocumentInvalid when context, state and sums do not belong together,
+    and what `models` and `sums` raise.
     """
     demand_start(context, before)
     opened = OpenedUpdates(updates, spec)
     admission = admit_entries(entries, opened, spec=spec, context=context, keys=keys)
-    program, refused = program_of(spec), refused_of(spec, context.domain, entries, admission)
+    program, refused = program_of(spec), refused_of(spec, context.domain, entries, admission.refusals)
     rows = RoundRows(
         spec.model, spec.codec.bits, updates=_first_of(entries, admission), read=opened.read,
         past=past_sums(spec, before, sums),
@@ -206,20 +204,20 @@ def verdicts_of(tape: Tape, entries: Sequence[Entry], refusals: Sequence[Refusal
     return tuple(found)
 
 
-def refused_of(spec: TaskSpec, domain: Domain, entries: Sequence[Entry], admission: Admission) -> list[int]:
-    """Return why whoever judges opened no update of each entry: a `Refused`; 0 too for what the program says."""
+def refused_of(
+    spec: TaskSpec, domain: Domain, entries: Sequence[Entry], refusals: Sequence[Refusal | None]
+) -> list[int]:  # fmt: skip
+    """Return why each entry's update is not opened: a `Refused`; 0 too for what the program says of its receipt."""
     length = update_length(spec.model.size, spec.codec.bits)
-    found = []
-    for entry, refusal in zip(entries, admission.refusals, strict=True):
-        if refusal is not None and refusal.code == CONVICTED:
-            found.append(Refused.CONVICTED)
-        elif refusal is None or refusal.code in _PROGRAM_SAYS or entry.receipt.length != length:
-            found.append(Refused.NO)
-        elif refusal.code in _NOT_TO_BE_HAD or has_package(entry, domain, spec):
-            found.append(Refused.MISSING)  # what does not open was not convicted in time: the sealer's word
-        else:
-            found.append(Refused.WITHHELD)
-    return [int(one) for one in found]
+    said = {CONVICTED: Refused.CONVICTED, MISSING: Refused.MISSING}
+
+    def of(entry: Entry, refusal: Refusal | None) -> Refused:
+        if refusal is None or refusal.code in _PROGRAM_SAYS or refusal.code in said:
+            return said.get(refusal.code, Refused.NO) if refusal else Refused.NO
+        silent = entry.receipt.length == length and not has_package(entry, domain, spec)
+        return Refused.WITHHELD if silent else Refused.NO
+
+    return [int(of(entry, refusal)) for entry, refusal in zip(entries, refusals, strict=True)]
 
 
 def past_sums(spec: TaskSpec, before: TaskState, sums: SumsSource) -> dict[int, Sums]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from fl_platform.errors import ConfigError, DocumentInvalid
+from fl_platform.protocol.keypackage import recipients
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.sources import INDEX_OF, LONGEST, OWN_WORDS, Axis, Source
 from fl_platform.protocol.spec import TaskSpec
@@ -95,6 +96,9 @@ def terms_of(spec: TaskSpec) -> Terms:
         initial_model=spec.initial_model,
         reference=spec.reference.address if worth.kind == "anchored" else bytes(20),
         auditors=tuple(party.address for party in spec.auditors),
+        recipients=tuple((party.address, party.wrap_key) for party in recipients(spec)),
+        witnesses=spec.witnesses,
+        complaints_needed=spec.complaints_needed,
     )
 
 

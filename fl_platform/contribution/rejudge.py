@@ -1,8 +1,8 @@
 """Judging a round again without any key: the round's program, with what only a key shows as the bundle tells it.
 
-That are products and sums of rows, why well-formed updates were refused, claimed scores and, with layer P, the blinding
-sums (`aggregation.commitments.check_round_sum` holds the last two against the commitments). All other cells are
-evaluated, from the chain's sources and the state before.
+That are products and sums of rows, claimed scores and, with layer P, the blinding sums
+(`aggregation.commitments.check_round_sum` holds sums against commitments). All other cells are evaluated, from the
+chain's sources and the state before.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fl_platform.aggregation.admit import Admission, Refusal, RoundContext, public_refusals
+from fl_platform.aggregation.admit import Refusal, RoundContext, public_refusals
 from fl_platform.aggregation.round_rows import cell_of, sums_root
 from fl_platform.aggregation.sums import Sums
 from fl_platform.contribution.judge import Judgement, ModelSource, conclude, demand_start, refused_of
@@ -20,34 +20,13 @@ from fl_platform.contribution.leave_one_out import LEAVE_ONE_OUT, Utility, measu
 from fl_platform.contribution.program import program_of
 from fl_platform.contribution.tapes import given_of, only_a_key_shows, round_lengths, told_cells
 from fl_platform.contribution.validation import RevealedRow
-from fl_platform.errors import (
-    CidMismatch,
-    CommitmentMismatch,
-    DocumentInvalid,
-    EnvelopeInvalid,
-    ObjectTooLarge,
-    StoreMissing,
-    UpdateHashMismatch,
-    UpdateHeaderMismatch,
-    UpdateLengthMismatch,
-    UpdateRangeExceeded,
-)
+from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.bundle import RoundBundle, TaskState
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.shown import PEDERSEN
-from fl_platform.protocol.sources import Refused
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
-
-# Why an update is not opened whose receipt holds: nobody can check it without opening it.
-ONLY_A_KEY_SHOWS = frozenset(
-    error.__name__
-    for error in (
-        EnvelopeInvalid, StoreMissing, CidMismatch, ObjectTooLarge, UpdateLengthMismatch, UpdateHashMismatch,
-        UpdateHeaderMismatch, UpdateRangeExceeded,
-    )
-)  # fmt: skip
 
 
 def rejudge_public(
@@ -87,19 +66,8 @@ def public_tape(
     """
     demand_start(context, before)
     program, cells = program_of(spec), told_cells(spec, bundle)
-    refused = cells[next(n for n, column in enumerate(program.columns) if column.name == "refused")]
-    refusals = list(public_refusals(bundle.entries, spec=spec, context=context))
-    words = refused_of(spec, context.domain, bundle.entries, Admission(tuple(refusals), None))
-    unseen = ONLY_A_KEY_SHOWS | ({CommitmentMismatch.__name__} if spec.commitments == PEDERSEN else set())
-    for i, verdict in enumerate(bundle.verdicts):
-        if refusals[i] is None and refused[i]:
-            if verdict.code not in unseen:
-                raise DocumentInvalid(
-                    f"round {bundle.round}: 0x{verdict.trainer.hex()} was not opened, but its verdict is "
-                    f"{verdict.code!r}; only {', '.join(sorted(unseen))} can be"
-                )
-            refusals[i] = Refusal(verdict.code, verdict.evidence)
-            words[i] = int(Refused(int(refused[i]))) if 0 < refused[i] < len(Refused) else int(Refused.MISSING)
+    refusals = public_refusals(bundle.entries, spec=spec, context=context)
+    words = refused_of(spec, context.domain, bundle.entries, refusals)
     brought = {number: cells[number] for number in only_a_key_shows(program)}
     if spec.worth.kind == LEAVE_ONE_OUT and not measurable(spec, before, validation, utility):
         brought[program.column("measured")] = np.array(0, object)

@@ -13,6 +13,7 @@ from eth_abi.abi import encode
 
 from fl_platform.chain.abi import plain
 from fl_platform.chain.records import RosterRecord, SealRecord
+from fl_platform.chain.reveals import Box
 from fl_platform.dispute.claims import CellClaim
 from fl_platform.dispute.questions import NO_CELL, Answer, encoded_cell
 from fl_platform.protocol.keccak import keccak256
@@ -27,10 +28,11 @@ from fl_platform.protocol.terms import WORD_LEAVES, Terms
 
 SEAL = "(bytes32,bytes32,bytes32,bytes32,uint40,uint32,bytes32,uint128,uint32,uint40,address)"
 _ROSTER = "(bytes32,uint32,uint128,uint32,uint40,address,uint8)"
-_TERMS = "(uint256,uint256,uint256,uint256,uint256,uint256,bytes32,address,bytes32,bytes32,bytes32)"
+_TERMS = f"({'uint256,' * 6}bytes32,address,bytes32,bytes32,bytes32,uint256,bytes32,bytes32)"
 _BLOCK = "(uint256,uint256,uint256,uint256,uint256,int256,bytes32[])"
-_TARGET = f"(uint256,uint256,{SEAL},{_ROSTER},{_TERMS},uint256,bytes32,address[],address[],{_BLOCK}[])"
-_ENTRY = f"({RECEIPT_ABI},uint128,bytes)"
+_TARGET = f"(uint256,uint256,{SEAL},{_ROSTER},{_TERMS},uint256,bytes32,address[],address[],address[],{_BLOCK}[])"
+_BOX = "(address,(uint256,uint256),(uint256,uint256),bytes32)"
+_ENTRY = f"({RECEIPT_ABI},uint128,bytes,{_BOX}[])"
 _CELL = "(int256,bytes32[])"
 _PARENT = f"({SEAL},{_ROSTER},{_CELL})"
 _OF_ENTRY = frozenset({
@@ -67,7 +69,7 @@ class Target:
         fields = (
             self.task, self.round, plain(self.record), plain(self.roster), self.terms.facts(),
             len(self.program.columns), self.program.levels[-1][0], self.aggregators, self.terms.auditors,
-            [shown_block(self.terms, block) for block in blocks],
+            self.terms.witnesses, [shown_block(self.terms, block) for block in blocks],
         )  # fmt: skip
         return encode([_TARGET], [fields])
 
@@ -79,6 +81,7 @@ class EntryShown:
     receipt: Receipt
     stake: int = 0  # wei, as the roster leaf says
     siblings: bytes = b""  # of the roster leaf, packed
+    boxes: tuple[Box, ...] = ()  # of the first package that its trainer forced out
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def answer_entry(shown: EntryShown, signature: bytes) -> Answer:
 
 
 def _entry(shown: EntryShown) -> tuple[object, ...]:
-    return plain(shown.receipt), shown.stake, shown.siblings
+    return plain(shown.receipt), shown.stake, shown.siblings, plain(shown.boxes)
 
 
 def _parent(parent: ParentSeal, cell: Opened) -> bytes:
@@ -161,12 +164,13 @@ def _carried_cell(parent: ParentSeal, column: Column, place: Place) -> Opened:
     return opened(parent.tape, handed.column, place) if inside else NO_CELL
 
 
-def refusal_on_chain(told: int, *, convicted_at: int, revealed_at: int, as_of: int) -> int:
-    """Return why an entry is refused: what the sealer says (`Refused`, untrusted) where the chain allows it.
+def allowed_refusals(*, convicted: bool, revealed: bool, missing: bool) -> frozenset[int]:
+    """Return what a sealer may say of an entry's update (`Refused`); the least is what others take it to say.
 
-    convicted_at, revealed_at: Unix seconds, 0: never.
+    By the seal's time: whether its receipt was convicted, and whether enough witnesses had complained of it; revealed:
+    whether its key was ever forced out. Twin of the source `refused` in contracts/dispute/Sources.sol.
     """
-    if 0 < convicted_at <= as_of:
-        return Refused.CONVICTED
-    allowed = {int(Refused.NO), int(Refused.MISSING), *([] if revealed_at else [int(Refused.WITHHELD)])}
-    return told if told in allowed else Refused.NO
+    if convicted:
+        return frozenset({int(Refused.CONVICTED)})
+    withheld = frozenset() if revealed else frozenset({int(Refused.WITHHELD)})
+    return frozenset({int(Refused.NO)}) | withheld | (frozenset({int(Refused.MISSING)}) if missing else frozenset())

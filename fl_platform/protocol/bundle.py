@@ -196,6 +196,11 @@ class RoundBundle:
         """Root and total stake of the entries that the aggregator rostered."""
         return merkle_sum.build(tuple(e.leaf for e in self.entries if not e.forced))
 
+    def with_verdict(self, code: str) -> frozenset[bytes]:
+        """Struct hashes of the receipts with this verdict."""
+        pairs = zip(self.entries, self.verdicts, strict=True)
+        return frozenset(entry.receipt.struct_hash() for entry, verdict in pairs if verdict.code == code)
+
     @cached_property
     def claims(self) -> merkle_sum.Node:
         """Root and total of the cumulative claims."""

@@ -15,10 +15,16 @@ from fl_platform.errors import ReceiptSignatureInvalid
 from fl_platform.protocol.bundle import Entry, WrappedKey
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Domain, Receipt, recover
-from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.spec import Party, TaskSpec
 
 PACKAGE_TYPE = b"KeyPackage(bytes32 receipt,bytes32 boxes)"
+KEYED_AGGREGATORS = 2  # receipts wrap their key for the first two in the task's list
 MAX_BOXES = 72  # all parties that a task can have
+
+
+def recipients(spec: TaskSpec) -> tuple[Party, ...]:
+    """Return who gets a working key to every update, in the order of boxes: the first two aggregators, all auditors."""
+    return (*spec.aggregators[:KEYED_AGGREGATORS], *spec.auditors)
 
 
 def wrap_keys(spec: TaskSpec) -> dict[bytes, bytes]:
@@ -47,9 +53,17 @@ def package_digest(receipt: Receipt, keys: Sequence[WrappedKey], domain: Domain,
 def check_package(
     receipt: Receipt, keys: Sequence[WrappedKey], signature: bytes, domain: Domain, spec: TaskSpec
 ) -> None:
-    """Demand that the receipt's trainer signed these boxes for it (all unverified). Raises ReceiptSignatureInvalid."""
+    """Demand that the receipt's trainer signed these boxes for it (all unverified), one for each recipient, in order.
+
+    Raises ReceiptSignatureInvalid.
+    """
     if len(keys) > MAX_BOXES:
         raise ReceiptSignatureInvalid(f"a key package has {len(keys)} boxes, at most {MAX_BOXES} are read")
+    if [key.recipient for key in keys] != [party.address for party in recipients(spec)]:
+        raise ReceiptSignatureInvalid(
+            f"the keys of 0x{receipt.trainer.hex()} are not one for each of the task's {len(recipients(spec))} "
+            "recipients, in order: they count as not revealed"
+        )
     signer = recover(package_digest(receipt, keys, domain, spec), signature)
     if signer != receipt.trainer:
         raise ReceiptSignatureInvalid(

@@ -84,7 +84,7 @@ class Refused(IntEnum):
     NO = 0
     CONVICTED = 1  # a bad key or a bad opening was shown on chain by the time that the seal names
     WITHHELD = 2  # no key came before the reveal's deadline
-    MISSING = 3  # witnesses signed that it is not to be had
+    MISSING = 3  # enough of the task's witnesses complained, by the time that the seal names, that it is not to be had
 
 
 @dataclass(frozen=True)

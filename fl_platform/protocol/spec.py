@@ -26,6 +26,7 @@ MAX_SPEC_BYTES = 1024 * 1024
 LEAST_EXPONENT, LARGEST_EXPONENT = -200, 200  # of a step: float32 deltas and their sums lie far inside
 FARTHEST_DOWN, FARTHEST_UP = 20, 8  # that a step may move from the first one, in powers of two
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
+MAX_WITNESSES = 64  # a contract reads what each said
 NO_BASE = b""  # in as few bytes as there are: whoever shows the rules on chain pays for each
 MAX_ALGORITHM_PARAMETERS = 32
 MAX_EPOCHS = 10_000  # of a round: no rules keep an honest trainer busy for ever
@@ -214,6 +215,8 @@ class TaskSpec:
     money: Money
     aggregators: tuple[Party, ...]
     auditors: tuple[Party, ...]
+    witnesses: tuple[bytes, ...]  # addresses: who says whether an update is to be had
+    complaints_needed: int  # how many of them must say no before a sealer may leave it out; 0: nobody ever may
     reference: Party  # signs row 0, what worth is measured against; the zero address when worth is not anchored
     commitments: str  # "pedersen": every update is committed to, so that anybody can check the sums; or "none"
     exact: (
@@ -300,6 +303,7 @@ def check_spec(spec: TaskSpec) -> None:
             "a party has no address of 20 bytes and key of 64",
         ),
         *_training_checks(spec.training),
+        *_witness_checks(spec),
         (_one_key_each(spec), "a party is listed with two wrap keys: one box would be taken for another"),
         *(
             (low <= value <= high, f"{name} {value} must be {low} to {high}")
@@ -309,6 +313,24 @@ def check_spec(spec: TaskSpec) -> None:
     for holds, message in checks:
         if not holds:
             raise DocumentInvalid(f"task spec: {message}")
+
+
+def _witness_checks(spec: TaskSpec) -> tuple[tuple[bool, str], ...]:
+    count, needed = len(spec.witnesses), spec.complaints_needed
+    listed = {party.address for party in spec.aggregators}
+    return (
+        (count <= MAX_WITNESSES, f"{count} witnesses, allowed {MAX_WITNESSES}"),
+        (
+            len(set(spec.witnesses)) == count and all(len(who) == 20 and any(who) for who in spec.witnesses),
+            "a witness is named twice, or by no address",
+        ),
+        (not listed.intersection(spec.witnesses), "a witness is one of the aggregators, who would be its own witness"),
+        # of two halves each could say another thing
+        (
+            count // 2 < needed <= count or needed == count == 0,
+            f"complaints_needed {needed} must be more than half of {count} witnesses, and at most all",
+        ),
+    )
 
 
 def _rule_checks(rule: AggregationRule, worth: WorthRule) -> tuple[tuple[bool, str], ...]:

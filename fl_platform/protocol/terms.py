@@ -1,11 +1,13 @@
 """What a task freezes beside its program: the numbers of its rules, its blocks of parameters, and what binds a round.
 
-    root   keccak(eleven words of 32 bytes: blocks, directions, leaves, counting leaves, bits of an update's integers,
-           ask bond, initial model, reference party's address, auditors' hash, words root, blocks root)
+    root   keccak(fourteen words of 32 bytes: blocks, directions, leaves, counting leaves, bits of an update's integers,
+           ask bond, initial model, reference party's address, auditors' hash, recipients' hash, witnesses' hash,
+           complaints needed, words root, blocks root)
     words  the Merkle root over 64 leaves keccak(0x00, index u8, int256)
     blocks the Merkle root over leaves keccak(0x00, five words: first leaf, leaves, parameters, counts, first exponent)
 
-Inner nodes are keccak(0x01, left, right); the auditors' hash is keccak(addresses, 32 bytes each).
+Inner nodes are keccak(0x01, left, right); a hash of parties is keccak(addresses, 32 bytes each), that of
+recipients keccak(address, 32 bytes, and wrap key, 64 bytes, each).
 `TaskRegistry.openTask` keeps the root. Twin of contracts/libraries/Terms.sol.
 """
 
@@ -43,6 +45,9 @@ class Terms:
     initial_model: bytes  # digest of the model that round 0 starts from, 32 bytes
     reference: bytes  # address of the party whose entries are the reference, 20 bytes; zero: none
     auditors: tuple[bytes, ...] = ()  # addresses: who has updates' keys beside those with a stake
+    recipients: tuple[tuple[bytes, bytes], ...] = ()  # address and wrap key (64 bytes) of who gets keys, in order
+    witnesses: tuple[bytes, ...] = ()  # addresses: who says that an update is not to be had
+    complaints_needed: int = 0  # how many of them must; 0: nothing lets a sealer leave an update out as missing
 
     def __post_init__(self) -> None:
         """Refuse what no round could be bound to."""
@@ -90,25 +95,31 @@ class Terms:
         block, first = self.blocks[number], self.shape.starts[number]
         return first, self.shape.starts[number + 1] - first, block.size, int(block.counts), block.first_exponent
 
-    def facts(self) -> tuple[int, int, int, int, int, int, bytes, bytes, bytes, bytes, bytes]:
+    def facts(self) -> tuple[int | bytes, ...]:
         """Return the fields of the contract's struct, in order."""
         shape = self.shape
         return (
             len(self.blocks), self.word("directions"), shape.leaves, shape.counted_leaves, shape.update_bits,
-            self.ask_bond, self.initial_model, self.reference, self.auditors_hash, merkle_root(self.word_leaves),
+            self.ask_bond, self.initial_model, self.reference, parties_hash(self.auditors), self.recipients_hash,
+            parties_hash(self.witnesses), self.complaints_needed, merkle_root(self.word_leaves),
             merkle_root(self.block_leaves),
         )  # fmt: skip
 
     @property
-    def auditors_hash(self) -> bytes:
-        """Hash of the auditors' addresses, 32 bytes."""
-        return keccak256(b"".join(address.rjust(32, b"\0") for address in self.auditors))
+    def recipients_hash(self) -> bytes:
+        """Hash of who gets updates' keys, 32 bytes."""
+        return keccak256(b"".join(address.rjust(32, b"\0") + key for address, key in self.recipients))
 
     @cached_property
     def root(self) -> bytes:
         """What `openTask` freezes, 32 bytes."""
         facts = self.facts()
         return keccak256(b"".join(_word(each) if isinstance(each, int) else each.rjust(32, b"\0") for each in facts))
+
+
+def parties_hash(addresses: tuple[bytes, ...]) -> bytes:
+    """Hash of parties' addresses (20 bytes each), 32 bytes."""
+    return keccak256(b"".join(address.rjust(32, b"\0") for address in addresses))
 
 
 def _word(value: int) -> bytes:

@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fl_platform.aggregation.admit import is_reference
+from fl_platform.aggregation.admit import CACHE_BYTES, is_reference
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.bundling import bundle_of
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.contribution.validation import RevealedRow
-from fl_platform.errors import IntegrityError, TaskClosed
+from fl_platform.errors import IntegrityError, TaskClosed, UpdatesNotOpened
 from fl_platform.protocol.bundle import Entry, RoundBundle, roster_bytes
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
@@ -30,13 +30,14 @@ from fl_platform.protocol.receipt import Receipt
 from fl_platform.roles.collecting import Collector, anchor, stake_among
 from fl_platform.roles.committing import mend
 from fl_platform.roles.files import write_once
+from fl_platform.roles.grounds import Grounds, nobody
 from fl_platform.roles.opening import UpdateOpener, demand_key
 from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, with_package
 from fl_platform.roles.reading import TaskReader, roster_root
 from fl_platform.roles.recomputing import settle_past
 from fl_platform.roles.taping import NO_TAPE, demand_true_tape
 from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
-from fl_platform.roles.waiting import Progress, Transport, Watch
+from fl_platform.roles.waiting import PAUSE_S, BlockClock, Progress, Transport, Watch, margin
 from fl_platform.store.keywrap import RevealKey
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Aggregator:
         pause: Callable[[float], None] = time.sleep,
         patience_s: float = math.inf,
         trainers: int = 0,
+        witnesses: Callable[[], None] = nobody,
     ) -> None:
         """Create an aggregator.
 
@@ -76,9 +78,12 @@ class Aggregator:
         chain (evaluated worth). `clock()` is the chain's time (None: as its blocks say), `pause(seconds)` passes before
         trainers are asked again, `patience_s` is how long absent ones are waited for where the rule has enough without
         them: at most until near the roster's deadline. The first round waits as long for `trainers` to have joined.
+        `witnesses()`: those in this process take a look at what is asked of them.
         """
         self._reader, self._contracts, self._workdir = reader, contracts, workdir
         self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
+        self._pause, self._witnesses = pause, witnesses
+        self._closed: set[bytes] = set()  # receipts, by struct hash, whose updates did not open here
         self._collector = Collector(
             reader,
             contracts,
@@ -90,9 +95,9 @@ class Aggregator:
             trainers=trainers,
         )
         self._opener = UpdateOpener(
-            reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+            reader.store, domain=reader.domain, spec=reader.spec,
             recipient=contracts.address, key=reveal_key,
-        )  # fmt: skip
+        ).keeping(CACHE_BYTES)  # fmt: skip
 
     @property
     def reader(self) -> TaskReader:
@@ -172,20 +177,63 @@ class Aggregator:
         entries = self._packages().fill_forced(entries, self._reader.forced_packages())
         self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
         revealed = readable_slice(self._reader.spec, self._reveal_slice(round_number))
-        judged = self._judge(round_number, entries, revealed)
-        mended = mend(self._reader.spec, self._opener, entries, judged.verdicts)
-        if mended != entries:
-            entries, judged = mended, self._judge(round_number, mended, revealed)
+        judged, as_of = self._judged(round_number, entries, revealed, once=transport.once)
+        entries = mend(self._reader.spec, self._opener, entries, judged.verdicts)
         sealed = self._store(round_number, entries, judged, slice_texts(revealed))
         tape = sealed.bundle.tape if self._reader.spec.exact else NO_TAPE
-        self._contracts.seal_round(self._reader.task, round_number, sealed.digest, sealed.bundle, trace=tape)
+        self._contracts.seal_round(
+            self._reader.task, round_number, sealed.digest, sealed.bundle, trace=tape, as_of=as_of
+        )  # fmt: skip
         self._watch(Progress(round_number, "seal", "sealed"))
         return sealed
 
-    def _judge(self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow]) -> Judgement:
+    def _judged(
+        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], *, once: bool
+    ) -> tuple[Judgement, int]:
+        """Judge the round once every update opens or has a ground on chain for being left out; return with it the time
+        (seconds) as of which that is so. Raises TaskClosed after passing."""
+        as_of = self._contracts.as_of(self._reader.task)
+        while True:
+            try:
+                return self._judge(round_number, entries, revealed, as_of), as_of
+            except UpdatesNotOpened as error:
+                self._watch(Progress(round_number, "wait", f"{error}; looking for it, or for a ground to leave it out"))
+                closed = [entries[i] for i in error.reasons]
+                self._closed.update(entry.receipt.struct_hash() for entry in closed)
+                self._await_grounds(round_number, closed, error, once=once)
+            as_of = max(as_of, self._contracts.chain.now())
+
+    def _await_grounds(
+        self, round_number: int, closed: Sequence[Entry], why: UpdatesNotOpened, *, once: bool
+    ) -> None:
+        grounds = Grounds(self._reader, self._contracts, self._opener, witnesses=self._witnesses)
+        first, due = self._contracts.window(self._reader.task)
+        last, clock = due - margin(due - first), BlockClock(self._contracts.chain.next_time)
+        while not grounds.seek(round_number, closed):
+            ends = grounds.waits_until()
+            if once and ends is not None and ends <= last:  # nobody else is here to answer
+                self._wait_until(ends)
+            elif once or clock() >= last:
+                raise self._passed(round_number, str(why))
+            else:
+                self._pause(PAUSE_S)
+
+    def _passed(self, round_number: int, why: str) -> TaskClosed:
+        """Hand the round over unsealed, which costs the fee and no bond; return the error that says so."""
+        self._contracts.pass_round(self._reader.task, round_number)
+        return TaskClosed(
+            f"task {self._reader.task}: round {round_number} was passed on, for it could not be sealed in time: {why}; "
+            "the next aggregator has it, or the task ends and its parties are compensated"
+        )
+
+    def _judge(
+        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], as_of: int
+    ) -> Judgement:
+        context = self._reader.round_context(round_number, self._contracts.address, entries, as_of=as_of)
         return judge_round(
             self._reader.spec,
-            self._reader.round_context(round_number, self._contracts.address, entries),
+            # what opens here is not left out, whatever witnesses say
+            replace(context, missing=context.missing & self._closed),
             self._reader.current_state(),
             entries,
             updates=self._opener.source(entries),

@@ -9,7 +9,7 @@ from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
 
 WITHOUT_KEY = (
-    "that each update opens, has the committed length, header and range (verdicts of malformed updates)",
+    "that each update opens to the integers that its receipt binds",
     "that the inner products are those of the updates",
 )
 SUMS_UNCHECKED = "that the sums are the weighted sum of the updates"

@@ -1,15 +1,15 @@
-"""Layer P from the roles' side: a trainer commits to what it sealed; an aggregator takes only what fits its receipt."""
+"""Layer P from the roles' side: a trainer commits to its update; who seals shows commitments that anybody can check."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fl_platform.aggregation.admit import is_reference_party
-from fl_platform.aggregation.commitments import layer_of
-from fl_platform.errors import CidMismatch, CommitmentMismatch, PointInvalid, ProofInvalid, RejectedInput, StoreMissing
+from fl_platform.aggregation.commitments import Layer, Openings, layer_of
+from fl_platform.errors import CommitmentMismatch, RejectedInput
 from fl_platform.protocol.bundle import Entry, Verdict
 from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
@@ -19,8 +19,6 @@ from fl_platform.updates import decode_update
 from fl_platform.updates.tensors import Integers
 from zk import pedersen
 from zk.knowledge import prove_knowledge
-
-_SHOWN_BADLY = frozenset(error.__name__ for error in (CommitmentMismatch, ProofInvalid, PointInvalid))
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def commit_update(
     secrets = layer.secrets(key, trainer)
     commitment = pedersen.commit(row, bits=spec.codec.bits, seed=secrets.seed, generators=layer.generators)
     proof = b""
-    if layer.needs_proof(forced=forced):
+    if forced or spec.strictness == "standard":
         proof = prove_knowledge(
             row, secrets.seed, commitment=commitment, binding=layer.binding(trainer), generators=layer.generators
         ).encode()
@@ -76,26 +74,48 @@ def _integers(plain: bytes, spec: TaskSpec) -> Integers:
 def mend(
     spec: TaskSpec, opener: UpdateOpener, entries: tuple[Entry, ...], verdicts: Sequence[Verdict]
 ) -> tuple[Entry, ...]:
-    """Return the entries with those commitments made again that were refused as shown, but belong to their receipts.
+    """Return the entries with those commitments made again that are in the sum and do not hold as they are shown.
 
-    What is shown is not signed; the key gives the blindings and the salt, so whoever opens the update can show the
-    commitment itself. An entry whose key does not do that stays as it is: its trainer is at fault.
+    What is shown is not signed; the key gives the blindings and the salt, so whoever opens the update can make the
+    commitment itself, also where the receipt promises another one.
     """
-    return tuple(
-        _mended(spec, opener, entry) if verdict.code in _SHOWN_BADLY else entry
-        for entry, verdict in zip(entries, verdicts, strict=True)
-    )
+    if not entries:
+        return entries
+    first = entries[0].receipt
+    layer = layer_of(spec, opener.domain, task=first.task, round_number=first.round)
+    if layer is None:
+        return entries
+    summed = {i: entry for i, entry in enumerate(entries) if verdicts[i].weight}
+    bad = _not_holding(layer, opener, summed)
+    return tuple(_made_again(spec, opener, entry) if i in bad else entry for i, entry in enumerate(entries))
 
 
-def _mended(spec: TaskSpec, opener: UpdateOpener, entry: Entry) -> Entry:
-    receipt = entry.receipt
-    try:
-        key, plain = opener.unwrap(receipt, entry.keys), opener.open(entry)
-        decode_update(plain, model=spec.model, bits=spec.codec.bits)
-    except (RejectedInput, StoreMissing, CidMismatch):
-        return entry
-    made = commit_update(
-        spec, opener.domain, task=receipt.task, round_number=receipt.round, trainer=receipt.trainer,
-        plain=plain, key=key, forced=entry.forced,
-    )  # fmt: skip
-    return replace(entry, shown=made.shown) if made.hidden == receipt.commitment else entry
+def _not_holding(layer: Layer, opener: UpdateOpener, summed: Mapping[int, Entry]) -> set[int]:
+    """Which of these entries show what anybody refuses, or what does not open to their update."""
+    bad: set[int] = set(layer.faults(summed))
+
+    def key(index: int) -> bytes:
+        return opener.unwrap(summed[index].receipt, summed[index].keys)
+
+    def read(index: int) -> Integers:
+        return _integers(opener.open(summed[index]), layer.spec)
+
+    openings = Openings(layer, key)
+    for index in summed.keys() - bad:
+        try:
+            openings.add(index, summed[index], read(index))
+        except CommitmentMismatch:
+            bad.add(index)
+    return bad | openings.faults(summed, read).keys()
+
+
+def _made_again(spec: TaskSpec, opener: UpdateOpener, entry: Entry) -> Entry:
+    receipt, key, plain = entry.receipt, opener.unwrap(entry.receipt, entry.keys), opener.open(entry)
+    for forced in (entry.forced, True):  # where the receipt promises another, nobody knows it without a proof
+        made = commit_update(
+            spec, opener.domain, task=receipt.task, round_number=receipt.round, trainer=receipt.trainer,
+            plain=plain, key=key, forced=forced,
+        )  # fmt: skip
+        if made.hidden == receipt.commitment:
+            break
+    return replace(entry, shown=made.shown)

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fl_platform.aggregation.admit import OpenedUpdates, admit_entries
+import numpy as np
+
+from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, public_refusals
 from fl_platform.aggregation.round_rows import RoundRows, cell_of, sums_root
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import pack_siblings
-from fl_platform.chain.reveals import Reveals
+from fl_platform.chain.reveals import Box, Reveals
 from fl_platform.contribution.judge import past_sums, refused_of
 from fl_platform.contribution.program import program_of, terms_of
 from fl_platform.contribution.tapes import given_of, only_a_key_shows, told_tape
 from fl_platform.dispute.next_moves import KnownRound
-from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, refusal_on_chain
+from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, allowed_refusals
 from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.arithmetic import Array
@@ -25,7 +27,7 @@ from fl_platform.protocol.bundle import Entry, RoundBundle, claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.sources import Refused, Source
-from fl_platform.protocol.tape import Tape
+from fl_platform.protocol.tape import Place, Tape
 from fl_platform.roles.collecting import stake_among
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.packages import NO_PACKAGE
@@ -33,6 +35,7 @@ from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.round_leaves import PublicLeaves, RoundLeaves
 
 _SOURCE = 0xFF
+NOTHING_FORCED_OUT: Mapping[bytes, tuple[Box, ...]] = {}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class DisputedRound:
     parent: ParentSeal | None
     seats: tuple[bytes, ...]
     known: KnownRound
+    allowed: tuple[frozenset[int], ...]  # by entry: what the chain lets a sealer say of its refusal
     published: Tape | None  # None: no bundle tells of the sealed tape
     claims: tuple[Leaf, ...] | None  # None: nobody published claims of the sealed root
 
@@ -52,6 +56,18 @@ class DisputedRound:
     def fitting(self) -> Tape | None:
         """The published tape, if it is as long as the chain's round."""
         return self.published if self.published and self.published.lengths == self.target.lengths else None
+
+    def saying(self, column: int, place: Place, told: int) -> DisputedRound | None:
+        """Return the round as it is where its sealer says so of a refusal; None where the chain does not let it."""
+        if column != source_column(self.target, Source.REFUSED) or len(place) != 1 or place[0] >= len(self.allowed):
+            return None
+        if told not in self.allowed[place[0]]:
+            return None
+        given = self.known.given
+        changed = np.array(given.sources[Source.REFUSED], dtype=object)
+        changed[place[0]] = told
+        given = replace(given, sources={**given.sources, Source.REFUSED: changed})
+        return replace(self, known=replace(self.known, given=given))
 
 
 def target_of(reader: TaskReader, record: RoundHistory) -> Target:
@@ -79,19 +95,17 @@ def disputed_round(
     before = reader.state_before(record.number)
     published = _published(reader, target, bundle)
     fitting = published if published is not None and published.lengths == target.lengths else None
-    refused = _refused(reader, reveals, target, told, fitting, opener)
-    entries, signatures = shown_entries(told)
+    first = reveals.first_forced(target.task) if reveals is not None else {}
+    entries, signatures = shown_entries(told, first)
+    allowed = _allowed(reveals, target, entries, context.missing)
+    refused = _refused(reader, target, told, fitting, context, allowed)
     past = past_sums(spec, before, reader.sums_of)
     if opener is None:
         rows: RoundLeaves | PublicLeaves = PublicLeaves(spec, target.terms.shape, past, _sealed_sums(reader, bundle))
         given = given_of(spec, context, before, told, refused, brought=_taken(target, fitting))
     else:
         opened = OpenedUpdates(opener.source(told), spec)
-        updates = {
-            cell_of(entry.receipt.content_root): i
-            for i, entry in reversed(list(enumerate(told)))
-            if refused[i] == Refused.NO
-        }
+        updates = {cell_of(entry.receipt.content_root): i for i, entry in reversed(list(enumerate(told)))}
         source = RoundRows(spec.model, spec.codec.bits, updates=updates, read=opened.read, past=past)
         sealed = _sealed_sums(reader, bundle)
         rows = RoundLeaves(spec, target.terms.shape, source, told, opener, opened.read, past, sealed)
@@ -99,7 +113,7 @@ def disputed_round(
         given = replace(given, brought=_claimed(target, fitting))
     return DisputedRound(
         target, entries, signatures, parent_seal(reader, record.number), context.seats,
-        KnownRound(target.program, target.lengths, given, rows), published, _claims(target, bundle),
+        KnownRound(target.program, target.lengths, given, rows), allowed, published, _claims(target, bundle),
     )  # fmt: skip
 
 
@@ -119,13 +133,19 @@ def chain_entries(reader: TaskReader, record: RoundHistory, bundle: RoundBundle)
     return rostered + tuple(forced)
 
 
-def shown_entries(entries: Sequence[Entry]) -> tuple[tuple[EntryShown, ...], tuple[bytes, ...]]:
-    """Return a round's entries as the chain is shown them, and their trainers' signatures."""
+def shown_entries(
+    entries: Sequence[Entry], forced_out: Mapping[bytes, tuple[Box, ...]] = NOTHING_FORCED_OUT
+) -> tuple[tuple[EntryShown, ...], tuple[bytes, ...]]:
+    """Return a round's entries as the chain is shown them, and their trainers' signatures.
+
+    forced_out: the boxes of the first package that was put on chain for a receipt, by its struct hash.
+    """
     leaves = tuple(entry.leaf for entry in entries if not entry.forced)
+    boxes = [forced_out.get(entry.receipt.struct_hash(), ()) for entry in entries]
     shown = tuple(
-        EntryShown(entry.receipt)
+        EntryShown(entry.receipt, boxes=boxes[i])
         if entry.forced
-        else EntryShown(entry.receipt, entry.stake, pack_siblings(merkle_sum.prove(leaves, i)))
+        else EntryShown(entry.receipt, entry.stake, pack_siblings(merkle_sum.prove(leaves, i)), boxes[i])
         for i, entry in enumerate(entries)
     )
     return shown, tuple(entry.signature for entry in entries)
@@ -152,30 +172,36 @@ def _published(reader: TaskReader, target: Target, bundle: RoundBundle) -> Tape 
     return tape if tape.root == target.record.trace else None
 
 
+def _allowed(
+    reveals: Reveals | None, target: Target, entries: Sequence[EntryShown], missing: frozenset[bytes]
+) -> tuple[frozenset[int], ...]:  # fmt: skip
+    if reveals is None:  # nothing can be shown against a seal there
+        return (frozenset(map(int, Refused)),) * len(entries)
+    as_of, wanted = target.record.as_of, target.terms.recipients
+
+    def revealed(entry: EntryShown) -> bool:
+        return bool(wanted) and tuple((box.recipient, box.public) for box in entry.boxes) == wanted
+
+    return tuple(
+        allowed_refusals(
+            convicted=0 < reveals.convicted_at(one.receipt) <= as_of, revealed=revealed(one),
+            missing=one.receipt.struct_hash() in missing,
+        )
+        for one in entries
+    )  # fmt: skip
+
+
 def _refused(
-    reader: TaskReader, reveals: Reveals | None, target: Target, entries: Sequence[Entry], published: Tape | None,
-    opener: UpdateOpener | None,
+    reader: TaskReader, target: Target, entries: Sequence[Entry], published: Tape | None, context: RoundContext,
+    allowed: Sequence[frozenset[int]],
 ) -> list[int]:  # fmt: skip
     """Return why each entry is refused: the sealer's word where it is known and the chain allows it, else one's own."""
     if published is not None and (number := source_column(target, Source.REFUSED)) is not None:
         told = [int(cell) for cell in published.columns[number]]
-    elif opener is not None:
-        context = reader.round_context(target.round, target.record.aggregator, entries)
-        opened = OpenedUpdates(opener.source(entries), reader.spec)
-        keys = opener.keys(entries)
-        admission = admit_entries(entries, opened, spec=reader.spec, context=context, keys=keys)
-        told = refused_of(reader.spec, reader.domain, entries, admission)
     else:
-        told = [int(Refused.NO)] * len(entries)
-    if reveals is None:
-        return told
-    return [
-        refusal_on_chain(
-            why, convicted_at=reveals.convicted_at(entry.receipt), revealed_at=reveals.revealed_at(entry.receipt),
-            as_of=target.record.as_of,
-        )
-        for why, entry in zip(told, entries, strict=True)
-    ]  # fmt: skip
+        refusals = public_refusals(entries, spec=reader.spec, context=context)
+        told = refused_of(reader.spec, reader.domain, entries, refusals)
+    return [why if why in may_be else min(may_be) for why, may_be in zip(told, allowed, strict=True)]
 
 
 def source_column(target: Target, source: Source) -> int | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError
-from fl_platform.roles.opening import UpdateOpener, recipients
+from fl_platform.protocol.keypackage import recipients
+from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.workspace import party, reveal_key
 
@@ -22,6 +23,6 @@ def opener_of(reader: TaskReader, signer: Signer, *, else_: str) -> UpdateOpener
             f"{', '.join('0x' + each.address.hex() for each in named)}; {else_}"
         )
     return UpdateOpener(
-        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        reader.store, domain=reader.domain, spec=reader.spec,
         recipient=signer.address, key=reveal_key(signer),
     )  # fmt: skip

@@ -89,16 +89,18 @@ class Offer:
         return self.byzantine
 
     def draft(
-        self, learning: LearningTask, *, owner: Party, aggregators: tuple[Party, ...], auditors: tuple[Party, ...]
-    ) -> tuple[TaskSpec, Objects]:
+        self, learning: LearningTask, *, owner: Party, aggregators: tuple[Party, ...], auditors: tuple[Party, ...],
+        witnesses: tuple[bytes, ...] | None = None,
+    ) -> tuple[TaskSpec, Objects]:  # fmt: skip
         """Return the frozen rules and what they name; trains once on the owner's rows to measure the first scale.
 
         The owner signs the reference row, unless worth is equal. Raises what `owner.draft_spec` raises.
         """
         reference = NOBODY if self.worth == "equal" else owner
         return draft_spec(
-            self.terms(), learning, owner=owner.address, aggregators=aggregators, auditors=auditors, reference=reference
-        )
+            self.terms(), learning, owner=owner.address, aggregators=aggregators, auditors=auditors,
+            reference=reference, witnesses=witnesses,
+        )  # fmt: skip
 
 
 def alpha_of(text: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 
-from fl_platform.aggregation.admit import CONVICTED, Refusal, RoundContext, is_reference
+from fl_platform.aggregation.admit import CONVICTED, MISSING, Refusal, RoundContext, is_reference
 from fl_platform.aggregation.commitments import check_round_sum
 from fl_platform.aggregation.sums import Sums, read_sums
 from fl_platform.contribution.judge import Judgement, verdicts_of
@@ -193,11 +193,7 @@ class Offline:
         return RoundContext(
             self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model, stakes,
             bundle.after.seats, bundle.life, pot=self.pot,
-            convicted=frozenset(
-                entry.receipt.struct_hash()
-                for entry, verdict in zip(bundle.entries, bundle.verdicts, strict=True)
-                if verdict.code == CONVICTED
-            ),
+            convicted=bundle.with_verdict(CONVICTED), missing=bundle.with_verdict(MISSING),
         )  # fmt: skip
 
     def _judged(self) -> Judgement:

@@ -12,7 +12,7 @@ from fl_platform.chain.records import ContentLeafRecord
 from fl_platform.errors import ConfigError, EnvelopeInvalid, UpdateHashMismatch
 from fl_platform.protocol.bundle import Entry, WrappedKey
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.leaves import LeafTable
+from fl_platform.protocol.keypackage import KEYED_AGGREGATORS, recipients
 from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.roles.holders import held_by
@@ -26,13 +26,6 @@ from fl_platform.updates.content import ContentLeaf, file_root
 from zk import curve, dleq
 from zk.curve import Point
 from zk.dleq import DleqProof
-
-KEYED_AGGREGATORS = 2  # receipts wrap their key for the first two in the task's list
-
-
-def recipients(spec: TaskSpec) -> tuple[Party, ...]:
-    """Return who gets a working key to every update: the first two aggregators and all auditors."""
-    return (*spec.aggregators[:KEYED_AGGREGATORS], *spec.auditors)
 
 
 def demand_key(spec: TaskSpec, aggregator: bytes) -> None:
@@ -71,13 +64,9 @@ def wrap_for(party: Party, key: bytes, *, secret: bytes, receipt: Receipt, domai
     return WrappedKey(party.address, curve.encode(box.ephemeral), box.box)
 
 
-def check_content(plain: bytes, receipt: Receipt, *, table: LeafTable, key: bytes) -> None:
-    """Demand that the integers in an opened update are those that the receipt binds. Raises UpdateHashMismatch.
-
-    A file whose header does not fit its own length, or the model, is left to admission, which refuses it by that.
-    """
-    root = file_root(plain, table=table, key=key)
-    if root not in (None, receipt.content_root):
+def check_content(plain: bytes, receipt: Receipt, *, spec: TaskSpec, key: bytes) -> None:
+    """Demand that the integers in an opened update are those that the receipt binds. Raises UpdateHashMismatch."""
+    if file_root(plain, table=spec.model.leaves, bits=spec.codec.bits, key=key) != receipt.content_root:
         raise UpdateHashMismatch(
             f"the integers of 0x{receipt.trainer.hex()} are not those that its receipt binds by content root "
             f"0x{receipt.content_root.hex()}: refuse it"
@@ -85,22 +74,37 @@ def check_content(plain: bytes, receipt: Receipt, *, table: LeafTable, key: byte
 
 
 def sealed_update(store: Store, receipt: Receipt) -> bytes:
-    """Return the ciphertext of a receipt's update. Raises StoreMissing, CidMismatch, ObjectTooLarge, RetryError."""
+    """Return the ciphertext of a receipt's update: as long as that says, with its leaves.
+
+    Raises StoreMissing, CidMismatch, ObjectTooLarge, EnvelopeInvalid, RetryError.
+    """
     with held_by("the trainer", receipt.trainer, what=f"the update of round {receipt.round}"):
-        return store.get(Cid(root_codec(receipt.length), receipt.update), max_bytes=receipt.length)
+        data = store.get(Cid(root_codec(receipt.length), receipt.update), max_bytes=receipt.length)
+    if len(data) != receipt.length:
+        raise EnvelopeInvalid(f"the sealed update has {len(data)} bytes, its receipt says {receipt.length}: refuse it")
+    check_leaves_root(data, receipt.leaves_root)
+    return data
 
 
 class UpdateOpener:
     """Opens updates from a store with one recipient's key."""
 
-    def __init__(self, store: Store, *, domain: Domain, table: LeafTable, recipient: bytes, key: RevealKey) -> None:
-        """`table`: of the task's model; `key`: the recipient's, whose address (20 bytes) `recipient` is."""
-        self._store, self.domain, self._table, self._recipient, self._key = store, domain, table, recipient, key
+    def __init__(self, store: Store, *, domain: Domain, spec: TaskSpec, recipient: bytes, key: RevealKey) -> None:
+        """`spec`: the task's rules; `key`: the recipient's, whose address (20 bytes) `recipient` is."""
+        self._store, self.domain, self._spec, self._recipient, self._key = store, domain, spec, recipient, key
+        self._kept: dict[bytes, bytes] = {}  # plaintexts by struct hash
+        self._room = 0  # bytes that may still be kept
 
     def reading(self, through: Callable[[Store], Store]) -> Self:
         """Return this opener with its store read through another."""
         other = copy(self)
         other._store = through(self._store)
+        return other
+
+    def keeping(self, limit: int) -> Self:
+        """Return this opener with a memory: what it opened it has at hand, up to `limit` bytes."""
+        other = copy(self)
+        other._kept, other._room = {}, limit
         return other
 
     def source(self, entries: Sequence[Entry]) -> UpdateSource:
@@ -129,7 +133,7 @@ class UpdateOpener:
         return self._recipient
 
     def sealed(self, receipt: Receipt) -> bytes:
-        """Return the ciphertext of a receipt's update. Raises StoreMissing, CidMismatch, StoreUnavailable."""
+        """Return the ciphertext of a receipt's update. Raises as `sealed_update` does."""
         return sealed_update(self._store, receipt)
 
     def show(self, receipt: Receipt, key: WrappedKey) -> tuple[Point, DleqProof]:
@@ -156,11 +160,14 @@ class UpdateOpener:
         RejectedInput (too large), UpdateHashMismatch, StoreUnavailable.
         """
         receipt = entry.receipt
+        if (name := receipt.struct_hash()) in self._kept:
+            return self._kept[name]
         key = self.unwrap(receipt, entry.keys)
-        data = self.sealed(receipt)
-        check_leaves_root(data, receipt.leaves_root)
-        plain = unseal(data, key=key, expected_key_hash=receipt.key_hash)
-        check_content(plain, receipt, table=self._table, key=key)
+        plain = unseal(self.sealed(receipt), key=key, expected_key_hash=receipt.key_hash)
+        check_content(plain, receipt, spec=self._spec, key=key)
+        if len(plain) <= self._room:
+            self._kept[name] = plain
+            self._room -= len(plain)
         return plain
 
 

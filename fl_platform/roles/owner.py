@@ -76,14 +76,18 @@ def draft_spec(
     aggregators: Sequence[Party],
     auditors: Sequence[Party],
     reference: Party,
+    witnesses: Sequence[bytes] | None = None,
 ) -> tuple[TaskSpec, Objects]:
     """Return the frozen rules and what they name: the initial model, and the frozen base where there is one.
 
-    The first round's scale is measured on one delta that the owner trains on its own rows. Raises ConfigError,
+    The first round's scale is measured on one delta that the owner trains on its own rows. `witnesses`: addresses;
+    None: as `usual_witnesses` says; more than half of them must agree. Raises ConfigError,
     DocumentInvalid (rules that cannot work), PointInvalid (an unusable wrap key).
     """
     for party in (*aggregators, *auditors):
         curve.decode(party.wrap_key)
+    if witnesses is None:
+        witnesses = usual_witnesses(owner, aggregators, auditors)
     build = partial(build_module, learning)
     module = initial_module(build, seed=terms.seed)
     check_buffers(module, build, seed=terms.seed)
@@ -106,6 +110,8 @@ def draft_spec(
         money=terms.money,
         aggregators=tuple(aggregators),
         auditors=tuple(auditors),
+        witnesses=tuple(witnesses),
+        complaints_needed=len(witnesses) // 2 + 1 if witnesses else 0,
         reference=reference,
         commitments=terms.commitments,
         exact=True,
@@ -113,6 +119,16 @@ def draft_spec(
     check_spec(spec)
     check_rules(spec)
     return spec, tuple(data for data in (initial, base, terms.program) if data)
+
+
+def usual_witnesses(owner: bytes, aggregators: Sequence[Party], auditors: Sequence[Party]) -> tuple[bytes, ...]:
+    """Return who says whether an update is to be had where nobody is named: the auditors, else the owner; addresses.
+
+    Who seals is no witness of its own: where nobody else is left, there is none.
+    """
+    listed = {party.address for party in aggregators}
+    audit = tuple(party.address for party in auditors if party.address not in listed)
+    return audit or tuple({owner} - listed)
 
 
 class Owner:

@@ -213,10 +213,11 @@ class TaskReader:
         return seal.bundle if seal else bytes(32)
 
     def round_context(
-        self, round_number: int, aggregator: bytes, entries: Sequence[Entry] = ()
+        self, round_number: int, aggregator: bytes, entries: Sequence[Entry] = (), *, as_of: int | None = None
     ) -> RoundContext:  # fmt: skip
         """Return what the chain says about a round: domain, parent, stakes when its roster closed, money to allot; and
-        which of these entries' receipts were shown to be bad by the time that its seal names, or would name now."""
+        which of these entries' receipts were shown to be bad, and which could be left out as not to be had, by the time
+        that its seal names, or would name now; `as_of`: one to be sealed by then, seconds."""
         from fl_platform.aggregation.admit import RoundContext, seats_of
 
         history = self.history()
@@ -230,21 +231,32 @@ class TaskReader:
             members=history.members_at_roster(round_number),
             seats=seats_of(self.spec, history.joined_at_roster(round_number)),
             life=history.life_of(round_number),
-            convicted=self._convicted(round_number, entries),
+            convicted=self._convicted(entries, as_of or self._as_of(round_number)) if entries else frozenset(),
+            missing=self._missing(entries, as_of or self._as_of(round_number)) if entries else frozenset(),
             pot=history.allotted(round_number) - before.allotted,
         )
 
-    def _convicted(self, round_number: int, entries: Sequence[Entry]) -> frozenset[bytes]:
+    def _convicted(self, entries: Sequence[Entry], as_of: int) -> frozenset[bytes]:
         from fl_platform.chain.reveals import Reveals
 
-        rounds = self.history().rounds
-        seal = rounds[round_number].seal if round_number < len(rounds) else None
-        if not entries or not Reveals.there(self._contracts):
+        if not Reveals.there(self._contracts):
             return frozenset()
         reveals = Reveals(self._contracts, self.spec)
-        as_of = self._contracts.as_of(self.task) if seal is None else seal.as_of
         receipts = (entry.receipt for entry in entries)
         return frozenset(one.struct_hash() for one in receipts if 0 < reveals.convicted_at(one) <= as_of)
+
+    def _missing(self, entries: Sequence[Entry], as_of: int) -> frozenset[bytes]:
+        from fl_platform.chain.complaints import Complaints
+
+        if not self.spec.complaints_needed or not Complaints.there(self._contracts):
+            return frozenset()
+        receipts = [entry.receipt for entry in entries]
+        return Complaints(self._contracts).missing(self.spec, self.task, receipts, as_of)
+
+    def _as_of(self, round_number: int) -> int:
+        rounds = self.history().rounds
+        seal = rounds[round_number].seal if round_number < len(rounds) else None
+        return self._contracts.as_of(self.task) if seal is None else seal.as_of
 
     def forced_packages(self) -> dict[bytes, list[Package]]:
         """Return the key packages that trainers put on chain in time, by their receipt's struct hash, oldest first."""

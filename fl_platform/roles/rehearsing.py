@@ -118,7 +118,8 @@ class Rehearsal:
             task=TASK, round=state.round, life=0, base_round=state.round, trainer=signer.address,
             parent=state.model, update=keccak256(data),
             length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32), leaves_root=bytes(32),
-            content_root=file_root(data, table=spec.model.leaves, key=keccak256(name.encode())) or bytes(32),
+            content_root=file_root(data, table=spec.model.leaves, bits=spec.codec.bits, key=keccak256(name.encode()))
+            or bytes(32),
             commitment=bytes(32), samples=update.samples, salt=bytes(32),
         )  # fmt: skip
         keys = (WrappedKey(self._signers["aggregator"].address, bytes(64), bytes(32)),)

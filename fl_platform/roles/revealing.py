@@ -115,7 +115,7 @@ def _answer(reader: TaskReader, reveals: Reveals, signer: Signer, folder: Path, 
 
 def _content(reader: TaskReader, folder: Path, receipt: Receipt, index: int) -> ContentLeafRecord:
     key, plain = _opened(reader, folder, receipt)
-    return record_of(open_file(plain, index, table=reader.spec.model.leaves, key=key))
+    return record_of(open_file(plain, index, table=reader.spec.model.leaves, bits=reader.spec.codec.bits, key=key))
 
 
 def _opened(reader: TaskReader, folder: Path, receipt: Receipt) -> tuple[bytes, bytes]:

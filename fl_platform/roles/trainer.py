@@ -348,8 +348,9 @@ class Trainer:
         return Submission(receipt, signed.signature, keys, package, committed.shown)
 
     def _content_root(self, plain: bytes, key: bytes) -> bytes:
-        table = self._reader.spec.model.leaves
-        return file_root(plain, table=table, key=key) or bytes(32)  # a rehearsed attacker's file may be none
+        spec = self._reader.spec
+        # a rehearsed attacker's file may be none
+        return file_root(plain, table=spec.model.leaves, bits=spec.codec.bits, key=key) or bytes(32)
 
     def _wrap(self, key: bytes, receipt: Receipt) -> tuple[WrappedKey, ...]:
         return wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)

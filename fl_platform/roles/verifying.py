@@ -102,7 +102,7 @@ def unchecked_lines(items: Sequence[str]) -> tuple[Line, ...]:
 
 _KEY = "only a recipient's key shows it (`fl-platform audit --key`)"
 WHY = {
-    WITHOUT_KEY[0]: f"an invented refusal would shut a trainer out of its pay; {_KEY}",
+    WITHOUT_KEY[0]: f"one that does not would have to be left out with grounds on chain; {_KEY}",
     WITHOUT_KEY[1]: f"scores and payouts rest on it; {_KEY}",
     SUMS_UNCHECKED: f"the model rests on it, and this task has no commitments; {_KEY}",
     NOTHING_SEALED: "come again when one is",

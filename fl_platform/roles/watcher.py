@@ -247,6 +247,11 @@ class Watcher:
             if disputed is None or disputed.published is None:
                 return replace(finding, asked=())
             move = _next(disputed, chain)
+        while isinstance(move, GivenDiffers):  # a hidden tape may say of a refusal what is its sealer's to choose
+            said = disputed.saying(move.column, move.place, move.claimed.value)
+            if said is None:
+                break
+            disputed, move = said, _next(said, chain)
         return self._make(finding, disputed, chain, move)
 
     def _make(self, finding: Finding, disputed: DisputedRound, chain: Record, move: Move | None) -> Finding:

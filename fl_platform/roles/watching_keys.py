@@ -14,7 +14,7 @@ a watcher may be stopped and started at any point.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from fl_platform.chain.contracts import Contracts
@@ -35,9 +35,9 @@ from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
-from fl_platform.store.envelope import check_leaves_root, open_leaf, unseal
-from fl_platform.updates.codec import HEADER_BYTES
-from fl_platform.updates.content import ContentLeaf, content_root, file_bits, open_content
+from fl_platform.store.envelope import open_leaf, unseal
+from fl_platform.updates.codec import HEADER_BYTES, update_length
+from fl_platform.updates.content import ContentLeaf, content_root, open_content
 from zk.curve import GENERATOR
 from zk.dleq import DleqProof
 
@@ -128,6 +128,20 @@ class KeyWatcher:
             self._watch(finding)
         return found
 
+    def convict(self, entries: Iterable[Entry], now: int) -> list[KeyFinding]:
+        """Do the same about entries of a round that is not sealed yet, which its aggregator has. Raises RetryError."""
+        if self._reveals is None:
+            return []
+        found, task = self._end_demands(self._reveals, now), self._reader.task
+        shown, leaves = self._reveals.shown_packages(task), self._reveals.shown_content(task)
+        for entry in entries:
+            name = entry.receipt.struct_hash()
+            if not self._reveals.convicted_at(entry.receipt):
+                found += self._look(self._reveals, entry, _Known(shown.get(name, []), leaves.get(name, [])))
+        for finding in found:
+            self._watch(finding)
+        return found
+
     def _unread(self, round_number: int, error: StoreUnavailable) -> None:
         logger.warning("round %d: read again later: %s", round_number, error)
         self.unread.add(round_number)
@@ -153,6 +167,11 @@ class KeyWatcher:
     def waits(self) -> bool:
         """Whether demands of this watcher wait for an answer or their deadline. Raises RetryError."""
         return self._reveals is not None and bool(self._own_demands(self._reveals))
+
+    def waits_until(self) -> int | None:
+        """Return when the last own demand that is open ends, seconds; None: none is. Raises RetryError."""
+        open_ = [] if self._reveals is None else self._own_demands(self._reveals)
+        return max((made.deadline for made in open_), default=None)
 
     def _own_demands(self, reveals: Reveals) -> list[RevealDemand]:
         return [made for made in reveals.demands(self._reader.task) if made.challenger == self._signer.address]
@@ -198,13 +217,12 @@ class KeyWatcher:
         reveals.bad_wrap(entry.signed, package, place, shared=shared, proof=proof)
 
     def _opened(self, receipt: Receipt, key: bytes) -> _Opened | None:
-        """Decrypt an update; None where its file has not the model's shape, which no content tree can fit."""
-        data = self._opener.sealed(receipt)
-        check_leaves_root(data, receipt.leaves_root)
+        """Decrypt an update; None where it has another length than the task's, which everybody sees."""
+        data, spec = self._opener.sealed(receipt), self._reader.spec
         plain = unseal(data, key=key, expected_key_hash=receipt.key_hash)
-        table = self._reader.spec.model.leaves
-        bits = file_bits(plain, table)
-        return None if bits is None else _Opened(key, data, plain[HEADER_BYTES:], table, bits)
+        if len(plain) != update_length(spec.model.size, spec.codec.bits):
+            return None
+        return _Opened(key, data, plain[HEADER_BYTES:], spec.model.leaves, spec.codec.bits)
 
     def _against_content(self, reveals: Reveals, entry: Entry, opened: _Opened, leaves: list[ShownLeaf]) -> str:
         for index, leaf in leaves:

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.leaves import LeafTable
-from fl_platform.updates.codec import HEADER_BYTES, claimed_shape
+from fl_platform.updates.codec import HEADER_BYTES
 from zk import merkle
 from zk.keccak import keccak256_many
 
@@ -87,27 +87,18 @@ def verify_content_leaf(leaf: ContentLeaf, *, root: bytes, count: int, bits: int
     return digest == root
 
 
-def file_root(plain: bytes, *, table: LeafTable, key: bytes) -> bytes | None:
-    """Return the root over the integers of an update file (untrusted).
-
-    None when its header does not fit its length, or says another number of integers than the table.
-    """
-    bits = file_bits(plain, table)
-    return None if bits is None else content_root(plain[HEADER_BYTES:], table=table, bits=bits, key=key)
+def file_root(plain: bytes, *, table: LeafTable, bits: int, key: bytes) -> bytes | None:
+    """Return the root over an update file's (untrusted) integers of `bits` bits; None where it has another length."""
+    if len(plain) != HEADER_BYTES + payload_bytes(table.size, bits):
+        return None
+    return content_root(plain[HEADER_BYTES:], table=table, bits=bits, key=key)
 
 
-def open_file(plain: bytes, index: int, *, table: LeafTable, key: bytes) -> ContentLeaf:
-    """Return leaf `index` of an update file. Raises DocumentInvalid when it is none, or has no such leaf."""
-    bits = file_bits(plain, table)
-    if bits is None:
-        raise DocumentInvalid(f"{len(plain)} bytes are no update file of {table.size} integers")
+def open_file(plain: bytes, index: int, *, table: LeafTable, bits: int, key: bytes) -> ContentLeaf:
+    """Return leaf `index` of an update file. Raises DocumentInvalid when it has another length, or no such leaf."""
+    if len(plain) != HEADER_BYTES + payload_bytes(table.size, bits):
+        raise DocumentInvalid(f"{len(plain)} bytes are no update file of {table.size} integers of {bits} bits")
     return open_content(plain[HEADER_BYTES:], index, table=table, bits=bits, key=key)
-
-
-def file_bits(plain: bytes, table: LeafTable) -> int | None:
-    """Return the width that an update file (untrusted) says of its integers; None where it has not the table's."""
-    shape = claimed_shape(plain)
-    return None if shape is None or shape.size != table.size else shape.bits
 
 
 def payload_bytes(size: int, bits: int) -> int:

@@ -222,7 +222,7 @@ def _round(folder: Path, bits: int, updates: Iterator[bytes]) -> Round:
     entries = tuple(_entry(spec, store, number, plain) for number, plain in enumerate(updates, start=1))
     members = {entry.receipt.trainer: STAKE for entry in entries}
     context = RoundContext(DOMAIN, 7, 0, AGGREGATOR, bytes(32), members, seats_of(spec, list(members)), life=0)
-    opener = UpdateOpener(store, domain=DOMAIN, table=spec.model.leaves, recipient=AGGREGATOR, key=reveal)
+    opener = UpdateOpener(store, domain=DOMAIN, spec=spec, recipient=AGGREGATOR, key=reveal)
     return Round(spec, context, entries, opener)
 
 
@@ -233,7 +233,8 @@ def _entry(spec: TaskSpec, store: DiskStore, number: int, plain: bytes) -> Entry
         task=7, round=0, life=0, base_round=0, trainer=address_of(number), parent=bytes(32),
         update=store.put(sealed.data).digest,
         length=sealed.length, key_hash=sealed.key_hash, leaves_root=sealed.leaves_root,
-        content_root=file_root(plain, table=spec.model.leaves, key=key) or b"", commitment=bytes(32), samples=600,
+        content_root=file_root(plain, table=spec.model.leaves, bits=spec.codec.bits, key=key) or b"",
+        commitment=bytes(32), samples=600,
         salt=bytes(32),
     )  # fmt: skip
     secret = private_key(number)

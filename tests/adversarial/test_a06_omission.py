@@ -53,7 +53,7 @@ def watcher_of(task: SmallTask, stage: Stage, *, key: bool = True) -> Watcher:
     contracts.mint(SUCCESSOR.address, ETHER)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
     opener = UpdateOpener(
-        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        reader.store, domain=reader.domain, spec=reader.spec,
         recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
     )  # fmt: skip
     return Watcher(reader, Referee(contracts, SUCCESSOR), opener=opener if key else None)

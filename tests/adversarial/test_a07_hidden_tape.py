@@ -52,7 +52,7 @@ def lying(lie: str) -> type[Hiding]:
 def opener_of(task: SmallTask, who: bytes) -> UpdateOpener:
     signer = AGGREGATOR if who == AGGREGATOR.address else SUCCESSOR
     return UpdateOpener(
-        task.reader.store, domain=task.reader.domain, table=task.reader.spec.model.leaves,
+        task.reader.store, domain=task.reader.domain, spec=task.reader.spec,
         recipient=who, key=reveal_key(signer),
     )  # fmt: skip
 

@@ -58,7 +58,7 @@ def embedded() -> Iterator[Stage]:
 def audited(task: SmallTask) -> tuple[int, str]:
     reader = TaskReader(task.reader._contracts, task.reader.store, task.reader.task)
     opener = UpdateOpener(
-        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        reader.store, domain=reader.domain, spec=reader.spec,
         recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
     )  # fmt: skip
     report = Auditor(reader, opener=opener).audit()

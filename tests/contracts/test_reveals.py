@@ -405,7 +405,7 @@ def test_only_a_recent_round_with_a_roster_and_a_trainer_with_a_stake(reverts: R
     stranger = account("stranger")
     scene.run.roster()
     receipt = scene.receipt(trainer=stranger.address)
-    with reverts("Reveals_NoStake", scene.run.task, stranger.address):
+    with reverts("Reveals_NotTrainer", scene.run.task, stranger.address):
         scene.demand_key(signed=scene.signed(receipt, stranger))
     with reverts("RoundLedger_ReceiptSignatureInvalid", scene.trainer.address, ANYONE.address):
         scene.demand_key(signed=scene.signed(who=ANYONE))

@@ -85,7 +85,7 @@ def _known() -> Abi:
     names = [
         "Escrow", "FaucetToken", "Reputation", "RoundLedger", "LedgerViews", "Settlement", "TaskRegistry", "HookToken",
         "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "KeyHarness", "SettlementProofs",
-        "Referee", "Sources", "Tapes", "Reveals",
+        "Referee", "Sources", "Tapes", "Reveals", "Complaints",
     ]  # fmt: skip
     first, *rest = [artifact(name).abi for name in names]
     return first.merged(*rest)

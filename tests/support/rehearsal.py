@@ -54,7 +54,7 @@ def opener_for(workspace: Workspace, cast: Cast, reader: TaskReader, key: str | 
         return None
     signer = cast.wallets[key]
     return UpdateOpener(
-        workspace.store, domain=reader.domain, table=reader.spec.model.leaves,
+        workspace.store, domain=reader.domain, spec=reader.spec,
         recipient=signer.address, key=reveal_key(signer),
     )  # fmt: skip
 

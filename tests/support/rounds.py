@@ -19,7 +19,7 @@ from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import RejectedInput, StoreMissing
 from fl_platform.protocol.bundle import Entry, TaskState, WrappedKey
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.keypackage import package_digest
+from fl_platform.protocol.keypackage import package_digest, recipients
 from fl_platform.protocol.receipt import Domain, Receipt, sign_digest, sign_receipt
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.store.unixfs import cid_of
@@ -30,7 +30,6 @@ from fl_platform.updates.tensors import Integers, Tensors
 from tests.support.specs import small_spec
 
 DOMAIN = Domain(chain_id=1337, ledger=bytes(range(20)))
-KEYS = (WrappedKey(bytes(20), bytes(64), bytes(32)),)
 AGGREGATOR = b"\xa0" * 20
 STAKE = 10**18
 
@@ -93,10 +92,16 @@ class Round:
             return item
         raise item
 
+    @property
+    def missing(self) -> frozenset[bytes]:
+        """Receipts (struct hashes) whose updates are not to be had."""
+        pairs = zip(self.entries, self.data, strict=True)
+        return frozenset(entry.receipt.struct_hash() for entry, item in pairs if not isinstance(item, bytes))
+
     def judge(self) -> Judgement:
-        """Judge the round as it stands."""
+        """Judge the round as it stands, with a ground on chain for each update that is not to be had."""
         return judge_round(
-            self.spec, self.context, self.before, self.entries, updates=self.updates,
+            self.spec, replace(self.context, missing=self.missing), self.before, self.entries, updates=self.updates,
             models=self.models.__getitem__, sums=self.sums.__getitem__, **self.extra,
         )  # fmt: skip
 
@@ -104,7 +109,7 @@ class Round:
         """Change fields of entry `index`'s receipt and sign it again with key `number`."""
         receipt = replace(self.entries[index].receipt, **changes)
         signed = sign_receipt(receipt, self.context.domain, private_key(number))
-        package = sign_keys(receipt, private_key(number), self.context.domain)
+        package = sign_keys(receipt, private_key(number), self.context.domain, self.spec)
         entry = self.entries[index]
         self.entries[index] = replace(entry, receipt=receipt, signature=signed.signature, keys_signature=package)
 
@@ -152,13 +157,18 @@ def make_entry(
         leaves_root=bytes(32), content_root=root, commitment=bytes(32), samples=10**9, salt=bytes(32),
     )  # fmt: skip
     signature = sign_receipt(receipt, place.domain, private_key(number)).signature
-    keys = sign_keys(receipt, private_key(number), place.domain)
-    return Entry(receipt, signature, stake, KEYS, keys, forced=False)
+    keys = sign_keys(receipt, private_key(number), place.domain, spec)
+    return Entry(receipt, signature, stake, keys_for(spec), keys, forced=False)
 
 
-def sign_keys(receipt: Receipt, key: bytes, domain: Domain = DOMAIN) -> bytes:
-    """Return a trainer's signature over KEYS."""
-    return sign_digest(package_digest(receipt, KEYS, domain, small_spec()), key)
+def keys_for(spec: TaskSpec) -> tuple[WrappedKey, ...]:
+    """Return a box for each recipient, of no key."""
+    return tuple(WrappedKey(party.address, bytes(64), bytes(32)) for party in recipients(spec))
+
+
+def sign_keys(receipt: Receipt, key: bytes, domain: Domain, spec: TaskSpec) -> bytes:
+    """Return a trainer's signature over `keys_for`."""
+    return sign_digest(package_digest(receipt, keys_for(spec), domain, spec), key)
 
 
 def build_round(

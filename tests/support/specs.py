@@ -53,6 +53,8 @@ def small_spec(**changes: Any) -> TaskSpec:
         money=Money(address(2), 10**18, 5, 10**18, 2 * 10**18, 500),
         aggregators=(Party(address(3), bytes(64)),),
         auditors=(),
+        witnesses=(address(1),),
+        complaints_needed=1,
         reference=Party(address(1), bytes(64)),
         commitments="none",
         exact=True,

@@ -27,6 +27,7 @@ from fl_platform.roles.site import Site, code_of
 from fl_platform.roles.trainer import Conduct, Delta, TrainedRound, Trainer
 from fl_platform.roles.validating import ValidationBook, no_slice
 from fl_platform.roles.waiting import Watch
+from fl_platform.roles.witness import witnesses_here
 from fl_platform.roles.workspace import Workspace, party, reveal_key
 
 TOKEN = 10**18  # wei
@@ -212,6 +213,7 @@ def aggregator_of(workspace: Workspace, cast: Cast, wallet: str, watch: Watch) -
         workdir=workspace.role_folder(wallet),
         wait_until=workspace.chain.wait_until,
         watch=watch,
+        witnesses=witnesses_here(workspace, cast.task, cast.wallets.values()),
     )
 
 
@@ -245,6 +247,7 @@ def _enlist(
         wait_until=workspace.chain.wait_until,
         watch=watch,
         reveal_slice=book.reveal if spec.worth.kind == LEAVE_ONE_OUT else no_slice,
+        witnesses=witnesses_here(workspace, task, wallets.values()),
     )
     members = _members(workspace, settings, wallets, federation.parties, task)
     reference = _trainer(workspace, settings, wallets["owner"], federation.owner, task, "owner", Conduct())

@@ -17,6 +17,7 @@ from fl_platform.roles.defender import Defender
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.waiting import Watch
 from fl_platform.roles.watcher import Finding, Watcher
+from fl_platform.roles.witness import witnesses_here
 from fl_platform.roles.workspace import Workspace, reveal_key
 
 ASKS = 16  # questions that a watcher of the demo has the bonds for
@@ -28,8 +29,10 @@ class LyingAggregator(Aggregator):
     lie: str = DEFAULT_LIE
     when: int = 0
 
-    def _judge(self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow]) -> Judgement:
-        honest = super()._judge(round_number, entries, revealed)
+    def _judge(
+        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], as_of: int
+    ) -> Judgement:
+        honest = super()._judge(round_number, entries, revealed, as_of)
         if round_number != self.when:
             return honest
         reader, before = self.reader, self.reader.current_state()
@@ -53,6 +56,7 @@ def lying_aggregator(
         workdir=workspace.role_folder("aggregator"),
         wait_until=workspace.chain.wait_until,
         watch=watch,
+        witnesses=witnesses_here(workspace, cast.task, cast.wallets.values()),
     )
     if lie not in LIES:
         raise KeyError(lie)
@@ -90,6 +94,6 @@ def opener_of(workspace: Workspace, cast: Cast, wallet: str) -> UpdateOpener:
     """Return what opens updates with the key of a wallet of the cast."""
     signer, reader = cast.wallets[wallet], workspace.reader(cast.task)
     return UpdateOpener(
-        workspace.store, domain=reader.domain, table=reader.spec.model.leaves, recipient=signer.address,
+        workspace.store, domain=reader.domain, spec=reader.spec, recipient=signer.address,
         key=reveal_key(signer),
     )  # fmt: skip

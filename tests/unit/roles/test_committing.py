@@ -46,7 +46,7 @@ def embedded() -> Iterator[Stage]:
 def audit(task: SmallTask, *, key: bool) -> AuditReport:
     reader = TaskReader(task.reader._contracts, task.reader.store, task.reader.task)
     opener = UpdateOpener(
-        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        reader.store, domain=reader.domain, spec=reader.spec,
         recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
     )  # fmt: skip
     return Auditor(reader, opener=opener if key else None).audit()

@@ -142,7 +142,7 @@ def test_a_whole_task_of_an_adapter_with_a_scalar_is_sealed_and_audited(commitme
         sealed = task.aggregator.run(LocalTransport(task.trainers))
         reader = TaskReader(own.owner, task.reader.store, task.reader.task)
         opener = UpdateOpener(
-            reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+            reader.store, domain=reader.domain, spec=reader.spec,
             recipient=AGGREGATOR.address, key=reveal_key(AGGREGATOR),
         )  # fmt: skip
         report = Auditor(reader, opener=opener).audit()

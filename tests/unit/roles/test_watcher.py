@@ -40,7 +40,7 @@ def disputed() -> Iterator[Stage]:
 
 def opener_of(reader: TaskReader, who: Signer) -> UpdateOpener:
     return UpdateOpener(
-        reader.store, domain=reader.domain, table=reader.spec.model.leaves, recipient=who.address, key=reveal_key(who)
+        reader.store, domain=reader.domain, spec=reader.spec, recipient=who.address, key=reveal_key(who)
     )  # fmt: skip
 
 

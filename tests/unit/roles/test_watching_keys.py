@@ -43,7 +43,7 @@ def started(stage: Stage, folder: Path, **changes: Any) -> SmallTask:
 
 def opener_of(task: SmallTask, reader: TaskReader) -> UpdateOpener:
     return UpdateOpener(
-        reader.store, domain=reader.domain, table=reader.spec.model.leaves,
+        reader.store, domain=reader.domain, spec=reader.spec,
         recipient=SUCCESSOR.address, key=reveal_key(SUCCESSOR),
     )  # fmt: skip
 
