@@ -194,7 +194,8 @@ contract Sources is ISources {
         if (source == Language.SOURCE_CONTENT) return int256(uint256(receipt.contentRoot));
         // a receipt of another task, round or life is nobody's here
         if (receipt.task != t.task || receipt.round != t.round || receipt.life != t.roster.life) return 0;
-        bool party = receipt.trainer == t.terms.reference_;
+        // a task without a reference names the zero address, which is nobody's
+        bool party = receipt.trainer == t.terms.reference_ && receipt.trainer != address(0);
         if (party) return source == Language.SOURCE_STAKE ? int256(0) : int256(Language.REFERENCE_SEAT);
         IEscrow.Tenure memory tenure = escrow.tenure(t.task, receipt.trainer);
         // who takes a seat after the roster has none in its round

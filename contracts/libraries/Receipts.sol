@@ -30,6 +30,7 @@ library Receipts {
     {
         hash = structHash(receipt);
         address signer = KeyWraps.recover(ledger, hash, signature);
-        if (signer != receipt.trainer) revert IRoundLedger.RoundLedger_ReceiptSignatureInvalid(receipt.trainer, signer);
+        // what recovers to nobody is signed by nobody
+        if (signer == address(0) || signer != receipt.trainer) revert IRoundLedger.RoundLedger_ReceiptSignatureInvalid(receipt.trainer, signer);
     }
 }

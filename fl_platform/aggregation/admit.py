@@ -15,12 +15,14 @@ from fl_platform.aggregation.commitments import KeySource, layer_of
 from fl_platform.errors import (
     CidMismatch,
     ConfigError,
+    DocumentInvalid,
     EnvelopeInvalid,
     FLError,
     ReceiptDuplicate,
     ReceiptForeign,
     ReceiptParentMismatch,
     ReceiptReplayed,
+    ReceiptSignatureInvalid,
     RejectedInput,
     StoreMissing,
     UpdateLengthMismatch,
@@ -163,7 +165,11 @@ class OpenedUpdates:
 
 
 def public_refusals(entries: Sequence[Entry], *, spec: TaskSpec, context: RoundContext) -> list[Refusal | None]:
-    """Return why each entry is refused, None where it is not: anybody finds the same, without a key."""
+    """Return why each entry is refused, None where it is not: anybody finds the same, without a key.
+
+    Raises DocumentInvalid for an entry that would count and that its trainer did not sign: no cell says so, and who
+    seals its roster answers for it.
+    """
     refusals: list[Refusal | None] = []
     seen: set[bytes] = set()
     for entry in entries:
@@ -213,6 +219,11 @@ def _receipt_refusal(entry: Entry, *, spec: TaskSpec, context: RoundContext, see
         return Refusal(MISSING, "enough of the task's witnesses say that it is not to be had")
     try:
         check_receipt(entry, spec=spec, context=context, seen=seen)
+    except ReceiptSignatureInvalid as error:
+        raise DocumentInvalid(f"round {context.round}: {error}") from error
+    except RejectedInput as error:
+        return _refusal(error)
+    try:
         if not has_package(entry, context.domain, spec):  # keys that the trainer did not sign are none
             raise EnvelopeInvalid(f"0x{entry.receipt.trainer.hex()} never revealed a key to its update")
     except RejectedInput as error:

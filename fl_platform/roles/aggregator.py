@@ -20,13 +20,13 @@ from fl_platform.chain.types import Phase
 from fl_platform.contribution.bundling import bundle_of
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.contribution.validation import RevealedRow
-from fl_platform.errors import IntegrityError, TaskClosed, UpdatesNotOpened
+from fl_platform.errors import AuditDifference, IntegrityError, RejectedInput, TaskClosed, UpdatesNotOpened
 from fl_platform.protocol.bundle import Entry, RoundBundle, roster_bytes
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.messages import RevealOrder, RoundOrder
-from fl_platform.protocol.receipt import Receipt
+from fl_platform.protocol.receipt import Receipt, check_signature
 from fl_platform.roles.collecting import Collector, anchor, stake_among
 from fl_platform.roles.committing import mend
 from fl_platform.roles.files import write_once
@@ -69,7 +69,7 @@ class Aggregator:
         pause: Callable[[float], None] = time.sleep,
         patience_s: float = math.inf,
         trainers: int = 0,
-        witnesses: Callable[[], None] = nobody,
+        witnesses: Callable[[], object] = nobody,
     ) -> None:
         """Create an aggregator.
 
@@ -208,14 +208,15 @@ class Aggregator:
     ) -> None:
         grounds = Grounds(self._reader, self._contracts, self._opener, witnesses=self._witnesses)
         first, due = self._contracts.window(self._reader.task)
-        last, clock = due - margin(due - first), BlockClock(self._contracts.chain.next_time)
+        last, next_time = due - margin(due - first), self._contracts.chain.next_time
+        clock = next_time if once else BlockClock(next_time)  # where nothing passes by itself, it is moved
         while not grounds.seek(round_number, closed):
             ends = grounds.waits_until()
-            if once and ends is not None and ends <= last:  # nobody else is here to answer
-                self._wait_until(ends)
-            elif once or clock() >= last:
+            if once and ends is not None and not grounds.moved:  # nobody else is here to answer
+                self._wait_until(int(min(ends, last)))
+            if clock() >= last or (once and ends is None and not grounds.moved):
                 raise self._passed(round_number, str(why))
-            else:
+            if not once:
                 self._pause(PAUSE_S)
 
     def _passed(self, round_number: int, why: str) -> TaskClosed:
@@ -309,7 +310,8 @@ class Aggregator:
     def _rostered_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
         """Return the entries of the roster on chain: one's own, or a predecessor's, put together again.
 
-        Raises AuditDifference when they are not those on chain: not all who are on the roster answered.
+        A predecessor's that cannot be put together, or has a leaf that nobody signed, is passed on. Raises TaskClosed
+        then, and AuditDifference for an own one.
         """
         roster = self._reader.history().rounds[round_number].roster
         own = roster is not None and roster.aggregator == self._contracts.address
@@ -319,7 +321,12 @@ class Aggregator:
             self._reader.check_roster(round_number, entries)
             return entries
         entries = self._predecessors_entries(round_number, transport)
-        self._reader.check_roster(round_number, entries)
+        try:
+            self._reader.check_roster(round_number, entries)
+            for entry in entries:
+                check_signature(entry.signed, self._reader.domain)
+        except (AuditDifference, RejectedInput) as error:  # who seals a roster answers for every leaf of it
+            raise self._passed(round_number, f"the roster that a predecessor left is not to be had: {error}") from error
         self._save_entries(round_number, entries)
         write_once(taken, b"{}")
         return entries

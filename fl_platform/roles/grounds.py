@@ -31,14 +31,16 @@ class Grounds:
     """One aggregator's search for grounds, in one task."""
 
     def __init__(
-        self, reader: TaskReader, contracts: Contracts, opener: UpdateOpener, *, witnesses: Callable[[], None] = nobody
-    ) -> None:
+        self, reader: TaskReader, contracts: Contracts, opener: UpdateOpener, *,
+        witnesses: Callable[[], object] = nobody,
+    ) -> None:  # fmt: skip
         """`contracts`: with the wallet that asks and accuses; `witnesses()`: those in this process take a look."""
         self._reader, self._opener, self._witnesses = reader, opener, witnesses
         asks = reader.spec.complaints_needed > 0 and Complaints.there(contracts)
         self._complaints = Complaints(contracts, contracts.signer) if asks else None
         self._keys = KeyWatcher(reader, contracts, contracts.signer, opener)
         self._now = contracts.chain.now
+        self.moved = False  # whether the last step accused anybody, or asked for something
 
     def seek(self, round_number: int, closed: Sequence[Entry]) -> bool:
         """Take the next step about entries of the round being worked on that do not open; say whether all are settled.
@@ -48,7 +50,7 @@ class Grounds:
         lacking = [entry for entry in closed if not self._is_there(entry)]
         if lacking and self._complaints is not None:
             self._complaints.want(self._reader.task, round_number, [entry.receipt for entry in lacking])
-        self._keys.convict([entry for entry in closed if entry not in lacking], self._now())
+        self.moved = bool(self._keys.convict([entry for entry in closed if entry not in lacking], self._now()))
         self._witnesses()
         context = self._reader.round_context(round_number, self._opener.recipient, closed, as_of=self._now())
         settled = context.convicted | context.missing

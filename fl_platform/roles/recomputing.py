@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fl_platform.aggregation.admit import MISSING
 from fl_platform.contribution.bundling import judged_again
 from fl_platform.contribution.judge import judge_round
 from fl_platform.errors import AuditDifference, FLError, RetryError
@@ -20,9 +21,10 @@ def recomputed(reader: TaskReader, opener: UpdateOpener, bundle: RoundBundle) ->
     Raises what opening and judging raise: an update, a model or the round before cannot be had.
     """
     before = reader.state_before(bundle.round)
+    context = reader.round_context(bundle.round, bundle.aggregator, bundle.entries)
     judged = judge_round(
         reader.spec,
-        reader.round_context(bundle.round, bundle.aggregator, bundle.entries),
+        replace(context, missing=context.missing & bundle.with_verdict(MISSING)),
         before,
         bundle.entries,
         updates=opener.source(bundle.entries),

@@ -15,7 +15,7 @@ CASES = [
     ("replay-last", {"NoWork", "Replay"}),
     ("replay-scaled", {"NoWork", "Replay"}),
     ("replay-mix", {"NoWork", "Replay"}),
-    ("random-hashes", {"StoreMissing"}),
+    ("random-hashes", {"Missing"}),
     ("nan", {"TooLong"}),
 ]
 

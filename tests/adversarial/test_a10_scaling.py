@@ -8,6 +8,7 @@ import pytest
 from fl_platform.attacks import parse_attacks
 from fl_platform.attacks.poisoning import Scale
 from fl_platform.updates import decode_update, pack_update
+from fl_platform.updates.codec import HEADER_BYTES
 from tests.support.federations import play_task
 from tests.support.rounds import anchored_spec, build_round, ints_like, place_of
 
@@ -47,10 +48,25 @@ def test_the_aggregate_moves_by_no_more_than_the_bound() -> None:
             assert moved == 0
 
 
-def test_a_forged_range_is_refused_before_it_counts() -> None:
+@pytest.mark.parametrize("places", [slice(0, 1), slice(-1, None), slice(3, 9), slice(None)])
+def test_a_forged_range_counts_as_nothing(places: slice) -> None:
+    """-128, the one integer outside the symmetric range, is 0 to every party and contract: it shouts no louder."""
     spec = anchored_spec()
-    round_ = build_round(spec, [ints_like(spec, seed) for seed in range(1, 4)], reference=None)
-    index = place_of(round_, 1)
-    data = pack_update(np.full(spec.model.size, -127, dtype=np.int8), model=spec.model, bits=8)
-    round_.data[index] = data.replace(b"\x81", b"\x80")
-    assert round_.judge().verdicts[index].code == "UpdateRangeExceeded"
+    updates = [ints_like(spec, seed) for seed in range(1, 4)]
+    updates[0] = np.full(spec.model.size, -127, dtype=np.int8)
+    forged, twin = build_round(spec, updates, reference=None), build_round(spec, updates, reference=None)
+    index = place_of(forged, 1)
+    data = forged.data[index]
+    assert isinstance(data, bytes)
+    body = np.frombuffer(data[HEADER_BYTES:], np.uint8).copy()
+    body[places] = 0x80
+    forged.data[index] = data[:HEADER_BYTES] + body.tobytes()
+    updates[0][places] = 0
+    twin.data[index] = pack_update(updates[0], model=spec.model, bits=8)
+    judged, wanted = forged.judge(), twin.judge()
+    assert decode_update(forged.updates(index), model=spec.model, bits=8).tolist() == updates[0].tolist()
+    assert (judged.tape.root, judged.verdicts, judged.after) == (wanted.tape.root, wanted.verdicts, wanted.after)
+    assert np.array_equal(judged.sums, wanted.sums)
+    if places == slice(None):
+        assert judged.verdicts[index].code == "NoWork"
+        assert judged.verdicts[index].weight == 0

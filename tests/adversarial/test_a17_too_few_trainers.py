@@ -32,6 +32,7 @@ def test_refused_updates_count_as_hostile_ones_so_rubbish_cannot_stop_a_round() 
     round_.data[place_of(round_, 2)] = StoreMissing("gone")
     codes = [v.code for v in round_.judge().verdicts]
     assert codes.count("admitted") == 4
+    assert codes[place_of(round_, 2)] == "Missing"
     # A second one is more than the rule was told to expect.
     round_.data[place_of(round_, 3)] = StoreMissing("gone")
     assert [v.code for v in round_.judge().verdicts].count("admitted") == 3

@@ -2,24 +2,32 @@
 
 Attacker: a trainer that signs a CID of one update and the key, leaves' root or length of another; or that has two
 objects ready whose root blocks have one SHA-256. Wants to choose after the roster which of the two it meant. Expected:
-the receipt's hashes all have to fit the one object; each that does not is refused with its own words. What a contract
-can see of it costs the stake: integers that the ciphertext does not hold, a box with another key; and an honest trainer
-is convicted of nothing, whatever a recipient says.
+the receipt's hashes all have to fit the one object; each that does not is named in its own words, and is no verdict by
+itself. What a contract can see of it costs the stake, and then the update is refused: integers that the ciphertext does
+not hold, a box with another key; and an honest trainer is convicted of nothing, whatever a recipient says.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from fl_platform.aggregation.admit import OpenedUpdates, admit_entries
 from fl_platform.chain.reveals import CipherLeaf
-from fl_platform.errors import EnvelopeInvalid, FLError, StoreMissing
+from fl_platform.errors import EnvelopeInvalid, FLError, StoreMissing, UpdateHashMismatch, UpdatesNotOpened
+from fl_platform.roles.opening import check_content
 from fl_platform.store import Cid, MemoryStore, cid_of, envelope, seal, unixfs, unseal
 from fl_platform.store.unixfs import LEAF_BYTES
+from fl_platform.updates import pack_update
+from fl_platform.updates.codec import HEADER_BYTES
+from fl_platform.updates.content import file_root
 from tests.support.evm import Reverted
 from tests.support.reveals import KEY as UPDATE_KEY
 from tests.support.reveals import Scene, garbled
+from tests.support.rounds import anchored_spec, happy_round, place_of
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(32)
 MINE, OTHER = seal(b"\x01" * 5000, key=KEY), seal(b"\x02" * 5000, key=OTHER_KEY)
@@ -38,6 +46,40 @@ def test_another_objects_leaves_root() -> None:
 def test_another_objects_key() -> None:
     with pytest.raises(EnvelopeInvalid, match="does not open this update"):
         unseal(MINE.data, key=OTHER_KEY, expected_key_hash=MINE.key_hash)
+
+
+@pytest.mark.parametrize("bits", [4, 8, 16])
+def test_other_integers_than_the_receipt_binds_are_named_and_a_header_binds_nothing(bits: int) -> None:
+    spec = anchored_spec()
+    spec = replace(spec, codec=replace(spec.codec, bits=bits))
+    plain = pack_update(np.full(spec.model.size, 3, np.int8), model=spec.model, bits=bits)
+    root = file_root(plain, table=spec.model.leaves, bits=bits, key=KEY)
+    assert root is not None
+    entry = happy_round().entries[0]
+    receipt = replace(entry.receipt, content_root=root)
+    for header in (plain[:HEADER_BYTES], bytes(HEADER_BYTES), OTHER.data[:HEADER_BYTES]):
+        check_content(header + plain[HEADER_BYTES:], receipt, spec=spec, key=KEY)
+    others = [plain[:i] + bytes([plain[i] ^ 1]) + plain[i + 1 :] for i in range(HEADER_BYTES, len(plain))]
+    for other in (*others, plain[:-1], plain + b"\0", b""):
+        with pytest.raises(UpdateHashMismatch, match="not those that its receipt binds"):
+            check_content(other, receipt, spec=spec, key=KEY)
+    with pytest.raises(UpdateHashMismatch):  # the right integers under another key have other blinds
+        check_content(plain, receipt, spec=spec, key=OTHER_KEY)
+
+
+def test_who_finds_other_content_has_no_verdict_before_the_chain_has_convicted_its_trainer() -> None:
+    round_ = happy_round()
+    index = place_of(round_, 2)
+    round_.data[index] = UpdateHashMismatch("the integers are not those that its receipt binds")
+    with pytest.raises(UpdatesNotOpened) as found:
+        admit_entries(
+            round_.entries, OpenedUpdates(round_.updates, round_.spec), spec=round_.spec, context=round_.context
+        )
+    assert {i: type(reason) for i, reason in found.value.reasons.items()} == {index: UpdateHashMismatch}
+    convicted = frozenset({round_.entries[index].receipt.struct_hash()})
+    round_.context = replace(round_.context, convicted=convicted)
+    codes = [verdict.code for verdict in round_.judge().verdicts]
+    assert (codes[index], codes.count("admitted")) == ("Convicted", 3)
 
 
 def test_one_ciphertext_does_not_open_in_two_ways() -> None:

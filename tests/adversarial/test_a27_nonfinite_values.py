@@ -16,8 +16,16 @@ from hypothesis import strategies as st
 
 from fl_platform.errors import RejectedInput, UpdateNotFinite
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TensorSpec
-from fl_platform.updates.codec import HEADER_BYTES, decode_update, dequantise, encode_update, update_length
+from fl_platform.updates.codec import (
+    HEADER_BYTES,
+    decode_update,
+    dequantise,
+    encode_update,
+    pack_update,
+    update_length,
+)
 from fl_platform.updates.model_file import decode_model, encode_model, model_header
+from fl_platform.updates.scale import largest_integer
 
 MODEL = ModelSpec("m", (TensorSpec("w", (2, 3)), TensorSpec("s", ()), TensorSpec("b", (4,))))
 SCALE = ScaleSpec((-4, -3, -2))
@@ -68,16 +76,19 @@ def test_another_dtype_never_reaches_the_codec(dtype: object) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(bits=st.sampled_from([4, 8, 16]), body=st.binary(min_size=22, max_size=22))
-def test_whatever_decodes_is_finite_and_has_one_form(bits: int, body: bytes) -> None:
+@given(
+    bits=st.sampled_from([4, 8, 16]),
+    body=st.binary(min_size=22, max_size=22) | st.just(b"\x80" * 22) | st.just(b"\x00\x80" * 11),
+)
+def test_whatever_bytes_are_sealed_they_are_finite_and_within_range(bits: int, body: bytes) -> None:
     header = encode_update(zeros(), model=MODEL, scale=SCALE, bits=bits, seed=bytes(32)).data[:HEADER_BYTES]
     data = header + body[: update_length(MODEL.size, bits) - HEADER_BYTES]
-    try:
-        integers = decode_update(data, model=MODEL, bits=bits)
-    except RejectedInput:
-        return
+    integers = decode_update(data, model=MODEL, bits=bits)
+    assert int(np.abs(integers.astype(np.int64)).max()) <= largest_integer(bits)
     for array in dequantise(integers, model=MODEL, scale=SCALE).values():
         assert np.isfinite(array).all()
+    again = pack_update(integers, model=MODEL, bits=bits)  # the one form that honest encoders give it
+    assert np.array_equal(decode_update(again, model=MODEL, bits=bits), integers)
 
 
 @pytest.mark.parametrize("bits", [4, 8, 16])

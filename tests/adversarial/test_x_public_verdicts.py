@@ -13,8 +13,10 @@ import pytest
 
 from fl_platform.attacks import parse_attacks
 from fl_platform.cli.demo.federation import Cast
-from fl_platform.contribution.judge import Judgement
+from fl_platform.contribution.bundling import bundle_of
+from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.contribution.rejudge import rejudge_public
+from fl_platform.contribution.tapes import first_difference, told_tape
 from fl_platform.learning import evaluation
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.spec import TaskSpec
@@ -23,7 +25,7 @@ from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.workspace import Workspace
 from tests.support.doctored import DoctoredReader
-from tests.support.rehearsal import audit, rehearsal, small_settings
+from tests.support.rehearsal import audit, opener_for, rehearsal, small_settings
 from tests.support.rounds import Round, anchored_spec, build_round, ints_like, place_of
 
 
@@ -39,7 +41,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace
 def rejudge(workspace: Workspace, cast: Cast, bundle: RoundBundle) -> Judgement:
     reader = workspace.reader(cast.task)
     sums = np.frombuffer(reader.object(bundle.aggregate), dtype="<i4")
-    context = reader.round_context(0, bundle.aggregator)
+    context = reader.round_context(0, bundle.aggregator, bundle.entries)
     return rejudge_public(reader.spec, context, bundle.before, bundle, sums=sums, models=reader.model)
 
 
@@ -50,13 +52,57 @@ def test_an_update_that_does_not_open_cannot_be_called_otherwise(
     """A verdict is a cell of the tape in words: what a bundle says instead is a difference to any reader."""
     workspace, cast, sealed = played
     bundle = sealed.bundle
-    place = next(i for i, verdict in enumerate(bundle.verdicts) if verdict.code == "StoreMissing")
+    place = next(i for i, verdict in enumerate(bundle.verdicts) if verdict.code == "Missing")
     assert rejudge(workspace, cast, bundle).verdicts == bundle.verdicts  # the honest twin
     lie = replace(bundle.verdicts[place], code=code)
     told = replace(bundle, verdicts=(*bundle.verdicts[:place], lie, *bundle.verdicts[place + 1 :]))
-    report = Auditor(DoctoredReader(workspace, cast.task, told), opener=None).audit()
-    assert report.exit_code == 4
-    assert "was not opened, but its verdict is" in str(report.first_difference)
+    reader = DoctoredReader(workspace, cast.task, told)
+    who = f"0x{lie.trainer.hex()}"
+    stranger = Auditor(reader, opener=None).audit()
+    assert stranger.exit_code == 4
+    assert stranger.first_difference is not None
+    assert who in stranger.first_difference.what
+    holder = Auditor(reader, opener=opener_for(workspace, cast, reader, "auditor")).audit()
+    assert holder.exit_code == 4
+    assert holder.first_difference is not None
+    assert holder.first_difference.what == f"update of {who}"
+    assert "StoreMissing" in str(holder.first_difference)
+
+
+def test_the_honest_bundle_names_its_grounds_and_everybody_finds_the_same(
+    played: tuple[Workspace, Cast, SealedRound],
+) -> None:
+    workspace, cast, sealed = played
+    assert [verdict.code for verdict in sealed.bundle.verdicts].count("Missing") == 1
+    assert audit(workspace, cast, key="auditor").exit_code == 0
+    stranger = audit(workspace, cast, key=None)
+    assert (stranger.first_difference, stranger.exit_code) == (None, 3)
+
+
+@pytest.mark.parametrize("ground", ["missing", "convicted"])
+@pytest.mark.parametrize("number", [0, 2])
+def test_nobody_is_left_out_on_the_sealers_word(ground: str, number: int) -> None:
+    """A tape evaluated as if the chain spoke against an update: whoever reads the chain finds the cell that lies."""
+    spec, way = anchored_spec(), ints_like(anchored_spec(), 0)
+    made = build_round(spec, [ints_like(spec, k, towards=way, share=0.7) for k in range(1, 6)], reference=way)
+    index = place_of(made, number)
+    said = {ground: frozenset({made.entries[index].receipt.struct_hash()})}
+    lying = replace(made, context=replace(made.context, **said))  # type: ignore[arg-type]
+    judged = judge_round(
+        spec, lying.context, made.before, made.entries, updates=made.updates, models=made.models.__getitem__,
+        sums=made.sums.__getitem__,
+    )  # fmt: skip
+    assert judged.verdicts[index].code == {"missing": "Missing", "convicted": "Convicted"}[ground]
+    bundle = bundle_of(spec, made.context, made.before, made.entries, judged)
+    public = rejudge_public(spec, made.context, made.before, bundle, sums=judged.sums, models=made.models.__getitem__)
+    assert public.tape.root != bundle.tape
+    assert public.verdicts[index].code not in ("Missing", "Convicted")
+    found = first_difference(told_tape(spec, bundle), public.tape)
+    assert found is not None
+    assert (public.tape.program.columns[found[0]].name, found[1]) == ("refused", (index,))
+    # and with the chain's word it is no lie
+    public = rejudge_public(spec, lying.context, made.before, bundle, sums=judged.sums, models=made.models.__getitem__)
+    assert (public.tape.root, public.verdicts, public.after) == (bundle.tape, judged.verdicts, judged.after)
 
 
 @pytest.mark.parametrize("indifferent", [False, True])

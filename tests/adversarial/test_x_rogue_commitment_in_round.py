@@ -2,7 +2,8 @@
 
 Whoever sees the others' commitments before it fixes its own can make any model pass the sum's check. In a standard
 round it must prove that it knows an opening, which it does not; in a strict round it had to promise a hash before it
-saw anything. tests/zk/test_rogue_commitment.py does the same to the library alone.
+saw anything, and what no receipt promised needs the proof. The update itself is summed all the same: nobody is refused
+for a commitment. tests/zk/test_rogue_commitment.py does the same to the library alone.
 """
 
 from __future__ import annotations
@@ -13,16 +14,30 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fl_platform.aggregation.commitments import check_round_sum
+from fl_platform.aggregation.commitments import check_round_sum, unpromised
 from fl_platform.aggregation.round_rows import cell_of, sums_root
 from fl_platform.aggregation.sums import Sums
+from fl_platform.contribution.bundling import bundle_of
+from fl_platform.contribution.judge import Judgement
 from fl_platform.contribution.program import program_of
 from fl_platform.contribution.rejudge import rejudge_public
 from fl_platform.contribution.tapes import told_numbers, told_tape
 from fl_platform.errors import CommitmentMismatch, ProofInvalid
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.program import Output
-from tests.support.committed import codes, commit_entry, committed_round, hide, layer_of, sealed, show, update_key
+from tests.support.committed import (
+    codes,
+    commit_entry,
+    committed_round,
+    hide,
+    layer_of,
+    mended,
+    not_opening,
+    sealed,
+    show,
+    shown_faults,
+    update_key,
+)
 from tests.support.rounds import Round, address_of, place_of
 from zk import curve, pedersen
 from zk.curve import ORDER
@@ -46,7 +61,7 @@ def solve(round_: Round, bundle: RoundBundle) -> Rogue:
     """Fix w* and the blinding sums first, then solve for one's own points."""
     layer, mine = layer_of(round_), place_of(round_, EVIL)
     generators = layer.generators
-    sums = np.full(layer.length, WANTED, np.int64)
+    sums = np.full(layer.length, WANTED, np.int32)
     rhos = tuple(range(5, 5 + layer.chunks))
     weights = [verdict.weight for verdict in bundle.verdicts]
     inverse, points = pow(weights[mine], -1, ORDER), []
@@ -83,7 +98,7 @@ def forged_proof(round_: Round, rogue: Rogue) -> bytes:
 def told(bundle: RoundBundle, round_: Round, rogue: Rogue) -> RoundBundle:
     """The colluding aggregator's bundle: all as judged honestly, but the sum of its choice."""
     numbers = told_numbers(program_of(round_.spec))
-    sums = cell_of(sums_root(round_.spec.model, rogue.sums.astype(np.int32)))
+    sums = cell_of(sums_root(round_.spec.model, rogue.sums))
     place = numbers.index(program_of(round_.spec).outputs[Output.SUMS])
     columns = (*bundle.columns[:place], (sums,), *bundle.columns[place + 1 :])
     return replace(bundle, entries=tuple(round_.entries), blindings=rogue.blindings, columns=columns)
@@ -103,69 +118,126 @@ def test_the_attack_is_real_the_sum_alone_cannot_tell(strictness: str) -> None:
     assert check_round_sum(round_.spec, told(bundle, round_, rogue), rogue.sums, shown=False) == 4
 
 
+def proof_of(made: str, round_: Round, rogue: Rogue) -> bytes:
+    """What the adversary shows for a proof."""
+    stolen = round_.entries[place_of(round_, 1)].shown.proof
+    return {"none": b"", "forged": forged_proof(round_, rogue), "stolen": stolen}[made]
+
+
+def demand_caught(round_: Round, bundle: RoundBundle, rogue: Rogue) -> None:
+    """Demand that anybody finds the rogue by its proof, holders by its sums, and that nobody is shut out by it."""
+    assert codes(round_) == ["admitted"] * 4  # its update is summed as everybody's
+    assert shown_faults(round_) == {EVIL: "ProofInvalid"}
+    lie = told(bundle, round_, rogue)
+    with pytest.raises(ProofInvalid):
+        check_round_sum(round_.spec, lie, rogue.sums)
+    # a liar that goes on with its sums is consistent: the tape alone does not tell a stranger, the proof does
+    public = _rejudged(round_, lie, rogue)
+    consistent = bundle_of(round_.spec, round_.context, round_.before, round_.entries, public)
+    again = _rejudged(round_, consistent, rogue)
+    assert again.tape.root == consistent.tape == told_tape(round_.spec, consistent).root
+    assert (again.verdicts, again.after) == (consistent.verdicts, consistent.after)
+    with pytest.raises(ProofInvalid):
+        check_round_sum(round_.spec, consistent, rogue.sums)
+    assert round_.judge().tape.root != consistent.tape  # and whoever holds the updates adds them up
+    # what an honest sealer publishes of this round: the update's own commitment, and the honest sums
+    honest, sums = sealed(round_)
+    assert not np.array_equal(sums, rogue.sums)
+    good = mended(round_, honest)
+    assert check_round_sum(round_.spec, good, sums) == 4
+    assert check_round_sum(round_.spec, replace(bundle, entries=good.entries), sums) == 4
+    with pytest.raises(CommitmentMismatch, match="weighted sum"):
+        check_round_sum(round_.spec, replace(lie, entries=good.entries), rogue.sums)
+
+
+def _rejudged(round_: Round, bundle: RoundBundle, rogue: Rogue) -> Judgement:
+    return rejudge_public(
+        round_.spec, round_.context, round_.before, bundle, sums=rogue.sums, models=round_.models.__getitem__
+    )
+
+
 @pytest.mark.parametrize("made", ["none", "forged", "stolen"])
-def test_a_standard_round_refuses_it_with_or_without_a_key(made: str) -> None:
+@pytest.mark.parametrize("promised", [True, False])
+def test_a_standard_round_asks_for_a_proof_that_it_has_not_promised_or_not(made: str, promised: bool) -> None:
     round_ = committed_round()
     bundle, _ = sealed(round_)
     rogue = solve(round_, bundle)
-    stolen = round_.entries[place_of(round_, 1)].shown.proof
-    proof = {"none": b"", "forged": forged_proof(round_, rogue), "stolen": stolen}[made]
-    with_rogue(round_, rogue, proof=proof)
-    assert codes(round_) == ["admitted", "admitted", "admitted", "ProofInvalid"]
-    with pytest.raises(ProofInvalid):
-        check_round_sum(round_.spec, told(bundle, round_, rogue), rogue.sums)
-    # a stranger's recomputation refuses the entry, so its tape is not the one that the bundle tells of
-    lie = told(bundle, round_, rogue)
-    public = rejudge_public(
-        round_.spec, round_.context, round_.before, lie, sums=rogue.sums.astype(np.int32),
-        models=round_.models.__getitem__,
-    )  # fmt: skip
+    proof = proof_of(made, round_, rogue)
+    if promised:
+        with_rogue(round_, rogue, proof=proof)
+    else:
+        show(round_, EVIL, points=rogue.points, proof=proof)
+    entry = round_.entries[place_of(round_, EVIL)]
+    assert layer_of(round_).is_promised(entry.receipt, entry.shown) == promised
+    demand_caught(round_, bundle, rogue)
     mine = place_of(round_, EVIL)
-    assert (public.verdicts[mine].code, public.verdicts[mine].weight) == ("ProofInvalid", 0)
-    assert lie.verdicts[mine].weight > 0
-    assert public.tape.root != told_tape(round_.spec, lie).root
+    assert unpromised(round_.spec, mended(round_, sealed(round_)[0])) == ((mine,) if promised else ())
 
 
-def test_in_a_strict_round_only_hashes_are_known_when_it_must_be_fixed() -> None:
+@pytest.mark.parametrize("made", ["none", "forged", "stolen"])
+def test_in_a_strict_round_only_hashes_are_known_when_it_must_be_fixed(made: str) -> None:
     round_ = committed_round(strictness="strict")
     early = list(round_.entries)  # the roster: on chain before anybody shows a point
     hashes = {entry.receipt.commitment for entry in early if entry.stake}
     assert len(hashes) == 4
     bundle, honest = sealed(round_)
     rogue = solve(round_, bundle)  # possible only now that all points are shown
-    late = with_rogue(round_, rogue)
+    stolen = committed_round()  # of the same updates, with proofs: somebody shows one though nobody asks
+    proof = stolen.entries[place_of(stolen, 1)].shown.proof if made == "stolen" else proof_of(made, round_, rogue)
+    late = with_rogue(round_, rogue, proof=proof)
     mine = place_of(round_, EVIL)
     assert round_.entries[mine].receipt.struct_hash() != early[mine].receipt.struct_hash()  # not what is on the roster
     round_.entries[mine] = replace(early[mine], shown=round_.entries[mine].shown)
     assert late == early[mine].shown.salt
-    assert codes(round_)[EVIL - 1] == "CommitmentMismatch"
-    with pytest.raises(CommitmentMismatch, match="hash"):
-        check_round_sum(round_.spec, told(bundle, round_, rogue), rogue.sums)
+    demand_caught(round_, bundle, rogue)
+    assert mended(round_, sealed(round_)[0]).entries == tuple(early)  # its own, which its receipt promises
     with pytest.raises(CommitmentMismatch, match="weighted sum"):
         check_round_sum(round_.spec, replace(bundle, blindings=rogue.blindings), rogue.sums)
     assert check_round_sum(round_.spec, bundle, honest) == 4
+    assert unpromised(round_.spec, bundle) == ()
 
 
-def test_forced_in_late_it_has_seen_the_others_and_must_prove_even_in_a_strict_round() -> None:
+def test_a_rostered_hash_of_ones_own_choice_buys_nothing_once_points_are_shown() -> None:
+    """It may promise any hash, but the points that it would need are not known yet: what it shows needs the proof."""
+    round_ = committed_round(strictness="strict")
+    hide(round_, EVIL, b"\x05" * 32)
+    bundle, _ = sealed(round_)
+    rogue = solve(round_, bundle)
+    show(round_, EVIL, points=rogue.points)
+    demand_caught(round_, bundle, rogue)
+    assert unpromised(round_.spec, mended(round_, sealed(round_)[0])) == (place_of(round_, EVIL),)
+
+
+@pytest.mark.parametrize("made", ["none", "forged"])
+def test_forced_in_late_it_has_seen_the_others_and_must_prove_even_in_a_strict_round(made: str) -> None:
     """The window for forced receipts is open while keys are revealed: the roster hides nothing from who comes then."""
     round_ = committed_round(strictness="strict")
     bundle, _ = sealed(round_)
     rogue = solve(round_, bundle)
-    with_rogue(round_, rogue)
+    with_rogue(round_, rogue, proof=proof_of(made, round_, rogue))
     mine = place_of(round_, EVIL)
     round_.entries[mine] = replace(round_.entries[mine], forced=True)
-    assert codes(round_)[EVIL - 1] == "ProofInvalid"
-    with pytest.raises(ProofInvalid):
-        check_round_sum(round_.spec, told(bundle, round_, rogue), rogue.sums)
+    entry = round_.entries[mine]
+    assert layer_of(round_).is_promised(entry.receipt, entry.shown)  # and proves nothing by that
+    demand_caught(round_, bundle, rogue)
 
 
-def test_a_copy_of_anothers_commitment_is_no_way_around_the_proof() -> None:
+@pytest.mark.parametrize("promised", [True, False])
+def test_a_copy_of_anothers_commitment_is_no_way_around_the_proof(promised: bool) -> None:
     """Points of a victim plus known ones: the adversary knows the difference only."""
     round_ = committed_round()
     victim = round_.entries[place_of(round_, 1)].shown
-    copied = Rogue(victim.points, np.zeros(0, np.int64), ())
-    with_rogue(round_, copied, proof=victim.proof)
-    assert codes(round_) == ["admitted", "admitted", "admitted", "ProofInvalid"]
+    copied = Rogue(victim.points, np.zeros(0, np.int32), ())
+    if promised:
+        with_rogue(round_, copied, proof=victim.proof)
+    else:
+        show(round_, EVIL, points=victim.points, proof=victim.proof)
+    assert codes(round_) == ["admitted"] * 4
+    assert shown_faults(round_) == {EVIL: "ProofInvalid"}
+    bundle, sums = sealed(round_)
+    with pytest.raises(ProofInvalid):
+        check_round_sum(round_.spec, bundle, sums)
+    assert check_round_sum(round_.spec, mended(round_, bundle), sums) == 4
 
 
 def test_whoever_holds_the_key_sees_it_even_if_the_proof_were_sound() -> None:
@@ -174,4 +246,12 @@ def test_whoever_holds_the_key_sees_it_even_if_the_proof_were_sound() -> None:
     data = [round_.data[place_of(round_, number)] for number in (1, EVIL)]
     assert all(first != second for first, second in pairwise(data))
     commit_entry(round_, EVIL, data[0] if isinstance(data[0], bytes) else b"")
-    assert codes(round_)[EVIL - 1] == "CommitmentMismatch"
+    assert codes(round_) == ["admitted"] * 4
+    assert shown_faults(round_) == {}
+    assert not_opening(round_) == {EVIL}
+    bundle, sums = sealed(round_)
+    with pytest.raises(CommitmentMismatch, match="weighted sum"):
+        check_round_sum(round_.spec, bundle, sums)
+    good = mended(round_, bundle)
+    assert check_round_sum(round_.spec, good, sums) == 4
+    assert unpromised(round_.spec, good) == (place_of(round_, EVIL),)

@@ -1,9 +1,11 @@
-"""Words of a seal that no contract decided once: a length bound, a stake, earlier sums left out. Each is a cell now,
-and falls. What stays the sealer's word, until its trainer speaks on chain, is that a key did not come.
+"""Words of a seal that no contract decided once: a length bound, a stake, earlier sums left out, an update that is not
+to be had. Each is a cell now, and falls. What stays the sealer's word, until its trainer speaks on chain, is that a key
+did not come.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,16 +13,18 @@ import numpy as np
 import pytest
 
 from fl_platform.attacks.lying import Lied, false_tape
-from fl_platform.chain.reveals import boxes_of
 from fl_platform.contribution.judge import Judgement
 from fl_platform.dispute.claims import CellClaim
-from fl_platform.protocol.openings import refutation_of
+from fl_platform.dispute.targets import source_claim
+from fl_platform.errors import StoreMissing
+from fl_platform.protocol.openings import opened, refutation_of
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.tape import Tape
-from tests.support.judged_rounds import JudgedTask, person
+from tests.support.bound_rounds import CHALLENGER
+from tests.support.evm import Account, Reverted, account
+from tests.support.judged_rounds import WITNESSES, JudgedTask
 from tests.support.rounds import STAKE, Round, anchored_spec, ints_like, place_of
-from tests.support.specs import small_spec
 
 FRIEND = 5
 FIVE = dict.fromkeys(range(1, 6), STAKE)
@@ -113,13 +117,94 @@ def test_that_a_key_did_not_come_is_the_sealers_word_and_every_audit_tells_it() 
 def test_that_a_key_did_not_come_falls_where_its_trainer_has_put_it_on_chain() -> None:
     task = open_task()
     made = drawn(task)
-    entry = made.entries[place_of(made, 1)]
-
-    def revealed() -> None:
-        task.world.wait(task.world.evm.now + 1)
-        package = boxes_of(entry.keys, small_spec()), entry.keys_signature
-        task.world.reveals.send(person(1), "forceReveal", entry.signed, package)
-
-    one = task.seal(made, lie=silencing, rostered=revealed)
-    assert next(task.against(one, whole=True)) == f"refused at ({place_of(made, 1)},) is {int(Refused.WITHHELD)}"
+    place = place_of(made, 1)
+    made.forced_out[place] = made.entries[place].keys
+    one = task.seal(made, lie=silencing)
+    assert next(task.against(one, whole=True)) == f"refused at ({place},) is {int(Refused.WITHHELD)}"
     assert task.bond() == 0
+
+
+@pytest.mark.parametrize("which", ["nothing", "one too few", "one twice", "another order"])
+def test_what_has_no_box_for_everybody_reveals_no_key(which: str) -> None:
+    """A trainer that forces out rubbish does not make a liar of who has no key, and gets no pay for it."""
+    task = open_task()
+    made = drawn(task)
+    place = place_of(made, 1)
+    keys = made.entries[place].keys
+    made.forced_out[place] = {
+        "nothing": (), "one too few": keys[:1], "one twice": (*keys, keys[0]), "another order": keys[::-1],
+    }[which]  # fmt: skip
+    made.entries[place] = replace(made.entries[place], keys=(), keys_signature=b"")
+    one = task.seal(made)
+    assert one.judged.verdicts[place].weight == 0
+    assert list(task.against(one, whole=True)) == []
+    assert list(task.differences(one)) == []
+
+
+def losing(made: Round, judged: Judgement) -> Tape:
+    """The updates of all but the friend and the owner are not to be had, the sealer says."""
+    kept = place_of(made, FRIEND), place_of(made, 0)
+    lost = [item if i in kept else StoreMissing("not there") for i, item in enumerate(made.data)]
+    return replace(made, data=lost).judge().tape
+
+
+@pytest.mark.parametrize(
+    ("who", "late", "stands"),
+    [
+        ((), False, False),
+        (WITNESSES[:1], False, False),
+        ((WITNESSES[0], WITNESSES[0]), False, False),
+        ((WITNESSES[0], account("nobody's witness")), False, False),
+        (WITNESSES[1:], True, False),
+        (WITNESSES[1:], False, True),
+    ],
+)
+def test_that_an_update_is_not_to_be_had_needs_enough_witnesses_in_time(
+    who: tuple[Account, ...], late: bool, stands: bool
+) -> None:
+    """Who seals cannot refuse anybody alone: with a friend it took a whole pot so."""
+    task = open_task()
+    made = drawn(task)
+    kept = place_of(made, FRIEND), place_of(made, 0)
+    names = [entry.receipt.struct_hash() for i, entry in enumerate(made.entries) if i not in kept]
+
+    def complain() -> None:
+        for one in who:
+            task.world.complaints.send(one, "complain", task.run.task, 0, names)
+
+    def lie(made: Round, judged: Judgement) -> Tape:
+        if late:  # in the second of the seal, after that which it names
+            complain()
+        return losing(made, judged)
+
+    one = task.seal(made, lie=lie, rostered=(lambda: None) if late else complain)
+    found = list(itertools.islice(task.against(one, whole=True), 1))
+    assert found == ([] if stands else [f"refused at ({min(set(range(6)) - set(kept))},) is {int(Refused.MISSING)}"])
+    assert (task.bond() > 0) == stands
+
+
+def test_without_witnesses_nothing_is_left_out_as_missing() -> None:
+    task = JudgedTask.open(anchored_spec(), trainers=FIVE, witnesses=())
+    made = drawn(task)
+    one = task.seal(made, lie=losing)
+    assert next(task.against(one, whole=True)).startswith("refused")
+    assert task.bond() == 0
+
+
+def test_other_witnesses_than_the_tasks_show_nothing() -> None:
+    """A challenger that names none would count no complaints; the terms bind who they are."""
+    task = open_task()
+    made = drawn(task)
+    made.data[place_of(made, 1)] = StoreMissing("not there")
+    one = task.seal(made)
+    number, place = column_of(one.sealed, Source.REFUSED), (place_of(made, 1),)
+    assert one.sealed.cell(number, place) == Refused.MISSING
+    claim = source_claim(
+        one.target, number, place, opened(one.sealed, number, place), entries=one.entries, parent=one.parent
+    )
+    encoded = one.target.encoded()
+    hidden = encoded.replace(WITNESSES[0].address, account("nobody's witness").address)
+    assert hidden != encoded
+    with pytest.raises(Reverted, match="Sources_Mismatch"):
+        task.world.disputes.send(CHALLENGER, claim.function, hidden, *claim.encoded())
+    assert not task.refutes(one, claim)

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from fl_platform.aggregation.commitments import Layer
+from fl_platform.aggregation.commitments import Layer, Openings
 from fl_platform.contribution.bundling import bundle_of
-from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.errors import CommitmentMismatch
+from fl_platform.protocol.bundle import Entry, RoundBundle, WrappedKey
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.shown import PEDERSEN
-from fl_platform.roles.committing import commit_update
+from fl_platform.roles.committing import commit_update, mend
+from fl_platform.roles.opening import UpdateOpener
+from fl_platform.updates import decode_update
+from fl_platform.updates.tensors import Integers
 from tests.support.rounds import DOMAIN, Round, address_of, happy_round, place_of
 
 
@@ -77,3 +82,50 @@ def codes(round_: Round, numbers: Sequence[int] = (1, 2, 3, 4)) -> list[str]:
     """Return the verdicts of some trainers."""
     verdicts = round_.judge().verdicts
     return [verdicts[place_of(round_, number)].code for number in numbers]
+
+
+class RoundOpener(UpdateOpener):
+    """Opens the updates of a round in memory, as who has its keys and its store."""
+
+    def __init__(self, round_: Round) -> None:
+        self.domain, self._round = DOMAIN, round_
+
+    def unwrap(self, receipt: Receipt, keys: Sequence[WrappedKey]) -> bytes:
+        """Return the key of a receipt's trainer."""
+        return update_key(next(number for number in range(100) if address_of(number) == receipt.trainer))
+
+    def open(self, entry: Entry) -> bytes:
+        """Return the plaintext of an entry's trainer."""
+        return self._round.updates(place_of(self._round, number_of(entry)))
+
+
+def shown_faults(round_: Round) -> dict[int, str]:
+    """Return what anybody finds wrong with what trainers show, by their numbers: names of errors."""
+    summed = {i: entry for i, entry in enumerate(round_.entries) if entry.stake}
+    faults = layer_of(round_).faults(summed)
+    return {number_of(round_.entries[i]): type(fault).__name__ for i, fault in faults.items()}
+
+
+def not_opening(round_: Round) -> set[int]:
+    """Return whose commitments do not open to their updates under their keys, by their numbers; all are on the curve.
+
+    One whose salt is not its key's is among them.
+    """
+
+    def read(index: int) -> Integers:
+        return decode_update(round_.updates(index), model=round_.spec.model, bits=round_.spec.codec.bits)
+
+    openings, found = Openings(layer_of(round_), lambda i: update_key(number_of(round_.entries[i]))), set[int]()
+    for index, entry in enumerate(round_.entries):
+        try:
+            if entry.stake:
+                openings.add(index, entry, read(index))
+        except CommitmentMismatch:
+            found.add(index)
+    found |= openings.faults(round_.entries, read).keys()
+    return {number_of(round_.entries[i]) for i in found}
+
+
+def mended(round_: Round, bundle: RoundBundle) -> RoundBundle:
+    """Return a bundle as whoever seals publishes it: with what does not hold of its commitments made again."""
+    return replace(bundle, entries=mend(round_.spec, RoundOpener(round_), bundle.entries, bundle.verdicts))

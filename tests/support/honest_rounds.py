@@ -168,12 +168,16 @@ def _spoil(draw: Draw, made: Round) -> None:
         chance = r.random()
         if chance < 0.04:
             made.entries[i] = replace(entry, keys=(), keys_signature=b"")
+            if r.random() < 0.5 and not entry.forced:  # what has not a box for everybody reveals nothing
+                made.forced_out[i] = r.choice(((), entry.keys[1:], entry.keys[::-1]))
         elif chance < 0.08:
             made.sign(i, number_of[entry.receipt.trainer], parent=b"\x09" * 32)
         elif chance < 0.1:
             made.sign(i, number_of[entry.receipt.trainer], length=entry.receipt.length + 1)
         elif chance < 0.12 and entry.stake:
             made.entries[i] = replace(entry, stake=entry.stake + 5)
+        elif chance > 0.97:
+            made.forced_out[i] = entry.keys
 
 
 # --- playing ----------------------------------------------------------------------------------------------------------

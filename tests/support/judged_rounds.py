@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from fl_platform.chain.records import RosterRecord, SealRecord
+from fl_platform.chain.reveals import Box, boxes_of
 from fl_platform.contribution.bundling import bundle_of
 from fl_platform.contribution.judge import Judgement
 from fl_platform.contribution.program import program_of, terms_of
@@ -22,10 +23,12 @@ from fl_platform.dispute.claims import CellClaim
 from fl_platform.dispute.outputs import OutputClaim, accounts, claims_of, next_claims, program_path
 from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, source_claim
 from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.openings import OTHER_KINDS, opened, refutation_of
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Output
+from fl_platform.protocol.receipt import sign_digest
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import Axis, Source
 from fl_platform.protocol.spec import Party, TaskSpec
@@ -35,7 +38,7 @@ from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import pack_update
 from tests.support.bound_rounds import CHALLENGER, RefereeWorld, cell_of, referee_world
 from tests.support.contracts import Run, Tree
-from tests.support.evm import Account, Reverted
+from tests.support.evm import Account, Reverted, account
 from tests.support.rounds import (
     STAKE,
     Place,
@@ -47,6 +50,8 @@ from tests.support.rounds import (
     private_key,
     zero_model,
 )
+
+WITNESSES = tuple(account(f"witness {i}") for i in range(3))
 
 
 @dataclass
@@ -77,12 +82,18 @@ class JudgedTask:
     joined: list[int] = field(default_factory=list)  # key numbers, in the order of their seats
 
     @classmethod
-    def open(cls, spec: TaskSpec, *, trainers: dict[int, int], rounds: int = 4) -> JudgedTask:
+    def open(
+        cls, spec: TaskSpec, *, trainers: dict[int, int], rounds: int = 4, witnesses: Sequence[Account] = WITNESSES
+    ) -> JudgedTask:
         """Open a task of these rules; `trainers`: stakes in wei by key number, who join in this order."""
         world = referee_world()
         listed = tuple(Party(who.address, bytes(64)) for who in world.aggregators)
         model = first_state(spec, zero_model(spec)).model
-        spec = replace(spec, aggregators=listed, owner=world.owner.address, initial_model=model)
+        spec = replace(
+            spec, aggregators=listed, owner=world.owner.address, initial_model=model,
+            witnesses=tuple(who.address for who in witnesses),
+            complaints_needed=len(witnesses) // 2 + 1 if witnesses else 0,
+        )  # fmt: skip
         run = Run.start(
             world, trainers=0, bonded=2, spec=spec.digest, program=program_of(spec).root, rules=terms_of(spec).root,
             rounds=rounds, pot=spec.money.pot, stake=1, fee_bps=spec.money.fee_bps,
@@ -136,14 +147,18 @@ class JudgedTask:
         for entry in made.entries[len(listed) :]:
             sender = next(person(k) for k in (*self.joined, 0) if address_of(k) == entry.receipt.trainer)
             self.world.ledger.send(sender, "forceInclude", entry.receipt, entry.signature)
+        self._complain(made)
+        boxes = [self._force_out(made, i) for i in range(len(made.entries))]
         self.world.wait(max(self.world.evm.now, run.window()[0]))
-        shown = tuple(EntryShown(e.receipt, e.stake, tree.path(i)) for i, e in enumerate(listed))
-        shown += tuple(EntryShown(e.receipt) for e in made.entries[len(listed) :])
+        shown = tuple(EntryShown(e.receipt, e.stake, tree.path(i), boxes[i]) for i, e in enumerate(listed))
+        shown += tuple(EntryShown(e.receipt, boxes=boxes[i]) for i, e in enumerate(made.entries) if e.forced)
         parent = self.rounds[-1] if self.rounds else None
         total = int(self.world.views.call("allotted", run.task, number))
         pot = total - (0 if parent is None else parent.target.record.claim_total)
         seats = accounts(run.params.aggregators, self.world.owner.address, [address_of(k) for k in seats_at])
-        context = replace(made.context, aggregator=run.aggregator, members=members, seats=seats, pot=pot)
+        context = replace(
+            made.context, aggregator=run.aggregator, members=members, seats=seats, pot=pot, missing=made.missing
+        )  # fmt: skip
         placed = replace(made, context=context)
         judged = placed.judge()
         bundle = bundle_of(self.spec, context, made.before, placed.entries, judged)
@@ -159,6 +174,23 @@ class JudgedTask:
         done = JudgedRound(placed, judged, bundle, target, shown, tape, claims, before)
         self.rounds.append(done)
         return done
+
+    def _complain(self, made: Round) -> None:
+        """Let as many witnesses as are needed say what is not to be had."""
+        names = sorted(made.missing)
+        for who in random.Random(self.run.round).sample(WITNESSES, self.spec.complaints_needed) if names else ():
+            self.world.complaints.send(who, "complain", self.run.task, self.run.round, names)
+
+    def _force_out(self, made: Round, index: int) -> tuple[Box, ...]:
+        """Put on chain what a round says that a trainer forced out; return its boxes."""
+        keys, entry = made.forced_out.get(index), made.entries[index]
+        if keys is None:
+            return ()
+        trainer = next(person(k) for k in (*self.joined, 0) if address_of(k) == entry.receipt.trainer)
+        digest = package_digest(entry.receipt, keys, self.world.domain, self.spec)
+        package = boxes_of(keys, self.spec), sign_digest(digest, trainer.key)
+        self.world.reveals.send(trainer, "forceReveal", (entry.receipt, entry.signature), package)
+        return package[0]
 
     def _stake_at(self, number: int, round_number: int) -> int:
         joined, at, left, _ = self.run.tenure(address_of(number))

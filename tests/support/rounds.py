@@ -84,6 +84,7 @@ class Round:
     models: dict[bytes, Tensors]
     sums: dict[bytes, Sums] = field(default_factory=dict)  # of earlier rounds
     extra: Mapping[str, Any] = field(default_factory=dict)
+    forced_out: dict[int, tuple[WrappedKey, ...]] = field(default_factory=dict)  # boxes put on chain for an entry
 
     def updates(self, index: int) -> bytes:
         """Return the plaintext of an entry, like a store and a key would."""

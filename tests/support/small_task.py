@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fl_platform.chain.binding import bind
+from fl_platform.chain.complaints import Complaints
 from fl_platform.chain.signer import Signer
 from fl_platform.flower.keys import NodeKeyFiles, create_node_key, load_node_key
 from fl_platform.learning.machine import CPU
@@ -20,6 +21,7 @@ from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.owner import Objects, Owner, default_terms, draft_spec
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.trainer import Trainer
+from fl_platform.roles.witness import Witness
 from fl_platform.roles.workspace import party, reveal_key
 from fl_platform.store.disk import DiskStore
 from fl_platform.store.interface import Store
@@ -97,9 +99,14 @@ def open_small_task(
     return SmallTask(reader, _aggregator(stage, folder, store, task), tuple(joined), tuple(keys))
 
 
-def sealer_of(stage: Stage, folder: Path, task: SmallTask, kind: type[Aggregator] = Aggregator) -> Aggregator:
-    """Return the first aggregator of a task, of a kind of one's own, with a folder of its own."""
-    return _sealer(stage, folder / "sealer", task.reader.store, task.reader.task, kind)
+def sealer_of(
+    stage: Stage, folder: Path, task: SmallTask, kind: type[Aggregator] = Aggregator, *, wallet: Signer = AGGREGATOR
+) -> Aggregator:
+    """Return an aggregator of a task, of a kind of one's own, with a folder of its own; it is bonded."""
+    sealer = _sealer(stage, folder / "sealer", task.reader.store, task.reader.task, kind, wallet)
+    stage.as_(wallet).mint(wallet.address, sealer.reader.spec.money.bond)
+    sealer.bond()
+    return sealer
 
 
 def _spec(
@@ -139,9 +146,20 @@ def _aggregator(stage: Stage, folder: Path, store: DiskStore, task: int) -> Aggr
     return aggregator
 
 
-def _sealer(stage: Stage, workdir: Path, store: Store, task: int, kind: type[Aggregator]) -> Aggregator:
-    contracts = stage.as_(AGGREGATOR)
+def _sealer(
+    stage: Stage, workdir: Path, store: Store, task: int, kind: type[Aggregator], wallet: Signer = AGGREGATOR
+) -> Aggregator:
+    contracts = stage.as_(wallet)
     return kind(
-        reader=TaskReader(contracts, store, task), contracts=contracts, reveal_key=reveal_key(AGGREGATOR),
-        workdir=workdir, wait_until=stage.chain.wait_until,
+        reader=TaskReader(contracts, store, task), contracts=contracts, reveal_key=reveal_key(wallet),
+        workdir=workdir, wait_until=stage.chain.wait_until, witnesses=owner_as_witness(stage, store, task),
     )  # fmt: skip
+
+
+def owner_as_witness(stage: Stage, store: Store, task: int) -> Callable[[], object]:
+    """Return what lets the task's witness, its owner, take a look at what is asked."""
+    if not Complaints.there(stage.owner):
+        return lambda: None
+    reader = TaskReader(stage.owner, store, task)
+    witness = Witness(reader, Complaints(stage.owner, OWNER), OWNER.address, patience_s=0.0)
+    return lambda: witness.step(stage.chain.now())

@@ -7,12 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fl_platform.contribution.judge import MODELS_BACK, Judgement
-from fl_platform.errors import DocumentInvalid, StoreMissing
+from fl_platform.aggregation.admit import public_refusals
+from fl_platform.contribution.judge import MODELS_BACK, Judgement, judge_round, refused_of
+from fl_platform.errors import (
+    DocumentInvalid,
+    EnvelopeInvalid,
+    RejectedInput,
+    StoreMissing,
+    UpdateHashMismatch,
+    UpdatesNotOpened,
+)
 from fl_platform.protocol.bundle import TaskState
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.seats import OWNER_SEAT
-from fl_platform.protocol.sources import Axis
+from fl_platform.protocol.sources import Axis, Refused
 from fl_platform.protocol.spec import ScaleSpec, TensorSpec
 from fl_platform.updates import decode_model, decode_update, encode_model, model_digest, pack_update
 from tests.support.rounds import (
@@ -202,9 +210,68 @@ def test_random_hashes_get_nothing() -> None:
     round_ = happy_round()
     round_.data[place(round_, 1)] = StoreMissing("no such object")
     judgement = round_.judge()
-    assert verdict_of(judgement, 1) == "StoreMissing"
+    assert verdict_of(judgement, 1) == "Missing"
     assert earned(judgement.after, address_of(1)) == 0
     assert next(s.reputation for s in judgement.after.standings if s.trainer == address_of(1)) == 0
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize(
+    "opened", [StoreMissing("gone"), EnvelopeInvalid("no key fits"), UpdateHashMismatch("other integers"), b"FLU1"]
+)
+def test_what_does_not_open_stops_who_judges_until_the_chain_says_why(
+    number: int, opened: bytes | RejectedInput | StoreMissing
+) -> None:
+    """No party's word alone takes an update out of a round: convicted or not to be had, both are on chain."""
+    round_ = happy_round()
+    index = place(round_, number)
+    round_.data[index] = opened
+    with pytest.raises(UpdatesNotOpened) as found:
+        judge_round(
+            round_.spec, round_.context, round_.before, round_.entries, updates=round_.updates,
+            models=round_.models.__getitem__, sums=round_.sums.__getitem__,
+        )  # fmt: skip
+    assert found.value.reasons.keys() == {index}
+    ground = frozenset({round_.entries[index].receipt.struct_hash()})
+    for context, code, why in (
+        (replace(round_.context, convicted=ground), "Convicted", Refused.CONVICTED),
+        (replace(round_.context, missing=ground), "Missing", Refused.MISSING),
+        (replace(round_.context, missing=ground, convicted=ground), "Convicted", Refused.CONVICTED),
+    ):
+        judged = judge_round(
+            round_.spec, context, round_.before, round_.entries, updates=round_.updates,
+            models=round_.models.__getitem__, sums=round_.sums.__getitem__,
+        )  # fmt: skip
+        assert (verdict_of(judged, number), judged.verdicts[index].weight) == (code, 0)
+        assert judged.tape.named("refused").tolist() == [int(why) if i == index else 0 for i in range(5)]
+        assert earned(judged.after, address_of(number)) == (0 if number else judged.split.dust)
+        assert judged.measured == (number != 0)
+        assert [v.code for v in judged.verdicts].count("admitted") == (3 if number else 4)
+
+
+def test_why_an_entry_is_refused_is_what_anybody_can_check() -> None:
+    """One cell an entry; what the program sees of a receipt by itself it says by itself."""
+    round_ = happy_round(trainers=7)
+    entries = [place(round_, number) for number in range(8)]
+    honest = round_.entries[entries[1]]
+    round_.sign(entries[2], 2, parent=b"\x01" * 32)
+    round_.sign(entries[3], 3, length=honest.receipt.length + 1)
+    round_.sign(entries[4], 4, round=1)
+    round_.entries[entries[5]] = replace(round_.entries[entries[5]], keys=(), keys_signature=b"")
+    round_.entries[entries[6]] = replace(round_.entries[entries[6]], keys=round_.entries[entries[6]].keys * 2)
+    hashes = [entry.receipt.struct_hash() for entry in round_.entries]
+    round_.context = replace(round_.context, convicted=frozenset({hashes[entries[7]]}))
+    judged = round_.judge()
+    wanted = {
+        0: ("reference", Refused.NO), 1: ("admitted", Refused.NO), 2: ("ReceiptParentMismatch", Refused.NO),
+        3: ("UpdateLengthMismatch", Refused.NO), 4: ("ReceiptReplayed", Refused.NO),
+        5: ("EnvelopeInvalid", Refused.WITHHELD), 6: ("EnvelopeInvalid", Refused.WITHHELD),
+        7: ("Convicted", Refused.CONVICTED),
+    }  # fmt: skip
+    told = judged.tape.named("refused").tolist()
+    assert {n: (verdict_of(judged, n), Refused(int(told[entries[n]]))) for n in range(8)} == wanted
+    refusals = public_refusals(round_.entries, spec=round_.spec, context=round_.context)
+    assert refused_of(round_.spec, round_.context.domain, round_.entries, refusals) == told
 
 
 def test_without_the_reference_the_round_is_paid_by_stake() -> None:
@@ -239,6 +306,7 @@ def test_nobody_delivers_and_the_model_stays() -> None:
     for number in range(1, 5):
         round_.data[place(round_, number)] = StoreMissing("gone")
     judgement = round_.judge()
+    assert {verdict_of(judgement, number) for number in range(1, 5)} == {"Missing"}
     assert judgement.divisor == 0
     assert judgement.after.model == round_.before.model
     assert judgement.after.scale == round_.before.scale

@@ -1,4 +1,4 @@
-"""Signed key packages: every box counts, in its order, for one receipt and one domain; unsigned keys are no reveal."""
+"""Signed key packages: one box for each recipient, in order, for one receipt and one domain; all else is no reveal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ import pytest
 
 from fl_platform.errors import ReceiptSignatureInvalid
 from fl_platform.protocol.bundle import Entry, WrappedKey
-from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash, check_package, has_package, package_digest, wrap_keys
+from fl_platform.protocol.keypackage import (
+    KEYED_AGGREGATORS,
+    MAX_BOXES,
+    boxes_hash,
+    check_package,
+    has_package,
+    package_digest,
+    recipients,
+    wrap_keys,
+)
 from fl_platform.protocol.receipt import Domain, Receipt, sign_digest
-from fl_platform.protocol.spec import MAX_AUDITORS
+from fl_platform.protocol.spec import MAX_AUDITORS, Party, TaskSpec
 from tests.support.rounds import DOMAIN, address_of, private_key
 from tests.support.specs import small_spec
 
@@ -19,19 +28,28 @@ RECEIPT = Receipt(
     length=100, key_hash=bytes(32),
     leaves_root=bytes(32), content_root=bytes(32), commitment=bytes(32), samples=1, salt=bytes(32),
 )  # fmt: skip
-SPEC = small_spec()
-KEYS = tuple(WrappedKey(bytes([i]) * 20, bytes([i]) * 64, bytes([i]) * 32) for i in range(3))
+PARTIES = tuple(Party(bytes([0xC0 + i]) * 20, bytes([0xC0 + i]) * 64) for i in range(5))
+SPEC = small_spec(aggregators=PARTIES[:3], auditors=PARTIES[3:])  # the third aggregator gets no key
+KEYS = tuple(WrappedKey(party.address, bytes([i]) * 64, bytes([i]) * 32) for i, party in enumerate(recipients(SPEC)))
 
 
-def sign(keys: tuple[WrappedKey, ...], receipt: Receipt = RECEIPT, number: int = 1) -> bytes:
-    return sign_digest(package_digest(receipt, keys, DOMAIN, SPEC), private_key(number))
+def sign(keys: tuple[WrappedKey, ...], receipt: Receipt = RECEIPT, number: int = 1, spec: TaskSpec = SPEC) -> bytes:
+    return sign_digest(package_digest(receipt, keys, DOMAIN, spec), private_key(number))
+
+
+def test_the_first_two_aggregators_and_all_auditors_get_a_key_in_this_order() -> None:
+    assert KEYED_AGGREGATORS == 2
+    assert recipients(SPEC) == (*PARTIES[:2], *PARTIES[3:])
+    assert recipients(replace(SPEC, aggregators=PARTIES[:1], auditors=())) == PARTIES[:1]
 
 
 def test_the_trainers_own_signature_counts_and_no_other() -> None:
     signature = sign(KEYS)
     check_package(RECEIPT, KEYS, signature, DOMAIN, SPEC)
-    garbled = (*KEYS[:2], replace(KEYS[2], ciphertext=bytes(32)))
-    for keys in (garbled, KEYS[::-1], KEYS[:2], (*KEYS, KEYS[0])):
+    garbled = (*KEYS[:3], replace(KEYS[3], ciphertext=bytes(32)))
+    with pytest.raises(ReceiptSignatureInvalid, match="are signed by"):
+        check_package(RECEIPT, garbled, signature, DOMAIN, SPEC)
+    for keys in (KEYS[::-1], KEYS[:3], (*KEYS, KEYS[0])):
         with pytest.raises(ReceiptSignatureInvalid):
             check_package(RECEIPT, keys, signature, DOMAIN, SPEC)
     with pytest.raises(ReceiptSignatureInvalid):
@@ -59,6 +77,38 @@ def test_a_package_without_end_is_refused_before_it_is_hashed() -> None:
         check_package(RECEIPT, many, sign(many), DOMAIN, SPEC)
 
 
+OTHERS: dict[str, tuple[WrappedKey, ...]] = {
+    "none": (),
+    "the first alone": KEYS[:1],
+    "all but the last": KEYS[:-1],
+    "all but the first": KEYS[1:],
+    "one twice": (KEYS[0], KEYS[0], *KEYS[2:]),
+    "one more": (*KEYS, KEYS[0]),
+    "one more, of nobody": (*KEYS, replace(KEYS[0], recipient=bytes(20))),
+    "one of the aggregator that gets none": (*KEYS[:2], replace(KEYS[2], recipient=PARTIES[2].address), KEYS[3]),
+    "two in the other order": (KEYS[1], KEYS[0], *KEYS[2:]),
+    "the auditors first": (*KEYS[2:], *KEYS[:2]),
+}
+
+
+@pytest.mark.parametrize("keys", OTHERS.values(), ids=OTHERS.keys())
+def test_boxes_for_others_than_the_tasks_recipients_in_order_are_no_reveal_though_signed(
+    keys: tuple[WrappedKey, ...],
+) -> None:
+    entry = Entry(RECEIPT, bytes(65), 10, keys, sign(keys), forced=False)
+    assert not has_package(entry, DOMAIN, SPEC)
+    with pytest.raises(ReceiptSignatureInvalid, match="one for each of the task's 4 recipients, in order"):
+        check_package(RECEIPT, keys, sign(keys), DOMAIN, SPEC)
+
+
+def test_who_stands_in_two_lists_gets_two_boxes() -> None:
+    both = small_spec(aggregators=PARTIES[:1], auditors=PARTIES[:1])
+    key = WrappedKey(PARTIES[0].address, bytes(64), bytes(32))
+    check_package(RECEIPT, (key, key), sign((key, key), spec=both), DOMAIN, both)
+    with pytest.raises(ReceiptSignatureInvalid, match="one for each of the task's 2 recipients"):
+        check_package(RECEIPT, (key,), sign((key,), spec=both), DOMAIN, both)
+
+
 def test_keys_without_a_signature_are_no_reveal() -> None:
     entry = Entry(RECEIPT, bytes(65), 10, KEYS, sign(KEYS), forced=False)
     assert has_package(entry, DOMAIN, SPEC)
@@ -69,10 +119,11 @@ def test_keys_without_a_signature_are_no_reveal() -> None:
 
 def test_the_recipients_key_is_bound_as_the_task_froze_it() -> None:
     party = replace(SPEC.aggregators[0], wrap_key=bytes(63) + b"\1")
-    other = replace(SPEC, aggregators=(party,))
-    keys = (replace(KEYS[0], recipient=party.address),)
-    assert boxes_hash(keys, SPEC) != boxes_hash(keys, other)
-    assert boxes_hash(KEYS, SPEC) == boxes_hash(KEYS, other)
+    other = replace(SPEC, aggregators=(party, *SPEC.aggregators[1:]))
+    assert boxes_hash(KEYS[:1], SPEC) != boxes_hash(KEYS[:1], other)
+    assert boxes_hash(KEYS[1:], SPEC) == boxes_hash(KEYS[1:], other)
+    with pytest.raises(ReceiptSignatureInvalid, match="are signed by"):
+        check_package(RECEIPT, KEYS, sign(KEYS), DOMAIN, other)
     assert wrap_keys(other)[party.address] == party.wrap_key
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,22 +25,24 @@ from fl_platform.protocol.messages import (
 )
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
+from fl_platform.roles import trainer as trainer_module
 from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.audit_report import COMMITTED_UNCHECKED, SUMS_UNCHECKED, AuditReport
 from fl_platform.roles.auditor import Auditor
+from fl_platform.roles.committing import Committed
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.trainer import Conduct, Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.workspace import reveal_key
-from tests.support.chain import AGGREGATOR, Stage, stage
+from tests.support.chain import AGGREGATOR, Stage, disputed_stage
 from tests.support.small_task import SmallTask, open_small_task
 
 
 @pytest.fixture
 def embedded() -> Iterator[Stage]:
-    with stage(with_disputes=True) as own:
+    with disputed_stage() as own:
         yield own
 
 
@@ -148,8 +151,10 @@ class LyingSums(Aggregator):
 
     change: Callable[[np.ndarray], None]
 
-    def _judge(self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow]) -> Judgement:
-        honest = super()._judge(round_number, entries, revealed)
+    def _judge(
+        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], as_of: int
+    ) -> Judgement:
+        honest = super()._judge(round_number, entries, revealed, as_of)
         spec, before = self.reader.spec, self.reader.current_state()
         sums = honest.sums.copy()
         self.change(sums)
@@ -236,16 +241,41 @@ def test_a_commitment_garbled_on_the_way_is_made_again_from_the_key(
     assert audit(task, key=False).exit_code == 3
 
 
-def test_an_aggregator_that_garbles_a_commitment_to_shut_a_trainer_out_is_found_with_a_key(
-    embedded: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("key", [True, False])
+def test_an_aggregator_that_publishes_a_garbled_commitment_is_found(
+    embedded: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: bool
 ) -> None:
+    """It shuts nobody out: an update is summed whatever is shown of its commitment."""
     task = opened(embedded, tmp_path)
     monkeypatch.setattr("fl_platform.roles.aggregator.mend", lambda _spec, _opener, entries, _verdicts: entries)
     (sealed,) = task.aggregator.run(Garbling(task, NOTHING_SHOWN))
-    assert "CommitmentMismatch" in {v.code for v in sealed.bundle.verdicts}
-    report = audit(task, key=True)
+    assert {v.code for v in sealed.bundle.verdicts} == {"admitted"}
+    report = audit(task, key=key)
     assert report.exit_code == 4
     assert "commitment" in str(report.first_difference)
+
+
+@pytest.mark.parametrize("strictness", ["standard", "strict"])
+def test_a_trainer_that_promises_another_commitment_is_summed_and_named(
+    embedded: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strictness: str
+) -> None:
+    """No contract can check a commitment: so nobody is shut out by one, and a stranger reads whose word it rests on."""
+    task = opened(embedded, tmp_path, strictness=strictness)
+    cheat = task.trainers[0]
+    honest = trainer_module.commit_update
+    promised = bytes(range(32))
+
+    def other(*args: Any, **kwargs: Any) -> Committed:
+        made = honest(*args, **kwargs)
+        return dataclasses.replace(made, hidden=promised) if kwargs["trainer"] == cheat.address else made
+
+    monkeypatch.setattr(trainer_module, "commit_update", other)
+    (sealed,) = task.aggregator.run(LocalTransport(task.trainers))
+    assert {v.code for v in sealed.bundle.verdicts} == {"admitted"}
+    assert audit(task, key=True).exit_code == 0
+    report = audit(task, key=False)
+    assert report.first_difference is None
+    assert [cheat.address.hex() in said for said in report.unchecked if "promises another" in said] == [True]
 
 
 class Rubbish(Conduct):
@@ -262,12 +292,12 @@ class Rubbish(Conduct):
     ("made", "code"),
     [
         (lambda _: b"rubbish", "UpdateLengthMismatch"),
-        (lambda _: None, "StoreMissing"),
-        (lambda plain: b"FLU2" + plain[4:], "UpdateHeaderMismatch"),
-        (lambda plain: plain[:-1] + b"\x80", "UpdateRangeExceeded"),
+        (lambda _: None, "Missing"),  # the owner says so on chain
+        (lambda plain: b"FLU2" + plain[4:], "admitted"),  # only its integers count, and those are what they are
+        (lambda plain: plain[:-1] + b"\x80", "admitted"),  # the one integer that nobody sends counts as 0
     ],
 )
-def test_a_trainer_that_seals_rubbish_is_refused_for_that_and_harms_nobody(
+def test_a_trainer_that_seals_rubbish_is_judged_for_that_and_harms_nobody(
     embedded: Stage, tmp_path: Path, made: Callable[[bytes], bytes | None], code: str
 ) -> None:
     task = opened(embedded, tmp_path)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from fl_platform.chain.reveals import Reveals
+from fl_platform.dispute.referee import Referee
+from fl_platform.errors import TaskClosed
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import RevealOrder
@@ -20,13 +22,14 @@ from fl_platform.roles.revealing import open_demands
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Waiting
+from fl_platform.roles.watcher import Watcher
 from fl_platform.roles.watching_keys import KeyFinding, KeyWatcher
 from fl_platform.roles.workspace import reveal_key
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
 from tests.support.silent import Silent
-from tests.support.small_task import SmallTask, open_small_task
+from tests.support.small_task import SmallTask, open_small_task, sealer_of
 
 WHO = (AGGREGATOR, SUCCESSOR)
 
@@ -119,11 +122,41 @@ def test_a_store_that_is_silent_about_one_update_hides_no_other(disputed: Stage,
     assert watcher.unread == set()
 
 
-def test_a_missing_box_is_demanded_and_an_answer_pays_the_trainer(disputed: Stage, tmp_path: Path) -> None:
+def unrevealed(stage: Stage, folder: Path) -> tuple[SmallTask, Trainer]:
+    """A strict task whose first round was sealed without the keys of one trainer."""
+    task = started(stage, folder, strictness="strict")
+    lost = task.trainers[1]
+    (sealed,) = task.aggregator.run(Deaf(task.trainers, lost), rounds=1)
+    assert {v.code for v in sealed.bundle.verdicts if v.trainer == lost.address} == {"EnvelopeInvalid"}
+    return task, lost
+
+
+def test_a_package_without_a_box_for_everybody_is_no_answer(disputed: Stage, tmp_path: Path) -> None:
     task = started(disputed, tmp_path)
     sloppy = task.trainers[1]
     wraps(sloppy, lambda keys: keys[:1])
-    task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    entries = task.aggregator.collect(LocalTransport(task.trainers))
+    assert {entry.receipt.trainer for entry in entries} == {t.address for t in task.trainers} - {sloppy.address}
+
+
+def test_a_forced_package_without_a_box_for_the_sealer_is_no_reveal(disputed: Stage, tmp_path: Path) -> None:
+    """Who seals has no key and says so; what the trainer forced out does not make that a lie (A24)."""
+    task = started(disputed, tmp_path, strictness="strict")
+    sloppy = task.trainers[1]
+    wraps(sloppy, lambda keys: keys[1:])
+    transport = Deaf(task.trainers, sloppy)
+    task.aggregator.roster(task.aggregator.collect(transport))
+    sloppy.force_reveal(0)
+    bundle = task.aggregator.seal(transport).bundle
+    assert {v.code for v in bundle.verdicts if v.trainer == sloppy.address} == {"EnvelopeInvalid"}
+    reader = TaskReader(disputed.as_(SUCCESSOR), task.reader.store, task.reader.task)
+    assert audit(task, reader) == (0, "None")
+    watcher = Watcher(reader, Referee(disputed.as_(SUCCESSOR), SUCCESSOR), opener=opener_of(task, reader))
+    assert watcher.step(disputed.chain.now()) == []
+
+
+def test_a_missing_box_is_demanded_and_an_answer_pays_the_trainer(disputed: Stage, tmp_path: Path) -> None:
+    task, sloppy = unrevealed(disputed, tmp_path)
     desk = Desk(disputed, task)
     assert desk.step() == ["key demanded"]
     assert desk.step() == []  # asked once
@@ -139,16 +172,8 @@ def test_an_answer_with_a_box_for_another_public_key_beside_it_is_read_and_punis
     disputed: Stage, tmp_path: Path
 ) -> None:
     """Such a package is none for `check_package`; the contract takes it for the box that was asked for."""
-    task = started(disputed, tmp_path)
-    cheat = task.trainers[1]
-    boxes: list[WrappedKey] = []
-
-    def first_only(keys: tuple[WrappedKey, ...]) -> tuple[WrappedKey, ...]:
-        boxes.extend(keys)
-        return keys[:1]
-
-    wraps(cheat, first_only)
-    task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    task, cheat = unrevealed(disputed, tmp_path)
+    boxes = cheat._signed(task.reader.task, 0).keys
     desk = Desk(disputed, task)
     assert desk.step() == ["key demanded"]
     (made,) = open_demands(cheat.reader, desk.contracts, cheat.address)
@@ -163,10 +188,7 @@ def test_an_answer_with_a_box_for_another_public_key_beside_it_is_read_and_punis
 
 
 def test_silence_about_a_key_costs_a_part_of_the_stake(disputed: Stage, tmp_path: Path) -> None:
-    task = started(disputed, tmp_path)
-    silent = task.trainers[1]
-    wraps(silent, lambda keys: keys[:1])
-    task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    task, silent = unrevealed(disputed, tmp_path)
     desk = Desk(disputed, task)
     assert desk.step() == ["key demanded"]
     assert desk.watcher.waits()
@@ -206,25 +228,43 @@ class OtherContent:
         return len(demands)
 
 
-def test_other_content_than_encrypted_is_asked_for_down_to_the_leaf_and_costs_the_stake(
+def test_other_content_than_encrypted_is_asked_for_before_the_seal_and_costs_the_stake(
     disputed: Stage, tmp_path: Path
 ) -> None:
     task = started(disputed, tmp_path)
     cheat = task.trainers[1]
-    coordinate = 777
-    attacker = OtherContent(disputed, cheat, coordinate)
+    attacker = OtherContent(disputed, cheat, 777)
+    disputed.as_(AGGREGATOR).mint(AGGREGATOR.address, 100 * ETHER)
+    task.aggregator._witnesses = attacker.answer  # whoever else is in this process takes a step there
     (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
-    assert {v.code for v in sealed.bundle.verdicts if v.trainer == cheat.address} == {"UpdateHashMismatch"}
+    assert {v.trainer: v.code for v in sealed.bundle.verdicts}[cheat.address] == "Convicted"
     desk = Desk(disputed, task)
-    said = desk.step()
-    for _ in range(12):
-        if said != ["content demanded"]:
-            break
-        assert attacker.answer() == 1
-        said = desk.step()
-    assert said == ["bad opening proved"]
     assert desk.stake(cheat) == 0
     assert desk.step() == []
+    reader = TaskReader(disputed.as_(SUCCESSOR), task.reader.store, task.reader.task)
+    assert audit(task, reader) == (0, "None")
+
+
+def test_content_that_nobody_shows_in_time_is_the_next_aggregators_ground(disputed: Stage, tmp_path: Path) -> None:
+    """The first one asks, cannot wait that long, and passes without a fine; silence convicts, and the second seals."""
+    task = started(disputed, tmp_path)
+    cheat = task.trainers[1]
+    OtherContent(disputed, cheat, 777)
+    own = disputed.as_(AGGREGATOR)
+    own.mint(AGGREGATOR.address, 100 * ETHER)
+    with pytest.raises(TaskClosed, match="passed on"):
+        task.aggregator.run(LocalTransport(task.trainers), rounds=1)
+    head, reveals = own.head(task.reader.task), Reveals(own, task.reader.spec, AGGREGATOR)
+    assert head.aggregator == SUCCESSOR.address
+    (made,) = reveals.demands(task.reader.task)
+    assert own.member(task.reader.task, AGGREGATOR.address).stake == 2 * ETHER + made.bond
+    disputed.chain.wait_until(made.deadline)
+    reveals.expire(made)
+    assert own.member(task.reader.task, AGGREGATOR.address).stake == 2 * ETHER
+    assert own.member(task.reader.task, cheat.address).stake == 0
+    later = sealer_of(disputed, tmp_path, task, wallet=SUCCESSOR)
+    (sealed,) = later.run(LocalTransport(task.trainers), rounds=1)
+    assert {v.trainer: v.code for v in sealed.bundle.verdicts}[cheat.address] == "Convicted"
 
 
 class Deaf(LocalTransport):

@@ -127,7 +127,7 @@ LIES: dict[str, tuple[Callable[[RoundBundle], RoundBundle], str]] = {
     "state before": (lambda b: forget(b, "scored_pots"), "scored_pots in the state before"),
     "an entry's keys": (
         lambda b: replace(b, entries=(replace(b.entries[0], keys=()), *b.entries[1:])),
-        "update of",
+        "refused of",
     ),
     "a forced entry": (
         lambda b: replace(

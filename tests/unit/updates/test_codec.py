@@ -1,4 +1,6 @@
-"""The update file: exact length, header, range; one canonical form; same bytes everywhere."""
+"""The update file: exact length, one canonical form, same bytes everywhere; and a peer's file is read as contracts do,
+whatever its header says.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,12 @@ from fl_platform.errors import (
     UpdateNotFinite,
     UpdateRangeExceeded,
 )
+from fl_platform.protocol.rows import integers_of
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.updates.codec import (
     HEADER_BYTES,
     MAX_SATURATED_PPM,
-    check_range,
+    check_length,
     decode_update,
     dequantise,
     encode_update,
@@ -36,6 +39,7 @@ from fl_platform.updates.codec import (
     update_header,
     update_length,
 )
+from fl_platform.updates.content import open_file
 from fl_platform.updates.scale import clip_steps, largest_integer, measured_scale, step_of
 from tests.support.philox import philox_words
 
@@ -114,41 +118,112 @@ def test_any_other_length_is_refused_first(bits: int, change: int) -> None:
         decode_update(b"XXXX" + other[4:], model=MODEL, bits=bits)  # the header is wrong too: length is reported
 
 
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("length", [0, 1, HEADER_BYTES])
+def test_nothing_is_read_of_a_file_of_another_length(bits: int, length: int) -> None:
+    assert length not in (update_length(MODEL.size, other) for other in BITS)
+    with pytest.raises(UpdateLengthMismatch, match=f"update has {length} bytes"):
+        decode_update(bytes(length), model=MODEL, bits=bits)
+    with pytest.raises(UpdateLengthMismatch, match=f"update has {length} bytes"):
+        check_length(length, model=MODEL, bits=bits)
+
+
+def test_a_file_of_another_width_has_another_length_and_is_refused_for_it() -> None:
+    for bits in BITS:
+        data = encode(random_delta(), bits)
+        for other in BITS:
+            if other != bits:
+                with pytest.raises(UpdateLengthMismatch, match=str(update_length(MODEL.size, other))):
+                    decode_update(data, model=MODEL, bits=other)
+
+
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("index", range(HEADER_BYTES))
-def test_each_flipped_header_byte_is_named(index: int) -> None:
-    data = bytearray(encode(random_delta(), 8))
-    data[index] ^= 0x01
-    data[HEADER_BYTES] = 0x80  # the range is wrong too: the header is reported
-    field = next(
-        n
-        for n, stop in zip(("magic", "version", "bits", "padding", "size", "model"), (4, 5, 6, 8, 16, 32), strict=True)
-        if index < stop
-    )
-    with pytest.raises(UpdateHeaderMismatch, match=field):
-        decode_update(bytes(data), model=MODEL, bits=8)
+def test_no_byte_of_the_header_changes_what_is_read(index: int, bits: int) -> None:
+    data = bytearray(encode(random_delta(), bits))
+    wanted = decode_update(bytes(data), model=MODEL, bits=bits)
+    for change in (0x01, 0x80, 0xFF):
+        told = bytearray(data)
+        told[index] ^= change
+        assert np.array_equal(decode_update(bytes(told), model=MODEL, bits=bits), wanted)
+
+
+def test_another_models_update_of_the_same_size_is_read_by_this_tasks_rules() -> None:
+    other = ModelSpec("other", (TensorSpec("all", (MODEL.size,)),))
+    integers = np.arange(MODEL.size) % 255 - 127
+    data = pack_update(np.asarray(integers, np.int8), model=other, bits=8)
+    assert data[:HEADER_BYTES] != update_header(MODEL, 8)
+    assert decode_update(data, model=MODEL, bits=8).tolist() == integers.tolist()
 
 
 @pytest.mark.parametrize(("bits", "bad"), [(8, b"\x80"), (16, b"\x00\x80"), (4, b"\x08"), (4, b"\x80")])
-def test_the_most_negative_value_is_refused_at_each_end(bits: int, bad: bytes) -> None:
+def test_the_most_negative_value_counts_as_0_at_each_end_and_its_neighbours_as_they_are(bits: int, bad: bytes) -> None:
     model = ModelSpec("even", (TensorSpec("w", (10,)),))
-    good = update_header(model, bits) + bytes(payload_length(10, bits))
-    decode_update(good, model=model, bits=bits)
-    for start in (HEADER_BYTES, len(good) - len(bad)):
-        data = good[:start] + bad + good[start + len(bad) :]
-        with pytest.raises(UpdateRangeExceeded, match=str(-(2 ** (bits - 1)))):
-            decode_update(data, model=model, bits=bits)
+    limit = largest_integer(bits)
+    ones = pack_update(np.ones(10, np.int8), model=model, bits=bits)
+    for at_end in (False, True):
+        start = len(ones) - len(bad) if at_end else HEADER_BYTES
+        integers = decode_update(ones[:start] + bad + ones[start + len(bad) :], model=model, bits=bits)
+        mine = (9 if at_end else 0) + {(4, b"\x08", True): -1, (4, b"\x80", False): 1}.get((bits, bad, at_end), 0)
+        beside = {mine ^ 1} if bits == 4 else set()  # the other nibble of the byte, which is 0
+        assert integers.tolist() == [0 if i == mine or i in beside else 1 for i in range(10)]
+        assert integers.dtype == np.dtype({4: "i1", 8: "i1", 16: "<i2"}[bits])
+    for kept in (-limit, limit):
+        data = pack_update(np.full(10, kept), model=model, bits=bits)
+        assert decode_update(data, model=model, bits=bits).tolist() == [kept] * 10
 
 
-def test_a_used_padding_nibble_is_refused() -> None:
+def test_the_unused_nibble_is_not_read() -> None:
     model = ModelSpec("odd", (TensorSpec("w", (3,)),))
-    data = pack_update(np.zeros(3, dtype=np.int8), model=model, bits=4)
-    with pytest.raises(UpdateRangeExceeded, match="nibble"):
-        decode_update(data[:-1] + b"\x10", model=model, bits=4)
+    data = pack_update(np.array([1, -2, 7], dtype=np.int8), model=model, bits=4)
+    for nibble in range(16):
+        told = data[:-1] + bytes([data[-1] & 0x0F | nibble << 4])
+        assert decode_update(told, model=model, bits=4).tolist() == [1, -2, 7]
 
 
-def test_range_errors_give_the_place_in_the_whole_vector() -> None:
-    with pytest.raises(UpdateRangeExceeded, match="index 1002"):
-        check_range(np.array([0, 5, -128], dtype=np.int8), 8, start=1000)
+@st.composite
+def files(draw: st.DrawFn) -> tuple[ModelSpec, int, bytes]:
+    """Any bytes of the right length, often with what no honest encoder makes."""
+    sizes = draw(st.lists(st.one_of(st.integers(1, 9), st.integers(1, 300)), min_size=1, max_size=4))
+    bits = draw(st.sampled_from(BITS))
+    model = ModelSpec("m", tuple(TensorSpec(f"t{k}", (size,)) for k, size in enumerate(sizes)))
+    length, rng = update_length(model.size, bits), np.random.default_rng(draw(st.integers(0, 2**32)))
+    extreme = np.frombuffer(b"\x00\x80\x08\x88\x7f\x81\xff", np.uint8)
+    kinds = [rng.integers(0, 256, length).astype(np.uint8), rng.choice(extreme, length)]
+    return model, bits, draw(st.sampled_from(kinds)).tobytes()
+
+
+@settings(max_examples=150, deadline=None)
+@given(files(), st.binary(min_size=32, max_size=32))
+def test_any_bytes_are_the_integers_that_a_contract_reads_leaf_by_leaf(
+    file: tuple[ModelSpec, int, bytes], key: bytes
+) -> None:
+    """Both readers agree on every byte string of the right length: no file is one update here and another there."""
+    model, bits, plain = file
+    integers, table, limit = decode_update(plain, model=model, bits=bits), model.leaves, largest_integer(bits)
+    assert integers.shape == (model.size,)
+    assert -limit <= int(integers.min()) <= int(integers.max()) <= limit
+    for index in range(table.count):
+        read = integers_of(open_file(plain, index, table=table, bits=bits, key=key).body, bits)
+        own = table.span(index)
+        assert read.tolist() == integers[own].tolist() + [0] * (128 - (own.stop - own.start))
+    # what was read has one honest form, and that reads the same
+    again = pack_update(integers, model=model, bits=bits)
+    assert np.array_equal(decode_update(again, model=model, bits=bits), integers)
+
+
+@settings(max_examples=100, deadline=None)
+@given(files())
+def test_any_bytes_are_the_integers_of_a_slow_reader(file: tuple[ModelSpec, int, bytes]) -> None:
+    model, bits, plain = file
+    payload = int.from_bytes(plain[HEADER_BYTES:], "little")
+    slow = []
+    for place in range(model.size):
+        word = (payload >> (bits * place)) % 2**bits
+        value = word - 2**bits if word >> (bits - 1) else word
+        slow.append(0 if value == -(2 ** (bits - 1)) else value)
+    assert decode_update(plain, model=model, bits=bits).tolist() == slow
+    assert decode_update(memoryview(plain), model=model, bits=bits).tolist() == slow
 
 
 def test_packing_refuses_what_the_range_forbids() -> None:

@@ -95,9 +95,7 @@ def test_every_coordinate_has_one_place(sizes: list[int]) -> None:
     found = [table.place_of(c) for leaf in range(table.count) for c in range(*table.span(leaf).indices(table.size))]
     assert found == [table.place_of(c) for c in range(table.size)]
     assert found == [
-        (leaf, place)
-        for leaf in range(table.count)
-        for place in range(table.span(leaf).stop - table.span(leaf).start)
+        (leaf, place) for leaf in range(table.count) for place in range(table.span(leaf).stop - table.span(leaf).start)
     ]
     for leaf in (-1, table.count):
         with pytest.raises(IndexError, match="there is no leaf"):
@@ -120,20 +118,55 @@ def test_refusals() -> None:
         open_content(bytes(100), 1, table=LeafTable((100,)), bits=8, key=None)
 
 
-def test_an_update_file_says_the_width_of_its_integers() -> None:
+@pytest.mark.parametrize("bits", [4, 8, 16])
+def test_an_update_file_is_read_with_the_tasks_width_whatever_its_header_says(bits: int) -> None:
     spec = small_spec()
-    plain = pack_update(np.ones(spec.model.size, np.int8), model=spec.model, bits=8)
+    plain = pack_update(np.asarray(np.arange(spec.model.size) % 7, np.int8), model=spec.model, bits=bits)
     payload, table = plain[HEADER_BYTES:], spec.model.leaves
-    root = file_root(plain, table=table, key=KEY)
-    assert root == content_root(payload, table=table, bits=8, key=KEY)
-    leaf = open_file(plain, 0, table=table, key=KEY)
-    assert leaf == open_content(payload, 0, table=table, bits=8, key=KEY)
-    assert file_root(plain, table=LeafTable((12, 2)), key=KEY) is None  # of another model
+    root = file_root(plain, table=table, bits=bits, key=KEY)
+    assert root == content_root(payload, table=table, bits=bits, key=KEY)
+    for header in (plain[:HEADER_BYTES], bytes(HEADER_BYTES), b"\xff" * HEADER_BYTES):
+        told = header + payload
+        assert file_root(told, table=table, bits=bits, key=KEY) == root
+        for k in range(table.count):
+            leaf = open_file(told, k, table=table, bits=bits, key=KEY)
+            assert leaf == open_content(payload, k, table=table, bits=bits, key=KEY)
+            assert root is not None
+            assert verify_content_leaf(leaf, root=root, count=table.count, bits=bits)
+        with pytest.raises(DocumentInvalid, match=f"no leaf {table.count} in"):
+            open_file(told, table.count, table=table, bits=bits, key=KEY)
 
 
-@pytest.mark.parametrize("plain", [b"", b"FLU1", bytes(100), b"FLU1" + bytes((1, 8, 0, 0)) + bytes(92)])
-def test_what_is_no_update_file_has_no_content(plain: bytes) -> None:
-    table = small_spec().model.leaves
-    assert file_root(plain, table=table, key=KEY) is None
-    with pytest.raises(DocumentInvalid, match=f"{len(plain)} bytes are no update file of 15 integers"):
-        open_file(plain, 0, table=table, key=KEY)
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 14), st.integers(1, 255), st.sampled_from([8, 16]))
+def test_any_changed_integer_is_another_root(place: int, change: int, bits: int) -> None:
+    spec = small_spec()
+    plain = bytearray(pack_update(np.zeros(spec.model.size, np.int8), model=spec.model, bits=bits))
+    root = file_root(bytes(plain), table=spec.model.leaves, bits=bits, key=KEY)
+    plain[HEADER_BYTES + place * bits // 8] ^= change
+    assert file_root(bytes(plain), table=spec.model.leaves, bits=bits, key=KEY) != root
+
+
+def test_the_unused_nibble_is_in_no_leaf() -> None:
+    spec = small_spec()
+    assert spec.model.size % 2
+    table, plain = spec.model.leaves, pack_update(np.ones(spec.model.size, np.int8), model=spec.model, bits=4)
+    root = file_root(plain, table=table, bits=4, key=KEY)
+    told = plain[:-1] + bytes([plain[-1] | 0xF0])
+    assert file_root(told, table=table, bits=4, key=KEY) == root
+    last = table.count - 1
+    assert open_file(told, last, table=table, bits=4, key=KEY) == open_file(plain, last, table=table, bits=4, key=KEY)
+
+
+@pytest.mark.parametrize("bits", [4, 8, 16])
+@pytest.mark.parametrize("length", [0, 4, HEADER_BYTES, 100, -1, 1])
+def test_what_has_another_length_is_no_update_file_and_has_no_content(length: int, bits: int) -> None:
+    spec = small_spec()
+    table, good = spec.model.leaves, pack_update(np.zeros(spec.model.size, np.int8), model=spec.model, bits=bits)
+    plain = good[:-1] if length < 0 else good + b"\0" if length == 1 else good.ljust(length, b"\0")[:length]
+    assert file_root(plain, table=table, bits=bits, key=KEY) is None
+    with pytest.raises(DocumentInvalid, match=f"{len(plain)} bytes are no update file of 15 integers of {bits} bits"):
+        open_file(plain, 0, table=table, bits=bits, key=KEY)
+    for other in {4, 8, 16} - {bits}:  # a file of another width, or of another model
+        assert file_root(good, table=table, bits=other, key=KEY) is None
+    assert file_root(good, table=LeafTable((12, 2)), bits=bits, key=KEY) is None or bits == 4
