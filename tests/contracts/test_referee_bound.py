@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fl_platform.dispute.claims import CellClaim
+from fl_platform.dispute.answers import HeldTape
+from fl_platform.dispute.claims import CellClaim, DotClaim
 from fl_platform.dispute.next_moves import GivenDiffers, KnownRound, Refute, next_moves
 from fl_platform.dispute.outputs import OutputClaim, answer_claims, next_claims, program_path
 from fl_platform.dispute.questions import NO_CELL, Answer, Node, Question
@@ -18,7 +19,7 @@ from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.openings import opened
 from fl_platform.protocol.operations import Op, wrap
 from fl_platform.protocol.program import Output
-from fl_platform.protocol.sources import Refused, Source
+from fl_platform.protocol.sources import Axis, Refused, Source
 from fl_platform.protocol.tape import Tape
 from tests.support.bound_rounds import ASK_BOND, CHALLENGER, BoundTask, RefereeWorld, Sealed, referee_world
 from tests.support.evm import Reverted
@@ -182,6 +183,27 @@ def test_any_cell_that_does_not_follow_falls_on_the_ledger(world: RefereeWorld) 
     assert has_fallen(world, sealed)
     with pytest.raises(Reverted):
         claim(world, sealed, move.claim)
+
+
+def test_a_product_by_blocks_of_no_row_falls(world: RefereeWorld) -> None:
+    """No leaf says which block it is of: the cell's place does."""
+    task = BoundTask(random.Random(11), world, trainers=8)
+    number = next(n for n, c in enumerate(task.program.columns) if c.op is Op.DOT and Axis.BLOCK in c.axes)
+    column, none = task.program.columns[number], list[int]()
+
+    def lying(known: KnownRound, honest: Tape) -> Tape:
+        held = HeldTape(honest, known.rows)
+        none.extend(i for i in range(honest.lengths.entries) if not held.operand(column, 0, (i, 1)))
+        return lie(known, honest, number, (none[0], 1), 10**6) if none else honest
+
+    while not none:
+        sealed = task.play(lying)
+    (move,) = next_moves(sealed.known, sealed.sealed.root, published=sealed.sealed, shown={})
+    assert isinstance(move, Refute)
+    assert isinstance(move.claim, DotClaim)
+    assert (move.claim.column, move.claim.place) == (number, (none[0], 1))
+    claim(world, sealed, move.claim, (move.claim.block,))
+    assert has_fallen(world, sealed)
 
 
 def test_a_question_stops_the_round_until_it_is_answered(world: RefereeWorld) -> None:
