@@ -162,7 +162,10 @@ abstract contract RefereeCore is IReferee {
         Answer calldata answer
     ) private {
         if (q.node == Node.Sums) {
-            (, uint256 count) = _block(target, uint256(answer.instruction.words[0]), q.place, 0);
+            // a product by shifted blocks runs over all that counts, as one without blocks does
+            uint256 axis = ITapes(tapes).blockPlace(uint256(answer.instruction.words[0]));
+            uint256 count;
+            if (axis < 3) (, count) = _block(target, q.place[axis]);
             bytes32 above = _digestOf(bytes32(facts), q.node, q.column, q.place, 0, q.level + 1, q.index / 128);
             shownDigest[id] = bytes32(_consult(tapes, ITapes.partsDigest.selector, abi.encodePacked(facts, count, above)));
         } else if (q.node == Node.Prefixes) {
@@ -272,7 +275,7 @@ abstract contract RefereeCore is IReferee {
     /// @inheritdoc IReferee
     function refuteDot(bytes calldata target, DotClaim calldata claim) external {
         bytes memory facts = _requireDisputable(target);
-        (uint256 first, uint256 count) = _block(target, uint256(claim.instruction.words[0]), claim.place, claim.block_);
+        (uint256 first, uint256 count) = _blockOf(target, claim);
         bytes32 above = _digestOf(bytes32(facts), Node.Sums, claim.column, claim.place, 0, 1, claim.leaf / 128);
         bytes memory more = abi.encodePacked(facts, first, count, above);
         if (!_isSo(tapes, ITapes.refutesDot.selector, more)) revert Referee_NotRefuted(claim.column);
@@ -305,14 +308,16 @@ abstract contract RefereeCore is IReferee {
         return _facts(target);
     }
 
-    function _block(bytes calldata target, uint256 packed, uint32[3] calldata place, uint256 block_)
+    /// @dev The block in which a claim's leaf lies, where the product needs one.
+    function _blockOf(bytes calldata target, DotClaim calldata claim)
         private
         view
         returns (uint256 first, uint256 count)
     {
+        uint256 packed = uint256(claim.instruction.words[0]);
         uint256 axis = ITapes(tapes).blockPlace(packed);
-        bool shifted = uint8(packed >> 120) == Language.DOT_SHIFTED;
-        if (axis < 3 || shifted) return _block(target, axis < 3 ? place[axis] : block_);
+        if (axis < 3) return _block(target, claim.place[axis]);
+        if (uint8(packed >> 120) == Language.DOT_SHIFTED) return _block(target, claim.block_);
     }
 
     function _digestOf(bytes32 key, Node node, uint16 column, uint32[3] calldata place, uint32 leaf, uint8 level, uint32 index)

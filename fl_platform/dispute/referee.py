@@ -15,11 +15,10 @@ from fl_platform.chain.journal import Step
 from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.dispute.claims import Claim
-from fl_platform.dispute.questions import PART_BYTES, Answer, Node, Question, encoded_instruction
+from fl_platform.dispute.questions import PART_BYTES, Answer, Node, Question, blocks_of, encoded_instruction
 from fl_platform.dispute.targets import Target
 from fl_platform.protocol.openings import instruction_path
 from fl_platform.protocol.rows import RowLeaf
-from fl_platform.protocol.sources import Axis
 
 CONTRACT = "Referee"
 NOTHING = bytes(32)
@@ -116,8 +115,7 @@ class Referee:
 
     def show(self, target: Target, question: Question, answer: Answer) -> TxReceipt | None:
         """Show a node; the asker's bond becomes the wallet's credit."""
-        step = self._step(target, f"show {question}")
-        blocks = _block_of(target, question)
+        step, blocks = self._step(target, f"show {question}"), _blocks(target, question)
         return self._send(target, "show", question.encoded(), answer.encoded(), step=step, blocks=blocks)
 
     def dismiss(self, target: Target, question: Question) -> TxReceipt | None:
@@ -128,7 +126,7 @@ class Referee:
         if question.column < len(columns):
             words, path = columns[question.column].words(), instruction_path(target.program, question.column)
         instruction = encoded_instruction(words, path)
-        step, blocks = self._step(target, f"dismiss {question}"), _block_of(target, question)
+        step, blocks = self._step(target, f"dismiss {question}"), _blocks(target, question)
         return self._send(target, "dismiss", question.encoded(), instruction, step=step, blocks=blocks)
 
     def lapse(self, target: Target, question: Question) -> TxReceipt | None:
@@ -159,15 +157,8 @@ class Referee:
         return Step(target.task, target.round, f"{name} of 0x{target.key.hex()[:16]}")
 
 
-def _block_of(target: Target, question: Question) -> tuple[int, ...]:
-    """Return the block that a product is over, where it is block by block."""
-    if question.node is not Node.SUMS or question.column >= len(target.program.columns):
-        return ()
-    axes = target.program.columns[question.column].axes
-    if Axis.BLOCK not in axes:
-        return ()
-    block = question.place[axes.index(Axis.BLOCK)]
-    return (block,) if block < len(target.terms.blocks) else ()
+def _blocks(target: Target, question: Question) -> tuple[int, ...]:
+    return blocks_of(question, target.program, len(target.terms.blocks))
 
 
 def question_of(values: Any, target: Target) -> Question:

@@ -13,12 +13,12 @@ from fl_platform.dispute.answers import HeldTape
 from fl_platform.dispute.claims import CellClaim, DotClaim
 from fl_platform.dispute.next_moves import GivenDiffers, KnownRound, Refute, next_moves
 from fl_platform.dispute.outputs import OutputClaim, answer_claims, next_claims, program_path
-from fl_platform.dispute.questions import NO_CELL, Answer, Node, Question
+from fl_platform.dispute.questions import NO_CELL, Answer, Node, Question, blocks_of, encoded_instruction
 from fl_platform.dispute.targets import source_claim
 from fl_platform.protocol.merkle_sum import Leaf
-from fl_platform.protocol.openings import opened
+from fl_platform.protocol.openings import instruction_path, opened
 from fl_platform.protocol.operations import Op, wrap
-from fl_platform.protocol.program import Output
+from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.sources import Axis, Refused, Source
 from fl_platform.protocol.tape import Tape
 from tests.support.bound_rounds import ASK_BOND, CHALLENGER, BoundTask, RefereeWorld, Sealed, referee_world
@@ -204,6 +204,34 @@ def test_a_product_by_blocks_of_no_row_falls(world: RefereeWorld) -> None:
     assert (move.claim.column, move.claim.place) == (number, (none[0], 1))
     claim(world, sealed, move.claim, (move.claim.block,))
     assert has_fallen(world, sealed)
+
+
+def products(program: Program) -> dict[str, int]:
+    """Return a column of every kind of product, with one row for each entry on its left."""
+
+    def first(op: Op, blocks: bool) -> int:
+        return next(
+            n for n, column in enumerate(program.columns)
+            if column.op is op and (Axis.BLOCK in column.axes) is blocks and column.axes[:1] == (Axis.ENTRY,)
+        )  # fmt: skip
+
+    return {"whole": first(Op.DOT, False), "by blocks": first(Op.DOT, True), "shifted": first(Op.DOT_SHIFTED, False)}
+
+
+@pytest.mark.parametrize("kind", ["whole", "by blocks", "shifted"])
+def test_an_honest_sealer_shows_the_parts_of_every_product(world: RefereeWorld, kind: str) -> None:
+    """With the block that the package sends, and no other."""
+    task = BoundTask(random.Random(5), world)
+    sealed, number = task.play(), products(task.program)[kind]
+    question = Question(Node.SUMS, number, (0,) * sealed.honest.columns[number].ndim, level=1)
+    world.disputes.send(task.people[0], "ask", sealed.target.encoded(), question.encoded(), bytes(32))
+    target = sealed.target.encoded(blocks_of(question, task.program, len(task.terms.blocks)))
+    answer = HeldTape(sealed.honest, sealed.known.rows).answer(question).encoded()
+    columns = task.program.columns
+    instruction = encoded_instruction(columns[number].words(), instruction_path(task.program, number))
+    with pytest.raises(Reverted, match="Referee_Answerable"):
+        world.disputes.send(CHALLENGER, "dismiss", target, question.encoded(), instruction)
+    world.disputes.send(sealed.target.record.aggregator, "show", target, question.encoded(), answer)
 
 
 def test_a_question_stops_the_round_until_it_is_answered(world: RefereeWorld) -> None:
