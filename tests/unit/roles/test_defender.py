@@ -193,3 +193,17 @@ def test_a_task_goes_on_after_a_question_that_was_answered_late(disputed: Stage,
     (answer,) = defender.step(disputed.chain.now())
     assert "end of the last question" in str(answer)
     assert not reader.history().rounds[0].challenged
+
+
+def test_a_question_without_an_answer_is_ended_as_often_as_it_is_asked(disputed: Stage, tmp_path: Path) -> None:
+    """Who ended one in a block is not through with it: it can be asked again in the same block."""
+    task, griefer, defender = griefed(disputed, tmp_path)
+    reader, question = task.reader, Question(Node.ROSTER, index=999)
+    target = target_of(reader, reader.history().rounds[0])
+    for time in range(1, 4):
+        griefer.ask(target, question, griefer.record(target))
+        (asked,) = griefer.record(target).waiting
+        assert asked.times == time
+        assert [answer.problem for answer in defender.step(disputed.chain.now())] == [""]
+        assert griefer.record(target).waiting == ()
+    assert disputed.owner.member(reader.task, AGGREGATOR.address).stake == reader.spec.money.bond
