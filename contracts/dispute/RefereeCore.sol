@@ -10,17 +10,16 @@ import {Refutation} from "../libraries/Refutation.sol";
 /// @notice See {IReferee}. Who asks, shows and refutes, and by when; what follows from a tape is {ITapes}', how a seal is bound
 /// to the chain and who pays is the heir's.
 abstract contract RefereeCore is IReferee {
-    /// @notice How many questions may follow one from another.
+    /// @notice How many questions may follow one from another after the challenge window, each asked as late as can be and shown
+    /// as late as can be: what sets the last second for all of them.
     uint256 public constant DEPTH = 12;
 
     /// @param asker Who locked the bond; zero when the question was never asked.
     /// @param time Until when it can be shown; once shown, when it was.
-    /// @param depth How many questions it followed from.
     /// @param shown It was shown.
     struct State {
         address asker;
         uint40 time;
-        uint8 depth;
         bool shown;
     }
 
@@ -109,16 +108,23 @@ abstract contract RefereeCore is IReferee {
         bytes32 id = idOf(key, question);
         if (questions[key][id].asker != address(0)) revert Referee_QuestionState(id);
         if (_isRunning(question)) _requireKeyHolder(target);
-        (uint256 end, uint256 answer) = _windows(target);
-        State memory above = questions[key][after_];
-        uint256 depth = above.shown ? above.depth + 1 : 0;
-        if (above.shown && above.time + answer > end && depth <= DEPTH) end = above.time + answer;
-        if (block.timestamp >= end) revert Referee_Deadline(end);
+        uint256 answer = _requireAskable(target, questions[key][after_]);
         uint256 deadline = block.timestamp + answer;
-        questions[key][id] = State(msg.sender, uint40(deadline), uint8(depth), false);
+        questions[key][id] = State(msg.sender, uint40(deadline), false);
         emit Asked(key, id, msg.sender, deadline, question);
         _opened(target);
         _lockBond(target, msg.sender);
+    }
+
+    /// @dev How many questions an answer followed from is not counted: whoever asked first would say it for all others. So any late
+    /// answer lets ask, whose question it ever was, up to a time that nobody can move.
+    function _requireAskable(bytes calldata target, State memory above) private view returns (uint256 answer) {
+        uint256 end;
+        (end, answer) = _windows(target);
+        uint256 last = end + 2 * DEPTH * answer;
+        if (above.shown && above.time + answer > end) end = above.time + answer;
+        if (end > last) end = last;
+        if (block.timestamp >= end) revert Referee_Deadline(end);
     }
 
     /// @inheritdoc IReferee
@@ -299,8 +305,8 @@ abstract contract RefereeCore is IReferee {
         _fall(target, msg.sender);
     }
 
-    /// @dev A question may come one answer after what it follows from was shown, and be answered another one later; the step
-    /// that the last of them leads to may take as long.
+    /// @dev A question that was asked at the last second of all is answered within one answer; the step that it leads to may take
+    /// as long.
     function _requireDisputable(bytes calldata target) internal view returns (bytes memory facts) {
         (uint256 end, uint256 answer) = _windows(target);
         end += 2 * (DEPTH + 1) * answer;

@@ -174,8 +174,8 @@ interface IReferee {
 
     /// @notice Ask for a node; locks the task's ask bond.
     /// @param target Which seal, with what binds it to the chain.
-    /// @param after_ A node of the same seal that was shown lately: from the challenge window's end on only what follows from
-    /// such a one can be asked. Zero before.
+    /// @param after_ Any node of the same seal that was shown lately: after the challenge window's end there can be asked for as
+    /// long as an answer may take from then on, and never later than 24 such times after that end. Zero before.
     function ask(bytes calldata target, Question calldata question, bytes32 after_) external;
 
     /// @notice Show a node; the asker's bond is paid to the caller. Sums and Prefixes are the sealer's alone to show.

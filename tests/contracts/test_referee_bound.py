@@ -11,7 +11,7 @@ import pytest
 
 from fl_platform.dispute.answers import HeldTape
 from fl_platform.dispute.claims import CellClaim, DotClaim
-from fl_platform.dispute.next_moves import GivenDiffers, KnownRound, Refute, next_moves
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Refute, next_moves
 from fl_platform.dispute.outputs import OutputClaim, answer_claims, next_claims, program_path
 from fl_platform.dispute.questions import NO_CELL, Answer, Node, Question, blocks_of, encoded_instruction
 from fl_platform.dispute.targets import source_claim
@@ -22,8 +22,8 @@ from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.sources import Axis, Refused, Source
 from fl_platform.protocol.tape import Tape
 from tests.support.bound_rounds import ASK_BOND, CHALLENGER, BoundTask, RefereeWorld, Sealed, referee_world
-from tests.support.evm import Reverted
-from tests.support.referee import lie
+from tests.support.evm import Reverted, account
+from tests.support.referee import Liar, lie
 
 
 @pytest.fixture
@@ -262,6 +262,50 @@ def release(world: RefereeWorld, sealed: Sealed) -> None:
         world.disputes.send(CHALLENGER, "release", target)
     with pytest.raises(Reverted, match="QuestionState"):
         world.disputes.send(CHALLENGER, "release", target)
+
+
+def test_a_hidden_lie_is_followed_however_many_questions_others_ask(world: RefereeWorld) -> None:
+    """After the window the sealer shows each node as late as it may. A friend of its asks about the claims, one after
+    the other, and asks first for what everybody needs next."""
+    friend = account("friend")
+    world.fill(friend)
+    task = BoundTask(random.Random(3), world)
+
+    def lying(known: KnownRound, honest: Tape) -> Tape:
+        number = known.program.column("weight")
+        return lie(known, honest, number, (0,), honest.cell(number, (0,)) + 1)
+
+    sealed = task.play(lying)
+    target, answer = sealed.target.encoded(), task.run.params.windows.takeover
+    held, shown = Liar(sealed.sealed, sealed.known.rows), dict[Question, Answer]()
+    asker, after = CHALLENGER, bytes(32)
+    world.evm.now += task.run.params.windows.challenge - 1
+    while True:
+        (move,) = next_moves(sealed.known, sealed.sealed.root, published=None, shown=shown)
+        if not isinstance(move, Ask):
+            break
+        for question in move.questions:
+            world.disputes.send(asker, "ask", target, question.encoded(), after)
+        world.evm.now += answer - 1
+        for question in move.questions:
+            shown[question], sealer = held.answer(question), sealed.target.record.aggregator
+            world.disputes.send(sealer, "show", target, question.encoded(), shown[question].encoded())
+            after = question.id(sealed.target.key)
+        if asker == CHALLENGER and len(shown) == 1:
+            asker = friend
+            for index in range(11):
+                helper = Question(Node.CLAIMS, level=0, index=index)
+                told = answer_claims(sealed.claims, helper).encoded()
+                world.disputes.send(friend, "ask", target, helper.encoded(), after)
+                world.disputes.send(friend, "show", target, helper.encoded(), told)
+                after = helper.id(sealed.target.key)
+        else:
+            asker = CHALLENGER
+        world.evm.now += 1  # the next block
+    assert len(shown) > 2
+    assert isinstance(move, Refute)
+    claim(world, sealed, move.claim)
+    assert has_fallen(world, sealed)
 
 
 def test_who_shows_nothing_falls_and_open_bonds_go_back(world: RefereeWorld) -> None:
