@@ -346,3 +346,17 @@ def test_a_target_that_is_not_the_chains_decides_nothing(world: RefereeWorld, pa
     with pytest.raises(Reverted, match="Mismatch"):
         world.disputes.send(CHALLENGER, made.function, false.encoded(), *made.encoded())
     assert not has_fallen(world, sealed)
+
+
+def test_a_program_has_no_other_number_of_columns(world: RefereeWorld) -> None:
+    """More of them would make the tree over the columns deeper, and all that was sealed something else."""
+    task = BoundTask(random.Random(8), world)
+    sealed = task.play()
+    question, columns = Question(Node.CLAIMS, index=9).encoded(), len(task.program.columns)
+    fields = columns.to_bytes(32, "big") + task.program.levels[-1][0]
+    target = sealed.target.encoded()
+    assert target.count(fields) == 1
+    more = target.replace(fields, (columns + 2**16).to_bytes(32, "big") + fields[32:])
+    with pytest.raises(Reverted):
+        world.disputes.send(CHALLENGER, "ask", more, question, bytes(32))
+    world.disputes.send(CHALLENGER, "ask", target, question, bytes(32))
