@@ -166,9 +166,11 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         bool once = head.life == 0 && head.index == 0 && head.phase != IRoundLedger.Phase.Compensated;
         bytes32 hash = Receipts.requireSigned(ledger, first, firstSignature);
         bool differ = hash != Receipts.requireSigned(ledger, second, secondSignature);
-        uint256 stake = IEscrow(escrow).member(task, trainer).stake;
-        if (!same || !once || !differ || stake == 0) revert Equivocations_NotShown(task, trainer);
-        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, stake, msg.sender, CHALLENGER_BPS);
+        // what an aggregator, or an asker, has locked is no trainer's to lose
+        IEscrow.Member memory m = IEscrow(escrow).member(task, trainer);
+        bool trains = m.flags & MemberFlags.TRAINER != 0 && m.stake != 0;
+        if (!same || !once || !differ || !trains) revert Equivocations_NotShown(task, trainer);
+        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, m.stake, msg.sender, CHALLENGER_BPS);
         emit EquivocationProved(task, first.round, trainer, msg.sender, slashed);
     }
 

@@ -22,6 +22,7 @@ from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.sources import Axis, Refused, Source
 from fl_platform.protocol.tape import Tape
 from tests.support.bound_rounds import ASK_BOND, CHALLENGER, BoundTask, RefereeWorld, Sealed, referee_world
+from tests.support.contracts import digest
 from tests.support.evm import Reverted, account
 from tests.support.referee import Liar, lie
 
@@ -360,3 +361,22 @@ def test_a_program_has_no_other_number_of_columns(world: RefereeWorld) -> None:
     with pytest.raises(Reverted):
         world.disputes.send(CHALLENGER, "ask", more, question, bytes(32))
     world.disputes.send(CHALLENGER, "ask", target, question, bytes(32))
+
+
+@pytest.mark.parametrize("who", ["trainer", "aggregator"])
+def test_two_receipts_of_one_round_take_a_trainers_stake_and_nobody_elses(world: RefereeWorld, who: str) -> None:
+    """A49: a bond answers for seals."""
+    task = BoundTask(random.Random(8), world)
+    run, signer = task.run, task.people[0] if who == "trainer" else world.aggregators[1]
+    receipts = [run.receipt(signer, salt=digest("salt", number)) for number in range(2)]
+    shown = [part for receipt in receipts for part in (receipt, run.sign(signer, receipt))]
+    stake = run.member(signer)[0]
+    assert stake
+    if who == "trainer":
+        world.disputes.send(CHALLENGER, "equivocation", *shown)
+        assert run.member(signer)[0] == 0
+        assert run.member(CHALLENGER)[1] == stake * 3_000 // 10_000
+    else:
+        with pytest.raises(Reverted, match="Equivocations_NotShown"):
+            world.disputes.send(CHALLENGER, "equivocation", *shown)
+        assert run.member(signer)[0] == stake
