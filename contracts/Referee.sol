@@ -181,10 +181,17 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         IEscrow(escrow).lock(t.task, from, t.terms.askBond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
     }
 
-    function _payBond(bytes calldata target, address asker, address to) internal override {
+    function _returnBond(bytes calldata target, address asker) internal override {
         ISources.Target calldata t = _target(target);
-        if (asker == to) IEscrow(escrow).unlock(t.task, asker, t.terms.askBond);
-        else IRoundLedger(ledger).slashMember(t.task, asker, t.terms.askBond, to, BASIS);
+        IEscrow(escrow).unlock(t.task, asker, t.terms.askBond);
+    }
+
+    /// @dev Nothing of it goes to the pot: who seals a later round must know what to allot.
+    function _forfeitBond(bytes calldata target, address asker) internal override {
+        ISources.Target calldata t = _target(target);
+        address sealer = t.record.aggregator;
+        if (asker == sealer) _returnBond(target, asker);
+        else IRoundLedger(ledger).slashMember(t.task, asker, t.terms.askBond, sealer, BASIS);
     }
 
     /// @inheritdoc IBonds

@@ -10,8 +10,8 @@ import {Refutation} from "../libraries/Refutation.sol";
 /// @notice See {IReferee}. Who asks, shows and refutes, and by when; what follows from a tape is {ITapes}', how a seal is bound
 /// to the chain and who pays is the heir's.
 abstract contract RefereeCore is IReferee {
-    /// @notice How many questions may follow one from another after the challenge window, each asked as late as can be and shown
-    /// as late as can be: what sets the last second for all of them.
+    /// @notice How many questions may follow one from another after the challenge window, where each is asked and shown as late
+    /// as can be: what sets the last second for all of them.
     uint256 public constant DEPTH = 12;
 
     /// @param asker Who locked the bond; zero when the question was never asked.
@@ -56,7 +56,10 @@ abstract contract RefereeCore is IReferee {
     /// @dev Take the task's ask bond.
     function _lockBond(bytes calldata target, address from) internal virtual;
 
-    function _payBond(bytes calldata target, address asker, address to) internal virtual;
+    function _returnBond(bytes calldata target, address asker) internal virtual;
+
+    /// @dev Pay the asker's bond to who sealed, whoever shows or dismisses: so asking costs as much where one answers oneself.
+    function _forfeitBond(bytes calldata target, address asker) internal virtual;
 
     /// @dev A question was asked; the round stands still from the first one on.
     function _opened(bytes calldata target) internal virtual;
@@ -116,8 +119,8 @@ abstract contract RefereeCore is IReferee {
         _lockBond(target, msg.sender);
     }
 
-    /// @dev How many questions an answer followed from is not counted: whoever asked first would say it for all others. So any late
-    /// answer lets ask, whose question it ever was, up to a time that nobody can move.
+    /// @dev How many questions an answer followed from is not counted: whoever asked first would say it for all others. So
+    /// any late answer lets anybody ask, up to a time that nobody can move.
     function _requireAskable(bytes calldata target, State memory above) private view returns (uint256 answer) {
         uint256 end;
         (end, answer) = _windows(target);
@@ -141,7 +144,7 @@ abstract contract RefereeCore is IReferee {
         questions[key][id].time = uint40(block.timestamp);
         _tell(key, id, question, answer);
         _closed(target);
-        _payBond(target, state.asker, msg.sender);
+        _forfeitBond(target, state.asker);
     }
 
     /// @dev Whether it asks for running values, which show sums over updates.
@@ -195,7 +198,7 @@ abstract contract RefereeCore is IReferee {
         emit Fell(key, state.asker, question.column);
         // falls first: who is paid may call again, and a seal falls once
         _fall(target, state.asker);
-        _payBond(target, state.asker, state.asker);
+        _returnBond(target, state.asker);
     }
 
     /// @inheritdoc IReferee
@@ -209,7 +212,7 @@ abstract contract RefereeCore is IReferee {
         delete questions[key][id];
         emit Dismissed(key, id, msg.sender);
         _closed(target);
-        _payBond(target, state.asker, msg.sender);
+        _forfeitBond(target, state.asker);
     }
 
     function _isUnanswerable(bytes calldata target, bytes memory facts, Question calldata q) private view returns (bool) {
@@ -237,7 +240,7 @@ abstract contract RefereeCore is IReferee {
         State memory state = questions[key][id];
         if (state.asker == address(0) || state.shown || !_isFallen(target)) revert Referee_QuestionState(id);
         delete questions[key][id].asker;
-        _payBond(target, state.asker, state.asker);
+        _returnBond(target, state.asker);
     }
 
     /// @dev The name of a target that may have fallen.

@@ -71,8 +71,12 @@ contract RefereeHarness is RefereeCore {
         bonds[from] -= 1;
     }
 
-    function _payBond(bytes calldata, address, address to) internal override {
-        bonds[to] += 1;
+    function _returnBond(bytes calldata, address asker) internal override {
+        bonds[asker] += 1;
+    }
+
+    function _forfeitBond(bytes calldata target, address) internal override {
+        bonds[_seal(target).sealer] += 1;
     }
 
     function _opened(bytes calldata) internal override {}

@@ -116,7 +116,7 @@ class Referee:
     # --- moves ---
 
     def ask(self, target: Target, question: Question, known: Record = NOTHING_ASKED) -> TxReceipt | None:
-        """Ask for a node; the wallet's ask bond is locked until it is shown. Raises WalletError without as much.
+        """Ask for a node; the wallet's ask bond is the sealer's once it is shown. Raises WalletError without as much.
 
         `known`: what is on chain about the seal; what waits there is not asked.
         """
@@ -125,7 +125,7 @@ class Referee:
         return self._send(target, "ask", question.encoded(), known.last, step=step)
 
     def show(self, target: Target, question: Question, answer: Answer) -> TxReceipt | None:
-        """Show a node; the asker's bond becomes the wallet's credit."""
+        """Show a node; the asker's bond becomes the sealer's credit."""
         step, blocks = self._step(target, f"show {question}"), _blocks(target, question)
         return self._send(target, "show", question.encoded(), answer.encoded(), step=step, blocks=blocks)
 

@@ -236,7 +236,7 @@ def test_an_honest_sealer_shows_the_parts_of_every_product(world: RefereeWorld, 
 
 
 def test_a_question_stops_the_round_until_it_is_answered(world: RefereeWorld) -> None:
-    """The asker's bond goes to who shows; the ledger stands still from the first question to the last answer."""
+    """The asker's bond goes to who sealed; the ledger stands still from the first question to the last answer."""
     task = BoundTask(random.Random(5), world)
     sealed = task.play()
     target, question = sealed.target.encoded(), Question(Node.CLAIMS, level=0, index=9)
@@ -251,6 +251,30 @@ def test_a_question_stops_the_round_until_it_is_answered(world: RefereeWorld) ->
     task.play()
     task.run.finalize()
     assert task.run.claim(1, 9)
+
+
+@pytest.mark.parametrize("ended", ["shown", "dismissed"])
+def test_who_answers_its_own_question_pays_the_sealer_all_the_same(world: RefereeWorld, ended: str) -> None:
+    """Else whoever keeps a task waiting pays gas alone, with a friend or without."""
+    asker, friend = account("asker"), account("friend")
+    world.fill(asker, 3 * ASK_BOND)
+    task = BoundTask(random.Random(5), world)
+    sealed = task.play()
+    sealer = sealed.target.record.aggregator
+    target, instruction = sealed.target.encoded(), encoded_instruction(bytes(160), ())
+    pot = world.views.call("allotted", task.run.task, 1)
+    for time, who in enumerate((asker, friend, asker)):
+        question = Question(Node.CLAIMS, level=0, index=time if ended == "shown" else 999)
+        world.disputes.send(asker, "ask", target, question.encoded(), bytes(32))
+        if ended == "shown":
+            answer = answer_claims(sealed.claims, question).encoded()
+            world.disputes.send(who, "show", target, question.encoded(), answer)
+        else:
+            world.disputes.send(who, "dismiss", target, question.encoded(), instruction)
+        assert task.run.member(sealer)[1] == (time + 1) * ASK_BOND
+    assert tuple(task.run.member(asker))[:2] == tuple(task.run.member(friend))[:2] == (0, 0)
+    assert world.token.call("balanceOf", asker.address) == 0
+    assert world.views.call("allotted", task.run.task, 1) == pot  # who seals the next round knows what to allot
 
 
 def release(world: RefereeWorld, sealed: Sealed) -> None:
