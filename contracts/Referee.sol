@@ -166,9 +166,11 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         bool once = head.life == 0 && head.index == 0 && head.phase != IRoundLedger.Phase.Compensated;
         bytes32 hash = Receipts.requireSigned(ledger, first, firstSignature);
         bool differ = hash != Receipts.requireSigned(ledger, second, secondSignature);
-        uint256 stake = IEscrow(escrow).member(task, trainer).stake;
-        if (!same || !once || !differ || stake == 0) revert Equivocations_NotShown(task, trainer);
-        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, stake, msg.sender, CHALLENGER_BPS);
+        // what an aggregator, or an asker, has locked is no trainer's to lose
+        IEscrow.Member memory m = IEscrow(escrow).member(task, trainer);
+        bool trains = m.flags & MemberFlags.TRAINER != 0 && m.stake != 0;
+        if (!same || !once || !differ || !trains) revert Equivocations_NotShown(task, trainer);
+        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, m.stake, msg.sender, CHALLENGER_BPS);
         emit EquivocationProved(task, first.round, trainer, msg.sender, slashed);
     }
 
@@ -179,10 +181,17 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         IEscrow(escrow).lock(t.task, from, t.terms.askBond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
     }
 
-    function _payBond(bytes calldata target, address asker, address to) internal override {
+    function _returnBond(bytes calldata target, address asker) internal override {
         ISources.Target calldata t = _target(target);
-        if (asker == to) IEscrow(escrow).unlock(t.task, asker, t.terms.askBond);
-        else IRoundLedger(ledger).slashMember(t.task, asker, t.terms.askBond, to, BASIS);
+        IEscrow(escrow).unlock(t.task, asker, t.terms.askBond);
+    }
+
+    /// @dev Nothing of it goes to the pot: who seals a later round must know what to allot.
+    function _forfeitBond(bytes calldata target, address asker) internal override {
+        ISources.Target calldata t = _target(target);
+        address sealer = t.record.aggregator;
+        if (asker == sealer) _returnBond(target, asker);
+        else IRoundLedger(ledger).slashMember(t.task, asker, t.terms.askBond, sealer, BASIS);
     }
 
     /// @inheritdoc IBonds

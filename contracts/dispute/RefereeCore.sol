@@ -10,17 +10,16 @@ import {Refutation} from "../libraries/Refutation.sol";
 /// @notice See {IReferee}. Who asks, shows and refutes, and by when; what follows from a tape is {ITapes}', how a seal is bound
 /// to the chain and who pays is the heir's.
 abstract contract RefereeCore is IReferee {
-    /// @notice How many questions may follow one from another.
+    /// @notice How many questions may follow one from another after the challenge window, where each is asked and shown as late
+    /// as can be: what sets the last second for all of them.
     uint256 public constant DEPTH = 12;
 
     /// @param asker Who locked the bond; zero when the question was never asked.
     /// @param time Until when it can be shown; once shown, when it was.
-    /// @param depth How many questions it followed from.
     /// @param shown It was shown.
     struct State {
         address asker;
         uint40 time;
-        uint8 depth;
         bool shown;
     }
 
@@ -57,7 +56,10 @@ abstract contract RefereeCore is IReferee {
     /// @dev Take the task's ask bond.
     function _lockBond(bytes calldata target, address from) internal virtual;
 
-    function _payBond(bytes calldata target, address asker, address to) internal virtual;
+    function _returnBond(bytes calldata target, address asker) internal virtual;
+
+    /// @dev Pay the asker's bond to who sealed, whoever shows or dismisses: so asking costs as much where one answers oneself.
+    function _forfeitBond(bytes calldata target, address asker) internal virtual;
 
     /// @dev A question was asked; the round stands still from the first one on.
     function _opened(bytes calldata target) internal virtual;
@@ -109,16 +111,23 @@ abstract contract RefereeCore is IReferee {
         bytes32 id = idOf(key, question);
         if (questions[key][id].asker != address(0)) revert Referee_QuestionState(id);
         if (_isRunning(question)) _requireKeyHolder(target);
-        (uint256 end, uint256 answer) = _windows(target);
-        State memory above = questions[key][after_];
-        uint256 depth = above.shown ? above.depth + 1 : 0;
-        if (above.shown && above.time + answer > end && depth <= DEPTH) end = above.time + answer;
-        if (block.timestamp >= end) revert Referee_Deadline(end);
+        uint256 answer = _requireAskable(target, questions[key][after_]);
         uint256 deadline = block.timestamp + answer;
-        questions[key][id] = State(msg.sender, uint40(deadline), uint8(depth), false);
+        questions[key][id] = State(msg.sender, uint40(deadline), false);
         emit Asked(key, id, msg.sender, deadline, question);
         _opened(target);
         _lockBond(target, msg.sender);
+    }
+
+    /// @dev How many questions an answer followed from is not counted: whoever asked first would say it for all others. So
+    /// any late answer lets anybody ask, up to a time that nobody can move.
+    function _requireAskable(bytes calldata target, State memory above) private view returns (uint256 answer) {
+        uint256 end;
+        (end, answer) = _windows(target);
+        uint256 last = end + 2 * DEPTH * answer;
+        if (above.shown && above.time + answer > end) end = above.time + answer;
+        if (end > last) end = last;
+        if (block.timestamp >= end) revert Referee_Deadline(end);
     }
 
     /// @inheritdoc IReferee
@@ -135,7 +144,7 @@ abstract contract RefereeCore is IReferee {
         questions[key][id].time = uint40(block.timestamp);
         _tell(key, id, question, answer);
         _closed(target);
-        _payBond(target, state.asker, msg.sender);
+        _forfeitBond(target, state.asker);
     }
 
     /// @dev Whether it asks for running values, which show sums over updates.
@@ -162,7 +171,10 @@ abstract contract RefereeCore is IReferee {
         Answer calldata answer
     ) private {
         if (q.node == Node.Sums) {
-            (, uint256 count) = _block(target, uint256(answer.instruction.words[0]), q.place, 0);
+            // a product by shifted blocks runs over all that counts, as one without blocks does
+            uint256 axis = ITapes(tapes).blockPlace(uint256(answer.instruction.words[0]));
+            uint256 count;
+            if (axis < 3) (, count) = _block(target, q.place[axis]);
             bytes32 above = _digestOf(bytes32(facts), q.node, q.column, q.place, 0, q.level + 1, q.index / 128);
             shownDigest[id] = bytes32(_consult(tapes, ITapes.partsDigest.selector, abi.encodePacked(facts, count, above)));
         } else if (q.node == Node.Prefixes) {
@@ -186,7 +198,7 @@ abstract contract RefereeCore is IReferee {
         emit Fell(key, state.asker, question.column);
         // falls first: who is paid may call again, and a seal falls once
         _fall(target, state.asker);
-        _payBond(target, state.asker, state.asker);
+        _returnBond(target, state.asker);
     }
 
     /// @inheritdoc IReferee
@@ -200,7 +212,7 @@ abstract contract RefereeCore is IReferee {
         delete questions[key][id];
         emit Dismissed(key, id, msg.sender);
         _closed(target);
-        _payBond(target, state.asker, msg.sender);
+        _forfeitBond(target, state.asker);
     }
 
     function _isUnanswerable(bytes calldata target, bytes memory facts, Question calldata q) private view returns (bool) {
@@ -228,7 +240,7 @@ abstract contract RefereeCore is IReferee {
         State memory state = questions[key][id];
         if (state.asker == address(0) || state.shown || !_isFallen(target)) revert Referee_QuestionState(id);
         delete questions[key][id].asker;
-        _payBond(target, state.asker, state.asker);
+        _returnBond(target, state.asker);
     }
 
     /// @dev The name of a target that may have fallen.
@@ -272,7 +284,7 @@ abstract contract RefereeCore is IReferee {
     /// @inheritdoc IReferee
     function refuteDot(bytes calldata target, DotClaim calldata claim) external {
         bytes memory facts = _requireDisputable(target);
-        (uint256 first, uint256 count) = _block(target, uint256(claim.instruction.words[0]), claim.place, claim.block_);
+        (uint256 first, uint256 count) = _blockOf(target, claim);
         bytes32 above = _digestOf(bytes32(facts), Node.Sums, claim.column, claim.place, 0, 1, claim.leaf / 128);
         bytes memory more = abi.encodePacked(facts, first, count, above);
         if (!_isSo(tapes, ITapes.refutesDot.selector, more)) revert Referee_NotRefuted(claim.column);
@@ -296,8 +308,8 @@ abstract contract RefereeCore is IReferee {
         _fall(target, msg.sender);
     }
 
-    /// @dev A question may come one answer after what it follows from was shown, and be answered another one later; the step
-    /// that the last of them leads to may take as long.
+    /// @dev A question that was asked at the last second of all is answered within one answer; the step that it leads to may take
+    /// as long.
     function _requireDisputable(bytes calldata target) internal view returns (bytes memory facts) {
         (uint256 end, uint256 answer) = _windows(target);
         end += 2 * (DEPTH + 1) * answer;
@@ -305,14 +317,16 @@ abstract contract RefereeCore is IReferee {
         return _facts(target);
     }
 
-    function _block(bytes calldata target, uint256 packed, uint32[3] calldata place, uint256 block_)
+    /// @dev The block in which a claim's leaf lies, where the product needs one.
+    function _blockOf(bytes calldata target, DotClaim calldata claim)
         private
         view
         returns (uint256 first, uint256 count)
     {
+        uint256 packed = uint256(claim.instruction.words[0]);
         uint256 axis = ITapes(tapes).blockPlace(packed);
-        bool shifted = uint8(packed >> 120) == Language.DOT_SHIFTED;
-        if (axis < 3 || shifted) return _block(target, axis < 3 ? place[axis] : block_);
+        if (axis < 3) return _block(target, claim.place[axis]);
+        if (uint8(packed >> 120) == Language.DOT_SHIFTED) return _block(target, claim.block_);
     }
 
     function _digestOf(bytes32 key, Node node, uint16 column, uint32[3] calldata place, uint32 leaf, uint8 level, uint32 index)

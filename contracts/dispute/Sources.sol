@@ -114,7 +114,7 @@ contract Sources is ISources {
         IRoundLedger.RosterRecord memory roster
     ) private pure returns (Refutation.Round memory out) {
         if (keccak256(abi.encode(t.task, round, roster)) != record.rosterDigest) revert Sources_Mismatch(t.task, round);
-        out.program = keccak256(abi.encodePacked(uint8(3), uint16(t.columns), t.programTree));
+        out.program = keccak256(abi.encodePacked(uint8(3), t.columns, t.programTree));
         (out.tape, out.columns) = (record.trace, t.columns);
         uint256 entries = uint256(roster.count) + record.forced;
         uint256 directions = t.terms.directions;

@@ -11,8 +11,8 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///
 /// - **refute**: one transaction shows that a cell does not follow from others, by the cell's own instruction. It does not,
 ///   and the seal falls; or the call reverts and nothing happened.
-/// - **ask**: who cannot see a node of the tape, a running sum or a leaf asks for it and pays for the answer. Whoever shows it
-///   (anybody; running values the sealer alone) takes that payment, and it is shown for ever; nobody shows it in time, and the seal falls (`lapse`).
+/// - **ask**: who cannot see a node of the tape, a running sum or a leaf asks for it and pays the sealer for the answer. Anybody
+///   shows it (running values the sealer alone), and it is shown for ever; nobody shows it in time, and the seal falls (`lapse`).
 ///
 /// Who looks for a lie goes to the first cell that differs from the honest tape. All before it is equal, so the paths of its
 /// operands are known.
@@ -174,19 +174,19 @@ interface IReferee {
 
     /// @notice Ask for a node; locks the task's ask bond.
     /// @param target Which seal, with what binds it to the chain.
-    /// @param after_ A node of the same seal that was shown lately: from the challenge window's end on only what follows from
-    /// such a one can be asked. Zero before.
+    /// @param after_ Any node of the same seal that was shown lately: after the challenge window's end there can be asked for as
+    /// long as an answer may take from then on, and never later than 24 such times after that end. Zero before.
     function ask(bytes calldata target, Question calldata question, bytes32 after_) external;
 
-    /// @notice Show a node; the asker's bond is paid to the caller. Sums and Prefixes are the sealer's alone to show.
+    /// @notice Show a node; the asker's bond is paid to who sealed. Sums and Prefixes are the sealer's alone to show.
     function show(bytes calldata target, Question calldata question, Answer calldata answer) external;
 
     /// @notice End a question that nobody answered in time: the seal falls.
     function lapse(bytes calldata target, Question calldata question) external;
 
     /// @notice End a question that has no answer: there is no such node, its fields are not those of its kind, or the node above
-    /// it, whose parts its own must add up to, was not shown yet (then it can be asked again). The asker's bond is paid to the
-    /// caller: so nobody falls for want of what cannot be shown.
+    /// it, whose parts its own must add up to, was not shown yet (then it can be asked again): so nobody falls for want of what
+    /// cannot be shown. Anybody may; the asker's bond is paid to who sealed.
     /// @param instruction Of the question's column, where it is a column's.
     function dismiss(bytes calldata target, Question calldata question, Instruction calldata instruction) external;
 

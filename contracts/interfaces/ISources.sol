@@ -33,7 +33,7 @@ import {ITapes} from "./ITapes.sol";
 ///   carried         the cell of the seal before; outside of that tape, and in round 0, what the instruction says
 interface ISources {
     /// @notice A seal, with what binds it; the `bytes target` of {IReferee} is abi.encode of one.
-    /// @param columns Of the program.
+    /// @param columns Of the program: as wide as the program's root has it, so that no other number has that root.
     /// @param programTree Root of the tree over the program's header and instructions.
     /// @param auditors Those of the task's terms, where one of them asks; else empty.
     /// @param witnesses Those of the task's terms, where an update is said to be missing; else empty.
@@ -44,7 +44,7 @@ interface ISources {
         IRoundLedger.SealRecord record;
         IRoundLedger.RosterRecord roster;
         Terms.Facts terms;
-        uint256 columns;
+        uint16 columns;
         bytes32 programTree;
         address[] aggregators;
         address[] auditors;

@@ -8,7 +8,7 @@ import {ITapes} from "../interfaces/ITapes.sol";
 /// @notice The referee with seals that tests register, and bonds that are counted: no chain of rounds is needed to try what
 /// follows from a tape alone.
 contract RefereeHarness is RefereeCore {
-    /// @notice What a target is, encoded: nothing of it is kept but its hash, as a ledger keeps no more of a seal.
+    /// @notice A sealed tape: nothing of it is kept but its hash, as a ledger keeps no more of a seal.
     /// @param starts First leaf of every block, then the number of leaves.
     struct Seal {
         ITapes.Facts facts;
@@ -19,6 +19,13 @@ contract RefereeHarness is RefereeCore {
         address sealer;
     }
 
+    /// @notice What a target is, encoded.
+    /// @param blocks Those that the call shows; of others nothing is known, as on the platform.
+    struct Target {
+        Seal seal;
+        uint256[] blocks;
+    }
+
     mapping(bytes32 digest => bool) public registered;
     mapping(bytes32 key => bool) private _fallen;
     mapping(address account => int256) public bonds;
@@ -26,7 +33,7 @@ contract RefereeHarness is RefereeCore {
     constructor(address tapes_) RefereeCore(tapes_) {}
 
     function register(bytes calldata target) external {
-        registered[keccak256(target)] = true;
+        registered[keccak256(abi.encode(_seal(target)))] = true;
     }
 
     function isFallen(bytes calldata target) external view returns (bool) {
@@ -34,11 +41,15 @@ contract RefereeHarness is RefereeCore {
     }
 
     function _facts(bytes calldata target) internal view override returns (bytes memory) {
-        require(registered[keccak256(target)] && !_isFallen(target), "no seal");
+        require(registered[keccak256(abi.encode(_seal(target)))] && !_isFallen(target), "no seal");
         return abi.encode(_seal(target).facts);
     }
 
     function _block(bytes calldata target, uint256 block_) internal pure override returns (uint256 first, uint256 count) {
+        uint256[] calldata blocks = _target(target).blocks;
+        uint256 at;
+        while (at < blocks.length && blocks[at] != block_) ++at;
+        require(at < blocks.length, "block not shown");
         uint256[] calldata starts = _seal(target).starts;
         first = starts[block_];
         count = starts[block_ + 1] - first;
@@ -60,8 +71,12 @@ contract RefereeHarness is RefereeCore {
         bonds[from] -= 1;
     }
 
-    function _payBond(bytes calldata, address, address to) internal override {
-        bonds[to] += 1;
+    function _returnBond(bytes calldata, address asker) internal override {
+        bonds[asker] += 1;
+    }
+
+    function _forfeitBond(bytes calldata target, address) internal override {
+        bonds[_seal(target).sealer] += 1;
     }
 
     function _opened(bytes calldata) internal override {}
@@ -98,10 +113,14 @@ contract RefereeHarness is RefereeCore {
         return _seal(target).facts.key;
     }
 
+    function _seal(bytes calldata target) private pure returns (Seal calldata) {
+        return _target(target).seal;
+    }
+
     /// @dev abi.encode of one dynamic struct is its offset, 0x20, then the struct.
-    function _seal(bytes calldata target) private pure returns (Seal calldata seal) {
+    function _target(bytes calldata target) private pure returns (Target calldata t) {
         assembly ("memory-safe") {
-            seal := add(target.offset, 0x20)
+            t := add(target.offset, 0x20)
         }
     }
 }

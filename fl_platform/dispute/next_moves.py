@@ -291,14 +291,17 @@ def _dot(
     column, shape = known.program.columns[number], known.rows.shape
     reads = [(o.column, _spot(held.tape, column, i, place)) for i, o in enumerate(column.operands[:2])]
     cell, left, right = _all_opened(view, [(number, place), *reads])
-    claim = DotClaim(number, place, column.words(), instruction_path(known.program, number), cell, 0, (left, right))
+    # a product by blocks is over its place's, also where no leaf is shown
+    own = place[column.axes.index(Axis.BLOCK)] if Axis.BLOCK in column.axes else None
+    path = instruction_path(known.program, number)
+    claim = DotClaim(number, place, column.words(), path, cell, 0, (left, right), block=own or 0)
     products = held.leaf_products(number, place)
     if not left.value or not right.value or not products:
         return claim
     told, leaf = b"", 0
     if len(products) > 1:
         leaf, told = _wrong_part(products, number, place, shown)
-    first = shape.starts[place[column.axes.index(Axis.BLOCK)]] if Axis.BLOCK in column.axes else 0
+    first = 0 if own is None else shape.starts[own]
     block = shape.block_of(first + leaf)
     leaves = known.rows.leaf(left.value, first + leaf), known.rows.leaf(right.value, first + leaf)
     claim = replace(claim, leaf=leaf, shown=told, block=block, leaves=leaves)

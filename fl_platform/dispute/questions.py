@@ -9,7 +9,9 @@ from eth_abi.abi import encode
 
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened
+from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import RowLeaf
+from fl_platform.protocol.sources import Axis
 
 FAN = 5  # levels of a tree that one answer shows
 PARTS = 128  # of an inner product, in one answer
@@ -50,6 +52,17 @@ class Question:
     def id(self, key: bytes) -> bytes:
         """Return its name about the seal `key`, 32 bytes."""
         return keccak256(encode(["bytes32", QUESTION], [key, self.encoded()]))
+
+
+def blocks_of(question: Question, program: Program, blocks: int) -> tuple[int, ...]:
+    """Return the block that a product is over, where it is block by block: who shows the node shows the block too."""
+    if question.node is not Node.SUMS or question.column >= len(program.columns):
+        return ()
+    axes = program.columns[question.column].axes
+    if Axis.BLOCK not in axes:
+        return ()
+    block = question.place[axes.index(Axis.BLOCK)]
+    return (block,) if block < blocks else ()
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ See contracts/interfaces/IReferee.sol. Amounts in wei, times in seconds of block
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fl_platform.chain.abi import Decoded
@@ -15,11 +16,10 @@ from fl_platform.chain.journal import Step
 from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.dispute.claims import Claim
-from fl_platform.dispute.questions import PART_BYTES, Answer, Node, Question, encoded_instruction
+from fl_platform.dispute.questions import PART_BYTES, Answer, Node, Question, blocks_of, encoded_instruction
 from fl_platform.dispute.targets import Target
 from fl_platform.protocol.openings import instruction_path
 from fl_platform.protocol.rows import RowLeaf
-from fl_platform.protocol.sources import Axis
 
 CONTRACT = "Referee"
 NOTHING = bytes(32)
@@ -33,6 +33,7 @@ class Asked:
     question: Question
     asker: bytes
     deadline: int  # seconds
+    times: int  # it was asked, this time counted: one that was dismissed can be asked again
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,14 @@ class Record:
     waiting: tuple[Asked, ...]
     last: bytes  # id of the question that was shown last; zero: none
     last_at: int  # when that was, or a question was dismissed, seconds; 0: never
+    times: Mapping[Question, int] = field(default_factory=dict)  # each was asked so far
 
     def overdue(self, now: int) -> tuple[Question, ...]:
         """Return the questions that were not answered in time."""
         return tuple(asked.question for asked in self.waiting if now >= asked.deadline)
+
+
+NOTHING_ASKED = Record({}, (), NOTHING, 0)
 
 
 class Referee:
@@ -78,6 +83,7 @@ class Referee:
         """Return what was asked and shown about a seal."""
         shown: dict[Question, Answer] = {}
         waiting: dict[Question, Asked] = {}
+        times: Counter[Question] = Counter()
         last, last_block = NOTHING, 0
         for event in self._events(target):
             values = event.values
@@ -88,12 +94,13 @@ class Referee:
                 continue
             question = question_of(values["question"], target)
             if event.name == "Asked":
-                waiting[question] = Asked(question, values["asker"], int(values["deadline"]))
+                times[question] += 1
+                waiting[question] = Asked(question, values["asker"], int(values["deadline"]), times[question])
             else:
                 waiting.pop(question, None)
                 shown[question], last = answer_of(values), bytes(values["id"])
         block = self._contracts.chain.backend.block(last_block) if last_block else None
-        return Record(shown, tuple(waiting.values()), last, 0 if block is None else block.timestamp)
+        return Record(shown, tuple(waiting.values()), last, 0 if block is None else block.timestamp, times)
 
     def is_open(self, target: Target) -> bool:
         """Whether the ledger stands still for this seal."""
@@ -108,27 +115,30 @@ class Referee:
 
     # --- moves ---
 
-    def ask(self, target: Target, question: Question, after: bytes = NOTHING) -> TxReceipt | None:
-        """Ask for a node; the wallet's ask bond is locked until it is shown. Raises WalletError without as much."""
-        step = self._step(target, f"ask {question}")
+    def ask(self, target: Target, question: Question, known: Record = NOTHING_ASKED) -> TxReceipt | None:
+        """Ask for a node; the wallet's ask bond is the sealer's once it is shown. Raises WalletError without as much.
+
+        `known`: what is on chain about the seal; what waits there is not asked.
+        """
+        step = self._step(target, f"ask {question}", known.times.get(question, 0) + 1)
         self._contracts.approve(self._contracts.token_of(target.task), target.terms.ask_bond, step)
-        return self._send(target, "ask", question.encoded(), after, step=step)
+        return self._send(target, "ask", question.encoded(), known.last, step=step)
 
     def show(self, target: Target, question: Question, answer: Answer) -> TxReceipt | None:
-        """Show a node; the asker's bond becomes the wallet's credit."""
-        step = self._step(target, f"show {question}")
-        blocks = _block_of(target, question)
+        """Show a node; the asker's bond becomes the sealer's credit."""
+        step, blocks = self._step(target, f"show {question}"), _blocks(target, question)
         return self._send(target, "show", question.encoded(), answer.encoded(), step=step, blocks=blocks)
 
-    def dismiss(self, target: Target, question: Question) -> TxReceipt | None:
+    def dismiss(self, target: Target, asked: Asked) -> TxReceipt | None:
         """End a question that has no answer. Raises TransactionReverted (nothing paid) where it has one."""
+        question = asked.question
         words: bytes = bytes(160)
         path: tuple[bytes, ...] = ()
         columns = target.program.columns
         if question.column < len(columns):
             words, path = columns[question.column].words(), instruction_path(target.program, question.column)
         instruction = encoded_instruction(words, path)
-        step, blocks = self._step(target, f"dismiss {question}"), _block_of(target, question)
+        step, blocks = self._step(target, f"dismiss {question}", asked.times), _blocks(target, question)
         return self._send(target, "dismiss", question.encoded(), instruction, step=step, blocks=blocks)
 
     def lapse(self, target: Target, question: Question) -> TxReceipt | None:
@@ -155,19 +165,14 @@ class Referee:
         return self._contracts.chain.send(self._contract, function, data, *arguments, signer=signer, step=step)
 
     @staticmethod
-    def _step(target: Target, name: str) -> Step:
-        return Step(target.task, target.round, f"{name} of 0x{target.key.hex()[:16]}")
+    def _step(target: Target, name: str, time: int = 1) -> Step:
+        """Name what is done once about a seal (a node is shown once, a seal falls once), or for the `time`-th time."""
+        again = f", time {time}" if time > 1 else ""
+        return Step(target.task, target.round, f"{name} of 0x{target.key.hex()[:16]}{again}")
 
 
-def _block_of(target: Target, question: Question) -> tuple[int, ...]:
-    """Return the block that a product is over, where it is block by block."""
-    if question.node is not Node.SUMS or question.column >= len(target.program.columns):
-        return ()
-    axes = target.program.columns[question.column].axes
-    if Axis.BLOCK not in axes:
-        return ()
-    block = question.place[axes.index(Axis.BLOCK)]
-    return (block,) if block < len(target.terms.blocks) else ()
+def _blocks(target: Target, question: Question) -> tuple[int, ...]:
+    return blocks_of(question, target.program, len(target.terms.blocks))
 
 
 def question_of(values: Any, target: Target) -> Question:

@@ -17,7 +17,7 @@ from fl_platform.dispute.answers import HeldTape
 from fl_platform.dispute.outputs import answer_claims
 from fl_platform.dispute.questions import Answer as Shown
 from fl_platform.dispute.questions import Node, Question
-from fl_platform.dispute.referee import Referee
+from fl_platform.dispute.referee import Asked, Referee
 from fl_platform.dispute.targets import answer_entry
 from fl_platform.errors import ConfigError, DocumentInvalid, FLError, RetryError, TransactionReverted
 from fl_platform.protocol.bundle import claim_leaves
@@ -70,7 +70,7 @@ class Defender:
             found = self._referee.record(target)
             for asked in found.waiting:
                 if now < asked.deadline:
-                    answers.append(self._try(record, f"answer to {asked.question}", asked.question))
+                    answers.append(self._try(record, f"answer to {asked.question}", asked))
             if not found.waiting and now >= found.last_at + self._reader.spec.windows.takeover:
                 move = partial(self._referee.release, target)
                 answers.append(self._attempt(record, "end of the last question", move))
@@ -78,8 +78,8 @@ class Defender:
             self._watch(answer)
         return answers
 
-    def _try(self, record: RoundHistory, what: str, question: Question) -> Answer:
-        return self._attempt(record, what, partial(self._answer, record, question))
+    def _try(self, record: RoundHistory, what: str, asked: Asked) -> Answer:
+        return self._attempt(record, what, partial(self._answer, record, asked))
 
     def _attempt(self, record: RoundHistory, what: str, move: Callable[[], object]) -> Answer:
         try:
@@ -91,17 +91,17 @@ class Defender:
             return Answer(record.number, what, str(error))
         return Answer(record.number, what)
 
-    def _answer(self, record: RoundHistory, question: Question) -> None:
+    def _answer(self, record: RoundHistory, asked: Asked) -> None:
         """Show a node, or end a question that has no answer: whoever asks may ask anything."""
         target = target_of(self._reader, record)
         try:
-            self._referee.show(target, question, self._shown(record, question))
+            self._referee.show(target, asked.question, self._shown(record, asked.question))
         except RetryError:
             raise
         except Exception as error:  # there is no such node, or none of it can be shown before another
             known = error if isinstance(error, FLError) else DocumentInvalid(f"{type(error).__name__}: {error}")
             try:
-                self._referee.dismiss(target, question)
+                self._referee.dismiss(target, asked)
             except TransactionReverted as answerable:
                 logger.warning("round %d: %s", record.number, answerable)
                 raise known from error

@@ -272,7 +272,7 @@ class Watcher:
         waiting = {asked.question for asked in chain.waiting}
         for question in questions:
             if question not in waiting:
-                self._referee.ask(target, question, chain.last)
+                self._referee.ask(target, question, chain)
         return replace(finding, asked=questions)
 
     def _reclaim(self) -> None:

@@ -122,7 +122,7 @@ def test_a_lie_that_the_bundle_does_not_tell_is_shown_and_falls(disputed: Stage,
     assert finding.upheld
     assert finding.move.startswith("refuted ")
     assert bond_of(disputed, task) == 0
-    # who shows what is asked earns the asker's bonds, and loses its own to the watcher
+    # who sealed earns the asker's bonds as long as all is shown, and loses its own to the watcher
     assert disputed.owner.member(task.reader.task, SUCCESSOR.address).credit == BOND * 3 // 10
     assert disputed.owner.member(task.reader.task, AGGREGATOR.address).credit == len(liar.shown) * ASKS
 

@@ -305,8 +305,35 @@ def test_what_was_asked_as_late_as_may_be_can_be_refuted(court: Court) -> None:
         court.show(target, question, held.answer(question))
         court.world.evm.now += ANSWER - 1
         after = question.id(court.keys[target])
+    late = Question(Node.CELLS, 0)
+    with pytest.raises(Reverted, match="Referee_Deadline"):
+        court.ask(target, late, after)
     number = next(n for n, c in enumerate(known.program.columns) if c.op is Op.CONST)
     with pytest.raises(Reverted, match="Referee_NotRefuted"):
+        court.send(target, CellClaim(refutation_of(honest, number, ())))
+
+
+def test_nobody_can_be_made_to_wait_for_ever(court: Court) -> None:
+    """However many questions follow one another: the last second is the same."""
+    known, honest = sealed_round(Rule(worth="equal", shares=False), seed=1, trainers=2)
+    target, held = court.register(honest, known.rows), HeldTape(honest, known.rows)
+    end = court.world.evm.now + WINDOW
+    court.world.evm.now = end - 1
+    after, asked = bytes(32), 0
+    while True:
+        question = Question(Node.COLUMNS, index=asked)
+        if court.world.evm.now >= end + 24 * ANSWER:
+            break
+        court.ask(target, question, after)
+        court.show(target, question, held.answer(question))
+        after, asked = question.id(court.keys[target]), asked + 1
+        court.world.evm.now += ANSWER - 1
+    with pytest.raises(Reverted, match="Referee_Deadline"):
+        court.ask(target, question, after)
+    assert asked > 24
+    court.world.evm.now = end + 26 * ANSWER
+    number = next(n for n, c in enumerate(known.program.columns) if c.op is Op.CONST)
+    with pytest.raises(Reverted, match="Referee_Deadline"):
         court.send(target, CellClaim(refutation_of(honest, number, ())))
 
 

@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fl_platform.dispute.claims import CellClaim
-from fl_platform.dispute.next_moves import GivenDiffers, KnownRound, Refute, next_moves
+from fl_platform.dispute.answers import HeldTape
+from fl_platform.dispute.claims import CellClaim, DotClaim
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Refute, next_moves
 from fl_platform.dispute.outputs import OutputClaim, answer_claims, next_claims, program_path
-from fl_platform.dispute.questions import NO_CELL, Answer, Node, Question
+from fl_platform.dispute.questions import NO_CELL, Answer, Node, Question, blocks_of, encoded_instruction
 from fl_platform.dispute.targets import source_claim
 from fl_platform.protocol.merkle_sum import Leaf
-from fl_platform.protocol.openings import opened
+from fl_platform.protocol.openings import instruction_path, opened
 from fl_platform.protocol.operations import Op, wrap
-from fl_platform.protocol.program import Output
-from fl_platform.protocol.sources import Refused, Source
+from fl_platform.protocol.program import Output, Program
+from fl_platform.protocol.sources import Axis, Refused, Source
 from fl_platform.protocol.tape import Tape
 from tests.support.bound_rounds import ASK_BOND, CHALLENGER, BoundTask, RefereeWorld, Sealed, referee_world
-from tests.support.evm import Reverted
-from tests.support.referee import lie
+from tests.support.contracts import digest
+from tests.support.evm import Reverted, account
+from tests.support.referee import Liar, lie
 
 
 @pytest.fixture
@@ -184,8 +186,57 @@ def test_any_cell_that_does_not_follow_falls_on_the_ledger(world: RefereeWorld) 
         claim(world, sealed, move.claim)
 
 
+def test_a_product_by_blocks_of_no_row_falls(world: RefereeWorld) -> None:
+    """No leaf says which block it is of: the cell's place does."""
+    task = BoundTask(random.Random(11), world, trainers=8)
+    number = next(n for n, c in enumerate(task.program.columns) if c.op is Op.DOT and Axis.BLOCK in c.axes)
+    column, none = task.program.columns[number], list[int]()
+
+    def lying(known: KnownRound, honest: Tape) -> Tape:
+        held = HeldTape(honest, known.rows)
+        none.extend(i for i in range(honest.lengths.entries) if not held.operand(column, 0, (i, 1)))
+        return lie(known, honest, number, (none[0], 1), 10**6) if none else honest
+
+    while not none:
+        sealed = task.play(lying)
+    (move,) = next_moves(sealed.known, sealed.sealed.root, published=sealed.sealed, shown={})
+    assert isinstance(move, Refute)
+    assert isinstance(move.claim, DotClaim)
+    assert (move.claim.column, move.claim.place) == (number, (none[0], 1))
+    claim(world, sealed, move.claim, (move.claim.block,))
+    assert has_fallen(world, sealed)
+
+
+def products(program: Program) -> dict[str, int]:
+    """Return a column of every kind of product, with one row for each entry on its left."""
+
+    def first(op: Op, blocks: bool) -> int:
+        return next(
+            n for n, column in enumerate(program.columns)
+            if column.op is op and (Axis.BLOCK in column.axes) is blocks and column.axes[:1] == (Axis.ENTRY,)
+        )  # fmt: skip
+
+    return {"whole": first(Op.DOT, False), "by blocks": first(Op.DOT, True), "shifted": first(Op.DOT_SHIFTED, False)}
+
+
+@pytest.mark.parametrize("kind", ["whole", "by blocks", "shifted"])
+def test_an_honest_sealer_shows_the_parts_of_every_product(world: RefereeWorld, kind: str) -> None:
+    """With the block that the package sends, and no other."""
+    task = BoundTask(random.Random(5), world)
+    sealed, number = task.play(), products(task.program)[kind]
+    question = Question(Node.SUMS, number, (0,) * sealed.honest.columns[number].ndim, level=1)
+    world.disputes.send(task.people[0], "ask", sealed.target.encoded(), question.encoded(), bytes(32))
+    target = sealed.target.encoded(blocks_of(question, task.program, len(task.terms.blocks)))
+    answer = HeldTape(sealed.honest, sealed.known.rows).answer(question).encoded()
+    columns = task.program.columns
+    instruction = encoded_instruction(columns[number].words(), instruction_path(task.program, number))
+    with pytest.raises(Reverted, match="Referee_Answerable"):
+        world.disputes.send(CHALLENGER, "dismiss", target, question.encoded(), instruction)
+    world.disputes.send(sealed.target.record.aggregator, "show", target, question.encoded(), answer)
+
+
 def test_a_question_stops_the_round_until_it_is_answered(world: RefereeWorld) -> None:
-    """The asker's bond goes to who shows; the ledger stands still from the first question to the last answer."""
+    """The asker's bond goes to who sealed; the ledger stands still from the first question to the last answer."""
     task = BoundTask(random.Random(5), world)
     sealed = task.play()
     target, question = sealed.target.encoded(), Question(Node.CLAIMS, level=0, index=9)
@@ -202,6 +253,30 @@ def test_a_question_stops_the_round_until_it_is_answered(world: RefereeWorld) ->
     assert task.run.claim(1, 9)
 
 
+@pytest.mark.parametrize("ended", ["shown", "dismissed"])
+def test_who_answers_its_own_question_pays_the_sealer_all_the_same(world: RefereeWorld, ended: str) -> None:
+    """Else whoever keeps a task waiting pays gas alone, with a friend or without."""
+    asker, friend = account("asker"), account("friend")
+    world.fill(asker, 3 * ASK_BOND)
+    task = BoundTask(random.Random(5), world)
+    sealed = task.play()
+    sealer = sealed.target.record.aggregator
+    target, instruction = sealed.target.encoded(), encoded_instruction(bytes(160), ())
+    pot = world.views.call("allotted", task.run.task, 1)
+    for time, who in enumerate((asker, friend, asker)):
+        question = Question(Node.CLAIMS, level=0, index=time if ended == "shown" else 999)
+        world.disputes.send(asker, "ask", target, question.encoded(), bytes(32))
+        if ended == "shown":
+            answer = answer_claims(sealed.claims, question).encoded()
+            world.disputes.send(who, "show", target, question.encoded(), answer)
+        else:
+            world.disputes.send(who, "dismiss", target, question.encoded(), instruction)
+        assert task.run.member(sealer)[1] == (time + 1) * ASK_BOND
+    assert tuple(task.run.member(asker))[:2] == tuple(task.run.member(friend))[:2] == (0, 0)
+    assert world.token.call("balanceOf", asker.address) == 0
+    assert world.views.call("allotted", task.run.task, 1) == pot  # who seals the next round knows what to allot
+
+
 def release(world: RefereeWorld, sealed: Sealed) -> None:
     """Wait for what may follow from the last answer, and let the task go on."""
     target = sealed.target.encoded()
@@ -212,6 +287,50 @@ def release(world: RefereeWorld, sealed: Sealed) -> None:
         world.disputes.send(CHALLENGER, "release", target)
     with pytest.raises(Reverted, match="QuestionState"):
         world.disputes.send(CHALLENGER, "release", target)
+
+
+def test_a_hidden_lie_is_followed_however_many_questions_others_ask(world: RefereeWorld) -> None:
+    """After the window the sealer shows each node as late as it may. A friend of its asks about the claims, one after
+    the other, and asks first for what everybody needs next."""
+    friend = account("friend")
+    world.fill(friend)
+    task = BoundTask(random.Random(3), world)
+
+    def lying(known: KnownRound, honest: Tape) -> Tape:
+        number = known.program.column("weight")
+        return lie(known, honest, number, (0,), honest.cell(number, (0,)) + 1)
+
+    sealed = task.play(lying)
+    target, answer = sealed.target.encoded(), task.run.params.windows.takeover
+    held, shown = Liar(sealed.sealed, sealed.known.rows), dict[Question, Answer]()
+    asker, after = CHALLENGER, bytes(32)
+    world.evm.now += task.run.params.windows.challenge - 1
+    while True:
+        (move,) = next_moves(sealed.known, sealed.sealed.root, published=None, shown=shown)
+        if not isinstance(move, Ask):
+            break
+        for question in move.questions:
+            world.disputes.send(asker, "ask", target, question.encoded(), after)
+        world.evm.now += answer - 1
+        for question in move.questions:
+            shown[question], sealer = held.answer(question), sealed.target.record.aggregator
+            world.disputes.send(sealer, "show", target, question.encoded(), shown[question].encoded())
+            after = question.id(sealed.target.key)
+        if asker == CHALLENGER and len(shown) == 1:
+            asker = friend
+            for index in range(11):
+                helper = Question(Node.CLAIMS, level=0, index=index)
+                told = answer_claims(sealed.claims, helper).encoded()
+                world.disputes.send(friend, "ask", target, helper.encoded(), after)
+                world.disputes.send(friend, "show", target, helper.encoded(), told)
+                after = helper.id(sealed.target.key)
+        else:
+            asker = CHALLENGER
+        world.evm.now += 1  # the next block
+    assert len(shown) > 2
+    assert isinstance(move, Refute)
+    claim(world, sealed, move.claim)
+    assert has_fallen(world, sealed)
 
 
 def test_who_shows_nothing_falls_and_open_bonds_go_back(world: RefereeWorld) -> None:
@@ -252,3 +371,36 @@ def test_a_target_that_is_not_the_chains_decides_nothing(world: RefereeWorld, pa
     with pytest.raises(Reverted, match="Mismatch"):
         world.disputes.send(CHALLENGER, made.function, false.encoded(), *made.encoded())
     assert not has_fallen(world, sealed)
+
+
+def test_a_program_has_no_other_number_of_columns(world: RefereeWorld) -> None:
+    """More of them would make the tree over the columns deeper, and all that was sealed something else."""
+    task = BoundTask(random.Random(8), world)
+    sealed = task.play()
+    question, columns = Question(Node.CLAIMS, index=9).encoded(), len(task.program.columns)
+    fields = columns.to_bytes(32, "big") + task.program.levels[-1][0]
+    target = sealed.target.encoded()
+    assert target.count(fields) == 1
+    more = target.replace(fields, (columns + 2**16).to_bytes(32, "big") + fields[32:])
+    with pytest.raises(Reverted):
+        world.disputes.send(CHALLENGER, "ask", more, question, bytes(32))
+    world.disputes.send(CHALLENGER, "ask", target, question, bytes(32))
+
+
+@pytest.mark.parametrize("who", ["trainer", "aggregator"])
+def test_two_receipts_of_one_round_take_a_trainers_stake_and_nobody_elses(world: RefereeWorld, who: str) -> None:
+    """A49: a bond answers for seals."""
+    task = BoundTask(random.Random(8), world)
+    run, signer = task.run, task.people[0] if who == "trainer" else world.aggregators[1]
+    receipts = [run.receipt(signer, salt=digest("salt", number)) for number in range(2)]
+    shown = [part for receipt in receipts for part in (receipt, run.sign(signer, receipt))]
+    stake = run.member(signer)[0]
+    assert stake
+    if who == "trainer":
+        world.disputes.send(CHALLENGER, "equivocation", *shown)
+        assert run.member(signer)[0] == 0
+        assert run.member(CHALLENGER)[1] == stake * 3_000 // 10_000
+    else:
+        with pytest.raises(Reverted, match="Equivocations_NotShown"):
+            world.disputes.send(CHALLENGER, "equivocation", *shown)
+        assert run.member(signer)[0] == stake

@@ -9,9 +9,18 @@ import numpy as np
 from eth_abi.abi import encode
 
 from fl_platform.dispute.answers import HeldTape
-from fl_platform.dispute.claims import Claim
+from fl_platform.dispute.claims import Claim, DotClaim
 from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Lapse, Move, Refute, next_moves
-from fl_platform.dispute.questions import PART_BYTES, PARTS, PREFIXES, Answer, Node, Question, encoded_instruction
+from fl_platform.dispute.questions import (
+    PART_BYTES,
+    PARTS,
+    PREFIXES,
+    Answer,
+    Node,
+    Question,
+    blocks_of,
+    encoded_instruction,
+)
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.program import Program
@@ -25,7 +34,7 @@ from tests.support.random_programs import Author, claimed_of, round_of
 
 WINDOW, ANSWER = 10_000, 100  # seconds
 FACTS = "(bytes32,(bytes32,bytes32,uint256,uint256[7]),uint256,uint256,uint256)"
-SEAL = f"({FACTS},uint256[],uint256,uint256,address,address)"
+TARGET = f"(({FACTS},uint256[],uint256,uint256,address,address),uint256[])"
 
 
 @dataclass
@@ -34,6 +43,7 @@ class Court:
 
     world: World = field(default_factory=World)
     keys: dict[bytes, bytes] = field(default_factory=dict)  # by target
+    seals: dict[bytes, tuple[Program, int, tuple[object, ...]]] = field(default_factory=dict)  # by target; blocks
 
     def __post_init__(self) -> None:
         self.challenger, self.sealer = account("challenger").address, account("sealer").address
@@ -49,10 +59,19 @@ class Court:
         known = (tape.program.root, root or tape.root, len(tape.program.columns), lengths)
         facts = (key, known, shape.leaves, shape.counted_leaves, shape.update_bits)
         end = self.world.evm.now + WINDOW
-        target = encode([SEAL], [(facts, list(shape.starts), end, ANSWER, self.challenger, self.sealer)])
+        seal = (facts, list(shape.starts), end, ANSWER, self.challenger, self.sealer)
+        target = encode([TARGET], [(seal, [])])
         self.contract.send(self.sealer, "register", target)
-        self.keys[target] = key
+        self.keys[target], self.seals[target] = key, (tape.program, len(shape.starts) - 1, seal)
         return target
+
+    def _about(self, target: bytes, question: Question) -> bytes:
+        """Return a target with the blocks that a question is about, as the package sends it."""
+        program, blocks, _ = self.seals[target]
+        return self._showing(target, blocks_of(question, program, blocks))
+
+    def _showing(self, target: bytes, blocks: tuple[int, ...]) -> bytes:
+        return encode([TARGET], [(self.seals[target][2], list(blocks))])
 
     def fallen(self, target: bytes) -> bool:
         """Whether the seal fell."""
@@ -64,16 +83,18 @@ class Court:
 
     def show(self, target: bytes, question: Question, answer: Answer) -> int:
         """Show; return the gas."""
-        return self.contract.send(self.sealer, "show", target, question.encoded(), answer.encoded()).gas
+        about = self._about(target, question)
+        return self.contract.send(self.sealer, "show", about, question.encoded(), answer.encoded()).gas
 
     def dismiss(self, target: bytes, question: Question, words: bytes, path: tuple[bytes, ...]) -> int:
         """End a question that has no answer; return the gas."""
-        instruction = encoded_instruction(words, path)
-        return self.contract.send(self.sealer, "dismiss", target, question.encoded(), instruction).gas
+        instruction, about = encoded_instruction(words, path), self._about(target, question)
+        return self.contract.send(self.sealer, "dismiss", about, question.encoded(), instruction).gas
 
     def send(self, target: bytes, claim: Claim) -> int:
         """Send a claim; return the gas."""
-        return self.contract.send(self.challenger, claim.function, target, *claim.encoded()).gas
+        about = self._showing(target, (claim.block,) if isinstance(claim, DotClaim) else ())
+        return self.contract.send(self.challenger, claim.function, about, *claim.encoded()).gas
 
 
 @dataclass

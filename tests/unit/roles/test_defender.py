@@ -92,6 +92,8 @@ def answerable(spec: TaskSpec, seats: int, entries: int, tape_levels: int) -> li
     columns = program_of(spec).columns
     total = next(n for n, column in enumerate(columns) if column.op is Op.COMBINE)
     product = next(n for n, column in enumerate(columns) if column.op is Op.DOT and column.axes == (Axis.ENTRY,))
+    by_blocks = next(n for n, column in enumerate(columns) if column.op is Op.DOT and Axis.BLOCK in column.axes)
+    shifted = next(n for n, c in enumerate(columns) if c.op is Op.DOT_SHIFTED and Axis.OTHER not in c.axes)
     rows = len(row_levels([bytes(32)] * spec.model.leaves.count)) - 1
     return [
         Question(Node.COLUMNS, level=depth_of(len(columns))),
@@ -102,6 +104,8 @@ def answerable(spec: TaskSpec, seats: int, entries: int, tape_levels: int) -> li
         Question(Node.CLAIMS, index=seats - 1),
         Question(Node.ROSTER, index=entries - 1),
         Question(Node.SUMS, product, (entries - 1,), level=1),
+        Question(Node.SUMS, by_blocks, (0,) * len(columns[by_blocks].axes), level=1),
+        Question(Node.SUMS, shifted, (0,) * len(columns[shifted].axes), level=1),
         Question(Node.ROW, total, level=rows),
         Question(Node.ROW, total, index=spec.model.leaves.count - 1),
         Question(Node.PREFIXES, total, level=1),
@@ -189,3 +193,17 @@ def test_a_task_goes_on_after_a_question_that_was_answered_late(disputed: Stage,
     (answer,) = defender.step(disputed.chain.now())
     assert "end of the last question" in str(answer)
     assert not reader.history().rounds[0].challenged
+
+
+def test_a_question_without_an_answer_is_ended_as_often_as_it_is_asked(disputed: Stage, tmp_path: Path) -> None:
+    """Who ended one in a block is not through with it: it can be asked again in the same block."""
+    task, griefer, defender = griefed(disputed, tmp_path)
+    reader, question = task.reader, Question(Node.ROSTER, index=999)
+    target = target_of(reader, reader.history().rounds[0])
+    for time in range(1, 4):
+        griefer.ask(target, question, griefer.record(target))
+        (asked,) = griefer.record(target).waiting
+        assert asked.times == time
+        assert [answer.problem for answer in defender.step(disputed.chain.now())] == [""]
+        assert griefer.record(target).waiting == ()
+    assert disputed.owner.member(reader.task, AGGREGATOR.address).stake == reader.spec.money.bond
