@@ -20,7 +20,7 @@ import numpy as np
 
 from fl_platform.dispute.answers import HeldTape, place_at
 from fl_platform.dispute.claims import CellClaim, Claim, CombineClaim, DotClaim, PaddingClaim
-from fl_platform.dispute.questions import FAN, NO_CELL, NO_LEAF, PARTS, PREFIXES, Answer, Node, Question
+from fl_platform.dispute.questions import FAN, NO_CELL, NO_LEAF, PARTS, PREFIXES, Answer, Node, Question, top_of
 from fl_platform.dispute.views import Frontier, HiddenView, KnownView, NotShownError, View, cell_in
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.evaluation import evaluate, evaluate_column
@@ -153,7 +153,7 @@ def _with(cells: Array, place: Place, value: int) -> Array:
 def _descend(held: HeldTape, shown: Mapping[Question, Answer]) -> Frontier | PaddingClaim:
     """Go down to the first cell that differs. Raises NotShownError."""
     columns = len(held.tape.program.columns)
-    question = Question(Node.COLUMNS, level=depth_of(columns))
+    question = top_of(held.tape.program)
     while question.level:
         at = _first_other(_shown(question, shown).hashes, held.answer(question).hashes)
         question = _below(question, at)

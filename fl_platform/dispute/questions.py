@@ -9,7 +9,9 @@ from eth_abi.abi import encode
 
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened
+from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import RowLeaf
+from fl_platform.protocol.tree import depth_of
 
 FAN = 5  # levels of a tree that one answer shows
 PARTS = 128  # of an inner product, in one answer
@@ -50,6 +52,11 @@ class Question:
     def id(self, key: bytes) -> bytes:
         """Return its name about the seal `key`, 32 bytes."""
         return keccak256(encode(["bytes32", QUESTION], [key, self.encoded()]))
+
+
+def top_of(program: Program) -> Question:
+    """Return the question that every search in a hidden tape begins with."""
+    return Question(Node.COLUMNS, level=depth_of(len(program.columns)))
 
 
 @dataclass(frozen=True)

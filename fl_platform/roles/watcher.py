@@ -19,7 +19,7 @@ from fl_platform.contribution.tapes import place_in_words
 from fl_platform.dispute.claims import CellClaim, CombineClaim, DotClaim, PaddingClaim
 from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Move, Refute, next_moves
 from fl_platform.dispute.outputs import OutputClaim, next_claims
-from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.questions import Node, Question, top_of
 from fl_platform.dispute.referee import Record, Referee
 from fl_platform.dispute.targets import SourceClaim, Target, source_claim
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
@@ -224,12 +224,14 @@ class Watcher:
         """Make the next move about a seal; a finding is upheld once the seal fell."""
         now = self._reader.history().block.timestamp
         target = target_of(self._reader, record)
-        if target.record.trace == NO_TAPE:
+        if target.record.trace == NO_TAPE and not self._reader.spec.exact:
             return finding
         chain = self._referee.record(target)
         if overdue := chain.overdue(now):
             self._referee.lapse(target, overdue[0])
             return replace(finding, upheld=True, asked=())
+        if target.record.trace == NO_TAPE:  # it has no nodes: whatever is asked of it, nobody can show
+            return self._ask(finding, target, chain, (top_of(target.program),))
         disputed = self._disputed(record, self._opener)
         if disputed is None:
             return self._ask(finding, target, chain, _unknown_entries(target, chain))
