@@ -326,8 +326,10 @@ contract Tapes is ITapes {
             sums = c.before;
         }
         bytes32 root = bytes32(uint256(_beside(f, packed, c.place, _lastAxis(packed), c.entry, c.row, 0).value));
-        if (root != 0) {
-            int256 weight = _beside(f, packed, c.place, _lastAxis(packed), c.entry, c.weight, 1).value;
+        int256 weight;
+        if (root != 0) weight = _beside(f, packed, c.place, _lastAxis(packed), c.entry, c.weight, 1).value;
+        // what weighs nothing changes nothing, also where nobody has its leaf
+        if (weight != 0) {
             Rows.requireLeaf(c.rowLeaf, c.leaf, f.updateBits, Refutation.depthOf(f.leaves), root);
             sums = Rows.combine(sums, c.rowLeaf.body, f.updateBits, weight);
         }

@@ -164,7 +164,8 @@ class HeldTape:
         for entry in range(self.tape.lengths.of(column.operands[0].axes[-1])):
             root = self.operand(column, 0, (*place, entry))
             weight = self.operand(column, 1, (*place, entry))
-            found.append(found[-1] if not root else add_scaled(found[-1], weight, self.rows.integers(root)[leaf]))
+            adds = root and weight
+            found.append(add_scaled(found[-1], weight, self.rows.integers(root)[leaf]) if adds else found[-1])
         return found
 
     def operand(self, column: Column, index: int, place: Place) -> int:

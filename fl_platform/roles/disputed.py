@@ -5,20 +5,20 @@ Watcher and defender read it alike, from chain and store. What is read once is k
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, public_refusals
-from fl_platform.aggregation.round_rows import RoundRows, cell_of, sums_root
+from fl_platform.aggregation.round_rows import cell_of, sums_root
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import pack_siblings
 from fl_platform.chain.reveals import Box, Reveals
 from fl_platform.contribution.judge import past_sums, refused_of
 from fl_platform.contribution.program import program_of, terms_of
 from fl_platform.contribution.tapes import given_of, only_a_key_shows, told_tape
-from fl_platform.dispute.next_moves import KnownRound
+from fl_platform.dispute.known import KnownRound
 from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, allowed_refusals
 from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol import merkle_sum
@@ -27,12 +27,14 @@ from fl_platform.protocol.bundle import Entry, RoundBundle, claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.sources import Refused, Source
+from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Place, Tape
 from fl_platform.roles.collecting import stake_among
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.packages import NO_PACKAGE
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.round_leaves import PublicLeaves, RoundLeaves
+from fl_platform.roles.round_leaves import OpenUpdates, PublicLeaves, RoundLeaves
+from fl_platform.updates import update_length
 
 _SOURCE = 0xFF
 NOTHING_FORCED_OUT: Mapping[bytes, tuple[Box, ...]] = {}
@@ -85,7 +87,8 @@ def disputed_round(
     reader: TaskReader, reveals: Reveals | None, record: RoundHistory, bundle: RoundBundle,
     opener: UpdateOpener | None,
 ) -> DisputedRound:  # fmt: skip
-    """Put together what is known of a sealed round; without an opener its products of rows are the sealer's word.
+    """Put together what is known of a sealed round; without an opener its products of rows are the sealer's word, and
+    with one those of updates that do not open.
 
     bundle: the published one, whose roster is that on chain. Raises what reading and opening raise.
     """
@@ -105,10 +108,9 @@ def disputed_round(
         given = given_of(spec, context, before, told, refused, brought=_taken(target, fitting))
     else:
         opened = OpenedUpdates(opener.source(told), spec)
-        updates = {cell_of(entry.receipt.content_root): i for i, entry in reversed(list(enumerate(told)))}
-        source = RoundRows(spec.model, spec.codec.bits, updates=updates, read=opened.read, past=past)
-        sealed = _sealed_sums(reader, bundle)
-        rows = RoundLeaves(spec, target.terms.shape, source, told, opener, opened.read, past, sealed)
+        may_be = [{why} for why in refused] if fitting is not None else allowed
+        updates = OpenUpdates(told, _wanted(spec, context, told, may_be), opened.read)
+        rows = RoundLeaves(spec, target.terms.shape, updates, opener, past, _sealed_sums(reader, bundle))
         given = given_of(spec, context, before, told, refused, rows=rows)
         given = replace(given, brought=_claimed(target, fitting))
     return DisputedRound(
@@ -202,6 +204,21 @@ def _refused(
         refusals = public_refusals(entries, spec=reader.spec, context=context)
         told = refused_of(reader.spec, reader.domain, entries, refusals)
     return [why if why in may_be else min(may_be) for why, may_be in zip(told, allowed, strict=True)]
+
+
+def _wanted(
+    spec: TaskSpec, context: RoundContext, entries: Sequence[Entry], refused: Sequence[Set[int]]
+) -> list[bool]:
+    """Return which updates should open: what is refused, or is of no use by its receipt, is in no product.
+
+    refused: by entry, what its sealer says of it, or may say.
+    """
+    length = update_length(spec.model.size, spec.codec.bits)
+    receipts = [entry.receipt for entry in entries]
+    return [
+        Refused.NO in why and context.is_of(one) and one.length == length and one.parent == context.parent
+        for why, one in zip(refused, receipts, strict=True)
+    ]
 
 
 def source_column(target: Target, source: Source) -> int | None:

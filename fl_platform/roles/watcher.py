@@ -17,7 +17,7 @@ from fl_platform.chain.records import SealRecord
 from fl_platform.chain.reveals import Reveals
 from fl_platform.contribution.tapes import place_in_words
 from fl_platform.dispute.claims import CellClaim, CombineClaim, DotClaim, PaddingClaim
-from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Move, Refute, next_moves
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Move, Refute, believed, next_moves
 from fl_platform.dispute.outputs import OutputClaim, next_claims
 from fl_platform.dispute.questions import Node, Question, top_of
 from fl_platform.dispute.referee import Record, Referee
@@ -26,7 +26,6 @@ from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailab
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.openings import opened
 from fl_platform.protocol.sources import Source
-from fl_platform.protocol.tape import Tape
 from fl_platform.roles.accepting import demand_accepted
 from fl_platform.roles.audit_report import Difference
 from fl_platform.roles.auditor import Auditor
@@ -232,23 +231,14 @@ class Watcher:
             return replace(finding, upheld=True, asked=())
         if target.record.trace == NO_TAPE:  # it has no nodes: whatever is asked of it, nobody can show
             return self._ask(finding, target, chain, (top_of(target.program),))
-        disputed = self._disputed(record, self._opener)
+        disputed = self._disputed(record)
         if disputed is None:
             return self._ask(finding, target, chain, _unknown_entries(target, chain))
         if (miscounted := _miscounted(disputed)) is not None:
             return self._make(finding, disputed, chain, miscounted)
         if disputed.fitting is None and self._opener is None:
             return replace(finding, asked=())  # who cannot open updates cannot tell where a hidden tape differs
-        try:
-            move = _next(disputed, chain)
-        except RetryError:
-            raise
-        except FLError as error:  # an update that does not open, here or at all: what the told products tell falls
-            logger.warning("round %d: judged without opening its updates: %s", finding.round, error)
-            disputed = self._disputed(record, None)
-            if disputed is None or disputed.published is None:
-                return replace(finding, asked=())
-            move = _next(disputed, chain)
+        move = _next(disputed, chain)
         while isinstance(move, GivenDiffers):  # a hidden tape may say of a refusal what is its sealer's to choose
             said = disputed.saying(move.column, move.place, move.claimed.value)
             if said is None:
@@ -316,7 +306,7 @@ class Watcher:
         entries = self._reader.bundle(disputed.target.round).entries
         return "refuted " + place_in_words(tape, number, place, entries, disputed.seats)
 
-    def _disputed(self, record: RoundHistory, opener: UpdateOpener | None) -> DisputedRound | None:
+    def _disputed(self, record: RoundHistory) -> DisputedRound | None:
         """Return the round as disputes know it; None where its entries are not to be had."""
         try:
             bundle = self._reader.bundle(record.number)
@@ -326,7 +316,7 @@ class Watcher:
         except FLError as error:
             logger.warning("round %d: its entries are known to its sealer only: %s", record.number, error)
             return None
-        return disputed_round(self._reader, self._reveals, record, bundle, opener)
+        return disputed_round(self._reader, self._reveals, record, bundle, self._opener)
 
 
 def _unknown_entries(target: Target, chain: Record) -> tuple[Question, ...]:
@@ -350,5 +340,5 @@ def _next(disputed: DisputedRound, chain: Record) -> Move | None:
     moves = next_moves(known, target.record.trace, published=disputed.fitting, shown=chain.shown)
     if moves:
         return moves[0]
-    tape: Tape = disputed.fitting or evaluate(known.program, known.lengths, known.given)
+    tape = disputed.fitting or believed(known, target.record.trace, chain.shown)
     return next_claims(target, tape, disputed.seats, published=disputed.claims, shown=chain.shown)

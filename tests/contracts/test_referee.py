@@ -10,7 +10,8 @@ import pytest
 
 from fl_platform.dispute.answers import HeldTape, place_at
 from fl_platform.dispute.claims import CellClaim, PaddingClaim
-from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Lapse, Refute, next_moves
+from fl_platform.dispute.known import KnownRound
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Refute, next_moves
 from fl_platform.dispute.questions import FAN, Answer, Node, Question
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.building import Builder

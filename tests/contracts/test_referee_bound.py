@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from fl_platform.dispute.claims import CellClaim
-from fl_platform.dispute.next_moves import GivenDiffers, KnownRound, Refute, next_moves
+from fl_platform.dispute.known import KnownRound
+from fl_platform.dispute.next_moves import GivenDiffers, Refute, next_moves
 from fl_platform.dispute.outputs import OutputClaim, answer_claims, next_claims, program_path
 from fl_platform.dispute.questions import NO_CELL, Answer, Node, Question
 from fl_platform.dispute.targets import source_claim

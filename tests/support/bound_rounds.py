@@ -15,7 +15,7 @@ import numpy as np
 
 from fl_platform.chain.records import RosterRecord as Roster
 from fl_platform.chain.records import SealRecord as Seal
-from fl_platform.dispute.next_moves import KnownRound
+from fl_platform.dispute.known import KnownRound
 from fl_platform.dispute.outputs import accounts, claims_of
 from fl_platform.dispute.targets import EntryShown, ParentSeal, Target
 from fl_platform.protocol.arithmetic import Array

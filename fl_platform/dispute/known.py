@@ -1,0 +1,75 @@
+"""What a challenger knows of a round, and which of its cells are its sealer's to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fl_platform.dispute.answers import HeldTape
+from fl_platform.dispute.questions import Answer, Question
+from fl_platform.dispute.views import NotShownError, block_of, cell_in
+from fl_platform.protocol.openings import flat
+from fl_platform.protocol.operations import ROWS, Op
+from fl_platform.protocol.program import Program
+from fl_platform.protocol.rows import RowLeaves
+from fl_platform.protocol.tape import Given, Lengths, Place, Tape
+
+
+@dataclass(frozen=True)
+class KnownRound:
+    """All that a challenger knows of a round without its seal.
+
+    given: without rows, products and sums of them are the sealer's word; only a known tape can be looked at then.
+    rows: opens leaves of what `given.rows` multiplies; products and sums of what does not open are the sealer's word.
+    """
+
+    program: Program
+    lengths: Lengths
+    given: Given
+    rows: RowLeaves
+
+
+def is_sealers(known: KnownRound, held: HeldTape, number: int, place: Place) -> bool:
+    """Whether a cell inside of its column is the sealer's to say: claimed, or of a row that does not open here."""
+    op = known.program.columns[number].op
+    return op is Op.CLAIMED or (op in ROWS and reads_closed(known, held, number, place))
+
+
+def reads_closed(known: KnownRound, held: HeldTape, number: int, place: Place) -> bool:
+    """Whether a product or sum reads a row that should open and does not."""
+    closed, column = known.rows.closed, known.program.columns[number]
+    if not closed:
+        return False
+    if column.op is not Op.COMBINE:
+        return any(held.operand(column, index, place) in closed for index in (0, 1))
+    entries = range(held.tape.lengths.of(column.operands[0].axes[-1]))
+    return any(
+        held.operand(column, 0, (*place, entry)) in closed and held.operand(column, 1, (*place, entry)) != 0
+        for entry in entries
+    )
+
+
+def said_beside(
+    known: KnownRound, held: HeldTape, number: int, shown: Mapping[Question, Answer]
+) -> Iterator[tuple[Place, int]]:
+    """Yield what a hidden tape says in all of a column's cells of rows that do not open.
+
+    Raises NotShownError with all that must be asked for: so it takes one window, not one a cell.
+    """
+    if known.program.columns[number].op not in ROWS:
+        return
+    shape = held.tape.columns[number].shape
+    places = [place for place in np.ndindex(*shape) if reads_closed(known, held, number, place)]
+    numbers = {place: flat(place, shape) for place in places}
+    blocks = {place: block_of(number, at, shape) for place, at in numbers.items()}
+    if missing := [block for block in dict.fromkeys(blocks.values()) if block not in shown]:
+        raise NotShownError(*missing)
+    for place, block in blocks.items():
+        yield place, cell_in(block, shown[block], numbers[place]).value
+
+
+def is_inside(tape: Tape, number: int, place: Place) -> bool:
+    """Whether a place is one of a column's, not of its padding."""
+    return all(at < length for at, length in zip(place, tape.columns[number].shape, strict=True))
