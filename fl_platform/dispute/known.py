@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from fl_platform.protocol.openings import flat
 from fl_platform.protocol.operations import ROWS, Op
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import RowLeaves
+from fl_platform.protocol.sources import Source
 from fl_platform.protocol.tape import Given, Lengths, Place, Tape
 
 
@@ -23,18 +24,24 @@ class KnownRound:
 
     given: without rows, products and sums of them are the sealer's word; only a known tape can be looked at then.
     rows: opens leaves of what `given.rows` multiplies; products and sums of what does not open are the sealer's word.
+    allowed: by entry, what the chain lets a sealer say of its refusal; empty: what `given` says.
     """
 
     program: Program
     lengths: Lengths
     given: Given
     rows: RowLeaves
+    allowed: tuple[Set[int], ...] = ()
 
 
-def is_sealers(known: KnownRound, held: HeldTape, number: int, place: Place) -> bool:
-    """Whether a cell inside of its column is the sealer's to say: claimed, or of a row that does not open here."""
-    op = known.program.columns[number].op
-    return op is Op.CLAIMED or (op in ROWS and reads_closed(known, held, number, place))
+def is_sealers(known: KnownRound, held: HeldTape, number: int, place: Place, told: int) -> bool:
+    """Whether `told` of a cell inside of its column is the sealer's to say: it is claimed, a refusal that the chain
+    allows, or of a row that does not open here."""
+    column = known.program.columns[number]
+    if column.op is Op.SOURCE:
+        refusal = column.immediate & 0xFF == Source.REFUSED and place[0] < len(known.allowed)
+        return refusal and told in known.allowed[place[0]]
+    return column.op is Op.CLAIMED or (column.op in ROWS and reads_closed(known, held, number, place))
 
 
 def reads_closed(known: KnownRound, held: HeldTape, number: int, place: Place) -> bool:

@@ -104,7 +104,7 @@ def _in_known(known: KnownRound, tape: Tape, shown: Mapping[Question, Answer]) -
             continue
         right = evaluate_column(tape.program, tape.lengths, known.given, tape.columns[:number], number)
         for place in all_unlike(tape.columns[number], right):
-            if not is_sealers(known, held, number, place):
+            if not is_sealers(known, held, number, place, tape.cell(number, place)):
                 return _step(known, view, held, number, place, shown)
     broken = next(tape.broken(), None)
     return None if broken is None else _step(known, view, held, *broken, shown)
@@ -146,7 +146,7 @@ def _believed(
             return brought, held, found
         number = found.column
         place = place_at(found.number, held.tape.columns[number].shape)
-        if not is_inside(held.tape, number, place) or not is_sealers(known, held, number, place):
+        if not is_inside(held.tape, number, place) or not is_sealers(known, held, number, place, found.value):
             return brought, held, found
         brought[number] = _with(held.tape.columns[number], place, found.value)
         for at, value in said_beside(known, held, number, shown):

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, public_refusals
 from fl_platform.aggregation.round_rows import cell_of, sums_root
 from fl_platform.chain.history import RoundHistory
@@ -28,7 +26,7 @@ from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.tape import Place, Tape
+from fl_platform.protocol.tape import Tape
 from fl_platform.roles.collecting import stake_among
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.packages import NO_PACKAGE
@@ -50,7 +48,6 @@ class DisputedRound:
     parent: ParentSeal | None
     seats: tuple[bytes, ...]
     known: KnownRound
-    allowed: tuple[frozenset[int], ...]  # by entry: what the chain lets a sealer say of its refusal
     published: Tape | None  # None: no bundle tells of the sealed tape
     claims: tuple[Leaf, ...] | None  # None: nobody published claims of the sealed root
 
@@ -58,18 +55,6 @@ class DisputedRound:
     def fitting(self) -> Tape | None:
         """The published tape, if it is as long as the chain's round."""
         return self.published if self.published and self.published.lengths == self.target.lengths else None
-
-    def saying(self, column: int, place: Place, told: int) -> DisputedRound | None:
-        """Return the round as it is where its sealer says so of a refusal; None where the chain does not let it."""
-        if column != source_column(self.target, Source.REFUSED) or len(place) != 1 or place[0] >= len(self.allowed):
-            return None
-        if told not in self.allowed[place[0]]:
-            return None
-        given = self.known.given
-        changed = np.array(given.sources[Source.REFUSED], dtype=object)
-        changed[place[0]] = told
-        given = replace(given, sources={**given.sources, Source.REFUSED: changed})
-        return replace(self, known=replace(self.known, given=given))
 
 
 def target_of(reader: TaskReader, record: RoundHistory) -> Target:
@@ -115,7 +100,7 @@ def disputed_round(
         given = replace(given, brought=_claimed(target, fitting))
     return DisputedRound(
         target, entries, signatures, parent_seal(reader, record.number), context.seats,
-        KnownRound(target.program, target.lengths, given, rows), allowed, published, _claims(target, bundle),
+        KnownRound(target.program, target.lengths, given, rows, allowed), published, _claims(target, bundle),
     )  # fmt: skip
 
 

@@ -238,13 +238,7 @@ class Watcher:
             return self._make(finding, disputed, chain, miscounted)
         if disputed.fitting is None and self._opener is None:
             return replace(finding, asked=())  # who cannot open updates cannot tell where a hidden tape differs
-        move = _next(disputed, chain)
-        while isinstance(move, GivenDiffers):  # a hidden tape may say of a refusal what is its sealer's to choose
-            said = disputed.saying(move.column, move.place, move.claimed.value)
-            if said is None:
-                break
-            disputed, move = said, _next(said, chain)
-        return self._make(finding, disputed, chain, move)
+        return self._make(finding, disputed, chain, _next(disputed, chain))
 
     def _make(self, finding: Finding, disputed: DisputedRound, chain: Record, move: Move | None) -> Finding:
         target = disputed.target
