@@ -12,12 +12,14 @@ from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, public_re
 from fl_platform.aggregation.round_rows import cell_of, sums_root
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import pack_siblings
-from fl_platform.chain.reveals import Box, Reveals
+from fl_platform.chain.reveals import Box, Package, Reveals
 from fl_platform.contribution.judge import past_sums, refused_of
 from fl_platform.contribution.program import program_of, terms_of
 from fl_platform.contribution.tapes import given_of, only_a_key_shows, told_tape
 from fl_platform.dispute.known import KnownRound
-from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, allowed_refusals
+from fl_platform.dispute.questions import Answer as Shown
+from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, allowed_refusals, shown_entry
 from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.arithmetic import Array
@@ -69,46 +71,49 @@ def target_of(reader: TaskReader, record: RoundHistory) -> Target:
 
 
 def disputed_round(
-    reader: TaskReader, reveals: Reveals | None, record: RoundHistory, bundle: RoundBundle,
-    opener: UpdateOpener | None,
+    reader: TaskReader, reveals: Reveals | None, record: RoundHistory, bundle: RoundBundle | None,
+    opener: UpdateOpener | None, *, rostered: Sequence[Entry] = (),
 ) -> DisputedRound:  # fmt: skip
     """Put together what is known of a sealed round; without an opener its products of rows are the sealer's word, and
     with one those of updates that do not open.
 
-    bundle: the published one, whose roster is that on chain. Raises what reading and opening raise.
+    bundle: the published one, whose roster is that on chain; None: nobody has one, and `rostered` was shown. Raises
+    what reading and opening raise.
     """
     target, spec = target_of(reader, record), reader.spec
-    told = chain_entries(reader, record, bundle)
+    told = chain_entries(reader, record, rostered if bundle is None else bundle.entries)
     context = reader.round_context(record.number, target.record.aggregator, told)
     before = reader.state_before(record.number)
-    published = _published(reader, target, bundle)
+    published = None if bundle is None else _published(reader, target, bundle)
     fitting = published if published is not None and published.lengths == target.lengths else None
     first = reveals.first_forced(target.task) if reveals is not None else {}
     entries, signatures = shown_entries(told, first)
     allowed = _allowed(reveals, target, entries, context.missing)
     refused = _refused(reader, target, told, fitting, context, allowed)
-    past = past_sums(spec, before, reader.sums_of)
+    past, sealed = past_sums(spec, before, reader.sums_of), {} if bundle is None else _sealed_sums(reader, bundle)
     if opener is None:
-        rows: RoundLeaves | PublicLeaves = PublicLeaves(spec, target.terms.shape, past, _sealed_sums(reader, bundle))
+        rows: RoundLeaves | PublicLeaves = PublicLeaves(spec, target.terms.shape, past, sealed)
         given = given_of(spec, context, before, told, refused, brought=_taken(target, fitting))
     else:
-        opened = OpenedUpdates(opener.source(told), spec)
+        keyed = _keyed(opener, told, reveals.packages(target.task) if reveals is not None else {})
         may_be = [{why} for why in refused] if fitting is not None else allowed
-        updates = OpenUpdates(told, _wanted(spec, context, told, may_be), opened.read)
-        rows = RoundLeaves(spec, target.terms.shape, updates, opener, past, _sealed_sums(reader, bundle))
+        opened = OpenedUpdates(opener.source(keyed), spec)
+        updates = OpenUpdates(keyed, _wanted(spec, context, told, may_be), opened.read)
+        rows = RoundLeaves(spec, target.terms.shape, updates, opener, past, sealed)
         given = given_of(spec, context, before, told, refused, rows=rows)
         given = replace(given, brought=_claimed(target, fitting))
     return DisputedRound(
         target, entries, signatures, parent_seal(reader, record.number), context.seats,
-        KnownRound(target.program, target.lengths, given, rows, allowed), published, _claims(target, bundle),
+        KnownRound(target.program, target.lengths, given, rows, allowed), published,
+        None if bundle is None else _claims(target, bundle),
     )  # fmt: skip
 
 
-def chain_entries(reader: TaskReader, record: RoundHistory, bundle: RoundBundle) -> tuple[Entry, ...]:
-    """Return a round's entries as the chain has them: the published roster, and all that trainers forced in. Of those
-    the bundle only tells keys and commitments, and where it leaves one out, the chain's packages may."""
-    told = {entry.receipt.struct_hash(): entry for entry in bundle.entries if entry.forced}
-    rostered = tuple(entry for entry in bundle.entries if not entry.forced)
+def chain_entries(reader: TaskReader, record: RoundHistory, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Return a round's entries as the chain has them: the published or shown roster, and all that trainers forced in.
+    Of those a bundle only tells keys and commitments, and where it leaves one out, the chain's packages may."""
+    told = {entry.receipt.struct_hash(): entry for entry in entries if entry.forced}
+    rostered = tuple(entry for entry in entries if not entry.forced)
     stakes, packages = reader.history().members_at_roster(record.number), reader.forced_packages()
     forced = []
     for item in record.forced:
@@ -118,6 +123,31 @@ def chain_entries(reader: TaskReader, record: RoundHistory, bundle: RoundBundle)
         stake = stake_among(reader, stakes, item.receipt.trainer)
         forced.append(replace(known or bare, receipt=item.receipt, signature=item.signature, stake=stake))
     return rostered + tuple(forced)
+
+
+def roster_shown(target: Target, shown: Mapping[Question, Shown]) -> tuple[Entry, ...] | None:
+    """Return the roster as its sealer showed it, without keys; None: some entry was not shown yet."""
+    found = []
+    for index in range(target.roster.count):
+        answer = shown.get(Question(Node.ROSTER, index=index))
+        if answer is None:
+            return None
+        entry, signature = shown_entry(answer)
+        found.append(Entry(entry.receipt, signature, entry.stake, *NO_PACKAGE, forced=False))
+    return tuple(found)
+
+
+def _keyed(
+    opener: UpdateOpener, entries: Sequence[Entry], packages: Mapping[bytes, Sequence[Package]]
+) -> list[Entry]:
+    """Return entries with keys that are on chain, where those that came with them do not open."""
+    found = []
+    for entry in entries:
+        receipt = entry.receipt
+        some = ((entry.keys, entry.keys_signature), *packages.get(receipt.struct_hash(), ()))
+        package = next((one for one in some if opener.opens(receipt, one[0])), some[0])
+        found.append(replace(entry, keys=package[0], keys_signature=package[1]))
+    return found
 
 
 def shown_entries(

@@ -8,7 +8,7 @@ sealer's own word) is told to people, not to the chain.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -23,13 +23,12 @@ from fl_platform.dispute.questions import Node, Question, top_of
 from fl_platform.dispute.referee import Record, Referee
 from fl_platform.dispute.targets import SourceClaim, Target, source_claim
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
-from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.openings import opened
 from fl_platform.protocol.sources import Source
 from fl_platform.roles.accepting import demand_accepted
 from fl_platform.roles.audit_report import Difference
 from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.disputed import DisputedRound, disputed_round, source_column, target_of
+from fl_platform.roles.disputed import DisputedRound, disputed_round, roster_shown, source_column, target_of
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.patience import Patience
 from fl_platform.roles.reading import TaskReader
@@ -231,13 +230,16 @@ class Watcher:
             return replace(finding, upheld=True, asked=())
         if target.record.trace == NO_TAPE:  # it has no nodes: whatever is asked of it, nobody can show
             return self._ask(finding, target, chain, (top_of(target.program),))
-        disputed = self._disputed(record)
+        disputed = self._disputed(record, target, chain)
         if disputed is None:
-            return self._ask(finding, target, chain, _unknown_entries(target, chain))
+            # a sealer whose bundle nobody has must show on what it judged
+            entries = (Question(Node.ROSTER, index=index) for index in range(target.roster.count))
+            return self._ask(finding, target, chain, _unshown(chain, entries))
         if (miscounted := _miscounted(disputed)) is not None:
             return self._make(finding, disputed, chain, miscounted)
         if disputed.fitting is None and self._opener is None:
-            return replace(finding, asked=())  # who cannot open updates cannot tell where a hidden tape differs
+            # who cannot open updates cannot tell where a hidden tape differs; one that is shown to nobody falls
+            return self._ask(finding, target, chain, _unshown(chain, (top_of(target.program),)))
         return self._make(finding, disputed, chain, _next(disputed, chain))
 
     def _make(self, finding: Finding, disputed: DisputedRound, chain: Record, move: Move | None) -> Finding:
@@ -296,27 +298,29 @@ class Watcher:
         else:
             assert isinstance(claim, DotClaim | CombineClaim)
             number, place = claim.column, claim.place
-        tape = disputed.published or evaluate(disputed.target.program, disputed.known.lengths, disputed.known.given)
-        entries = self._reader.bundle(disputed.target.round).entries
-        return "refuted " + place_in_words(tape, number, place, entries, disputed.seats)
+        receipts = [entry.receipt for entry in disputed.entries]
+        return "refuted " + place_in_words(disputed.target.program, number, place, receipts, disputed.seats)
 
-    def _disputed(self, record: RoundHistory) -> DisputedRound | None:
+    def _disputed(self, record: RoundHistory, target: Target, chain: Record) -> DisputedRound | None:
         """Return the round as disputes know it; None where its entries are not to be had."""
+        bundle, entries = None, None
         try:
             bundle = self._reader.bundle(record.number)
             self._reader.check_roster(record.number, bundle.entries)
         except RetryError:
             raise
         except FLError as error:
-            logger.warning("round %d: its entries are known to its sealer only: %s", record.number, error)
-            return None
-        return disputed_round(self._reader, self._reveals, record, bundle, self._opener)
+            logger.warning("round %d: no bundle says what was sealed: %s", record.number, error)
+            bundle, entries = None, roster_shown(target, chain.shown)
+            if entries is None:
+                return None
+        return disputed_round(
+            self._reader, self._reveals, record, bundle, self._opener, rostered=entries or ()
+        )  # fmt: skip
 
 
-def _unknown_entries(target: Target, chain: Record) -> tuple[Question, ...]:
-    """Return what a sealer must show whose bundle nobody has: on what it judged."""
-    asked = (Question(Node.ROSTER, index=index) for index in range(target.roster.count))
-    return tuple(question for question in asked if question not in chain.shown)
+def _unshown(chain: Record, questions: Iterable[Question]) -> tuple[Question, ...]:
+    return tuple(question for question in questions if question not in chain.shown)
 
 
 def _miscounted(disputed: DisputedRound) -> GivenDiffers | None:

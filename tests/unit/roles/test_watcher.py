@@ -174,10 +174,18 @@ def test_an_honest_tape_that_its_bundle_does_not_tell_of_stands(disputed: Stage,
     assert bond(disputed, task) == task.reader.spec.money.bond
 
 
-def test_a_stranger_without_a_key_asks_nothing_about_a_hidden_tape(disputed: Stage, tmp_path: Path) -> None:
-    task, _ = sealed_by(disputed, tmp_path, hiding("raise-score"))
-    (finding,) = watcher_of(disputed, task, []).step(disputed.chain.now())
-    assert not finding.acted
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_stranger_without_a_key_asks_of_a_hidden_tape_no_more_than_its_columns(
+    disputed: Stage, tmp_path: Path, answers: bool
+) -> None:
+    """What is shown to nobody falls; where it differs from the honest tape only a key tells."""
+    task, liar = sealed_by(disputed, tmp_path, hiding("raise-score"))
+    assert isinstance(liar, Hiding)
+    watcher = watcher_of(disputed, task, [])
+    (finding,) = watcher.step(disputed.chain.now())
+    assert [question.node for question in finding.asked] == [Node.COLUMNS]
+    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, liar.told) if answers else None)
+    assert finding.acted is not answers
 
 
 def test_a_sealer_that_disputes_its_own_seal_hides_nothing(disputed: Stage, tmp_path: Path) -> None:
