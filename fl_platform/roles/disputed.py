@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, public_refusals
 from fl_platform.aggregation.round_rows import cell_of, sums_root
 from fl_platform.chain.history import RoundHistory
@@ -252,11 +254,11 @@ def _taken(target: Target, published: Tape | None) -> Mapping[int, Array]:
 
 
 def _claimed(target: Target, published: Tape | None) -> Mapping[int, Array]:
-    """The cells that are the sealer's word."""
+    """The cells that are the sealer's word; zeros where nobody knows yet what it says."""
+    columns = {n: column for n, column in enumerate(target.program.columns) if column.op is Op.CLAIMED}
     if published is None:
-        return {}
-    columns = target.program.columns
-    return {n: published.columns[n] for n, column in enumerate(columns) if column.op is Op.CLAIMED}
+        return {n: np.zeros(target.lengths.shape(column.axes), dtype=object) for n, column in columns.items()}
+    return {n: published.columns[n] for n in columns}
 
 
 def _sealed_sums(reader: TaskReader, bundle: RoundBundle) -> Mapping[int, Array]:

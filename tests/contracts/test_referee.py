@@ -92,6 +92,19 @@ def test_each_kind_of_reduction_and_hint_falls(court: Court, op: Op, hidden: boo
         assert isinstance(play(court, known, liar, hidden=hidden).end, Refute)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_what_a_hidden_tape_claims_is_taken_and_shields_nothing(court: Court, seed: int) -> None:
+    """Whoever looks knows nothing of claimed cells before they are shown."""
+    known, honest, liar, op = some_lie(seed + 7000)
+    brought = {number: np.zeros_like(cells) for number, cells in known.given.brought.items()}
+    assert brought, "the program claims nothing"
+    stranger = replace(known, given=replace(known.given, brought=brought))
+    game = play(court, stranger, liar, hidden=True)
+    assert isinstance(game.end, GivenDiffers if op in (Op.SOURCE, Op.PREV) else Refute), op
+    true = play(court, stranger, honest, hidden=True)
+    assert not isinstance(true.end, Refute | GivenDiffers | Lapse)
+
+
 def test_who_shows_nothing_falls(court: Court) -> None:
     known, _, liar, _ = some_lie(7)
     assert isinstance(play(court, known, liar, hidden=True, silent=True).end, Lapse)
