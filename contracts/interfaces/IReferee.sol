@@ -172,7 +172,8 @@ interface IReferee {
     /// @notice Thrown when somebody else than the sealer shows running values.
     error Referee_NotSealer(address caller, address sealer);
 
-    /// @notice Ask for a node; locks the task's ask bond.
+    /// @notice Ask for a node; locks the task's ask bond. Sums and Prefixes show others' integers: who asks for them has updates'
+    /// keys ({ISources}).
     /// @param target Which seal, with what binds it to the chain.
     /// @param after_ A node of the same seal that was shown lately: from the challenge window's end on only what follows from
     /// such a one can be asked. Zero before.
