@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fl_platform.dispute.answers import HeldTape
-from fl_platform.dispute.questions import Answer, Question
+from fl_platform.dispute.answers import HeldTape, row_read
+from fl_platform.dispute.questions import Answer, Node, Question
 from fl_platform.dispute.views import NotShownError, block_of, cell_in
 from fl_platform.protocol.openings import flat
 from fl_platform.protocol.operations import ROWS, Op
 from fl_platform.protocol.program import Program
-from fl_platform.protocol.rows import RowLeaves
+from fl_platform.protocol.rows import RowLeaf, RowLeaves
 from fl_platform.protocol.sources import Source
 from fl_platform.protocol.tape import Given, Lengths, Place, Tape
 
@@ -75,6 +75,29 @@ def said_beside(
         raise NotShownError(*missing)
     for place, block in blocks.items():
         yield place, cell_in(block, shown[block], numbers[place]).value
+
+
+def closed_reads(known: KnownRound, tape: Tape) -> dict[int, Question]:
+    """Return, of every row that does not open and that a tape multiplies or adds, the question about its first leaf."""
+    held, found = HeldTape(tape, known.rows), dict[int, Question]()
+    for number, column in enumerate(tape.program.columns):
+        if column.op not in ROWS or not known.rows.closed - found.keys():
+            continue
+        count = tape.lengths.of(column.operands[0].axes[-1]) if column.op is Op.COMBINE else 2
+        for place in np.ndindex(*tape.columns[number].shape):
+            for leaf in range(count):
+                question = Question(Node.OPERAND, number, place, leaf)
+                root = held.operand(column, *row_read(column, question))
+                if root in known.rows.closed:
+                    found.setdefault(root, question)
+    return found
+
+
+def shown_row(question: Question, leaves: int, shown: Mapping[Question, Answer]) -> tuple[RowLeaf, ...] | None:
+    """Return all leaves of a row, about one of which a question is; None: some were not shown yet."""
+    answers = [shown.get(replace(question, index=index)) for index in range(leaves)]
+    found = tuple(answer.leaf for answer in answers if answer is not None)
+    return found if len(found) == leaves else None
 
 
 def is_inside(tape: Tape, number: int, place: Place) -> bool:

@@ -31,6 +31,7 @@ class Node(IntEnum):
     PREFIXES = 4
     CLAIMS = 5
     ROSTER = 6
+    OPERAND = 7
 
 
 @dataclass(frozen=True)

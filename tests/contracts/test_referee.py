@@ -210,12 +210,12 @@ def any_question(dice: random.Random, tape: Tape) -> Question:
     shape = tape.columns[number].shape if number < columns else ()
     place = tuple(dice.randrange(length + 2) if dice.random() < 0.2 else max(0, length - 1) for length in shape)
     node = dice.choice(list(Node))
-    level = dice.choice((0, 1, 1, 1, 2, 3, 5, 9, 40))
+    level = dice.choice((0, 0, 1, 1, 1, 2, 3, 5, 9, 40))
     index = dice.choice((0, 0, 0, 1, 2, 31, 2**32 - 1))
     odd = dice.random() < 0.1
     return Question(
         node, number if node is not Node.COLUMNS or odd else 0, place if node > Node.CELLS or odd else (),
-        dice.choice((0, 1, 2, 99)) if node is Node.PREFIXES or odd else 0, level, index,
+        dice.choice((0, 1, 2, 99)) if node in (Node.PREFIXES, Node.OPERAND) or odd else 0, level, index,
     )  # fmt: skip
 
 
