@@ -28,6 +28,7 @@ from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, RoundBundle, claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.operations import Op
+from fl_platform.protocol.rows import RowLeaf
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
@@ -59,6 +60,14 @@ class DisputedRound:
     def fitting(self) -> Tape | None:
         """The published tape, if it is as long as the chain's round."""
         return self.published if self.published and self.published.lengths == self.target.lengths else None
+
+    def showing(self, rows: Mapping[int, tuple[RowLeaf, ...]]) -> DisputedRound:
+        """Return the round with updates of which every leaf was shown, by their roots."""
+        leaves = self.known.rows
+        assert isinstance(leaves, RoundLeaves), "who has no key finds no closed update"
+        opened = leaves.showing(rows)
+        given = replace(self.known.given, rows=opened)
+        return replace(self, known=replace(self.known, given=given, rows=opened))
 
 
 def target_of(reader: TaskReader, record: RoundHistory) -> Target:
@@ -139,9 +148,7 @@ def roster_shown(target: Target, shown: Mapping[Question, Shown]) -> tuple[Entry
     return tuple(found)
 
 
-def _keyed(
-    opener: UpdateOpener, entries: Sequence[Entry], packages: Mapping[bytes, Sequence[Package]]
-) -> list[Entry]:
+def _keyed(opener: UpdateOpener, entries: Sequence[Entry], packages: Mapping[bytes, Sequence[Package]]) -> list[Entry]:
     """Return entries with keys that are on chain, where those that came with them do not open."""
     found = []
     for entry in entries:
@@ -223,9 +230,7 @@ def _refused(
     return [why if why in may_be else min(may_be) for why, may_be in zip(told, allowed, strict=True)]
 
 
-def _wanted(
-    spec: TaskSpec, context: RoundContext, entries: Sequence[Entry], refused: Sequence[Set[int]]
-) -> list[bool]:
+def _wanted(spec: TaskSpec, context: RoundContext, entries: Sequence[Entry], refused: Sequence[Set[int]]) -> list[bool]:
     """Return which updates should open: what is refused, or is of no use by its receipt, is in no product.
 
     refused: by entry, what its sealer says of it, or may say.

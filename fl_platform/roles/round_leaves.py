@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from fl_platform.aggregation.sums import Sums
 from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry
-from fl_platform.protocol.rows import COORDINATES, Integers, RowLeaf, RowShape
+from fl_platform.protocol.rows import COORDINATES, Integers, RowLeaf, RowShape, integers_of
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.updates.codec import HEADER_BYTES
@@ -24,12 +24,14 @@ from fl_platform.updates.content import SUM_BITS, open_content
 class OpenUpdates:
     """A round's updates by content root: of several entries with one root the first that opens.
 
-    wanted: which entries should open. opens: an entry's integers; raises what opening raises.
+    wanted: which entries should open. opens: an entry's integers; raises what opening raises. shown: updates of which
+    every leaf was shown on chain; nobody needs a key to them.
     """
 
     entries: Sequence[Entry]
     wanted: Sequence[bool]
     opens: Callable[[int], Row]  # (d,)
+    shown: Mapping[int, tuple[RowLeaf, ...]] = field(default_factory=dict)
 
     @cached_property
     def places(self) -> dict[int, list[int]]:
@@ -43,7 +45,7 @@ class OpenUpdates:
     def closed(self) -> frozenset[int]:
         """Roots of which no entry opens, of those that should. Raises RetryError."""
         wanted = {root for root, places in self.places.items() if any(self.wanted[index] for index in places)}
-        return frozenset(root for root in wanted if not self._is_open(root))
+        return frozenset(root for root in wanted if root not in self.shown and not self._is_open(root))
 
     def entry(self, root: int) -> int:
         """Return the first entry with this root that opens. Raises KeyError: it is no update's."""
@@ -92,11 +94,15 @@ class RoundLeaves:
     @cached_property
     def source(self) -> RoundRows:
         """What multiplies and adds."""
-        roots, read = list(self.updates.places), self.updates.read
+        roots = list(self.updates.places)
         return RoundRows(
             self.spec.model, self.spec.codec.bits, updates={root: i for i, root in enumerate(roots)},
-            read=lambda index: read(roots[index]), past={**self.past, **self.sealed},
+            read=lambda index: self._update(roots[index]), past={**self.past, **self.sealed},
         )  # fmt: skip
+
+    def showing(self, rows: Mapping[int, tuple[RowLeaf, ...]]) -> RoundLeaves:
+        """Return the same with updates whose leaves were all shown."""
+        return replace(self, updates=replace(self.updates, shown={**self.updates.shown, **rows}))
 
     @property
     def closed(self) -> frozenset[int]:
@@ -131,6 +137,8 @@ class RoundLeaves:
         sums = self._sums(root)
         if sums is not None:
             return sums_leaf(self.spec, sums, index)
+        if root in self.updates.shown:
+            return self.updates.shown[root][index]
         entry, table = self.updates.entries[self.updates.entry(root)], self.spec.model.leaves
         payload = bytes(self.opener.open(entry))[HEADER_BYTES:]
         key = self.opener.unwrap(entry.receipt, entry.keys)
@@ -139,7 +147,11 @@ class RoundLeaves:
 
     def _row(self, root: int) -> Row:
         sums = self._sums(root)
-        return sums if sums is not None else self.updates.read(root)
+        return sums if sums is not None else self._update(root)
+
+    def _update(self, root: int) -> Row:
+        leaves = self.updates.shown.get(root)
+        return self.updates.read(root) if leaves is None else row_of(self.spec, leaves)
 
     def _sums(self, root: int) -> Sums | None:
         for known in (self.past, self.source.made, self.sealed):
@@ -177,6 +189,16 @@ def padded(spec: TaskSpec, row: Row) -> Integers:
     for index in range(table.count):
         part = row[table.span(index)]
         found[index, : len(part)] = part
+    return found
+
+
+def row_of(spec: TaskSpec, leaves: Sequence[RowLeaf]) -> Row:
+    """Return an update's integers, (d,), from all of its leaves."""
+    table, bits = spec.model.leaves, spec.codec.bits
+    found: Row = np.zeros(spec.model.size, dtype=np.int16 if bits == 16 else np.int8)
+    for index, leaf in enumerate(leaves):
+        part = table.span(index)
+        found[part] = integers_of(leaf.body, bits)[: part.stop - part.start]
     return found
 
 

@@ -8,15 +8,17 @@ sealer's own word) is told to people, not to the chain.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from random import SystemRandom
 
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import SealRecord
 from fl_platform.chain.reveals import Reveals
 from fl_platform.contribution.tapes import place_in_words
 from fl_platform.dispute.claims import CellClaim, CombineClaim, DotClaim, PaddingClaim
+from fl_platform.dispute.known import closed_reads, shown_row
 from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Move, Refute, believed, next_moves
 from fl_platform.dispute.outputs import OutputClaim, next_claims
 from fl_platform.dispute.questions import Node, Question, top_of
@@ -25,6 +27,7 @@ from fl_platform.dispute.targets import SourceClaim, Target, source_claim
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
 from fl_platform.protocol.openings import opened
 from fl_platform.protocol.sources import Source
+from fl_platform.protocol.tape import Tape
 from fl_platform.roles.accepting import demand_accepted
 from fl_platform.roles.audit_report import Difference
 from fl_platform.roles.auditor import Auditor
@@ -33,6 +36,8 @@ from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.patience import Patience
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.taping import NO_TAPE
+
+LEAVES = 64  # of updates that do not open, asked for about one seal
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +84,7 @@ class Watcher:
         self._due: set[SealRecord] = set()  # those that could be challenged at a look
         self._seen: set[SealRecord] = set()
         self._reclaimed: set[SealRecord] = set()  # those that fell, and whose bonds were taken back
+        self._drawn: dict[bytes, tuple[Question, ...]] = {}  # by the seal's key: leaves of closed updates to ask for
         self.waiting: tuple[int, ...] = ()  # rounds whose documents no store delivered at the last look
 
     @property
@@ -240,7 +246,31 @@ class Watcher:
         if disputed.fitting is None and self._opener is None:
             # who cannot open updates cannot tell where a hidden tape differs; one that is shown to nobody falls
             return self._ask(finding, target, chain, _unshown(chain, (top_of(target.program),)))
-        return self._make(finding, disputed, chain, _next(disputed, chain))
+        move = _next(disputed, chain)
+        if move is None and disputed.known.rows.closed:
+            move, disputed = self._opening(finding, disputed, chain)
+        return self._make(finding, disputed, chain, move)
+
+    def _opening(
+        self, finding: Finding, disputed: DisputedRound, chain: Record
+    ) -> tuple[Move | None, DisputedRound]:  # fmt: skip
+        """Have the sealer show leaves of updates that do not open here: who sealed a product over them has them.
+
+        One that has every leaf shown is an update like any other.
+        """
+        reads = closed_reads(disputed.known, _tape_of(disputed, chain))
+        count, shown = disputed.known.rows.shape.leaves, chain.shown
+        rows = {root: row for root, question in reads.items() if (row := shown_row(question, count, shown)) is not None}
+        if rows:
+            disputed = disputed.showing(rows)
+            if (move := _next(disputed, chain)) is not None:
+                return move, disputed
+        if finding.difference.of_a_store and not self._patience.over:
+            return None, disputed  # a store may have them yet
+        left = [question for root, question in reads.items() if root not in rows]
+        wanted = self._drawn.setdefault(disputed.target.key, draw_leaves(left, count)) if left else ()
+        asked = _unshown(chain, wanted)
+        return (Ask(asked) if asked else None), disputed
 
     def _make(self, finding: Finding, disputed: DisputedRound, chain: Record, move: Move | None) -> Finding:
         target = disputed.target
@@ -332,11 +362,23 @@ def _miscounted(disputed: DisputedRound) -> GivenDiffers | None:
     return None if told.value == disputed.target.lengths.entries else GivenDiffers(number, (), told)
 
 
+def draw_leaves(rows: Sequence[Question], count: int) -> tuple[Question, ...]:
+    """Draw the leaves to ask for, of rows of so many: at random, so that nobody knows which need not be there."""
+    dice = SystemRandom()
+    some = rows if len(rows) <= LEAVES else dice.sample(rows, LEAVES)
+    each = min(count, LEAVES // len(some))
+    return tuple(replace(row, index=index) for row in some for index in sorted(dice.sample(range(count), each)))
+
+
+def _tape_of(disputed: DisputedRound, chain: Record) -> Tape:
+    """Return the sealed tape, about whose cells there is nothing to do."""
+    return disputed.fitting or believed(disputed.known, disputed.target.record.trace, chain.shown)
+
+
 def _next(disputed: DisputedRound, chain: Record) -> Move | None:
     """Return what to do about a seal: about its tape, then about its claims."""
     known, target = disputed.known, disputed.target
     moves = next_moves(known, target.record.trace, published=disputed.fitting, shown=chain.shown)
     if moves:
         return moves[0]
-    tape = disputed.fitting or believed(known, target.record.trace, chain.shown)
-    return next_claims(target, tape, disputed.seats, published=disputed.claims, shown=chain.shown)
+    return next_claims(target, _tape_of(disputed, chain), disputed.seats, published=disputed.claims, shown=chain.shown)
