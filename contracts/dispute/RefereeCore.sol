@@ -147,9 +147,9 @@ abstract contract RefereeCore is IReferee {
         _forfeitBond(target, state.asker);
     }
 
-    /// @dev Whether it asks for running values, which show sums over updates.
+    /// @dev Whether it asks for running values, which show sums over updates, or for what they are sums of.
     function _isRunning(Question calldata question) private pure returns (bool) {
-        return question.node == Node.Sums || question.node == Node.Prefixes;
+        return question.node == Node.Sums || question.node == Node.Prefixes || question.node == Node.Operand;
     }
 
     /// @dev Whether it asks for what is beside the tape: the heir binds it.

@@ -13,7 +13,6 @@ import {Heads} from "../libraries/Heads.sol";
 import {KeyWraps} from "../libraries/KeyWraps.sol";
 import {Language} from "../libraries/Language.sol";
 import {LedgerReads} from "../libraries/LedgerReads.sol";
-import {MemberFlags} from "../libraries/MemberFlags.sol";
 import {MerkleSum} from "../libraries/MerkleSum.sol";
 import {Receipts} from "../libraries/Receipts.sol";
 import {Refutation} from "../libraries/Refutation.sol";
@@ -24,6 +23,7 @@ import {Terms} from "../libraries/Terms.sol";
 /// @title Sources
 /// @notice See {ISources}.
 contract Sources is ISources {
+    uint256 private constant KEYED_AGGREGATORS = 2; // the first of the list: updates' keys are wrapped for them
     uint256 private constant FAN = 5; // levels of the claims' tree that one answer shows
     uint256 private constant CLAIM_BYTES = 68; // owner 20, amount 16, reputation 32
     uint256 private constant TARGET_BYTES = 41 * 32; // of a target before its lists' contents
@@ -77,8 +77,10 @@ contract Sources is ISources {
     function requireKeyHolder(bytes calldata target) external view returns (bool) {
         Target calldata t = _target(target);
         address who = address(uint160(Tails.word(1)));
-        if (escrow.member(t.task, who).flags & (MemberFlags.TRAINER | MemberFlags.AGGREGATOR) != 0) return true;
-        if (who == t.terms.reference_ || who == registry.ownerOf(t.task)) return true;
+        _requireList(t);
+        for (uint256 i = 0; i < KEYED_AGGREGATORS && i < t.aggregators.length; ++i) {
+            if (t.aggregators[i] == who) return true;
+        }
         if (keccak256(abi.encodePacked(t.auditors)) != t.terms.auditorsHash) revert Sources_Mismatch(t.task, t.round);
         for (uint256 i = 0; i < t.auditors.length; ++i) {
             if (t.auditors[i] == who) return true;
@@ -302,11 +304,15 @@ contract Sources is ISources {
     }
 
     function _placeOf(Target calldata t, address aggregator) private view returns (uint256 place) {
+        _requireList(t);
+        // a sealer is one of the list
+        while (t.aggregators[place] != aggregator) ++place;
+    }
+
+    function _requireList(Target calldata t) private view {
         if (keccak256(abi.encode(t.aggregators)) != ledger.aggregatorsHash(t.task)) {
             revert Sources_Mismatch(t.task, t.round);
         }
-        // a sealer is one of the list
-        while (t.aggregators[place] != aggregator) ++place;
     }
 
     // --- what is paid -------------------------------------------------------------------------------------------------
@@ -334,9 +340,7 @@ contract Sources is ISources {
     function _isOf(Target calldata t, uint256 seat, address account) private view returns (bool) {
         if (seat == Language.REFERENCE_SEAT) return account == registry.ownerOf(t.task);
         if (seat < Language.REFERENCE_SEAT) {
-            if (keccak256(abi.encode(t.aggregators)) != ledger.aggregatorsHash(t.task)) {
-                revert Sources_Mismatch(t.task, t.round);
-            }
+            _requireList(t);
             return account == (seat < t.aggregators.length ? t.aggregators[seat] : address(0));
         }
         return escrow.tenure(t.task, account).seat == seat;

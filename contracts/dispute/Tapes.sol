@@ -26,7 +26,8 @@ contract Tapes is ITapes {
         (Facts memory facts, uint256 blockLeaves) = (Tails.facts(1), Tails.word(1));
         (top, axis) = (true, 3);
         bool placed = q.place[0] | q.place[1] | q.place[2] != 0;
-        if (q.leaf != 0 && q.node != IReferee.Node.Prefixes) return (true, top, axis);
+        bool named = q.node == IReferee.Node.Prefixes || q.node == IReferee.Node.Operand;
+        if (q.leaf != 0 && !named) return (true, top, axis);
         if (q.node == IReferee.Node.Columns) {
             nowhere = placed || q.column != 0 || _isOutside(q, Refutation.depthOf(facts.round.columns));
             return (nowhere, top, axis);
@@ -38,7 +39,9 @@ contract Tapes is ITapes {
             return (placed || _isOutside(q, depth), top, axis);
         }
         if (!_isRowCell(facts.round, q, packed)) return (true, top, axis);
-        if (q.node == IReferee.Node.Row) {
+        if (q.node == IReferee.Node.Operand) {
+            nowhere = !_hasOperand(facts, q, packed);
+        } else if (q.node == IReferee.Node.Row) {
             nowhere = q.level > Refutation.depthOf(facts.leaves) || uint256(q.index) << q.level >= facts.leaves;
         } else if (q.node == IReferee.Node.Sums) {
             axis = blockPlace(packed);
@@ -73,14 +76,22 @@ contract Tapes is ITapes {
         returns (bool)
     {
         uint8 op = uint8(packed >> 120);
-        bool product = op == Language.DOT || op == Language.DOT_SHIFTED;
-        if (q.node == IReferee.Node.Sums ? !product : op != Language.COMBINE) return false;
+        bool fits = op == Language.DOT || op == Language.DOT_SHIFTED;
+        if (q.node == IReferee.Node.Operand) fits = fits || op == Language.COMBINE;
+        else if (q.node != IReferee.Node.Sums) fits = op == Language.COMBINE;
+        if (!fits) return false;
         uint256 axes = (packed >> 108) & 0xFFF;
         uint256 count = Refutation.countOf(axes);
         for (uint256 i = 0; i < 3; ++i) {
             if (q.place[i] >= (i < count ? round.lengths[Refutation.axisAt(axes, i)] : 1)) return false;
         }
         return true;
+    }
+
+    /// @dev Whether a product or sum reads so many rows, and these have so many leaves.
+    function _hasOperand(Facts memory f, IReferee.Question calldata q, uint256 packed) private pure returns (bool) {
+        bool sum = uint8(packed >> 120) == Language.COMBINE;
+        return q.level == 0 && q.index < f.leaves && q.leaf < (sum ? f.round.lengths[_lastAxis(packed)] : 2);
     }
 
     // --- nodes of trees -----------------------------------------------------------------------------------------------
@@ -91,7 +102,8 @@ contract Tapes is ITapes {
         pure
         returns (bool)
     {
-        if (q.node == IReferee.Node.Row) _requireRow(Tails.facts(0), q, a);
+        if (q.node == IReferee.Node.Operand) _requireOperand(Tails.facts(0), q, a);
+        else if (q.node == IReferee.Node.Row) _requireRow(Tails.facts(0), q, a);
         else _requireTape(Tails.facts(0), q, a);
         return true;
     }
@@ -136,6 +148,19 @@ contract Tapes is ITapes {
         Rows.requireEmptyBehind(a.hashes, uint256(q.index) << levels, q.level - levels, f.leaves);
         bytes32 node = _fold(a.hashes);
         if (Rows.climb(node, q.index, a.siblings, 0, depth - q.level) != root) revert Tapes_WrongAnswer();
+    }
+
+    /// @dev Who sealed a product or sum has every leaf of the rows that it reads.
+    function _requireOperand(Facts memory f, IReferee.Question calldata q, IReferee.Answer calldata a) private pure {
+        uint256 packed = Refutation.requireInstruction(f.round, q.column, a.instruction.words, a.instruction.path);
+        if (!_isRowCell(f.round, q, packed) || !_hasOperand(f, q, packed)) revert Tapes_NoSuchNode();
+        bool sum = uint8(packed >> 120) == Language.COMBINE;
+        bytes32 root = sum
+            ? bytes32(uint256(_beside(f, packed, q.place, _lastAxis(packed), q.leaf, a.cell, 0).value))
+            : _rowOf(f, packed, q.place, a.cell, q.leaf);
+        if (root == 0) return;
+        uint256 kind = sum ? Language.KIND_UPDATE : (uint256(a.instruction.words[1]) >> (8 * q.leaf)) & 0xFF;
+        Rows.requireLeaf(a.leaf, q.index, Rows.bitsOf(kind, f.updateBits), Refutation.depthOf(f.leaves), root);
     }
 
     function _fold(bytes32[] memory row) private pure returns (bytes32) {
@@ -326,8 +351,10 @@ contract Tapes is ITapes {
             sums = c.before;
         }
         bytes32 root = bytes32(uint256(_beside(f, packed, c.place, _lastAxis(packed), c.entry, c.row, 0).value));
-        if (root != 0) {
-            int256 weight = _beside(f, packed, c.place, _lastAxis(packed), c.entry, c.weight, 1).value;
+        int256 weight;
+        if (root != 0) weight = _beside(f, packed, c.place, _lastAxis(packed), c.entry, c.weight, 1).value;
+        // what weighs nothing changes nothing, also where nobody has its leaf
+        if (weight != 0) {
             Rows.requireLeaf(c.rowLeaf, c.leaf, f.updateBits, Refutation.depthOf(f.leaves), root);
             sums = Rows.combine(sums, c.rowLeaf.body, f.updateBits, weight);
         }

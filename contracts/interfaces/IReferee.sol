@@ -27,6 +27,8 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///   Claims      of the tree over what may be claimed              at most 32 sums with hashes, 48 bytes each, up to 5 levels
 ///                                                                 further down; a leaf: owner, amount, reputation
 ///   Roster      an entry that the sealer judged, by `index`       abi.encode({ISources.Entry}), and its trainer's signature
+///   Operand     leaf `index` of a row that a product or sum of    the cell that names the row, and the leaf, unless that cell
+///               rows reads: operand `leaf`, or entry `leaf`       is 0: then there is no row
 interface IReferee {
     /// @notice What kind of node is asked for.
     enum Node {
@@ -36,13 +38,14 @@ interface IReferee {
         Row,
         Prefixes,
         Claims,
-        Roster
+        Roster,
+        Operand
     }
 
     /// @notice One node.
     /// @param column Of the cell or cells; 0 for Columns.
     /// @param place Of the cell that is a product, a sum's root; 0 else.
-    /// @param leaf Prefixes: of the sum.
+    /// @param leaf Prefixes: of the sum. Operand: which row.
     /// @param level How far it is above the leaves, cells, entries.
     /// @param index Its place on its level.
     struct Question {
@@ -61,9 +64,9 @@ interface IReferee {
     /// @param parts Sums: what lies below, 20 bytes each. Claims, Roster: see above.
     /// @param above Sums, Prefixes below their top: what the node above was shown to be, as it was shown. Claims: the way up,
     /// 48 bytes each. Roster: the signature.
-    /// @param instruction Sums, Row, Prefixes: of the column.
-    /// @param cell Sums, Row and Prefixes at the top: the cell itself.
-    /// @param leaf Row at a leaf, Prefixes at the top: the sum's leaf.
+    /// @param instruction Sums, Row, Prefixes, Operand: of the column.
+    /// @param cell Sums, Row and Prefixes at the top: the cell itself. Operand: that which names the row.
+    /// @param leaf Row at a leaf, Prefixes at the top: the sum's leaf. Operand: the row's.
     struct Answer {
         bytes32[] hashes;
         int256[] cells;
@@ -172,13 +175,14 @@ interface IReferee {
     /// @notice Thrown when somebody else than the sealer shows running values.
     error Referee_NotSealer(address caller, address sealer);
 
-    /// @notice Ask for a node; locks the task's ask bond.
+    /// @notice Ask for a node; locks the task's ask bond. Sums, Prefixes and Operand show others' integers: who asks for them has
+    /// updates' keys ({ISources}).
     /// @param target Which seal, with what binds it to the chain.
     /// @param after_ Any node of the same seal that was shown lately: after the challenge window's end there can be asked for as
     /// long as an answer may take from then on, and never later than 24 such times after that end. Zero before.
     function ask(bytes calldata target, Question calldata question, bytes32 after_) external;
 
-    /// @notice Show a node; the asker's bond is paid to who sealed. Sums and Prefixes are the sealer's alone to show.
+    /// @notice Show a node; the asker's bond is paid to who sealed. Sums, Prefixes and Operand are the sealer's alone to show.
     function show(bytes calldata target, Question calldata question, Answer calldata answer) external;
 
     /// @notice End a question that nobody answered in time: the seal falls.

@@ -78,8 +78,8 @@ interface ISources {
     /// @notice Return whether the seal is on chain no more: it fell, or one before it did.
     function isVoid(bytes calldata target) external view returns (bool);
 
-    /// @notice Revert unless an account has a right to the updates' keys: it has a stake or bond in the task, is its owner, its
-    /// reference party or one of its auditors; return true. Follows: the account.
+    /// @notice Revert unless updates' keys are wrapped for an account: it is one of the first two of the task's list of
+    /// aggregators, or one of its auditors; return true. Follows: the account.
     function requireKeyHolder(bytes calldata target) external view returns (bool);
 
     /// @notice Return first leaf and number of leaves of a block that the target shows. Follows: the block's number.

@@ -46,7 +46,7 @@ interface ITapes {
         IReferee.Instruction calldata instruction
     ) external pure returns (bool nowhere, bool top, uint256 axis);
 
-    /// @notice Revert unless an answer shows a node of kind Columns, Cells or Row; return true. Follows: the facts.
+    /// @notice Revert unless an answer shows a node of kind Columns, Cells, Row or Operand; return true. Follows: the facts.
     function requireTree(bytes calldata target, IReferee.Question calldata question, IReferee.Answer calldata answer)
         external
         pure

@@ -263,6 +263,10 @@ class Reveals:
         """Return the packages that were put on chain in time, by the receipt's struct hash, oldest first."""
         return _packages(self._events(task, "RevealForced"))
 
+    def packages(self, task: int) -> dict[bytes, list[Package]]:
+        """Return all packages that are on chain, in time or not, by the receipt's struct hash."""
+        return _packages([*self._events(task, "RevealForced"), *self._events(task, "KeyShown")])
+
     def first_forced(self, task: int) -> dict[bytes, tuple[Box, ...]]:
         """Return the boxes of the first package that was put on chain in time, by the receipt's struct hash."""
         found: dict[bytes, tuple[Box, ...]] = {}

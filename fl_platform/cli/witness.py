@@ -46,7 +46,7 @@ def run(
     What is found is put into this store, where the aggregator gets it; it needs no key. What no store has is complained
     of on chain. Where enough witnesses complain, the update is left out, and its trainer is not paid for the round.
 
-    Example: fl-platform witness run 1 --wallet auditor
+    Example: fl-platform witness run 1 --wallet owner
     """
     from fl_platform.chain.complaints import Complaints
     from fl_platform.cli.show import console

@@ -20,6 +20,7 @@ from fl_platform.protocol.bundle import Carried, Entry, RoundBundle, TaskState
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.operations import ROWS, Op
 from fl_platform.protocol.program import Column, Program
+from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import Axis, Source
 from fl_platform.protocol.spec import TaskSpec
@@ -183,14 +184,16 @@ def first_difference(one: Tape, other: Tape) -> tuple[int, Place] | None:
     return None
 
 
-def place_in_words(tape: Tape, number: int, place: Place, entries: Sequence[Entry], seats: Sequence[bytes]) -> str:
+def place_in_words(
+    program: Program, number: int, place: Place, receipts: Sequence[Receipt], seats: Sequence[bytes]
+) -> str:
     """Say which cell this is: `weight of 0xab..`."""
-    column = tape.program.columns[number]
+    column = program.columns[number]
     names = {Axis.BLOCK: "block", Axis.DIRECTION: "earlier sum", Axis.OTHER_DIRECTION: "earlier sum"}
     parts = []
     for axis, at in zip(column.axes, place, strict=True):
-        if axis in (Axis.ENTRY, Axis.OTHER) and at < len(entries):
-            parts.append(f"0x{entries[at].receipt.trainer.hex()}")
+        if axis in (Axis.ENTRY, Axis.OTHER) and at < len(receipts):
+            parts.append(f"0x{receipts[at].trainer.hex()}")
         elif axis is Axis.SEAT and at < len(seats):
             parts.append(f"0x{seats[at].hex()} (seat {at})")
         else:

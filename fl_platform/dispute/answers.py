@@ -48,6 +48,8 @@ class HeldTape:
             return self._row(question, answer)
         if question.node is Node.SUMS:
             return self._sums(question, column, answer)
+        if question.node is Node.OPERAND:
+            return self._operand(question, column, answer)
         return self._prefixes(question, column, answer)
 
     # --- trees --------------------------------------------------------------------------------------------------------
@@ -107,6 +109,14 @@ class HeldTape:
             node = keccak256(b"\1" + (sibling + node if index >> up & 1 else node + sibling))
         return node
 
+    def _operand(self, question: Question, column: Column, answer: Answer) -> Answer:
+        reads, at = row_read(column, question)
+        place = place_of(column.operands[reads], column, at, column.operands[reads].axes, self.tape.lengths)
+        if question.level or place is None:
+            raise DocumentInvalid(f"column {question.column} reads no row {question.leaf} at {question.place}")
+        answer = replace(answer, cell=opened(self.tape, column.operands[reads].column, place))
+        return replace(answer, leaf=self.rows.leaf(answer.cell.value, question.index)) if answer.cell.value else answer
+
     # --- running values -----------------------------------------------------------------------------------------------
 
     def _sums(self, question: Question, column: Column, answer: Answer) -> Answer:
@@ -164,7 +174,8 @@ class HeldTape:
         for entry in range(self.tape.lengths.of(column.operands[0].axes[-1])):
             root = self.operand(column, 0, (*place, entry))
             weight = self.operand(column, 1, (*place, entry))
-            found.append(found[-1] if not root else add_scaled(found[-1], weight, self.rows.integers(root)[leaf]))
+            adds = root and weight
+            found.append(add_scaled(found[-1], weight, self.rows.integers(root)[leaf]) if adds else found[-1])
         return found
 
     def operand(self, column: Column, index: int, place: Place) -> int:
@@ -187,6 +198,16 @@ class HeldTape:
 
     def _zero(self, column: int) -> Place:
         return (0,) * self.tape.columns[column].ndim
+
+
+def row_read(column: Column, question: Question) -> tuple[int, Place]:
+    """Return which operand of a product or sum a question is about, and the place that it is read from. Raises
+    DocumentInvalid: it is no such column's."""
+    if column.op is Op.COMBINE:
+        return 0, (*question.place, question.leaf)
+    if column.op not in (Op.DOT, Op.DOT_SHIFTED) or question.leaf > 1:
+        raise DocumentInvalid(f"{column.name!r} reads no row {question.leaf}")
+    return question.leaf, question.place
 
 
 def place_at(number: int, shape: Place) -> Place:

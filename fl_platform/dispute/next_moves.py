@@ -6,8 +6,8 @@
 
 Where the sealer's tape is known, every column is evaluated again from the sealer's own earlier ones: the first cell
 that differs does not follow from cells that are there. Where it is hidden, the search goes down to the first cell that
-differs from the honest tape. A hint that differs there is not wrong by itself: it is put in, and then a check on it is
-0, or one of the cells between them is not what follows.
+differs from the honest tape. What is the sealer's to say there is put in (`known`). A hint that differs is not wrong by
+itself, too: with it put in, a check on it is 0, or one of the cells between them is not what follows.
 """
 
 from __future__ import annotations
@@ -20,34 +20,24 @@ import numpy as np
 
 from fl_platform.dispute.answers import HeldTape, place_at
 from fl_platform.dispute.claims import CellClaim, Claim, CombineClaim, DotClaim, PaddingClaim
+from fl_platform.dispute.descent import below as _below
+from fl_platform.dispute.descent import descend
+from fl_platform.dispute.descent import first_other as _first_other
+from fl_platform.dispute.descent import shown_of as _shown
+from fl_platform.dispute.known import KnownRound, is_inside, is_sealers, said_beside
 from fl_platform.dispute.questions import FAN, NO_CELL, NO_LEAF, PARTS, PREFIXES, Answer, Node, Question
-from fl_platform.dispute.views import Frontier, HiddenView, KnownView, NotShownError, View, cell_in
+from fl_platform.dispute.views import Frontier, HiddenView, KnownView, NotShownError, View
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.evaluation import evaluate, evaluate_column
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, operand_places
 from fl_platform.protocol.operations import HINTS, ROWS, Op
-from fl_platform.protocol.program import Column, Program
-from fl_platform.protocol.rows import SUM_BITS, RowLeaves, body_of, row_leaf_hash, row_levels
+from fl_platform.protocol.program import Column
+from fl_platform.protocol.rows import SUM_BITS, body_of, row_leaf_hash, row_levels
 from fl_platform.protocol.sources import Axis
-from fl_platform.protocol.tape import Given, Lengths, Place, Tape, first_unlike, place_of
-from fl_platform.protocol.tree import depth_of
+from fl_platform.protocol.tape import Place, Tape, all_unlike, place_of
 
 GIVEN = frozenset({Op.SOURCE, Op.PREV})
-TAKEN = HINTS | {Op.CLAIMED}  # the sealer's to bring
-
-
-@dataclass(frozen=True)
-class KnownRound:
-    """All that a challenger knows of a round without its seal.
-
-    given: without rows, products and sums of them are the sealer's word; only a known tape can be looked at then.
-    rows: opens leaves of what `given.rows` multiplies.
-    """
-
-    program: Program
-    lengths: Lengths
-    given: Given
-    rows: RowLeaves
+TAKEN = HINTS | {Op.CLAIMED}  # the sealer's to bring, as whole columns
 
 
 @dataclass(frozen=True)
@@ -113,9 +103,9 @@ def _in_known(known: KnownRound, tape: Tape, shown: Mapping[Question, Answer]) -
         if column.op in TAKEN or (column.op in ROWS and known.given.rows is None):
             continue
         right = evaluate_column(tape.program, tape.lengths, known.given, tape.columns[:number], number)
-        place = first_unlike(tape.columns[number], right)
-        if place is not None:
-            return _step(known, view, held, number, place, shown)
+        for place in all_unlike(tape.columns[number], right):
+            if not is_sealers(known, held, number, place, tape.cell(number, place)):
+                return _step(known, view, held, number, place, shown)
     broken = next(tape.broken(), None)
     return None if broken is None else _step(known, view, held, *broken, shown)
 
@@ -124,84 +114,49 @@ def _in_known(known: KnownRound, tape: Tape, shown: Mapping[Question, Answer]) -
 
 
 def _in_hidden(known: KnownRound, root: bytes, shown: Mapping[Question, Answer]) -> Move | None:
+    brought, held, found = _believed(known, root, shown)
+    if found is None:
+        broken = next(held.tape.broken(), None)
+        return None if broken is None else _step(known, KnownView(held.tape), held, *broken, shown)
+    if isinstance(found, PaddingClaim):
+        return Refute(found)
+    place = place_at(found.number, held.tape.columns[found.column].shape)
+    if known.program.columns[found.column].op in HINTS and is_inside(held.tape, found.column, place):
+        brought[found.column] = _with(held.tape.columns[found.column], place, found.value)
+        return _from_checks(known, brought, place, found.column, shown)
+    return _step(known, HiddenView(held, shown, found), held, found.column, place, shown)
+
+
+def believed(known: KnownRound, root: bytes, shown: Mapping[Question, Answer]) -> Tape:
+    """Return a hidden tape about which there is nothing to do: with what is its sealer's to say as that says it."""
+    return _believed(known, root, shown)[1].tape
+
+
+def _believed(
+    known: KnownRound, root: bytes, shown: Mapping[Question, Answer]
+) -> tuple[dict[int, Array], HeldTape, Frontier | PaddingClaim | None]:
+    """Put in what is the sealer's to say, up to the first cell that differs and is not; None: there is none."""
     brought: dict[int, Array] = dict(known.given.brought)
     while True:
         held = HeldTape(evaluate(known.program, known.lengths, replace(known.given, brought=brought)), known.rows)
         if held.tape.root == root:
-            broken = next(held.tape.broken(), None)
-            return None if broken is None else _step(known, KnownView(held.tape), held, *broken, shown)
-        frontier = _descend(held, shown)
-        if isinstance(frontier, PaddingClaim):
-            return Refute(frontier)
-        place = place_at(frontier.number, held.tape.columns[frontier.column].shape)
-        column = known.program.columns[frontier.column]
-        inside = all(at < length for at, length in zip(place, held.tape.columns[frontier.column].shape, strict=True))
-        if column.op not in TAKEN or not inside:
-            view = HiddenView(held, shown, frontier)
-            return _step(known, view, held, frontier.column, place, shown)
-        brought[frontier.column] = _with(held.tape.columns[frontier.column], place, frontier.value)
-        if column.op in HINTS:
-            return _from_checks(known, brought, place, frontier.column, shown)
+            return brought, held, None
+        found = descend(held, shown)
+        if isinstance(found, PaddingClaim):
+            return brought, held, found
+        number = found.column
+        place = place_at(found.number, held.tape.columns[number].shape)
+        if not is_inside(held.tape, number, place) or not is_sealers(known, held, number, place, found.value):
+            return brought, held, found
+        brought[number] = _with(held.tape.columns[number], place, found.value)
+        for at, value in said_beside(known, held, number, shown):
+            brought[number][at] = value
 
 
 def _with(cells: Array, place: Place, value: int) -> Array:
     changed = cells.astype(object)
     changed[place] = value
     return changed
-
-
-def _descend(held: HeldTape, shown: Mapping[Question, Answer]) -> Frontier | PaddingClaim:
-    """Go down to the first cell that differs. Raises NotShownError."""
-    columns = len(held.tape.program.columns)
-    question = Question(Node.COLUMNS, level=depth_of(columns))
-    while question.level:
-        at = _first_other(_shown(question, shown).hashes, held.answer(question).hashes)
-        question = _below(question, at)
-    if question.index >= columns:
-        return _padding(question.index, columns, shown)
-    number = question.index
-    question = Question(Node.CELLS, number, level=len(held.levels(number)) - 1)
-    while question.level > FAN:
-        at = _first_other(_shown(question, shown).hashes, held.answer(question).hashes)
-        question = _below(question, at)
-    answer = _shown(question, shown)
-    at = _first_other(answer.cells, held.answer(question).cells)
-    leaf = (question.index << question.level) + at
-    cell = cell_in(question, answer, leaf)
-    return Frontier(number, leaf, cell.siblings, cell.value)
-
-
-def _shown(question: Question, shown: Mapping[Question, Answer]) -> Answer:
-    answer = shown.get(question)
-    if answer is None:
-        raise NotShownError(question)
-    return answer
-
-
-def _first_other(told: tuple[object, ...], right: tuple[object, ...]) -> int:
-    return next(i for i, (a, b) in enumerate(zip(told, right, strict=True)) if a != b)
-
-
-def _below(question: Question, at: int) -> Question:
-    down = min(FAN, question.level)
-    return replace(question, level=question.level - down, index=(question.index << down) + at)
-
-
-def _padding(index: int, columns: int, shown: Mapping[Question, Answer]) -> PaddingClaim:
-    """Return the claim that something lies behind the last column: the path, from the answers that led there."""
-    depth = depth_of(columns)
-    level = 0
-    siblings: list[bytes] = []
-    node = b""
-    while level < depth:
-        top = next(t for t in range(depth, 0, -FAN) if t - min(FAN, t) == level)
-        question = Question(Node.COLUMNS, level=top, index=index >> top)
-        row, at = list(_shown(question, shown).hashes), (index >> level) & (1 << (top - level)) - 1
-        node = node or row[at]
-        levels = row_levels(row)
-        siblings += [line[(at >> up) ^ 1] for up, line in enumerate(levels[:-1])]
-        level = top
-    return PaddingClaim(index, node, tuple(siblings))
 
 
 def _from_checks(
@@ -261,8 +216,7 @@ def _step(
 ) -> Move:
     """Return what fells a cell that does not follow from the cells that it reads."""
     column = known.program.columns[number]
-    inside = all(at < length for at, length in zip(place, held.tape.columns[number].shape, strict=True))
-    if not inside:
+    if not is_inside(held.tape, number, place):
         return Refute(CellClaim(_refutation(known, number, place, view.opened(number, place), ())))
     if column.op in GIVEN:
         return GivenDiffers(number, place, view.opened(number, place))
@@ -360,7 +314,7 @@ def _combine(
         before_shown = _shown(before, shown).shown()
     reads = [(column.operands[i].column, _spot(held.tape, column, i, (*place, index))) for i in (0, 1)]
     row, weight = _all_opened(view, reads)
-    row_leaf = known.rows.leaf(row.value, leaf) if row.value else NO_LEAF
+    row_leaf = known.rows.leaf(row.value, leaf) if row.value and weight.value else NO_LEAF
     return CombineClaim(
         number, place, column.words(), instruction_path(known.program, number), leaf, index, answer.shown(),
         bodies[index], before_shown, row, weight, row_leaf,

@@ -12,6 +12,7 @@ from fl_platform.protocol.openings import Opened
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import RowLeaf
 from fl_platform.protocol.sources import Axis
+from fl_platform.protocol.tree import depth_of
 
 FAN = 5  # levels of a tree that one answer shows
 PARTS = 128  # of an inner product, in one answer
@@ -31,6 +32,7 @@ class Node(IntEnum):
     PREFIXES = 4
     CLAIMS = 5
     ROSTER = 6
+    OPERAND = 7
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ def blocks_of(question: Question, program: Program, blocks: int) -> tuple[int, .
         return ()
     block = question.place[axes.index(Axis.BLOCK)]
     return (block,) if block < blocks else ()
+
+
+def top_of(program: Program) -> Question:
+    """Return the question that every search in a hidden tape begins with."""
+    return Question(Node.COLUMNS, level=depth_of(len(program.columns)))
 
 
 @dataclass(frozen=True)

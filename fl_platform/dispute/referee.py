@@ -23,7 +23,7 @@ from fl_platform.protocol.rows import RowLeaf
 
 CONTRACT = "Referee"
 NOTHING = bytes(32)
-_OF_CELLS = frozenset({Node.SUMS, Node.ROW, Node.PREFIXES})  # questions about one cell
+_OF_CELLS = frozenset({Node.SUMS, Node.ROW, Node.PREFIXES, Node.OPERAND})  # questions about one cell
 
 
 @dataclass(frozen=True)

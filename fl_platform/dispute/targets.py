@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from eth_abi.abi import encode
+from eth_abi.abi import decode, encode
 
 from fl_platform.chain.abi import plain
 from fl_platform.chain.records import RosterRecord, SealRecord
@@ -147,6 +147,14 @@ def shown_block(terms: Terms, block: int) -> tuple[object, ...]:
 def answer_entry(shown: EntryShown, signature: bytes) -> Answer:
     """Return what shows a roster's entry."""
     return Answer(claims=encode([_ENTRY], [_entry(shown)]), above=signature)
+
+
+def shown_entry(answer: Answer) -> tuple[EntryShown, bytes]:
+    """Return the entry that an answer showed, and its trainer's signature (65 bytes): the chain has checked both."""
+    ((fields, stake, siblings, _),) = decode([_ENTRY], answer.claims)
+    task, round_number, life, base_round, trainer, *rest = fields
+    receipt = Receipt(task, round_number, life, base_round, bytes.fromhex(trainer.removeprefix("0x")), *rest)
+    return EntryShown(receipt, stake, siblings), answer.above
 
 
 def _entry(shown: EntryShown) -> tuple[object, ...]:

@@ -69,6 +69,10 @@ class RowLeaves(Protocol):
     def shape(self) -> RowShape:
         """How rows lie."""
 
+    @property
+    def closed(self) -> frozenset[int]:
+        """Roots of the rows that should open, and do not open here."""
+
     def integers(self, root: int) -> Integers:
         """Return a row's integers, (leaves, 128), padded with zeros. Raises KeyError."""
 

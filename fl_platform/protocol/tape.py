@@ -125,8 +125,13 @@ class Tape:
 
 def first_unlike(one: Array, other: Array) -> Place | None:
     """Return the first place where two columns of one shape differ; None: nowhere."""
-    unlike = np.argwhere(np.asarray(one != other))
-    return tuple(int(at) for at in unlike[0]) if len(unlike) else None
+    return next(all_unlike(one, other), None)
+
+
+def all_unlike(one: Array, other: Array) -> Iterator[Place]:
+    """Yield the places where two columns of one shape differ, in order."""
+    for place in np.argwhere(np.asarray(one != other)):
+        yield tuple(int(at) for at in place)
 
 
 def place_of(operand: Operand, column: Column, place: Place, read: tuple[Axis, ...], lengths: Lengths) -> Place | None:

@@ -44,7 +44,7 @@ class Terms:
     ask_bond: int  # wei that a question about a seal costs until it is answered
     initial_model: bytes  # digest of the model that round 0 starts from, 32 bytes
     reference: bytes  # address of the party whose entries are the reference, 20 bytes; zero: none
-    auditors: tuple[bytes, ...] = ()  # addresses: who has updates' keys beside those with a stake
+    auditors: tuple[bytes, ...] = ()  # addresses: who has updates' keys beside the first two aggregators
     recipients: tuple[tuple[bytes, bytes], ...] = ()  # address and wrap key (64 bytes) of who gets keys, in order
     witnesses: tuple[bytes, ...] = ()  # addresses: who says that an update is not to be had
     complaints_needed: int = 0  # how many of them must; 0: nothing lets a sealer leave an update out as missing

@@ -254,7 +254,7 @@ class Auditor:
         self._checks += sum(cells.size for cells in judged.tape.columns)
         found = first_difference(told, judged.tape)
         if found is not None:
-            where = place_in_words(told, *found, bundle.entries, judged.after.seats)
+            where = place_in_words(told.program, *found, [one.receipt for one in bundle.entries], judged.after.seats)
             shapes = [tape.columns[found[0]].shape for tape in (told, judged.tape)]
             if shapes[0] != shapes[1]:
                 self._expect(f"size of the column {where}", *shapes)

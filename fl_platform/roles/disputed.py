@@ -5,34 +5,39 @@ Watcher and defender read it alike, from chain and store. What is read once is k
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, public_refusals
-from fl_platform.aggregation.round_rows import RoundRows, cell_of, sums_root
+from fl_platform.aggregation.round_rows import cell_of, sums_root
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import pack_siblings
-from fl_platform.chain.reveals import Box, Reveals
+from fl_platform.chain.reveals import Box, Package, Reveals
 from fl_platform.contribution.judge import past_sums, refused_of
 from fl_platform.contribution.program import program_of, terms_of
 from fl_platform.contribution.tapes import given_of, only_a_key_shows, told_tape
-from fl_platform.dispute.next_moves import KnownRound
-from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, allowed_refusals
+from fl_platform.dispute.known import KnownRound
+from fl_platform.dispute.questions import Answer as Shown
+from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, allowed_refusals, shown_entry
 from fl_platform.errors import FLError, RetryError
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, RoundBundle, claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.operations import Op
+from fl_platform.protocol.rows import RowLeaf
 from fl_platform.protocol.sources import Refused, Source
-from fl_platform.protocol.tape import Place, Tape
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.tape import Tape
 from fl_platform.roles.collecting import stake_among
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.packages import NO_PACKAGE
 from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.round_leaves import PublicLeaves, RoundLeaves
+from fl_platform.roles.round_leaves import OpenUpdates, PublicLeaves, RoundLeaves
+from fl_platform.updates import update_length
 
 _SOURCE = 0xFF
 NOTHING_FORCED_OUT: Mapping[bytes, tuple[Box, ...]] = {}
@@ -48,7 +53,6 @@ class DisputedRound:
     parent: ParentSeal | None
     seats: tuple[bytes, ...]
     known: KnownRound
-    allowed: tuple[frozenset[int], ...]  # by entry: what the chain lets a sealer say of its refusal
     published: Tape | None  # None: no bundle tells of the sealed tape
     claims: tuple[Leaf, ...] | None  # None: nobody published claims of the sealed root
 
@@ -57,17 +61,13 @@ class DisputedRound:
         """The published tape, if it is as long as the chain's round."""
         return self.published if self.published and self.published.lengths == self.target.lengths else None
 
-    def saying(self, column: int, place: Place, told: int) -> DisputedRound | None:
-        """Return the round as it is where its sealer says so of a refusal; None where the chain does not let it."""
-        if column != source_column(self.target, Source.REFUSED) or len(place) != 1 or place[0] >= len(self.allowed):
-            return None
-        if told not in self.allowed[place[0]]:
-            return None
-        given = self.known.given
-        changed = np.array(given.sources[Source.REFUSED], dtype=object)
-        changed[place[0]] = told
-        given = replace(given, sources={**given.sources, Source.REFUSED: changed})
-        return replace(self, known=replace(self.known, given=given))
+    def showing(self, rows: Mapping[int, tuple[RowLeaf, ...]]) -> DisputedRound:
+        """Return the round with updates of which every leaf was shown, by their roots."""
+        leaves = self.known.rows
+        assert isinstance(leaves, RoundLeaves), "who has no key finds no closed update"
+        opened = leaves.showing(rows)
+        given = replace(self.known.given, rows=opened)
+        return replace(self, known=replace(self.known, given=given, rows=opened))
 
 
 def target_of(reader: TaskReader, record: RoundHistory) -> Target:
@@ -82,46 +82,49 @@ def target_of(reader: TaskReader, record: RoundHistory) -> Target:
 
 
 def disputed_round(
-    reader: TaskReader, reveals: Reveals | None, record: RoundHistory, bundle: RoundBundle,
-    opener: UpdateOpener | None,
+    reader: TaskReader, reveals: Reveals | None, record: RoundHistory, bundle: RoundBundle | None,
+    opener: UpdateOpener | None, *, rostered: Sequence[Entry] = (),
 ) -> DisputedRound:  # fmt: skip
-    """Put together what is known of a sealed round; without an opener its products of rows are the sealer's word.
+    """Put together what is known of a sealed round; without an opener its products of rows are the sealer's word, and
+    with one those of updates that do not open.
 
-    bundle: the published one, whose roster is that on chain. Raises what reading and opening raise.
+    bundle: the published one, whose roster is that on chain; None: nobody has one, and `rostered` was shown. Raises
+    what reading and opening raise.
     """
     target, spec = target_of(reader, record), reader.spec
-    told = chain_entries(reader, record, bundle)
+    told = chain_entries(reader, record, rostered if bundle is None else bundle.entries)
     context = reader.round_context(record.number, target.record.aggregator, told)
     before = reader.state_before(record.number)
-    published = _published(reader, target, bundle)
+    published = None if bundle is None else _published(reader, target, bundle)
     fitting = published if published is not None and published.lengths == target.lengths else None
     first = reveals.first_forced(target.task) if reveals is not None else {}
     entries, signatures = shown_entries(told, first)
     allowed = _allowed(reveals, target, entries, context.missing)
     refused = _refused(reader, target, told, fitting, context, allowed)
-    past = past_sums(spec, before, reader.sums_of)
+    past, sealed = past_sums(spec, before, reader.sums_of), {} if bundle is None else _sealed_sums(reader, bundle)
     if opener is None:
-        rows: RoundLeaves | PublicLeaves = PublicLeaves(spec, target.terms.shape, past, _sealed_sums(reader, bundle))
+        rows: RoundLeaves | PublicLeaves = PublicLeaves(spec, target.terms.shape, past, sealed)
         given = given_of(spec, context, before, told, refused, brought=_taken(target, fitting))
     else:
-        opened = OpenedUpdates(opener.source(told), spec)
-        updates = {cell_of(entry.receipt.content_root): i for i, entry in reversed(list(enumerate(told)))}
-        source = RoundRows(spec.model, spec.codec.bits, updates=updates, read=opened.read, past=past)
-        sealed = _sealed_sums(reader, bundle)
-        rows = RoundLeaves(spec, target.terms.shape, source, told, opener, opened.read, past, sealed)
+        keyed = _keyed(opener, told, reveals.packages(target.task) if reveals is not None else {})
+        may_be = [{why} for why in refused] if fitting is not None else allowed
+        opened = OpenedUpdates(opener.source(keyed), spec)
+        updates = OpenUpdates(keyed, _wanted(spec, context, told, may_be), opened.read)
+        rows = RoundLeaves(spec, target.terms.shape, updates, opener, past, sealed)
         given = given_of(spec, context, before, told, refused, rows=rows)
         given = replace(given, brought=_claimed(target, fitting))
     return DisputedRound(
         target, entries, signatures, parent_seal(reader, record.number), context.seats,
-        KnownRound(target.program, target.lengths, given, rows), allowed, published, _claims(target, bundle),
+        KnownRound(target.program, target.lengths, given, rows, allowed), published,
+        None if bundle is None else _claims(target, bundle),
     )  # fmt: skip
 
 
-def chain_entries(reader: TaskReader, record: RoundHistory, bundle: RoundBundle) -> tuple[Entry, ...]:
-    """Return a round's entries as the chain has them: the published roster, and all that trainers forced in. Of those
-    the bundle only tells keys and commitments, and where it leaves one out, the chain's packages may."""
-    told = {entry.receipt.struct_hash(): entry for entry in bundle.entries if entry.forced}
-    rostered = tuple(entry for entry in bundle.entries if not entry.forced)
+def chain_entries(reader: TaskReader, record: RoundHistory, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Return a round's entries as the chain has them: the published or shown roster, and all that trainers forced in.
+    Of those a bundle only tells keys and commitments, and where it leaves one out, the chain's packages may."""
+    told = {entry.receipt.struct_hash(): entry for entry in entries if entry.forced}
+    rostered = tuple(entry for entry in entries if not entry.forced)
     stakes, packages = reader.history().members_at_roster(record.number), reader.forced_packages()
     forced = []
     for item in record.forced:
@@ -131,6 +134,29 @@ def chain_entries(reader: TaskReader, record: RoundHistory, bundle: RoundBundle)
         stake = stake_among(reader, stakes, item.receipt.trainer)
         forced.append(replace(known or bare, receipt=item.receipt, signature=item.signature, stake=stake))
     return rostered + tuple(forced)
+
+
+def roster_shown(target: Target, shown: Mapping[Question, Shown]) -> tuple[Entry, ...] | None:
+    """Return the roster as its sealer showed it, without keys; None: some entry was not shown yet."""
+    found = []
+    for index in range(target.roster.count):
+        answer = shown.get(Question(Node.ROSTER, index=index))
+        if answer is None:
+            return None
+        entry, signature = shown_entry(answer)
+        found.append(Entry(entry.receipt, signature, entry.stake, *NO_PACKAGE, forced=False))
+    return tuple(found)
+
+
+def _keyed(opener: UpdateOpener, entries: Sequence[Entry], packages: Mapping[bytes, Sequence[Package]]) -> list[Entry]:
+    """Return entries with keys that are on chain, where those that came with them do not open."""
+    found = []
+    for entry in entries:
+        receipt = entry.receipt
+        some = ((entry.keys, entry.keys_signature), *packages.get(receipt.struct_hash(), ()))
+        package = next((one for one in some if opener.opens(receipt, one[0])), some[0])
+        found.append(replace(entry, keys=package[0], keys_signature=package[1]))
+    return found
 
 
 def shown_entries(
@@ -204,6 +230,19 @@ def _refused(
     return [why if why in may_be else min(may_be) for why, may_be in zip(told, allowed, strict=True)]
 
 
+def _wanted(spec: TaskSpec, context: RoundContext, entries: Sequence[Entry], refused: Sequence[Set[int]]) -> list[bool]:
+    """Return which updates should open: what is refused, or is of no use by its receipt, is in no product.
+
+    refused: by entry, what its sealer says of it, or may say.
+    """
+    length = update_length(spec.model.size, spec.codec.bits)
+    receipts = [entry.receipt for entry in entries]
+    return [
+        Refused.NO in why and context.is_of(one) and one.length == length and one.parent == context.parent
+        for why, one in zip(refused, receipts, strict=True)
+    ]
+
+
 def source_column(target: Target, source: Source) -> int | None:
     """Return the column that holds a source; None where the program does not read it."""
     for number, column in enumerate(target.program.columns):
@@ -220,11 +259,11 @@ def _taken(target: Target, published: Tape | None) -> Mapping[int, Array]:
 
 
 def _claimed(target: Target, published: Tape | None) -> Mapping[int, Array]:
-    """The cells that are the sealer's word."""
+    """The cells that are the sealer's word; zeros where nobody knows yet what it says."""
+    columns = {n: column for n, column in enumerate(target.program.columns) if column.op is Op.CLAIMED}
     if published is None:
-        return {}
-    columns = target.program.columns
-    return {n: published.columns[n] for n, column in enumerate(columns) if column.op is Op.CLAIMED}
+        return {n: np.zeros(target.lengths.shape(column.axes), dtype=object) for n, column in columns.items()}
+    return {n: published.columns[n] for n in columns}
 
 
 def _sealed_sums(reader: TaskReader, bundle: RoundBundle) -> Mapping[int, Array]:

@@ -115,7 +115,8 @@ class Offline:
         found = first_difference(told, right)
         if found is None:
             return recorded, recomputed
-        where = place_in_words(told, *found, self.bundle.entries, self.bundle.after.seats)
+        receipts = [entry.receipt for entry in self.bundle.entries]
+        where = place_in_words(told.program, *found, receipts, self.bundle.after.seats)
         return {where: told.cell(*found)}, {where: right.cell(*found)}
 
     def _public_tape(self) -> tuple[Tape, tuple[Refusal | None, ...]]:

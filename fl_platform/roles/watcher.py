@@ -8,33 +8,36 @@ sealer's own word) is told to people, not to the chain.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from random import SystemRandom
 
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import SealRecord
 from fl_platform.chain.reveals import Reveals
 from fl_platform.contribution.tapes import place_in_words
 from fl_platform.dispute.claims import CellClaim, CombineClaim, DotClaim, PaddingClaim
-from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Move, Refute, next_moves
+from fl_platform.dispute.known import closed_reads, shown_row
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Move, Refute, believed, next_moves
 from fl_platform.dispute.outputs import OutputClaim, next_claims
-from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.questions import Node, Question, top_of
 from fl_platform.dispute.referee import Record, Referee
 from fl_platform.dispute.targets import SourceClaim, Target, source_claim
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
-from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.openings import opened
 from fl_platform.protocol.sources import Source
 from fl_platform.protocol.tape import Tape
 from fl_platform.roles.accepting import demand_accepted
 from fl_platform.roles.audit_report import Difference
 from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.disputed import DisputedRound, disputed_round, source_column, target_of
+from fl_platform.roles.disputed import DisputedRound, disputed_round, roster_shown, source_column, target_of
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.patience import Patience
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.taping import NO_TAPE
+
+LEAVES = 64  # of updates that do not open, asked for about one seal
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +84,7 @@ class Watcher:
         self._due: set[SealRecord] = set()  # those that could be challenged at a look
         self._seen: set[SealRecord] = set()
         self._reclaimed: set[SealRecord] = set()  # those that fell, and whose bonds were taken back
+        self._drawn: dict[bytes, tuple[Question, ...]] = {}  # by the seal's key: leaves of closed updates to ask for
         self.waiting: tuple[int, ...] = ()  # rounds whose documents no store delivered at the last look
 
     @property
@@ -224,35 +228,49 @@ class Watcher:
         """Make the next move about a seal; a finding is upheld once the seal fell."""
         now = self._reader.history().block.timestamp
         target = target_of(self._reader, record)
-        if target.record.trace == NO_TAPE:
+        if target.record.trace == NO_TAPE and not self._reader.spec.exact:
             return finding
         chain = self._referee.record(target)
         if overdue := chain.overdue(now):
             self._referee.lapse(target, overdue[0])
             return replace(finding, upheld=True, asked=())
-        disputed = self._disputed(record, self._opener)
+        if target.record.trace == NO_TAPE:  # it has no nodes: whatever is asked of it, nobody can show
+            return self._ask(finding, target, chain, (top_of(target.program),))
+        disputed = self._disputed(record, target, chain)
         if disputed is None:
-            return self._ask(finding, target, chain, _unknown_entries(target, chain))
+            # a sealer whose bundle nobody has must show on what it judged
+            entries = (Question(Node.ROSTER, index=index) for index in range(target.roster.count))
+            return self._ask(finding, target, chain, _unshown(chain, entries))
         if (miscounted := _miscounted(disputed)) is not None:
             return self._make(finding, disputed, chain, miscounted)
         if disputed.fitting is None and self._opener is None:
-            return replace(finding, asked=())  # who cannot open updates cannot tell where a hidden tape differs
-        try:
-            move = _next(disputed, chain)
-        except RetryError:
-            raise
-        except FLError as error:  # an update that does not open, here or at all: what the told products tell falls
-            logger.warning("round %d: judged without opening its updates: %s", finding.round, error)
-            disputed = self._disputed(record, None)
-            if disputed is None or disputed.published is None:
-                return replace(finding, asked=())
-            move = _next(disputed, chain)
-        while isinstance(move, GivenDiffers):  # a hidden tape may say of a refusal what is its sealer's to choose
-            said = disputed.saying(move.column, move.place, move.claimed.value)
-            if said is None:
-                break
-            disputed, move = said, _next(said, chain)
+            # who cannot open updates cannot tell where a hidden tape differs; one that is shown to nobody falls
+            return self._ask(finding, target, chain, _unshown(chain, (top_of(target.program),)))
+        move = _next(disputed, chain)
+        if move is None and disputed.known.rows.closed:
+            move, disputed = self._opening(finding, disputed, chain)
         return self._make(finding, disputed, chain, move)
+
+    def _opening(
+        self, finding: Finding, disputed: DisputedRound, chain: Record
+    ) -> tuple[Move | None, DisputedRound]:  # fmt: skip
+        """Have the sealer show leaves of updates that do not open here: who sealed a product over them has them.
+
+        One that has every leaf shown is an update like any other.
+        """
+        reads = closed_reads(disputed.known, _tape_of(disputed, chain))
+        count, shown = disputed.known.rows.shape.leaves, chain.shown
+        rows = {root: row for root, question in reads.items() if (row := shown_row(question, count, shown)) is not None}
+        if rows:
+            disputed = disputed.showing(rows)
+            if (move := _next(disputed, chain)) is not None:
+                return move, disputed
+        if finding.difference.of_a_store and not self._patience.over:
+            return None, disputed  # a store may have them yet
+        left = [question for root, question in reads.items() if root not in rows]
+        wanted = self._drawn.setdefault(disputed.target.key, draw_leaves(left, count)) if left else ()
+        asked = _unshown(chain, wanted)
+        return (Ask(asked) if asked else None), disputed
 
     def _make(self, finding: Finding, disputed: DisputedRound, chain: Record, move: Move | None) -> Finding:
         target = disputed.target
@@ -310,27 +328,29 @@ class Watcher:
         else:
             assert isinstance(claim, DotClaim | CombineClaim)
             number, place = claim.column, claim.place
-        tape = disputed.published or evaluate(disputed.target.program, disputed.known.lengths, disputed.known.given)
-        entries = self._reader.bundle(disputed.target.round).entries
-        return "refuted " + place_in_words(tape, number, place, entries, disputed.seats)
+        receipts = [entry.receipt for entry in disputed.entries]
+        return "refuted " + place_in_words(disputed.target.program, number, place, receipts, disputed.seats)
 
-    def _disputed(self, record: RoundHistory, opener: UpdateOpener | None) -> DisputedRound | None:
+    def _disputed(self, record: RoundHistory, target: Target, chain: Record) -> DisputedRound | None:
         """Return the round as disputes know it; None where its entries are not to be had."""
+        bundle, entries = None, None
         try:
             bundle = self._reader.bundle(record.number)
             self._reader.check_roster(record.number, bundle.entries)
         except RetryError:
             raise
         except FLError as error:
-            logger.warning("round %d: its entries are known to its sealer only: %s", record.number, error)
-            return None
-        return disputed_round(self._reader, self._reveals, record, bundle, opener)
+            logger.warning("round %d: no bundle says what was sealed: %s", record.number, error)
+            bundle, entries = None, roster_shown(target, chain.shown)
+            if entries is None:
+                return None
+        return disputed_round(
+            self._reader, self._reveals, record, bundle, self._opener, rostered=entries or ()
+        )  # fmt: skip
 
 
-def _unknown_entries(target: Target, chain: Record) -> tuple[Question, ...]:
-    """Return what a sealer must show whose bundle nobody has: on what it judged."""
-    asked = (Question(Node.ROSTER, index=index) for index in range(target.roster.count))
-    return tuple(question for question in asked if question not in chain.shown)
+def _unshown(chain: Record, questions: Iterable[Question]) -> tuple[Question, ...]:
+    return tuple(question for question in questions if question not in chain.shown)
 
 
 def _miscounted(disputed: DisputedRound) -> GivenDiffers | None:
@@ -342,11 +362,23 @@ def _miscounted(disputed: DisputedRound) -> GivenDiffers | None:
     return None if told.value == disputed.target.lengths.entries else GivenDiffers(number, (), told)
 
 
+def draw_leaves(rows: Sequence[Question], count: int) -> tuple[Question, ...]:
+    """Draw the leaves to ask for, of rows of so many: at random, so that nobody knows which need not be there."""
+    dice = SystemRandom()
+    some = rows if len(rows) <= LEAVES else dice.sample(rows, LEAVES)
+    each = min(count, LEAVES // len(some))
+    return tuple(replace(row, index=index) for row in some for index in sorted(dice.sample(range(count), each)))
+
+
+def _tape_of(disputed: DisputedRound, chain: Record) -> Tape:
+    """Return the sealed tape, about whose cells there is nothing to do."""
+    return disputed.fitting or believed(disputed.known, disputed.target.record.trace, chain.shown)
+
+
 def _next(disputed: DisputedRound, chain: Record) -> Move | None:
     """Return what to do about a seal: about its tape, then about its claims."""
     known, target = disputed.known, disputed.target
     moves = next_moves(known, target.record.trace, published=disputed.fitting, shown=chain.shown)
     if moves:
         return moves[0]
-    tape: Tape = disputed.fitting or evaluate(known.program, known.lengths, known.given)
-    return next_claims(target, tape, disputed.seats, published=disputed.claims, shown=chain.shown)
+    return next_claims(target, _tape_of(disputed, chain), disputed.seats, published=disputed.claims, shown=chain.shown)

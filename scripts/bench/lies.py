@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from fl_platform.dispute.next_moves import GivenDiffers, KnownRound, Refute
+from fl_platform.dispute.known import KnownRound
+from fl_platform.dispute.next_moves import GivenDiffers, Refute
 from fl_platform.protocol.operations import HINTS, ROWS, Op, wrap
 from fl_platform.protocol.sources import Kind
 from fl_platform.protocol.tape import Tape

@@ -10,7 +10,8 @@ import argparse
 import random
 from collections.abc import Iterator
 
-from fl_platform.dispute.next_moves import KnownRound, Refute
+from fl_platform.dispute.known import KnownRound
+from fl_platform.dispute.next_moves import Refute
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.operations import PLAIN, Op, wrap
 from fl_platform.protocol.tape import Tape

@@ -10,7 +10,8 @@ import pytest
 
 from fl_platform.dispute.answers import HeldTape, place_at
 from fl_platform.dispute.claims import CellClaim, PaddingClaim
-from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Lapse, Refute, next_moves
+from fl_platform.dispute.known import KnownRound
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Refute, next_moves
 from fl_platform.dispute.questions import FAN, Answer, Node, Question
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.building import Builder
@@ -89,6 +90,19 @@ def test_each_kind_of_reduction_and_hint_falls(court: Court, op: Op, hidden: boo
     for seed in range(4):
         known, _, liar, _ = some_lie(5000 + 10 * seed + op, among=frozenset({op}))
         assert isinstance(play(court, known, liar, hidden=hidden).end, Refute)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_a_hidden_tape_claims_is_taken_and_shields_nothing(court: Court, seed: int) -> None:
+    """Whoever looks knows nothing of claimed cells before they are shown."""
+    known, honest, liar, op = some_lie(seed + 7000)
+    brought = {number: np.zeros_like(cells) for number, cells in known.given.brought.items()}
+    assert brought, "the program claims nothing"
+    stranger = replace(known, given=replace(known.given, brought=brought))
+    game = play(court, stranger, liar, hidden=True)
+    assert isinstance(game.end, GivenDiffers if op in (Op.SOURCE, Op.PREV) else Refute), op
+    true = play(court, stranger, honest, hidden=True)
+    assert not isinstance(true.end, Refute | GivenDiffers | Lapse)
 
 
 def test_who_shows_nothing_falls(court: Court) -> None:
@@ -196,12 +210,12 @@ def any_question(dice: random.Random, tape: Tape) -> Question:
     shape = tape.columns[number].shape if number < columns else ()
     place = tuple(dice.randrange(length + 2) if dice.random() < 0.2 else max(0, length - 1) for length in shape)
     node = dice.choice(list(Node))
-    level = dice.choice((0, 1, 1, 1, 2, 3, 5, 9, 40))
+    level = dice.choice((0, 0, 1, 1, 1, 2, 3, 5, 9, 40))
     index = dice.choice((0, 0, 0, 1, 2, 31, 2**32 - 1))
     odd = dice.random() < 0.1
     return Question(
         node, number if node is not Node.COLUMNS or odd else 0, place if node > Node.CELLS or odd else (),
-        dice.choice((0, 1, 2, 99)) if node is Node.PREFIXES or odd else 0, level, index,
+        dice.choice((0, 1, 2, 99)) if node in (Node.PREFIXES, Node.OPERAND) or odd else 0, level, index,
     )  # fmt: skip
 
 

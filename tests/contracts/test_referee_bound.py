@@ -11,7 +11,8 @@ import pytest
 
 from fl_platform.dispute.answers import HeldTape
 from fl_platform.dispute.claims import CellClaim, DotClaim
-from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Refute, next_moves
+from fl_platform.dispute.known import KnownRound
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, Refute, next_moves
 from fl_platform.dispute.outputs import OutputClaim, answer_claims, next_claims, program_path
 from fl_platform.dispute.questions import NO_CELL, Answer, Node, Question, blocks_of, encoded_instruction
 from fl_platform.dispute.targets import source_claim
@@ -225,7 +226,7 @@ def test_an_honest_sealer_shows_the_parts_of_every_product(world: RefereeWorld, 
     task = BoundTask(random.Random(5), world)
     sealed, number = task.play(), products(task.program)[kind]
     question = Question(Node.SUMS, number, (0,) * sealed.honest.columns[number].ndim, level=1)
-    world.disputes.send(task.people[0], "ask", sealed.target.encoded(), question.encoded(), bytes(32))
+    world.disputes.send(world.aggregators[1], "ask", sealed.target.encoded(), question.encoded(), bytes(32))
     target = sealed.target.encoded(blocks_of(question, task.program, len(task.terms.blocks)))
     answer = HeldTape(sealed.honest, sealed.known.rows).answer(question).encoded()
     columns = task.program.columns

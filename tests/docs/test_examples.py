@@ -98,6 +98,7 @@ PAID: Story = (
     "trainer join 1 --wallet carol",
     Example("trainer run", "alice answers orders for task 1", code=130, stays=True),
     Example("aggregator bond", "is bonded now"),
+    Example("witness run", "is a witness of task 1", code=130, stays=True),
     Example("status", "MUST"),
     Example("aggregator run", "2 rounds sealed, the task is done"),
     Example("task show", "sealed"),

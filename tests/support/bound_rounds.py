@@ -15,7 +15,7 @@ import numpy as np
 
 from fl_platform.chain.records import RosterRecord as Roster
 from fl_platform.chain.records import SealRecord as Seal
-from fl_platform.dispute.next_moves import KnownRound
+from fl_platform.dispute.known import KnownRound
 from fl_platform.dispute.outputs import accounts, claims_of
 from fl_platform.dispute.targets import EntryShown, ParentSeal, Target
 from fl_platform.protocol.arithmetic import Array
@@ -92,6 +92,7 @@ class BoundTask:
     world: World
     rule: Rule = field(default_factory=Rule)
     trainers: int = 4
+    auditors: tuple[bytes, ...] = ()
     rounds: list[Sealed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -106,7 +107,7 @@ class BoundTask:
                 Block(size, k < self.fed.counting, exponent)
                 for k, (size, exponent) in enumerate(zip(self.fed.sizes, self.fed.first, strict=True))
             ),
-            ASK_BOND, MODEL, REFERENCE.address,
+            ASK_BOND, MODEL, REFERENCE.address, self.auditors,
         )  # fmt: skip
         self.run = Run.start(
             self.world, trainers=0, bonded=3, program=self.program.root, rules=self.terms.root, rounds=8,

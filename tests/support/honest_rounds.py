@@ -21,7 +21,8 @@ import numpy as np
 from fl_platform.contribution.judge import past_sums
 from fl_platform.contribution.tapes import given_of, only_a_key_shows
 from fl_platform.contribution.validation import RevealedRow, ValidationRow, commit_rows, reveal_slice
-from fl_platform.dispute.next_moves import KnownRound, next_moves
+from fl_platform.dispute.known import KnownRound
+from fl_platform.dispute.next_moves import next_moves
 from fl_platform.errors import NotEnoughTrainers, StoreMissing, UpdateLengthMismatch
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.sources import Source

@@ -37,6 +37,7 @@ class IntegerRows:
     sizes: tuple[int, ...]
     counting: int
     update_bits: int = 8
+    closed: frozenset[int] = frozenset()  # roots of rows that do not open: products read them as zeros
     rows: dict[int, Row] = field(default_factory=dict)
     _bits: dict[int, int] = field(default_factory=dict)
     _levels: dict[int, list[list[bytes]]] = field(default_factory=dict)
@@ -82,7 +83,11 @@ class IntegerRows:
     def dots(self, left: Sequence[int], right: Sequence[int], block: int | None) -> Array:
         """Return the inner products, exact."""
         place = self.place(block)
-        first, second = (np.array([self.rows[root][place] for root in roots]) for roots in (left, right))
+        zeros = np.zeros(sum(self.sizes), np.int64)
+        first, second = (
+            np.array([(zeros if root in self.closed else self.rows[root])[place] for root in roots])
+            for roots in (left, right)
+        )
         largest = int(np.abs(first).max(initial=0)) * int(np.abs(second).max(initial=0))
         if largest * first.shape[1] >= _SAFE:
             return np.asarray(first.astype(object) @ second.astype(object).T)
@@ -92,7 +97,7 @@ class IntegerRows:
         """Return the root of the weighted sum, which is kept."""
         total = np.zeros(sum(self.sizes), dtype=np.int64)
         for root, weight in zip(rows, weights, strict=True):
-            if root:
+            if root and root not in self.closed:
                 total += weight * self.rows[root]
         return self.add((total + 2**31) % 2**32 - 2**31, bits=SUM_BITS)
 

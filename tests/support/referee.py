@@ -10,7 +10,8 @@ from eth_abi.abi import encode
 
 from fl_platform.dispute.answers import HeldTape
 from fl_platform.dispute.claims import Claim, DotClaim
-from fl_platform.dispute.next_moves import Ask, GivenDiffers, KnownRound, Lapse, Move, Refute, next_moves
+from fl_platform.dispute.known import KnownRound
+from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Move, Refute, next_moves
 from fl_platform.dispute.questions import (
     PART_BYTES,
     PARTS,

@@ -187,7 +187,7 @@ def test_the_first_cell_that_differs_is_named() -> None:
     assert found is not None
     who = made.entries[0].receipt.trainer.hex()
     assert (
-        place_in_words(told, *found, made.entries, made.context.seats)
+        place_in_words(told.program, *found, [one.receipt for one in made.entries], made.context.seats)
         == f"weight (weight in the sum, 2^-16) of 0x{who}"
     )
     assert told.cell(*found) == right.cell(*found) + 1

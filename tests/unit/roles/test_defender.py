@@ -40,6 +40,9 @@ def disputed() -> Iterator[Stage]:
         yield stage
 
 
+ROWS = (Node.SUMS, Node.ROW, Node.PREFIXES, Node.OPERAND)  # what is asked of products and sums
+
+
 class Interrupted(LocalTransport):
     """Before the trainers of round 1 are asked, somebody asks about round 0, and its defender answers."""
 
@@ -109,6 +112,8 @@ def answerable(spec: TaskSpec, seats: int, entries: int, tape_levels: int) -> li
         Question(Node.ROW, total, level=rows),
         Question(Node.ROW, total, index=spec.model.leaves.count - 1),
         Question(Node.PREFIXES, total, level=1),
+        Question(Node.OPERAND, product, (entries - 1,), leaf=1, index=spec.model.leaves.count - 1),
+        Question(Node.OPERAND, total, leaf=entries - 1),
     ]
 
 
@@ -119,18 +124,22 @@ def unanswerable(spec: TaskSpec, seats: int, entries: int, asked: list[Question]
     plain = next(n for n, column in enumerate(columns) if column.op is Op.CONST)
     scan = next(n for n, column in enumerate(columns) if column.op is Op.MULADD)
     nodes = {question.node: question for question in asked}
+    total, product = nodes[Node.ROW].column, nodes[Node.SUMS].column
     most = 2**32 - 1
     return [
         *(replace(question, level=255) for question in nodes.values()),
         *(replace(question, index=most) for question in nodes.values()),
         *(replace(question, column=question.column + 1, leaf=3) for question in nodes.values()),
         *(replace(question, place=(0, 0, 7)) for question in nodes.values()),
-        *(Question(node, column, level=1) for node in (Node.SUMS, Node.ROW, Node.PREFIXES) for column in (plain, scan)),
+        *(Question(node, column, level=1) for node in ROWS for column in (plain, scan)),
         *(Question(node, 65_535) for node in Node),
         Question(Node.CLAIMS, index=seats),
         Question(Node.ROSTER, index=entries),
         replace(nodes[Node.SUMS], place=(entries,)),
         replace(nodes[Node.PREFIXES], leaf=spec.model.leaves.count),
+        Question(Node.OPERAND, product, (entries - 1,), leaf=2),
+        Question(Node.OPERAND, total, leaf=entries),
+        Question(Node.OPERAND, total, index=spec.model.leaves.count),
     ]  # fmt: skip
 
 

@@ -174,10 +174,18 @@ def test_an_honest_tape_that_its_bundle_does_not_tell_of_stands(disputed: Stage,
     assert bond(disputed, task) == task.reader.spec.money.bond
 
 
-def test_a_stranger_without_a_key_asks_nothing_about_a_hidden_tape(disputed: Stage, tmp_path: Path) -> None:
-    task, _ = sealed_by(disputed, tmp_path, hiding("raise-score"))
-    (finding,) = watcher_of(disputed, task, []).step(disputed.chain.now())
-    assert not finding.acted
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_stranger_without_a_key_asks_of_a_hidden_tape_no_more_than_its_columns(
+    disputed: Stage, tmp_path: Path, answers: bool
+) -> None:
+    """What is shown to nobody falls; where it differs from the honest tape only a key tells."""
+    task, liar = sealed_by(disputed, tmp_path, hiding("raise-score"))
+    assert isinstance(liar, Hiding)
+    watcher = watcher_of(disputed, task, [])
+    (finding,) = watcher.step(disputed.chain.now())
+    assert [question.node for question in finding.asked] == [Node.COLUMNS]
+    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, liar.told) if answers else None)
+    assert finding.acted is not answers
 
 
 def test_a_sealer_that_disputes_its_own_seal_hides_nothing(disputed: Stage, tmp_path: Path) -> None:
@@ -293,7 +301,7 @@ def test_an_update_that_the_own_store_lacks_or_has_damaged_is_nobodys_lie(
     else:
         file.unlink()
     half = half_of(disputed, task, 0)
-    assert watcher.step(half) == []
+    assert watcher.step(half - 1) == []
     assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((0,), (0,), False)
     file.write_bytes(whole)
     assert watcher.step(half) == []
@@ -317,17 +325,22 @@ def cid_text(store: Silent, digest: bytes) -> str:
 
 
 @pytest.mark.parametrize("lies", [False, True])
-def test_a_store_that_is_silent_about_an_update_late_in_the_window_hides_no_lie_and_makes_none(
+def test_an_update_that_no_store_delivers_late_in_the_window_is_shown_by_its_sealer_leaf_by_leaf(
     disputed: Stage, tmp_path: Path, lies: bool
 ) -> None:
+    """So silence hides no lie, and makes none of an honest seal."""
     task = open_small_task(disputed, tmp_path, trainers=2, aggregators=(AGGREGATOR, SUCCESSOR))
     sealer = sealer_of(disputed, tmp_path, task, telling(BEND_SUMS) if lies else Aggregator)
     (sealed,) = sealer.run(LocalTransport(task.trainers), rounds=1)
     watcher, store = silent_watcher(disputed, tmp_path, task)
     store.silent = lambda digest: digest == sealed.bundle.entries[0].receipt.update
     half = half_of(disputed, task, 0)
-    assert watcher.step(half) == []
+    assert watcher.step(half - 1) == []
     assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((0,), (0,), False)
-    store.silent = lambda _: False
-    assert [found.difference.what for found in watcher.step(half)] == ["sums"] * lies
+    (finding,) = watcher.step(half)
+    assert {question.node for question in finding.asked} == {Node.OPERAND}
+    disputed.chain.wait_until(half)
+    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task))
+    assert finding.upheld is lies
+    assert (bond(disputed, task) == 0) is lies
     assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((), (), True)
