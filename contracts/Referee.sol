@@ -11,7 +11,6 @@ import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ISources} from "./interfaces/ISources.sol";
 import {Heads} from "./libraries/Heads.sol";
 import {LedgerReads} from "./libraries/LedgerReads.sol";
-import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {Receipts} from "./libraries/Receipts.sol";
 
 /// @title Referee
@@ -176,28 +175,22 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
 
     function _lockBond(bytes calldata target, address from) internal override {
         ISources.Target calldata t = _target(target);
-        IEscrow(escrow).lock(t.task, from, t.terms.askBond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
+        IEscrow(escrow).lockBond(t.task, from, t.terms.askBond);
     }
 
     function _payBond(bytes calldata target, address asker, address to) internal override {
         ISources.Target calldata t = _target(target);
-        if (asker == to) IEscrow(escrow).unlock(t.task, asker, t.terms.askBond);
-        else IRoundLedger(ledger).slashMember(t.task, asker, t.terms.askBond, to, BASIS);
+        IEscrow(escrow).payBond(t.task, asker, t.terms.askBond, to);
     }
 
     /// @inheritdoc IBonds
     function lockBond(uint256 task, address from, uint256 amount) external onlyReveals {
-        IEscrow(escrow).lock(task, from, amount, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
+        IEscrow(escrow).lockBond(task, from, amount);
     }
 
     /// @inheritdoc IBonds
-    function returnBond(uint256 task, address to, uint256 amount) external onlyReveals {
-        IEscrow(escrow).unlock(task, to, amount);
-    }
-
-    /// @inheritdoc IBonds
-    function forfeitBond(uint256 task, address from, uint256 amount, address winner) external onlyReveals {
-        IRoundLedger(ledger).slashMember(task, from, amount, winner, BASIS);
+    function payBond(uint256 task, address from, uint256 amount, address to) external onlyReveals {
+        IEscrow(escrow).payBond(task, from, amount, to);
     }
 
     /// @inheritdoc IBonds

@@ -120,7 +120,7 @@ class TaskHistory:
         """Return trainers and stakes (wei) when the round's roster closed; those of now while it is open.
 
         Of a closed one what the escrow's tenures say (`ISources`): whoever asked to leave before has none, though its
-        stake is still locked, and what one locked since joining, as a question's bond, is no stake.
+        stake is still locked.
         """
         if round_number < len(self.rounds) and self.rounds[round_number].roster is not None:
             return self.rounds[round_number].stakes

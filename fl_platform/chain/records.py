@@ -119,7 +119,6 @@ class MemberFlag(IntEnum):
     RESIDUAL = 8
     COMPENSATED = 16
     RESIDUAL_PAID = 32
-    CHALLENGER = 64
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,8 @@ class Ledger(RuleBasedStateMachine):
                     self.trainers_released += values["amount"]
             elif name == "StakeReleased":
                 self._credit(values["account"], values["amount"])
+            elif name == "BondPaid":
+                self._credit(values["to"], values["amount"])
             elif name == "StakeSlashed":
                 self._credit(values["beneficiary"], values["share"])
                 self.slashed_to_pot += values["amount"] - values["share"]
@@ -267,7 +269,6 @@ class Ledger(RuleBasedStateMachine):
 
     def _judge(self, number: int, upheld: bool) -> None:
         bond = self.accusation.pop(number)
-        before = self.slashed_to_pot
         done = self.attempt(True, self.run.judge, number, upheld, bond=bond)
         assert done is not None
         if upheld:
@@ -276,7 +277,6 @@ class Ledger(RuleBasedStateMachine):
             self.voids += 1
         else:
             self.twin.reject(number, self.now)
-            self.twin.bonus += self.slashed_to_pot - before
 
     @precondition(lambda self: self.run.seals)
     @rule(data=st.data())
@@ -495,9 +495,9 @@ class Ledger(RuleBasedStateMachine):
 
     def _return_void_accusations(self) -> None:
         """Bonds of disputes that an earlier one made void: the disputes contract gives them back."""
-        left = self.run.member(ACCUSER)[0]
+        left, who = self.run.bond_of(ACCUSER), ACCUSER.address
         if left:
-            self.world.escrow.send(self.world.disputes.address, "unlock", self.run.task, ACCUSER.address, left)
+            self.world.escrow.send(self.world.disputes.address, "payBond", self.run.task, who, left, who)
 
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

@@ -18,7 +18,7 @@ TOKENS = 10**18
 CHALLENGER_BPS = 3_000
 LATENESS_BPS = 1_000
 DONE, REFUNDED, COMPENSATED = 3, 4, 5  # IRoundLedger.Phase
-TRAINER, AGGREGATOR, LEAVING, RESIDUAL, PAID, RESIDUAL_PAID, CHALLENGER = 1, 2, 4, 8, 16, 32, 64  # MemberFlags
+TRAINER, AGGREGATOR, LEAVING, RESIDUAL, PAID, RESIDUAL_PAID = 1, 2, 4, 8, 16, 32  # MemberFlags
 
 
 def digest(*words: object) -> bytes:
@@ -288,6 +288,10 @@ class Run:
         """(stake, credit, claimed, flags)."""
         return self.world.escrow.call("member", self.task, who if isinstance(who, bytes) else who.address)
 
+    def bond_of(self, who: Account | bytes) -> int:
+        """What an account's bonds in disputes sum to, wei."""
+        return int(self.world.escrow.call("bondOf", self.task, who if isinstance(who, bytes) else who.address))
+
     def tenure(self, who: Account | bytes) -> Any:
         """(joined stake, joined at, left at, seat)."""
         return self.world.escrow.call("tenure", self.task, who if isinstance(who, bytes) else who.address)
@@ -461,7 +465,7 @@ class Run:
 
 
 def holdings(world: World, tasks: Sequence[int], people: Callable[[], Sequence[bytes]] | Sequence[bytes]) -> int:
-    """Return what the escrow owes: pots plus stakes plus credits of these people in these tasks, in wei."""
+    """Return what the escrow owes: pots plus stakes, credits and bonds of these people in these tasks, in wei."""
     names = people() if callable(people) else people
     owed = 0
     for task in tasks:
@@ -469,7 +473,7 @@ def holdings(world: World, tasks: Sequence[int], people: Callable[[], Sequence[b
         owed += funded - paid
         for who in names:
             stake, credit, _claimed, _flags = world.escrow.call("member", task, who)
-            owed += stake + credit
+            owed += stake + credit + world.escrow.call("bondOf", task, who)
     return owed
 
 
