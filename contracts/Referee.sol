@@ -11,6 +11,7 @@ import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ISources} from "./interfaces/ISources.sol";
 import {Heads} from "./libraries/Heads.sol";
 import {LedgerReads} from "./libraries/LedgerReads.sol";
+import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {Receipts} from "./libraries/Receipts.sol";
 
 /// @title Referee
@@ -165,9 +166,11 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         bool once = head.life == 0 && head.index == 0 && head.phase != IRoundLedger.Phase.Compensated;
         bytes32 hash = Receipts.requireSigned(ledger, first, firstSignature);
         bool differ = hash != Receipts.requireSigned(ledger, second, secondSignature);
-        uint256 stake = IEscrow(escrow).member(task, trainer).stake;
-        if (!same || !once || !differ || stake == 0) revert Equivocations_NotShown(task, trainer);
-        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, stake, msg.sender, CHALLENGER_BPS);
+        IEscrow.Member memory member = IEscrow(escrow).member(task, trainer);
+        // an aggregator's bond answers for its seals, also where its account signs receipts
+        bool staked = member.stake != 0 && member.flags & MemberFlags.TRAINER != 0;
+        if (!same || !once || !differ || !staked) revert Equivocations_NotShown(task, trainer);
+        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, member.stake, msg.sender, CHALLENGER_BPS);
         emit EquivocationProved(task, first.round, trainer, msg.sender, slashed);
     }
 
