@@ -40,10 +40,10 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///
 /// Every other arrow is forbidden; FINAL has none.
 ///
-/// Money: round r's seal must allot pot * (r + 1) + bonus, all but at most two wei a claim leaf and round (dust). The bonus is what
-/// aggregators lost by being late or by losing a dispute (less the challenger's share): it goes to the trainers, by
-/// worth, with the next seal, and to the compensation or the owner's refund when there is no next seal. How the books of an
-/// ended task are closed is in `ISettlement`.
+/// Money: round r's seal must allot pot * (r + 1) + bonus, to the wei; but what was slashed after the first second of its window
+/// it may leave to the next one, so that no slash comes too late for a seal that is on its way. The bonus is what was slashed
+/// (less the challenger's share): it goes to the trainers, by worth, with the next seal, and to the compensation or the
+/// owner's refund when there is no next seal. How the books of an ended task are closed is in `ISettlement`.
 ///
 /// The ring keeps one digest a round for W = ceil(challenge / minRound) + 1 rounds; a later call brings the preimage.
 /// Claims are cumulative, so the latest final round pays everything; there is always one in the ring.
@@ -404,8 +404,8 @@ interface IRoundLedger {
     function forceInclude(Receipt calldata receipt, bytes calldata signature) external;
 
     /// @notice Seal a rostered round and open the next one.
-    /// Requirements: inside the window; window start <= asOf < now; claimTotal <= allotted <= claimTotal + dust, where dust is
-    /// 2 * claimCount * (round + 1) wei and not above the pot; claimCount in 1..2^20.
+    /// Requirements: inside the window; window start <= asOf < now; claimTotal is pot * (round + 1) + bonus, or less by at most
+    /// what was slashed after the window's start; claimCount in 1..2^20.
     function sealRound(uint256 task, uint256 round, SealInput calldata record) external;
 
     /// @notice After a missed deadline: cut the late aggregator's bond by a tenth of the pot (rounded up) and hand over to

@@ -8,13 +8,13 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///
 /// Once the last sealed round is final, what it did not allot is divided:
 ///
-///   Done          the owner gets the dust
-///   Refunded      the owner gets the dust, the bonus left and the pots of rounds that never had a roster: all that are left
+///   Done          the owner gets the bonus left
+///   Refunded      the owner gets the bonus left and the pots of rounds that never had a roster: all that are left
 ///   Compensated   the owner gets the pots of rounds that never had a roster; everything else (the failed round's pot, the
-///                 voided rounds' pots, the failed aggregator's bond, bonus and dust) goes to the trainers on the
+///                 voided rounds' pots, the failed aggregator's bond and the bonus left) goes to the trainers on the
 ///                 failed round's roster, by stake
 ///
-/// A pot that ever had a roster never returns to the owner, but for the dust. What is left of a compensation when its
+/// A pot that ever had a roster never returns to the owner. What is left of a compensation when its
 /// window ends (rounding, roster leaves of nobody) is divided into equal residual shares, one for every trainer that did
 /// not leave before the end. So even a roster of random hashes strands nothing.
 ///

@@ -18,8 +18,6 @@ abstract contract RoundSteps is LedgerState {
     uint256 internal constant MAX_SEATS = 65_536;
     /// @notice What a missed deadline costs an aggregator: basis points of the pot, rounded up, at most its bond.
     uint256 internal constant LATENESS_BPS = 1_000;
-    /// @notice Wei of dust that a seal may leave per claim leaf and round: two divisions round down.
-    uint256 internal constant DUST_PER_LEAF = 2;
 
     /// @dev Round and life in which a trainer forced a receipt last: (round + 1) << 8 | life.
     mapping(uint256 task => mapping(address trainer => uint256)) private _forcedMark;
@@ -156,7 +154,7 @@ abstract contract RoundSteps is LedgerState {
         (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
         _requireSeal(task, round, record, from);
-        _requireAllotment(record.claimTotal, record.claimCount, _allotted(task, round, h, word), round, word.pot());
+        _requireAllotment(task, record.claimTotal, record.claimCount, _allotted(task, round, h, word), from);
         // a block time and a 24-bit window; a 16-bit round
         unchecked {
             t.head = h.sealed_(round + 1, round + 1 == h.rounds() ? Phase.Done : Phase.Open);
@@ -298,17 +296,11 @@ abstract contract RoundSteps is LedgerState {
         if (asOf < from || asOf >= block.timestamp) revert RoundLedger_AsOfOutOfBounds(task, asOf, from, block.timestamp);
     }
 
-    /// @dev A dust above the pot could let a later total be smaller than an earlier one.
-    function _requireAllotment(uint256 total, uint256 count, uint256 due, uint256 round, uint256 pot) private pure {
-        if (count == 0 || count > MerkleSum.MAX_LEAVES) revert RoundLedger_AllotmentMismatch(total, count, due);
-        // count <= 2^20, round < 2^16, amounts < 2^129
-        unchecked {
-            if (total != due) {
-                uint256 dust = DUST_PER_LEAF * count * (round + 1);
-                if (dust > pot) dust = pot;
-                if (total > due || total + dust < due) revert RoundLedger_AllotmentMismatch(total, count, due);
-            }
-        }
+    /// @dev All that there is, or less by what was slashed since the seal's window opened at `from`: who slashes block after
+    /// block keeps nobody from sealing.
+    function _requireAllotment(uint256 task, uint256 total, uint256 count, uint256 due, uint256 from) private view {
+        bool fits = total == due || (total < due && total + _late(task, from) >= due);
+        if (!fits || count == 0 || count > MerkleSum.MAX_LEAVES) revert RoundLedger_AllotmentMismatch(total, count, due);
     }
 
     function _recover(bytes32 digest, bytes calldata signature) private pure returns (address signer) {

@@ -1,7 +1,7 @@
 """Settlement: how the books of an ended task are closed.
 
 closeTask          reverts while the task runs, while the last round is not final, with another record, a second time
-  Done             the owner gets the dust
+  Done             the owner gets the bonus that no seal allotted
   Refunded         the owner gets all that is left: pots that never had a roster
   Compensated      the owner gets pots that never had a roster; the rest waits for the rostered trainers, or goes to
                    the shares when receipts were forced into the failed round
@@ -52,16 +52,15 @@ def compensated(world: World, tree: Tree | None = None, rounds: int = 3, sealed:
     return run
 
 
-def test_done_gives_the_owner_the_dust(world: World) -> None:
+def test_done_gives_the_owner_what_no_seal_can_allot(world: World) -> None:
     run = Run.start(world, pot=10 * TOKENS, rounds=2, trainers=3).play()
-    dust = run.params.bounty - run.seals[1][1].root.total
-    assert 0 < dust < 3
+    world.disputes.send(account("x"), "slash", run.task, run.trainers[0].address, 7, bytes(20), 0)
     closed = run.close().event("TaskClosed")
-    assert (closed["toOwner"], closed["toTrainers"]) == (dust, 0)
-    assert run.member(world.owner)[1] == dust
+    assert (closed["toOwner"], closed["toTrainers"]) == (7, 0)
+    assert run.member(world.owner)[1] == 7
     for index in range(3):
         run.claim(1, index)  # claims go on
-    assert world.escrow.call("account", run.task) == (run.params.bounty - dust,) * 2
+    assert world.escrow.call("account", run.task) == (run.params.bounty,) * 2
 
 
 def test_close_refuses(world: World, reverts: Reverts) -> None:
@@ -95,8 +94,7 @@ def test_refunded_gives_back_pots_without_a_roster(world: World) -> None:
     run = Run.start(world, rounds=4, aggregators=world.params().aggregators[:1]).play(1)
     fine = run.advance().event("AggregatorReplaced")["slashed"]
     closed = run.close().event("TaskClosed")
-    dust = run.params.pot - run.seals[0][1].root.total
-    assert (closed["phase"], closed["toOwner"], closed["toTrainers"]) == (REFUNDED, 3 * run.params.pot + fine + dust, 0)
+    assert (closed["phase"], closed["toOwner"], closed["toTrainers"]) == (REFUNDED, 3 * run.params.pot + fine, 0)
     assert run.phase == REFUNDED
     run.claim(0, 0)
 
@@ -113,7 +111,7 @@ def test_a_pot_that_had_a_roster_never_returns_to_the_owner(world: World, revert
     assert run.phase == COMPENSATED
     assert world.views.call("everRostered", run.task) == 2
     closed = run.close().event("TaskClosed")
-    assert run.params.pot <= closed["toTrainers"] < 2 * run.params.pot
+    assert closed["toTrainers"] == run.params.pot + run.params.pot // 10  # the second one was late
     world.wait(world.evm.now + windows.unbonding)
     world.settlement.send(account("x"), "sweepCompensation", run.task)
     per_share = closed["toTrainers"] // 3
@@ -142,9 +140,8 @@ def test_compensation_is_pot_and_bond_by_stake(world: World, reverts: Reverts) -
     record, tree = run.rosters[1]
     with reverts("Settlement_NotClosed", run.task):
         run.compensate(0)
-    dust = run.params.pot - run.seals[0][1].root.total
     closed = run.close().event("TaskClosed")
-    total = run.params.pot + run.params.bond + dust
+    total = run.params.pot + run.params.bond
     assert (closed["toOwner"], closed["toTrainers"]) == (run.params.pot, total)
     with reverts("Settlement_WrongRound", run.task, 0, 1):
         world.settlement.send(x, "claimCompensation", run.task, 0, record, tree.leaf(0), tree.path(0))

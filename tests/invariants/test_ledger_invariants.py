@@ -213,14 +213,21 @@ class Ledger(RuleBasedStateMachine):
         if self.attempt(self.twin.may_step(self.now, OPEN), self.run.roster, tree, at=self.now):
             self.twin.roster(self.now)
 
-    @rule(weights=st.lists(st.integers(0, 5), min_size=4, max_size=4), when=WHEN)
-    def seal(self, weights: list[int], when: str) -> None:
+    @rule(
+        weights=st.lists(st.integers(0, 5), min_size=4, max_size=4),
+        when=WHEN,
+        off=st.sampled_from(["nothing", "nothing", "what is late", "a wei", "a wei too much"]),
+    )
+    def seal(self, weights: list[int], when: str, off: str = "nothing") -> None:
         self._go(when)
         if not self.run.trainers or self.run.round not in self.run.rosters:
             return
         shares = [w + 1 for w in weights[: len(self.run.trainers)]]
-        tree = self.run.claims(self.twin.allotted(), shares)
-        if self.attempt(self.twin.may_step(self.now, ROSTERED), self.run.seal, tree, at=self.now):
+        late = self.twin.late
+        less = {"nothing": 0, "what is late": late, "a wei": min(late, 1), "a wei too much": late + 1}[off]
+        tree = self.run.claims(self.twin.allotted() - less, shares)
+        fits = self.twin.may_step(self.now, ROSTERED) and less <= late
+        if self.attempt(fits, self.run.seal, tree, at=self.now):
             self.twin.seal(self.now, tree.root.total)
 
     @rule(when=st.sampled_from(["now", "last", "late", "late"]))
@@ -298,7 +305,7 @@ class Ledger(RuleBasedStateMachine):
             assert done.event("StakeSlashed")["amount"] == min(stake, amount)
             if self.flags(who) & TRAINER and stake - min(stake, amount) < self.run.params.stake:
                 self.twin.leave(who.address, self.now)
-            self.twin.bonus += self.slashed_to_pot - before
+            self.twin.slash(self.slashed_to_pot - before, self.now)
 
     # --- money out ---
 
@@ -424,10 +431,7 @@ class Ledger(RuleBasedStateMachine):
         shares = self.world.registry.call("task", self.run.task)[4]
         if shares == 0:
             return  # nobody is left that could be paid
-        last = self.twin.seals[self.twin.round - 1].total if self.twin.round else 0
-        dust = self.twin.allotted() - POT - last if self.twin.phase == DONE else 0
-        spare = self.twin.bonus + dust + 2 * 4 * 6 + shares
-        assert self.owner_released <= POT * (self.run.params.rounds - self.twin.ever) + max(0, spare)
+        assert self.owner_released <= POT * (self.run.params.rounds - self.twin.ever) + self.twin.bonus + shares
 
     # --- the end: calls by anyone empty the escrow ---
 

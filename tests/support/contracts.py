@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import Any
 
 from fl_platform.protocol import merkle_sum
@@ -164,10 +165,11 @@ def path_of(proof: merkle_sum.Proof) -> bytes:
 
 
 def split(total: int, owners: Sequence[bytes], weights: Sequence[int] | None = None) -> Tree:
-    """Return a claim tree that splits `total` wei by weight, rounded down."""
+    """Return a claim tree that splits `total` wei by weight, to the wei."""
     shares = list(weights or [1] * len(owners))
     data = [i.to_bytes(32, "big") for i in range(len(owners))]
-    amounts = [total * share // sum(shares) for share in shares]
+    ends = [total * upto // sum(shares) for upto in accumulate(shares, initial=0)]
+    amounts = [end - start for start, end in pairwise(ends)]
     return Tree(tuple(Leaf(o, a, d) for o, a, d in zip(owners, amounts, data, strict=True)))
 
 
