@@ -332,8 +332,8 @@ interface IRoundLedger {
     /// @notice Thrown when a dispute is open and the call would go at or past it.
     error RoundLedger_TaskChallenged(uint256 task, uint256 round);
 
-    /// @notice Thrown when a roster is empty, or has no stake.
-    error RoundLedger_RosterEmpty(uint256 count, uint256 totalStake);
+    /// @notice Thrown when a roster is empty, has no stake, or names more than `limit`.
+    error RoundLedger_RosterOutOfBounds(uint256 count, uint256 limit, uint256 totalStake);
 
     /// @notice Thrown when bundle, model or claim root of a seal is zero.
     error RoundLedger_SealIncomplete(uint256 task, uint256 round);
@@ -359,11 +359,14 @@ interface IRoundLedger {
     /// @notice Thrown when a receipt's signature is not its trainer's.
     error RoundLedger_ReceiptSignatureInvalid(address trainer, address recovered);
 
-    /// @notice Thrown when the account is no trainer of the task.
+    /// @notice Thrown when the account is no trainer of the task, or joined after the roster.
     error RoundLedger_NotMember(uint256 task, address account);
 
     /// @notice Thrown when a trainer forces a second receipt into one round.
     error RoundLedger_AlreadyForced(uint256 task, uint256 round, address trainer);
+
+    /// @notice Thrown when `limit` receipts were forced into the round already.
+    error RoundLedger_ForcedFull(uint256 task, uint256 round, uint256 limit);
 
     /// @notice Thrown when a round that is being disputed is disputed again, or one that is not is decided.
     error RoundLedger_ChallengeState(uint256 task, uint256 round, bool challenged);
@@ -393,13 +396,14 @@ interface IRoundLedger {
     /// @notice Ask for the bond. Not possible for the current aggregator of a running task.
     function unbondAggregator(uint256 task) external;
 
-    /// @notice Put a round's roster on chain.
+    /// @notice Put a round's roster on chain. Requirements: inside the window; 1 to 256 leaves.
     /// @dev Warning: the contract checks neither the leaves nor the stakes; a wrong roster is a matter of disputes.
     function rosterRound(uint256 task, uint256 round, bytes32 root, uint32 count, uint128 totalStake) external;
 
     /// @notice Put a signed receipt on chain that the roster may lack. Anyone may send it for the trainer.
-    /// Requirements: inside the window; the receipt names this task and the head's round and life; its trainer signed it, is a
-    /// member and has not forced one into this round.
+    /// Requirements: inside the window; the receipt names this task and the head's round and life; its trainer signed it,
+    /// joined before the roster, is a member and has not forced one into this round; at most 256 are forced into one. So nobody can
+    /// be shut out by anybody while a task has no more trainers.
     /// @dev Gas is not given back, also where the aggregator had acknowledged the receipt.
     function forceInclude(Receipt calldata receipt, bytes calldata signature) external;
 

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {IEscrow} from "../interfaces/IEscrow.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {ITaskRegistry} from "../interfaces/ITaskRegistry.sol";
 import {Heads} from "../libraries/Heads.sol";
@@ -16,6 +17,10 @@ abstract contract RoundSteps is LedgerState {
     using Heads for uint256;
 
     uint256 internal constant MAX_SEATS = 65_536;
+    /// @dev Entries that a roster names at most, and receipts that are forced in beside them: together as many as a round's tape
+    /// can have (512). Twins of MOST_ROSTERED and MOST_FORCED in fl_platform/protocol/sources.py.
+    uint256 internal constant MAX_ROSTER = 256;
+    uint256 internal constant MAX_FORCED = 256;
     /// @notice What a missed deadline costs an aggregator: basis points of the pot, rounded up, at most its bond.
     uint256 internal constant LATENESS_BPS = 1_000;
 
@@ -89,8 +94,8 @@ abstract contract RoundSteps is LedgerState {
         uint256 word = t.windows;
         (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
-        if (count == 0 || count > MerkleSum.MAX_LEAVES || totalStake == 0 || root == 0) {
-            revert RoundLedger_RosterEmpty(count, totalStake);
+        if (count == 0 || count > MAX_ROSTER || totalStake == 0 || root == 0) {
+            revert RoundLedger_RosterOutOfBounds(count, MAX_ROSTER, totalStake);
         }
         t.head = h.step(Phase.Rostered);
         bytes32 digest;
@@ -119,8 +124,11 @@ abstract contract RoundSteps is LedgerState {
         bytes32 hash = Receipts.structHash(receipt);
         address signer = _recover(_hashTypedDataV4(hash), signature);
         if (signer != trainer) revert RoundLedger_ReceiptSignatureInvalid(trainer, signer);
-        if (escrow.member(task, trainer).flags & MemberFlags.TRAINER == 0) revert RoundLedger_NotMember(task, trainer);
         uint256 h = _tasks[task].head;
+        IEscrow.Tenure memory tenure = escrow.tenure(task, trainer);
+        // who joins after the roster is not in its round, and takes no place on the list
+        bool member = tenure.joinedAt < h.time() && escrow.member(task, trainer).flags & MemberFlags.TRAINER != 0;
+        if (!member) revert RoundLedger_NotMember(task, trainer);
         // the list is open from a roster to its first seal at most, so the head's life is the round's
         uint256 life = h.life();
         if (receipt.life != life) revert RoundLedger_ReceiptForeign(task, round);
@@ -128,11 +136,11 @@ abstract contract RoundSteps is LedgerState {
         if (_forcedMark[task][trainer] == mark) revert RoundLedger_AlreadyForced(task, round, trainer);
         _forcedMark[task][trainer] = mark;
         uint256 index = h & Heads.FORCED == 0 ? 0 : _forcedCount[task];
+        if (index == MAX_FORCED) revert RoundLedger_ForcedFull(task, round, MAX_FORCED);
         if (index == 0) _tasks[task].head = h | Heads.FORCED;
         _forcedCount[task] = index + 1;
-        uint256 seat = escrow.tenure(task, trainer).seat;
-        forced[task][round][life][index] = keccak256(abi.encode(seat, trainer, hash));
-        emit ReceiptForced(task, round, trainer, uint8(life), index, uint32(seat), receipt, signature);
+        forced[task][round][life][index] = keccak256(abi.encode(tenure.seat, trainer, hash));
+        emit ReceiptForced(task, round, trainer, uint8(life), index, tenure.seat, receipt, signature);
     }
 
     function _requireForceable(uint256 task, uint256 round) private view {

@@ -148,9 +148,9 @@ def test_roster_refuses(world: World, reverts: Reverts) -> None:
         roster_call(run, number=1)
     with reverts("RoundLedger_WrongRound", run.task, 2**56, 0):  # shifted by 200 bits this would look like round 0
         roster_call(run, number=2**56)
-    for changes in ({"count": 0}, {"total": 0}, {"root": bytes(32)}, {"count": 2**20 + 1}):
+    for changes in ({"count": 0}, {"total": 0}, {"root": bytes(32)}, {"count": 257}):
         fields = {"count": 3, "total": run.roster_tree().root.total, **changes}
-        with reverts("RoundLedger_RosterEmpty", fields["count"], fields["total"]):
+        with reverts("RoundLedger_RosterOutOfBounds", fields["count"], 256, fields["total"]):
             roster_call(run, **changes)
     roster_call(run)
     with reverts("RoundLedger_WrongPhase", run.task, ROSTERED, OPEN):
@@ -379,6 +379,15 @@ def test_force_include_refuses(world: World, reverts: Reverts) -> None:
     force(run, who)
     with reverts("RoundLedger_AlreadyForced", run.task, 0, who.address):
         force(run, who, salt=digest("another"))
+
+
+def test_who_joins_after_the_roster_takes_no_place_on_the_list(world: World, reverts: Reverts) -> None:
+    run = Run.start(world)
+    run.roster()
+    late = account("late")
+    run.join(late)  # in the roster's own second
+    with reverts("RoundLedger_NotMember", run.task, late.address):
+        force(run, late)
 
 
 def test_no_receipt_is_forced_after_a_takeover(world: World, reverts: Reverts) -> None:

@@ -251,6 +251,7 @@ class Ledger(RuleBasedStateMachine):
         receipt = self.run.receipt(who)
         inside = self.now < self.twin.time + WINDOWS.force and not self.twin.takeover
         allowed = self.twin.phase == ROSTERED and not self.twin.frozen and inside and bool(self.flags(who) & TRAINER)
+        allowed = allowed and self.twin.tenures[who.address].joined < self.twin.time
         mark = (self.twin.life, self.twin.round, who.address)
         allowed = allowed and mark not in self.forced
         call = (ANYONE, "forceInclude", receipt, self.run.sign(who, receipt))
