@@ -92,7 +92,7 @@ interface IRoundLedger {
     /// @param head aggregator 160 | time 40 | round 16 | rounds 16 | index 4 | phase 4 | life 8 | flags 8, from the low end.
     /// @param windows minRound, roster, forceInclude, reveal, seal, challenge 24 each | pot 80 | seats 24 | ring 8.
     /// @param side mask of disputed rounds 64 | frozenSince 40 | lowest disputed round 16.
-    /// @param terms bond 80 | unbonding 32 | everRostered 16 | bonus 80 | takeover 24.
+    /// @param terms bond 80 | unbonding 32 | everRostered 16 | bonus 80 | takeover 24 | seats at the last fall 24.
     struct Words {
         uint256 head;
         uint256 windows;

@@ -204,6 +204,8 @@ abstract contract RoundSteps is LedgerState {
     {
         if (place == aggregators.length) {
             bool refunded = phase == Phase.Open && _everRostered(task, h) <= h.round();
+            // no claim by a roster that is void
+            if (phase == Phase.Open) _keep(_tasks[task], _tasks[task].windows.slotOf(h.round()), Heads.VOID);
             _tasks[task].head = h.step(refunded ? Phase.Refunded : Phase.Compensated);
             _end(task, h.round(), refunded);
             return address(0);

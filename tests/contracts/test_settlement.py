@@ -1,6 +1,6 @@
 """Settlement: how the books of an ended task are closed.
 
-closeTask          reverts while the task runs, while the last round is not final, with another record, a second time
+closeTask          reverts while the task runs, while the last round is not final, with another record or roster,
   Done             the owner gets the bonus that no seal allotted
   Refunded         the owner gets all that is left: pots that never had a roster
   Compensated      the owner gets pots that never had a roster; the rest waits for the rostered trainers, or goes to
@@ -21,6 +21,7 @@ from tests.contracts.conftest import Reverts
 from tests.support.contracts import (
     COMPENSATED,
     NO_CLAIMS,
+    NO_ROSTER,
     REFUNDED,
     TOKENS,
     Run,
@@ -67,22 +68,22 @@ def test_close_refuses(world: World, reverts: Reverts) -> None:
     run = Run.start(world, rounds=2)
     x = account("x")
     with reverts("RoundLedger_WrongPhase", run.task, 1, 3):
-        world.settlement.send(x, "closeTask", run.task, NO_CLAIMS)
+        world.settlement.send(x, "closeTask", run.task, NO_CLAIMS, NO_ROSTER)
     with reverts("RoundLedger_WrongPhase", 99, 0, 3):
-        world.settlement.send(x, "closeTask", 99, NO_CLAIMS)
+        world.settlement.send(x, "closeTask", 99, NO_CLAIMS, NO_ROSTER)
     run.play()
     record = run.claim_record(1)
     with reverts("RoundLedger_NotFinal", run.task, 1, record.final_at):
-        world.settlement.send(x, "closeTask", run.task, record)
+        world.settlement.send(x, "closeTask", run.task, record, NO_ROSTER)
     run.challenge(1)
     with reverts("RoundLedger_TaskChallenged", run.task, 1):
-        world.settlement.send(x, "closeTask", run.task, record)
+        world.settlement.send(x, "closeTask", run.task, record, NO_ROSTER)
     run.judge(1, False)
     run.finalize()
     with pytest.raises(Exception, match="RoundLedger_RecordMismatch"):
-        world.settlement.send(x, "closeTask", run.task, replace(record, claim_total=0))
+        world.settlement.send(x, "closeTask", run.task, replace(record, claim_total=0), NO_ROSTER)
     with pytest.raises(Exception, match="RoundLedger_RecordMismatch"):
-        world.settlement.send(x, "closeTask", run.task, run.claim_record(0))
+        world.settlement.send(x, "closeTask", run.task, run.claim_record(0), NO_ROSTER)
     with reverts("RoundLedger_NotSettlement", x.address):
         world.ledger.send(x, "markClosed", run.task)
     run.close()

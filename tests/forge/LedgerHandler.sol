@@ -208,7 +208,7 @@ contract LedgerHandler {
         uint256 round = ledger.head(task).round;
         IRoundLedger.ClaimRecord memory last;
         if (round != 0) last = views.claimRecord(task, round - 1, _records[round - 1]);
-        try settlement.closeTask(task, last) {} catch {}
+        try settlement.closeTask(task, last, _rosters[round]) {} catch {}
     }
 
     function compensate(uint256 who) external {

@@ -345,9 +345,25 @@ class Ledger(RuleBasedStateMachine):
         owed, before = self.twin.to_owner() if self.twin.may_close(self.now) else 0, self.owner_released
         if self.attempt(self.twin.may_close(self.now), self.run.close):
             self.twin.closed = True
-            sharing = self.world.registry.call("task", self.run.task)[4]
+            sharing = self.shares()
             extra = self.owner_released - before - owed
             assert extra == 0 or (self.twin.phase != DONE and 0 <= extra < max(1, sharing)) or sharing == 0
+
+    def has_share(self, who: Any) -> bool:
+        """Whether a trainer had a seat in time, and did not leave before the end."""
+        early = self.run.tenure(who)[3] < self.world.settlement.call("settlement", self.run.task)[5]
+        return bool(self.flags(who) & RESIDUAL) and (early or self.twin.phase != COMPENSATED)
+
+    def shares(self) -> int:
+        """How many residual shares there are, or would be."""
+        _total, _paid, _at, _each, _swept, seats = self.world.settlement.call("settlement", self.run.task)
+        if self.twin.phase != COMPENSATED:
+            seats = self.world.views.call("seats", self.run.task)
+        elif self.run.round in self.run.rosters:
+            assert seats == self.run.rosters[self.run.round][0].seats
+        found = int(self.world.registry.call("membersBelow", self.run.task, seats))
+        assert found == sum(self.has_share(who) for who in NAMES)
+        return found
 
     def _final_at(self, number: int) -> int:
         return 0 if number < 0 else self.run.seals[number][0].sealed_at + WINDOWS.challenge
@@ -429,7 +445,7 @@ class Ledger(RuleBasedStateMachine):
     def a_rostered_pot_stays_with_the_trainers(self) -> None:
         if not hasattr(self, "run") or not self.twin.closed:
             return
-        shares = self.world.registry.call("task", self.run.task)[4]
+        shares = self.shares()
         if shares == 0:
             return  # nobody is left that could be paid
         assert self.owner_released <= POT * (self.run.params.rounds - self.twin.ever) + self.twin.bonus + shares
@@ -472,7 +488,7 @@ class Ledger(RuleBasedStateMachine):
             self.world.wait(self.now + WINDOWS.unbonding)
             self._note(self.world.settlement.send(ANYONE, "sweepCompensation", task))
         for who in NAMES:
-            unpaid = self.flags(who) & (RESIDUAL | RESIDUAL_PAID) == RESIDUAL
+            unpaid = self.has_share(who) and not self.flags(who) & RESIDUAL_PAID
             if unpaid and self.world.settlement.call("settlement", task)[3]:
                 self._note(self.world.settlement.send(ANYONE, "claimResidual", task, who.address))
         if self.twin.round:

@@ -136,6 +136,7 @@ class ChainLeaf:
 
 
 NO_CLAIMS = ClaimRecord(bytes(32), bytes(32), 0, 0, 0, 0)
+NO_ROSTER = RosterRecord(bytes(32), 0, 0, 0, 0, bytes(20), 0)
 
 
 @dataclass(frozen=True)
@@ -451,7 +452,8 @@ class Run:
         if last >= 0:
             self.finalize(last)
         record = self.claim_record(last) if last >= 0 else NO_CLAIMS
-        return self.world.settlement.send(account("anyone"), "closeTask", self.task, record)
+        roster = self.rosters[self.round][0] if self.round in self.rosters else NO_ROSTER
+        return self.world.settlement.send(account("anyone"), "closeTask", self.task, record, roster)
 
     def compensate(self, index: int) -> Outcome:
         """Claim the compensation of a leaf of the failed round's roster."""

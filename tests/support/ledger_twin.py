@@ -157,6 +157,8 @@ class Twin:
     def _hand_over(self, now: int) -> None:
         self.time, self.late = now, 0
         if self.place + 1 == len(self.params.aggregators):
+            if self.phase == OPEN:  # what the ring has in its place is no roster
+                self.slots.pop(self.round % self.ring, None)
             refunded = self.phase == OPEN and self.ever <= self.round
             self.phase, self.takeover = (REFUNDED if refunded else COMPENSATED), False
         else:
