@@ -7,6 +7,7 @@ import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
+import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {Words} from "./libraries/Words.sol";
 
@@ -177,7 +178,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
         if (m.flags & MemberFlags.LEAVING == 0) revert Escrow_NotUnbonding(task, msg.sender);
         uint256 ready = readyAt[task][msg.sender];
         if (block.timestamp < ready) revert Escrow_StillUnbonding(task, msg.sender, ready);
-        if (IRoundLedger(ledger).head(task).challenged) revert Escrow_TaskChallenged(task);
+        if (LedgerReads.isFrozen(IRoundLedger(ledger).words(task))) revert Escrow_TaskChallenged(task);
         amount = m.stake;
         m.credit += m.stake;
         m.stake = 0;

@@ -161,9 +161,9 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         (uint256 task, address trainer) = (first.task, first.trainer);
         bool same = task == second.task && first.round == second.round && trainer == second.trainer
             && first.parent == second.parent;
-        IRoundLedger.Head memory head = IRoundLedger(ledger).head(task);
+        uint256 head = IRoundLedger(ledger).words(task).head;
         // a round that is there again is signed for again
-        bool once = head.life == 0 && head.index == 0 && head.phase != IRoundLedger.Phase.Compensated;
+        bool once = Heads.life(head) | Heads.index(head) == 0 && Heads.phase(head) != IRoundLedger.Phase.Compensated;
         bytes32 hash = Receipts.requireSigned(ledger, first, firstSignature);
         bool differ = hash != Receipts.requireSigned(ledger, second, secondSignature);
         IEscrow.Member memory member = IEscrow(escrow).member(task, trainer);

@@ -212,7 +212,7 @@ contract Reveals is RevealProofs {
     /// @dev A piece of content that nobody shows hides a bad opening, so it costs as much as one.
     function _punishSilence(Demand calldata d) private returns (uint256) {
         // all taken before, or the books are closed: the bond went back, that is all
-        if (convictedAt[d.receipt] != 0 || ledger.head(d.task).closed) return 0;
+        if (convictedAt[d.receipt] != 0 || ledger.words(d.task).head & Heads.CLOSED != 0) return 0;
         uint256 stake = _stake(d.task, d.trainer);
         uint256 amount = stake;
         // asked once for each recipient, so not punished twice

@@ -13,6 +13,7 @@ import {MerkleSum} from "./libraries/MerkleSum.sol";
 /// @title Settlement
 /// @notice See {ISettlement}. Holds no money.
 contract Settlement is ISettlement {
+    using Heads for uint256;
     using LedgerReads for IRoundLedger.Words;
 
     /// @param total Compensation for rostered trainers, in wei.
@@ -53,21 +54,23 @@ contract Settlement is ISettlement {
         IRoundLedger.RosterRecord calldata roster
     ) external {
         ledger.markClosed(task);
-        IRoundLedger.Head memory head = ledger.head(task);
+        IRoundLedger.Words memory words = ledger.words(task);
+        uint256 round = words.head.round();
+        IRoundLedger.Phase phase = words.head.phase();
         uint256 left = escrow.account(task).funded;
-        if (head.round != 0) {
-            ledger.requireFinal(task, head.round - 1, last);
+        if (round != 0) {
+            ledger.requireFinal(task, round - 1, last);
             // what the last final round allotted is claimed or stays claimable
             left -= last.claimTotal;
         }
-        uint256 toTrainers = _trainersPart(task, head, left);
+        uint256 toTrainers = _trainersPart(words, phase, left);
         _closings[task].closedAt = uint40(block.timestamp);
-        emit TaskClosed(task, head.phase, left - toTrainers, toTrainers);
+        emit TaskClosed(task, phase, left - toTrainers, toTrainers);
         if (left != toTrainers) escrow.release(task, registry.ownerOf(task), left - toTrainers, 0);
-        if (head.phase != IRoundLedger.Phase.Compensated) return;
-        _closings[task].seats = uint32(_seatsOf(task, head.round, roster));
+        if (phase != IRoundLedger.Phase.Compensated) return;
+        _closings[task].seats = uint32(_seatsOf(task, words, roster));
         // A roster that left trainers out (their receipts are on the forced list) must not divide the pot: all members do.
-        if (head.forced) _divide(task, toTrainers);
+        if (words.head & Heads.FORCED != 0) _divide(task, toTrainers);
         else _compensations[task].total = uint128(toTrainers);
     }
 
@@ -98,13 +101,10 @@ contract Settlement is ISettlement {
 
     /// @inheritdoc ISettlement
     function sweepCompensation(uint256 task) external {
-        IRoundLedger.Phase phase = ledger.head(task).phase;
-        if (phase != IRoundLedger.Phase.Compensated) {
-            revert Settlement_WrongPhase(task, phase, IRoundLedger.Phase.Compensated);
-        }
+        IRoundLedger.Words memory words = _requireCompensated(task);
         Closing memory closing = _requireClosed(task);
         if (closing.swept) revert Settlement_NothingToPay(task, address(0));
-        uint256 from = closing.closedAt + ledger.words(task).unbonding();
+        uint256 from = closing.closedAt + words.unbonding();
         if (block.timestamp < from) revert Settlement_TooEarly(task, from);
         Compensation memory pool = _compensations[task];
         _divide(task, pool.total - pool.paid);
@@ -135,11 +135,13 @@ contract Settlement is ISettlement {
     }
 
     /// @dev `left` is everything that final rounds did not allot; see the table in {ISettlement}.
-    function _trainersPart(uint256 task, IRoundLedger.Head memory head, uint256 left) private view returns (uint256) {
-        if (head.phase != IRoundLedger.Phase.Compensated) return 0;
-        IRoundLedger.Words memory words = ledger.words(task);
-        (uint256 ever, uint256 pot) = (words.everRostered(), Heads.pot(words.windows));
-        return left - pot * (head.rounds - ever);
+    function _trainersPart(IRoundLedger.Words memory words, IRoundLedger.Phase phase, uint256 left)
+        private
+        pure
+        returns (uint256)
+    {
+        if (phase != IRoundLedger.Phase.Compensated) return 0;
+        return left - words.windows.pot() * (words.head.rounds() - words.everRostered());
     }
 
     function _divide(uint256 task, uint256 amount) private {
@@ -157,13 +159,18 @@ contract Settlement is ISettlement {
         if (closing.closedAt == 0) revert Settlement_NotClosed(task);
     }
 
-    function _requireCompensable(uint256 task, uint256 round, IRoundLedger.RosterRecord calldata record) private view {
-        IRoundLedger.Head memory head = ledger.head(task);
-        if (head.phase != IRoundLedger.Phase.Compensated) {
-            revert Settlement_WrongPhase(task, head.phase, IRoundLedger.Phase.Compensated);
+    function _requireCompensated(uint256 task) private view returns (IRoundLedger.Words memory words) {
+        words = ledger.words(task);
+        IRoundLedger.Phase phase = words.head.phase();
+        if (phase != IRoundLedger.Phase.Compensated) {
+            revert Settlement_WrongPhase(task, phase, IRoundLedger.Phase.Compensated);
         }
-        if (head.round != round) revert Settlement_WrongRound(task, round, head.round);
-        IRoundLedger.Words memory words = ledger.words(task);
+    }
+
+    function _requireCompensable(uint256 task, uint256 round, IRoundLedger.RosterRecord calldata record) private view {
+        IRoundLedger.Words memory words = _requireCompensated(task);
+        uint256 current = words.head.round();
+        if (current != round) revert Settlement_WrongRound(task, round, current);
         uint256 to = _requireClosed(task).closedAt + words.unbonding();
         if (block.timestamp >= to) revert Settlement_TooLate(task, to);
         _requireRoster(task, round, record, words.ringDigest(ledger, task, round));
@@ -171,12 +178,12 @@ contract Settlement is ISettlement {
 
     /// @dev Who joined later cannot have trained for the round that failed: the seats that there were at its roster, or, where
     /// none stands, when a seal fell last.
-    function _seatsOf(uint256 task, uint256 round, IRoundLedger.RosterRecord calldata roster)
+    function _seatsOf(uint256 task, IRoundLedger.Words memory words, IRoundLedger.RosterRecord calldata roster)
         private
         view
         returns (uint256)
     {
-        IRoundLedger.Words memory words = ledger.words(task);
+        uint256 round = words.head.round();
         bytes32 kept = words.ringDigest(ledger, task, round);
         if (kept == Heads.VOID) return words.seatsAtFall();
         _requireRoster(task, round, roster, kept);
