@@ -7,6 +7,7 @@ import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol
 import {IEscrow} from "./interfaces/IEscrow.sol";
 import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
 import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
+import {LedgerReads} from "./libraries/LedgerReads.sol";
 import {MemberFlags} from "./libraries/MemberFlags.sol";
 import {Words} from "./libraries/Words.sol";
 
@@ -33,6 +34,8 @@ contract Escrow is IEscrow, ReentrancyGuard {
     mapping(uint256 task => Account) private _accounts;
     mapping(uint256 task => address) public tokenOf;
     mapping(uint256 task => mapping(address account => uint256)) public readyAt;
+    /// @inheritdoc IEscrow
+    mapping(uint256 task => mapping(address account => uint256)) public bondOf;
 
     constructor(address registry_, address ledger_, address settlement_, address disputes_) {
         (registry, ledger, settlement, disputes) = (registry_, ledger_, settlement_, disputes_);
@@ -40,6 +43,11 @@ contract Escrow is IEscrow, ReentrancyGuard {
 
     modifier onlyLedger() {
         if (msg.sender != ledger) revert Escrow_NotModule(msg.sender);
+        _;
+    }
+
+    modifier onlyDisputes() {
+        if (msg.sender != disputes) revert Escrow_NotModule(msg.sender);
         _;
     }
 
@@ -68,9 +76,27 @@ contract Escrow is IEscrow, ReentrancyGuard {
 
     /// @inheritdoc IEscrow
     function lock(uint256 task, address from, uint256 amount, uint16 flags, uint16 excluded) external nonReentrant {
-        if (msg.sender != ledger && msg.sender != disputes) revert Escrow_NotModule(msg.sender);
+        if (msg.sender != ledger) revert Escrow_NotModule(msg.sender);
         emit StakeLocked(task, from, amount);
         _lock(task, from, amount, flags, excluded);
+    }
+
+    /// @inheritdoc IEscrow
+    function lockBond(uint256 task, address from, uint256 amount) external onlyDisputes nonReentrant {
+        address token = _requireFunded(task);
+        _requireAmount(amount);
+        bondOf[task][from] += amount;
+        emit BondLocked(task, from, amount);
+        _pull(token, from, amount);
+    }
+
+    /// @inheritdoc IEscrow
+    function payBond(uint256 task, address from, uint256 amount, address to) external onlyDisputes {
+        uint256 locked = bondOf[task][from];
+        if (amount > locked) revert Escrow_BondTooSmall(task, from, amount, locked);
+        bondOf[task][from] = locked - amount;
+        _members[task][to].credit += _toUint80(amount);
+        emit BondPaid(task, from, amount, to);
     }
 
     /// @inheritdoc IEscrow
@@ -83,18 +109,6 @@ contract Escrow is IEscrow, ReentrancyGuard {
         readyAt[task][account_] = readyAt_;
         if (flags & MemberFlags.TRAINER != 0) _leave(task, account_);
         emit UnbondingStarted(task, account_, readyAt_);
-    }
-
-    /// @inheritdoc IEscrow
-    function unlock(uint256 task, address account_, uint256 amount) external returns (uint256 released) {
-        if (msg.sender != disputes) revert Escrow_NotModule(msg.sender);
-        Member memory m = _members[task][account_];
-        released = amount < m.stake ? amount : m.stake;
-        m.stake -= uint80(released);
-        m.credit += uint80(released);
-        _members[task][account_] = m;
-        _leaveIfShort(task, account_, m.flags, m.stake);
-        emit StakeReleased(task, account_, released);
     }
 
     /// @inheritdoc IEscrow
@@ -164,7 +178,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
         if (m.flags & MemberFlags.LEAVING == 0) revert Escrow_NotUnbonding(task, msg.sender);
         uint256 ready = readyAt[task][msg.sender];
         if (block.timestamp < ready) revert Escrow_StillUnbonding(task, msg.sender, ready);
-        if (IRoundLedger(ledger).head(task).challenged) revert Escrow_TaskChallenged(task);
+        if (LedgerReads.isFrozen(IRoundLedger(ledger).words(task))) revert Escrow_TaskChallenged(task);
         amount = m.stake;
         m.credit += m.stake;
         m.stake = 0;
@@ -209,8 +223,7 @@ contract Escrow is IEscrow, ReentrancyGuard {
     }
 
     function _lock(uint256 task, address from, uint256 amount, uint16 flags, uint16 excluded) private {
-        address token = tokenOf[task];
-        if (token == address(0)) revert Escrow_UnknownTask(task);
+        address token = _requireFunded(task);
         _requireAmount(amount);
         Member storage m = _members[task][from];
         uint256 word = Words.load(m);
@@ -229,6 +242,11 @@ contract Escrow is IEscrow, ReentrancyGuard {
     function _leaveIfShort(uint256 task, address account_, uint16 flags, uint256 stake) private {
         if (flags & MemberFlags.TRAINER == 0) return;
         if (stake < ITaskRegistry(registry).stakeOf(task)) _leave(task, account_);
+    }
+
+    function _requireFunded(uint256 task) private view returns (address token) {
+        token = tokenOf[task];
+        if (token == address(0)) revert Escrow_UnknownTask(task);
     }
 
     function _requireAmount(uint256 amount) private pure {

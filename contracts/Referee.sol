@@ -161,16 +161,16 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         (uint256 task, address trainer) = (first.task, first.trainer);
         bool same = task == second.task && first.round == second.round && trainer == second.trainer
             && first.parent == second.parent;
-        IRoundLedger.Head memory head = IRoundLedger(ledger).head(task);
+        uint256 head = IRoundLedger(ledger).words(task).head;
         // a round that is there again is signed for again
-        bool once = head.life == 0 && head.index == 0 && head.phase != IRoundLedger.Phase.Compensated;
+        bool once = Heads.life(head) | Heads.index(head) == 0 && Heads.phase(head) != IRoundLedger.Phase.Compensated;
         bytes32 hash = Receipts.requireSigned(ledger, first, firstSignature);
         bool differ = hash != Receipts.requireSigned(ledger, second, secondSignature);
+        IEscrow.Member memory member = IEscrow(escrow).member(task, trainer);
         // what an aggregator, or an asker, has locked is no trainer's to lose
-        IEscrow.Member memory m = IEscrow(escrow).member(task, trainer);
-        bool trains = m.flags & MemberFlags.TRAINER != 0 && m.stake != 0;
-        if (!same || !once || !differ || !trains) revert Equivocations_NotShown(task, trainer);
-        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, m.stake, msg.sender, CHALLENGER_BPS);
+        bool staked = member.stake != 0 && member.flags & MemberFlags.TRAINER != 0;
+        if (!same || !once || !differ || !staked) revert Equivocations_NotShown(task, trainer);
+        uint256 slashed = IRoundLedger(ledger).slashMember(task, trainer, member.stake, msg.sender, CHALLENGER_BPS);
         emit EquivocationProved(task, first.round, trainer, msg.sender, slashed);
     }
 
@@ -178,35 +178,28 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
 
     function _lockBond(bytes calldata target, address from) internal override {
         ISources.Target calldata t = _target(target);
-        IEscrow(escrow).lock(t.task, from, t.terms.askBond, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
+        IEscrow(escrow).lockBond(t.task, from, t.terms.askBond);
     }
 
     function _returnBond(bytes calldata target, address asker) internal override {
         ISources.Target calldata t = _target(target);
-        IEscrow(escrow).unlock(t.task, asker, t.terms.askBond);
+        IEscrow(escrow).payBond(t.task, asker, t.terms.askBond, asker);
     }
 
     /// @dev Nothing of it goes to the pot: who seals a later round must know what to allot.
     function _forfeitBond(bytes calldata target, address asker) internal override {
         ISources.Target calldata t = _target(target);
-        address sealer = t.record.aggregator;
-        if (asker == sealer) _returnBond(target, asker);
-        else IRoundLedger(ledger).slashMember(t.task, asker, t.terms.askBond, sealer, BASIS);
+        IEscrow(escrow).payBond(t.task, asker, t.terms.askBond, t.record.aggregator);
     }
 
     /// @inheritdoc IBonds
     function lockBond(uint256 task, address from, uint256 amount) external onlyReveals {
-        IEscrow(escrow).lock(task, from, amount, MemberFlags.CHALLENGER, MemberFlags.LEAVING);
+        IEscrow(escrow).lockBond(task, from, amount);
     }
 
     /// @inheritdoc IBonds
-    function returnBond(uint256 task, address to, uint256 amount) external onlyReveals {
-        IEscrow(escrow).unlock(task, to, amount);
-    }
-
-    /// @inheritdoc IBonds
-    function forfeitBond(uint256 task, address from, uint256 amount, address winner) external onlyReveals {
-        IRoundLedger(ledger).slashMember(task, from, amount, winner, BASIS);
+    function payBond(uint256 task, address from, uint256 amount, address to) external onlyReveals {
+        IEscrow(escrow).payBond(task, from, amount, to);
     }
 
     /// @inheritdoc IBonds

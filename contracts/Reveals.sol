@@ -153,7 +153,7 @@ contract Reveals is RevealProofs {
         bytes32 id = _requireDemand(demand);
         if (block.timestamp < demand.deadline) revert Reveals_Deadline(id, demand.deadline);
         demandOf[id] = ENDED;
-        IBonds(disputes).returnBond(demand.task, demand.challenger, demand.bond);
+        IBonds(disputes).payBond(demand.task, demand.challenger, demand.bond, demand.challenger);
         uint256 slashed = _punishSilence(demand);
         emit SilenceProved(demand.task, demand.round, id, demand.trainer, demand.challenger, slashed);
     }
@@ -193,7 +193,7 @@ contract Reveals is RevealProofs {
 
     function _satisfy(bytes32 id, Demand calldata d) private {
         demandOf[id] = ENDED;
-        IBonds(disputes).forfeitBond(d.task, d.challenger, d.bond, msg.sender);
+        IBonds(disputes).payBond(d.task, d.challenger, d.bond, msg.sender);
     }
 
     function _hasBox(KeyWraps.Box[] calldata boxes, Demand calldata d) private pure returns (bool) {
@@ -212,7 +212,7 @@ contract Reveals is RevealProofs {
     /// @dev A piece of content that nobody shows hides a bad opening, so it costs as much as one.
     function _punishSilence(Demand calldata d) private returns (uint256) {
         // all taken before, or the books are closed: the bond went back, that is all
-        if (convictedAt[d.receipt] != 0 || ledger.head(d.task).closed) return 0;
+        if (convictedAt[d.receipt] != 0 || ledger.words(d.task).head & Heads.CLOSED != 0) return 0;
         uint256 stake = _stake(d.task, d.trainer);
         uint256 amount = stake;
         // asked once for each recipient, so not punished twice

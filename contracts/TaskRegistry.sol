@@ -24,7 +24,6 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
         uint80 stake;
         uint80 bond;
         uint32 unbonding;
-        uint32 leavers;
         Admission admission;
         bool ended;
     }
@@ -34,6 +33,8 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
 
     uint256 public taskCount;
     mapping(uint256 task => Rules) private _rules;
+    /// @dev Bit (seat % 256) of word (seat / 256) is set for a trainer that left before the task ended.
+    mapping(uint256 task => mapping(uint256 word => uint256)) private _left;
     mapping(uint256 task => address) public ownerOf;
     /// @inheritdoc ITaskRegistry
     mapping(uint256 task => bytes32) public specOf;
@@ -57,7 +58,6 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
             stake: uint80(params.stake),
             bond: uint80(params.bond),
             unbonding: params.windows.unbonding,
-            leavers: 0,
             admission: params.admission,
             ended: false
         });
@@ -93,7 +93,8 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
         uint16 clear;
         // an ended task's residual shares are frozen: they divide what a compensation leaves
         if (!rules.ended) {
-            ++rules.leavers;
+            uint256 seat = escrow.tenure(id, msg.sender).seat;
+            _left[id][seat >> 8] |= 1 << (seat & 255);
             clear = MemberFlags.RESIDUAL;
         }
         uint256 readyAt = block.timestamp + rules.unbonding;
@@ -127,7 +128,7 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
             stake: rules.stake,
             bond: rules.bond,
             unbonding: rules.unbonding,
-            members: rules.stake == 0 ? 0 : uint32(Heads.seats(ledger.words(id).windows)) - uint32(Heads.FIRST_SEATS) - rules.leavers,
+            members: uint32(membersBelow(id, Heads.seats(ledger.words(id).windows))),
             admission: rules.admission,
             ended: rules.ended,
             spec: specOf[id],
@@ -135,6 +136,16 @@ contract TaskRegistry is ITaskRegistry, Ownable2Step, Pausable, EIP712 {
             program: programOf[id],
             rules: rulesOf[id]
         });
+    }
+
+    /// @inheritdoc ITaskRegistry
+    function membersBelow(uint256 id, uint256 seat) public view returns (uint256 count) {
+        // as many turns as trainers paid for a seat; 65,536 seats at most
+        unchecked {
+            for (uint256 i = Heads.FIRST_SEATS; i < seat; ++i) {
+                count += 1 - ((_left[id][i >> 8] >> (i & 255)) & 1);
+            }
+        }
     }
 
     /// @inheritdoc ITaskRegistry

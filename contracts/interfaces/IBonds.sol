@@ -7,14 +7,11 @@ interface IBonds {
     /// @notice Thrown when the caller is not the reveals contract.
     error Bonds_NotReveals(address caller);
 
-    /// @notice Lock `amount` of `from`'s tokens as a bond. Requirements: `from` is not leaving; the escrow is approved.
+    /// @notice Lock `amount` of `from`'s tokens as a bond. Requirements: the escrow is approved.
     function lockBond(uint256 task, address from, uint256 amount) external;
 
-    /// @notice Give such a bond back.
-    function returnBond(uint256 task, address to, uint256 amount) external;
-
-    /// @notice Give such a bond to somebody else.
-    function forfeitBond(uint256 task, address from, uint256 amount, address winner) external;
+    /// @notice Give such a bond to `to`: back, or to somebody else.
+    function payBond(uint256 task, address from, uint256 amount, address to) external;
 
     /// @notice Take up to `amount` of a trainer's stake; `shareBps` of it go to `challenger`, the rest to the task's pot.
     function penalise(uint256 task, address trainer, uint256 amount, address challenger, uint256 shareBps)

@@ -8,10 +8,11 @@ pragma solidity ^0.8.24;
 /// - `IRoundLedger.markChallenged` stops a task at a sealed round inside its challenge window;
 /// - `IRoundLedger.markUnchallenged` lets it go on;
 /// - `IRoundLedger.overturnSeal` voids such a seal, marked before or not, and slashes its sealer;
-/// - `IRoundLedger.slashMember` takes the stake of a member or challenger that was proved wrong;
-/// - `IEscrow.lock` takes a challenge bond from the caller of the disputes contract, `IEscrow.unlock` gives it back.
+/// - `IRoundLedger.slashMember` takes the stake of a member that was proved wrong;
+/// - `IEscrow.lockBond` takes a bond from the caller of the disputes contract, `IEscrow.payBond` gives it back or to somebody
+///   else.
 ///
-/// It cannot pay anybody more than a slashed stake, cannot touch pots, and cannot change a final round.
+/// It cannot pay anybody more than a slashed stake or a bond, cannot touch pots, and cannot change a final round.
 ///
 /// Notes:
 /// - A deployment without disputes passes the zero address: then no round can ever be challenged.

@@ -7,10 +7,12 @@ pragma solidity ^0.8.24;
 /// Money of a task lies in exactly one of these places, and moves only between them:
 ///
 ///   wallet --fund--> pot (`funded - paid` of the task) --creditClaim, release--> credit --withdraw--> wallet
-///   wallet --lock--> stake --exit, unlock--> credit;   stake --slash--> pot and the beneficiary's credit
+///   wallet --admit, lock--> stake --exit--> credit;   stake --slash--> pot and the beneficiary's credit
+///   wallet --lockBond--> bond --payBond--> credit of whoever the disputes contract names
 ///
-/// So for every token: balance >= sum over tasks of (funded - paid) + sum over members of (stake + credit); the
-/// difference is what somebody sent without a call, and nobody owns it.
+/// So for every token: balance >= sum over tasks of (funded - paid) + sum over members of (stake + credit + bond); the
+/// difference is what somebody sent without a call, and nobody owns it. Bonds of disputes are no stake: no slash takes them,
+/// no exit pays them, and what pays one back takes no stake.
 ///
 /// Notes:
 /// - Nobody but the modules fixed at deployment (registry, ledger, settlement, disputes) can move money, and each only along
@@ -19,7 +21,7 @@ pragma solidity ^0.8.24;
 /// - Payouts are pulled. A wallet that cannot receive blocks only itself.
 interface IEscrow {
     /// @notice One account's place in one task, in one storage slot.
-    /// @param stake A trainer's stake, an aggregator's bond or a challenger's bond; slashable until it is credit.
+    /// @param stake A trainer's stake or an aggregator's bond; slashable until it is credit.
     /// @param credit What `withdraw` would pay now.
     /// @param claimed What claims have credited so far, over the whole task; never falls.
     /// @param flags Bit field, see the FLAG constants of `MemberFlags`.
@@ -61,13 +63,19 @@ interface IEscrow {
     /// @notice Emitted when an account asked for its stake back; it stays slashable until `readyAt` (Unix seconds).
     event UnbondingStarted(uint256 indexed task, address indexed account, uint256 readyAt);
 
-    /// @notice Emitted when stake became credit, after unbonding or at the end of a dispute.
+    /// @notice Emitted when stake became credit, after unbonding.
     event StakeReleased(uint256 indexed task, address indexed account, uint256 amount);
 
     /// @notice Emitted when `amount` of stake was taken: `share` became the beneficiary's credit, the rest the task's pot.
     event StakeSlashed(
         uint256 indexed task, address indexed account, uint256 amount, address indexed beneficiary, uint256 share
     );
+
+    /// @notice Emitted when an account locked a bond of `amount` for a dispute.
+    event BondLocked(uint256 indexed task, address indexed account, uint256 amount);
+
+    /// @notice Emitted when `amount` of such a bond became the credit of `to`: back to its account, or lost to another.
+    event BondPaid(uint256 indexed task, address indexed account, uint256 amount, address indexed to);
 
     /// @notice Emitted when a pot paid something that is not a claim: refund, dust, compensation, residual share.
     event PotReleased(uint256 indexed task, address indexed account, uint256 amount);
@@ -120,6 +128,9 @@ interface IEscrow {
     /// @notice Thrown when a release would leave the pot below what claims have already been paid.
     error Escrow_PotTooSmall(uint256 task, uint256 amount, uint256 available);
 
+    /// @notice Thrown when a bond of `amount` is to be paid and less is locked.
+    error Escrow_BondTooSmall(uint256 task, address account, uint256 amount, uint256 locked);
+
     /// @notice Thrown when an account has no credit in the task.
     error Escrow_NothingToWithdraw(uint256 task, address account);
 
@@ -132,8 +143,7 @@ interface IEscrow {
     /// `amount`.
     function admit(uint256 task, address account, uint256 amount, uint32 seat) external;
 
-    /// @notice Take `amount` from `account` into its stake and set `flags`. Ledger and disputes; `account` is always the caller
-    /// of that module.
+    /// @notice Take `amount` from `account` into its stake and set `flags`. Only the ledger, whose caller `account` is.
     /// Requirements: none of `excluded` is set on the member; the task is funded; the token moves exactly `amount`.
     function lock(uint256 task, address account, uint256 amount, uint16 flags, uint16 excluded) external;
 
@@ -141,9 +151,13 @@ interface IEscrow {
     /// Requirements: the account is not unbonding yet.
     function beginUnbonding(uint256 task, address account, uint256 readyAt, uint16 clear) external;
 
-    /// @notice Turn stake into credit at the end of a dispute; gives less when slashing left less. Only disputes.
-    /// @return released What became credit.
-    function unlock(uint256 task, address account, uint256 amount) external returns (uint256 released);
+    /// @notice Take `amount` from `account` as a bond. Only disputes, whose caller `account` is.
+    /// Requirements: the task is funded; the token moves exactly `amount`.
+    function lockBond(uint256 task, address account, uint256 amount) external;
+
+    /// @notice Turn `amount` of an account's bonds into the credit of `to`. Only disputes.
+    /// Requirements: so much of the account's bonds is locked.
+    function payBond(uint256 task, address account, uint256 amount, address to) external;
 
     /// @notice Take up to `amount` of an account's stake: `shareBps` of it (rounded down) to the beneficiary's credit,
     /// the rest to the pot. Only the ledger.
@@ -193,6 +207,9 @@ interface IEscrow {
 
     /// @notice Return when an account's stake can leave (Unix seconds); zero when it never asked.
     function readyAt(uint256 task, address account) external view returns (uint256);
+
+    /// @notice Return what an account's bonds in a task's disputes sum to, in wei.
+    function bondOf(uint256 task, address account) external view returns (uint256);
 
     /// @notice Return the largest amount of one deposit, in wei.
     function MAX_AMOUNT() external view returns (uint256);

@@ -45,7 +45,7 @@ interface ILedgerViews {
     /// @notice Return when the head's next step can be made: roster in Open, seal in Rostered; zeros otherwise.
     function window(uint256 task) external view returns (uint256 from, uint256 to);
 
-    /// @notice Return what a seal of `round` would have to allot now, in wei.
+    /// @notice Return what a seal of `round` would allot now at the most, in wei: it is let off what was slashed in its window.
     function allotted(uint256 task, uint256 round) external view returns (uint256);
 
     /// @notice Return the slashed money that seals have allotted or will allot, in wei.

@@ -40,10 +40,10 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///
 /// Every other arrow is forbidden; FINAL has none.
 ///
-/// Money: round r's seal must allot pot * (r + 1) + bonus, all but at most two wei a claim leaf and round (dust). The bonus is what
-/// aggregators lost by being late or by losing a dispute (less the challenger's share): it goes to the trainers, by
-/// worth, with the next seal, and to the compensation or the owner's refund when there is no next seal. How the books of an
-/// ended task are closed is in `ISettlement`.
+/// Money: round r's seal must allot pot * (r + 1) + bonus, to the wei; but what was slashed after the first second of its window
+/// it may leave to the next one, so that no slash comes too late for a seal that is on its way. The bonus is what was slashed
+/// (less the challenger's share): it goes to the trainers, by worth, with the next seal, and to the compensation or the
+/// owner's refund when there is no next seal. How the books of an ended task are closed is in `ISettlement`.
 ///
 /// The ring keeps one digest a round for W = ceil(challenge / minRound) + 1 rounds; a later call brings the preimage.
 /// Claims are cumulative, so the latest final round pays everything; there is always one in the ring.
@@ -92,7 +92,7 @@ interface IRoundLedger {
     /// @param head aggregator 160 | time 40 | round 16 | rounds 16 | index 4 | phase 4 | life 8 | flags 8, from the low end.
     /// @param windows minRound, roster, forceInclude, reveal, seal, challenge 24 each | pot 80 | seats 24 | ring 8.
     /// @param side mask of disputed rounds 64 | frozenSince 40 | lowest disputed round 16.
-    /// @param terms bond 80 | unbonding 32 | everRostered 16 | bonus 80 | takeover 24.
+    /// @param terms bond 80 | unbonding 32 | everRostered 16 | bonus 80 | takeover 24 | seats at the last fall 24.
     struct Words {
         uint256 head;
         uint256 windows;
@@ -332,8 +332,8 @@ interface IRoundLedger {
     /// @notice Thrown when a dispute is open and the call would go at or past it.
     error RoundLedger_TaskChallenged(uint256 task, uint256 round);
 
-    /// @notice Thrown when a roster is empty, or has no stake.
-    error RoundLedger_RosterEmpty(uint256 count, uint256 totalStake);
+    /// @notice Thrown when a roster is empty, has no stake, or names more than `limit`.
+    error RoundLedger_RosterOutOfBounds(uint256 count, uint256 limit, uint256 totalStake);
 
     /// @notice Thrown when bundle, model or claim root of a seal is zero.
     error RoundLedger_SealIncomplete(uint256 task, uint256 round);
@@ -359,11 +359,14 @@ interface IRoundLedger {
     /// @notice Thrown when a receipt's signature is not its trainer's.
     error RoundLedger_ReceiptSignatureInvalid(address trainer, address recovered);
 
-    /// @notice Thrown when the account is no trainer of the task.
+    /// @notice Thrown when the account is no trainer of the task, or joined after the roster.
     error RoundLedger_NotMember(uint256 task, address account);
 
     /// @notice Thrown when a trainer forces a second receipt into one round.
     error RoundLedger_AlreadyForced(uint256 task, uint256 round, address trainer);
+
+    /// @notice Thrown when `limit` receipts were forced into the round already.
+    error RoundLedger_ForcedFull(uint256 task, uint256 round, uint256 limit);
 
     /// @notice Thrown when a round that is being disputed is disputed again, or one that is not is decided.
     error RoundLedger_ChallengeState(uint256 task, uint256 round, bool challenged);
@@ -393,19 +396,20 @@ interface IRoundLedger {
     /// @notice Ask for the bond. Not possible for the current aggregator of a running task.
     function unbondAggregator(uint256 task) external;
 
-    /// @notice Put a round's roster on chain.
+    /// @notice Put a round's roster on chain. Requirements: inside the window; 1 to 256 leaves.
     /// @dev Warning: the contract checks neither the leaves nor the stakes; a wrong roster is a matter of disputes.
     function rosterRound(uint256 task, uint256 round, bytes32 root, uint32 count, uint128 totalStake) external;
 
     /// @notice Put a signed receipt on chain that the roster may lack. Anyone may send it for the trainer.
-    /// Requirements: inside the window; the receipt names this task and the head's round and life; its trainer signed it, is a
-    /// member and has not forced one into this round.
+    /// Requirements: inside the window; the receipt names this task and the head's round and life; its trainer signed it,
+    /// joined before the roster, is a member and has not forced one into this round; at most 256 are forced into one. So nobody can
+    /// be shut out by anybody while a task has no more trainers.
     /// @dev Gas is not given back, also where the aggregator had acknowledged the receipt.
     function forceInclude(Receipt calldata receipt, bytes calldata signature) external;
 
     /// @notice Seal a rostered round and open the next one.
-    /// Requirements: inside the window; window start <= asOf < now; claimTotal <= allotted <= claimTotal + dust, where dust is
-    /// 2 * claimCount * (round + 1) wei and not above the pot; claimCount in 1..2^20.
+    /// Requirements: inside the window; window start <= asOf < now; claimTotal is pot * (round + 1) + bonus, or less by at most
+    /// what was slashed after the window's start; claimCount in 1..2^20.
     function sealRound(uint256 task, uint256 round, SealInput calldata record) external;
 
     /// @notice After a missed deadline: cut the late aggregator's bond by a tenth of the pot (rounded up) and hand over to

@@ -8,15 +8,15 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///
 /// Once the last sealed round is final, what it did not allot is divided:
 ///
-///   Done          the owner gets the dust
-///   Refunded      the owner gets the dust, the bonus left and the pots of rounds that never had a roster: all that are left
+///   Done          the owner gets the bonus left
+///   Refunded      the owner gets the bonus left and the pots of rounds that never had a roster: all that are left
 ///   Compensated   the owner gets the pots of rounds that never had a roster; everything else (the failed round's pot, the
-///                 voided rounds' pots, the failed aggregator's bond, bonus and dust) goes to the trainers on the
+///                 voided rounds' pots, the failed aggregator's bond and the bonus left) goes to the trainers on the
 ///                 failed round's roster, by stake
 ///
-/// A pot that ever had a roster never returns to the owner, but for the dust. What is left of a compensation when its
-/// window ends (rounding, roster leaves of nobody) is divided into equal residual shares, one for every trainer that did
-/// not leave before the end. So even a roster of random hashes strands nothing.
+/// A pot that ever had a roster never returns to the owner. What is left of a compensation when its
+/// window ends (rounding, roster leaves of nobody) is divided into equal residual shares, one for every trainer that had a
+/// seat at the failed round's roster (where that is void: when a seal fell last) and did not leave before the end. So even a roster of random hashes strands nothing.
 ///
 /// Notes:
 /// - Claims of final rounds go on after closing, without a limit in time (IRoundLedger.claim).
@@ -67,7 +67,12 @@ interface ISettlement {
     /// @notice Close the books of a task that has ended. Anyone.
     /// Requirements: phase Done, Refunded or Compensated; the last sealed round is final; no dispute is open.
     /// @param last The last sealed round's record; ignored when no round is sealed.
-    function closeTask(uint256 task, IRoundLedger.ClaimRecord calldata last) external;
+    /// @param roster The failed round's roster; ignored where none stands, and where no round is compensated.
+    function closeTask(
+        uint256 task,
+        IRoundLedger.ClaimRecord calldata last,
+        IRoundLedger.RosterRecord calldata roster
+    ) external;
 
     /// @notice Credit a rostered trainer's part of the compensation: total * min(leaf.amount, stake) / totalStake.
     /// Requirements: the task is closed and Compensated; inside the window; once a trainer; the leaf is in the roster.
@@ -87,9 +92,9 @@ interface ISettlement {
     /// @notice Credit one residual share of what was swept. Anyone may call for any trainer that has one.
     function claimResidual(uint256 task, address trainer) external returns (uint256 amount);
 
-    /// @notice Return the compensation or residual money of a closed task.
+    /// @notice Return the compensation or residual money of a closed task; residual shares are those of seats below `seats`.
     function settlement(uint256 task)
         external
         view
-        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perShare, bool swept);
+        returns (uint256 total, uint256 paid, uint256 closedAt, uint256 perShare, bool swept, uint256 seats);
 }

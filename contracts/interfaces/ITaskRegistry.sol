@@ -187,6 +187,9 @@ interface ITaskRegistry {
     /// @notice Allow new tasks again. Only the guardian.
     function unpause() external;
 
+    /// @notice Return how many trainers have a seat below `seat` and did not leave before the task ended.
+    function membersBelow(uint256 task, uint256 seat) external view returns (uint256);
+
     /// @notice Return what a task fixed; owner zero for a task that does not exist.
     function task(uint256 id) external view returns (Task memory);
 

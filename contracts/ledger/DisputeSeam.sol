@@ -65,7 +65,7 @@ abstract contract DisputeSeam is RoundSteps {
         uint256 voidedTo = _everRostered(task, h);
         (uint256 slashed, uint256 toPot) =
             escrow.slash(task, record.aggregator, type(uint256).max, challenger, CHALLENGER_BPS);
-        _terms[task].everRostered = uint16(voidedTo);
+        (_terms[task].everRostered, _terms[task].seatsAtFall) = (uint16(voidedTo), uint24(_tasks[task].windows.seats()));
         h = _rewind(task, round, h, record);
         _succeed(task, round, h, record.aggregator, aggregators);
         _raiseBonus(task, toPot);
@@ -118,7 +118,7 @@ abstract contract DisputeSeam is RoundSteps {
         if (h & Heads.CHALLENGED != 0) h = _dropDisputes(t, round, h, size);
         // at most ring <= 64 turns: rounds in the challenge window or in dispute lie within one ring below the head
         for (uint256 i = round + 1; i < h.round(); ++i) {
-            t.ring[i % size] = bytes32(uint256(1));
+            t.ring[i % size] = Heads.VOID;
         }
         t.ring[round % size] = record.rosterDigest;
         h = h.fallBack(round);

@@ -40,12 +40,14 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     /// @param everRostered Rounds [0, everRostered) had a roster once, void or not; a lower bound, see `_everRostered`.
     /// @param bonus Slashed money that seals allot, in wei.
     /// @param takeover As opened, in seconds.
+    /// @param seatsAtFall Seats that existed when a seal fell last.
     struct Terms {
         uint80 bond;
         uint32 unbonding;
         uint16 everRostered;
         uint80 bonus;
         uint24 takeover;
+        uint24 seatsAtFall;
     }
 
     IEscrow public immutable escrow;
@@ -61,6 +63,9 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     mapping(uint256 task => bytes32) public aggregatorsHash;
     /// @dev Of the head's round, where its flag says that there are some.
     mapping(uint256 task => uint256) internal _forcedCount;
+    /// @dev What of the bonus came while a seal's window was open: when that opened, above 80 bits of wei. No two windows of a
+    /// task open in one second, so it says which one it was.
+    mapping(uint256 task => uint256) private _lateOf;
     /// @inheritdoc IRoundLedger
     mapping(uint256 task => mapping(uint256 round => mapping(uint256 life => mapping(uint256 index => bytes32)))) public
         forced;
@@ -206,8 +211,24 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         uint256 total = _terms[task].bonus + amount;
         // slashed stakes of one task; deposits are below 2^79 each, and the escrow's own 80-bit fields stop earlier
         if (total > type(uint80).max) total = type(uint80).max;
+        uint256 h = _tasks[task].head | Heads.HAS_BONUS;
+        if (h.phase() == Phase.Rostered) _noteLate(task, h, total - _terms[task].bonus);
         _terms[task].bonus = uint80(total);
-        _tasks[task].head |= Heads.HAS_BONUS;
+        _tasks[task].head = h;
         emit BonusRaised(task, amount, total);
+    }
+
+    /// @dev `amount` is slashed. Once the window of a seal is open that seal need not allot it.
+    function _noteLate(uint256 task, uint256 h, uint256 amount) private {
+        (uint256 from,) = _stepWindow(task, h, _tasks[task].windows);
+        if (block.timestamp <= from) return;
+        // a part of the bonus, which fits into 80 bits
+        _lateOf[task] = (from << 80) | (_late(task, from) + amount);
+    }
+
+    /// @dev What was slashed after the window of a seal opened at `from`.
+    function _late(uint256 task, uint256 from) internal view returns (uint256) {
+        uint256 word = _lateOf[task];
+        return word >> 80 == from ? word & type(uint80).max : 0;
     }
 }

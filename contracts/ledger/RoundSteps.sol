@@ -2,6 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {IEscrow} from "../interfaces/IEscrow.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {ITaskRegistry} from "../interfaces/ITaskRegistry.sol";
 import {Heads} from "../libraries/Heads.sol";
@@ -16,10 +17,12 @@ abstract contract RoundSteps is LedgerState {
     using Heads for uint256;
 
     uint256 internal constant MAX_SEATS = 65_536;
+    /// @dev Entries that a roster names at most, and receipts that are forced in beside them: together as many as a round's tape
+    /// can have (512). Twins of MOST_ROSTERED and MOST_FORCED in fl_platform/protocol/sources.py.
+    uint256 internal constant MAX_ROSTER = 256;
+    uint256 internal constant MAX_FORCED = 256;
     /// @notice What a missed deadline costs an aggregator: basis points of the pot, rounded up, at most its bond.
     uint256 internal constant LATENESS_BPS = 1_000;
-    /// @notice Wei of dust that a seal may leave per claim leaf and round: two divisions round down.
-    uint256 internal constant DUST_PER_LEAF = 2;
 
     /// @dev Round and life in which a trainer forced a receipt last: (round + 1) << 8 | life.
     mapping(uint256 task => mapping(address trainer => uint256)) private _forcedMark;
@@ -91,8 +94,8 @@ abstract contract RoundSteps is LedgerState {
         uint256 word = t.windows;
         (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
-        if (count == 0 || count > MerkleSum.MAX_LEAVES || totalStake == 0 || root == 0) {
-            revert RoundLedger_RosterEmpty(count, totalStake);
+        if (count == 0 || count > MAX_ROSTER || totalStake == 0 || root == 0) {
+            revert RoundLedger_RosterOutOfBounds(count, MAX_ROSTER, totalStake);
         }
         t.head = h.step(Phase.Rostered);
         bytes32 digest;
@@ -121,8 +124,11 @@ abstract contract RoundSteps is LedgerState {
         bytes32 hash = Receipts.structHash(receipt);
         address signer = _recover(_hashTypedDataV4(hash), signature);
         if (signer != trainer) revert RoundLedger_ReceiptSignatureInvalid(trainer, signer);
-        if (escrow.member(task, trainer).flags & MemberFlags.TRAINER == 0) revert RoundLedger_NotMember(task, trainer);
         uint256 h = _tasks[task].head;
+        IEscrow.Tenure memory tenure = escrow.tenure(task, trainer);
+        // who joins after the roster is not in its round, and takes no place on the list
+        bool member = tenure.joinedAt < h.time() && escrow.member(task, trainer).flags & MemberFlags.TRAINER != 0;
+        if (!member) revert RoundLedger_NotMember(task, trainer);
         // the list is open from a roster to its first seal at most, so the head's life is the round's
         uint256 life = h.life();
         if (receipt.life != life) revert RoundLedger_ReceiptForeign(task, round);
@@ -130,11 +136,11 @@ abstract contract RoundSteps is LedgerState {
         if (_forcedMark[task][trainer] == mark) revert RoundLedger_AlreadyForced(task, round, trainer);
         _forcedMark[task][trainer] = mark;
         uint256 index = h & Heads.FORCED == 0 ? 0 : _forcedCount[task];
+        if (index == MAX_FORCED) revert RoundLedger_ForcedFull(task, round, MAX_FORCED);
         if (index == 0) _tasks[task].head = h | Heads.FORCED;
         _forcedCount[task] = index + 1;
-        uint256 seat = escrow.tenure(task, trainer).seat;
-        forced[task][round][life][index] = keccak256(abi.encode(seat, trainer, hash));
-        emit ReceiptForced(task, round, trainer, uint8(life), index, uint32(seat), receipt, signature);
+        forced[task][round][life][index] = keccak256(abi.encode(tenure.seat, trainer, hash));
+        emit ReceiptForced(task, round, trainer, uint8(life), index, tenure.seat, receipt, signature);
     }
 
     function _requireForceable(uint256 task, uint256 round) private view {
@@ -156,7 +162,7 @@ abstract contract RoundSteps is LedgerState {
         (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
         _requireSeal(task, round, record, from);
-        _requireAllotment(record.claimTotal, record.claimCount, _allotted(task, round, h, word), round, word.pot());
+        _requireAllotment(task, record.claimTotal, record.claimCount, _allotted(task, round, h, word), from);
         // a block time and a 24-bit window; a 16-bit round
         unchecked {
             t.head = h.sealed_(round + 1, round + 1 == h.rounds() ? Phase.Done : Phase.Open);
@@ -198,6 +204,8 @@ abstract contract RoundSteps is LedgerState {
     {
         if (place == aggregators.length) {
             bool refunded = phase == Phase.Open && _everRostered(task, h) <= h.round();
+            // no claim by a roster that is void
+            if (phase == Phase.Open) _keep(_tasks[task], _tasks[task].windows.slotOf(h.round()), Heads.VOID);
             _tasks[task].head = h.step(refunded ? Phase.Refunded : Phase.Compensated);
             _end(task, h.round(), refunded);
             return address(0);
@@ -298,17 +306,11 @@ abstract contract RoundSteps is LedgerState {
         if (asOf < from || asOf >= block.timestamp) revert RoundLedger_AsOfOutOfBounds(task, asOf, from, block.timestamp);
     }
 
-    /// @dev A dust above the pot could let a later total be smaller than an earlier one.
-    function _requireAllotment(uint256 total, uint256 count, uint256 due, uint256 round, uint256 pot) private pure {
-        if (count == 0 || count > MerkleSum.MAX_LEAVES) revert RoundLedger_AllotmentMismatch(total, count, due);
-        // count <= 2^20, round < 2^16, amounts < 2^129
-        unchecked {
-            if (total != due) {
-                uint256 dust = DUST_PER_LEAF * count * (round + 1);
-                if (dust > pot) dust = pot;
-                if (total > due || total + dust < due) revert RoundLedger_AllotmentMismatch(total, count, due);
-            }
-        }
+    /// @dev All that there is, or less by what was slashed since the seal's window opened at `from`: who slashes block after
+    /// block keeps nobody from sealing.
+    function _requireAllotment(uint256 task, uint256 total, uint256 count, uint256 due, uint256 from) private view {
+        bool fits = total == due || (total < due && total + _late(task, from) >= due);
+        if (!fits || count == 0 || count > MerkleSum.MAX_LEAVES) revert RoundLedger_AllotmentMismatch(total, count, due);
     }
 
     function _recover(bytes32 digest, bytes calldata signature) private pure returns (address signer) {

@@ -48,6 +48,8 @@ library Heads {
     /// @notice One seat in a word of windows.
     uint256 internal constant ONE_SEAT = 1 << SEATS_AT;
 
+    /// @notice What the ring has in the place of a round that has neither roster nor seal any more; no digest.
+    bytes32 internal constant VOID = bytes32(uint256(1));
     uint256 internal constant MAX_WINDOW = 2 ** 24 - 1;
     uint256 internal constant MAX_RING = 64;
 

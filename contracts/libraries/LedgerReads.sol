@@ -41,6 +41,11 @@ library LedgerReads {
         return (w.terms >> 208) & 0xffffff;
     }
 
+    /// @notice How many seats there were when a seal fell last.
+    function seatsAtFall(IRoundLedger.Words memory w) internal pure returns (uint256) {
+        return w.terms >> 232;
+    }
+
     /// @notice How long a stake stays slashable after its owner asked for it, in seconds.
     function unbonding(IRoundLedger.Words memory w) internal pure returns (uint256) {
         return (w.terms >> 80) & 0xffffffff;

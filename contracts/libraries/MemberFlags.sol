@@ -16,8 +16,6 @@ library MemberFlags {
     uint16 internal constant COMPENSATED = 16;
     /// @notice The residual share was paid.
     uint16 internal constant RESIDUAL_PAID = 32;
-    /// @notice The stake holds a challenge bond.
-    uint16 internal constant CHALLENGER = 64;
 
     /// @notice Roles that exclude joining or bonding.
     uint16 internal constant BUSY = TRAINER | AGGREGATOR | LEAVING;

@@ -4,10 +4,9 @@ pragma solidity ^0.8.24;
 import {IDisputes} from "../interfaces/IDisputes.sol";
 import {IEscrow} from "../interfaces/IEscrow.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
-import {MemberFlags} from "../libraries/MemberFlags.sol";
 
 /// @title MockDisputes
-/// @notice Decides as it is told. It exercises the whole seam: bond, mark, dismiss, overturn, slash, unlock.
+/// @notice Decides as it is told. It exercises the whole seam: bond, mark, dismiss, overturn, slash, pay.
 contract MockDisputes is IDisputes {
     address public immutable ledger;
     address public immutable escrow;
@@ -17,7 +16,7 @@ contract MockDisputes is IDisputes {
     }
 
     function challenge(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record, uint256 bond) external {
-        if (bond != 0) IEscrow(escrow).lock(task, msg.sender, bond, MemberFlags.CHALLENGER, 0);
+        if (bond != 0) IEscrow(escrow).lockBond(task, msg.sender, bond);
         IRoundLedger(ledger).markChallenged(task, round, record);
     }
 
@@ -32,10 +31,10 @@ contract MockDisputes is IDisputes {
     ) external {
         if (upheld) {
             IRoundLedger(ledger).overturnSeal(task, round, record, challenger, aggregators);
-            IEscrow(escrow).unlock(task, challenger, bond);
+            IEscrow(escrow).payBond(task, challenger, bond, challenger);
         } else {
             IRoundLedger(ledger).markUnchallenged(task, round, record);
-            if (bond != 0) IRoundLedger(ledger).slashMember(task, challenger, bond, record.aggregator, 5_000);
+            IEscrow(escrow).payBond(task, challenger, bond, record.aggregator);
         }
     }
 

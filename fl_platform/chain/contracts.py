@@ -18,6 +18,7 @@ from fl_platform.chain.deploy import Deployment
 from fl_platform.chain.journal import TASKLESS, Step
 from fl_platform.chain.records import (
     NO_CLAIMS,
+    NO_ROSTER,
     ClaimRecord,
     LeafRecord,
     MemberFlag,
@@ -116,8 +117,12 @@ class Contracts(Views):
         """Close the books of a task that has ended: dust and never-rostered pots to the owner. Anyone."""
         history = self.history(task)
         last = history.claim_record(history.head.round - 1) or NO_CLAIMS
+        failed = history.rounds[history.head.round :]
+        roster = (failed[0].roster if failed else None) or NO_ROSTER
         step = Step(task, TASKLESS, self._name("close", task))
-        return self._send(self.settlement, "closeTask", task, last, step=step, already=lambda: self.head(task).closed)
+        return self._send(
+            self.settlement, "closeTask", task, last, roster, step=step, already=lambda: self.head(task).closed
+        )
 
     # --- trainer ---
 

@@ -114,6 +114,19 @@ class StakeSlashed(_Escrow):
 
 
 @dataclass(frozen=True)
+class BondLocked(_Escrow):
+    account: bytes
+    amount: int
+
+
+@dataclass(frozen=True)
+class BondPaid(_Escrow):
+    account: bytes
+    amount: int
+    to: bytes
+
+
+@dataclass(frozen=True)
 class PotReleased(_Escrow):
     account: bytes
     amount: int

@@ -253,8 +253,13 @@ def _(event: ev.RoundSealed, state: Fold) -> None:
         aggregator=event.aggregator,
     )
     assert state.params is not None
-    allotted = state.params.params.pot * (event.round + 1) + state.bonus
-    state.rounds[event.round] = replace(found, seal=record, sealed_at_place=event.place, allotted=allotted)
+    pots = state.params.params.pot * (event.round + 1)
+    if not pots <= record.claim_total <= pots + state.bonus:
+        raise IntegrityError(
+            f"round {event.round} allots {record.claim_total} wei, the events {pots} and what was slashed, at most "
+            f"{state.bonus}; the end point hides events"
+        )
+    state.rounds[event.round] = replace(found, seal=record, sealed_at_place=event.place)
     following = event.round + 1
     if following < state.params.params.rounds:
         overturned = state.rounds[following].overturned if following in state.rounds else ()
@@ -290,7 +295,7 @@ def _(event: ev.ChallengeResolved, state: Fold) -> None:
     for number in [n for n in state.rounds if n >= event.round]:
         found = state.rounds[number]
         overturned = found.overturned if found.seal is None else (*found.overturned, found.seal)
-        kept = replace(found, seal=None, sealed_at_place=None, allotted=None, challenged=False, overturned=overturned)
+        kept = replace(found, seal=None, sealed_at_place=None, challenged=False, overturned=overturned)
         if number > event.round:
             kept = replace(kept, opened_at=None, void=found.roster is not None)
         state.rounds[number] = kept

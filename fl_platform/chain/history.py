@@ -73,7 +73,6 @@ class RoundHistory:
     forced: tuple[Forced, ...] = ()
     # by trainer that had joined and not left when the roster closed: what it joined with, wei
     stakes: Mapping[bytes, int] = field(default_factory=dict)
-    allotted: int | None = None  # wei that the seal had to allot in all rounds so far; None before the seal
     challenged: bool = False
     void: bool = False  # its roster or seal fell with an earlier round's
     overturned: tuple[SealRecord, ...] = ()  # seals that a dispute or an earlier round's dispute voided, oldest first
@@ -120,7 +119,7 @@ class TaskHistory:
         """Return trainers and stakes (wei) when the round's roster closed; those of now while it is open.
 
         Of a closed one what the escrow's tenures say (`ISources`): whoever asked to leave before has none, though its
-        stake is still locked, and what one locked since joining, as a question's bond, is no stake.
+        stake is still locked.
         """
         if round_number < len(self.rounds) and self.rounds[round_number].roster is not None:
             return self.rounds[round_number].stakes
@@ -138,12 +137,12 @@ class TaskHistory:
         return self.head.life if roster is None else roster.life
 
     def allotted(self, round_number: int) -> int:
-        """Return what the seal of a round has to allot in all rounds up to it, wei."""
-        if round_number < len(self.rounds):
-            fixed = self.rounds[round_number].allotted
-            if fixed is not None:
-                return fixed
-        return self.opened.pot * (round_number + 1) + self.bonus
+        """Return what the seal of a round allots in all rounds up to it, wei; of one without a seal, what it would now.
+
+        A seal may leave what was slashed in its window to the next one, so only the seal says what it allotted.
+        """
+        seal = self.rounds[round_number].seal if round_number < len(self.rounds) else None
+        return self.opened.pot * (round_number + 1) + self.bonus if seal is None else seal.claim_total
 
     def successor(self) -> bytes:
         """Return who takes over when the current aggregator is late, 20 bytes; empty when nobody is left."""

@@ -119,7 +119,6 @@ class MemberFlag(IntEnum):
     RESIDUAL = 8
     COMPENSATED = 16
     RESIDUAL_PAID = 32
-    CHALLENGER = 64
 
 
 @dataclass(frozen=True)
@@ -139,6 +138,7 @@ class Settlement:
     closed_at: int
     per_share: int
     swept: bool
+    seats: int  # trainers with a seat below it have a residual share, unless they left before the end
 
 
 @dataclass(frozen=True)
@@ -225,6 +225,7 @@ def ring_size(windows: Windows) -> int:
 
 
 NO_SEAL = SealRecord(bytes(32), bytes(32), bytes(32), bytes(32), 0, 0, bytes(32), 0, 0, 0, bytes(20))
+NO_ROSTER = RosterRecord(bytes(32), 0, 0, 0, 0, bytes(20), 0)  # where none stands
 NO_CLAIMS = ClaimRecord(bytes(32), bytes(32), 0, 0, 0, 0)  # where no round is sealed
 
 

@@ -126,6 +126,7 @@ class Auditor:
         self._pass(ACCOUNTS)
         self._check_entries(number, bundle, record)
         self._pass(ROSTER)
+        self._check_total(bundle, record)
         judged = self._judge(number, bundle, before)
         self._compare(bundle, judged)
         self._pass(RULE.format(source="the told products" if self._opener is None else "the updates"))
@@ -196,6 +197,11 @@ class Auditor:
             return
         if any(has_package(replace(entry, keys=k, keys_signature=s), domain, spec) for k, s in packages):
             self._expect(f"keys of 0x{entry.receipt.trainer.hex()}", "never revealed", "on chain in time")
+
+    def _check_total(self, bundle: RoundBundle, record: RoundHistory) -> None:
+        """The bundle pays what the seal allots: the pot that the round is judged by follows from it."""
+        assert record.seal is not None
+        self._expect("claim total on chain", record.seal.claim_total, bundle.claims.total)
 
     def _judge(self, number: int, bundle: RoundBundle, before: TaskState) -> Judgement:
         context = self._reader.round_context(number, bundle.aggregator, bundle.entries)
@@ -287,7 +293,6 @@ class Auditor:
         self._expect("tape on chain", seal.trace, tape_root(self._reader, bundle))
         self._expect("model on chain", seal.model, bundle.after.model)
         self._expect("claim root on chain", seal.claim_root, bundle.claims.digest)
-        self._expect("claim total on chain", seal.claim_total, bundle.claims.total)
         self._expect("claim count on chain", seal.claim_count, len(bundle.after.standings))
         self._reader.model(bundle.after.model)  # it is there, and is a model of these rules
         self._reader.sums(bundle)  # they are there for those without a key

@@ -198,8 +198,10 @@ def _compensate(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
 
 def _take_residuals(reader: TaskReader, contracts: Contracts, wish: Wish) -> None:
     """Claim equal parts for those who have a residual share and did not take it yet."""
+    seats, end = reader.history().seats, contracts.settled(reader.task).seats
     for account in wish.accounts:
-        if contracts.member(reader.task, account).flags & MemberFlag.RESIDUAL:
+        early = account in seats and seats[account] < end
+        if early and contracts.member(reader.task, account).flags & MemberFlag.RESIDUAL:
             contracts.claim_residual(reader.task, account)
 
 

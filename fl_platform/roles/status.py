@@ -253,7 +253,7 @@ def _ended(known: Known) -> Iterator[Move]:
         gets = {
             Phase.REFUNDED: "pots of rounds without a roster go back to the owner",
             Phase.COMPENSATED: f"then the roster of round {head.round} can claim its pot",
-        }.get(head.phase, "the dust goes to the owner")
+        }.get(head.phase, "what no seal could allot goes to the owner")
         if known.account == history.opened.owner or head.phase is Phase.COMPENSATED:
             yield Move(f"close the books: {gets}", _command(known, f"task close {task}"), opens=final or 0)
         return
@@ -262,7 +262,8 @@ def _ended(known: Known) -> Iterator[Move]:
         return
     claim = _command(known, f"rewards claim {task} --withdraw")
     if known.settled.swept:
-        if share and not known.member.flags & MemberFlag.RESIDUAL_PAID and known.settled.per_share:
+        early = history.seats.get(known.account, known.settled.seats) < known.settled.seats
+        if share and early and not known.member.flags & MemberFlag.RESIDUAL_PAID and known.settled.per_share:
             yield Move(f"claim your residual share of {tokens(known.settled.per_share)} tokens", claim)
     elif trainer and not known.member.flags & MemberFlag.COMPENSATED:
         until = known.settled.closed_at + history.opened.windows.unbonding

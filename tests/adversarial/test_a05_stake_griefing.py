@@ -69,7 +69,7 @@ def test_a_false_accuser_pays_and_the_accused_gains(world: World) -> None:
         run.challenge(0, bond=TOKENS, who=spammer)
         run.judge(0, False, bond=TOKENS, who=spammer)
         assert run.member(spammer)[:2] == (0, 0)
-    assert run.member(run.aggregator)[:2] == (run.params.bond, 3 * TOKENS // 2)
+    assert run.member(run.aggregator)[:2] == (run.params.bond, 3 * TOKENS)
     run.play()
     run.close()
 

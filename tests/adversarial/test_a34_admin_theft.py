@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.contracts import NO_CLAIMS, Run, World, fresh_world
+from tests.support.contracts import NO_CLAIMS, NO_ROSTER, Run, World, fresh_world
 from tests.support.evm import Reverted, account
 
 A = b"\xaa" * 20
@@ -73,7 +73,7 @@ def test_the_owner_of_a_running_task_cannot_take_it_back() -> None:
         if phase == "rostered":
             run.roster()
         with pytest.raises(Reverted, match="RoundLedger_WrongPhase"):
-            world.settlement.send(world.owner, "closeTask", run.task, NO_CLAIMS)
+            world.settlement.send(world.owner, "closeTask", run.task, NO_CLAIMS, NO_ROSTER)
         with pytest.raises(Reverted, match="RoundLedger_TooEarly"):
             world.ledger.send(world.owner, "advance", run.task, run.params.aggregators)
         with pytest.raises(Reverted, match="Escrow_NothingToWithdraw"):

@@ -16,7 +16,6 @@ import pytest
 from fl_platform.protocol.keccak import keccak256
 from tests.contracts.conftest import Reverts
 from tests.support.contracts import (
-    CHALLENGER,
     CHALLENGER_BPS,
     COMPENSATED,
     REFUNDED,
@@ -127,11 +126,11 @@ def test_a_false_accuser_loses_its_bond(world: World) -> None:
     run = Run.start(world).play(1)
     accuser = account("challenger")
     run.challenge(0, bond=5 * TOKENS)
-    assert run.member(accuser) == (5 * TOKENS, 0, 0, CHALLENGER)
+    assert (run.member(accuser), run.bond_of(accuser)) == ((0, 0, 0, 0), 5 * TOKENS)
     run.judge(0, False, bond=5 * TOKENS)
-    assert run.member(accuser)[:2] == (0, 0)
-    assert run.member(run.aggregator)[1] == 5 * TOKENS // 2  # half to the accused, the rest to the trainers
-    assert world.views.call("bonus", run.task) == 5 * TOKENS // 2
+    assert (run.member(accuser), run.bond_of(accuser)) == ((0, 0, 0, 0), 0)
+    assert run.member(run.aggregator)[1] == 5 * TOKENS  # the accused's
+    assert world.views.call("bonus", run.task) == 0
     run.play()
     run.close()
     assert holdings(world, [run.task], people(run)) == escrow_balance(world)

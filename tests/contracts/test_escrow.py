@@ -20,7 +20,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "admit": (1, A, 1, 9),
     "lock": (1, A, 1, 1, 0),
     "beginUnbonding": (1, A, 1, 0),
-    "unlock": (1, A, 1),
+    "lockBond": (1, A, 1),
+    "payBond": (1, A, 1, B),
     "slash": (1, A, 1, B, 0),
     "creditClaim": (1, A, 1, 1),
     "release": (1, A, 1, 0),
@@ -28,9 +29,10 @@ CALLS: dict[str, tuple[Any, ...]] = {
 ALLOWED = {
     "fund": {"registry"},
     "admit": {"registry"},
-    "lock": {"ledger", "disputes"},
+    "lock": {"ledger"},
     "beginUnbonding": {"registry", "ledger"},
-    "unlock": {"disputes"},
+    "lockBond": {"disputes"},
+    "payBond": {"disputes"},
     "slash": {"ledger"},
     "creditClaim": {"ledger"},
     "release": {"settlement"},
@@ -66,6 +68,11 @@ def test_fund_and_lock_refuse(world: World, reverts: Reverts) -> None:
         world.escrow.send(registry, "admit", 77, owner, 1, 9)
     with reverts("Escrow_UnknownTask", 77):
         world.escrow.send(ledger, "lock", 77, owner, 1, 1, 0)
+    with reverts("Escrow_UnknownTask", 77):
+        world.escrow.send(world.disputes.address, "lockBond", 77, owner, 1)
+    for amount in (0, LIMIT + 1):
+        with reverts("Escrow_AmountOutOfBounds", amount, LIMIT):
+            world.escrow.send(world.disputes.address, "lockBond", run.task, owner, amount)
     assert world.escrow.call("MAX_AMOUNT") == LIMIT
 
 
@@ -85,6 +92,28 @@ def test_packed_words_are_the_structs(world: World) -> None:
     assert run.member(who) == (stake - 4, 0, 10, TRAINER | RESIDUAL)
     assert run.member(A) == (0, 2, 0, 0)
     assert world.escrow.call("account", run.task) == (run.params.bounty + 2, 10)
+
+
+def test_a_bond_is_no_stake(world: World, reverts: Reverts) -> None:
+    """No slash takes it and no exit pays it; what pays it takes no stake, and never more than is locked."""
+    run = Run.start(world, trainers=1)
+    who, stake, disputes = run.trainers[0], run.params.stake, world.disputes.address
+    done = world.escrow.send(disputes, "lockBond", run.task, who.address, 7)
+    assert done.event("BondLocked") == {"task": run.task, "account": who.address, "amount": 7}
+    world.escrow.send(world.ledger.address, "slash", run.task, who.address, 2**80, bytes(20), 0)
+    assert (run.member(who)[0], run.bond_of(who)) == (0, 7)
+    world.registry.send(who, "leaveTask", run.task)
+    world.escrow.send(disputes, "lockBond", run.task, who.address, 3)  # also while it leaves
+    world.wait(world.evm.now + run.params.windows.unbonding)
+    assert world.escrow.send(who, "exit", run.task).output == (0,)
+    assert (run.member(who), run.bond_of(who)) == ((0, 0, 0, 0), 10)
+    with reverts("Escrow_BondTooSmall", run.task, who.address, 11, 10):
+        world.escrow.send(disputes, "payBond", run.task, who.address, 11, who.address)
+    paid = world.escrow.send(disputes, "payBond", run.task, who.address, 6, who.address)
+    assert paid.event("BondPaid") == {"task": run.task, "account": who.address, "amount": 6, "to": who.address}
+    world.escrow.send(disputes, "payBond", run.task, who.address, 4, A)
+    assert (run.member(who)[1], run.member(A)[1], run.bond_of(who)) == (6, 4, 0)
+    assert world.escrow.call("account", run.task)[0] == run.params.bounty + stake
 
 
 def test_a_stake_beyond_its_field_reverts(world: World, reverts: Reverts) -> None:

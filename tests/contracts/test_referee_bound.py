@@ -349,9 +349,8 @@ def test_who_shows_nothing_falls_and_open_bonds_go_back(world: RefereeWorld) -> 
     world.disputes.send(CHALLENGER, "reclaim", target, second.encoded())
     with pytest.raises(Reverted):
         world.disputes.send(CHALLENGER, "reclaim", target, second.encoded())
-    stake, credit, _, _ = world.escrow.call("member", task.run.task, CHALLENGER.address)
-    assert stake == 0
-    assert credit == 2 * ASK_BOND + task.run.params.bond * 3_000 // 10_000
+    assert task.run.bond_of(CHALLENGER) == 0
+    assert task.run.member(CHALLENGER)[1] == 2 * ASK_BOND + task.run.params.bond * 3_000 // 10_000
 
 
 @pytest.mark.parametrize("part", ["record", "roster", "terms", "program", "aggregators"])

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import pytest
 
-from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.seats import FIRST_SEAT
 from tests.contracts.conftest import Reverts
-from tests.support.contracts import Run, Tree, World
+from tests.support.contracts import Run, Tree, World, split
 from tests.support.evm import Outcome, account
 
 
@@ -92,7 +91,7 @@ def test_one_owner_twice_is_refused(world: World, reverts: Reverts) -> None:
     run = Run.start(world, trainers=1, rounds=1)
     who = run.trainers[0].address
     run.roster()
-    run.seal(Tree(tuple(Leaf(who, run.params.pot // (FIRST_SEAT + 2), bytes(32)) for _ in range(FIRST_SEAT + 2))))
+    run.seal(split(run.params.pot, [who] * (FIRST_SEAT + 2)))
     run.finalize()
     with reverts("Reputation_Stale", run.task, 0, 0):
         record(run, 0)

@@ -294,11 +294,11 @@ def test_only_what_the_trainer_signed_is_told(reverts: Reverts) -> None:
 def test_an_answered_demand_for_a_key_pays_who_answered() -> None:
     scene = Scene.start()
     made = scene.demand_key()
-    assert scene.run.member(CHALLENGER)[0] == scene.bond
+    assert scene.run.bond_of(CHALLENGER) == scene.bond
     done = scene.send("answerKey", made, scene.wire(scene.package()), who=ANYONE)
     told = done.event("KeyShown")
     assert (told["receipt"], told["answerer"]) == (scene.receipt().struct_hash(), ANYONE.address)
-    assert scene.run.member(CHALLENGER)[:2] == (0, 0)
+    assert (scene.run.member(CHALLENGER)[1], scene.run.bond_of(CHALLENGER)) == (0, 0)
     assert scene.run.member(ANYONE)[1] == scene.bond
     assert scene.stake == scene.run.params.stake
     assert done.gas <= GAS_BAR
@@ -326,7 +326,7 @@ def test_silence_about_a_key_costs_a_part_of_the_stake_once_for_each_recipient(r
     scene.send("expire", second)
     rest = stake - part
     assert scene.stake == rest - -(-rest * SILENCE_BPS // 10_000)
-    assert scene.run.member(CHALLENGER)[0] == 0
+    assert scene.run.bond_of(CHALLENGER) == 0
 
 
 def test_a_part_of_a_stake_is_rounded_up() -> None:
@@ -429,7 +429,8 @@ def test_content_that_nobody_shows_costs_the_whole_stake(reverts: Reverts) -> No
     assert scene.send("expire", first).event("SilenceProved")["slashed"] == stake
     assert scene.send("expire", second).event("SilenceProved")["slashed"] == 0
     assert scene.stake == 0
-    assert scene.run.member(CHALLENGER)[:2] == (0, 2 * bond + stake * CHALLENGER_BPS // 10_000)
+    assert scene.run.bond_of(CHALLENGER) == 0
+    assert scene.run.member(CHALLENGER)[1] == 2 * bond + stake * CHALLENGER_BPS // 10_000
 
 
 def test_content_that_was_shown_can_be_held_against_the_ciphertext(reverts: Reverts) -> None:
@@ -510,6 +511,6 @@ def test_demands_stay_below_the_gas_bar() -> None:
 def test_a_demand_costs_what_one_about_a_seal_costs() -> None:
     scene = Scene.start(pot=10**18 + 7)
     scene.demand_key()
-    assert scene.run.member(CHALLENGER)[0] == scene.bond
+    assert scene.run.bond_of(CHALLENGER) == scene.bond
     assert scene.bond == scene.world.disputes.call("bondOf", scene.run.task)
     assert scene.world.reveals.call("CHALLENGER_BPS") == scene.world.disputes.call("CHALLENGER_BPS")

@@ -35,7 +35,6 @@ from tests.support.contracts import (
     digest,
     escrow_balance,
     holdings,
-    split,
 )
 from tests.support.evm import account
 
@@ -149,9 +148,9 @@ def test_roster_refuses(world: World, reverts: Reverts) -> None:
         roster_call(run, number=1)
     with reverts("RoundLedger_WrongRound", run.task, 2**56, 0):  # shifted by 200 bits this would look like round 0
         roster_call(run, number=2**56)
-    for changes in ({"count": 0}, {"total": 0}, {"root": bytes(32)}, {"count": 2**20 + 1}):
+    for changes in ({"count": 0}, {"total": 0}, {"root": bytes(32)}, {"count": 257}):
         fields = {"count": 3, "total": run.roster_tree().root.total, **changes}
-        with reverts("RoundLedger_RosterEmpty", fields["count"], fields["total"]):
+        with reverts("RoundLedger_RosterOutOfBounds", fields["count"], 256, fields["total"]):
             roster_call(run, **changes)
     roster_call(run)
     with reverts("RoundLedger_WrongPhase", run.task, ROSTERED, OPEN):
@@ -200,35 +199,75 @@ def test_seal_refuses(world: World, reverts: Reverts) -> None:
 
 
 @pytest.mark.parametrize("round_number", [0, 2])
-def test_seal_must_allot_the_pots_but_for_the_dust(world: World, reverts: Reverts, round_number: int) -> None:
+def test_seal_must_allot_the_pots_to_the_wei(world: World, reverts: Reverts, round_number: int) -> None:
     run = Run.start(world).play(round_number)
     run.roster()
     world.wait(run.window()[0])
     due = (round_number + 1) * run.params.pot
-    dust = 2 * 3 * (round_number + 1)
     assert world.views.call("allotted", run.task, round_number) == due
-    mark = world.evm.snapshot()
-    for total in (due + 1, due - dust - 1, 0):
+    for total in (due + 1, due - 1, 0):
         with reverts("RoundLedger_AllotmentMismatch", total, 3, due):
             seal_call(run, claim_total=total)
     for count in (0, 2**20 + 1):
         with reverts("RoundLedger_AllotmentMismatch", due, count, due):
             seal_call(run, claim_total=due, claim_count=count)
-    for total in (due, due - 1, due - dust):
+    seal_call(run, claim_total=due)
+
+
+def slash(run: Run, amount: int) -> None:
+    """Take so much of a trainer's stake into the pot."""
+    who = run.trainers[0].address
+    run.world.disputes.send(account("x"), "slash", run.task, who, amount, bytes(20), 0)
+
+
+def test_a_seal_may_leave_out_what_was_slashed_in_its_window_and_no_more(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, rounds=2)
+    pot = run.params.pot
+    slash(run, 1)
+    run.roster()
+    slash(run, 2)
+    first = run.window()[0]
+    world.wait(first - 1)
+    slash(run, 4)  # in the first second of the window, in which nobody can seal
+    world.wait(first)
+    slash(run, 8)
+    world.wait(first + 20)
+    slash(run, 16)
+    mark = world.evm.snapshot()
+    for total in (pot + 32, pot + 6):
+        with reverts("RoundLedger_AllotmentMismatch", total, 3, pot + 31):
+            seal_call(run, claim_total=total)
+    for total in (pot + 31, pot + 15, pot + 7):
         world.evm.restore(mark)
         seal_call(run, claim_total=total)
-
-
-def test_dust_never_exceeds_a_pot(world: World, reverts: Reverts) -> None:
-    run = Run.start(world, pot=3, bond=3, trainers=2)
     run.roster()
     world.wait(run.window()[0])
-    run.seal(split(0, [t.address for t in run.trainers]))  # 2 * 2 * 1 > 3: all of it may be dust here, and no more
+    slash(run, 32)
+    for total in (2 * pot + 64, 2 * pot + 30):  # what the seal before left out is not late any more
+        with reverts("RoundLedger_AllotmentMismatch", total, 3, 2 * pot + 63):
+            seal_call(run, claim_total=total)
+    seal_call(run, claim_total=2 * pot + 31)
+
+
+def test_a_successor_and_a_later_window_take_note_of_what_was_late(world: World, reverts: Reverts) -> None:
+    run = Run.start(world, bonded=2, windows=replace(WINDOWS, challenge=1_000)).play(1)
     run.roster()
     world.wait(run.window()[0])
-    with reverts("RoundLedger_AllotmentMismatch", 2, 2, 6):
-        seal_call(run, claim_total=2)
-    seal_call(run, claim_total=3)
+    slash(run, 8)
+    due = 2 * run.params.pot + 8
+    mark = world.evm.snapshot()
+    run.challenge(0)
+    slash(run, 16)
+    world.wait(world.evm.now + 10)
+    run.judge(0, False)  # the window opens ten seconds later, which have passed
+    with reverts("RoundLedger_AllotmentMismatch", due + 15, 3, due + 16):
+        seal_call(run, claim_total=due + 15)
+    world.evm.restore(mark)
+    due += run.advance().event("AggregatorReplaced")["slashed"]
+    world.evm.now += 1
+    with reverts("RoundLedger_AllotmentMismatch", due - 1, 3, due):
+        seal_call(run, claim_total=due - 1)
+    seal_call(run, claim_total=due)
 
 
 # --- force-include ---
@@ -340,6 +379,15 @@ def test_force_include_refuses(world: World, reverts: Reverts) -> None:
     force(run, who)
     with reverts("RoundLedger_AlreadyForced", run.task, 0, who.address):
         force(run, who, salt=digest("another"))
+
+
+def test_who_joins_after_the_roster_takes_no_place_on_the_list(world: World, reverts: Reverts) -> None:
+    run = Run.start(world)
+    run.roster()
+    late = account("late")
+    run.join(late)  # in the roster's own second
+    with reverts("RoundLedger_NotMember", run.task, late.address):
+        force(run, late)
 
 
 def test_no_receipt_is_forced_after_a_takeover(world: World, reverts: Reverts) -> None:

@@ -1,7 +1,7 @@
 """Settlement: how the books of an ended task are closed.
 
-closeTask          reverts while the task runs, while the last round is not final, with another record, a second time
-  Done             the owner gets the dust
+closeTask          reverts while the task runs, while the last round is not final, with another record or roster,
+  Done             the owner gets the bonus that no seal allotted
   Refunded         the owner gets all that is left: pots that never had a roster
   Compensated      the owner gets pots that never had a roster; the rest waits for the rostered trainers, or goes to
                    the shares when receipts were forced into the failed round
@@ -21,6 +21,7 @@ from tests.contracts.conftest import Reverts
 from tests.support.contracts import (
     COMPENSATED,
     NO_CLAIMS,
+    NO_ROSTER,
     REFUNDED,
     TOKENS,
     Run,
@@ -52,38 +53,37 @@ def compensated(world: World, tree: Tree | None = None, rounds: int = 3, sealed:
     return run
 
 
-def test_done_gives_the_owner_the_dust(world: World) -> None:
+def test_done_gives_the_owner_what_no_seal_can_allot(world: World) -> None:
     run = Run.start(world, pot=10 * TOKENS, rounds=2, trainers=3).play()
-    dust = run.params.bounty - run.seals[1][1].root.total
-    assert 0 < dust < 3
+    world.disputes.send(account("x"), "slash", run.task, run.trainers[0].address, 7, bytes(20), 0)
     closed = run.close().event("TaskClosed")
-    assert (closed["toOwner"], closed["toTrainers"]) == (dust, 0)
-    assert run.member(world.owner)[1] == dust
+    assert (closed["toOwner"], closed["toTrainers"]) == (7, 0)
+    assert run.member(world.owner)[1] == 7
     for index in range(3):
         run.claim(1, index)  # claims go on
-    assert world.escrow.call("account", run.task) == (run.params.bounty - dust,) * 2
+    assert world.escrow.call("account", run.task) == (run.params.bounty,) * 2
 
 
 def test_close_refuses(world: World, reverts: Reverts) -> None:
     run = Run.start(world, rounds=2)
     x = account("x")
     with reverts("RoundLedger_WrongPhase", run.task, 1, 3):
-        world.settlement.send(x, "closeTask", run.task, NO_CLAIMS)
+        world.settlement.send(x, "closeTask", run.task, NO_CLAIMS, NO_ROSTER)
     with reverts("RoundLedger_WrongPhase", 99, 0, 3):
-        world.settlement.send(x, "closeTask", 99, NO_CLAIMS)
+        world.settlement.send(x, "closeTask", 99, NO_CLAIMS, NO_ROSTER)
     run.play()
     record = run.claim_record(1)
     with reverts("RoundLedger_NotFinal", run.task, 1, record.final_at):
-        world.settlement.send(x, "closeTask", run.task, record)
+        world.settlement.send(x, "closeTask", run.task, record, NO_ROSTER)
     run.challenge(1)
     with reverts("RoundLedger_TaskChallenged", run.task, 1):
-        world.settlement.send(x, "closeTask", run.task, record)
+        world.settlement.send(x, "closeTask", run.task, record, NO_ROSTER)
     run.judge(1, False)
     run.finalize()
     with pytest.raises(Exception, match="RoundLedger_RecordMismatch"):
-        world.settlement.send(x, "closeTask", run.task, replace(record, claim_total=0))
+        world.settlement.send(x, "closeTask", run.task, replace(record, claim_total=0), NO_ROSTER)
     with pytest.raises(Exception, match="RoundLedger_RecordMismatch"):
-        world.settlement.send(x, "closeTask", run.task, run.claim_record(0))
+        world.settlement.send(x, "closeTask", run.task, run.claim_record(0), NO_ROSTER)
     with reverts("RoundLedger_NotSettlement", x.address):
         world.ledger.send(x, "markClosed", run.task)
     run.close()
@@ -95,8 +95,7 @@ def test_refunded_gives_back_pots_without_a_roster(world: World) -> None:
     run = Run.start(world, rounds=4, aggregators=world.params().aggregators[:1]).play(1)
     fine = run.advance().event("AggregatorReplaced")["slashed"]
     closed = run.close().event("TaskClosed")
-    dust = run.params.pot - run.seals[0][1].root.total
-    assert (closed["phase"], closed["toOwner"], closed["toTrainers"]) == (REFUNDED, 3 * run.params.pot + fine + dust, 0)
+    assert (closed["phase"], closed["toOwner"], closed["toTrainers"]) == (REFUNDED, 3 * run.params.pot + fine, 0)
     assert run.phase == REFUNDED
     run.claim(0, 0)
 
@@ -113,7 +112,7 @@ def test_a_pot_that_had_a_roster_never_returns_to_the_owner(world: World, revert
     assert run.phase == COMPENSATED
     assert world.views.call("everRostered", run.task) == 2
     closed = run.close().event("TaskClosed")
-    assert run.params.pot <= closed["toTrainers"] < 2 * run.params.pot
+    assert closed["toTrainers"] == run.params.pot + run.params.pot // 10  # the second one was late
     world.wait(world.evm.now + windows.unbonding)
     world.settlement.send(account("x"), "sweepCompensation", run.task)
     per_share = closed["toTrainers"] // 3
@@ -142,9 +141,8 @@ def test_compensation_is_pot_and_bond_by_stake(world: World, reverts: Reverts) -
     record, tree = run.rosters[1]
     with reverts("Settlement_NotClosed", run.task):
         run.compensate(0)
-    dust = run.params.pot - run.seals[0][1].root.total
     closed = run.close().event("TaskClosed")
-    total = run.params.pot + run.params.bond + dust
+    total = run.params.pot + run.params.bond
     assert (closed["toOwner"], closed["toTrainers"]) == (run.params.pot, total)
     with reverts("Settlement_WrongRound", run.task, 0, 1):
         world.settlement.send(x, "claimCompensation", run.task, 0, record, tree.leaf(0), tree.path(0))

@@ -27,7 +27,6 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import sign_digest
 from tests.contracts.conftest import Reverts
 from tests.support.contracts import (
-    CHALLENGER,
     LEAVING,
     RESIDUAL,
     TOKENS,
@@ -316,17 +315,6 @@ def test_a_slash_below_the_stake_of_the_task_ends_a_tenure(world: World, reverts
     world.escrow.send(who, "exit", run.task)
     with reverts("Escrow_AlreadyLeft", run.task, who.address, joined + 20):
         run.join(who)
-
-
-def test_a_bond_that_goes_back_can_end_a_tenure_too(world: World) -> None:
-    """A trainer that accuses: its bond lies on top of its stake, and a slash takes from both."""
-    run = Run.start(world, trainers=1)
-    who = run.trainers[0]
-    world.escrow.send(world.disputes.address, "lock", run.task, who.address, 7, CHALLENGER, 0)
-    world.disputes.send(account("x"), "slash", run.task, who.address, 7, bytes(20), 0)
-    assert run.tenure(who)[2] == 0
-    world.escrow.send(world.disputes.address, "unlock", run.task, who.address, 7)
-    assert run.tenure(who)[2] == world.evm.now
 
 
 def test_an_aggregator_has_no_tenure(world: World) -> None:

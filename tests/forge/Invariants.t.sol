@@ -37,7 +37,7 @@ contract LedgerInvariants is Base {
         handler.wait(149);
         handler.close();
         handler.compensate(0);
-        (uint256 total, uint256 paid,,,) = handler.settlement().settlement(task);
+        (uint256 total, uint256 paid,,,,) = handler.settlement().settlement(task);
         assertLe(1, paid, "compensation");
         assertLe(paid, total, "compensation inside its total");
         invariant_1_conservation();

@@ -208,7 +208,7 @@ contract LedgerHandler {
         uint256 round = ledger.head(task).round;
         IRoundLedger.ClaimRecord memory last;
         if (round != 0) last = views.claimRecord(task, round - 1, _records[round - 1]);
-        try settlement.closeTask(task, last) {} catch {}
+        try settlement.closeTask(task, last, _rosters[round]) {} catch {}
     }
 
     function compensate(uint256 who) external {
@@ -234,14 +234,14 @@ contract LedgerHandler {
 
     // --- reading ---
 
-    /// Pots, stakes and credits: what the escrow owes.
+    /// Pots, stakes, credits and bonds: what the escrow owes.
     function owed() external view returns (uint256 sum) {
         IEscrow.Account memory a = escrow.account(task);
         sum = a.funded - a.paid;
         for (uint256 i = 0; i < 7; ++i) {
             address who = i < 5 ? people[i] : i == 5 ? address(this) : address(0);
             IEscrow.Member memory m = escrow.member(task, who);
-            sum += uint256(m.stake) + m.credit;
+            sum += uint256(m.stake) + m.credit + escrow.bondOf(task, who);
         }
     }
 

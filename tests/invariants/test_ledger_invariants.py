@@ -93,6 +93,8 @@ class Ledger(RuleBasedStateMachine):
                     self.trainers_released += values["amount"]
             elif name == "StakeReleased":
                 self._credit(values["account"], values["amount"])
+            elif name == "BondPaid":
+                self._credit(values["to"], values["amount"])
             elif name == "StakeSlashed":
                 self._credit(values["beneficiary"], values["share"])
                 self.slashed_to_pot += values["amount"] - values["share"]
@@ -211,14 +213,21 @@ class Ledger(RuleBasedStateMachine):
         if self.attempt(self.twin.may_step(self.now, OPEN), self.run.roster, tree, at=self.now):
             self.twin.roster(self.now)
 
-    @rule(weights=st.lists(st.integers(0, 5), min_size=4, max_size=4), when=WHEN)
-    def seal(self, weights: list[int], when: str) -> None:
+    @rule(
+        weights=st.lists(st.integers(0, 5), min_size=4, max_size=4),
+        when=WHEN,
+        off=st.sampled_from(["nothing", "nothing", "what is late", "a wei", "a wei too much"]),
+    )
+    def seal(self, weights: list[int], when: str, off: str = "nothing") -> None:
         self._go(when)
         if not self.run.trainers or self.run.round not in self.run.rosters:
             return
         shares = [w + 1 for w in weights[: len(self.run.trainers)]]
-        tree = self.run.claims(self.twin.allotted(), shares)
-        if self.attempt(self.twin.may_step(self.now, ROSTERED), self.run.seal, tree, at=self.now):
+        late = self.twin.late
+        less = {"nothing": 0, "what is late": late, "a wei": min(late, 1), "a wei too much": late + 1}[off]
+        tree = self.run.claims(self.twin.allotted() - less, shares)
+        fits = self.twin.may_step(self.now, ROSTERED) and less <= late
+        if self.attempt(fits, self.run.seal, tree, at=self.now):
             self.twin.seal(self.now, tree.root.total)
 
     @rule(when=st.sampled_from(["now", "last", "late", "late"]))
@@ -242,6 +251,7 @@ class Ledger(RuleBasedStateMachine):
         receipt = self.run.receipt(who)
         inside = self.now < self.twin.time + WINDOWS.force and not self.twin.takeover
         allowed = self.twin.phase == ROSTERED and not self.twin.frozen and inside and bool(self.flags(who) & TRAINER)
+        allowed = allowed and self.twin.tenures[who.address].joined < self.twin.time
         mark = (self.twin.life, self.twin.round, who.address)
         allowed = allowed and mark not in self.forced
         call = (ANYONE, "forceInclude", receipt, self.run.sign(who, receipt))
@@ -267,7 +277,6 @@ class Ledger(RuleBasedStateMachine):
 
     def _judge(self, number: int, upheld: bool) -> None:
         bond = self.accusation.pop(number)
-        before = self.slashed_to_pot
         done = self.attempt(True, self.run.judge, number, upheld, bond=bond)
         assert done is not None
         if upheld:
@@ -276,7 +285,6 @@ class Ledger(RuleBasedStateMachine):
             self.voids += 1
         else:
             self.twin.reject(number, self.now)
-            self.twin.bonus += self.slashed_to_pot - before
 
     @precondition(lambda self: self.run.seals)
     @rule(data=st.data())
@@ -298,7 +306,7 @@ class Ledger(RuleBasedStateMachine):
             assert done.event("StakeSlashed")["amount"] == min(stake, amount)
             if self.flags(who) & TRAINER and stake - min(stake, amount) < self.run.params.stake:
                 self.twin.leave(who.address, self.now)
-            self.twin.bonus += self.slashed_to_pot - before
+            self.twin.slash(self.slashed_to_pot - before, self.now)
 
     # --- money out ---
 
@@ -337,9 +345,25 @@ class Ledger(RuleBasedStateMachine):
         owed, before = self.twin.to_owner() if self.twin.may_close(self.now) else 0, self.owner_released
         if self.attempt(self.twin.may_close(self.now), self.run.close):
             self.twin.closed = True
-            sharing = self.world.registry.call("task", self.run.task)[4]
+            sharing = self.shares()
             extra = self.owner_released - before - owed
             assert extra == 0 or (self.twin.phase != DONE and 0 <= extra < max(1, sharing)) or sharing == 0
+
+    def has_share(self, who: Any) -> bool:
+        """Whether a trainer had a seat in time, and did not leave before the end."""
+        early = self.run.tenure(who)[3] < self.world.settlement.call("settlement", self.run.task)[5]
+        return bool(self.flags(who) & RESIDUAL) and (early or self.twin.phase != COMPENSATED)
+
+    def shares(self) -> int:
+        """How many residual shares there are, or would be."""
+        _total, _paid, _at, _each, _swept, seats = self.world.settlement.call("settlement", self.run.task)
+        if self.twin.phase != COMPENSATED:
+            seats = self.world.views.call("seats", self.run.task)
+        elif self.run.round in self.run.rosters:
+            assert seats == self.run.rosters[self.run.round][0].seats
+        found = int(self.world.registry.call("membersBelow", self.run.task, seats))
+        assert found == sum(self.has_share(who) for who in NAMES)
+        return found
 
     def _final_at(self, number: int) -> int:
         return 0 if number < 0 else self.run.seals[number][0].sealed_at + WINDOWS.challenge
@@ -421,13 +445,10 @@ class Ledger(RuleBasedStateMachine):
     def a_rostered_pot_stays_with_the_trainers(self) -> None:
         if not hasattr(self, "run") or not self.twin.closed:
             return
-        shares = self.world.registry.call("task", self.run.task)[4]
+        shares = self.shares()
         if shares == 0:
             return  # nobody is left that could be paid
-        last = self.twin.seals[self.twin.round - 1].total if self.twin.round else 0
-        dust = self.twin.allotted() - POT - last if self.twin.phase == DONE else 0
-        spare = self.twin.bonus + dust + 2 * 4 * 6 + shares
-        assert self.owner_released <= POT * (self.run.params.rounds - self.twin.ever) + max(0, spare)
+        assert self.owner_released <= POT * (self.run.params.rounds - self.twin.ever) + self.twin.bonus + shares
 
     # --- the end: calls by anyone empty the escrow ---
 
@@ -467,7 +488,7 @@ class Ledger(RuleBasedStateMachine):
             self.world.wait(self.now + WINDOWS.unbonding)
             self._note(self.world.settlement.send(ANYONE, "sweepCompensation", task))
         for who in NAMES:
-            unpaid = self.flags(who) & (RESIDUAL | RESIDUAL_PAID) == RESIDUAL
+            unpaid = self.has_share(who) and not self.flags(who) & RESIDUAL_PAID
             if unpaid and self.world.settlement.call("settlement", task)[3]:
                 self._note(self.world.settlement.send(ANYONE, "claimResidual", task, who.address))
         if self.twin.round:
@@ -495,9 +516,9 @@ class Ledger(RuleBasedStateMachine):
 
     def _return_void_accusations(self) -> None:
         """Bonds of disputes that an earlier one made void: the disputes contract gives them back."""
-        left = self.run.member(ACCUSER)[0]
+        left, who = self.run.bond_of(ACCUSER), ACCUSER.address
         if left:
-            self.world.escrow.send(self.world.disputes.address, "unlock", self.run.task, ACCUSER.address, left)
+            self.world.escrow.send(self.world.disputes.address, "payBond", self.run.task, who, left, who)
 
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

@@ -95,9 +95,9 @@ def roster_leaves(signers: Sequence[Signer], stake: int = ETHER) -> tuple[Leaf, 
 
 
 def claim_leaves(signers: Sequence[Signer], total: int) -> tuple[Leaf, ...]:
-    """Return claim leaves, by seat, that share `total` equally among trainers, and reputations."""
-    each = total // len(signers)
-    first = tuple(Leaf(bytes(20), 0, bytes(32)) for _ in range(FIRST_SEAT))
+    """Return claim leaves, by seat, that share `total` equally among trainers (the rest: seat 0), and reputations."""
+    each, rest = divmod(total, len(signers))
+    first = tuple(Leaf(bytes(20), 0 if seat else rest, bytes(32)) for seat in range(FIRST_SEAT))
     paid = (Leaf(s.address, each, (7).to_bytes(32, "big")) for s in sorted(signers, key=lambda s: s.address))
     return (*first, *paid)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import Any
 
 from fl_platform.protocol import merkle_sum
@@ -18,7 +19,7 @@ TOKENS = 10**18
 CHALLENGER_BPS = 3_000
 LATENESS_BPS = 1_000
 DONE, REFUNDED, COMPENSATED = 3, 4, 5  # IRoundLedger.Phase
-TRAINER, AGGREGATOR, LEAVING, RESIDUAL, PAID, RESIDUAL_PAID, CHALLENGER = 1, 2, 4, 8, 16, 32, 64  # MemberFlags
+TRAINER, AGGREGATOR, LEAVING, RESIDUAL, PAID, RESIDUAL_PAID = 1, 2, 4, 8, 16, 32  # MemberFlags
 
 
 def digest(*words: object) -> bytes:
@@ -135,6 +136,7 @@ class ChainLeaf:
 
 
 NO_CLAIMS = ClaimRecord(bytes(32), bytes(32), 0, 0, 0, 0)
+NO_ROSTER = RosterRecord(bytes(32), 0, 0, 0, 0, bytes(20), 0)
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,11 @@ def path_of(proof: merkle_sum.Proof) -> bytes:
 
 
 def split(total: int, owners: Sequence[bytes], weights: Sequence[int] | None = None) -> Tree:
-    """Return a claim tree that splits `total` wei by weight, rounded down."""
+    """Return a claim tree that splits `total` wei by weight, to the wei."""
     shares = list(weights or [1] * len(owners))
     data = [i.to_bytes(32, "big") for i in range(len(owners))]
-    amounts = [total * share // sum(shares) for share in shares]
+    ends = [total * upto // sum(shares) for upto in accumulate(shares, initial=0)]
+    amounts = [end - start for start, end in pairwise(ends)]
     return Tree(tuple(Leaf(o, a, d) for o, a, d in zip(owners, amounts, data, strict=True)))
 
 
@@ -287,6 +290,10 @@ class Run:
     def member(self, who: Account | bytes) -> Any:
         """(stake, credit, claimed, flags)."""
         return self.world.escrow.call("member", self.task, who if isinstance(who, bytes) else who.address)
+
+    def bond_of(self, who: Account | bytes) -> int:
+        """What an account's bonds in disputes sum to, wei."""
+        return int(self.world.escrow.call("bondOf", self.task, who if isinstance(who, bytes) else who.address))
 
     def tenure(self, who: Account | bytes) -> Any:
         """(joined stake, joined at, left at, seat)."""
@@ -445,7 +452,8 @@ class Run:
         if last >= 0:
             self.finalize(last)
         record = self.claim_record(last) if last >= 0 else NO_CLAIMS
-        return self.world.settlement.send(account("anyone"), "closeTask", self.task, record)
+        roster = self.rosters[self.round][0] if self.round in self.rosters else NO_ROSTER
+        return self.world.settlement.send(account("anyone"), "closeTask", self.task, record, roster)
 
     def compensate(self, index: int) -> Outcome:
         """Claim the compensation of a leaf of the failed round's roster."""
@@ -461,7 +469,7 @@ class Run:
 
 
 def holdings(world: World, tasks: Sequence[int], people: Callable[[], Sequence[bytes]] | Sequence[bytes]) -> int:
-    """Return what the escrow owes: pots plus stakes plus credits of these people in these tasks, in wei."""
+    """Return what the escrow owes: pots plus stakes, credits and bonds of these people in these tasks, in wei."""
     names = people() if callable(people) else people
     owed = 0
     for task in tasks:
@@ -469,7 +477,7 @@ def holdings(world: World, tasks: Sequence[int], people: Callable[[], Sequence[b
         owed += funded - paid
         for who in names:
             stake, credit, _claimed, _flags = world.escrow.call("member", task, who)
-            owed += stake + credit
+            owed += stake + credit + world.escrow.call("bondOf", task, who)
     return owed
 
 

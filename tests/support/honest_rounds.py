@@ -36,7 +36,7 @@ from tests.support.rounds import Round, address_of, anchored_spec
 VALIDATION = tuple(ValidationRow(keccak256(bytes([i])), bytes([i])) for i in range(12))
 SLICES = 4
 MOST_ROUNDS = 6  # from round 4 on there are as many earlier sums as there can be
-LATECOMER = 80  # joins after the roster
+LATECOMER = 80  # joins after a roster, and forces in later rounds
 CALM = ("ok",) * 6 + ("flip", "copy", "replay")
 WILD = ("ok",) * 6 + ("flip", "zero", "short", "long", "noise", "tiny", "copy", "copy", "replay")
 
@@ -61,6 +61,7 @@ class Draw:
     stakes: dict[int, int]  # of all that join, by key number, wei; the last one is on no roster
     way: np.ndarray  # (d,)
     calm: bool  # most do their work: later stages of the rule have something to decide
+    late: bool = False  # somebody joins between this round's roster and its seal
 
     @classmethod
     def of(cls, seed: int) -> Draw:
@@ -147,8 +148,12 @@ def draw_round(draw: Draw, task: JudgedTask) -> Round:
         shown = reveal_slice(VALIDATION, slices=SLICES, number=made.before.round) if made.before.round < SLICES else ()
         made.extra = {"validation": shown, "utility": utility}
     _spoil(draw, made)
-    for number in r.sample((*draw.stakes, LATECOMER), r.choice((0, 0, 0, 1, 2))):
-        task.force(made, number, draw_update(draw, r.choice(("ok", "short", "flip"))), salt=b"\1" * 32)
+    forcing = r.sample((*draw.stakes, LATECOMER), r.choice((0, 0, 0, 1, 2)))
+    draw.late = LATECOMER in forcing and LATECOMER not in task.joined
+    for number in forcing:
+        update = draw_update(draw, r.choice(("ok", "short", "flip")))
+        if number != LATECOMER or not draw.late:
+            task.force(made, number, update, salt=b"\1" * 32)
     return made
 
 
@@ -195,10 +200,9 @@ def play(seed: int, found: Found, *, most: int = MOST_ROUNDS, claims: int | None
         if number and draw.r.random() < 0.3:
             draw.way = np.random.default_rng(seed + number).normal(0, 1, draw.spec.model.size)
         made = draw_round(draw, task)
-        late = any(entry.receipt.trainer == address_of(LATECOMER) for entry in made.entries)
 
-        def joins(late: bool = late) -> None:
-            if late and LATECOMER not in task.joined:
+        def joins() -> None:
+            if draw.late:
                 task.join(LATECOMER)
 
         try:

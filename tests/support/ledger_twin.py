@@ -44,6 +44,7 @@ class Twin:
     takeover: bool = False
     frozen_since: int = 0
     bonus: int = 0
+    late: int = 0  # of the bonus: what came after the first second of the window of the seal that is due
     life: int = 0
     ever: int = 0  # rounds that had a roster at some time
     closed: bool = False
@@ -107,13 +108,19 @@ class Twin:
 
     def roster(self, now: int) -> None:
         """A roster is on chain."""
-        self.phase, self.time, self.takeover = ROSTERED, now, False
+        self.phase, self.time, self.takeover, self.late = ROSTERED, now, False, 0
         self.ever = max(self.ever, self.round + 1)
         self.slots.pop(self.round % self.ring, None)
 
     def allotted(self) -> int:
-        """What a seal of the head's round must allot."""
+        """What a seal of the head's round allots; it may leave out what is late."""
         return self.params.pot * (self.round + 1) + self.bonus
+
+    def slash(self, to_pot: int, now: int) -> None:
+        """Stake went into the pot."""
+        self.bonus += to_pot
+        if self.phase == ROSTERED and now >= self.window()[0]:
+            self.late += to_pot
 
     def seal(self, now: int, total: int) -> None:
         """The head's round is sealed."""
@@ -148,8 +155,10 @@ class Twin:
         self._hand_over(now)
 
     def _hand_over(self, now: int) -> None:
-        self.time = now
+        self.time, self.late = now, 0
         if self.place + 1 == len(self.params.aggregators):
+            if self.phase == OPEN:  # what the ring has in its place is no roster
+                self.slots.pop(self.round % self.ring, None)
             refunded = self.phase == OPEN and self.ever <= self.round
             self.phase, self.takeover = (REFUNDED if refunded else COMPENSATED), False
         else:
@@ -169,8 +178,8 @@ class Twin:
     def reject(self, number: int, now: int) -> None:
         """A dispute ended without effect."""
         self.seals[number].disputed = False
-        if not self.frozen:
-            self.time += now - self.frozen_since
+        if not self.frozen and now > self.frozen_since:
+            self.time, self.late = self.time + now - self.frozen_since, 0  # its window opens later
 
     def uphold(self, number: int, now: int) -> None:
         """A dispute voids a round and all later ones."""
@@ -180,7 +189,7 @@ class Twin:
         self.bonus += lost - lost * CHALLENGER_BPS // 10_000
         self.seals = {n: s for n, s in self.seals.items() if n < number}
         self.slots = {slot: n for slot, n in self.slots.items() if n < number}
-        self.frozen_since = self.time = now
+        self.frozen_since, self.time, self.late = now, now, 0
         self.round = number
         self.life = (self.life + 1) % 256
         place = self.place + 1 if seal.by == self.place else self.place

@@ -34,8 +34,8 @@ PLACES = (
     at(TRAINER, head=ROSTERED, window=WINDOW, signed=frozenset({0})),
     at(AGGREGATOR, head={"round": 1, "challenged": True}, history=DISPUTED),
     at(AGGREGATOR, head={"phase": Phase.DONE, "round": 3, "closed": True}),
-    at(TRAINER, head={"phase": Phase.COMPENSATED, "closed": True}, settled=Settlement(9, 0, NOW, 0, False)),
-    at(TRAINER, head={"phase": Phase.COMPENSATED, "closed": True}, settled=Settlement(9, 0, 1, TOKEN, True),
+    at(TRAINER, head={"phase": Phase.COMPENSATED, "closed": True}, settled=Settlement(9, 0, NOW, 0, False, 2**16)),
+    at(TRAINER, head={"phase": Phase.COMPENSATED, "closed": True}, settled=Settlement(9, 0, 1, TOKEN, True, 2**16),
        member=Member(0, TOKEN, 0, MemberFlag.TRAINER | MemberFlag.RESIDUAL)),
 )  # fmt: skip
 

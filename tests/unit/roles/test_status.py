@@ -33,7 +33,8 @@ HEAD = Head(AGGREGATOR, NOW - 100, 0, 3, 0, Phase.OPEN, True, False, False, Fals
 HISTORY = TaskHistory(
     task=7, block=BlockRef(1, bytes(32), bytes(32), NOW), opened=OPENED, head=HEAD,
     rounds=(RoundHistory(0, NOW - 100),),
-    members={TRAINER: TOKEN}, seats={}, bindings={}, leaving=frozenset(), bonded=frozenset({AGGREGATOR, SUCCESSOR}),
+    members={TRAINER: TOKEN}, seats={TRAINER: 9}, bindings={}, leaving=frozenset(),
+    bonded=frozenset({AGGREGATOR, SUCCESSOR}),
     stakes={TRAINER: TOKEN, AGGREGATOR: 20 * TOKEN, SUCCESSOR: 20 * TOKEN}, bonus=0, voids=0, replacements=(),
     claimed={}, withdrawn={}, released={}, reputation_rounds=(), closed=None, ended=False, events=(),
 )  # fmt: skip
@@ -202,16 +203,16 @@ def test_a_compensation_is_claimed_before_the_stake_is_taken() -> None:
     head = {"phase": Phase.COMPENSATED}
     assert only(at(OWNER, head=head)).command == "fl-platform task close 7 --wallet me"
     closed = {**head, "closed": True}
-    first, second = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, NOW - 1000, 0, False)))
+    first, second = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, NOW - 1000, 0, False, 2**16)))
     assert (first.must, first.until) == (True, NOW + 4000)
     assert "before you take your stake" in first.text
     assert second.command.startswith("fl-platform trainer leave")
-    late = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, NOW - 5000, 0, False)))
+    late = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, NOW - 5000, 0, False, 2**16)))
     assert "passed 0 s ago" in late[0].text
     paid = Member(TOKEN, 0, 0, MemberFlag.TRAINER | MemberFlag.COMPENSATED)
-    assert len(moves(at(TRAINER, head=closed, settled=Settlement(9, 0, NOW, 0, False), member=paid))) == 1
+    assert len(moves(at(TRAINER, head=closed, settled=Settlement(9, 0, NOW, 0, False, 2**16), member=paid))) == 1
     share = Member(TOKEN, 0, 0, MemberFlag.TRAINER | MemberFlag.RESIDUAL)
-    swept = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, 1, 3 * TOKEN, True), member=share))
+    swept = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, 1, 3 * TOKEN, True, 2**16), member=share))
     assert swept[0].text == "claim your residual share of 3 tokens"
 
 

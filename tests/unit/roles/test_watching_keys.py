@@ -257,7 +257,7 @@ def test_content_that_nobody_shows_in_time_is_the_next_aggregators_ground(disput
     head, reveals = own.head(task.reader.task), Reveals(own, task.reader.spec, AGGREGATOR)
     assert head.aggregator == SUCCESSOR.address
     (made,) = reveals.demands(task.reader.task)
-    assert own.member(task.reader.task, AGGREGATOR.address).stake == 2 * ETHER + made.bond
+    assert own.member(task.reader.task, AGGREGATOR.address).stake == 2 * ETHER
     disputed.chain.wait_until(made.deadline)
     reveals.expire(made)
     assert own.member(task.reader.task, AGGREGATOR.address).stake == 2 * ETHER
