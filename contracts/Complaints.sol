@@ -18,7 +18,8 @@ contract Complaints is IComplaints {
     /// @inheritdoc IComplaints
     function complain(uint256 task, uint256 round, bytes32[] calldata receipts) external {
         for (uint256 i = 0; i < receipts.length; ++i) {
-            if (complainedAt[receipts[i]][msg.sender] == 0) complainedAt[receipts[i]][msg.sender] = block.timestamp;
+            mapping(address => uint256) storage said = complainedAt[receipts[i]];
+            if (said[msg.sender] == 0) said[msg.sender] = block.timestamp;
         }
         emit Complained(task, round, msg.sender, receipts);
     }

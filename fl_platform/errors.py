@@ -257,12 +257,16 @@ class StoreMissing(IntegrityError):
 class UpdatesNotOpened(IntegrityError):
     """Updates that nothing on chain refuses do not open for this reader."""
 
-    def __init__(self, reasons: Mapping[int, FLError]) -> None:
-        """`reasons`: by number of the entry, never empty."""
+    def __init__(self, message: str, *, reasons: Mapping[int, FLError] | None = None) -> None:
+        super().__init__(message)
+        self.reasons = reasons or {}  # by number of the entry
+
+    @classmethod
+    def because(cls, reasons: Mapping[int, FLError]) -> UpdatesNotOpened:
+        """Return the error for these entries, at least one."""
         index, first = next(iter(reasons.items()))
         more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-        super().__init__(f"entry {index} does not open: {first}{more}")
-        self.reasons = reasons
+        return cls(f"entry {index} does not open: {first}{more}", reasons=reasons)
 
 
 class StoreFull(IntegrityError):

@@ -208,7 +208,7 @@ def admit_entries(
         except _PEERS_FAULTS as error:
             closed[index] = error
     if closed:
-        raise UpdatesNotOpened(closed)
+        raise UpdatesNotOpened.because(closed)
     return Admission(tuple(refusals), seeds)
 
 

@@ -15,19 +15,26 @@ from pathlib import Path
 
 from fl_platform.aggregation.admit import CACHE_BYTES, is_reference
 from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.history import TaskHistory
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.bundling import bundle_of
 from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.contribution.validation import RevealedRow
-from fl_platform.errors import AuditDifference, IntegrityError, RejectedInput, TaskClosed, UpdatesNotOpened
+from fl_platform.errors import (
+    AuditDifference,
+    IntegrityError,
+    RejectedInput,
+    TaskClosed,
+    TransactionReverted,
+    UpdatesNotOpened,
+)
 from fl_platform.protocol.bundle import Entry, RoundBundle, roster_bytes
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.messages import RevealOrder, RoundOrder
 from fl_platform.protocol.receipt import Receipt, check_signature
-from fl_platform.roles.collecting import Collector, anchor, stake_among
+from fl_platform.protocol.sources import MOST_ROSTERED
+from fl_platform.roles.collecting import Collector, anchor, others_turn, stake_among
 from fl_platform.roles.committing import mend
 from fl_platform.roles.files import write_once
 from fl_platform.roles.grounds import Grounds, nobody
@@ -41,6 +48,8 @@ from fl_platform.roles.waiting import PAUSE_S, BlockClock, Progress, Transport, 
 from fl_platform.store.keywrap import RevealKey
 
 logger = logging.getLogger(__name__)
+
+SEALS_TRIED = 3
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,7 @@ class Aggregator:
             if head.phase not in (Phase.OPEN, Phase.ROSTERED):
                 break
             if head.aggregator != self._contracts.address:
-                raise TaskClosed(_others_turn(self._reader.history(), self._contracts.address))
+                raise TaskClosed(others_turn(self._reader.history(), self._contracts.address))
             if head.phase is Phase.OPEN:
                 demand_true_tape(self._reader, head.round)
                 self.roster(self.collect(transport))
@@ -151,7 +160,9 @@ class Aggregator:
         entries, leaving = self._collector.submissions(order, transport), self._reader.history().leaving
         # who leaves gets its stake while the seal can be challenged, and is a stranger on the roster then
         kept = {who: e for who, e in entries.items() if who not in leaving or is_reference(e, self._reader.spec)}
-        chosen = tuple(replace(kept[who], stake=self._collector.stake_of(who)) for who in sorted(kept))
+        # the owner's reference, and who came first; who does not fit can force its receipt in
+        fitting = sorted(kept, key=lambda who: not is_reference(kept[who], self._reader.spec))[:MOST_ROSTERED]
+        chosen = tuple(replace(kept[who], stake=self._collector.stake_of(who)) for who in sorted(fitting))
         self._collector.demand_enough(order, chosen)
         self._save_entries(order.round, chosen)
         return chosen
@@ -177,7 +188,18 @@ class Aggregator:
         entries = self._packages().fill_forced(entries, self._reader.forced_packages())
         self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
         revealed = readable_slice(self._reader.spec, self._reveal_slice(round_number))
-        judged, as_of = self._judged(round_number, entries, revealed, once=transport.once)
+        for left in range(SEALS_TRIED - 1, -1, -1):
+            try:
+                return self._sealed(round_number, entries, revealed, once=transport.once)
+            except TransactionReverted as error:  # what is to be allotted grew between judging and sealing
+                if "AllotmentMismatch" not in error.error or not left:
+                    raise
+        raise AssertionError("a seal is tried at least once")
+
+    def _sealed(
+        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], *, once: bool
+    ) -> SealedRound:
+        judged, as_of = self._judged(round_number, entries, revealed, once=once)
         entries = mend(self._reader.spec, self._opener, entries, judged.verdicts)
         sealed = self._store(round_number, entries, judged, slice_texts(revealed))
         tape = sealed.bundle.tape if self._reader.spec.exact else NO_TAPE
@@ -208,12 +230,12 @@ class Aggregator:
     ) -> None:
         grounds = Grounds(self._reader, self._contracts, self._opener, witnesses=self._witnesses)
         first, due = self._contracts.window(self._reader.task)
-        last, next_time = due - margin(due - first), self._contracts.chain.next_time
+        last, next_time = int(due - margin(due - first)), self._contracts.chain.next_time
         clock = next_time if once else BlockClock(next_time)  # where nothing passes by itself, it is moved
         while not grounds.seek(round_number, closed):
             ends = grounds.waits_until()
             if once and ends is not None and not grounds.moved:  # nobody else is here to answer
-                self._wait_until(int(min(ends, last)))
+                self._wait_until(min(ends, last))
             if clock() >= last or (once and ends is None and not grounds.moved):
                 raise self._passed(round_number, str(why))
             if not once:
@@ -371,15 +393,3 @@ class Aggregator:
         data = self._path(round_number, "entries").read_bytes()
         entries: tuple[Entry, ...] = from_json(tuple[Entry, ...], parse_canonical(data, what="entries"), "entries")
         return entries
-
-
-def _others_turn(history: TaskHistory, account: bytes) -> str:
-    """Say why an aggregator cannot work now, and what it can do."""
-    task, listed = history.task, history.opened.aggregators
-    said = f"task {task}: 0x{history.head.aggregator.hex()} is the current aggregator; 0x{account.hex()} "
-    if account in listed and listed.index(account) < history.head.index:
-        return f"{said}missed a deadline and was replaced: `fl-platform aggregator leave {task}` asks for its bond"
-    return (
-        f"{said}can take over only after a missed deadline, by `fl-platform aggregator advance {task}`: `fl-platform "
-        "status` says when"
-    )

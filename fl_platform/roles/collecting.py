@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fl_platform.aggregation.admit import is_reference, is_reference_party
 from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.history import TaskHistory
 from fl_platform.errors import (
     NotEnoughTrainers,
     ReceiptDuplicate,
@@ -297,6 +298,18 @@ def least_trainers(spec: TaskSpec) -> int:
     """Return with how many trainers' updates a round can be judged at all."""
     rule = spec.aggregation
     return 2 * rule.byzantine + 3 if rule.selection == "multi-krum" else 1
+
+
+def others_turn(history: TaskHistory, account: bytes) -> str:
+    """Say why an aggregator cannot work now, and what it can do."""
+    task, listed = history.task, history.opened.aggregators
+    said = f"task {task}: 0x{history.head.aggregator.hex()} is the current aggregator; 0x{account.hex()} "
+    if account in listed and listed.index(account) < history.head.index:
+        return f"{said}missed a deadline and was replaced: `fl-platform aggregator leave {task}` asks for its bond"
+    return (
+        f"{said}can take over only after a missed deadline, by `fl-platform aggregator advance {task}`: `fl-platform "
+        "status` says when"
+    )
 
 
 def _kept(folder: Path) -> list[bytes]:

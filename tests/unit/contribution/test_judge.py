@@ -287,13 +287,17 @@ def test_without_the_reference_the_round_is_paid_by_stake() -> None:
     assert not any(s.paid_scored for s in judgement.after.standings)
 
 
-@pytest.mark.parametrize("kind", ["forged", "zero"])
-def test_a_reference_that_fails_is_no_anchor(kind: str) -> None:
+def test_a_round_whose_reference_somebody_else_signed_is_not_judged() -> None:
+    """Whoever seals its roster answers for a leaf that nobody signed: collected receipts are checked before that."""
     round_ = happy_round()
-    if kind == "forged":
-        round_.sign(place(round_, 0), 5)  # somebody else signs as the owner
-    else:
-        replaced(round_, 0, np.zeros(round_.spec.model.size, dtype=np.int8))
+    round_.sign(place(round_, 0), 5)
+    with pytest.raises(DocumentInvalid, match="is signed by"):
+        round_.judge()
+
+
+def test_a_reference_that_fails_is_no_anchor() -> None:
+    round_ = happy_round()
+    replaced(round_, 0, np.zeros(round_.spec.model.size, dtype=np.int8))
     judgement = round_.judge()
     assert not judgement.measured
     assert sum(judgement.split.base) > 0
