@@ -7,7 +7,6 @@ In each the attacker stands beside a round without it. tests/invariants/test_hon
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -20,7 +19,8 @@ from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec
 from fl_platform.roles.disputed import source_column
 from fl_platform.updates import pack_update
 from fl_platform.updates.tensors import Integers
-from tests.support.judged_rounds import JudgedTask
+from tests.support.evm import Reverted
+from tests.support.judged_rounds import JudgedTask, person
 from tests.support.rounds import STAKE, Round, address_of, anchored_spec, ints_like, make_entry
 
 SIX = dict.fromkeys(range(1, 7), STAKE)
@@ -106,15 +106,19 @@ def _coarse(way: np.ndarray, seed: int) -> Integers:
 
 
 @pytest.mark.parametrize("attack", [False, True])
-def test_somebody_who_joins_after_the_roster_and_forces_a_receipt_in(attack: bool) -> None:
+def test_who_joins_after_the_roster_forces_no_receipt_into_its_round(attack: bool) -> None:
     """It had no stake when the roster closed: no place in the round, and none among those that multi-Krum drops."""
     task = JudgedTask.open(krum_spec(), trainers=SIX)
     made = krum_round(task)
-    if attack:
-        task.force(made, 77, ints_like(task.spec, 1))
-    judged = expect_the_seal_to_stand(task, made, rostered=partial(task.join, 77) if attack else lambda: None)
-    assert ("ReceiptForeign" in codes(judged)) is attack
-    assert "NotSelected" in codes(judged), "the stranger took the place of the one that multi-Krum withstands"
+
+    def forces() -> None:
+        task.join(77)
+        late = make_entry(task.spec, made.before, 77, ints_like(task.spec, 1), stake=0, place=task.place)
+        with pytest.raises(Reverted, match="NotMember"):
+            task.world.ledger.send(person(77), "forceInclude", late.receipt, late.signature)
+
+    judged = expect_the_seal_to_stand(task, made, rostered=forces if attack else lambda: None)
+    assert "NotSelected" in codes(judged)
 
 
 @pytest.mark.parametrize("attack", [False, True])
