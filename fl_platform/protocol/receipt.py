@@ -175,6 +175,15 @@ def check_signature(signed: SignedReceipt, domain: Domain) -> None:
         raise ReceiptSignatureInvalid(f"receipt of 0x{signed.receipt.trainer.hex()} is signed by 0x{signer.hex()}")
 
 
+def is_signed(signed: SignedReceipt, domain: Domain) -> bool:
+    """Say whether the receipt's own trainer signed it for `domain`."""
+    try:
+        check_signature(signed, domain)
+    except ReceiptSignatureInvalid:
+        return False
+    return True
+
+
 def int_of(value: object) -> int:
     """Return a non-negative integer that is not a bool. Raises ValueError otherwise."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:

@@ -28,6 +28,7 @@ from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, RoundBundle, claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.operations import Op
+from fl_platform.protocol.receipt import Domain, is_signed
 from fl_platform.protocol.rows import RowLeaf
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.spec import TaskSpec
@@ -146,6 +147,24 @@ def roster_shown(target: Target, shown: Mapping[Question, Shown]) -> tuple[Entry
         entry, signature = shown_entry(answer)
         found.append(Entry(entry.receipt, signature, entry.stake, *NO_PACKAGE, forced=False))
     return tuple(found)
+
+
+def signed_bundle(
+    bundle: RoundBundle, domain: Domain, shown: Mapping[Question, Shown]
+) -> tuple[RoundBundle, tuple[Question, ...]]:  # fmt: skip
+    """Return a bundle with the signatures that its sealer showed in the place of such as nobody made, and what it has
+    to show yet: who sealed a roster answers for each of its receipts."""
+    entries, unsigned = list(bundle.entries), list[Question]()
+    places = [place for place, entry in enumerate(entries) if not entry.forced]
+    for index, place in enumerate(places):
+        if is_signed(entries[place].signed, domain):
+            continue
+        question = Question(Node.ROSTER, index=index)
+        if question in shown:
+            entries[place] = replace(entries[place], signature=shown_entry(shown[question])[1])
+        else:
+            unsigned.append(question)
+    return replace(bundle, entries=tuple(entries)), tuple(unsigned)
 
 
 def _keyed(opener: UpdateOpener, entries: Sequence[Entry], packages: Mapping[bytes, Sequence[Package]]) -> list[Entry]:

@@ -31,7 +31,14 @@ from fl_platform.protocol.tape import Tape
 from fl_platform.roles.accepting import demand_accepted
 from fl_platform.roles.audit_report import Difference
 from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.disputed import DisputedRound, disputed_round, roster_shown, source_column, target_of
+from fl_platform.roles.disputed import (
+    DisputedRound,
+    disputed_round,
+    roster_shown,
+    signed_bundle,
+    source_column,
+    target_of,
+)
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.patience import Patience
 from fl_platform.roles.reading import TaskReader
@@ -237,10 +244,8 @@ class Watcher:
         if target.record.trace == NO_TAPE:  # it has no nodes: whatever is asked of it, nobody can show
             return self._ask(finding, target, chain, (top_of(target.program),))
         disputed = self._disputed(record, target, chain)
-        if disputed is None:
-            # a sealer whose bundle nobody has must show on what it judged
-            entries = (Question(Node.ROSTER, index=index) for index in range(target.roster.count))
-            return self._ask(finding, target, chain, _unshown(chain, entries))
+        if isinstance(disputed, tuple):
+            return self._ask(finding, target, chain, disputed)
         if (miscounted := _miscounted(disputed)) is not None:
             return self._make(finding, disputed, chain, miscounted)
         if disputed.fitting is None and self._opener is None:
@@ -331,19 +336,25 @@ class Watcher:
         receipts = [entry.receipt for entry in disputed.entries]
         return "refuted " + place_in_words(disputed.target.program, number, place, receipts, disputed.seats)
 
-    def _disputed(self, record: RoundHistory, target: Target, chain: Record) -> DisputedRound | None:
-        """Return the round as disputes know it; None where its entries are not to be had."""
-        bundle, entries = None, None
+    def _disputed(
+        self, record: RoundHistory, target: Target, chain: Record
+    ) -> DisputedRound | tuple[Question, ...]:  # fmt: skip
+        """Return the round as disputes know it, or what its sealer must show first of the entries that it judged."""
+        bundle, entries, wanted = None, None, tuple[Question, ...]()
         try:
             bundle = self._reader.bundle(record.number)
             self._reader.check_roster(record.number, bundle.entries)
+            bundle, wanted = signed_bundle(bundle, self._reader.domain, chain.shown)
         except RetryError:
             raise
         except FLError as error:
             logger.warning("round %d: no bundle says what was sealed: %s", record.number, error)
             bundle, entries = None, roster_shown(target, chain.shown)
             if entries is None:
-                return None
+                every = (Question(Node.ROSTER, index=index) for index in range(target.roster.count))
+                wanted = _unshown(chain, every)
+        if wanted:
+            return wanted
         return disputed_round(
             self._reader, self._reveals, record, bundle, self._opener, rostered=entries or ()
         )  # fmt: skip
