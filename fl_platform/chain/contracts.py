@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from fl_platform.chain import events as ev
@@ -114,15 +113,14 @@ class Contracts(Views):
         return Ticket(deadline=deadline, signature=self.signer.sign_digest(digest))
 
     def close_task(self, task: int) -> TxReceipt | None:
-        """Close the books of a task that has ended: dust and never-rostered pots to the owner. Anyone."""
+        """Close the books of a task that has ended: what trainers have no right to goes to the owner. Anyone."""
         history = self.history(task)
         last = history.claim_record(history.head.round - 1) or NO_CLAIMS
         failed = history.rounds[history.head.round :]
         roster = (failed[0].roster if failed else None) or NO_ROSTER
         step = Step(task, TASKLESS, self._name("close", task))
-        return self._send(
-            self.settlement, "closeTask", task, last, roster, step=step, already=lambda: self.head(task).closed
-        )
+        arguments, already = (task, last, roster), lambda: self.head(task).closed
+        return self._send(self.settlement, "closeTask", *arguments, step=step, already=already)
 
     # --- trainer ---
 
@@ -199,20 +197,18 @@ class Contracts(Views):
         as_of: int | None = None,
     ) -> TxReceipt | None:  # fmt: skip
         """Seal a rostered round with its bundle and its trace's root (zero: none), as of a time (None: the first)."""
-        given = self.seal_input(task, bundle_digest, bundle, trace=trace)
-        return self.seal_with(task, round_number, given if as_of is None else replace(given, as_of=as_of))
+        given = self.seal_input(task, bundle_digest, bundle, trace=trace, as_of=as_of)
+        return self.seal_with(task, round_number, given)
 
-    def seal_input(self, task: int, bundle_digest: bytes, bundle: RoundBundle, *, trace: bytes) -> SealInput:
-        """Return what a seal of a bundle says, as of now."""
+    def seal_input(
+        self, task: int, bundle_digest: bytes, bundle: RoundBundle, *, trace: bytes, as_of: int | None = None
+    ) -> SealInput:  # fmt: skip
+        """Return what a seal of a bundle says."""
         return SealInput(
-            bundle=bundle_digest,
-            model=bundle.after.model,
-            trace=trace,
-            as_of=self.as_of(task),
-            claim_root=bundle.claims.digest,
-            claim_total=bundle.claims.total,
-            claim_count=len(bundle.after.standings),
-        )
+            bundle=bundle_digest, model=bundle.after.model, trace=trace,
+            as_of=self.as_of(task) if as_of is None else as_of, claim_root=bundle.claims.digest,
+            claim_total=bundle.claims.total, claim_count=len(bundle.after.standings),
+        )  # fmt: skip
 
     def seal_with(self, task: int, round_number: int, given: SealInput) -> TxReceipt | None:
         """Seal a rostered round with any input (the contract decides whether it is acceptable)."""
@@ -377,14 +373,9 @@ class Contracts(Views):
         return record
 
     def _send(
-        self,
-        contract: Contract,
-        function: str,
-        *arguments: Any,
-        step: Step,
-        already: Callable[[], bool] | None = None,
-        repeat: bool = False,
-    ) -> TxReceipt | None:
+        self, contract: Contract, function: str, *arguments: Any, step: Step,
+        already: Callable[[], bool] | None = None, repeat: bool = False,
+    ) -> TxReceipt | None:  # fmt: skip
         return self.chain.send(
             contract, function, *arguments, signer=self.signer, step=step, already=already, repeat=repeat
         )

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from fl_platform.roles.reading import TaskReader
     from fl_platform.roles.watcher import Finding
     from fl_platform.roles.watching_keys import KeyFinding
-    from fl_platform.roles.witness import Witness
 
 
 @click.command()
@@ -47,8 +46,8 @@ def watch(
     A challenge that succeeds voids the seal and takes its aggregator's bond, part of which is the watcher's. A lie that
     no leaf decides is shown, not sent. With a key to the updates, a trainer whose update does not open is accused, or
     asked on chain for what is missing. A wallet that the task names as a witness does what `witness run` does, too.
-    Runs until the task is over and its last window closed. Exits 4 when a lie was
-    found, 3 when a seal could not be looked at (no store has its bundle yet, or none answers), or there was none.
+    Runs until the task is over and its last window closed. Exits 4 when a lie was found, 3 when a seal could not be
+    looked at (no store has its bundle yet, or none answers), or there was none.
 
     Example: fl-platform watch 1 --wallet alice --public
     """
@@ -67,19 +66,18 @@ def watch(
         reader.history()  # an unknown task is the caller's mistake
         keyless = "add --public to judge from public values alone"
         opener = None if public else opener_of(reader, own.signer, else_=keyless)
-        witness = _witness(own, reader, lambda text: out.print(text, markup=False))
+        witness = _witness(own, reader, out)
         keys = opener and KeyWatcher(reader, own.contracts, own.signer, opener)
-        watcher = Watcher(
-            reader,
-            Referee(own.contracts, own.signer),
-            opener=opener,
-            watch=lambda found: out.print(f"LIE  {found}", style="bold red", markup=False),
-        )
+
+        def tell(found: Finding) -> None:
+            out.print(f"LIE  {found}", style="bold red", markup=False)
+
+        watcher = Watcher(reader, Referee(own.contracts, own.signer), opener=opener, watch=tell)
 
         def follow(found: Finding) -> Finding:
             after = watcher.follow(found)
             if after != found:
-                out.print(f"LIE  {after}", style="bold red", markup=False)
+                tell(after)
             return after
 
         def look() -> bool:
@@ -89,8 +87,7 @@ def watch(
             for bad in keys.step(now) if keys else ():
                 out.print(f"KEY  {bad}", style="bold red", markup=False)
                 accused.append(bad)
-            if witness:
-                witness.step(now)
+            witness(now)
             return once or (nothing_left(reader, now=now) and not (keys and keys.waits()))
 
         if not once:
@@ -102,15 +99,15 @@ def watch(
     raise click.exceptions.Exit(4 if findings or accused else 3 if unseen or not watcher.looked else 0)
 
 
-def _witness(own: Session, reader: TaskReader, say: Callable[[str], None]) -> Witness | None:
-    """Return what a wallet does that the task names as a witness; None: it names others."""
-    from fl_platform.chain.complaints import Complaints
-    from fl_platform.roles.witness import Witness
+def _witness(own: Session, reader: TaskReader, out: Console) -> Callable[[int], object]:
+    """Return what a wallet does at each look where the task names it as a witness."""
+    from fl_platform.roles.witness import Witness, is_witness
 
-    if own.signer.address not in reader.spec.witnesses or not Complaints.there(own.contracts):
-        return None
-    complaints = Complaints(own.contracts, own.signer)
-    return Witness(reader, complaints, own.signer.address, watch=lambda statement: say(str(statement)))
+    if not is_witness(reader, own.contracts, own.signer):
+        return lambda _: None
+    return Witness(
+        reader, own.contracts, own.signer, watch=lambda statement: out.print(str(statement), markup=False)
+    ).step  # fmt: skip
 
 
 def _conclude(out: Console, unseen: Sequence[int], *, found: bool, looked: bool) -> None:

@@ -48,7 +48,6 @@ def run(
 
     Example: fl-platform witness run 1 --wallet owner
     """
-    from fl_platform.chain.complaints import Complaints
     from fl_platform.cli.show import console
     from fl_platform.roles.membership import WORKING
     from fl_platform.roles.witness import Witness
@@ -58,9 +57,8 @@ def run(
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
         reader.history()  # an unknown task is the caller's mistake
-        complaints = Complaints(own.contracts, own.signer)
         seeing = Witness(
-            reader, complaints, own.signer.address, patience_s=0.0 if once else patience,
+            reader, own.contracts, own.signer, patience_s=0.0 if once else patience,
             watch=lambda statement: out.print(str(statement), markup=False),
         )  # fmt: skip
 

@@ -20,10 +20,7 @@ import numpy as np
 
 from fl_platform.dispute.answers import HeldTape, place_at
 from fl_platform.dispute.claims import CellClaim, Claim, CombineClaim, DotClaim, PaddingClaim
-from fl_platform.dispute.descent import below as _below
-from fl_platform.dispute.descent import descend
-from fl_platform.dispute.descent import first_other as _first_other
-from fl_platform.dispute.descent import shown_of as _shown
+from fl_platform.dispute.descent import below, descend, first_other, shown_of
 from fl_platform.dispute.known import KnownRound, is_inside, is_sealers, said_beside
 from fl_platform.dispute.questions import FAN, NO_CELL, NO_LEAF, PARTS, PREFIXES, Answer, Node, Question
 from fl_platform.dispute.views import Frontier, HiddenView, KnownView, NotShownError, View
@@ -273,7 +270,7 @@ def _wrong_part(products: list[int], number: int, place: Place, shown: Mapping[Q
     index = 0
     while True:
         question = Question(Node.SUMS, number, place, level=level, index=index)
-        answer = _shown(question, shown)
+        answer = shown_of(question, shown)
         width = PARTS ** (level - 1)
         starts = range(index * width * PARTS, min(len(products), (index + 1) * width * PARTS), width)
         right = [sum(products[start : start + width]) for start in starts]
@@ -291,7 +288,7 @@ def _combine(
     entries = held.tape.lengths.of(column.operands[0].axes[-1])
     leaf = _wrong_leaf(known, view, held, number, place, shown)
     if not entries:  # a sum of nothing is nothing
-        told_leaf = _shown(Question(Node.ROW, number, place, index=leaf), shown).leaf
+        told_leaf = shown_of(Question(Node.ROW, number, place, index=leaf), shown).leaf
         cell, path = view.opened(number, place), instruction_path(known.program, number)
         return CombineClaim(number, place, column.words(), path, leaf, 0, b"", b"", b"", cell, NO_CELL, told_leaf)
     bodies = [body_of(one, SUM_BITS) for one in held.prefixes(number, place, leaf)]
@@ -300,7 +297,7 @@ def _combine(
         level += 1
     index, before_shown = 0, b""
     while True:
-        answer = _shown(Question(Node.PREFIXES, number, place, leaf, level, index), shown)
+        answer = shown_of(Question(Node.PREFIXES, number, place, leaf, level, index), shown)
         width = PREFIXES ** (level - 1)
         ends = [min(entries, (index * PREFIXES + i + 1) * width) for i in range(len(answer.hashes))]
         right = [row_leaf_hash(leaf, bytes(32), bodies[end]) for end in ends]
@@ -311,7 +308,7 @@ def _combine(
         level -= 1
     if index and index % PREFIXES == 0:
         before = Question(Node.PREFIXES, number, place, leaf, 1, (index - 1) // PREFIXES)
-        before_shown = _shown(before, shown).shown()
+        before_shown = shown_of(before, shown).shown()
     reads = [(column.operands[i].column, _spot(held.tape, column, i, (*place, index))) for i in (0, 1)]
     row, weight = _all_opened(view, reads)
     row_leaf = known.rows.leaf(row.value, leaf) if row.value and weight.value else NO_LEAF
@@ -343,7 +340,7 @@ def _wrong_leaf(
     while question.level:
         down = min(FAN, question.level)
         honest = levels[question.level - down][question.index << down :][: 1 << down]
-        question = _below(question, _first_other(_shown(question, shown).hashes, tuple(honest)))
+        question = below(question, first_other(shown_of(question, shown).hashes, tuple(honest)))
     return question.index
 
 

@@ -49,7 +49,7 @@ from fl_platform.store.keywrap import RevealKey
 
 logger = logging.getLogger(__name__)
 
-SEALS_TRIED = 3
+SEALS_TRIED = 3  # what is to be allotted may have grown between judging and sealing: then it is judged again
 
 
 @dataclass(frozen=True)
@@ -188,13 +188,14 @@ class Aggregator:
         entries = self._packages().fill_forced(entries, self._reader.forced_packages())
         self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
         revealed = readable_slice(self._reader.spec, self._reveal_slice(round_number))
-        for left in range(SEALS_TRIED - 1, -1, -1):
+        tried = 0
+        while True:
             try:
                 return self._sealed(round_number, entries, revealed, once=transport.once)
-            except TransactionReverted as error:  # what is to be allotted grew between judging and sealing
-                if "AllotmentMismatch" not in error.error or not left:
+            except TransactionReverted as error:
+                tried += 1
+                if error.error != "RoundLedger_AllotmentMismatch" or tried == SEALS_TRIED:
                     raise
-        raise AssertionError("a seal is tried at least once")
 
     def _sealed(
         self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], *, once: bool

@@ -222,6 +222,7 @@ class TaskReader:
 
         history = self.history()
         before = self.state_before(round_number)
+        told = (self._as_of(round_number) if as_of is None else as_of) if entries else 0
         return RoundContext(
             domain=self.domain,
             task=self.task,
@@ -231,15 +232,15 @@ class TaskReader:
             members=history.members_at_roster(round_number),
             seats=seats_of(self.spec, history.joined_at_roster(round_number)),
             life=history.life_of(round_number),
-            convicted=self._convicted(entries, as_of or self._as_of(round_number)) if entries else frozenset(),
-            missing=self._missing(entries, as_of or self._as_of(round_number)) if entries else frozenset(),
+            convicted=self._convicted(entries, told),
+            missing=self._missing(entries, told),
             pot=history.allotted(round_number) - before.allotted,
         )
 
     def _convicted(self, entries: Sequence[Entry], as_of: int) -> frozenset[bytes]:
         from fl_platform.chain.reveals import Reveals
 
-        if not Reveals.there(self._contracts):
+        if not entries or not Reveals.there(self._contracts):
             return frozenset()
         reveals = Reveals(self._contracts, self.spec)
         receipts = (entry.receipt for entry in entries)
@@ -248,7 +249,7 @@ class TaskReader:
     def _missing(self, entries: Sequence[Entry], as_of: int) -> frozenset[bytes]:
         from fl_platform.chain.complaints import Complaints
 
-        if not self.spec.complaints_needed or not Complaints.there(self._contracts):
+        if not entries or not self.spec.complaints_needed or not Complaints.there(self._contracts):
             return frozenset()
         receipts = [entry.receipt for entry in entries]
         return Complaints(self._contracts).missing(self.spec, self.task, receipts, as_of)

@@ -314,15 +314,13 @@ class Trainer:
         return self._conduct.tamper(encoded.data), report
 
     def _sign(self, order: RoundOrder, plain: bytes | None, samples: int) -> Submission:
-        context = self._context(order.task, order.round)
-        body = (
-            bytes(update_length(self._reader.spec.model.size, self._reader.spec.codec.bits)) if plain is None else plain
-        )
+        context, spec = self._context(order.task, order.round), self._reader.spec
+        body = bytes(update_length(spec.model.size, spec.codec.bits)) if plain is None else plain
         key = derive_update_key(secret=self._secret, context=context, plain=body)
         sealed = seal(body, key=key)
         cid = cid_of(sealed.data) if plain is None else self._reader.store.put(sealed.data)
         committed = commit_update(
-            self._reader.spec, self._domain, task=order.task, round_number=order.round, trainer=self.address,
+            spec, self._domain, task=order.task, round_number=order.round, trainer=self.address,
             plain=body, key=key,
         )  # fmt: skip
         receipt = Receipt(

@@ -110,13 +110,10 @@ class KeyWatcher:
             return []
         found = self._end_demands(self._reveals, now)
         self.unread = set()
-        task = self._reader.task
-        shown = self._reveals.shown_packages(task)
-        leaves = self._reveals.shown_content(task)
+        known_of = self._on_chain(self._reveals)
         for entry in self._entries():
-            name = entry.receipt.struct_hash()
-            known = _Known(shown.get(name, []), leaves.get(name, []))
-            state = name, len(known.packages), len(known.leaves)
+            known = known_of(entry.receipt)
+            state = entry.receipt.struct_hash(), len(known.packages), len(known.leaves)
             if state not in self._settled and not self._reveals.convicted_at(entry.receipt):
                 try:
                     found += self._look(self._reveals, entry, known)
@@ -132,15 +129,23 @@ class KeyWatcher:
         """Do the same about entries of a round that is not sealed yet, which its aggregator has. Raises RetryError."""
         if self._reveals is None:
             return []
-        found, task = self._end_demands(self._reveals, now), self._reader.task
-        shown, leaves = self._reveals.shown_packages(task), self._reveals.shown_content(task)
+        found, known_of = self._end_demands(self._reveals, now), self._on_chain(self._reveals)
         for entry in entries:
-            name = entry.receipt.struct_hash()
             if not self._reveals.convicted_at(entry.receipt):
-                found += self._look(self._reveals, entry, _Known(shown.get(name, []), leaves.get(name, [])))
+                found += self._look(self._reveals, entry, known_of(entry.receipt))
         for finding in found:
             self._watch(finding)
         return found
+
+    def _on_chain(self, reveals: Reveals) -> Callable[[Receipt], _Known]:
+        """Return what tells what is on chain about a receipt now."""
+        shown, leaves = reveals.shown_packages(self._reader.task), reveals.shown_content(self._reader.task)
+
+        def known_of(receipt: Receipt) -> _Known:
+            name = receipt.struct_hash()
+            return _Known(shown.get(name, []), leaves.get(name, []))
+
+        return known_of
 
     def _unread(self, round_number: int, error: StoreUnavailable) -> None:
         logger.warning("round %d: read again later: %s", round_number, error)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fl_platform.chain.complaints import Complaints
+from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Phase
 from fl_platform.errors import ConfigError, FLError, RetryError
@@ -44,17 +45,17 @@ class Witness:
     """One witness of one task, with a wallet that sends."""
 
     def __init__(
-        self, reader: TaskReader, complaints: Complaints, address: bytes, *, patience_s: float = PATIENCE_S,
+        self, reader: TaskReader, contracts: Contracts, signer: Signer, *, patience_s: float = PATIENCE_S,
         watch: Callable[[Statement], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`address`: of the wallet; patience_s: how long an update is looked for before a complaint, seconds.
+        """patience_s: how long an update is looked for before a complaint, seconds.
 
-        Raises ConfigError where the task's rules name another.
+        Raises ConfigError where the task's rules name others, or the deployment has no such contract.
         """
-        if address not in reader.spec.witnesses:
+        if signer.address not in reader.spec.witnesses:
             named = ", ".join("0x" + each.hex() for each in reader.spec.witnesses) or "nobody"
-            raise ConfigError(f"0x{address.hex()} is no witness of task {reader.task}; its rules name {named}")
-        self._reader, self._complaints = reader, complaints
+            raise ConfigError(f"0x{signer.address.hex()} is no witness of task {reader.task}; its rules name {named}")
+        self._reader, self._complaints = reader, Complaints(contracts, signer)
         self._patience_s, self._watch = patience_s, watch
         self._settled: set[bytes] = set()  # struct hashes: handed over, or complained of
         self._lacking_since: dict[bytes, float] = {}
@@ -104,6 +105,11 @@ class Witness:
         return True
 
 
+def is_witness(reader: TaskReader, contracts: Contracts, signer: Signer) -> bool:
+    """Whether a task names a wallet as a witness, on a deployment that hears witnesses."""
+    return signer.address in reader.spec.witnesses and Complaints.there(contracts)
+
+
 def witnesses_here(workspace: Workspace, task: int, signers: Iterable[Signer]) -> Callable[[], None]:
     """Return what lets those of these wallets that a task names as witnesses take a look, and complain at once.
 
@@ -111,9 +117,9 @@ def witnesses_here(workspace: Workspace, task: int, signers: Iterable[Signer]) -
     """
     reader = workspace.reader(task)
     here = [
-        Witness(workspace.reader(task), Complaints(workspace.contracts(signer), signer), signer.address, patience_s=0.0)
+        Witness(reader, workspace.contracts(signer), signer, patience_s=0.0)
         for signer in signers
-        if signer.address in reader.spec.witnesses and Complaints.there(workspace.contracts())
+        if is_witness(reader, workspace.contracts(), signer)
     ]
 
     def look() -> None:

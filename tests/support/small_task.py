@@ -161,5 +161,5 @@ def owner_as_witness(stage: Stage, store: Store, task: int) -> Callable[[], obje
     if not Complaints.there(stage.owner):
         return lambda: None
     reader = TaskReader(stage.owner, store, task)
-    witness = Witness(reader, Complaints(stage.owner, OWNER), OWNER.address, patience_s=0.0)
+    witness = Witness(reader, stage.owner, OWNER, patience_s=0.0)
     return lambda: witness.step(stage.chain.now())

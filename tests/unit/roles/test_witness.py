@@ -53,7 +53,7 @@ def rostered(stage: Stage, folder: Path, *, lost: int | None = None) -> tuple[Sm
 
 def witness(stage: Stage, task: SmallTask, *, store: DiskStore | None = None, patience_s: float = 0.0) -> Witness:
     reader = TaskReader(stage.owner, store or task.reader.store, task.reader.task)
-    return Witness(reader, Complaints(stage.owner, OWNER), OWNER.address, patience_s=patience_s)
+    return Witness(reader, stage.owner, OWNER, patience_s=patience_s)
 
 
 def want(stage: Stage, task: SmallTask, *receipts: Receipt, asker: Signer = AGGREGATOR) -> None:
@@ -106,7 +106,7 @@ def test_nobody_but_an_aggregator_of_the_task_makes_a_witness_look_or_pay(disput
 def test_who_is_no_witness_of_the_task_is_told_so(disputed: Stage, tmp_path: Path) -> None:
     task, _ = rostered(disputed, tmp_path)
     with pytest.raises(ConfigError, match=f"its rules name 0x{OWNER.address.hex()}"):
-        Witness(task.reader, Complaints(disputed.owner, OWNER), STRANGER.address)
+        Witness(task.reader, disputed.owner, STRANGER)
 
 
 def test_without_a_complaint_the_aggregator_passes_and_keeps_its_bond(disputed: Stage, tmp_path: Path) -> None:
