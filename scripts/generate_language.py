@@ -10,10 +10,11 @@ import sys
 from enum import IntEnum
 from pathlib import Path
 
+from fl_platform.protocol.keypackage import KEYED_AGGREGATORS
 from fl_platform.protocol.operations import PLAIN, Op
 from fl_platform.protocol.program import MAGIC, Output
 from fl_platform.protocol.seats import REFERENCE_SEAT
-from fl_platform.protocol.sources import Axis, Kind, Map, Refused, Source
+from fl_platform.protocol.sources import MOST_FORCED, MOST_ROSTERED, Axis, Kind, Map, Refused, Source
 
 TARGET = Path(__file__).resolve().parent.parent / "contracts" / "libraries" / "Language.sol"
 PREFIXES: tuple[tuple[str, type[IntEnum]], ...] = (
@@ -37,6 +38,12 @@ def language() -> str:
         f"    uint256 internal constant REFERENCE_SEAT = {REFERENCE_SEAT};",
         "    /// @notice Where in a program's header the columns of its outputs stand, 2 bytes each.",
         f"    uint256 internal constant HEADER_OUTPUTS = {len(MAGIC) + 2};",
+        "    /// @notice The first so many of a task's aggregators get updates' keys.",
+        f"    uint256 internal constant KEYED_AGGREGATORS = {KEYED_AGGREGATORS};",
+        "    /// @notice Entries that a roster names at most, and receipts that are forced in beside them: as many as",
+        "    /// a tape can have.",
+        f"    uint256 internal constant MOST_ROSTERED = {MOST_ROSTERED};",
+        f"    uint256 internal constant MOST_FORCED = {MOST_FORCED};",
     ]
     for prefix, enumeration in PREFIXES:
         width = "uint8" if enumeration is Op else "uint256"

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IComplaints} from "../interfaces/IComplaints.sol";
-import {IEscrow} from "../interfaces/IEscrow.sol";
 import {IReferee} from "../interfaces/IReferee.sol";
-import {IReveals} from "../interfaces/IReveals.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {ISources} from "../interfaces/ISources.sol";
 import {ITapes} from "../interfaces/ITapes.sol";
 import {ITaskRegistry} from "../interfaces/ITaskRegistry.sol";
 import {Heads} from "../libraries/Heads.sol";
-import {KeyWraps} from "../libraries/KeyWraps.sol";
 import {Language} from "../libraries/Language.sol";
 import {LedgerReads} from "../libraries/LedgerReads.sol";
 import {MerkleSum} from "../libraries/MerkleSum.sol";
@@ -19,29 +15,23 @@ import {Refutation} from "../libraries/Refutation.sol";
 import {Rows} from "../libraries/Rows.sol";
 import {Tails} from "../libraries/Tails.sol";
 import {Terms} from "../libraries/Terms.sol";
+import {SourceEntries} from "./SourceEntries.sol";
 
 /// @title Sources
 /// @notice See {ISources}.
-contract Sources is ISources {
-    uint256 private constant KEYED_AGGREGATORS = 2; // the first of the list: updates' keys are wrapped for them
+contract Sources is SourceEntries {
     uint256 private constant FAN = 5; // levels of the claims' tree that one answer shows
     uint256 private constant CLAIM_BYTES = 68; // owner 20, amount 16, reputation 32
     uint256 private constant TARGET_BYTES = 41 * 32; // of a target before its lists' contents
     uint256 private constant SEAT_COLUMN = Language.AXIS_SEAT << 8;
     uint256 private constant FIRST_TRAINER = Language.REFERENCE_SEAT + 1;
 
-    IRoundLedger public immutable ledger;
-    IEscrow public immutable escrow;
     ITaskRegistry public immutable registry;
-    IReveals public immutable reveals;
-    IComplaints public immutable complaints;
 
-    constructor(address ledger_, address escrow_, address registry_, address reveals_, address complaints_) {
-        ledger = IRoundLedger(ledger_);
-        escrow = IEscrow(escrow_);
+    constructor(address ledger_, address escrow_, address registry_, address reveals_, address complaints_)
+        SourceEntries(ledger_, escrow_, reveals_, complaints_)
+    {
         registry = ITaskRegistry(registry_);
-        reveals = IReveals(reveals_);
-        complaints = IComplaints(complaints_);
     }
 
     // --- which seal ---------------------------------------------------------------------------------------------------
@@ -78,7 +68,7 @@ contract Sources is ISources {
         Target calldata t = _target(target);
         address who = address(uint160(Tails.word(1)));
         _requireList(t);
-        for (uint256 i = 0; i < KEYED_AGGREGATORS && i < t.aggregators.length; ++i) {
+        for (uint256 i = 0; i < Language.KEYED_AGGREGATORS && i < t.aggregators.length; ++i) {
             if (t.aggregators[i] == who) return true;
         }
         if (keccak256(abi.encodePacked(t.auditors)) != t.terms.auditorsHash) revert Sources_Mismatch(t.task, t.round);
@@ -182,96 +172,6 @@ contract Sources is ISources {
         Terms.requireBlock(t.terms, b);
         if (source == Language.SOURCE_BLOCK_SIZE) return int256(b.size);
         return source == Language.SOURCE_BLOCK_COUNTS ? int256(b.counts) : b.firstExponent;
-    }
-
-    function _ofEntry(Target calldata t, uint256 source, uint256 index, bytes calldata evidence)
-        private
-        view
-        returns (int256)
-    {
-        IRoundLedger.Receipt memory receipt = _entry(t, index, evidence);
-        if (source == Language.SOURCE_ENTRY_PARENT) return int256(uint256(receipt.parent));
-        if (source == Language.SOURCE_LENGTH) return int256(uint256(receipt.length));
-        if (source == Language.SOURCE_SAMPLES) return int256(uint256(receipt.samples));
-        if (source == Language.SOURCE_CONTENT) return int256(uint256(receipt.contentRoot));
-        // a receipt of another task, round or life is nobody's here
-        if (receipt.task != t.task || receipt.round != t.round || receipt.life != t.roster.life) return 0;
-        // a task without a reference names the zero address, which is nobody's
-        bool party = receipt.trainer == t.terms.reference_ && receipt.trainer != address(0);
-        if (party) return source == Language.SOURCE_STAKE ? int256(0) : int256(Language.REFERENCE_SEAT);
-        IEscrow.Tenure memory tenure = escrow.tenure(t.task, receipt.trainer);
-        // who takes a seat after the roster has none in its round
-        if (source == Language.SOURCE_SEAT_OF) {
-            return tenure.seat < t.roster.seats ? int256(uint256(tenure.seat)) : int256(0);
-        }
-        // who joins and leaves in the roster's own second is not in it, or still is
-        bool was = tenure.joinedAt != 0 && tenure.joinedAt < t.roster.rosteredAt
-            && (tenure.leftAt == 0 || tenure.leftAt >= t.roster.rosteredAt);
-        return was ? int256(uint256(tenure.joinedStake)) : int256(0);
-    }
-
-    function _isRefusalRefuted(Target calldata t, uint256 index, int256 value, bytes calldata evidence)
-        private
-        view
-        returns (bool)
-    {
-        bytes32 receipt = Receipts.structHashOf(_entry(t, index, evidence));
-        uint256 at = reveals.convictedAt(receipt);
-        bool convicted = at != 0 && at <= t.record.asOf;
-        if (value == int256(Language.REFUSED_CONVICTED)) return !convicted;
-        if (convicted || value < 0 || value > int256(Language.REFUSED_MISSING)) return true;
-        if (value == int256(Language.REFUSED_MISSING)) return !_isMissing(t, receipt);
-        return value == int256(Language.REFUSED_WITHHELD) && _isRevealed(t, receipt, _shown(evidence).boxes);
-    }
-
-    /// @dev Whether the first package that a trainer forced out has a box for every recipient, made for the recipient's key: what
-    /// such a box holds is the trainer's to answer for ({IReveals.badWrap}).
-    function _isRevealed(Target calldata t, bytes32 receipt, KeyWraps.Box[] calldata boxes) private view returns (bool) {
-        bytes32 kept = reveals.revealed(receipt);
-        if (kept == 0) return false;
-        if (KeyWraps.hashOf(boxes) != kept) revert Sources_Mismatch(t.task, t.round);
-        bytes memory recipients;
-        for (uint256 i = 0; i < boxes.length; ++i) {
-            recipients = bytes.concat(recipients, abi.encode(boxes[i].recipient, boxes[i].key));
-        }
-        return keccak256(recipients) == t.terms.recipientsHash;
-    }
-
-    /// @dev Whether enough of the task's witnesses had said by the seal's time that an update was not to be had.
-    function _isMissing(Target calldata t, bytes32 receipt) private view returns (bool) {
-        uint256 needed = t.terms.complaintsNeeded;
-        if (needed == 0) return false;
-        if (keccak256(abi.encodePacked(t.witnesses)) != t.terms.witnessesHash) revert Sources_Mismatch(t.task, t.round);
-        return complaints.countOf(receipt, t.witnesses, t.record.asOf) >= needed;
-    }
-
-    /// @dev abi.encode of one dynamic struct is its offset, then the struct.
-    function _shown(bytes calldata evidence) private pure returns (Entry calldata shown) {
-        assembly ("memory-safe") {
-            shown := add(evidence.offset, 0x20)
-        }
-    }
-
-    /// @dev Entry `index`: the roster's in their order, forced ones behind.
-    function _entry(Target calldata t, uint256 index, bytes calldata evidence)
-        private
-        view
-        returns (IRoundLedger.Receipt memory)
-    {
-        Entry calldata shown = _shown(evidence);
-        bytes32 hash = Receipts.structHash(shown.receipt);
-        address trainer = shown.receipt.trainer;
-        if (index < t.roster.count) {
-            bytes32 leaf = MerkleSum.leafHash(uint32(index), trainer, shown.stake, hash);
-            MerkleSum.requireLeaf(
-                t.roster.root, t.roster.totalStake, t.roster.count, index, leaf, shown.stake, shown.siblings
-            );
-            return shown.receipt;
-        }
-        uint256 seat = escrow.tenure(t.task, trainer).seat;
-        bytes32 kept = ledger.forced(t.task, t.round, t.roster.life, index - t.roster.count);
-        if (keccak256(abi.encode(seat, trainer, hash)) != kept) revert Sources_Mismatch(t.task, t.round);
-        return shown.receipt;
     }
 
     function _carried(Target calldata t, Refutation.Claim calldata claim, uint256 packed, bytes calldata evidence)

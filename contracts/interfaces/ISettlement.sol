@@ -14,9 +14,10 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///                 voided rounds' pots, the failed aggregator's bond and the bonus left) goes to the trainers on the
 ///                 failed round's roster, by stake
 ///
-/// A pot that ever had a roster never returns to the owner. What is left of a compensation when its
-/// window ends (rounding, roster leaves of nobody) is divided into equal residual shares, one for every trainer that had a
-/// seat at the failed round's roster (where that is void: when a seal fell last) and did not leave before the end. So even a roster of random hashes strands nothing.
+/// A pot that ever had a roster never returns to the owner. What is left of a compensation when its window ends (rounding,
+/// roster leaves of nobody) is divided into equal residual shares, one for every trainer that had a seat at the failed
+/// round's roster (where that is void: when a seal fell last) and did not leave before the end. So even a roster of random
+/// hashes strands nothing.
 ///
 /// Notes:
 /// - Claims of final rounds go on after closing, without a limit in time (IRoundLedger.claim).

@@ -28,7 +28,8 @@ import {ITapes} from "./ITapes.sol";
 ///   stake           what the trainer joined with, if it had joined before the roster and left after it; else 0
 ///   entry's parent, length, samples, content: of its receipt
 ///   refused         `convicted` where the receipt was convicted by `asOf`, and only there; `withheld` where its key was
-///                   not forced out in a package for all recipients of the terms; `missing` where as many of the task's witnesses as its terms say complained by `asOf`
+///                   not forced out in a package for all recipients of the terms; `missing` where as many of the task's
+///                   witnesses as its terms say complained by `asOf`
 ///   block's size, whether it counts, first exponent: a leaf of the blocks of the task's terms
 ///   carried         the cell of the seal before; outside of that tape, and in round 0, what the instruction says
 interface ISources {

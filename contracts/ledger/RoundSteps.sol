@@ -6,6 +6,7 @@ import {IEscrow} from "../interfaces/IEscrow.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {ITaskRegistry} from "../interfaces/ITaskRegistry.sol";
 import {Heads} from "../libraries/Heads.sol";
+import {Language} from "../libraries/Language.sol";
 import {MemberFlags} from "../libraries/MemberFlags.sol";
 import {MerkleSum} from "../libraries/MerkleSum.sol";
 import {Receipts} from "../libraries/Receipts.sol";
@@ -17,10 +18,6 @@ abstract contract RoundSteps is LedgerState {
     using Heads for uint256;
 
     uint256 internal constant MAX_SEATS = 65_536;
-    /// @dev Entries that a roster names at most, and receipts that are forced in beside them: together as many as a round's tape
-    /// can have (512). Twins of MOST_ROSTERED and MOST_FORCED in fl_platform/protocol/sources.py.
-    uint256 internal constant MAX_ROSTER = 256;
-    uint256 internal constant MAX_FORCED = 256;
     /// @notice What a missed deadline costs an aggregator: basis points of the pot, rounded up, at most its bond.
     uint256 internal constant LATENESS_BPS = 1_000;
 
@@ -94,8 +91,8 @@ abstract contract RoundSteps is LedgerState {
         uint256 word = t.windows;
         (uint256 from, uint256 to) = _stepWindow(task, h, word);
         _requireWindow(task, from, to);
-        if (count == 0 || count > MAX_ROSTER || totalStake == 0 || root == 0) {
-            revert RoundLedger_RosterOutOfBounds(count, MAX_ROSTER, totalStake);
+        if (count == 0 || count > Language.MOST_ROSTERED || totalStake == 0 || root == 0) {
+            revert RoundLedger_RosterOutOfBounds(count, Language.MOST_ROSTERED, totalStake);
         }
         t.head = h.step(Phase.Rostered);
         bytes32 digest;
@@ -136,7 +133,7 @@ abstract contract RoundSteps is LedgerState {
         if (_forcedMark[task][trainer] == mark) revert RoundLedger_AlreadyForced(task, round, trainer);
         _forcedMark[task][trainer] = mark;
         uint256 index = h & Heads.FORCED == 0 ? 0 : _forcedCount[task];
-        if (index == MAX_FORCED) revert RoundLedger_ForcedFull(task, round, MAX_FORCED);
+        if (index == Language.MOST_FORCED) revert RoundLedger_ForcedFull(task, round, Language.MOST_FORCED);
         if (index == 0) _tasks[task].head = h | Heads.FORCED;
         _forcedCount[task] = index + 1;
         forced[task][round][life][index] = keccak256(abi.encode(tenure.seat, trainer, hash));

@@ -10,6 +10,12 @@ library Language {
     uint256 internal constant REFERENCE_SEAT = 8;
     /// @notice Where in a program's header the columns of its outputs stand, 2 bytes each.
     uint256 internal constant HEADER_OUTPUTS = 6;
+    /// @notice The first so many of a task's aggregators get updates' keys.
+    uint256 internal constant KEYED_AGGREGATORS = 2;
+    /// @notice Entries that a roster names at most, and receipts that are forced in beside them: as many as
+    /// a tape can have.
+    uint256 internal constant MOST_ROSTERED = 256;
+    uint256 internal constant MOST_FORCED = 256;
 
     uint8 internal constant CONST = 0;
     uint8 internal constant SOURCE = 1;

@@ -31,6 +31,8 @@ library Receipts {
         hash = structHash(receipt);
         address signer = KeyWraps.recover(ledger, hash, signature);
         // what recovers to nobody is signed by nobody
-        if (signer == address(0) || signer != receipt.trainer) revert IRoundLedger.RoundLedger_ReceiptSignatureInvalid(receipt.trainer, signer);
+        if (signer == address(0) || signer != receipt.trainer) {
+            revert IRoundLedger.RoundLedger_ReceiptSignatureInvalid(receipt.trainer, signer);
+        }
     }
 }

@@ -249,21 +249,23 @@ def blinding_sums(
     return tuple(pedersen.combine_blindings([weight for weight, _ in used], per_update))
 
 
-def check_round_sum(spec: TaskSpec, bundle: RoundBundle, sums: Sums, *, shown: bool = True) -> int:
-    """Check, without any key, that sums (d,) int32 are the weighted sum of what a round's trainers committed to.
+def check_round_sum(spec: TaskSpec, bundle: RoundBundle, sums: Sums) -> int:
+    """Check, without any key, that sums (d,) int32 are the weighted sum of commitments whose makers know them.
 
     Weights, commitments and blinding sums are the bundle's, which is taken as claimed: that its entries are those on
-    the roster, signed, and that its weights follow from the rules, `roles.auditor` checks. `shown`: check as well the
-    proofs of knowledge; which commitments no receipt promised, `unpromised` says. Returns how many updates are in the
-    sum. Raises CommitmentMismatch, ProofInvalid, PointInvalid, ConfigError (weights beyond the bound).
+    the roster, signed, and that its weights follow from the rules, `roles.auditor` checks. Which commitments no receipt
+    promised, `unpromised` says. Returns how many updates are in the sum. Raises CommitmentMismatch, ProofInvalid,
+    PointInvalid, ConfigError (weights beyond the bound).
     """
-    layer = layer_of(spec, Domain(bundle.chain_id, bundle.ledger), task=bundle.task, round_number=bundle.round)
-    if layer is None:
-        raise CommitmentMismatch("this task has no commitments: only holders of the updates can check its sums")
-    weights = {i: verdict.weight for i, verdict in enumerate(bundle.verdicts) if verdict.weight}
-    if shown:
-        for fault in layer.faults({i: bundle.entries[i] for i in weights}).values():
-            raise fault
+    layer, weights = _committed(spec, bundle)
+    for fault in layer.faults({i: bundle.entries[i] for i in weights}).values():
+        raise fault
+    return check_weighted_sum(spec, bundle, sums)
+
+
+def check_weighted_sum(spec: TaskSpec, bundle: RoundBundle, sums: Sums) -> int:
+    """Check that sums are the weighted sum of what is shown; that its makers know it, `check_round_sum` asks, too."""
+    layer, weights = _committed(spec, bundle)
     if not weights:
         if sums.shape != (layer.length,) or sums.any() or any(bundle.blindings):
             raise CommitmentMismatch(f"round {bundle.round}: nobody is in the sum, and it is not zero")
@@ -279,13 +281,19 @@ def check_round_sum(spec: TaskSpec, bundle: RoundBundle, sums: Sums, *, shown: b
     return len(weights)
 
 
+def _committed(spec: TaskSpec, bundle: RoundBundle) -> tuple[Layer, dict[int, int]]:
+    """Return a round's layer, and the weights of those in its sum. Raises CommitmentMismatch in tasks without."""
+    layer = layer_of(spec, Domain(bundle.chain_id, bundle.ledger), task=bundle.task, round_number=bundle.round)
+    if layer is None:
+        raise CommitmentMismatch("this task has no commitments: only holders of the updates can check its sums")
+    return layer, {i: verdict.weight for i, verdict in enumerate(bundle.verdicts) if verdict.weight}
+
+
 def unpromised(spec: TaskSpec, bundle: RoundBundle) -> tuple[int, ...]:
     """Return the entries, by number, that are in the sum with another commitment than their receipt's.
 
-    What is shown must have passed `check_round_sum`.
+    What is shown must have passed `check_round_sum`. Raises CommitmentMismatch in tasks without commitments.
     """
-    layer = layer_of(spec, Domain(bundle.chain_id, bundle.ledger), task=bundle.task, round_number=bundle.round)
-    if layer is None:
-        return ()
-    pairs = zip(bundle.entries, bundle.verdicts, strict=True)
-    return tuple(i for i, (e, v) in enumerate(pairs) if v.weight and not layer.is_promised(e.receipt, e.shown))
+    layer, weights = _committed(spec, bundle)
+    entries = bundle.entries
+    return tuple(i for i in weights if not layer.is_promised(entries[i].receipt, entries[i].shown))

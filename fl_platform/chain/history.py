@@ -109,7 +109,7 @@ class TaskHistory:
     replacements: tuple[Replacement, ...]
     claimed: Mapping[bytes, int]  # wei credited by claims, cumulative
     withdrawn: Mapping[bytes, int]  # wei
-    released: Mapping[bytes, int]  # wei from the pot that are no claims: refunds, dust, compensation, residual shares
+    released: Mapping[bytes, int]  # wei from the pot that are no claims: refunds, compensation, residual shares
     reputation_rounds: tuple[int, ...]
     closed: ev.TaskClosed | None
     ended: bool

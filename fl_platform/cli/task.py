@@ -271,7 +271,7 @@ def reveal(
 @json_option
 @click.pass_obj
 def close(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """Close the books of a task that has ended: dust and unused pots go back to the owner. Anyone may.
+    """Close the books of a task that has ended: unused pots go back to the owner. Anyone may.
 
     Example: fl-platform task close 1 --wallet owner --fast-forward
     """

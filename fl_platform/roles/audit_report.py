@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fl_platform.aggregation.commitments import unpromised
 from fl_platform.errors import CidMismatch, StoreMissing
+from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
 
@@ -26,6 +28,15 @@ ACCOUNTS_BEFORE = "that the accounts before the round that it began with are rig
 def without_key(spec: TaskSpec) -> tuple[str, ...]:
     """Return what an audit of a task without a key leaves open."""
     return (*WITHOUT_KEY, SUMS_UNCHECKED if spec.commitments == NO_COMMITMENTS else COMMITTED_UNCHECKED)
+
+
+def unpromised_of(spec: TaskSpec, bundle: RoundBundle) -> tuple[str, ...]:
+    """Return what rests on who sealed, of a round whose sums are those of the shown commitments."""
+    return tuple(
+        f"that 0x{bundle.entries[i].receipt.trainer.hex()} committed to its update of round {bundle.round}: its "
+        "receipt promises another commitment than who sealed shows"
+        for i in unpromised(spec, bundle)
+    )
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ DOCUMENT = "the bundle is the document that the seal names, for this chain, task
 ACCOUNTS = "the accounts before the round are those after the round before"
 ROSTER = "roster and forced receipts are those on chain; every receipt is signed by its trainer for this very round"
 RULE = "verdicts, weights, scores, payouts, reputations follow by the rule from {source}, the new model from the sums"
-SUM = "the sums are the weighted sum of what the trainers committed to, under proofs or a hidden roster"
+SUM = "the sums are the weighted sum of the shown commitments, under proofs or a hidden roster"
 SUM_DIFFERS = "weighted sum of the commitments"
 SEAL = "roster, forced list, trace, model and claims of the seal on chain are the bundle's"
 CLAIMS = "every claim that was paid is what its leaf says"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from fl_platform.aggregation.admit import MISSING, UpdateSource, is_reference
-from fl_platform.aggregation.commitments import check_round_sum, unpromised
+from fl_platform.aggregation.commitments import check_round_sum
 from fl_platform.chain.events import RewardClaimed
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.reveals import Package
@@ -41,6 +41,7 @@ from fl_platform.roles.audit_report import (
     Difference,
     Passed,
     RoundAudit,
+    unpromised_of,
     without_key,
 )
 from fl_platform.roles.opening import UpdateOpener
@@ -278,11 +279,8 @@ class Auditor:
             recorded = f"sums 0x{bundle.aggregate.hex()}"
             raise _Found(Difference(bundle.round, SUM_DIFFERS, recorded, str(error))) from error
         self._pass(SUM)
-        self._unpromised += [
-            f"that 0x{bundle.entries[i].receipt.trainer.hex()} committed to its update of round {bundle.round}: its "
-            "receipt promises another commitment than who sealed shows"
-            for i in (unpromised(self._reader.spec, bundle) if self._opener is None else ())
-        ]
+        if self._opener is None:
+            self._unpromised += unpromised_of(self._reader.spec, bundle)
 
     def _check_seal(self, bundle: RoundBundle, record: RoundHistory) -> None:
         seal, roster = record.seal, record.roster

@@ -1,4 +1,4 @@
-"""Closing the books of an ended task (step 10): dust and never-rostered pots to the owner. Anyone may."""
+"""Closing the books of an ended task (step 10): never-rostered pots to the owner. Anyone may."""
 
 from __future__ import annotations
 

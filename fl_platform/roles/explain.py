@@ -131,7 +131,7 @@ class Explanation:
     claimed: int  # wei
     credit: int  # wei, to be withdrawn
     withdrawn: int  # wei
-    released: int  # wei that are no claims: refunds, dust, compensation
+    released: int  # wei that are no claims: refunds, compensation
     reputation: int  # fixed point, by the sealed rounds
     recorded: bool  # reputation is on chain
 
@@ -162,7 +162,7 @@ class Explanation:
         lines.append(f"Earned {least}{_money(self.earned)} so far, claimed {_money(self.claimed)}{claim}{late}.")
         lines.append(f"Withdrawn {_money(self.withdrawn)}, waiting to be withdrawn {_money(self.credit)}.")
         if self.released:
-            lines.append(f"Released from the pot without a claim (refund, dust, residual): {_money(self.released)}.")
+            lines.append(f"Released from the pot without a claim (refund, residual): {_money(self.released)}.")
         leaving = f", to be taken from block time {self.leaving_at}" if self.leaving_at else ""
         lines.append(f"Locked {_money(self.stake)}{leaving}; lost by missed deadlines {_money(self.slashed)}.")
         if self._trains:

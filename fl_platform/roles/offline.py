@@ -22,7 +22,7 @@ from fl_platform.protocol.receipt import Domain, check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
-from fl_platform.roles.audit_report import SUM, SUMS_UNCHECKED, WITHOUT_KEY, without_key
+from fl_platform.roles.audit_report import SUM, SUMS_UNCHECKED, WITHOUT_KEY, unpromised_of, without_key
 from fl_platform.roles.proving import no_circuit
 from fl_platform.roles.taping import NO_TAPE
 from fl_platform.roles.validating import parse_slice, readable_slice, utility_of
@@ -137,6 +137,7 @@ class Offline:
             yield self._line("P", SUM, Result.DIFFERS, str(error))
         else:
             yield self._line("P", SUM, Result.EQUAL)
+            yield from unchecked_lines(unpromised_of(self.spec, self.bundle))
 
     def _from_chain(self) -> Iterator[Line]:
         bundle, roster = self.bundle, self.bundle.roster

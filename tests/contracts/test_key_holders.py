@@ -8,7 +8,7 @@ import pytest
 
 from fl_platform.dispute.questions import Node, Question
 from fl_platform.protocol.operations import Op
-from tests.support.bound_rounds import REFERENCE, BoundTask, RefereeWorld, Sealed, referee_world
+from tests.support.bound_rounds import ASK_BOND, REFERENCE, BoundTask, RefereeWorld, Sealed, referee_world
 from tests.support.evm import Account, Reverted, account
 
 AUDITOR, STRANGER = account("auditor"), account("stranger")
@@ -41,8 +41,10 @@ def ask(world: RefereeWorld, sealed: Sealed, who: Account | bytes, question: Que
 def test_who_has_keys_may_ask(world: RefereeWorld, who: str) -> None:
     task, sealed = played(world)
     first, second, *_ = task.run.params.aggregators
-    for question in questions(sealed):
-        ask(world, sealed, {"first": first, "second": second, "auditor": AUDITOR.address}[who], question)
+    asker, asked = {"first": first, "second": second, "auditor": AUDITOR.address}[who], questions(sealed)
+    for question in asked:
+        ask(world, sealed, asker, question)
+    assert world.escrow.call("bondOf", task.run.task, asker) == len(asked) * ASK_BOND
 
 
 @pytest.mark.parametrize("who", ["third", "trainer", "owner", "reference", "stranger"])

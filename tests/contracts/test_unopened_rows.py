@@ -20,7 +20,7 @@ from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.rows import RowLeaf
 from fl_platform.protocol.sources import Source
 from fl_platform.protocol.tape import Given, Lengths
-from tests.support.bound_rounds import REFERENCE, BoundTask, RefereeWorld, Sealed, referee_world, word_of
+from tests.support.bound_rounds import ASK_BOND, REFERENCE, BoundTask, RefereeWorld, Sealed, referee_world, word_of
 from tests.support.contracts import digest
 from tests.support.evm import Reverted
 from tests.support.integer_rows import IntegerRows
@@ -101,6 +101,7 @@ def test_who_has_them_shows_every_leaf(world: RefereeWorld) -> None:
     task.play()
     sealed = task.play()
     held, shape = HeldTape(sealed.sealed, sealed.known.rows), sealed.known.rows.shape
+    shown = 0
     for number, column in enumerate(task.program.columns):
         if column.op not in (Op.DOT, Op.DOT_SHIFTED, Op.COMBINE) or not sealed.sealed.columns[number].size:
             continue
@@ -109,3 +110,7 @@ def test_who_has_them_shows_every_leaf(world: RefereeWorld) -> None:
             question = Question(Node.OPERAND, number, place, leaf, index=shape.leaves - 1)
             ask(world, sealed, question)
             show(world, sealed, question, held.answer(question))
+            shown += 1
+    assert shown
+    # the askers' bonds are its sealer's
+    assert task.run.member(sealed.target.record.aggregator)[1] == shown * ASK_BOND

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fl_platform.aggregation import commitments
 from fl_platform.aggregation.admit import OpenedUpdates, admit_entries
-from fl_platform.aggregation.commitments import check_round_sum, fits, unpromised
+from fl_platform.aggregation.commitments import check_round_sum, check_weighted_sum, fits, unpromised
 from fl_platform.errors import (
     CommitmentMismatch,
     ConfigError,
@@ -179,10 +179,10 @@ def test_each_fault_is_found_refuses_nobody_and_is_made_good_by_who_seals(fault:
         assert not_opening(round_) == ({2} if fault.closed else set())
         assert (mine in unpromised(round_.spec, bundle)) == (not fault.promised)
     if fault.sum_alone:
-        assert check_round_sum(round_.spec, bundle, sums, shown=False) == 4
+        assert check_weighted_sum(round_.spec, bundle, sums) == 4
     else:
         with pytest.raises((CommitmentMismatch, PointInvalid)):
-            check_round_sum(round_.spec, bundle, sums, shown=False)
+            check_weighted_sum(round_.spec, bundle, sums)
     # whoever seals shows what its key makes, and says of nobody else anything new
     told = mended(round_, bundle)
     assert [entry.shown for entry in told.entries] == [entry.shown for entry in honest.entries]
@@ -311,7 +311,8 @@ def test_without_the_layer_nothing_is_asked_and_nothing_can_be_checked() -> None
     assert bundle.blindings == ()
     with pytest.raises(CommitmentMismatch, match="no commitments"):
         check_round_sum(round_.spec, bundle, sums)
-    assert unpromised(round_.spec, bundle) == ()
+    with pytest.raises(CommitmentMismatch, match="no commitments"):
+        unpromised(round_.spec, bundle)
     assert mended(round_, bundle) == bundle
     assert not fits(Shown(bytes(64), bytes(32), b""), round_.spec)
 

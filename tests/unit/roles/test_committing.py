@@ -30,10 +30,12 @@ from fl_platform.roles.aggregator import Aggregator
 from fl_platform.roles.audit_report import COMMITTED_UNCHECKED, SUMS_UNCHECKED, AuditReport
 from fl_platform.roles.auditor import Auditor
 from fl_platform.roles.committing import Committed
+from fl_platform.roles.offline import Files, Offline
 from fl_platform.roles.opening import UpdateOpener
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.trainer import Conduct, Trainer
 from fl_platform.roles.transport import LocalTransport
+from fl_platform.roles.verifying import Result
 from fl_platform.roles.waiting import Waiting
 from fl_platform.roles.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, Stage, disputed_stage
@@ -276,6 +278,9 @@ def test_a_trainer_that_promises_another_commitment_is_summed_and_named(
     report = audit(task, key=False)
     assert report.first_difference is None
     assert [cheat.address.hex() in said for said in report.unchecked if "promises another" in said] == [True]
+    files = Files(task.reader.spec.to_bytes(), sealed.bundle.to_bytes(), sealed.judgement.aggregate_bytes)
+    told = [str(line) for line in Offline(files).lines() if line.result is Result.UNCHECKED]
+    assert [cheat.address.hex() in said for said in told if "promises another" in said] == [True]
 
 
 class Rubbish(Conduct):

@@ -76,6 +76,13 @@ def play_out(stage: Stage, task: SmallTask, watcher: Watcher, finding: Finding, 
     return finding
 
 
+def ended(stage: Stage, task: SmallTask, told: RoundBundle | None, *, key: bool = True) -> Finding:
+    """Return how a seal's one finding ends where its sealer answers from the bundle that it judged."""
+    watcher = watcher_of(stage, task, [], key=key)
+    (finding,) = watcher.step(stage.chain.now())
+    return play_out(stage, task, watcher, finding, defender_of(stage, task, told))
+
+
 def sealed_by(stage: Stage, folder: Path, kind: type[Aggregator]) -> tuple[SmallTask, Aggregator]:
     """Return a task whose one round is sealed, and who sealed it."""
     task = open_small_task(stage, folder, trainers=5, byzantine=1, aggregators=WHO)

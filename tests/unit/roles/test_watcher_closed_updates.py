@@ -15,7 +15,7 @@ from fl_platform.protocol.bundle import Entry, RoundBundle
 from fl_platform.roles.watcher import LEAVES, draw_leaves
 from tests.support.chain import Stage, disputed_stage
 from tests.support.liars import HidesTheTruth, Hiding
-from tests.unit.roles.test_watcher import bond, defender_of, play_out, sealed_by, watcher_of
+from tests.unit.roles.test_watcher import bond, defender_of, ended, play_out, sealed_by, watcher_of
 
 
 @pytest.fixture
@@ -49,9 +49,7 @@ def test_a_false_product_of_others_falls(disputed: Stage, tmp_path: Path, lie: s
     task, liar = sealed_by(disputed, tmp_path, leaving_out(lie, hides=hides))
     assert isinstance(liar, LeavesKeysOut)
     assert liar.told is not None
-    watcher = watcher_of(disputed, task, [], key=True)
-    (finding,) = watcher.step(disputed.chain.now())
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, liar.told))
+    finding = ended(disputed, task, liar.told)
     assert finding.upheld
     assert bond(disputed, task) == 0
 
@@ -64,9 +62,7 @@ class HonestButForKeys(LeavesKeysOut, HidesTheTruth):
 def test_an_honest_tape_stands(disputed: Stage, tmp_path: Path, hides: bool) -> None:
     task, sealer = sealed_by(disputed, tmp_path, type("Honest", (HonestButForKeys,), {"hides": hides}))
     assert isinstance(sealer, LeavesKeysOut)
-    watcher = watcher_of(disputed, task, [], key=True)
-    (finding,) = watcher.step(disputed.chain.now())
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, sealer.told))
+    finding = ended(disputed, task, sealer.told)
     assert not finding.acted
     assert bond(disputed, task) == task.reader.spec.money.bond
 

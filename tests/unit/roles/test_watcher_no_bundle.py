@@ -12,7 +12,7 @@ from fl_platform.dispute.questions import Node
 from fl_platform.protocol.bundle import RoundBundle
 from tests.support.chain import SUCCESSOR, Stage, disputed_stage
 from tests.support.liars import HidesTheTruth, Hiding
-from tests.unit.roles.test_watcher import bond, defender_of, play_out, sealed_by, watcher_of
+from tests.unit.roles.test_watcher import bond, defender_of, ended, play_out, sealed_by, watcher_of
 
 
 @pytest.fixture
@@ -54,9 +54,7 @@ def test_a_lie_that_updates_do_not_tell_falls(disputed: Stage, tmp_path: Path, l
 def test_an_honest_tape_stands(disputed: Stage, tmp_path: Path) -> None:
     task, sealer = sealed_by(disputed, tmp_path, UnreadableTruth)
     assert isinstance(sealer, Unreadable)
-    watcher = watcher_of(disputed, task, [], key=True)
-    (finding,) = watcher.step(disputed.chain.now())
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, sealer.told))
+    finding = ended(disputed, task, sealer.told)
     assert not finding.acted
     assert bond(disputed, task) == task.reader.spec.money.bond
 

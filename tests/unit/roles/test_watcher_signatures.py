@@ -13,7 +13,7 @@ from fl_platform.dispute.questions import Node, Question
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from tests.support.chain import Stage, disputed_stage
 from tests.support.liars import HidesTheTruth, Hiding
-from tests.unit.roles.test_watcher import bond, defender_of, play_out, sealed_by, watcher_of
+from tests.unit.roles.test_watcher import bond, defender_of, ended, play_out, sealed_by, watcher_of
 
 
 @pytest.fixture
@@ -66,8 +66,6 @@ def test_who_cannot_show_the_signature_falls(disputed: Stage, tmp_path: Path) ->
 def test_who_shows_it_about_an_honest_tape_stands(disputed: Stage, tmp_path: Path) -> None:
     task, sealer = sealed_by(disputed, tmp_path, GarblesTheTruth)
     assert isinstance(sealer, Garbles)
-    watcher = watcher_of(disputed, task, [], key=True)
-    (finding,) = watcher.step(disputed.chain.now())
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, sealer.told))
+    finding = ended(disputed, task, sealer.told)
     assert not finding.acted
     assert bond(disputed, task) == task.reader.spec.money.bond
