@@ -227,7 +227,9 @@ contract Reveals is RevealProofs {
         if (convictedAt[receipt] != 0) revert Reveals_AlreadySlashed(receipt);
         convictedAt[receipt] = block.timestamp;
         uint256 stake = _stake(task, trainer);
-        return stake == 0 ? 0 : IBonds(disputes).penalise(task, trainer, stake, msg.sender, CHALLENGER_BPS);
+        if (stake == 0) return 0;
+        address challenger = IBonds(disputes).rewarded(msg.sender, keccak256(msg.data));
+        return IBonds(disputes).penalise(task, trainer, stake, challenger, CHALLENGER_BPS);
     }
 
     /// @dev Also one with nothing left to take: a seal refuses only what is convicted.

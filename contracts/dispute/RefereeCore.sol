@@ -13,6 +13,8 @@ abstract contract RefereeCore is IReferee {
     /// @notice How many questions may follow one from another after the challenge window, where each is asked and shown as late
     /// as can be: what sets the last second for all of them.
     uint256 public constant DEPTH = 12;
+    /// @notice For how many blocks after its own a commitment counts.
+    uint256 public constant COMMITMENT_BLOCKS = 50;
 
     /// @param asker Who locked the bond; zero when the question was never asked.
     /// @param time Until when it can be shown; once shown, when it was.
@@ -29,6 +31,8 @@ abstract contract RefereeCore is IReferee {
     mapping(bytes32 key => mapping(bytes32 id => State)) public questions;
     /// @notice Hash of the parts or prefixes that a question was answered with.
     mapping(bytes32 id => bytes32) public shownDigest;
+    /// @notice By who will challenge, and hash of that call's data: the block of the commitment.
+    mapping(address challenger => mapping(bytes32 dataHash => uint256)) public committedIn;
 
     constructor(address tapes_) {
         tapes = tapes_;
@@ -251,6 +255,20 @@ abstract contract RefereeCore is IReferee {
         return keccak256(abi.encode(key, question));
     }
 
+    // --- who is paid for evidence -------------------------------------------------------------------------------------
+
+    /// @inheritdoc IReferee
+    function commit(bytes32 dataHash) external {
+        committedIn[msg.sender][dataHash] = block.number;
+    }
+
+    /// @dev Who is paid for a call: its sender, if it committed to it; else nobody, and what it is worth goes to the pot.
+    function _rewarded(address challenger, bytes32 dataHash) internal view returns (address) {
+        uint256 at = committedIn[challenger][dataHash];
+        bool counts = at != 0 && at < block.number && block.number <= at + COMMITMENT_BLOCKS;
+        return counts ? challenger : address(0);
+    }
+
     // --- refutations --------------------------------------------------------------------------------------------------
 
     /// @inheritdoc IReferee
@@ -305,7 +323,7 @@ abstract contract RefereeCore is IReferee {
 
     function _refuted(bytes calldata target, bytes32 key, uint256 column) internal {
         emit Fell(key, msg.sender, column);
-        _fall(target, msg.sender);
+        _fall(target, _rewarded(msg.sender, keccak256(msg.data)));
     }
 
     /// @dev A question that was asked at the last second of all is answered within one answer; the step that it leads to may take

@@ -18,6 +18,9 @@ interface IBonds {
         external
         returns (uint256 slashed);
 
+    /// @notice Return who is paid for a call with that data: `challenger`, if it committed to it ({IReferee}); else nobody.
+    function rewarded(address challenger, bytes32 dataHash) external view returns (address);
+
     /// @notice Return what a demand of a key or of content costs in a task until it is answered, in wei.
     function bondOf(uint256 task) external view returns (uint256);
 }

@@ -16,7 +16,8 @@ interface IEquivocations {
 
     /// @notice Show two receipts that one trainer signed for one round and one parent; its stake is taken. What others have
     /// locked, an aggregator's bond too, is not. Only while no seal of
-    /// the task fell and nobody took over: a round that is there again is signed for again.
+    /// the task fell and nobody took over: a round that is there again is signed for again. The challenger's part is its who
+    /// committed to the call ({IReferee}).
     function equivocation(
         IRoundLedger.Receipt calldata first,
         bytes calldata firstSignature,

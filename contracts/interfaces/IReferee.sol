@@ -14,6 +14,10 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 /// - **ask**: who cannot see a node of the tape, a running sum or a leaf asks for it and pays the sealer for the answer. Anybody
 ///   shows it (running values the sealer alone), and it is shown for ever; nobody shows it in time, and the seal falls (`lapse`).
 ///
+/// What shows a lie can be copied from a call that waits to be mined. So the reward of a refutation is its sender's who
+/// committed to it a block before at the latest; without a commitment the seal falls all the same, and the reward is the
+/// pot's. Who asked what nobody shows is paid for that.
+///
 /// Who looks for a lie goes to the first cell that differs from the honest tape. All before it is equal, so the paths of its
 /// operands are known.
 ///
@@ -196,6 +200,11 @@ interface IReferee {
 
     /// @notice Take back the bond of a question about a seal that fell.
     function reclaim(bytes calldata target, Question calldata question) external;
+
+    /// @notice Commit to a later call that shows a lie, here or at {IReveals}: it is paid from 1 to 50 blocks later.
+    /// @param dataHash Hash of all of that call's data. Whatever the caller adds behind its arguments is part of it, so that
+    /// nobody can guess which call it is.
+    function commit(bytes32 dataHash) external;
 
     /// @notice Show that a cell does not follow from cells at named places.
     function refute(bytes calldata target, Refutation.Claim calldata claim) external;

@@ -67,7 +67,7 @@ abstract contract DisputeSeam is RoundSteps {
             escrow.slash(task, record.aggregator, type(uint256).max, challenger, CHALLENGER_BPS);
         (_terms[task].everRostered, _terms[task].seatsAtFall) = (uint16(voidedTo), uint24(_tasks[task].windows.seats()));
         h = _rewind(task, round, h, record);
-        _succeed(task, round, h, record.aggregator, aggregators);
+        _succeed(task, h, record.aggregator, aggregators);
         _raiseBonus(task, toPot);
         emit ChallengeResolved(task, round, true, voidedTo, slashed);
     }
@@ -141,7 +141,7 @@ abstract contract DisputeSeam is RoundSteps {
 
     /// @dev Give the reopened round to whoever is next: the current aggregator if it took over from the sealer before,
     /// else the next in the list; compensate when nobody is left.
-    function _succeed(uint256 task, uint256 round, uint256 h, address sealer, address[] calldata aggregators) private {
+    function _succeed(uint256 task, uint256 h, address sealer, address[] calldata aggregators) private {
         Phase phase = h.phase();
         bool ended = phase == Phase.Refunded || phase == Phase.Compensated;
         uint256 place = h.aggregator() == sealer ? h.index() + 1 : h.index();

@@ -167,17 +167,27 @@ class Chain:
         step: Step | None = None,
         already: Callable[[], bool] | None = None,
         repeat: bool = False,
+        salt: bytes = b"",
     ) -> TxReceipt | None:
         """Send a call and wait for it. With `step`, exactly once over all restarts; `already` asks the chain itself.
 
-        With `repeat` a step that was done may be done again (withdrawals); only an unfinished one is resumed.
+        With `repeat` a step that was done may be done again (withdrawals); only an unfinished one is resumed. `salt`
+        goes behind the arguments, where no contract reads it.
 
         Returns None when `already` says that the step is done. Raises TransactionReverted (nothing was paid when the
         trial run already reverts), TransactionPending, WalletError, RpcUnavailable.
         """
-        call = Call(contract.address, contract.abi.encode(function, *arguments), signer.address)
+        call = Call(contract.address, contract.abi.encode(function, *arguments) + salt, signer.address)
         key = "" if step is None else step.key(signer.address)
         return self._sender.send(Order(key, function, signer, call, already, repeat))
+
+    def rehearse(self, contract: Contract, function: str, *arguments: Any, signer: Signer) -> None:
+        """Raise TransactionReverted where a call would revert now; nothing is sent."""
+        call = Call(contract.address, contract.abi.encode(function, *arguments), signer.address)
+        try:
+            self.backend.estimate(call)
+        except CallReverted as error:
+            raise self._sender.reverted(function, error) from error
 
     def transfer(self, to: bytes, wei: int, *, signer: Signer, step: Step | None = None) -> TxReceipt | None:
         """Send the chain's own coin."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from fl_platform.chain.abi import Decoded
 from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.evidence import send_evidence
 from fl_platform.chain.journal import Step
 from fl_platform.chain.records import ContentLeafRecord, struct
 from fl_platform.chain.signer import Signer, demand_signer
@@ -198,18 +199,14 @@ class Reveals:
     ) -> TxReceipt | None:
         """Show that box `index` does not hold the committed key. Raises TransactionReverted when it does."""
         receipt = signed.receipt
-        return self._send(
-            receipt.task, receipt.round, f"bad wrap 0x{receipt.struct_hash().hex()[:16]}", "badWrap", signed,
-            package, index, shared, proof, already=lambda: self.convicted_at(receipt) != 0,
-        )  # fmt: skip
+        return self._show(receipt, "bad wrap", "badWrap", signed, package, index, shared, proof)
 
     def bad_opening(self, signed: SignedReceipt, key: bytes, wrong: ShownInteger) -> TxReceipt | None:
         """Show that an integer of the ciphertext is not the committed one. Raises TransactionReverted when it is."""
         receipt = signed.receipt
-        return self._send(
-            receipt.task, receipt.round, f"bad opening 0x{receipt.struct_hash().hex()[:16]}", "badOpening", signed, key,
-            wrong.cipher, wrong.content, (wrong.index, wrong.place), show_model(self._spec),
-            already=lambda: self.convicted_at(receipt) != 0,
+        return self._show(
+            receipt, "bad opening", "badOpening", signed, key, wrong.cipher, wrong.content, (wrong.index, wrong.place),
+            show_model(self._spec),
         )  # fmt: skip
 
     def demand_key(self, signed: SignedReceipt, party: Party) -> TxReceipt | None:
@@ -312,6 +309,14 @@ class Reveals:
         token = self._contracts.token_of(receipt.task)
         self._contracts.approve(token, bond, Step(receipt.task, receipt.round, name))
         return self._send(receipt.task, receipt.round, name, function, *arguments, already=already)
+
+    def _show(self, receipt: Receipt, name: str, function: str, *arguments: Any) -> TxReceipt | None:
+        step = Step(receipt.task, receipt.round, f"{name} 0x{receipt.struct_hash().hex()[:16]}")
+        referee = self._contracts.deployment.contract(BONDS)
+        return send_evidence(
+            self._contracts.chain, referee, self._contract, function, *arguments, signer=self._wallet(), step=step,
+            already=lambda: self.convicted_at(receipt) != 0,
+        )  # fmt: skip
 
     def _send(
         self, task: int, round_number: int, name: str, function: str, *arguments: Any, already: Callable[[], bool]

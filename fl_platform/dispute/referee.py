@@ -12,6 +12,7 @@ from typing import Any
 
 from fl_platform.chain.abi import Decoded
 from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.evidence import send_evidence
 from fl_platform.chain.journal import Step
 from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import TxReceipt
@@ -153,9 +154,19 @@ class Referee:
         """Let a task go on whose last question was answered late."""
         return self._send(target, "release", step=self._step(target, "release"))
 
-    def refute(self, target: Target, claim: Claim, blocks: tuple[int, ...] = ()) -> TxReceipt | None:
-        """Send a claim: the seal falls. Raises TransactionReverted (trial run, nothing paid) where it shows no lie."""
-        return self._send(target, claim.function, *claim.encoded(), step=self._step(target, "refute"), blocks=blocks)
+    def refute(
+        self, target: Target, claim: Claim, blocks: tuple[int, ...] = (), *, hurried: bool = False
+    ) -> TxReceipt | None:
+        """Send a claim: the seal falls. Raises TransactionReverted (trial run, nothing paid) where it shows no lie.
+
+        hurried: the window may end within a few blocks, so no commitment goes ahead that would make the reward ours.
+        """
+        signer, step = demand_signer(self._signer), self._step(target, "refute")
+        arguments = target.encoded(blocks), *claim.encoded()
+        return send_evidence(
+            self._contracts.chain, self._contract, self._contract, claim.function, *arguments, signer=signer, step=step,
+            hurried=hurried,
+        )  # fmt: skip
 
     def _send(
         self, target: Target, function: str, *arguments: Any, step: Step, blocks: tuple[int, ...] = ()

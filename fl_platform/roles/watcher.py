@@ -316,11 +316,17 @@ class Watcher:
         blocks = (move.claim.block,) if isinstance(move.claim, DotClaim) else ()
         words = self._in_words(disputed, move)
         try:
-            self._referee.refute(disputed.target, move.claim, blocks)
+            self._referee.refute(disputed.target, move.claim, blocks, hurried=self._is_last_moment(finding.round))
         except TransactionReverted as error:  # somebody else was first, or the window closed
             logger.warning("round %d: the challenge failed: %s", finding.round, error)
             return replace(finding, asked=())
         return replace(finding, move=words, upheld=True, asked=())
+
+    def _is_last_moment(self, round_number: int) -> bool:
+        """Whether a seal may be final before a second transaction is mined: in the last quarter of its window."""
+        history = self._reader.history()
+        final, window = history.final_at(round_number), history.opened.windows.challenge
+        return final is not None and 0 < 4 * (final - history.block.timestamp) < window
 
     def _in_words(self, disputed: DisputedRound, move: Refute) -> str:
         claim = move.claim
@@ -355,9 +361,7 @@ class Watcher:
                 wanted = _unshown(chain, every)
         if wanted:
             return wanted
-        return disputed_round(
-            self._reader, self._reveals, record, bundle, self._opener, rostered=entries or ()
-        )  # fmt: skip
+        return disputed_round(self._reader, self._reveals, record, bundle, self._opener, rostered=entries or ())
 
 
 def _unshown(chain: Record, questions: Iterable[Question]) -> tuple[Question, ...]:

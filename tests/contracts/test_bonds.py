@@ -71,6 +71,6 @@ def test_the_bond_of_a_liar_is_there_when_its_lie_falls() -> None:
 
     (move,) = next_moves(sealed.known, sealed.sealed.root, published=sealed.sealed, shown={})
     assert isinstance(move, Refute)
-    done = world.disputes.send(CHALLENGER, move.claim.function, sealed.target.encoded(), *move.claim.encoded())
+    done = world.disputes.show(CHALLENGER, move.claim.function, sealed.target.encoded(), *move.claim.encoded())
     assert [name for name, _ in done.events].count("Fell") == 1
     assert run.member(CHALLENGER)[1] == run.params.bond * 3_000 // 10_000

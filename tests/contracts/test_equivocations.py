@@ -19,7 +19,7 @@ def test_a_trainer_loses_its_stake_for_two_receipts(reverts: Reverts) -> None:
     stake, calls = scene.stake, _shown(scene, scene.trainer)
     with reverts("Equivocations_NotShown", scene.run.task, scene.trainer.address):
         scene.world.disputes.send(CHALLENGER, "equivocation", *calls[:2], *calls[:2])
-    done = scene.world.disputes.send(CHALLENGER, "equivocation", *calls)
+    done = scene.world.disputes.show(CHALLENGER, "equivocation", *calls)
     assert done.event("EquivocationProved")["slashed"] == stake
     assert (scene.stake, scene.run.member(CHALLENGER)[1]) == (0, stake * CHALLENGER_BPS // 10_000)
     with reverts("Equivocations_NotShown", scene.run.task, scene.trainer.address):

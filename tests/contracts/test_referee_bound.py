@@ -397,7 +397,7 @@ def test_two_receipts_of_one_round_take_a_trainers_stake_and_nobody_elses(world:
     stake = run.member(signer)[0]
     assert stake
     if who == "trainer":
-        world.disputes.send(CHALLENGER, "equivocation", *shown)
+        world.disputes.show(CHALLENGER, "equivocation", *shown)
         assert run.member(signer)[0] == 0
         assert run.member(CHALLENGER)[1] == stake * 3_000 // 10_000
     else:

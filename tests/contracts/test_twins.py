@@ -147,7 +147,7 @@ def test_receipt_digest_binds_chain_and_contract(world: World) -> None:
     run = Run.start(world)
     receipt = run.receipt(run.trainers[0])
     assert world.views.call("receiptDigest", receipt) == receipt.digest(world.domain)
-    elsewhere = world.evm.create(account("deployer").address, "LedgerViews", b"\1" * 20)
+    elsewhere = world.evm.create(account("deployer").address, "LedgerOracle", b"\1" * 20)
     assert elsewhere.call("receiptDigest", receipt) != receipt.digest(world.domain)
 
 

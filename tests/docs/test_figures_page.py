@@ -75,7 +75,8 @@ def test_the_machine_is_that_of_every_file() -> None:
     for name, document in FILES.items():
         machine = document["machine"]
         packages = machine["packages"]
-        said = f"{machine['processor']}, {machine['cores']} cores that others use too, {machine['system']} "
+        assert machine["processor"] in PAGE, name
+        said = f"{machine['cores']} cores that others use too, {machine['system']} "
         said += (
             f"{machine['architecture']}, Python {machine['python']}, torch {packages['torch']}, flwr {packages['flwr']}"
         )

@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {Escrow} from "../../contracts/Escrow.sol";
 import {FaucetToken} from "../../contracts/FaucetToken.sol";
-import {LedgerViews} from "../../contracts/LedgerViews.sol";
 import {RoundLedger} from "../../contracts/RoundLedger.sol";
 import {Settlement} from "../../contracts/Settlement.sol";
 import {TaskRegistry} from "../../contracts/TaskRegistry.sol";
@@ -11,6 +10,7 @@ import {IEscrow} from "../../contracts/interfaces/IEscrow.sol";
 import {IRoundLedger} from "../../contracts/interfaces/IRoundLedger.sol";
 import {ITaskRegistry} from "../../contracts/interfaces/ITaskRegistry.sol";
 import {MerkleSum} from "../../contracts/libraries/MerkleSum.sol";
+import {LedgerOracle} from "../../contracts/mocks/LedgerOracle.sol";
 import {MockDisputes} from "../../contracts/mocks/MockDisputes.sol";
 import {Cheats} from "./Base.sol";
 
@@ -29,7 +29,7 @@ contract LedgerHandler {
     RoundLedger public immutable ledger;
     Settlement public immutable settlement;
     MockDisputes public immutable disputes;
-    LedgerViews public immutable views;
+    LedgerOracle public immutable views;
     uint256 public immutable task;
 
     address[5] public people =
@@ -56,7 +56,7 @@ contract LedgerHandler {
         ledger = new RoundLedger(made[1], made[2], made[4], made[5]);
         settlement = new Settlement(made[1], made[2], made[3]);
         disputes = new MockDisputes(made[3], made[1]);
-        views = new LedgerViews(address(ledger));
+        views = new LedgerOracle(address(ledger));
         require(address(disputes) == made[5], "addresses were not predicted");
         _aggregators = [people[2], people[3]];
         token.mint(address(this), POT * ROUNDS);

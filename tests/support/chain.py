@@ -12,6 +12,7 @@ from fl_platform.chain.artifacts import load_file
 from fl_platform.chain.client import Chain, Contract, connect
 from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.deploy import CONTRACTS, TOKEN, created_address, deploy
+from fl_platform.chain.journal import TASKLESS, Step
 from fl_platform.chain.records import SealInput
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import ZERO_ADDRESS
@@ -158,3 +159,14 @@ def mock_disputes(chain: Chain) -> Contract:
     receipt = chain.create(artifact, planned["RoundLedger"], planned["Escrow"], signer=OWNER)
     assert receipt.contract is not None
     return Contract("MockDisputes", receipt.contract, artifact.abi)
+
+
+def ledger_oracle(own: Contracts) -> Contract:
+    """Return what works events' values out by the contracts' own code; deployed on the first call."""
+    artifact, signer = load_file(Path(__file__).parent / "artifacts" / "LedgerOracle.json"), wallet(99)
+    if own.chain.balance(signer.address) < ETHER:
+        own.chain.fund(signer.address, 100 * ETHER)
+    step = Step(TASKLESS, TASKLESS, "deploy LedgerOracle")
+    receipt = own.chain.create(artifact, own.ledger_address, signer=signer, step=step)
+    assert receipt.contract is not None
+    return Contract("LedgerOracle", receipt.contract, artifact.abi)

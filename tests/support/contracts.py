@@ -197,7 +197,7 @@ class World:
         """Deploy what may dispute, then what else a test wants."""
         ledger, escrow = created_at(deployer, 3), created_at(deployer, 1)
         self.disputes = self.evm.create(deployer, "MockDisputes", ledger, escrow)
-        self.views = self.evm.create(deployer, "LedgerViews", ledger)
+        self.views = self.evm.create(deployer, "LedgerOracle", ledger)
 
     def fill(self, who: Account | bytes, amount: int = 10**6 * TOKENS) -> None:
         """Give an account tokens and let the escrow take them."""

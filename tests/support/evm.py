@@ -83,7 +83,7 @@ def artifact(name: str) -> Artifact:
 def _known() -> Abi:
     """Every event and error of every contract, for decoding."""
     names = [
-        "Escrow", "FaucetToken", "Reputation", "RoundLedger", "LedgerViews", "Settlement", "TaskRegistry", "HookToken",
+        "Escrow", "FaucetToken", "Reputation", "RoundLedger", "LedgerOracle", "Settlement", "TaskRegistry", "HookToken",
         "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "KeyHarness", "SettlementProofs",
         "Referee", "Sources", "Tapes", "Reveals", "Complaints",
     ]  # fmt: skip
@@ -100,6 +100,7 @@ class Evm:
         self._state: Any = self._vm.state
         self._state.execution_context._base_fee_per_gas = 0
         self.now = START
+        self.block = 1  # number of the block that the next call is mined in: each has its own
 
     def snapshot(self) -> tuple[bytes, int]:
         """Return a mark to go back to."""
@@ -153,6 +154,8 @@ class Evm:
     def _run(self, sender: bytes, to: bytes, data: bytes, *, static: bool) -> tuple[int, ComputationAPI]:
         state = self._state
         state.execution_context._timestamp = self.now
+        state.execution_context._block_number = self.block
+        self.block += not static
         unsigned = self._vm.get_transaction_builder().create_unsigned_transaction(
             nonce=state.get_nonce(sender), gas_price=0, gas=GAS, to=to, value=0, data=data
         )
@@ -187,6 +190,11 @@ class Contract:
         gas, computation = self.evm.transact(source, self.address, self.abi.encode(function, *arguments))
         output = self.abi.decode_output(function, len(arguments), bytes(computation.output))
         return Outcome(gas, output, _events(computation))
+
+    def show(self, sender: Account | bytes, function: str, *arguments: Any, referee: Contract | None = None) -> Outcome:
+        """Mine evidence that `sender` has committed to at `referee` (None: this contract) a block before."""
+        (referee or self).send(sender, "commit", keccak256(self.abi.encode(function, *arguments)))
+        return self.send(sender, function, *arguments)
 
     def call(self, function: str, *arguments: Any) -> Any:
         """Read; returns the single output, or the tuple of outputs."""

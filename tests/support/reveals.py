@@ -167,6 +167,10 @@ class Scene:
         """Call the reveals contract."""
         return self.world.reveals.send(who, function, *arguments)
 
+    def show(self, function: str, *arguments: Any, who: Account = CHALLENGER) -> Outcome:
+        """Call it with evidence that was committed to."""
+        return self.world.reveals.show(who, function, *arguments, referee=self.world.disputes)
+
     def force(self, package: Package | None = None, signed: tuple[Receipt, bytes] | None = None) -> Outcome:
         """Force a package on chain."""
         chosen = package or self.package()
@@ -184,7 +188,7 @@ class Scene:
         """Accuse the trainer of the box for recipient `number`; `changes`: signed, boxes, index, shared."""
         made = receipt or self.receipt()
         shared, proof = changes.get("shared") or self.shared(number, keys, made)
-        return self.send(
+        return self.show(
             "badWrap", changes.get("signed", self.signed(made)),
             changes.get("boxes") or self.wire(changes.get("package", self.package(keys, made))),
             changes.get("index", number), shared, proof, who=who,
@@ -196,7 +200,7 @@ class Scene:
         part = self.table.span(index) if index < self.table.count else slice(0, 0)
         if "cipher" not in changes and place < part.stop - part.start:
             cipher = self.cipher((HEADER_BYTES + (part.start + place) * self.bits // 8) // 16)
-        return self.send(
+        return self.show(
             "badOpening", self.signed(receipt), changes.get("key", KEY), cipher,
             changes.get("content") or self.content(index), (index, place), show_model(self.spec),
         )  # fmt: skip

@@ -27,6 +27,7 @@ from tests.support.chain import (
     SUCCESSOR,
     Stage,
     claim_leaves,
+    ledger_oracle,
     receipt_of,
     roster,
     roster_leaves,
@@ -64,10 +65,10 @@ def begin(s: Stage, *, rounds: int = 3) -> tuple[int, Contracts]:
 
 def agrees(own: Contracts, task: int) -> TaskHistory:
     """Hold the history against every view the contracts offer, and return it."""
-    history, now = own.history(task), own.now()
+    oracle, history, now = ledger_oracle(own), own.history(task), own.now()
     assert history.head == own.head(task)
     for found in history.rounds:
-        state = own.chain.read(own.ledger_views, "roundState", task, found.number, found.seal or NO_SEAL)
+        state = own.chain.read(oracle, "roundState", task, found.number, found.seal or NO_SEAL)
         assert history.state(found.number, now) is RoundState(state), found.number
         record = history.claim_record(found.number)
         if record is not None:
@@ -98,7 +99,7 @@ def agrees(own: Contracts, task: int) -> TaskHistory:
         assert len(forced) == own.forced_count(task)
         for index, item in enumerate(forced):
             assert item.digest == own.chain.read(own.ledger, "forced", task, current, life, index)
-    assert history.bonus == own.chain.read(own.ledger_views, "bonus", task)
+    assert history.bonus == own.chain.read(oracle, "bonus", task)
     return history
 
 

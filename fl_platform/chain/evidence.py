@@ -1,0 +1,38 @@
+"""Send what shows a lie, so that nobody can copy it and take its reward.
+
+A call that waits to be mined is seen by everybody, and another may send its data first. So the contracts pay for
+evidence only who committed to the call a block before (contracts/interfaces/IReferee.sol, `commit`). The commitment is
+the hash of the call's data with a salt behind them: until the call itself is seen, nobody knows what it is about.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from fl_platform.chain.client import Chain, Contract
+from fl_platform.chain.journal import Step
+from fl_platform.chain.signer import Signer
+from fl_platform.chain.types import TxReceipt
+from fl_platform.protocol.keccak import keccak256
+
+SALT_BYTES = 32
+
+
+def send_evidence(
+    chain: Chain, referee: Contract, contract: Contract, function: str, *arguments: Any, signer: Signer, step: Step,
+    already: Callable[[], bool] | None = None, hurried: bool = False,
+) -> TxReceipt | None:  # fmt: skip
+    """Commit to a call, then send it once: two transactions, of which the second has the evidence.
+
+    referee: the contract that keeps commitments. hurried: send at once, for there may be no time for a block before;
+    then the evidence counts, and its reward is the pot's. Nothing is sent where the call would revert now, or `already`
+    says that it is done. Raises what `Chain.send` raises.
+    """
+    begun = bool(chain.progress(step, signer).attempts)  # stopped in between: what was signed goes in again
+    salt = b"" if begun or hurried else secrets.token_bytes(SALT_BYTES)
+    if salt and (already is None or not already()):
+        chain.rehearse(contract, function, *arguments, signer=signer)
+        chain.send(referee, "commit", keccak256(contract.abi.encode(function, *arguments) + salt), signer=signer)
+    return chain.send(contract, function, *arguments, signer=signer, step=step, already=already, salt=salt)
