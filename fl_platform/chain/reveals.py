@@ -31,6 +31,7 @@ BONDS = "Referee"  # who locks what a demand costs
 KEY, CONTENT = 0, 1  # IReveals.Subject
 Keys = tuple[WrappedKey, ...]
 Package = tuple[Keys, bytes]  # wrapped keys, and their trainer's signature
+NO_PACKAGE: Package = ((), b"")
 
 
 @dataclass(frozen=True)

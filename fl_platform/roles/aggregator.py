@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fl_platform.aggregation.admit import CACHE_BYTES, is_reference
 from fl_platform.chain.contracts import Contracts
+from fl_platform.chain.reveals import NO_PACKAGE
 from fl_platform.chain.types import Phase
 from fl_platform.contribution.bundling import bundle_of
 from fl_platform.contribution.judge import Judgement, judge_round
@@ -34,14 +35,15 @@ from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.messages import RevealOrder, RoundOrder
 from fl_platform.protocol.receipt import Receipt, check_signature
 from fl_platform.protocol.sources import MOST_ROSTERED
-from fl_platform.roles.collecting import Collector, anchor, others_turn, stake_among
+from fl_platform.roles.collecting import Collector, others_turn
 from fl_platform.roles.committing import mend
 from fl_platform.roles.files import write_once
 from fl_platform.roles.grounds import Grounds, nobody
 from fl_platform.roles.opening import UpdateOpener, demand_key
-from fl_platform.roles.packages import NO_PACKAGE, KeyPackages, with_package
+from fl_platform.roles.packages import KeyPackages, with_package
 from fl_platform.roles.reading import TaskReader, roster_root
 from fl_platform.roles.recomputing import settle_past
+from fl_platform.roles.stakes import anchor, stake_among
 from fl_platform.roles.taping import NO_TAPE, demand_true_tape
 from fl_platform.roles.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
 from fl_platform.roles.waiting import PAUSE_S, BlockClock, Progress, Transport, Watch, margin

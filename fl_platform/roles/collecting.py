@@ -31,6 +31,7 @@ from fl_platform.protocol.spec import TaskSpec
 from fl_platform.roles.files import write_once
 from fl_platform.roles.packages import KeyPackages, fitting
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.stakes import anchor, parties, stake_among
 from fl_platform.roles.waiting import (
     LOOK_S,
     PAUSE_S,
@@ -276,22 +277,6 @@ class _Due:
     what: str
     at: float  # the chain's seconds
     joined: int = 0  # so many trainers are waited for to join
-
-
-def parties(reader: TaskReader) -> frozenset[bytes]:
-    """Return who is expected to answer a round's order: members that do not leave, and the reference, if any."""
-    history = reader.history()
-    return frozenset(history.members.keys() - history.leaving) | anchor(reader.spec)
-
-
-def anchor(spec: TaskSpec) -> frozenset[bytes]:
-    """Return the reference's address, nobody's where the task has none."""
-    return frozenset({spec.reference.address} if is_reference_party(spec.reference.address, spec) else ())
-
-
-def stake_among(reader: TaskReader, stakes: Mapping[bytes, int], trainer: bytes) -> int:
-    """Return what a trainer has among these stakes, wei; the reference has none."""
-    return 0 if trainer == reader.spec.reference.address else stakes.get(trainer, 0)
 
 
 def least_trainers(spec: TaskSpec) -> int:

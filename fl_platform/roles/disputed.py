@@ -14,7 +14,7 @@ from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, public_re
 from fl_platform.aggregation.round_rows import cell_of, sums_root
 from fl_platform.chain.history import RoundHistory
 from fl_platform.chain.records import pack_siblings
-from fl_platform.chain.reveals import Box, Package, Reveals
+from fl_platform.chain.reveals import NO_PACKAGE, Box, Package, Reveals
 from fl_platform.contribution.judge import past_sums, refused_of
 from fl_platform.contribution.program import program_of, terms_of
 from fl_platform.contribution.tapes import given_of, only_a_key_shows, told_tape
@@ -33,11 +33,10 @@ from fl_platform.protocol.rows import RowLeaf
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
-from fl_platform.roles.collecting import stake_among
 from fl_platform.roles.opening import UpdateOpener
-from fl_platform.roles.packages import NO_PACKAGE
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.round_leaves import OpenUpdates, PublicLeaves, RoundLeaves
+from fl_platform.roles.stakes import stake_among
 from fl_platform.updates import update_length
 
 _SOURCE = 0xFF

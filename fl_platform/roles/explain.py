@@ -18,8 +18,8 @@ from fl_platform.errors import IntegrityError
 from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, Verdict, by_account
 from fl_platform.protocol.spec import BASIS, TaskSpec
 from fl_platform.roles.amounts import tokens
-from fl_platform.roles.collecting import anchor
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.stakes import anchor
 from fl_platform.rules.carried import REPUTATION_ONE
 from fl_platform.rules.verdicts import CODES
 from fl_platform.rules.verdicts import WORDS as REASONS

@@ -20,8 +20,6 @@ from fl_platform.roles.opening import UpdateOpener
 
 logger = logging.getLogger(__name__)
 
-NO_PACKAGE: Package = ((), b"")
-
 
 class KeyPackages:
     """At most one package a trainer: the first that opens for the opener's recipient, else the first signed one.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from fl_platform.aggregation.admit import ADMITTED, REFERENCE
 from fl_platform.errors import FLError
 from fl_platform.roles.aggregator import SealedRound
-from fl_platform.roles.collecting import anchor
 from fl_platform.roles.reading import TaskReader
+from fl_platform.roles.stakes import anchor
 from fl_platform.roles.waiting import Progress
 from fl_platform.sinks.names import AGGREGATOR
 from fl_platform.sinks.record import Record, Value, labelled

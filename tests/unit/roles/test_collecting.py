@@ -25,10 +25,10 @@ from fl_platform.flower.direct import SocketTransport
 from fl_platform.flower.resident import serve_trainer
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
 from fl_platform.roles.aggregator import Aggregator
-from fl_platform.roles.collecting import parties
 from fl_platform.roles.explain import explain
 from fl_platform.roles.reading import TaskReader
 from fl_platform.roles.reporting import RoundsSealed
+from fl_platform.roles.stakes import parties
 from fl_platform.roles.trainer import Trainer
 from fl_platform.roles.transport import LocalTransport
 from fl_platform.roles.waiting import Progress, Waiting, margin
