@@ -18,11 +18,11 @@ from pathlib import Path
 from brownie import accounts, network, project, web3
 from brownie.network.account import LocalAccount
 
-from fl_platform.chain import deploy
 from fl_platform.chain.artifacts import Artifact, load
-from fl_platform.chain.proofs import left_out
 from fl_platform.chain.types import ZERO_ADDRESS, Deployed
 from fl_platform.errors import ChainError, ConfigError, IntegrityError
+from fl_platform.ledger import deploy
+from fl_platform.ledger.proofs import left_out
 
 WALLET_VARIABLE = "FL_PLATFORM_WALLET"
 PASSWORD_VARIABLE = "FL_PLATFORM_PASSWORD"

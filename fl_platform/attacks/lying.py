@@ -2,7 +2,7 @@
 that follows from it follows from the lie.
 
 It keeps the claims' total, which the ledger checks, and publishes a bundle that fits its tape, as a liar that hides
-nothing does. `roles.watcher` finds the cell that does not follow.
+nothing does. `dispute.watcher` finds the cell that does not follow.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fl_platform.aggregation.admit import RoundContext
-from fl_platform.aggregation.round_rows import cell_of, sums_root
-from fl_platform.contribution.judge import Judgement, conclude
 from fl_platform.errors import ConfigError
+from fl_platform.judging.admit import RoundContext
+from fl_platform.judging.judge import Judgement, conclude
+from fl_platform.judging.round_rows import cell_of, sums_root
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, TaskState
 from fl_platform.protocol.evaluation import evaluate

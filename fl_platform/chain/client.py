@@ -281,7 +281,7 @@ def _open(network: Network, folder: Path | None, policy: Policy, *, verify: bool
 
         return EmbeddedBackend(folder, verify=verify)
     from fl_platform.chain.rpc import RpcBackend
-    from fl_platform.chain.witness import WitnessedBackend
+    from fl_platform.chain.two_end_points import WitnessedBackend
 
     def end_point(url: str) -> RpcBackend:
         return RpcBackend(url, timeout=policy.timeout, log_span=network.log_span, priority=network.priority_wei)

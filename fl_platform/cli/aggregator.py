@@ -30,13 +30,13 @@ from fl_platform.cli.common import (
 
 if TYPE_CHECKING:
     from fl_platform.cli.show import Bar
-    from fl_platform.roles.aggregator import Aggregator, SealedRound
-    from fl_platform.roles.defender import Answer, Defender
-    from fl_platform.roles.reading import TaskReader
-    from fl_platform.roles.reporting import RoundsSealed
-    from fl_platform.roles.validating import RevealSlice
-    from fl_platform.roles.waiting import Progress, Transport, Watch
+    from fl_platform.dispute.defender import Answer, Defender
+    from fl_platform.round.aggregator import Aggregator, SealedRound
+    from fl_platform.round.reporting import RoundsSealed
+    from fl_platform.round.waiting import Progress, Transport, Watch
     from fl_platform.sinks.opening import Sinks
+    from fl_platform.task.reading import TaskReader
+    from fl_platform.task.validating import RevealSlice
 
 _SOCKET = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -59,7 +59,7 @@ def bond(options: Options, task: int, wallet: str | None, json_file: Path | None
     Example: fl-platform aggregator bond 1 --wallet aggregator
     """
     from fl_platform.cli.show import console
-    from fl_platform.roles import membership
+    from fl_platform.round import membership
 
     with signing(options, wallet) as own:
         done = membership.bond(own.workspace.reader(task), own.contracts)
@@ -126,7 +126,7 @@ def run(
     Example: fl-platform aggregator run 1 --wallet aggregator --local
     """
     from fl_platform.cli.show import bar, console, telling
-    from fl_platform.roles.reporting import RoundsSealed
+    from fl_platform.round.reporting import RoundsSealed
     from fl_platform.sinks.opening import open_sinks
 
     out = console(json_file)
@@ -180,7 +180,7 @@ def defend(
     Example: fl-platform aggregator defend 1 --wallet aggregator
     """
     from fl_platform.cli.show import console
-    from fl_platform.roles.closing import nothing_left
+    from fl_platform.round.closing import nothing_left
 
     out = console(json_file)
     answers: list[Answer] = []
@@ -207,9 +207,9 @@ def defend(
 
 def _defender(own: Session, task: int, say: Callable[[str], None]) -> Defender | None:
     """Return what answers for the session's wallet; None where nothing can be asked."""
+    from fl_platform.dispute.defender import Defender
     from fl_platform.dispute.referee import Referee
-    from fl_platform.roles.defender import Defender
-    from fl_platform.roles.keyholder import opener_of
+    from fl_platform.task.keyholder import opener_of
 
     if not Referee.there(own.contracts):
         return None
@@ -239,10 +239,10 @@ def make_aggregator(
 ) -> Aggregator:  # fmt: skip
     """Return the aggregator of the session's wallet. Raises ConfigError without a bond."""
     from fl_platform.errors import ConfigError
-    from fl_platform.roles.aggregator import Aggregator
-    from fl_platform.roles.grounds import nobody
-    from fl_platform.roles.validating import no_slice
-    from fl_platform.roles.workspace import reveal_key
+    from fl_platform.round.aggregator import Aggregator
+    from fl_platform.round.grounds import nobody
+    from fl_platform.task.validating import no_slice
+    from fl_platform.task.workspace import reveal_key
 
     workspace = own.workspace
     reader = workspace.reader(task)
@@ -271,7 +271,7 @@ def make_aggregator(
 def _witnesses(options: Options, own: Session, task: int) -> Callable[[], None]:
     """Return what lets the witnesses whose wallets are in this folder take a look."""
     from fl_platform.chain import wallets
-    from fl_platform.roles.witness import witnesses_here
+    from fl_platform.round.witness import witnesses_here
 
     named = own.workspace.reader(task).spec.witnesses
     here = [info.name for info in wallets.listed(options.workdir / "wallets") if info.address in named]
@@ -290,10 +290,10 @@ def _transport(
 
     if ways["local"]:
         from fl_platform.chain import wallets
-        from fl_platform.roles.crew import TrainingWatch, local_crew
-        from fl_platform.roles.lessons import Lesson
-        from fl_platform.roles.reporting import RoundsLearned
-        from fl_platform.roles.transport import LocalTransport
+        from fl_platform.round.data_choice import Lesson
+        from fl_platform.round.local_trainers import TrainingWatch, local_crew
+        from fl_platform.round.reporting import RoundsLearned
+        from fl_platform.round.transport import LocalTransport
 
         def learned(name: str, role: str) -> TrainingWatch:
             return RoundsLearned(task, sinks.write, role=role, who=name, validate=bool(sinks.places)).trained
@@ -311,7 +311,7 @@ def _transport(
             yield counter.desk
     else:
         from fl_platform.flower.direct import SocketTransport
-        from fl_platform.roles.crew import socket_folder
+        from fl_platform.round.local_trainers import socket_folder
 
         folder = ways["trainers_sockets"] or socket_folder(own.workspace, task)
         progress.say(f"trainers' sockets are looked for in {folder}; they come with `fl-platform trainer run {task}`")
@@ -322,20 +322,20 @@ def _slices(options: Options, own: Session, task: int, ways: dict[str, Any]) -> 
     """Return where a leave-one-out task's validation rows come from: the owner's files, or its wallet if it is here."""
     from fl_platform.chain import wallets
     from fl_platform.learning.task import rows_in_memory
-    from fl_platform.roles import slices
-    from fl_platform.roles.crew import lesson_for
-    from fl_platform.roles.lessons import Lesson, reference_rows
+    from fl_platform.round import validation_slices
+    from fl_platform.round.data_choice import Lesson, reference_rows
+    from fl_platform.round.local_trainers import lesson_for
 
     reader = own.workspace.reader(task)
-    if reader.spec.worth.kind != slices.LEAVE_ONE_OUT:
+    if reader.spec.worth.kind != validation_slices.LEAVE_ONE_OUT:
         return None
     if not ways["local"]:
         folder = ways["slices"] or own.workspace.root / "slices" / f"{own.workspace.network.name}-{task}"
-        return slices.slices_in(folder, patience_s=60.0 if ways["patience"] is None else ways["patience"])
+        return validation_slices.slices_in(folder, patience_s=60.0 if ways["patience"] is None else ways["patience"])
     names = {info.address: info.name for info in wallets.listed(options.workdir / "wallets")}
     owner = own.workspace.signer(names.get(reader.spec.owner, own.name))
     rows = rows_in_memory(reference_rows(lesson_for(reader, Lesson("", seed=ways["data_seed"], folder=ways["mnist"]))))
-    return slices.own_book(reader, owner, rows).reveal
+    return validation_slices.own_book(reader, owner, rows).reveal
 
 
 def _watch(progress: Bar, watched: RoundsSealed) -> Watch:

@@ -22,11 +22,11 @@ from fl_platform.cli.common import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fl_platform.roles.audit_report import AuditReport
-    from fl_platform.roles.exporting import Exported
-    from fl_platform.roles.opening import UpdateOpener
-    from fl_platform.roles.reading import TaskReader
-    from fl_platform.roles.verifying import Line
+    from fl_platform.audit.audit_report import AuditReport
+    from fl_platform.audit.exporting import Exported
+    from fl_platform.audit.verify import Line
+    from fl_platform.task.opening import UpdateOpener
+    from fl_platform.task.reading import TaskReader
 
 
 @click.command()
@@ -61,10 +61,10 @@ def audit(
 
     Example: fl-platform audit 1
     """
+    from fl_platform.audit.auditor import Auditor
+    from fl_platform.audit.exporting import export
+    from fl_platform.audit.verify import gate_of, layer_lines
     from fl_platform.cli.show import bar, console
-    from fl_platform.roles.auditor import Auditor
-    from fl_platform.roles.exporting import export
-    from fl_platform.roles.verifying import gate_of, layer_lines
 
     if key is not None and public:
         raise click.UsageError("--key and --public exclude each other")
@@ -90,16 +90,16 @@ def audit(
 
 def _opener(options: Options, reader: TaskReader, key: str) -> UpdateOpener:
     from fl_platform.chain import wallets
-    from fl_platform.roles.keyholder import opener_of
+    from fl_platform.task.keyholder import opener_of
 
     signer = wallets.unlock(options.workdir / "wallets" / f"{key}.json", password(options))
     return opener_of(reader, signer, else_="leave --key out to audit what a stranger can")
 
 
 def _show(out: Console, report: AuditReport, layers: Sequence[Line]) -> None:
+    from fl_platform.audit.audit_report import ACCOUNTS_BEFORE
+    from fl_platform.audit.verify import LEGEND, unchecked_lines
     from fl_platform.cli.show import table
-    from fl_platform.roles.audit_report import ACCOUNTS_BEFORE
-    from fl_platform.roles.verifying import LEGEND, unchecked_lines
 
     rows = [(str(r.round), str(r.updates), str(r.admitted), str(r.checks)) for r in report.rounds]
     headings = ("round", "updates, the owner's reference too", "in the sum", "values compared")

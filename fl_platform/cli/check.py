@@ -12,7 +12,7 @@ from fl_platform.cli.offering import lesson_of, offer_of, rule_options
 
 if TYPE_CHECKING:
     from fl_platform.protocol.spec import Money, Windows
-    from fl_platform.roles.checking import Checked
+    from fl_platform.round.checking import Checked
 
 _SHOWN = 12  # tensors
 
@@ -29,9 +29,9 @@ def check(own: str, json_file: Path | None, **choices: Any) -> None:
     Example: fl-platform task check task:Mine
     """
     from fl_platform.cli.show import console, pairs, table, working
-    from fl_platform.roles.checking import check_task
-    from fl_platform.roles.lessons import reference_rows
-    from fl_platform.roles.offer import WINDOWS
+    from fl_platform.round.checking import check_task
+    from fl_platform.round.data_choice import reference_rows
+    from fl_platform.round.offer import WINDOWS
 
     choices["data"] = own or choices["data"]
     lesson, out = lesson_of(choices), console(json_file)
@@ -57,7 +57,7 @@ def check(own: str, json_file: Path | None, **choices: Any) -> None:
 
 
 def _lines(found: Checked, bits: int, money: Money, windows: Windows, trainers: int) -> list[tuple[str, str]]:
-    from fl_platform.roles.gas import GAS
+    from fl_platform.task.gas import GAS
 
     before, after, update = found.before, found.after, found.update
     base = f"; frozen base of {found.frozen_bytes:,} bytes, stored once" if found.frozen_bytes else ""

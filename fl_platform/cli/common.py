@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fl_platform.learning.public import PUBLIC
-from fl_platform.roles.amounts import TOKEN, tokens
 from fl_platform.sinks.opening import FORMS as LOGS
+from fl_platform.task.tokens import TOKEN, tokens
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fl_platform.chain.contracts import Contracts
     from fl_platform.chain.signer import Signer
-    from fl_platform.roles.workspace import Workspace
+    from fl_platform.ledger.contracts import Contracts
+    from fl_platform.task.workspace import Workspace
     from zk.proof_file import ProofFile
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def _workspace(
     written: Counter[str] | None = None,
 ) -> Workspace:  # fmt: skip
     from fl_platform.config import resolve
-    from fl_platform.roles.workspace import Workspace, environment
+    from fl_platform.task.workspace import Workspace, environment
 
     network = resolve(options.network, environment())
     store = None
@@ -143,7 +143,7 @@ def password(options: Options, *, new: bool = False) -> str:
     """Return the wallets' password from file, environment or prompt. Raises WalletError where nobody can be asked."""
     from fl_platform.chain import wallets
     from fl_platform.errors import WalletError
-    from fl_platform.roles.workspace import environment
+    from fl_platform.task.workspace import environment
 
     found = wallets.password_from(environment(), options.password_file)
     if found is None:
@@ -323,7 +323,7 @@ def _finite(value: Any) -> Any:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file for others to read, whole or not at all. Raises StoreFull, OSError."""
-    from fl_platform.roles.files import write_once
+    from fl_platform.task.atomic_files import write_once
 
     write_once(path, data)
     path.chmod(0o666 & ~_umask())

@@ -20,7 +20,7 @@ from fl_platform.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from fl_platform.chain.deploy import Deployment
+    from fl_platform.ledger.deploy import Deployment
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -45,9 +45,9 @@ def deploy(
     Example: fl-platform deploy --wallet owner
     """
     from fl_platform.chain import wallets
-    from fl_platform.chain.proofs import CONTRACT, left_out
     from fl_platform.cli.show import console, working
-    from fl_platform.roles.remembered import FILE, remember
+    from fl_platform.ledger.proofs import CONTRACT, left_out
+    from fl_platform.task.remembered import FILE, remember
 
     out = console(json_file)
     if from_file is not None:

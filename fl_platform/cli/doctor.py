@@ -31,10 +31,10 @@ def doctor(options: Options, superlink: str, json_file: Path | None) -> None:
     from fl_platform.chain.wallets import password_from
     from fl_platform.cli.show import console
     from fl_platform.config import DEFAULT, resolve
-    from fl_platform.roles.doctor import Finding, Verdict, Wanted, examine
-    from fl_platform.roles.workspace import Workspace, environment
+    from fl_platform.round.doctor import Finding, Verdict, Wanted, examine
     from fl_platform.store.opening import open_store
     from fl_platform.store.pinning import TOKEN_VARIABLE
+    from fl_platform.task.workspace import Workspace, environment
 
     out, found = console(json_file), list[Finding]()
 

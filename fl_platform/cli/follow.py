@@ -25,7 +25,7 @@ def follow(options: Options, invitation: Path, json_file: Path | None) -> None:
     from fl_platform.cli.join import consequences, earlier_tasks, options_of, take_over
     from fl_platform.cli.rules import rules, show_rules
     from fl_platform.cli.show import console
-    from fl_platform.roles.invitation import read_invitation
+    from fl_platform.task.invitation import read_invitation
 
     invited, out = read_invitation(invitation), console(json_file)
     options = options_of(options, invited)

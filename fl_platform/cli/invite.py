@@ -21,7 +21,7 @@ from fl_platform.cli.common import (
 
 if TYPE_CHECKING:
     from fl_platform.config import Network
-    from fl_platform.roles.invitation import Invitation
+    from fl_platform.task.invitation import Invitation
 
 
 @click.command()
@@ -76,8 +76,8 @@ def invitation_to(
     Raises UnknownTask, ConfigError, and what the store raises.
     """
     from fl_platform.cli.trainer import bind_node
-    from fl_platform.roles.invitation import Invitation
-    from fl_platform.roles.learning_code import file_of, publish
+    from fl_platform.task.invitation import Invitation
+    from fl_platform.task.learning_code import file_of, publish
 
     workspace = own.workspace
     reader = workspace.reader(task)

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fl_platform.cli.residing import Stay
-    from fl_platform.roles.invitation import Invitation
-    from fl_platform.roles.reading import TaskReader
-    from fl_platform.roles.workspace import Workspace
+    from fl_platform.task.invitation import Invitation
+    from fl_platform.task.reading import TaskReader
+    from fl_platform.task.workspace import Workspace
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -64,9 +64,9 @@ def join(
     from fl_platform.cli.residing import Stay, stay
     from fl_platform.cli.show import console
     from fl_platform.learning.machine import choose_machine
-    from fl_platform.roles.invitation import read_invitation
-    from fl_platform.roles.lessons import Lesson
+    from fl_platform.round.data_choice import Lesson
     from fl_platform.sinks.opening import open_sinks
+    from fl_platform.task.invitation import read_invitation
 
     invited, out = read_invitation(invitation), console()
     options = options_of(options, invited)
@@ -120,8 +120,8 @@ def take_over(
     those of the invitation. Raises what `accept` raises, and ConfigError, DocumentInvalid, StoreMissing of the
     learning code.
     """
-    from fl_platform.roles.learning_code import digest_of, receive
-    from fl_platform.roles.remembered import keep_invitation, remember
+    from fl_platform.task.learning_code import digest_of, receive
+    from fl_platform.task.remembered import keep_invitation, remember
 
     reader = accept(workspace, invited)
     if options.network == invited.network and options.network.startswith(("http://", "https://")):
@@ -193,11 +193,11 @@ def enter(
     from fl_platform.cli.rules import show_rules
     from fl_platform.cli.trainer import bind_node
     from fl_platform.errors import ConfigError
-    from fl_platform.roles.crew import one_trainer
-    from fl_platform.roles.funding import draw_missing
-    from fl_platform.roles.membership import join as join_task
-    from fl_platform.roles.membership import require_joinable
-    from fl_platform.roles.site import Site, code_of
+    from fl_platform.round.local_trainers import one_trainer
+    from fl_platform.round.membership import join as join_task
+    from fl_platform.round.membership import require_joinable
+    from fl_platform.round.site import Site, code_of
+    from fl_platform.task.funding import draw_missing
 
     if own.signer.address in reader.history().members:
         return
@@ -232,7 +232,7 @@ def enter(
 
 def consequences(reader: TaskReader, stake: int) -> list[str]:
     """Return in plain words what taking part means."""
-    from fl_platform.roles.gas import GAS
+    from fl_platform.task.gas import GAS
 
     spec, money = reader.spec, reader.spec.money
     earlier = reader.history().head.round
@@ -253,7 +253,7 @@ def consequences(reader: TaskReader, stake: int) -> list[str]:
 
 def earlier_tasks(workspace: Workspace, reader: TaskReader) -> str:
     """Say what the owner's earlier tasks paid."""
-    from fl_platform.roles.track_record import track_record
+    from fl_platform.audit.track_record import track_record
 
     found = track_record(
         workspace.contracts(), workspace.reader, owner=reader.spec.owner, before=reader.task, now=workspace.chain.now()

@@ -20,7 +20,7 @@ from click.core import ParameterSource
 from fl_platform.cli.common import Options, PlainLog, printable
 from fl_platform.cli.defaults import FILE, defaults_of, global_defaults, read_defaults
 from fl_platform.errors import FLError, TransactionReverted
-from fl_platform.roles.remembered import settings
+from fl_platform.task.remembered import settings
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def run(arguments: Sequence[str]) -> int:
 def explain(error: Exception) -> tuple[str, int]:
     """Return what to tell a person about an error, and the exit code."""
     if isinstance(error, TransactionReverted):
-        from fl_platform.roles.refusals import way_on
+        from fl_platform.task.refusals import way_on
 
         return "; ".join(filter(None, (str(error), way_on(error)))), error.exit_code
     if isinstance(error, FLError):

@@ -11,9 +11,9 @@ import click
 from fl_platform.cli.common import Options, hexed, json_option, moment, reading, task_argument, write_file, write_json
 
 if TYPE_CHECKING:
+    from fl_platform.audit.releasing import Own, Release
     from fl_platform.learning.task import LearningTask
-    from fl_platform.roles.reading import TaskReader
-    from fl_platform.roles.releasing import Own, Release
+    from fl_platform.task.reading import TaskReader
 
 
 @click.command()
@@ -47,10 +47,10 @@ def model(
 
     Example: fl-platform task model 1 -o model.safetensors --data digits
     """
+    from fl_platform.audit.model_card import model_card
+    from fl_platform.audit.releasing import release
     from fl_platform.cli.show import console
     from fl_platform.errors import ConfigError
-    from fl_platform.roles.model_card import model_card
-    from fl_platform.roles.releasing import release
 
     card = out.with_name(out.name + ".md")
     there = [str(path) for path in (out, card) if path.exists()]
@@ -73,8 +73,8 @@ def model(
 
 
 def _own(reader: TaskReader, data: str, seed: int, mnist: Path | None) -> LearningTask:
-    from fl_platform.roles.crew import lesson_for
-    from fl_platform.roles.lessons import Lesson, reference_rows
+    from fl_platform.round.data_choice import Lesson, reference_rows
+    from fl_platform.round.local_trainers import lesson_for
 
     return reference_rows(lesson_for(reader, Lesson(data, seed=seed, folder=mnist)))
 

@@ -18,8 +18,8 @@ from fl_platform.protocol.spec import MAX_BATCH, MAX_EPOCHS, OPTIMIZERS, PRECISI
 
 if TYPE_CHECKING:
     from fl_platform.learning.plan import TrainPlan
-    from fl_platform.roles.lessons import Lesson
-    from fl_platform.roles.offer import Offer
+    from fl_platform.round.data_choice import Lesson
+    from fl_platform.round.offer import Offer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -173,7 +173,7 @@ def deal_options(command: Command) -> Command:
 
 def lesson_of(choices: dict[str, Any], **other: Any) -> Lesson:
     """Return which data were chosen, and say so where nobody chose."""
-    from fl_platform.roles.lessons import Lesson
+    from fl_platform.round.data_choice import Lesson
 
     ctx = click.get_current_context(silent=True)
     if ctx is not None and ctx.get_parameter_source("data") is ParameterSource.DEFAULT and choices["data"] in PUBLIC:
@@ -188,7 +188,7 @@ def offer_of(lesson: Lesson, choices: dict[str, Any], *, token: bytes = bytes(20
     Raises ConfigError.
     """
     from fl_platform.protocol.spec import Money
-    from fl_platform.roles.offer import Offer, alpha_of
+    from fl_platform.round.offer import Offer, alpha_of
 
     pot = choices["pot"]
     trainers = choices["trainers"] or lesson.natural_parts or TRAINERS

@@ -20,7 +20,7 @@ from fl_platform.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from fl_platform.roles.site_policy import Answer, SitePolicy
+    from fl_platform.round.site_policy import Answer, SitePolicy
 
 _SAYS = {True: "yes", False: "no", None: "not known"}
 
@@ -44,7 +44,7 @@ def show(options: Options, json_file: Path | None) -> None:
     Example: fl-platform policy show
     """
     from fl_platform.cli.show import console, pairs
-    from fl_platform.roles.site import FILE, MACHINE_FILE, VARIABLE, Site
+    from fl_platform.round.site import FILE, MACHINE_FILE, VARIABLE, Site
 
     out, found = console(json_file), Site(options.workdir).policies()
     for one in found:
@@ -76,8 +76,8 @@ def check(options: Options, task: int, data: str, stake: int | None, json_file: 
     """
     from fl_platform.cli.show import console, table
     from fl_platform.errors import Incomplete, PolicyRefused
-    from fl_platform.roles.site import Site, code_of
-    from fl_platform.roles.site_policy import Asked, hours_answer, task_answers
+    from fl_platform.round.site import Site, code_of
+    from fl_platform.round.site_policy import Asked, hours_answer, task_answers
 
     out, now = console(json_file), datetime.now().astimezone()
     with reading(options) as workspace:

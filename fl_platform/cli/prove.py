@@ -24,10 +24,10 @@ from fl_platform.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from fl_platform.chain.proofs import Accepted, Proofs
+    from fl_platform.audit.proving import Settlement
     from fl_platform.chain.types import TxReceipt
-    from fl_platform.roles.proving import Settlement
-    from fl_platform.roles.workspace import Workspace
+    from fl_platform.ledger.proofs import Accepted, Proofs
+    from fl_platform.task.workspace import Workspace
     from zk.proof_file import ProofFile
 
 
@@ -97,9 +97,9 @@ def _prove(
     workspace: Workspace, task: int, round_number: int | None, claimant: bytes, out: Path | None, signer: Any,
     given: ProofFile | None,
 ) -> _Done:  # fmt: skip
-    from fl_platform.chain.proofs import Proofs
+    from fl_platform.audit import proving
     from fl_platform.cli.show import working
-    from fl_platform.roles import proving
+    from fl_platform.ledger.proofs import Proofs
 
     reader = workspace.reader(task)
     reader.history()

@@ -11,7 +11,7 @@ from fl_platform.cli.common import hexed, json_option, tokens, write_json
 from fl_platform.cli.offering import deal_options, lesson_of, offer_of, rule_options
 
 if TYPE_CHECKING:
-    from fl_platform.roles.rehearsing import Rehearsal, RehearsedRound
+    from fl_platform.round.rehearsing import Rehearsal, RehearsedRound
 
 
 @click.command()
@@ -30,11 +30,11 @@ def rehearse(
 
     Example: fl-platform rehearse --data task:Mine --trainers 4 --rounds 3
     """
+    from fl_platform.audit.why import MEANINGS
     from fl_platform.cli.show import bar, console
     from fl_platform.learning.machine import choose_machine
-    from fl_platform.roles.explain import MEANINGS
-    from fl_platform.roles.lessons import federation_of
-    from fl_platform.roles.rehearsing import Rehearsal
+    from fl_platform.round.data_choice import federation_of
+    from fl_platform.round.rehearsing import Rehearsal
 
     out, lesson = console(json_file), lesson_of(choices, partition=partition)
     offer = offer_of(lesson, choices)

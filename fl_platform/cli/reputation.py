@@ -38,7 +38,7 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
     Example: fl-platform reputation show 1
     """
     from fl_platform.cli.show import console, table
-    from fl_platform.roles.reputation import reputations
+    from fl_platform.round.reputation import reputations
 
     with reading(options) as workspace:
         found = reputations(workspace.reader(task), workspace.contracts())
@@ -69,8 +69,8 @@ def record(options: Options, task: int, wallet: str | None, fast_forward: bool, 
     Example: fl-platform reputation record 1 --wallet alice --fast-forward
     """
     from fl_platform.cli.show import console
-    from fl_platform.roles.reputation import record as write_reputations
-    from fl_platform.roles.rewards import all_final_at
+    from fl_platform.round.reputation import record as write_reputations
+    from fl_platform.round.rewards import all_final_at
 
     with signing(options, wallet) as own:
         chain, reader = own.workspace.chain, own.workspace.reader(task)

@@ -14,7 +14,7 @@ from fl_platform.cli.common import Session, missed, moment, wait_to_stop
 
 if TYPE_CHECKING:
     from fl_platform.learning.machine import Machine
-    from fl_platform.roles.lessons import Lesson
+    from fl_platform.round.data_choice import Lesson
     from fl_platform.sinks.opening import Sinks
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Stay:
 def socket_of(own: Session, wanted: Stay) -> Path:
     """Return where orders come in."""
     from fl_platform.flower.direct import SUFFIX
-    from fl_platform.roles.crew import socket_folder
+    from fl_platform.round.local_trainers import socket_folder
 
     name = f"{own.name}.reference" if wanted.reference else own.name
     return wanted.socket or socket_folder(own.workspace, wanted.task) / f"{name}{SUFFIX}"
@@ -58,8 +58,8 @@ def stay(
     """
     from fl_platform.cli.show import console, telling
     from fl_platform.flower.resident import serve_trainer
-    from fl_platform.roles.crew import Told, one_trainer
-    from fl_platform.roles.reporting import RoundsLearned
+    from fl_platform.round.local_trainers import Told, one_trainer
+    from fl_platform.round.reporting import RoundsLearned
     from fl_platform.sinks.names import REFERENCE, TRAINER
 
     out, task = console(), wanted.task
@@ -102,7 +102,7 @@ class _Asked:
     def look(self) -> bool:
         """Look, if it is time to; never ends the wait."""
         from fl_platform.errors import RetryError
-        from fl_platform.roles.revealing import open_demands
+        from fl_platform.round.revealing import open_demands
 
         if time.monotonic() < self._next:
             return False
@@ -134,7 +134,7 @@ class _Asked:
 
 def _over(own: Session, task: int) -> bool:
     from fl_platform.errors import RetryError
-    from fl_platform.roles.membership import WORKING
+    from fl_platform.round.membership import WORKING
 
     try:
         return own.contracts.head(task).phase not in WORKING

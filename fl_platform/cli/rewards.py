@@ -36,7 +36,7 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
     Example: fl-platform rewards show 1
     """
     from fl_platform.cli.show import console, table
-    from fl_platform.roles.rewards import rewards as read_rewards
+    from fl_platform.round.rewards import rewards as read_rewards
 
     with reading(options) as workspace:
         found = read_rewards(workspace.reader(task), workspace.contracts(), now=workspace.chain.now())
@@ -88,7 +88,7 @@ def claim(
     Example: fl-platform rewards claim 1 --wallet alice --withdraw --fast-forward
     """
     from fl_platform.cli.show import console, table, working
-    from fl_platform.roles import rewards as logic
+    from fl_platform.round import rewards as logic
 
     chosen = [address_of(options, text) for text in accounts]
     with signing(options, wallet) as own, working("claiming"):

@@ -9,7 +9,7 @@ from fl_platform.cli.common import hexed, tokens
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fl_platform.chain.history import TaskHistory
+    from fl_platform.ledger.history import TaskHistory
     from fl_platform.protocol.spec import TaskSpec, TrainingRule
 
 
@@ -53,11 +53,11 @@ def _witnesses(spec: TaskSpec) -> str:
 
 def _own_program(spec: TaskSpec) -> list[tuple[str, str]]:
     """Say what a task's own round program reads, and what it pays equal honest trainers."""
-    from fl_platform.contribution.program import is_own
+    from fl_platform.judging.program import is_own
 
     if not is_own(spec):
         return []
-    from fl_platform.roles.accepting import EQUALS, described  # plays a round: other tasks load no judge
+    from fl_platform.task.accepting import EQUALS, described  # plays a round: other tasks load no judge
 
     found = described(spec)
     reads = [f"{what} by {', '.join(columns) or 'no column'}" for what, columns in found.reads.items()]

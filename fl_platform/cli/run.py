@@ -36,7 +36,7 @@ def run(
     from fl_platform.cli.demo.command import play
     from fl_platform.cli.demo.federation import Settings
     from fl_platform.cli.show import console
-    from fl_platform.roles.lessons import federation_of
+    from fl_platform.round.data_choice import federation_of
 
     lesson = lesson_of(choices, partition=partition)
     offer = offer_of(lesson, choices)

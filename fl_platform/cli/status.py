@@ -14,8 +14,8 @@ from fl_platform.cli.rules import phase
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fl_platform.roles.status import Known
-    from fl_platform.roles.workspace import Workspace
+    from fl_platform.round.status import Known
+    from fl_platform.task.workspace import Workspace
 
 
 @click.command()
@@ -32,7 +32,7 @@ def status(options: Options, ended: bool, json_file: Path | None) -> None:
     """
     from fl_platform.chain import wallets
     from fl_platform.cli.show import console
-    from fl_platform.roles.status import moves
+    from fl_platform.round.status import moves
 
     out = console(json_file)
     infos = wallets.listed(options.workdir / "wallets")
@@ -51,9 +51,9 @@ def status(options: Options, ended: bool, json_file: Path | None) -> None:
 
 
 def _looked(workspace: Workspace, infos: tuple[Any, ...], workdir: Path) -> list[Known]:
-    from fl_platform.roles.explain import involved
-    from fl_platform.roles.remembered import kept_invitation
-    from fl_platform.roles.status import is_auditor, look
+    from fl_platform.audit.why import involved
+    from fl_platform.round.status import is_auditor, look
+    from fl_platform.task.remembered import kept_invitation
 
     contracts, now = workspace.contracts(), workspace.chain.now()
     if not workspace.network.embedded:  # a development node makes no block, and so tells no time, while nobody sends
@@ -72,7 +72,7 @@ def _looked(workspace: Workspace, infos: tuple[Any, ...], workdir: Path) -> list
 
 
 def _tell(out: Console, one: Known) -> None:
-    from fl_platform.roles.status import moves, roles
+    from fl_platform.round.status import moves, roles
 
     history = one.history
     stake = f", {tokens(one.member.stake)} tokens locked" if one.member.stake else ""
@@ -87,7 +87,7 @@ def _tell(out: Console, one: Known) -> None:
 
 
 def _json(one: Known) -> dict[str, Any]:
-    from fl_platform.roles.status import moves, roles
+    from fl_platform.round.status import moves, roles
 
     history = one.history
     return {

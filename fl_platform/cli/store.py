@@ -11,9 +11,9 @@ import click
 from fl_platform.cli.common import Options, address_of, hexed, json_option, reading, write_json
 
 if TYPE_CHECKING:
-    from fl_platform.roles.workspace import Workspace
     from fl_platform.store.disk import DiskStore
     from fl_platform.store.server import Members
+    from fl_platform.task.workspace import Workspace
 
 PORT = 8790
 _MIB = 1 << 20
@@ -107,7 +107,7 @@ def gc(options: Options, tasks: tuple[int, ...], keep: int, delete: bool, json_f
     Example: fl-platform store gc 1 --keep 5
     """
     from fl_platform.cli.show import console, table
-    from fl_platform.roles.store_garbage import collect, find_garbage
+    from fl_platform.task.store_garbage import collect, find_garbage
 
     disk = _folder_of(options)
     out = console(json_file)
@@ -152,7 +152,7 @@ def _folder_of(options: Options) -> DiskStore:
 
 def _members(workspace: Workspace, disk: DiskStore, allowed: set[bytes], tasks: tuple[int, ...]) -> Members:
     from fl_platform.errors import ConfigError
-    from fl_platform.roles.store_members import StoreMembers
+    from fl_platform.task.store_members import StoreMembers
 
     embedded = workspace.network.embedded
     if embedded and tasks:

@@ -71,11 +71,11 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
     """
     from fl_platform.cli.show import console, working
     from fl_platform.learning.task import rows_in_memory
-    from fl_platform.roles.funding import draw_missing
-    from fl_platform.roles.lessons import reference_rows
-    from fl_platform.roles.owner import Owner
-    from fl_platform.roles.slices import LEAVE_ONE_OUT, book_of
-    from fl_platform.roles.workspace import party
+    from fl_platform.round.data_choice import reference_rows
+    from fl_platform.round.owner import Owner
+    from fl_platform.round.validation_slices import LEAVE_ONE_OUT, book_of
+    from fl_platform.task.funding import draw_missing
+    from fl_platform.task.workspace import party
 
     out = console(json_file)
     with signing(options, wallet) as own:
@@ -123,8 +123,8 @@ def _parties(own: Session, names: tuple[str, ...]) -> tuple[Party, ...]:
     """Return parties from wallet names of this folder and from lines of `wallet show`."""
     from fl_platform.chain import wallets
     from fl_platform.errors import ConfigError
-    from fl_platform.roles.parties import parse_party
-    from fl_platform.roles.workspace import party
+    from fl_platform.task.party_text import parse_party
+    from fl_platform.task.workspace import party
 
     here = {info.name for info in wallets.listed(own.workspace.root / "wallets")}
     for name in names:
@@ -253,8 +253,8 @@ def reveal(
     """
     from fl_platform.cli.show import console
     from fl_platform.learning.task import rows_in_memory
-    from fl_platform.roles.lessons import Lesson, reference_rows
-    from fl_platform.roles.slices import own_book, write_slice
+    from fl_platform.round.data_choice import Lesson, reference_rows
+    from fl_platform.round.validation_slices import own_book, write_slice
 
     with signing(options, wallet, sends=False) as own:
         reader = own.workspace.reader(task)
@@ -276,7 +276,7 @@ def close(options: Options, task: int, wallet: str | None, fast_forward: bool, j
     Example: fl-platform task close 1 --wallet owner --fast-forward
     """
     from fl_platform.cli.show import console
-    from fl_platform.roles.closing import close as close_books
+    from fl_platform.round.closing import close as close_books
 
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)

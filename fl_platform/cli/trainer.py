@@ -33,8 +33,8 @@ from fl_platform.cli.common import (
 from fl_platform.learning.public import PARTITIONS
 
 if TYPE_CHECKING:
-    from fl_platform.chain.binding import Binding
-    from fl_platform.roles.reading import TaskReader
+    from fl_platform.ledger.binding import Binding
+    from fl_platform.task.reading import TaskReader
 
 logger = logging.getLogger(__name__)
 _LOOK_S = 60.0
@@ -67,8 +67,8 @@ def join(
     Example: fl-platform trainer join 1 --wallet alice
     """
     from fl_platform.cli.show import console
-    from fl_platform.roles import membership
-    from fl_platform.roles.site import Site
+    from fl_platform.round import membership
+    from fl_platform.round.site import Site
 
     out = console(json_file)
     with signing(options, wallet) as own:
@@ -97,8 +97,8 @@ def join(
 
 def bind_node(own: Session, reader: TaskReader, node_key: Path | None) -> Binding:
     """Return the two-sided binding, with the node key that is there or a new one."""
-    from fl_platform.chain.binding import bind
     from fl_platform.flower.keys import create_node_key, load_node_key
+    from fl_platform.ledger.binding import bind
 
     if node_key is None or not node_key.exists():
         place = node_key or own.workspace.role_folder(own.name) / "node-key"
@@ -154,7 +154,7 @@ def run(
     """
     from fl_platform.cli.residing import Stay, stay
     from fl_platform.learning.machine import choose_machine
-    from fl_platform.roles.lessons import Lesson
+    from fl_platform.round.data_choice import Lesson
     from fl_platform.sinks.opening import open_sinks
 
     with open_sinks(logs) as sinks, signing(options, wallet, sends=False) as own:
@@ -176,9 +176,9 @@ def status(options: Options, task: int, wallet: str | None, json_file: Path | No
 
     Example: fl-platform trainer status 1 --wallet alice
     """
+    from fl_platform.audit.why import explain
     from fl_platform.cli.show import console, table
-    from fl_platform.roles.explain import explain
-    from fl_platform.roles.membership import signed_file
+    from fl_platform.round.membership import signed_file
 
     out = console(json_file)
     name = pick_wallet(options, wallet)
@@ -225,7 +225,7 @@ def force(options: Options, task: int, round_number: int, wallet: str | None) ->
     Example: fl-platform trainer force 1 0 --wallet carol
     """
     from fl_platform.cli.show import console
-    from fl_platform.roles.membership import force_include
+    from fl_platform.round.membership import force_include
 
     with signing(options, wallet) as own:
         force_include(own.contracts, own.workspace.role_folder(own.name), task, round_number)
@@ -243,7 +243,7 @@ def reveal(options: Options, task: int, round_number: int, wallet: str | None) -
     Example: fl-platform trainer reveal 1 0 --wallet alice
     """
     from fl_platform.cli.show import console
-    from fl_platform.roles.revealing import force_reveal
+    from fl_platform.round.revealing import force_reveal
 
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
@@ -262,7 +262,7 @@ def answer(options: Options, task: int, wallet: str | None, json_file: Path | No
     Example: fl-platform trainer answer 1 --wallet alice
     """
     from fl_platform.cli.show import console
-    from fl_platform.roles.revealing import answer_demands, open_demands
+    from fl_platform.round.revealing import answer_demands, open_demands
 
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
@@ -293,7 +293,7 @@ def leave(options: Options, task: int, wallet: str | None, fast_forward: bool, j
 def depart(own: Session, task: int, *, forward: bool, json_file: Path | None) -> None:
     """Leave a task as trainer or aggregator, and say how far it is."""
     from fl_platform.cli.show import console
-    from fl_platform.roles.membership import leave as leave_task
+    from fl_platform.round.membership import leave as leave_task
 
     chain, reader = own.workspace.chain, own.workspace.reader(task)
     gone = leave_task(reader, own.contracts, now=chain.now())

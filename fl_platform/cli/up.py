@@ -27,9 +27,9 @@ from fl_platform.cli.common import (
 if TYPE_CHECKING:
     from fl_platform.cli.residing import Stay
     from fl_platform.cli.upkeep import Duties, Place
-    from fl_platform.roles.invitation import Invitation
-    from fl_platform.roles.reading import TaskReader
-    from fl_platform.roles.workspace import Workspace
+    from fl_platform.task.invitation import Invitation
+    from fl_platform.task.reading import TaskReader
+    from fl_platform.task.workspace import Workspace
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _IN = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -209,7 +209,7 @@ def _duties(options: Options, wallet: str | None, task: int, say: Callable[[str]
     from fl_platform.cli.upkeep import Duties, duties_of
     from fl_platform.config import resolve
     from fl_platform.errors import ConfigError
-    from fl_platform.roles.workspace import environment
+    from fl_platform.task.workspace import environment
 
     if resolve(options.network, environment()).embedded:
         raise ConfigError(
@@ -229,8 +229,8 @@ def _duties(options: Options, wallet: str | None, task: int, say: Callable[[str]
 
 
 def _bond(own: Session, reader: TaskReader, say: Callable[[str], None]) -> None:
-    from fl_platform.roles.funding import draw_missing
-    from fl_platform.roles.membership import bond, require_working
+    from fl_platform.round.membership import bond, require_working
+    from fl_platform.task.funding import draw_missing
 
     money = reader.spec.money
     if own.signer.address not in reader.history().bonded:
@@ -250,7 +250,7 @@ def _place(options: Options, own: Session, task: int, host: str, trainers: int) 
 
 def _looker(own: Session, task: int, failed: Callable[[], int | None]) -> Callable[[], bool]:
     """Return what tells whether the task is over, or its aggregator has given up."""
-    from fl_platform.roles.membership import WORKING
+    from fl_platform.round.membership import WORKING
 
     return lambda: failed() is not None or own.contracts.head(task).phase not in WORKING
 
@@ -258,7 +258,7 @@ def _looker(own: Session, task: int, failed: Callable[[], int | None]) -> Callab
 def _outlast_windows(own: Session, task: int, code: int | None, say: Callable[[str], None]) -> None:
     """Stay while a seal can be challenged: an aggregator that does not answer then loses its bond."""
     from fl_platform.cli.common import moment
-    from fl_platform.roles.closing import nothing_left
+    from fl_platform.round.closing import nothing_left
 
     def left() -> bool:
         return not nothing_left(own.workspace.reader(task), now=own.workspace.chain.now())
@@ -287,8 +287,8 @@ def _conclude(place: Place, code: int | None, say: Callable[[str], None], follow
 def _invited(workspace: Workspace, task: int, file: Path | None) -> Invitation:
     """Return the invitation to work with, of this task as it is on chain. Raises ConfigError, DocumentInvalid."""
     from fl_platform.errors import ConfigError
-    from fl_platform.roles.invitation import read_invitation
-    from fl_platform.roles.remembered import kept_invitation
+    from fl_platform.task.invitation import read_invitation
+    from fl_platform.task.remembered import kept_invitation
 
     rules = workspace.reader(task).spec.digest
     invited = kept_invitation(workspace.root, task, rules) if file is None else read_invitation(file)
@@ -308,7 +308,7 @@ def _await_orders(
     invited: Invitation, orders: Path | None, until: Callable[[], bool], say: Callable[[str], None]
 ) -> Invitation:
     """Return the invitation with the way for orders, once the aggregator's file is there."""
-    from fl_platform.roles.invitation import read_invitation
+    from fl_platform.task.invitation import read_invitation
 
     if invited.superlink or orders is None:
         return invited
@@ -322,7 +322,7 @@ def _stay(task: int, data: str, *, part: tuple[int, int] | None = None, data_see
     """Return a trainer's stay; part None: the owner's reference rows."""
     from fl_platform.cli.residing import Stay
     from fl_platform.learning.machine import choose_machine
-    from fl_platform.roles.lessons import Lesson
+    from fl_platform.round.data_choice import Lesson
 
     index, parts = (None, 1) if part is None else part
     return Stay(task, Lesson(data, "", "", parts, seed=data_seed), index, choose_machine())

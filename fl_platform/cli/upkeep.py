@@ -21,12 +21,12 @@ from fl_platform.cli.common import Options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fl_platform.chain.binding import Binding
     from fl_platform.flower.deployment import SuperLink
     from fl_platform.flower.processes import Kept
+    from fl_platform.ledger.binding import Binding
     from fl_platform.protocol.spec import TaskSpec
-    from fl_platform.roles.invitation import Invitation
-    from fl_platform.roles.reading import TaskReader
+    from fl_platform.task.invitation import Invitation
+    from fl_platform.task.reading import TaskReader
 
     Say = Callable[[str], None]
 
@@ -90,7 +90,7 @@ class Place:
         """
         from fl_platform.errors import ConfigError
         from fl_platform.flower.processes import free_port
-        from fl_platform.roles.files import write_once
+        from fl_platform.task.atomic_files import write_once
 
         path = self.folder / "ports.json"
         try:
@@ -313,8 +313,8 @@ def _admit(link: SuperLink, binding: Binding, folder: Path) -> bool:
 
 
 def _bindings(reader: TaskReader, invited: Invitation) -> list[tuple[bytes, Binding]]:
-    from fl_platform.chain.binding import MAX_BINDING_BYTES, Binding
     from fl_platform.flower.members import bindings_of
+    from fl_platform.ledger.binding import MAX_BINDING_BYTES, Binding
     from fl_platform.store.cid import Cid
 
     bound = None

@@ -13,8 +13,8 @@ from fl_platform.cli.common import Options, accept_option, json_option, read_pro
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fl_platform.roles.offline import Offline
-    from fl_platform.roles.verifying import Line, Verification
+    from fl_platform.audit.verify import Line, Verification
+    from fl_platform.audit.verify_files import Offline
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -76,8 +76,8 @@ def _demand_usage(
 
 
 def _from_chain(options: Options, task: int, round_number: int | None, proof: Path | None) -> Verification:
+    from fl_platform.audit import proving, verify
     from fl_platform.cli.show import bar
-    from fl_platform.roles import proving, verifying
 
     file = None if proof is None else read_proof(proof)
     if file is not None and round_number is None:
@@ -87,23 +87,23 @@ def _from_chain(options: Options, task: int, round_number: int | None, proof: Pa
         reader.history()  # an unknown task is the caller's mistake
         if round_number is not None:
             proving.demand_sealed(reader, round_number)
-        gate = verifying.gate_of(workspace.contracts())
+        gate = verify.gate_of(workspace.contracts())
 
         def watch(done: int, rounds: int) -> None:
             progress.of(rounds)
             progress.at(done)
 
-        found = verifying.verify_task(reader, gate, first=round_number or 0, last=round_number, watch=watch)
+        found = verify.verify_task(reader, gate, first=round_number or 0, last=round_number, watch=watch)
         if file is None or round_number is None:
             return found
-        lines = verifying.proof_of_round(reader, gate, round_number, file)
-    return verifying.Verification((*found.lines, *lines))
+        lines = verify.proof_of_round(reader, gate, round_number, file)
+    return verify.Verification((*found.lines, *lines))
 
 
 def _from_files(
     proof: Path | None, bundle: Path | None, spec: Path | None, sums: Path | None, models: Path | None
 ) -> Verification:
-    from fl_platform.roles.verifying import Verification, proof_lines
+    from fl_platform.audit.verify import Verification, proof_lines
 
     file = None if proof is None else read_proof(proof)
     if bundle is None or spec is None:
@@ -115,7 +115,7 @@ def _from_files(
 
 
 def _offline(bundle: Path, spec: Path, sums: Path | None, models: Path | None) -> Offline:
-    from fl_platform.roles.offline import Files, Offline, models_by_digest
+    from fl_platform.audit.verify_files import Files, Offline, models_by_digest
 
     there = {} if models is None else {path.name: path.read_bytes() for path in sorted(models.glob(MODELS))}
     return Offline(
@@ -130,7 +130,7 @@ STYLES = {"equal": "", "DIFFERENCE": "bold red", "not checked": "yellow", "none"
 
 
 def _show(out: Console, found: Verification) -> None:
-    from fl_platform.roles.verifying import LEGEND
+    from fl_platform.audit.verify import LEGEND
 
     out.print(LEGEND, style="dim", markup=False)
     for line in found.lines:

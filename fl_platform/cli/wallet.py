@@ -202,8 +202,8 @@ def show(options: Options, name: str, balance: bool, json_file: Path | None) -> 
     """
     from fl_platform.chain import wallets
     from fl_platform.cli.show import console, pairs
-    from fl_platform.roles.parties import party_text
-    from fl_platform.roles.workspace import party
+    from fl_platform.task.party_text import party_text
+    from fl_platform.task.workspace import party
 
     signer = wallets.unlock(options.workdir / "wallets" / f"{name}.json", password(options))
     line = party_text(party(signer))

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fl_platform.cli.common import Session
-    from fl_platform.roles.reading import TaskReader
-    from fl_platform.roles.watcher import Finding
-    from fl_platform.roles.watching_keys import KeyFinding
+    from fl_platform.dispute.key_watcher import KeyFinding
+    from fl_platform.dispute.watcher import Finding
+    from fl_platform.task.reading import TaskReader
 
 
 @click.command()
@@ -52,11 +52,11 @@ def watch(
     Example: fl-platform watch 1 --wallet alice --public
     """
     from fl_platform.cli.show import console
+    from fl_platform.dispute.key_watcher import KeyWatcher
     from fl_platform.dispute.referee import Referee
-    from fl_platform.roles.closing import nothing_left
-    from fl_platform.roles.keyholder import opener_of
-    from fl_platform.roles.watcher import Watcher
-    from fl_platform.roles.watching_keys import KeyWatcher
+    from fl_platform.dispute.watcher import Watcher
+    from fl_platform.round.closing import nothing_left
+    from fl_platform.task.keyholder import opener_of
 
     out = console(json_file)
     findings: list[Finding] = []
@@ -101,7 +101,7 @@ def watch(
 
 def _witness(own: Session, reader: TaskReader, out: Console) -> Callable[[int], object]:
     """Return what a wallet does at each look where the task names it as a witness."""
-    from fl_platform.roles.witness import Witness, is_witness
+    from fl_platform.round.witness import Witness, is_witness
 
     if not is_witness(reader, own.contracts, own.signer):
         return lambda _: None

@@ -11,7 +11,7 @@ import click
 from fl_platform.cli.common import Options, address_of, hexed, json_option, reading, write_json
 
 if TYPE_CHECKING:
-    from fl_platform.roles.explain import Explanation, RoundStory
+    from fl_platform.audit.why import Explanation, RoundStory
 
 
 @click.command()
@@ -28,8 +28,8 @@ def why(options: Options, address: str, number: int | None, json_file: Path | No
 
     Example: fl-platform why alice
     """
+    from fl_platform.audit.why import explain, involved
     from fl_platform.cli.show import console
-    from fl_platform.roles.explain import explain, involved
 
     account = address_of(options, address)
     with reading(options) as workspace:

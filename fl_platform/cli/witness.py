@@ -19,7 +19,7 @@ from fl_platform.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from fl_platform.roles.witness import Statement
+    from fl_platform.round.witness import Statement
 
 
 @click.group()
@@ -49,8 +49,8 @@ def run(
     Example: fl-platform witness run 1 --wallet owner
     """
     from fl_platform.cli.show import console
-    from fl_platform.roles.membership import WORKING
-    from fl_platform.roles.witness import Witness
+    from fl_platform.round.membership import WORKING
+    from fl_platform.round.witness import Witness
 
     out = console(json_file)
     found: list[Statement] = []

@@ -1,4 +1,9 @@
-"""One dispute: what can be asked of a sealed tape, what answers it, what binds it to the chain, and what to do next.
+"""One dispute (step 9): an aggregator cannot win by lying, nor by hiding.
 
-All but `referee`, which is the contract with a wallet, is pure.
+    disputed_round (from chain and store) -> known (what a challenger knows)
+                                               -> next_moves (pure: refute, ask, lapse)
+    watcher sends them; defender answers; key_watcher accuses trainers whose updates do not open
+
+`questions` and `answers` are what can be asked of a sealed tape, `claims`, `outputs` and `targets` what fells it,
+`referee` is the contract with a wallet. All but `referee` and the three agents is pure.
 """

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fl_platform.chain.abi import Decoded
-from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.evidence import send_evidence
 from fl_platform.chain.journal import Step
 from fl_platform.chain.signer import Signer, demand_signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.dispute.claims import Claim
 from fl_platform.dispute.questions import PART_BYTES, Answer, Node, Question, blocks_of, encoded_instruction
 from fl_platform.dispute.targets import Target
+from fl_platform.ledger.contracts import Contracts
+from fl_platform.ledger.evidence import send_evidence
 from fl_platform.protocol.openings import instruction_path
 from fl_platform.protocol.rows import RowLeaf
 

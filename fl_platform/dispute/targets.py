@@ -12,10 +12,10 @@ from functools import cached_property
 from eth_abi.abi import decode, encode
 
 from fl_platform.chain.abi import plain
-from fl_platform.chain.records import RosterRecord, SealRecord
-from fl_platform.chain.reveals import Box
 from fl_platform.dispute.claims import CellClaim
 from fl_platform.dispute.questions import NO_CELL, Answer, encoded_cell
+from fl_platform.ledger.records import RosterRecord, SealRecord
+from fl_platform.ledger.reveals import Box
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened
 from fl_platform.protocol.operations import Op

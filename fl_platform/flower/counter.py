@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fl_platform.chain.binding import MAX_BINDING_BYTES, Binding
 from fl_platform.errors import ConfigError
 from fl_platform.flower.deployment import app_project
 from fl_platform.flower.desk import OrderDesk
 from fl_platform.flower.members import members_of
 from fl_platform.flower.resident import serve
 from fl_platform.flower.server_app import DESK_KEY
-from fl_platform.roles.reading import TaskReader
+from fl_platform.ledger.binding import MAX_BINDING_BYTES, Binding
 from fl_platform.store.cid import Cid
+from fl_platform.task.reading import TaskReader
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The aggregator's counter: it lays an order out, a courier (a Flower ServerApp) fetches it and brings the answers.
 
-The aggregator's side is `roles.waiting.Transport` (`exchange`, `reveal`). The courier's side is `Courier`: either
+The aggregator's side is `round.waiting.Transport` (`exchange`, `reveal`). The courier's side is `Courier`: either
 the desk itself (same process: simulation) or `RemoteDesk` over a local socket (deployment: the ServerApp is a process
 of the SuperLink, without wallet, chain or key). Answers are unverified bytes here; the aggregator judges them.
 """
@@ -23,7 +23,7 @@ from fl_platform.flower.wire import COMMIT, MAX_MESSAGE_BYTES, REVEAL
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, decode_message, encode_message
-from fl_platform.roles.waiting import Waiting
+from fl_platform.round.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from fl_platform.errors import FLError, ProcessAbsent
 from fl_platform.flower.resident import ask
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
-from fl_platform.roles.waiting import Waiting
+from fl_platform.round.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 

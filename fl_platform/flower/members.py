@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from fl_platform.chain.binding import MAX_BINDING_BYTES, Binding, check
 from fl_platform.errors import FLError
 from fl_platform.flower.desk import NodeMember
-from fl_platform.roles.reading import TaskReader
+from fl_platform.ledger.binding import MAX_BINDING_BYTES, Binding, check
+from fl_platform.task.reading import TaskReader
 
 logger = logging.getLogger(__name__)
 

@@ -56,7 +56,7 @@ Lock = contextlib.AbstractContextManager[object]
 
 
 class Answering(Protocol):
-    """What a trainer must offer (`roles.trainer.Trainer` does)."""
+    """What a trainer must offer (`round.trainer.Trainer` does)."""
 
     def handle(self, message: bytes) -> bytes:
         """Answer one order; raises RejectedInput or PolicyRefused for an order it refuses."""

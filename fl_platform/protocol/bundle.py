@@ -164,7 +164,7 @@ class RoundBundle:
     entries: tuple[Entry, ...]
     verdicts: tuple[Verdict, ...]  # one per entry, same order
     tape: bytes  # root of the round's cells
-    columns: tuple[tuple[int, ...], ...]  # cells of the columns that a bundle tells (contribution.tapes), row by row
+    columns: tuple[tuple[int, ...], ...]  # cells of the columns that a bundle tells (judging.tapes), row by row
     validation: tuple[str, ...]  # revealed validation slice as 0x rows, when worth is evaluated
     measured: bool  # whether worth was measured; if not, the pot went by stake
     divisor: int  # sum of unclipped weights: what the sum is divided by

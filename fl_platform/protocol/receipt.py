@@ -65,7 +65,7 @@ class Receipt:
 
     task: int  # uint256
     round: int  # uint64
-    life: int  # uint64; of the task when the round opened (chain.history.Head)
+    life: int  # uint64; of the task when the round opened (ledger.history.Head)
     base_round: int  # uint64; whose opening model the update starts from: `round`, as long as rounds are synchronous
     trainer: bytes  # 20-byte address
     parent: bytes  # sha256 of the parent model's bytes

@@ -14,7 +14,7 @@ NO_COMMITMENTS = "none"
 
 @dataclass(frozen=True)
 class Shown:
-    """Unverified, of any length, until `aggregation.commitments` has checked it. All empty: nothing is shown."""
+    """Unverified, of any length, until `judging.commitments` has checked it. All empty: nothing is shown."""
 
     points: bytes  # 64 bytes a chunk of the model
     salt: bytes  # 32 bytes

@@ -2,5 +2,5 @@
 
 A part is a function from columns to columns. It computes nothing: it writes down what everybody is to evaluate, a
 contract to decide cell by cell, and a circuit to be generated from.
-`contribution.judge` evaluates it.
+`judging.judge` evaluates it.
 """

@@ -1,7 +1,7 @@
 """The step of each tensor: a power of two, step_t = 2^e_t; the owner measures round 0's, and rounds move it by a rule.
 
 Lengths, distances and angles are taken on the integers as they are, every tensor in its own steps
-(`aggregation.round_rows`): so neither they nor the integers see by which power of two a tensor is stored. Limits are in
+(`judging.round_rows`): so neither they nor the integers see by which power of two a tensor is stored. Limits are in
 steps, and follow from the number of parameters that count alone.
 """
 

@@ -27,21 +27,21 @@ from pathlib import Path
 import numpy as np
 from flwr.server.strategy.aggregate import aggregate as flwr_aggregate
 
-from fl_platform.aggregation import admit
-from fl_platform.aggregation.admit import OpenedUpdates, RoundContext, admit_entries, seats_of
-from fl_platform.aggregation.round_rows import products
-from fl_platform.aggregation.sums import Sums, weighted_sum
+from fl_platform.judging import admit
+from fl_platform.judging.admit import OpenedUpdates, RoundContext, admit_entries, seats_of
+from fl_platform.judging.round_rows import products
+from fl_platform.judging.sums import Sums, weighted_sum
 from fl_platform.learning import build_model, model_spec
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.receipt import Receipt, sign_digest, sign_receipt
 from fl_platform.protocol.spec import CodecRule, ModelSpec, Party, ScaleSpec, TaskSpec
-from fl_platform.roles import opening
-from fl_platform.roles.opening import UpdateOpener, wrap_for_all
 from fl_platform.store import unixfs
 from fl_platform.store.disk import DiskStore
 from fl_platform.store.envelope import seal
 from fl_platform.store.keywrap import RevealKey
+from fl_platform.task import opening
+from fl_platform.task.opening import UpdateOpener, wrap_for_all
 from fl_platform.updates import decode_update, pack_update
 from fl_platform.updates.content import file_root
 from fl_platform.updates.tensors import Integers
@@ -257,7 +257,7 @@ def _updates(bits: int, count: int) -> Iterator[bytes]:
 
 
 def _weights(count: int) -> Sequence[int]:
-    """Weights of equal stakes as `aggregation.weights` makes them: they sum to at most 2^16."""
+    """Weights of equal stakes as `rules.weights` makes them: they sum to at most 2^16."""
     return [65_536 // count] * count
 
 

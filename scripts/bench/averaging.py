@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fl_platform.aggregation.round_rows import products
+from fl_platform.judging.round_rows import products
 from fl_platform.protocol.spec import FARTHEST_DOWN, FARTHEST_UP, ModelSpec, ScaleSpec
 from fl_platform.updates.codec import decode_update, encode_update
 from fl_platform.updates.scale import SPREAD, largest_integer, step_of

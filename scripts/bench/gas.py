@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Iterator
 
 from fl_platform.chain.artifacts import load
-from fl_platform.chain.deploy import CONTRACTS, DISPUTES, WIRES
+from fl_platform.ledger.deploy import CONTRACTS, DISPUTES, WIRES
 from fl_platform.protocol.sources import MOST_ROSTERED
 from scripts.bench.harness import Row, at_most
 from tests.support.contracts import TOKENS, Run, Tree, Windows, fresh_world

@@ -22,22 +22,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fl_platform.aggregation import round_rows
-from fl_platform.aggregation.commitments import Layer, Openings
 from fl_platform.chain.client import Chain
-from fl_platform.chain.contracts import Contracts
 from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
 from fl_platform.config import resolve
-from fl_platform.contribution import judge
+from fl_platform.judging import judge, round_rows
+from fl_platform.judging.commitments import Layer, Openings
 from fl_platform.learning.datasets import Labelled, Split, load_mnist_split
 from fl_platform.learning.parameters import State, load_state, state_arrays
 from fl_platform.learning.public import PUBLIC
 from fl_platform.learning.tasks import Federation, federate
-from fl_platform.roles import aggregator, committing, opening, trainer
-from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.workspace import Workspace
+from fl_platform.ledger.contracts import Contracts
+from fl_platform.round import aggregator, committing, trainer
+from fl_platform.round.transport import LocalTransport
 from fl_platform.store.disk import DiskStore
+from fl_platform.task import opening
+from fl_platform.task.reading import TaskReader
+from fl_platform.task.workspace import Workspace
 from fl_platform.updates import content
 from scripts.bench.harness import Parts, Row, cpu_by_part, cpu_seconds
 

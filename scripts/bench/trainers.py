@@ -20,10 +20,10 @@ from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
 from fl_platform.config import NETWORKS
 from fl_platform.learning.public import PUBLIC
 from fl_platform.protocol.messages import RevealOrder, RoundOrder
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.waiting import Waiting
-from fl_platform.roles.workspace import Workspace
+from fl_platform.round.transport import LocalTransport
+from fl_platform.round.waiting import Waiting
 from fl_platform.store.disk import DiskStore
+from fl_platform.task.workspace import Workspace
 from scripts.bench.harness import Row, at_most
 
 COUNTS = {8: 6, 32: 3, 128: 2, 480: 1}  # trainers -> rounds after the first that are measured

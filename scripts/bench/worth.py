@@ -22,12 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fl_platform.aggregation.round_rows import products
-from fl_platform.aggregation.server import apply_sums
-from fl_platform.aggregation.sums import Sums, weighted_sum
 from fl_platform.attacks import Attack, View, make_attack
 from fl_platform.attacks.base import Delta
 from fl_platform.attacks.poisoning import LabelFlip
+from fl_platform.judging.model_step import apply_sums
+from fl_platform.judging.round_rows import products
+from fl_platform.judging.sums import Sums, weighted_sum
 from fl_platform.learning import (
     DataTask,
     Federation,

@@ -11,23 +11,23 @@ from typing import Any
 
 import pytest
 
-from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.records import SealInput
 from fl_platform.chain.types import Phase
-from fl_platform.contribution.program import ASKS
+from fl_platform.dispute.disputed_round import target_of
 from fl_platform.dispute.outputs import answer_claims
 from fl_platform.dispute.questions import Node
 from fl_platform.dispute.referee import Referee
+from fl_platform.dispute.watcher import Watcher
+from fl_platform.judging.program import ASKS
+from fl_platform.ledger.contracts import Contracts
+from fl_platform.ledger.records import SealInput
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.merkle_sum import Leaf
-from fl_platform.roles.aggregator import Aggregator
-from fl_platform.roles.disputed import target_of
-from fl_platform.roles.opening import UpdateOpener
-from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.watcher import Watcher
-from fl_platform.roles.workspace import reveal_key
+from fl_platform.round.aggregator import Aggregator
+from fl_platform.round.transport import LocalTransport
+from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.reading import TaskReader
+from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
 from tests.support.small_task import SmallTask, open_small_task, sealer_of
 

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from fl_platform.contribution.program import ASKS
-from fl_platform.contribution.tapes import told_tape
 from fl_platform.dispute.answers import HeldTape
+from fl_platform.dispute.defender import Defender
+from fl_platform.dispute.disputed_round import disputed_round, target_of
 from fl_platform.dispute.questions import Node, Question
 from fl_platform.dispute.referee import Referee
+from fl_platform.dispute.watcher import Finding, Watcher
 from fl_platform.errors import TransactionReverted
+from fl_platform.judging.program import ASKS
+from fl_platform.judging.tapes import told_tape
 from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.roles.defender import Defender
-from fl_platform.roles.disputed import disputed_round, target_of
-from fl_platform.roles.opening import UpdateOpener
-from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.watcher import Finding, Watcher
-from fl_platform.roles.workspace import reveal_key
+from fl_platform.round.transport import LocalTransport
+from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.reading import TaskReader
+from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
 from tests.support.liars import HidesTheTruth, Hiding
 from tests.support.small_task import SmallTask, open_small_task, sealer_of

@@ -11,7 +11,7 @@ from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import BOND, POT, STAKE
 from fl_platform.cli.demo.lying import ask_bond, lying_aggregator, play_out, watcher_of
 from fl_platform.cli.demo.outcomes import compensated_of, slashed_of
-from fl_platform.roles.transport import LocalTransport
+from fl_platform.round.transport import LocalTransport
 from tests.support.rehearsal import rehearsal, small_settings
 
 

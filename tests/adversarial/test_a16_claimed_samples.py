@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fl_platform.contribution.judge import Judgement
+from fl_platform.judging.judge import Judgement
 from tests.support.rounds import STAKE, Round, anchored_spec, build_round, happy_round, ints_like, place_of
 
 

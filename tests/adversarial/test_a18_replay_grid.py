@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import pytest
 from eth_account import Account
 
-from fl_platform.aggregation.admit import RoundContext, check_receipt
 from fl_platform.errors import RejectedInput
+from fl_platform.judging.admit import RoundContext, check_receipt
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.receipt import Domain, Receipt, sign_receipt
 from fl_platform.updates import update_length

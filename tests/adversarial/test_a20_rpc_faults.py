@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from fl_platform.chain.client import Chain, Contract
-from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.deploy import Deployment
 from fl_platform.chain.embedded import EmbeddedBackend
 from fl_platform.chain.journal import Step
+from fl_platform.chain.two_end_points import WitnessedBackend
 from fl_platform.chain.types import BlockRef, Call, FeeQuote, Log, LogFilter, TxReceipt
-from fl_platform.chain.witness import WitnessedBackend
 from fl_platform.config import MINIMAL, NETWORKS
 from fl_platform.errors import EndPointsDisagree, IntegrityError, RpcUnavailable, TransactionPending
+from fl_platform.ledger.contracts import Contracts
+from fl_platform.ledger.deploy import Deployment
 from tests.support.chain import ETHER, wallet
 from tests.support.faults import FaultyBackend, Killed, SlowPool, fee_chain
 from tests.support.script import TASK, TRAINER, Outcome, outcome, play, prepare

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from fl_platform.chain.client import Chain
-from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.deploy import deploy
 from fl_platform.chain.embedded import EmbeddedBackend
 from fl_platform.chain.journal import Step
 from fl_platform.chain.types import BlockRef, Phase, TxReceipt
 from fl_platform.config import MINIMAL, NETWORKS
 from fl_platform.errors import RpcUnavailable, TransactionPending, UnknownTask
+from fl_platform.ledger.contracts import Contracts
+from fl_platform.ledger.deploy import deploy
 from fl_platform.protocol.keccak import keccak256
 from tests.support.chain import AGGREGATOR, ETHER, OWNER, Stage, claim_leaves, roster, seal, wallet
 from tests.support.faults import FaultyBackend

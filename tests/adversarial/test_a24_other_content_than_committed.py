@@ -15,12 +15,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fl_platform.aggregation.admit import OpenedUpdates, admit_entries
-from fl_platform.chain.reveals import CipherLeaf
 from fl_platform.errors import EnvelopeInvalid, FLError, StoreMissing, UpdateHashMismatch, UpdatesNotOpened
-from fl_platform.roles.opening import check_content
+from fl_platform.judging.admit import OpenedUpdates, admit_entries
+from fl_platform.ledger.reveals import CipherLeaf
 from fl_platform.store import Cid, MemoryStore, cid_of, envelope, seal, unixfs, unseal
 from fl_platform.store.unixfs import LEAF_BYTES
+from fl_platform.task.opening import check_content
 from fl_platform.updates import pack_update
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import file_root

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fl_platform.aggregation.admit import check_update
 from fl_platform.errors import UpdateLengthMismatch, UpdatesNotOpened
+from fl_platform.judging.admit import check_update
 from fl_platform.protocol.rows import integers_of
 from fl_platform.updates import pack_update
 from fl_platform.updates.codec import HEADER_BYTES

@@ -18,11 +18,11 @@ from fl_platform.chain.client import Chain
 from fl_platform.cli.demo import federation
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.config import resolve
-from fl_platform.roles import aggregator as aggregator_module
-from fl_platform.roles import trainer as trainer_module
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.workspace import Workspace
+from fl_platform.round import aggregator as aggregator_module
+from fl_platform.round import trainer as trainer_module
+from fl_platform.round.transport import LocalTransport
 from fl_platform.store.disk import DiskStore
+from fl_platform.task.workspace import Workspace
 from tests.support.rehearsal import rehearsal, small_settings
 
 SETTINGS = small_settings(rounds=1)

@@ -103,8 +103,8 @@ def test_no_function_takes_a_key_or_password_from_argv() -> None:
     """The library reads neither argv nor the environment: an edge hands both in, so a process list shows nothing."""
     code = (
         "import sys; sys.argv = ['x', 'SECRET']; import os\n"
-        "import fl_platform.chain.wallets, fl_platform.chain.signer, fl_platform.chain.contracts, inspect\n"
-        "for m in (fl_platform.chain.wallets, fl_platform.chain.signer, fl_platform.chain.contracts):\n"
+        "import fl_platform.chain.wallets, fl_platform.chain.signer, fl_platform.ledger.contracts, inspect\n"
+        "for m in (fl_platform.chain.wallets, fl_platform.chain.signer, fl_platform.ledger.contracts):\n"
         "    text = inspect.getsource(m); assert 'sys.argv' not in text and 'os.environ' not in text, m\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

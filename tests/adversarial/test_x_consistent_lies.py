@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from fl_platform.chain.history import TaskHistory
-from fl_platform.chain.records import RosterRecord
+from fl_platform.audit.audit_report import AuditReport
+from fl_platform.audit.auditor import Auditor
 from fl_platform.cli.demo.federation import Cast
-from fl_platform.contribution.bundling import judged_again
-from fl_platform.contribution.judge import judge_round
+from fl_platform.judging.bundling import judged_again
+from fl_platform.judging.judge import judge_round
+from fl_platform.ledger.history import TaskHistory
+from fl_platform.ledger.records import RosterRecord
 from fl_platform.protocol.bundle import Entry, RoundBundle
-from fl_platform.roles.aggregator import SealedRound
-from fl_platform.roles.audit_report import AuditReport
-from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.reading import TaskReader, roster_root
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.workspace import Workspace
+from fl_platform.round.aggregator import SealedRound
+from fl_platform.round.transport import LocalTransport
+from fl_platform.task.reading import TaskReader, roster_root
+from fl_platform.task.workspace import Workspace
 from tests.support.rehearsal import opener_for, rehearsal
 
 

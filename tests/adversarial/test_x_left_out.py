@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from fl_platform.audit.auditor import Auditor
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError, ReceiptParentMismatch, ReceiptReplayed
 from fl_platform.protocol.bundle import RoundBundle, WrappedKey
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, decode_message, encode_message
 from fl_platform.protocol.seats import FIRST_SEAT
 from fl_platform.protocol.shown import Shown
-from fl_platform.roles.aggregator import Aggregator
-from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.opening import UpdateOpener
-from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.trainer import Trainer
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.waiting import Waiting
-from fl_platform.roles.workspace import reveal_key
+from fl_platform.round.aggregator import Aggregator
+from fl_platform.round.trainer import Trainer
+from fl_platform.round.transport import LocalTransport
+from fl_platform.round.waiting import Waiting
+from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.reading import TaskReader
+from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, OWNER, SUCCESSOR, Stage, stage
 from tests.support.small_task import SmallTask, open_small_task
 

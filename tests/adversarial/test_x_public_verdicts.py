@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from fl_platform.attacks import parse_attacks
+from fl_platform.audit.auditor import Auditor
 from fl_platform.cli.demo.federation import Cast
-from fl_platform.contribution.bundling import bundle_of
-from fl_platform.contribution.judge import Judgement, judge_round
-from fl_platform.contribution.rejudge import rejudge_public
-from fl_platform.contribution.tapes import first_difference, told_tape
+from fl_platform.judging.bundling import bundle_of
+from fl_platform.judging.judge import Judgement, judge_round
+from fl_platform.judging.judge_public import rejudge_public
+from fl_platform.judging.tapes import first_difference, told_tape
 from fl_platform.learning import evaluation
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.roles.aggregator import SealedRound
-from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.workspace import Workspace
+from fl_platform.round.aggregator import SealedRound
+from fl_platform.round.transport import LocalTransport
+from fl_platform.task.workspace import Workspace
 from tests.support.doctored import DoctoredReader
 from tests.support.rehearsal import audit, opener_for, rehearsal, small_settings
 from tests.support.rounds import Round, anchored_spec, build_round, ints_like, place_of

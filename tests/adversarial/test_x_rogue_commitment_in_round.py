@@ -14,15 +14,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fl_platform.aggregation.commitments import check_round_sum, check_weighted_sum, unpromised
-from fl_platform.aggregation.round_rows import cell_of, sums_root
-from fl_platform.aggregation.sums import Sums
-from fl_platform.contribution.bundling import bundle_of
-from fl_platform.contribution.judge import Judgement
-from fl_platform.contribution.program import program_of
-from fl_platform.contribution.rejudge import rejudge_public
-from fl_platform.contribution.tapes import told_numbers, told_tape
 from fl_platform.errors import CommitmentMismatch, ProofInvalid
+from fl_platform.judging.bundling import bundle_of
+from fl_platform.judging.commitments import check_round_sum, check_weighted_sum, unpromised
+from fl_platform.judging.judge import Judgement
+from fl_platform.judging.judge_public import rejudge_public
+from fl_platform.judging.program import program_of
+from fl_platform.judging.round_rows import cell_of, sums_root
+from fl_platform.judging.sums import Sums
+from fl_platform.judging.tapes import told_numbers, told_tape
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.program import Output
 from tests.support.committed import (

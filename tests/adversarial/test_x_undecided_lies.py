@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from fl_platform.attacks.lying import Lied, false_tape
-from fl_platform.contribution.judge import Judgement
 from fl_platform.dispute.claims import CellClaim
 from fl_platform.dispute.targets import source_claim
 from fl_platform.errors import StoreMissing
+from fl_platform.judging.judge import Judgement
 from fl_platform.protocol.openings import opened, refutation_of
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.sources import Refused, Source

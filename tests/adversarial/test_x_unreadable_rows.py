@@ -11,8 +11,8 @@ from fl_platform.chain.signer import Signer
 from fl_platform.cli.demo import federation
 from fl_platform.cli.demo.federation import Settings
 from fl_platform.learning.datasets import Labelled
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.validating import ValidationBook
+from fl_platform.round.transport import LocalTransport
+from fl_platform.task.validating import ValidationBook
 from tests.support.rehearsal import audit, rehearsal, small_settings
 
 

@@ -11,8 +11,8 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from fl_platform.chain.reveals import show_model
 from fl_platform.dispute.next_moves import KnownRound, Refute, next_moves
+from fl_platform.ledger.reveals import show_model
 from fl_platform.protocol.spec import ModelSpec, TensorSpec
 from fl_platform.protocol.tape import Tape
 from tests.support.bound_rounds import BoundTask, RefereeWorld

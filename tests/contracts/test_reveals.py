@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from fl_platform.chain.records import ContentLeafRecord
-from fl_platform.chain.reveals import ShownModel, ShownParty
+from fl_platform.ledger.records import ContentLeafRecord
+from fl_platform.ledger.reveals import ShownModel, ShownParty
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.spec import Party
-from fl_platform.roles.opening import record_of
 from fl_platform.store import envelope
+from fl_platform.task.opening import record_of
 from fl_platform.updates.content import content_root, open_content
 from tests.contracts.conftest import Reverts
 from tests.support.contracts import Run, digest

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from fl_platform.cli.main import COMMANDS
-from fl_platform.roles.site import FILE, MACHINE_FILE, VARIABLE
-from fl_platform.roles.site_policy import WORDS, parse_policy
+from fl_platform.round.site import FILE, MACHINE_FILE, VARIABLE
+from fl_platform.round.site_policy import WORDS, parse_policy
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "SITE_POLICY.md").read_text(encoding="utf-8")

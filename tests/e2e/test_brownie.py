@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fl_platform.chain.client import connect
-from fl_platform.chain.deploy import CONTRACTS, PROOFS, TOKEN, Deployment, check
 from fl_platform.chain.wallets import create
 from fl_platform.config import resolve
+from fl_platform.ledger.deploy import CONTRACTS, PROOFS, TOKEN, Deployment, check
 from tests.support.brownie import BrownieFailed, run_brownie
 from tests.support.nodes import ROOT, Node, anvil, ganache, sepolia_rehearsal
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fl_platform.cli.common import Options
-from fl_platform.roles.slices import slices_in
+from fl_platform.round.validation_slices import slices_in
 from tests.support.cli import CliInside
 from tests.support.own_task import TASK
 from tests.support.troubles import begin

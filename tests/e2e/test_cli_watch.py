@@ -9,7 +9,7 @@ import pytest
 
 from fl_platform.cli.demo.lying import lying_aggregator
 from fl_platform.cli.main import run
-from fl_platform.roles.transport import LocalTransport
+from fl_platform.round.transport import LocalTransport
 from tests.support.rehearsal import rehearsal, small_settings
 
 

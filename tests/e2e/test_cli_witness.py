@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fl_platform.attacks import parse_attacks
-from fl_platform.chain.complaints import Complaints
 from fl_platform.cli.main import run
-from fl_platform.roles.transport import LocalTransport
+from fl_platform.ledger.complaints import Complaints
+from fl_platform.round.transport import LocalTransport
 from tests.support.rehearsal import rehearsal, small_settings
 
 

@@ -10,9 +10,9 @@ import pytest
 from fl_platform.errors import RejectedInput
 from fl_platform.flower.resident import Answering
 from fl_platform.flower.simulation import simulation_transport
-from fl_platform.roles.aggregator import SealedRound
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.waiting import Transport
+from fl_platform.round.aggregator import SealedRound
+from fl_platform.round.transport import LocalTransport
+from fl_platform.round.waiting import Transport
 from tests.support.chain import stage
 from tests.support.small_task import SmallTask, open_small_task
 

@@ -17,11 +17,11 @@ import pytest
 from fl_platform.chain.client import connect
 from fl_platform.cli.main import run
 from fl_platform.config import MINIMAL, NETWORKS
-from fl_platform.roles.crew import local_crew
-from fl_platform.roles.doctor import Verdict, clock
-from fl_platform.roles.lessons import Lesson
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.workspace import Workspace
+from fl_platform.round.data_choice import Lesson
+from fl_platform.round.doctor import Verdict, clock
+from fl_platform.round.local_trainers import local_crew
+from fl_platform.round.transport import LocalTransport
+from fl_platform.task.workspace import Workspace
 from tests.support import http_peers
 from tests.support.cli import CliInside
 from tests.support.own_task import TASK

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from fl_platform.chain.deploy import Deployment
 from fl_platform.chain.embedded import EmbeddedBackend
 from fl_platform.chain.journal import Journal
+from fl_platform.ledger.deploy import Deployment
 from tests.support.faults import FaultyBackend
 from tests.support.script import Outcome, outcome, play, prepare
 

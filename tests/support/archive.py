@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from fl_platform.roles.transport import LocalTransport
+from fl_platform.round.transport import LocalTransport
 from tests.support.rehearsal import audit, rehearsal, small_settings
 
 FOLDER = Path(__file__).resolve().parent.parent / "archive"

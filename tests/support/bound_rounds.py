@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from fl_platform.chain.records import RosterRecord as Roster
-from fl_platform.chain.records import SealRecord as Seal
 from fl_platform.dispute.known import KnownRound
 from fl_platform.dispute.outputs import accounts, claims_of
 from fl_platform.dispute.targets import EntryShown, ParentSeal, Target
+from fl_platform.ledger.records import RosterRecord as Roster
+from fl_platform.ledger.records import SealRecord as Seal
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.merkle_sum import Leaf

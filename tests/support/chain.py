@@ -10,14 +10,14 @@ from pathlib import Path
 
 from fl_platform.chain.artifacts import load_file
 from fl_platform.chain.client import Chain, Contract, connect
-from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.deploy import CONTRACTS, TOKEN, created_address, deploy
 from fl_platform.chain.journal import TASKLESS, Step
-from fl_platform.chain.records import SealInput
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import ZERO_ADDRESS
 from fl_platform.config import MINIMAL, NETWORKS, Network, Policy
-from fl_platform.contribution.program import program_of, terms_of
+from fl_platform.judging.program import program_of, terms_of
+from fl_platform.ledger.contracts import Contracts
+from fl_platform.ledger.deploy import CONTRACTS, TOKEN, created_address, deploy
+from fl_platform.ledger.records import SealInput
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.merkle_sum import Leaf

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from fl_platform.chain.history import TaskHistory
 from fl_platform.errors import FLError
+from fl_platform.ledger.history import TaskHistory
 from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.taping import tape_root
-from fl_platform.roles.workspace import Workspace
+from fl_platform.task.reading import TaskReader
+from fl_platform.task.taping import tape_root
+from fl_platform.task.workspace import Workspace
 
 
 class DoctoredReader(TaskReader):

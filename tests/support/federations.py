@@ -12,10 +12,10 @@ from functools import cache
 
 import numpy as np
 
-from fl_platform.aggregation.sums import Sums
 from fl_platform.attacks import Attack, View
-from fl_platform.contribution.judge import Judgement
 from fl_platform.errors import StoreMissing
+from fl_platform.judging.judge import Judgement
+from fl_platform.judging.sums import Sums
 from fl_platform.learning import (
     DataTask,
     Federation,

@@ -18,17 +18,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fl_platform.contribution.judge import past_sums
-from fl_platform.contribution.tapes import given_of, only_a_key_shows
-from fl_platform.contribution.validation import RevealedRow, ValidationRow, commit_rows, reveal_slice
+from fl_platform.dispute.disputed_round import source_column
 from fl_platform.dispute.known import KnownRound
 from fl_platform.dispute.next_moves import next_moves
+from fl_platform.dispute.round_leaves import PublicLeaves
 from fl_platform.errors import NotEnoughTrainers, StoreMissing, UpdateLengthMismatch
+from fl_platform.judging.judge import past_sums
+from fl_platform.judging.tapes import given_of, only_a_key_shows
+from fl_platform.judging.validation import RevealedRow, ValidationRow, commit_rows, reveal_slice
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.sources import Source
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TaskSpec, TensorSpec
-from fl_platform.roles.disputed import source_column
-from fl_platform.roles.round_leaves import PublicLeaves
 from fl_platform.updates.tensors import Integers, Tensors
 from tests.support.judged_rounds import JudgedRound, JudgedTask
 from tests.support.rounds import Round, address_of, anchored_spec

@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from fl_platform.chain.records import RosterRecord, SealRecord
-from fl_platform.chain.reveals import Box, boxes_of
-from fl_platform.contribution.bundling import bundle_of
-from fl_platform.contribution.judge import Judgement
-from fl_platform.contribution.program import program_of, terms_of
-from fl_platform.contribution.rejudge import rejudge_public
-from fl_platform.contribution.tapes import told_tape
 from fl_platform.dispute.claims import CellClaim
+from fl_platform.dispute.disputed_round import source_column
 from fl_platform.dispute.outputs import OutputClaim, accounts, claims_of, next_claims, program_path
 from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, source_claim
+from fl_platform.judging.bundling import bundle_of
+from fl_platform.judging.judge import Judgement
+from fl_platform.judging.judge_public import rejudge_public
+from fl_platform.judging.program import program_of, terms_of
+from fl_platform.judging.tapes import told_tape
+from fl_platform.ledger.records import RosterRecord, SealRecord
+from fl_platform.ledger.reveals import Box, boxes_of
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.merkle_sum import Leaf
@@ -33,7 +34,6 @@ from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import Axis, Source
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.protocol.tape import Tape
-from fl_platform.roles.disputed import source_column
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import pack_update
 from tests.support.bound_rounds import CHALLENGER, RefereeWorld, cell_of, referee_world

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fl_platform.cli.demo.lying import LyingAggregator
-from fl_platform.contribution.judge import Judgement
+from fl_platform.judging.judge import Judgement
 from fl_platform.protocol.bundle import Entry, RoundBundle
 
 

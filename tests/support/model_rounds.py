@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fl_platform.aggregation.admit import ADMITTED
-from fl_platform.aggregation.sums import Sums
-from fl_platform.contribution.judge import Judgement
+from fl_platform.judging.admit import ADMITTED
+from fl_platform.judging.judge import Judgement
+from fl_platform.judging.sums import Sums
 from fl_platform.learning.base import encode_base
 from fl_platform.learning.parameters import initial_module, initial_state, model_spec
 from fl_platform.learning.plan import TrainPlan

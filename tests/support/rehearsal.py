@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fl_platform.attacks import parse_attacks
+from fl_platform.audit.audit_report import AuditReport
+from fl_platform.audit.auditor import Auditor
 from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
 from fl_platform.config import resolve
 from fl_platform.learning.plan import TrainPlan
-from fl_platform.roles.audit_report import AuditReport
-from fl_platform.roles.auditor import Auditor
-from fl_platform.roles.opening import UpdateOpener
-from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.workspace import Workspace, reveal_key
+from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.reading import TaskReader
+from fl_platform.task.workspace import Workspace, reveal_key
 
 QUICK = TrainPlan(1, 32, 0.1)
 

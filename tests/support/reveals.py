@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from fl_platform.chain.records import ContentLeafRecord, struct
-from fl_platform.chain.reveals import (
+from fl_platform.ledger.records import ContentLeafRecord, struct
+from fl_platform.ledger.reveals import (
     CipherLeaf,
     Package,
     RevealDemand,
@@ -22,10 +22,10 @@ from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.receipt import Receipt, sign_digest
 from fl_platform.protocol.spec import ModelSpec, Party, TaskSpec, TensorSpec
-from fl_platform.roles.opening import record_of, wrap_context, wrap_for_all
 from fl_platform.store import envelope
 from fl_platform.store.keywrap import RevealKey
 from fl_platform.store.keywrap import WrappedKey as Box
+from fl_platform.task.opening import record_of, wrap_context, wrap_for_all
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
 from tests.support.bound_rounds import CHALLENGER, RefereeWorld, referee_world

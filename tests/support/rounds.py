@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from eth_keys.datatypes import PrivateKey
 
-from fl_platform.aggregation.admit import RoundContext, seats_of
-from fl_platform.aggregation.sums import Sums
-from fl_platform.contribution.judge import Judgement, judge_round
 from fl_platform.errors import RejectedInput, StoreMissing
+from fl_platform.judging.admit import RoundContext, seats_of
+from fl_platform.judging.judge import Judgement, judge_round
+from fl_platform.judging.sums import Sums
 from fl_platform.protocol.bundle import Entry, TaskState, WrappedKey
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import package_digest, recipients

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from fl_platform.chain.backend import Backend
 from fl_platform.chain.client import Chain
-from fl_platform.chain.contracts import Contracts
-from fl_platform.chain.deploy import Deployment, deploy
 from fl_platform.chain.embedded import EmbeddedBackend
 from fl_platform.chain.types import Phase
 from fl_platform.config import NETWORKS, Policy
+from fl_platform.ledger.contracts import Contracts
+from fl_platform.ledger.deploy import Deployment, deploy
 from fl_platform.protocol.keccak import keccak256
 from tests.support.chain import AGGREGATOR, ETHER, OWNER, Stage, claim_leaves, roster, seal, wallet
 

@@ -7,24 +7,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fl_platform.chain.binding import bind
-from fl_platform.chain.complaints import Complaints
 from fl_platform.chain.signer import Signer
 from fl_platform.flower.keys import NodeKeyFiles, create_node_key, load_node_key
 from fl_platform.learning.machine import CPU
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.tasks import federate, load_split
+from fl_platform.ledger.binding import bind
+from fl_platform.ledger.complaints import Complaints
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.spec import BASIS, Money, TaskSpec, WorthRule
-from fl_platform.roles.aggregator import Aggregator
-from fl_platform.roles.owner import Objects, Owner, default_terms, draft_spec
-from fl_platform.roles.reading import TaskReader
-from fl_platform.roles.trainer import Trainer
-from fl_platform.roles.witness import Witness
-from fl_platform.roles.workspace import party, reveal_key
+from fl_platform.round.aggregator import Aggregator
+from fl_platform.round.owner import Objects, Owner, default_terms, draft_spec
+from fl_platform.round.trainer import Trainer
+from fl_platform.round.witness import Witness
 from fl_platform.store.disk import DiskStore
 from fl_platform.store.interface import Store
+from fl_platform.task.reading import TaskReader
+from fl_platform.task.workspace import party, reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, OWNER, Stage
 
 ZERO = bytes(20)

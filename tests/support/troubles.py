@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fl_platform.chain.reveals import Reveals
 from fl_platform.cli.aggregator import make_aggregator
 from fl_platform.cli.common import Options, Session, signing
+from fl_platform.ledger.reveals import Reveals
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, decode_message
 from fl_platform.protocol.receipt import SignedReceipt
-from fl_platform.roles.crew import local_crew
-from fl_platform.roles.lessons import Lesson
-from fl_platform.roles.membership import signed_file
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.waiting import Waiting
+from fl_platform.round.data_choice import Lesson
+from fl_platform.round.local_trainers import local_crew
+from fl_platform.round.membership import signed_file
+from fl_platform.round.transport import LocalTransport
+from fl_platform.round.waiting import Waiting
 
 
 class Forgetful:

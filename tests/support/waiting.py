@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from fl_platform.roles.waiting import Waiting
+from fl_platform.round.waiting import Waiting
 
 
 def waiting_for(

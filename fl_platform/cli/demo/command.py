@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fl_platform.aggregation.admit import ADMITTED, REFERENCE
 from fl_platform.attacks import ATTACKS, parse_attacks
 from fl_platform.attacks.lying import ATTACK as LYING
 from fl_platform.attacks.lying import DEFAULT_LIE, LIES
@@ -22,15 +21,16 @@ from fl_platform.cli.demo.run import CARRIERS, Carrier, DemoReport, Stage, carry
 from fl_platform.cli.show import console as reporting
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
+from fl_platform.judging.admit import ADMITTED, REFERENCE
 from fl_platform.learning.dealing import Dealt
 from fl_platform.learning.evaluation import Measured
 from fl_platform.learning.metrics import Accuracy
 from fl_platform.learning.public import PARTITIONS, PUBLIC, TRAINERS, public_data
 from fl_platform.learning.tasks import Federation
-from fl_platform.roles.aggregator import SealedRound
-from fl_platform.roles.waiting import Progress as Step
-from fl_platform.roles.workspace import environment
+from fl_platform.round.aggregator import SealedRound
+from fl_platform.round.waiting import Progress as Step
 from fl_platform.store.opening import FORMS
+from fl_platform.task.workspace import environment
 
 DEFAULT_ATTACKS = ("label-flip=1", "free-rider=1", "replay-last=1")
 BARS = " ▁▂▃▄▅▆▇█"

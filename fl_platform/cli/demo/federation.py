@@ -20,15 +20,15 @@ from fl_platform.learning.public import NATURAL, PUBLIC, PublicData, public_data
 from fl_platform.learning.task import LearningTask, TransformedTask
 from fl_platform.learning.tasks import Federation, federate_public
 from fl_platform.protocol.spec import Money, TaskSpec
-from fl_platform.roles.aggregator import Aggregator
-from fl_platform.roles.offer import Offer
-from fl_platform.roles.owner import Owner
-from fl_platform.roles.site import Site, code_of
-from fl_platform.roles.trainer import Conduct, Delta, TrainedRound, Trainer
-from fl_platform.roles.validating import ValidationBook, no_slice
-from fl_platform.roles.waiting import Watch
-from fl_platform.roles.witness import witnesses_here
-from fl_platform.roles.workspace import Workspace, party, reveal_key
+from fl_platform.round.aggregator import Aggregator
+from fl_platform.round.offer import Offer
+from fl_platform.round.owner import Owner
+from fl_platform.round.site import Site, code_of
+from fl_platform.round.trainer import Conduct, Delta, TrainedRound, Trainer
+from fl_platform.round.waiting import Watch
+from fl_platform.round.witness import witnesses_here
+from fl_platform.task.validating import ValidationBook, no_slice
+from fl_platform.task.workspace import Workspace, party, reveal_key
 
 TOKEN = 10**18  # wei
 POT = 100 * TOKEN

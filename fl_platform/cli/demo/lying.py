@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from fl_platform.attacks.lying import DEFAULT_LIE, LIES, false_judgement
 from fl_platform.cli.demo.federation import Cast
-from fl_platform.contribution.judge import Judgement
-from fl_platform.contribution.program import terms_of
-from fl_platform.contribution.validation import RevealedRow
+from fl_platform.dispute.defender import Defender
 from fl_platform.dispute.referee import Referee
+from fl_platform.dispute.watcher import Finding, Watcher
+from fl_platform.judging.judge import Judgement
+from fl_platform.judging.program import terms_of
+from fl_platform.judging.validation import RevealedRow
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.merkle_sum import Leaf
-from fl_platform.roles.aggregator import Aggregator
-from fl_platform.roles.defender import Defender
-from fl_platform.roles.opening import UpdateOpener
-from fl_platform.roles.waiting import Watch
-from fl_platform.roles.watcher import Finding, Watcher
-from fl_platform.roles.witness import witnesses_here
-from fl_platform.roles.workspace import Workspace, reveal_key
+from fl_platform.round.aggregator import Aggregator
+from fl_platform.round.waiting import Watch
+from fl_platform.round.witness import witnesses_here
+from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.workspace import Workspace, reveal_key
 
 ASKS = 16  # questions that a watcher of the demo has the bonds for
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fl_platform.chain import events as ev
-from fl_platform.chain.history import TaskHistory
+from fl_platform.ledger import events as ev
+from fl_platform.ledger.history import TaskHistory
 
 
 @dataclass(frozen=True)

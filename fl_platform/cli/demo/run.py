@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fl_platform.audit.why import MEANINGS
 from fl_platform.cli.demo.federation import SUCCESSOR, Cast, Settings, aggregator_of, gather, make_wallets
 from fl_platform.cli.demo.outcomes import Compensated, Slashed, compensated_of, slashed_of
 from fl_platform.cli.demo.sites import Site, sites_of
@@ -22,15 +23,14 @@ from fl_platform.learning.dealing import Dealt
 from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.tasks import Federation
 from fl_platform.protocol.bundle import Standing, by_account, claim_leaves
-from fl_platform.roles.aggregator import Aggregator, SealedRound
-from fl_platform.roles.explain import MEANINGS
-from fl_platform.roles.transport import LocalTransport
-from fl_platform.roles.waiting import Progress, Transport
-from fl_platform.roles.workspace import Workspace, environment
+from fl_platform.round.aggregator import Aggregator, SealedRound
+from fl_platform.round.transport import LocalTransport
+from fl_platform.round.waiting import Progress, Transport
 from fl_platform.store.disk import DiskStore
 from fl_platform.store.interface import Store
 from fl_platform.store.opening import open_store
 from fl_platform.store.pinning import TOKEN_VARIABLE
+from fl_platform.task.workspace import Workspace, environment
 
 PASSWORD = "demo"  # of throw-away wallets whose keys follow from the seed: never use them for anything else
 PASSWORD_FILE = "demo-password"

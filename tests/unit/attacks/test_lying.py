@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fl_platform.attacks.lying import BEND_SUMS, LIES, false_judgement
-from fl_platform.contribution.tapes import first_difference
+from fl_platform.judging.tapes import first_difference
 from tests.support.rounds import happy_round
 
 COLUMNS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fl_platform.chain.contracts import Contracts
 from fl_platform.chain.journal import Step
+from fl_platform.ledger.contracts import Contracts
 from fl_platform.protocol.keccak import keccak256
 from tests.support.chain import ETHER, stage, wallet
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from fl_platform.chain.client import Chain, connect
-from fl_platform.chain.deploy import Deployment, check
 from fl_platform.chain.types import Phase
 from fl_platform.config import MINIMAL, Network, resolve
 from fl_platform.errors import ConfigError, RpcUnavailable
+from fl_platform.ledger.deploy import Deployment, check
 from tests.support import nodes
 from tests.support.backends import ME, BackendSuite
 from tests.support.chain import (

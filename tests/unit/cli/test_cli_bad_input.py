@@ -12,8 +12,8 @@ import pytest
 
 from fl_platform.chain.client import connect
 from fl_platform.config import MINIMAL, NETWORKS
-from fl_platform.roles.workspace import Workspace
 from fl_platform.store.disk import DiskStore
+from fl_platform.task.workspace import Workspace
 from tests.support.cli import CliInside
 
 FINISHED, OPEN = "1", "2"

@@ -8,9 +8,9 @@ import pytest
 
 from fl_platform.config import NETWORKS
 from fl_platform.learning.task import rows_in_memory
-from fl_platform.roles.crew import one_trainer
-from fl_platform.roles.lessons import Lesson, hands
-from fl_platform.roles.workspace import Workspace
+from fl_platform.round.data_choice import Lesson, hands
+from fl_platform.round.local_trainers import one_trainer
+from fl_platform.task.workspace import Workspace
 from tests.support.cli import PASSWORD, CliInside
 
 

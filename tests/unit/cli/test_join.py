@@ -18,10 +18,11 @@ from fl_platform.cli.main import cli
 from fl_platform.cli.residing import Stay
 from fl_platform.errors import ConfigError, DocumentInvalid, FLError, TaskClosed
 from fl_platform.learning.machine import CPU
-from fl_platform.roles import crew, funding, membership
-from fl_platform.roles.invitation import Invitation
-from fl_platform.roles.lessons import Lesson
-from fl_platform.roles.workspace import Workspace
+from fl_platform.round import local_trainers, membership
+from fl_platform.round.data_choice import Lesson
+from fl_platform.task import funding
+from fl_platform.task.invitation import Invitation
+from fl_platform.task.workspace import Workspace
 from tests.support.own_task import TASK
 from tests.support.rehearsal import rehearsal, small_settings
 
@@ -170,7 +171,7 @@ def test_nothing_is_spent_or_run_for_what_the_chain_would_refuse(
     own = Session(invited.own.workspace, "late", invited.own.workspace.create_wallet("late"))
     reader, out = accept(own.workspace, invited.invitation), Console(quiet=True)
     monkeypatch.setattr(funding, "draw_missing", lambda *_, **__: pytest.fail("it spent"))
-    monkeypatch.setattr(crew, "one_trainer", lambda *_, **__: pytest.fail("it ran code"))
+    monkeypatch.setattr(local_trainers, "one_trainer", lambda *_, **__: pytest.fail("it ran code"))
     with pytest.raises(ConfigError, match="under the task's least"):
         enter(own, reader, 1, out, wanted=invited.wanted, yes=True)
     monkeypatch.setattr(membership, "WORKING", ())

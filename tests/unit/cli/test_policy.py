@@ -16,10 +16,10 @@ from fl_platform.cli.main import cli as command_line
 from fl_platform.cli.residing import Stay
 from fl_platform.errors import ConfigError, PolicyRefused
 from fl_platform.learning.machine import CPU
-from fl_platform.roles import site
-from fl_platform.roles.doctor import Verdict, policies
-from fl_platform.roles.lessons import Lesson
-from fl_platform.roles.site import VARIABLE
+from fl_platform.round import site
+from fl_platform.round.data_choice import Lesson
+from fl_platform.round.doctor import Verdict, policies
+from fl_platform.round.site import VARIABLE
 from scripts.generate_docs import commands
 from tests.support.cli import CliInside
 from tests.support.rehearsal import rehearsal, small_settings

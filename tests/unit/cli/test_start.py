@@ -14,7 +14,7 @@ HEAVY = (
     "torch", "web3", "flwr", "sklearn", "scipy", "numba", "llvmlite", "mclbn256.mclbn256", "py_ecc.optimized_bls12_381",
     "httpx",
 )  # fmt: skip
-ADMITTING = "fl_platform.aggregation.admit"
+ADMITTING = "fl_platform.judging.admit"
 JUDGING = ("numpy", ADMITTING)  # not even these where no round is judged
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 import pytest
 
-from fl_platform.chain.history import RoundHistory
-from fl_platform.chain.records import Member, MemberFlag, Settlement
 from fl_platform.chain.types import Phase
 from fl_platform.cli.main import cli
-from fl_platform.roles.status import Demanded, Known, moves
-from tests.unit.roles.test_status import (
+from fl_platform.ledger.history import RoundHistory
+from fl_platform.ledger.records import Member, MemberFlag, Settlement
+from fl_platform.round.status import Demanded, Known, moves
+from tests.unit.round.test_status import (
     AGGREGATOR,
     NOW,
     OWNER,

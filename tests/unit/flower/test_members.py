@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fl_platform.chain.binding import Binding, bind
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import DocumentInvalid
 from fl_platform.flower.desk import NodeMember
 from fl_platform.flower.keys import node_key_digest, public_pem
 from fl_platform.flower.members import members_of
+from fl_platform.ledger.binding import Binding, bind
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.roles.reading import TaskReader
 from fl_platform.store.disk import DiskStore
+from fl_platform.task.reading import TaskReader
 from tests.support.chain import ETHER, OWNER, Stage, stage, wallet
 
 ALICE, BOB = sorted((wallet(10), wallet(11)), key=lambda signer: signer.address)

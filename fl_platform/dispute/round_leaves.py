@@ -1,0 +1,208 @@
+"""A round's rows opened leaf by leaf, as a dispute shows them: updates with a recipient's key, sums from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from fl_platform.errors import FLError, RetryError
+from fl_platform.judging.round_rows import RoundRows, Row, cell_of
+from fl_platform.judging.sums import Sums
+from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.bundle import Entry
+from fl_platform.protocol.rows import COORDINATES, Integers, RowLeaf, RowShape, integers_of
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.task.opening import UpdateOpener
+from fl_platform.updates.codec import HEADER_BYTES
+from fl_platform.updates.content import SUM_BITS, open_content
+
+
+@dataclass
+class OpenUpdates:
+    """A round's updates by content root: of several entries with one root the first that opens.
+
+    wanted: which entries should open. opens: an entry's integers; raises what opening raises. shown: updates of which
+    every leaf was shown on chain; nobody needs a key to them.
+    """
+
+    entries: Sequence[Entry]
+    wanted: Sequence[bool]
+    opens: Callable[[int], Row]  # (d,)
+    shown: Mapping[int, tuple[RowLeaf, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def places(self) -> dict[int, list[int]]:
+        """The entries with each content root."""
+        found: dict[int, list[int]] = {}
+        for index, entry in enumerate(self.entries):
+            found.setdefault(cell_of(entry.receipt.content_root), []).append(index)
+        return found
+
+    @cached_property
+    def closed(self) -> frozenset[int]:
+        """Roots of which no entry opens, of those that should. Raises RetryError."""
+        wanted = {root for root, places in self.places.items() if any(self.wanted[index] for index in places)}
+        return frozenset(root for root in wanted if root not in self.shown and not self._is_open(root))
+
+    def entry(self, root: int) -> int:
+        """Return the first entry with this root that opens. Raises KeyError: it is no update's."""
+        return self._read(root)[0]
+
+    def read(self, root: int) -> Row:
+        """Return an update's integers."""
+        return self._read(root)[1]
+
+    def _read(self, root: int) -> tuple[int, Row]:
+        *others, last = self.places[root]
+        for index in others:
+            try:
+                return index, self.opens(index)
+            except RetryError:
+                raise
+            except FLError:  # whoever copies a root with a key of its own hides nobody's update
+                continue
+        return last, self.opens(last)
+
+    def _is_open(self, root: int) -> bool:
+        try:
+            self._read(root)
+        except RetryError:
+            raise
+        except FLError:
+            return False
+        return True
+
+
+@dataclass
+class RoundLeaves:
+    """`protocol.tape.RowSource` and `protocol.rows.RowLeaves` over one round's rows.
+
+    Products and sums read updates that do not open as zeros (`closed`). Raises KeyError for a row that is none of the
+    round's, and what opening an update raises.
+    """
+
+    spec: TaskSpec
+    shape: RowShape
+    updates: OpenUpdates
+    opener: UpdateOpener
+    past: Mapping[int, Sums]
+    sealed: Mapping[int, Sums] = field(default_factory=dict)  # sums that the sealer published
+
+    @cached_property
+    def source(self) -> RoundRows:
+        """What multiplies and adds."""
+        roots = list(self.updates.places)
+        return RoundRows(
+            self.spec.model, self.spec.codec.bits, updates={root: i for i, root in enumerate(roots)},
+            read=lambda index: self._update(roots[index]), past={**self.past, **self.sealed},
+        )  # fmt: skip
+
+    def showing(self, rows: Mapping[int, tuple[RowLeaf, ...]]) -> RoundLeaves:
+        """Return the same with updates whose leaves were all shown."""
+        return replace(self, updates=replace(self.updates, shown={**self.updates.shown, **rows}))
+
+    @property
+    def closed(self) -> frozenset[int]:
+        """Roots of the updates that should open, and do not open here."""
+        return self.updates.closed
+
+    @property
+    def counting(self) -> int:
+        """How many blocks count: the first ones."""
+        return self.source.counting
+
+    def dots(self, left: Sequence[int], right: Sequence[int], block: int | None) -> Array:
+        """Return inner products, (left, right)."""
+        if self.closed.isdisjoint({*left, *right}):
+            return self.source.dots(left, right, block)
+        at, other = ([i for i, root in enumerate(roots) if root not in self.closed] for roots in (left, right))
+        found: Array = np.zeros((len(left), len(right)), dtype=object)
+        if at and other:
+            found[np.ix_(at, other)] = self.source.dots([left[i] for i in at], [right[i] for i in other], block)
+        return found
+
+    def combine(self, rows: Sequence[int], weights: Sequence[int]) -> int:
+        """Return the content root of a weighted sum."""
+        return self.source.combine([0 if root in self.closed else root for root in rows], weights)
+
+    def integers(self, root: int) -> Integers:
+        """Return a row's integers, (leaves, 128), padded with zeros."""
+        return padded(self.spec, self._row(root))
+
+    def leaf(self, root: int, index: int) -> RowLeaf:
+        """Open one leaf of a row."""
+        sums = self._sums(root)
+        if sums is not None:
+            return sums_leaf(self.spec, sums, index)
+        if root in self.updates.shown:
+            return self.updates.shown[root][index]
+        entry, table = self.updates.entries[self.updates.entry(root)], self.spec.model.leaves
+        payload = bytes(self.opener.open(entry))[HEADER_BYTES:]
+        key = self.opener.unwrap(entry.receipt, entry.keys)
+        opened = open_content(payload, index, table=table, bits=self.spec.codec.bits, key=key)
+        return RowLeaf(opened.blind, opened.body, opened.path)
+
+    def _row(self, root: int) -> Row:
+        sums = self._sums(root)
+        return sums if sums is not None else self._update(root)
+
+    def _update(self, root: int) -> Row:
+        leaves = self.updates.shown.get(root)
+        return self.updates.read(root) if leaves is None else row_of(self.spec, leaves)
+
+    def _sums(self, root: int) -> Sums | None:
+        for known in (self.past, self.source.made, self.sealed):
+            if root in known:
+                return known[root]
+        return None
+
+
+@dataclass
+class PublicLeaves:
+    """The rows that anybody can read: sums, not updates. Raises KeyError for any other."""
+
+    spec: TaskSpec
+    shape: RowShape
+    past: Mapping[int, Sums]
+    sealed: Mapping[int, Sums]
+    closed: frozenset[int] = frozenset()
+
+    def integers(self, root: int) -> Integers:
+        """Return a sum's integers, (leaves, 128), padded with zeros."""
+        return padded(self.spec, self._sums(root))
+
+    def leaf(self, root: int, index: int) -> RowLeaf:
+        """Open one leaf of a sum."""
+        return sums_leaf(self.spec, self._sums(root), index)
+
+    def _sums(self, root: int) -> Sums:
+        return self.past[root] if root in self.past else self.sealed[root]
+
+
+def padded(spec: TaskSpec, row: Row) -> Integers:
+    """Return a row leaf by leaf, (leaves, 128)."""
+    table = spec.model.leaves
+    found = np.zeros((table.count, COORDINATES), dtype=np.int64)
+    for index in range(table.count):
+        part = row[table.span(index)]
+        found[index, : len(part)] = part
+    return found
+
+
+def row_of(spec: TaskSpec, leaves: Sequence[RowLeaf]) -> Row:
+    """Return an update's integers, (d,), from all of its leaves."""
+    table, bits = spec.model.leaves, spec.codec.bits
+    found: Row = np.zeros(spec.model.size, dtype=np.int16 if bits == 16 else np.int8)
+    for index, leaf in enumerate(leaves):
+        part = table.span(index)
+        found[part] = integers_of(leaf.body, bits)[: part.stop - part.start]
+    return found
+
+
+def sums_leaf(spec: TaskSpec, sums: Sums, index: int) -> RowLeaf:
+    """Open one leaf of sums."""
+    opened = open_content(sums.astype("<i4").tobytes(), index, table=spec.model.leaves, bits=SUM_BITS, key=None)
+    return RowLeaf(opened.blind, opened.body, opened.path)

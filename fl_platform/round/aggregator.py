@@ -1,0 +1,398 @@
+"""The aggregator (steps 5 to 8 and 10): collects receipts, rosters, judges, seals. Trusted with nothing it computes.
+
+Each step reads the chain first and writes what it is about to commit to its own folder before it sends, so a process
+killed between any two steps and started again does nothing twice and never signs two different rosters or seals.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fl_platform.audit.recompute import settle_past
+from fl_platform.chain.types import Phase
+from fl_platform.errors import (
+    AuditDifference,
+    IntegrityError,
+    RejectedInput,
+    TaskClosed,
+    TransactionReverted,
+    UpdatesNotOpened,
+)
+from fl_platform.judging.admit import CACHE_BYTES, is_reference
+from fl_platform.judging.bundling import bundle_of
+from fl_platform.judging.judge import Judgement, judge_round
+from fl_platform.judging.validation import RevealedRow
+from fl_platform.ledger.contracts import Contracts
+from fl_platform.ledger.reveals import NO_PACKAGE
+from fl_platform.protocol.bundle import Entry, RoundBundle, roster_bytes
+from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.document import from_json, to_json
+from fl_platform.protocol.keypackage import has_package
+from fl_platform.protocol.messages import RevealOrder, RoundOrder
+from fl_platform.protocol.receipt import Receipt, check_signature
+from fl_platform.protocol.sources import MOST_ROSTERED
+from fl_platform.round.collecting import Collector, others_turn
+from fl_platform.round.committing import mend
+from fl_platform.round.grounds import Grounds, nobody
+from fl_platform.round.key_packages import KeyPackages, with_package
+from fl_platform.round.waiting import PAUSE_S, BlockClock, Progress, Transport, Watch, margin
+from fl_platform.store.keywrap import RevealKey
+from fl_platform.task.atomic_files import write_once
+from fl_platform.task.opening import UpdateOpener, demand_key
+from fl_platform.task.reading import TaskReader, roster_root
+from fl_platform.task.stakes import anchor, stake_among
+from fl_platform.task.taping import NO_TAPE, demand_true_tape
+from fl_platform.task.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
+
+logger = logging.getLogger(__name__)
+
+SEALS_TRIED = 3  # what is to be allotted may have grown between judging and sealing: then it is judged again
+
+
+@dataclass(frozen=True)
+class SealedRound:
+    """One round that this aggregator sealed."""
+
+    bundle: RoundBundle
+    digest: bytes  # the bundle's, as sealed on chain
+    judgement: Judgement
+
+
+class Aggregator:
+    """One aggregator in one task."""
+
+    def __init__(
+        self,
+        *,
+        reader: TaskReader,
+        contracts: Contracts,
+        reveal_key: RevealKey,
+        workdir: Path,
+        wait_until: Callable[[int], None],
+        watch: Watch = lambda _: None,
+        reveal_slice: RevealSlice = no_slice,
+        clock: Callable[[], float] | None = None,
+        pause: Callable[[float], None] = time.sleep,
+        patience_s: float = math.inf,
+        trainers: int = 0,
+        witnesses: Callable[[], object] = nobody,
+    ) -> None:
+        """Create an aggregator.
+
+        `wait_until(time)` returns when the chain's clock has reached `time` (Unix seconds): a local chain is moved,
+        a real one waited for. `reveal_slice(round)` asks the owner for its validation rows once the roster is on
+        chain (evaluated worth). `clock()` is the chain's time (None: as its blocks say), `pause(seconds)` passes before
+        trainers are asked again, `patience_s` is how long absent ones are waited for where the rule has enough without
+        them: at most until near the roster's deadline. The first round waits as long for `trainers` to have joined.
+        `witnesses()`: those in this process take a look at what is asked of them.
+        """
+        self._reader, self._contracts, self._workdir = reader, contracts, workdir
+        self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
+        self._pause, self._witnesses = pause, witnesses
+        self._closed: set[bytes] = set()  # receipts, by struct hash, whose updates did not open here
+        self._collector = Collector(
+            reader,
+            contracts,
+            workdir / f"task-{reader.task}",
+            watch=watch,
+            clock=clock,
+            pause=pause,
+            patience_s=patience_s,
+            trainers=trainers,
+        )
+        self._opener = UpdateOpener(
+            reader.store, domain=reader.domain, spec=reader.spec,
+            recipient=contracts.address, key=reveal_key,
+        ).keeping(CACHE_BYTES)  # fmt: skip
+
+    @property
+    def reader(self) -> TaskReader:
+        """What this aggregator reads of the task."""
+        return self._reader
+
+    def bond(self) -> None:
+        """Lock the bond; does nothing when it is locked already.
+
+        Raises TransactionReverted when not on the list, ConfigError when no update is encrypted for this aggregator:
+        it could only seal a lie, or be late, and lose its bond either way.
+        """
+        demand_key(self._reader.spec, self._contracts.address)
+        if self._contracts.address not in self._reader.history().bonded:
+            self._contracts.bond_aggregator(self._reader.task, self._reader.spec.money.bond)
+
+    def run(self, transport: Transport, *, rounds: int | None = None) -> list[SealedRound]:
+        """Work until the task is done, or `rounds` more rounds are sealed. Resumes wherever the chain stands."""
+        sealed: list[SealedRound] = []
+        while rounds is None or len(sealed) < rounds:
+            head = self._reader.history().head
+            if head.phase not in (Phase.OPEN, Phase.ROSTERED):
+                break
+            if head.aggregator != self._contracts.address:
+                raise TaskClosed(others_turn(self._reader.history(), self._contracts.address))
+            if head.phase is Phase.OPEN:
+                demand_true_tape(self._reader, head.round)
+                self.roster(self.collect(transport))
+            else:
+                settle_past(self._reader, self._opener, head.round)
+            sealed.append(self.seal(transport))
+        return sealed
+
+    def order(self) -> RoundOrder:
+        """Return the current round's order, from chain and store."""
+        state = self._reader.current_state()
+        return RoundOrder(self._reader.task, state.round, state.model, state.scale, self._reader.previous_bundle())
+
+    def collect(self, transport: Transport) -> tuple[Entry, ...]:
+        """Ask for updates and return the entries of a roster, sorted by trainer. Journalled: done once a round.
+
+        Whoever is absent is asked again (see `collecting`). Raises NotEnoughTrainers.
+        """
+        order = self.order()
+        if self._path(order.round, "entries").exists():
+            chosen = self._load_entries(order.round)
+            # A dispute may have voided the round that they were made for: then they build on a model that is no more.
+            if all(entry.receipt.parent == order.parent for entry in chosen):
+                return chosen
+        self._watch(Progress(order.round, "train", "waiting for trainers"))
+        entries, leaving = self._collector.submissions(order, transport), self._reader.history().leaving
+        # who leaves gets its stake while the seal can be challenged, and is a stranger on the roster then
+        kept = {who: e for who, e in entries.items() if who not in leaving or is_reference(e, self._reader.spec)}
+        # the owner's reference, and who came first; who does not fit can force its receipt in
+        fitting = sorted(kept, key=lambda who: not is_reference(kept[who], self._reader.spec))[:MOST_ROSTERED]
+        chosen = tuple(replace(kept[who], stake=self._collector.stake_of(who)) for who in sorted(fitting))
+        self._collector.demand_enough(order, chosen)
+        self._save_entries(order.round, chosen)
+        return chosen
+
+    def roster(self, entries: tuple[Entry, ...]) -> None:
+        """Put the roster's root on chain, its document in the store."""
+        round_number = self._reader.current_state().round
+        document = self._reader.store.put(roster_bytes(entries))
+        root = roster_root(entries)
+        self._wait_until(self._contracts.window(self._reader.task)[0])
+        self._contracts.roster_round(self._reader.task, round_number, root.digest, len(entries), root.total)
+        logger.info("round %d: roster of %d in %s", round_number, len(entries), document)
+        self._watch(Progress(round_number, "roster", f"{len(entries)} receipts on chain"))
+
+    def seal(self, transport: Transport) -> SealedRound:
+        """Take reveals (strict), judge the rostered round and seal it."""
+        round_number = self._reader.current_state().round
+        entries = self._rostered_entries(round_number, transport)
+        if self._reader.spec.strictness == "strict":
+            entries = self._with_reveals(round_number, entries, transport)
+        self._wait_until(self._contracts.window(self._reader.task)[0])
+        entries += self._forced(round_number, transport)
+        entries = self._packages().fill_forced(entries, self._reader.forced_packages())
+        self._watch(Progress(round_number, "judge", f"{len(entries)} updates"))
+        revealed = readable_slice(self._reader.spec, self._reveal_slice(round_number))
+        tried = 0
+        while True:
+            try:
+                return self._sealed(round_number, entries, revealed, once=transport.once)
+            except TransactionReverted as error:
+                tried += 1
+                if error.error != "RoundLedger_AllotmentMismatch" or tried == SEALS_TRIED:
+                    raise
+
+    def _sealed(
+        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], *, once: bool
+    ) -> SealedRound:
+        judged, as_of = self._judged(round_number, entries, revealed, once=once)
+        entries = mend(self._reader.spec, self._opener, entries, judged.verdicts)
+        sealed = self._store(round_number, entries, judged, slice_texts(revealed))
+        tape = sealed.bundle.tape if self._reader.spec.exact else NO_TAPE
+        self._contracts.seal_round(
+            self._reader.task, round_number, sealed.digest, sealed.bundle, trace=tape, as_of=as_of
+        )  # fmt: skip
+        self._watch(Progress(round_number, "seal", "sealed"))
+        return sealed
+
+    def _judged(
+        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], *, once: bool
+    ) -> tuple[Judgement, int]:
+        """Judge the round once every update opens or has a ground on chain for being left out; return with it the time
+        (seconds) as of which that is so. Raises TaskClosed after passing."""
+        as_of = self._contracts.as_of(self._reader.task)
+        while True:
+            try:
+                return self._judge(round_number, entries, revealed, as_of), as_of
+            except UpdatesNotOpened as error:
+                self._watch(Progress(round_number, "wait", f"{error}; looking for it, or for a ground to leave it out"))
+                closed = [entries[i] for i in error.reasons]
+                self._closed.update(entry.receipt.struct_hash() for entry in closed)
+                self._await_grounds(round_number, closed, error, once=once)
+            as_of = max(as_of, self._contracts.chain.now())
+
+    def _await_grounds(
+        self, round_number: int, closed: Sequence[Entry], why: UpdatesNotOpened, *, once: bool
+    ) -> None:
+        grounds = Grounds(self._reader, self._contracts, self._opener, witnesses=self._witnesses)
+        first, due = self._contracts.window(self._reader.task)
+        last, next_time = int(due - margin(due - first)), self._contracts.chain.next_time
+        clock = next_time if once else BlockClock(next_time)  # where nothing passes by itself, it is moved
+        while not grounds.seek(round_number, closed):
+            ends = grounds.waits_until()
+            if once and ends is not None and not grounds.moved:  # nobody else is here to answer
+                self._wait_until(min(ends, last))
+            if clock() >= last or (once and ends is None and not grounds.moved):
+                raise self._passed(round_number, str(why))
+            if not once:
+                self._pause(PAUSE_S)
+
+    def _passed(self, round_number: int, why: str) -> TaskClosed:
+        """Hand the round over unsealed, which costs the fee and no bond; return the error that says so."""
+        self._contracts.pass_round(self._reader.task, round_number)
+        return TaskClosed(
+            f"task {self._reader.task}: round {round_number} was passed on, for it could not be sealed in time: {why}; "
+            "the next aggregator has it, or the task ends and its parties are compensated"
+        )
+
+    def _judge(
+        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], as_of: int
+    ) -> Judgement:
+        context = self._reader.round_context(round_number, self._contracts.address, entries, as_of=as_of)
+        return judge_round(
+            self._reader.spec,
+            # what opens here is not left out, whatever witnesses say
+            replace(context, missing=context.missing & self._closed),
+            self._reader.current_state(),
+            entries,
+            updates=self._opener.source(entries),
+            models=self._reader.model,
+            sums=self._reader.sums_of,
+            keys=self._opener.keys(entries),
+            validation=revealed,
+            utility=utility_of(self._reader.spec),
+        )
+
+    def _with_reveals(self, round_number: int, entries: tuple[Entry, ...], transport: Transport) -> tuple[Entry, ...]:
+        """Send the second message of a strict round and add the keys that came back."""
+        if all(entry.keys for entry in entries):
+            return entries
+        keys = self._revealed(round_number, entries, [entry.receipt for entry in entries], transport)
+        revealed = tuple(keys.fill(entry) for entry in entries)
+        self._save_entries(round_number, revealed)
+        return revealed
+
+    def _revealed(
+        self, round_number: int, rostered: tuple[Entry, ...], wanted: Sequence[Receipt], transport: Transport
+    ) -> KeyPackages:
+        """Ask for the keys of a strict round's receipts; return what their trainers signed."""
+        digest = self._reader.store.put(roster_bytes(rostered)).digest
+        order = RevealOrder(self._reader.task, round_number, digest)
+        packages = self._packages()
+        self._collector.reveals(order, transport, wanted, packages)
+        return packages
+
+    def _forced(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
+        """Entries that trainers forced in on chain. Only receipts are there: the trainers are asked for the keys."""
+        history = self._reader.history()
+        forced = history.rounds[round_number].forced
+        if not forced:
+            return ()
+        receipts = [item.receipt for item in forced]
+        if self._reader.spec.strictness == "strict":
+            keys = self._revealed(round_number, self._load_entries(round_number), receipts, transport)
+        else:
+            keys = self._resent_keys(receipts, transport)
+        stakes = history.members_at_roster(round_number)
+        return tuple(
+            keys.fill(Entry(item.receipt, item.signature, stake_among(self._reader, stakes, who), (), b"", forced=True))
+            for item, who in ((item, item.receipt.trainer) for item in forced)
+        )
+
+    def _resent_keys(self, wanted: Sequence[Receipt], transport: Transport) -> KeyPackages:
+        """Ask all trainers of a standard round again: each hands out what it has signed before."""
+        packages = self._packages()
+        self._collector.resent(self.order(), transport, wanted, packages)
+        return packages
+
+    def _store(
+        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
+    ) -> SealedRound:
+        """Put aggregate, model and bundle into the store."""
+        store = self._reader.store
+        model = store.put(judged.model_bytes)
+        if model.digest != judged.after.model:
+            raise IntegrityError(f"round {round_number}: stored model is {model}, judged 0x{judged.after.model.hex()}")
+        bundle = self._bundle(round_number, entries, judged, validation)
+        if store.put(judged.aggregate_bytes).digest != bundle.aggregate:
+            raise IntegrityError(f"round {round_number}: the store keeps other sums than were judged")
+        return SealedRound(bundle, store.put(bundle.to_bytes()).digest, judged)
+
+    def _bundle(
+        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
+    ) -> RoundBundle:
+        context = self._reader.round_context(round_number, self._contracts.address)
+        before = self._reader.current_state()
+        return bundle_of(self._reader.spec, context, before, entries, judged, validation=validation)
+
+    def _rostered_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
+        """Return the entries of the roster on chain: one's own, or a predecessor's, put together again.
+
+        A predecessor's that cannot be put together, or has a leaf that nobody signed, is passed on. Raises TaskClosed
+        then, and AuditDifference for an own one.
+        """
+        roster = self._reader.history().rounds[round_number].roster
+        own = roster is not None and roster.aggregator == self._contracts.address
+        kept, taken = self._path(round_number, "entries"), self._path(round_number, "taken")
+        if kept.exists() and (own or taken.exists()):
+            entries = self._load_entries(round_number)
+            self._reader.check_roster(round_number, entries)
+            return entries
+        entries = self._predecessors_entries(round_number, transport)
+        try:
+            self._reader.check_roster(round_number, entries)
+            for entry in entries:
+                check_signature(entry.signed, self._reader.domain)
+        except (AuditDifference, RejectedInput) as error:  # who seals a roster answers for every leaf of it
+            raise self._passed(round_number, f"the roster that a predecessor left is not to be had: {error}") from error
+        self._save_entries(round_number, entries)
+        write_once(taken, b"{}")
+        return entries
+
+    def _predecessors_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
+        """Ask the trainers for what they handed in. Who was on the roster, a seal that fell tells if there is one."""
+        history = self._reader.history()
+        record, stakes = history.rounds[round_number], history.members_at_roster(round_number)
+        forced = {item.receipt.trainer for item in record.forced}
+        listed: Sequence[Entry] = ()
+        among = frozenset(stakes.keys() - forced) | anchor(self._reader.spec)
+        if record.overturned:
+            listed = RoundBundle.from_bytes(self._reader.object(record.overturned[-1].bundle)).entries
+            among = frozenset(entry.receipt.trainer for entry in listed if not entry.forced)
+        rostered = len(among) if record.roster is None else record.roster.count
+        answers = self._collector.rostered(self.order(), transport, among, rostered)
+        if record.overturned:
+            entries = [self._resent(old, answers.get(old.receipt.trainer)) for old in listed if not old.forced]
+        else:
+            entries = [
+                replace(answers[who], stake=stake_among(self._reader, stakes, who))
+                for who in sorted(answers.keys() - forced)
+            ]
+        return tuple(entries)
+
+    def _resent(self, old: Entry, answer: Entry | None) -> Entry:
+        """An entry of a seal that fell, with keys that its trainer signed: those sent again, else those there."""
+        if answer is not None and answer.receipt == old.receipt and answer.keys:
+            return with_package(old, (answer.keys, answer.keys_signature), answer.shown)
+        return old if has_package(old, self._reader.domain, self._reader.spec) else with_package(old, NO_PACKAGE)
+
+    def _packages(self) -> KeyPackages:
+        return KeyPackages(self._opener, self._reader.domain, self._reader.spec)
+
+    def _path(self, round_number: int, name: str) -> Path:
+        return self._workdir / f"task-{self._reader.task}" / f"round-{round_number}.{name}.json"
+
+    def _save_entries(self, round_number: int, entries: tuple[Entry, ...]) -> None:
+        write_once(self._path(round_number, "entries"), canonical_json(to_json(entries)))
+
+    def _load_entries(self, round_number: int) -> tuple[Entry, ...]:
+        data = self._path(round_number, "entries").read_bytes()
+        entries: tuple[Entry, ...] = from_json(tuple[Entry, ...], parse_canonical(data, what="entries"), "entries")
+        return entries

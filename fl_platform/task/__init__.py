@@ -1,0 +1,6 @@
+"""What every actor stands on: a task read from chain and store, updates opened, a party's folder.
+
+    workspace (folder, wallets, chain, store)
+       -> reading (the task: rules, rounds, documents, each checked against the digest that names it)
+            -> opening (updates, with one party's key) ; validating, taping, stakes
+"""
