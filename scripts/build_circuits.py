@@ -7,7 +7,7 @@
 Needs Node 20 and `npm ci` in scripts/node_tools/zk. Everything is a function of zk/circuits and zk/poseidon.py: the
 keys' secrets are hashes of the constraints (zk/groth16/development.py), so the files come out the same everywhere.
 Big files go to build/zk/: settleN.r1cs, settleN.wasm, settleN.zkey. In git: zk/keys/manifest.json with their hashes,
-the verifying keys, constraints and program where they are small, and contracts/verifiers/.
+the verifying keys, constraints and program where they are small, and contracts/proof/.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from zk.settlement_inputs import SIZES  # noqa: E402
 
 CIRCUITS = ROOT / "zk" / "circuits"
 KEYS = ROOT / "zk" / "keys"
-CONTRACTS = ROOT / "contracts" / "verifiers"
+CONTRACTS = ROOT / "contracts" / "proof"
 BUILD = ROOT / "build" / "zk"
 TOOLS = ROOT / "scripts" / "node_tools" / "zk" / "node_modules"
 PACKED_LIMIT = 1_500_000  # bytes of compressed constraints and program that git carries

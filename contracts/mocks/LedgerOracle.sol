@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
-import {LedgerViews} from "../LedgerViews.sol";
+import {LedgerViews} from "../round/LedgerViews.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {Heads} from "../libraries/Heads.sol";
 import {KeyWraps} from "../libraries/KeyWraps.sol";

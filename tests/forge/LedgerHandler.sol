@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Escrow} from "../../contracts/Escrow.sol";
+import {Escrow} from "../../contracts/round/Escrow.sol";
 import {FaucetToken} from "../../contracts/FaucetToken.sol";
-import {RoundLedger} from "../../contracts/RoundLedger.sol";
-import {Settlement} from "../../contracts/Settlement.sol";
-import {TaskRegistry} from "../../contracts/TaskRegistry.sol";
+import {RoundLedger} from "../../contracts/round/RoundLedger.sol";
+import {Settlement} from "../../contracts/round/Settlement.sol";
+import {TaskRegistry} from "../../contracts/round/TaskRegistry.sol";
 import {IEscrow} from "../../contracts/interfaces/IEscrow.sol";
 import {IRoundLedger} from "../../contracts/interfaces/IRoundLedger.sol";
 import {ITaskRegistry} from "../../contracts/interfaces/ITaskRegistry.sol";

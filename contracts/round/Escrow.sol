@@ -4,12 +4,12 @@ pragma solidity ^0.8.24;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
-import {IEscrow} from "./interfaces/IEscrow.sol";
-import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
-import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
-import {LedgerReads} from "./libraries/LedgerReads.sol";
-import {MemberFlags} from "./libraries/MemberFlags.sol";
-import {Words} from "./libraries/Words.sol";
+import {IEscrow} from "../interfaces/IEscrow.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {ITaskRegistry} from "../interfaces/ITaskRegistry.sol";
+import {LedgerReads} from "../libraries/LedgerReads.sol";
+import {MemberFlags} from "../libraries/MemberFlags.sol";
+import {Words} from "../libraries/Words.sol";
 
 /// @title Escrow
 /// @notice See {IEscrow}.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
-import {DisputeSeam} from "./ledger/DisputeSeam.sol";
-import {LedgerState} from "./ledger/LedgerState.sol";
-import {Heads} from "./libraries/Heads.sol";
-import {MerkleSum} from "./libraries/MerkleSum.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {DisputeSeam} from "./DisputeSeam.sol";
+import {LedgerState} from "./LedgerState.sol";
+import {Heads} from "../libraries/Heads.sol";
+import {MerkleSum} from "../libraries/MerkleSum.sol";
 
 /// @title RoundLedger
 /// @notice See {IRoundLedger}. Holds no money; the escrow moves it on this contract's word. No owner, no upgrade.

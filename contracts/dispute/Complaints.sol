@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IComplaints} from "./interfaces/IComplaints.sol";
-import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
+import {IComplaints} from "../interfaces/IComplaints.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 
 /// @title Complaints
 /// @notice See {IComplaints}. Holds no money, trusts no other contract. No owner, no upgrade.

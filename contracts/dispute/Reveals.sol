@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IEscrow} from "./interfaces/IEscrow.sol";
-import {IBonds} from "./interfaces/IBonds.sol";
-import {IReveals} from "./interfaces/IReveals.sol";
-import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
-import {CipherLeaves} from "./libraries/CipherLeaves.sol";
-import {Contents} from "./libraries/Contents.sol";
-import {Dleq} from "./libraries/Dleq.sol";
-import {Heads} from "./libraries/Heads.sol";
-import {KeyWraps} from "./libraries/KeyWraps.sol";
-import {LedgerReads} from "./libraries/LedgerReads.sol";
-import {MemberFlags} from "./libraries/MemberFlags.sol";
-import {Receipts} from "./libraries/Receipts.sol";
-import {Refutation} from "./libraries/Refutation.sol";
-import {RevealProofs} from "./reveals/RevealProofs.sol";
+import {IEscrow} from "../interfaces/IEscrow.sol";
+import {IBonds} from "../interfaces/IBonds.sol";
+import {IReveals} from "../interfaces/IReveals.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {CipherLeaves} from "../libraries/CipherLeaves.sol";
+import {Contents} from "../libraries/Contents.sol";
+import {Dleq} from "../libraries/Dleq.sol";
+import {Heads} from "../libraries/Heads.sol";
+import {KeyWraps} from "../libraries/KeyWraps.sol";
+import {LedgerReads} from "../libraries/LedgerReads.sol";
+import {MemberFlags} from "../libraries/MemberFlags.sol";
+import {Receipts} from "../libraries/Receipts.sol";
+import {Refutation} from "../libraries/Refutation.sol";
+import {RevealProofs} from "./RevealProofs.sol";
 
 /// @title Reveals
 /// @notice See {IReveals}. Holds no money: bonds and stakes lie in the escrow. No owner, no upgrade.

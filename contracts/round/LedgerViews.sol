@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ILedgerViews} from "./interfaces/ILedgerViews.sol";
-import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
-import {Heads} from "./libraries/Heads.sol";
-import {LedgerReads} from "./libraries/LedgerReads.sol";
+import {ILedgerViews} from "../interfaces/ILedgerViews.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {Heads} from "../libraries/Heads.sol";
+import {LedgerReads} from "../libraries/LedgerReads.sol";
 
 /// @title LedgerViews
 /// @notice See {ILedgerViews}. No contract trusts it, and it can be deployed again at any time.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IReputation} from "./interfaces/IReputation.sol";
-import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
-import {MerkleSum} from "./libraries/MerkleSum.sol";
+import {IReputation} from "../interfaces/IReputation.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {MerkleSum} from "../libraries/MerkleSum.sol";
 
 /// @title Reputation
 /// @notice See {IReputation}.

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {RefereeCore} from "./dispute/RefereeCore.sol";
-import {IBonds} from "./interfaces/IBonds.sol";
-import {IDisputes} from "./interfaces/IDisputes.sol";
-import {IEquivocations} from "./interfaces/IEquivocations.sol";
-import {IEscrow} from "./interfaces/IEscrow.sol";
-import {IReferee} from "./interfaces/IReferee.sol";
-import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
-import {ISources} from "./interfaces/ISources.sol";
-import {Heads} from "./libraries/Heads.sol";
-import {LedgerReads} from "./libraries/LedgerReads.sol";
-import {MemberFlags} from "./libraries/MemberFlags.sol";
-import {Receipts} from "./libraries/Receipts.sol";
+import {RefereeCore} from "./RefereeCore.sol";
+import {IBonds} from "../interfaces/IBonds.sol";
+import {IDisputes} from "../interfaces/IDisputes.sol";
+import {IEquivocations} from "../interfaces/IEquivocations.sol";
+import {IEscrow} from "../interfaces/IEscrow.sol";
+import {IReferee} from "../interfaces/IReferee.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {ISources} from "../interfaces/ISources.sol";
+import {Heads} from "../libraries/Heads.sol";
+import {LedgerReads} from "../libraries/LedgerReads.sol";
+import {MemberFlags} from "../libraries/MemberFlags.sol";
+import {Receipts} from "../libraries/Receipts.sol";
 
 /// @title Referee
 /// @notice See {IReferee}: the contract that ledger and escrow trust with disputes. A target is abi.encode of an

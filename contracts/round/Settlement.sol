@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IEscrow} from "./interfaces/IEscrow.sol";
-import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
-import {ISettlement} from "./interfaces/ISettlement.sol";
-import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
-import {Heads} from "./libraries/Heads.sol";
-import {LedgerReads} from "./libraries/LedgerReads.sol";
-import {MemberFlags} from "./libraries/MemberFlags.sol";
-import {MerkleSum} from "./libraries/MerkleSum.sol";
+import {IEscrow} from "../interfaces/IEscrow.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {ISettlement} from "../interfaces/ISettlement.sol";
+import {ITaskRegistry} from "../interfaces/ITaskRegistry.sol";
+import {Heads} from "../libraries/Heads.sol";
+import {LedgerReads} from "../libraries/LedgerReads.sol";
+import {MemberFlags} from "../libraries/MemberFlags.sol";
+import {MerkleSum} from "../libraries/MerkleSum.sol";
 
 /// @title Settlement
 /// @notice See {ISettlement}. Holds no money.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ISettlementVerifier} from "./interfaces/ISettlementVerifier.sol";
-import {MerkleSum} from "./libraries/MerkleSum.sol";
+import {ISettlementVerifier} from "../interfaces/ISettlementVerifier.sol";
+import {MerkleSum} from "../libraries/MerkleSum.sol";
 
 /// @title SettlementProofs
 /// @notice Keeps proofs that a list of claims, verdicts, weights and scores follows by the frozen rule from a committed

@@ -7,11 +7,11 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
-import {IEscrow} from "./interfaces/IEscrow.sol";
-import {IRoundLedger} from "./interfaces/IRoundLedger.sol";
-import {ITaskRegistry} from "./interfaces/ITaskRegistry.sol";
-import {Heads} from "./libraries/Heads.sol";
-import {MemberFlags} from "./libraries/MemberFlags.sol";
+import {IEscrow} from "../interfaces/IEscrow.sol";
+import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
+import {ITaskRegistry} from "../interfaces/ITaskRegistry.sol";
+import {Heads} from "../libraries/Heads.sol";
+import {MemberFlags} from "../libraries/MemberFlags.sol";
 
 /// @title TaskRegistry
 /// @notice See {ITaskRegistry}. The `owner()` of Ownable2Step is the guardian: it stops new tasks, nothing else.
