@@ -52,7 +52,8 @@ check: setup
 	$(PY) scripts/generate_language.py --check
 	$(PY) scripts/compile.py --sources
 	@if test -d node_modules/solc && command -v node >/dev/null; then \
-		echo "$(PY) scripts/compile.py --check" && $(PY) scripts/compile.py --check; \
+		echo "$(PY) scripts/compile.py --check" && $(PY) scripts/compile.py --check && \
+		echo "forge fmt --check" && node_modules/.bin/forge fmt --check; \
 	else echo "compiled contracts were not rebuilt: no npm tools here (make tools)"; fi
 	$(PY) -m pytest -q tests/unit/test_floors.py tests/unit/test_repository.py
 

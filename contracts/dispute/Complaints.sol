@@ -25,7 +25,11 @@ contract Complaints is IComplaints {
     }
 
     /// @inheritdoc IComplaints
-    function countOf(bytes32 receipt, address[] calldata witnesses, uint256 asOf) external view returns (uint256 count) {
+    function countOf(bytes32 receipt, address[] calldata witnesses, uint256 asOf)
+        external
+        view
+        returns (uint256 count)
+    {
         for (uint256 i = 0; i < witnesses.length; ++i) {
             uint256 at = complainedAt[receipt][witnesses[i]];
             if (at != 0 && at <= asOf) ++count;

@@ -170,9 +170,8 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         // what an aggregator, or an asker, has locked is no trainer's to lose
         bool staked = member.stake != 0 && member.flags & MemberFlags.TRAINER != 0;
         if (!same || !once || !differ || !staked) revert Equivocations_NotShown(task, trainer);
-        uint256 slashed = IRoundLedger(ledger).slashMember(
-            task, trainer, member.stake, _rewarded(msg.sender, keccak256(msg.data)), CHALLENGER_BPS
-        );
+        uint256 slashed = IRoundLedger(ledger)
+            .slashMember(task, trainer, member.stake, _rewarded(msg.sender, keccak256(msg.data)), CHALLENGER_BPS);
         emit EquivocationProved(task, first.round, trainer, msg.sender, slashed);
     }
 

@@ -180,7 +180,8 @@ abstract contract RefereeCore is IReferee {
             uint256 count;
             if (axis < 3) (, count) = _block(target, q.place[axis]);
             bytes32 above = _digestOf(bytes32(facts), q.node, q.column, q.place, 0, q.level + 1, q.index / 128);
-            shownDigest[id] = bytes32(_consult(tapes, ITapes.partsDigest.selector, abi.encodePacked(facts, count, above)));
+            shownDigest[id] =
+                bytes32(_consult(tapes, ITapes.partsDigest.selector, abi.encodePacked(facts, count, above)));
         } else if (q.node == Node.Prefixes) {
             bytes32 above = _digestOf(bytes32(facts), q.node, q.column, q.place, q.leaf, q.level + 1, q.index / 32);
             shownDigest[id] = bytes32(_consult(tapes, ITapes.prefixesDigest.selector, abi.encodePacked(facts, above)));
@@ -219,7 +220,11 @@ abstract contract RefereeCore is IReferee {
         _forfeitBond(target, state.asker);
     }
 
-    function _isUnanswerable(bytes calldata target, bytes memory facts, Question calldata q) private view returns (bool) {
+    function _isUnanswerable(bytes calldata target, bytes memory facts, Question calldata q)
+        private
+        view
+        returns (bool)
+    {
         if (_isOutside(q)) return _isNowhere();
         (bool nowhere, bool top, uint256 axis) = _standing(facts, 0);
         if (!nowhere && axis < 3) {
@@ -347,11 +352,15 @@ abstract contract RefereeCore is IReferee {
         if (uint8(packed >> 120) == Language.DOT_SHIFTED) return _block(target, claim.block_);
     }
 
-    function _digestOf(bytes32 key, Node node, uint16 column, uint32[3] calldata place, uint32 leaf, uint8 level, uint32 index)
-        private
-        view
-        returns (bytes32)
-    {
+    function _digestOf(
+        bytes32 key,
+        Node node,
+        uint16 column,
+        uint32[3] calldata place,
+        uint32 leaf,
+        uint8 level,
+        uint32 index
+    ) private view returns (bytes32) {
         return shownDigest[keccak256(abi.encode(key, Question(node, column, place, leaf, level, index)))];
     }
 }

@@ -39,7 +39,8 @@ abstract contract RevealProofs is IReveals {
     function _requirePackage(bytes32 receipt, address trainer, Package calldata package) internal view {
         uint256 count = package.boxes.length;
         if (count > KeyWraps.MAX_BOXES) revert Reveals_TooManyBoxes(count, KeyWraps.MAX_BOXES);
-        address signer = KeyWraps.recover(address(ledger), KeyWraps.structHash(receipt, package.boxes), package.signature);
+        address signer =
+            KeyWraps.recover(address(ledger), KeyWraps.structHash(receipt, package.boxes), package.signature);
         if (signer != trainer) revert Reveals_PackageSignatureInvalid(trainer, signer);
     }
 
@@ -87,17 +88,24 @@ abstract contract RevealProofs is IReveals {
         bytes32 given = keccak256(abi.encode(key));
         if (given != receipt.keyHash) revert Reveals_KeyMismatch(given, receipt.keyHash);
         uint256 bits = content.body.length / CipherLeaves.BLOCK_BYTES;
-        if (bits == 0 || bits > MAX_BITS || spot.place >= Contents.COORDINATES) revert Reveals_NoSuchLeaf(spot.place, bits);
+        if (bits == 0 || bits > MAX_BITS || spot.place >= Contents.COORDINATES) {
+            revert Reveals_NoSuchLeaf(spot.place, bits);
+        }
         Layouts.Span memory span = _spanOf(receipt.task, model, spot.index);
         Contents.requireLeaf(content, spot.index, bits, Refutation.depthOf(span.leaves), receipt.contentRoot);
         int256 told = _committed(content.body, spot.place, bits);
-        int256 found =
-            spot.place < span.count ? _decrypted(receipt, key, cipher, (span.first + spot.place) * bits, bits) : int256(0);
+        int256 found = spot.place < span.count
+            ? _decrypted(receipt, key, cipher, (span.first + spot.place) * bits, bits)
+            : int256(0);
         if (told == found) revert Reveals_OpeningIsGood(receipt.task, receipt.round, receipt.trainer);
     }
 
     /// @dev Returns the coordinates of a leaf. Reverts where the task's trees have no such leaf.
-    function _spanOf(uint256 task, Model calldata model, uint256 index) internal view returns (Layouts.Span memory span) {
+    function _spanOf(uint256 task, Model calldata model, uint256 index)
+        internal
+        view
+        returns (Layouts.Span memory span)
+    {
         _requireDocument(task, model.document);
         span = Layouts.spanOf(model.document, model.list, index);
         if (index >= span.leaves) revert Reveals_NoSuchLeaf(index, span.leaves);
@@ -134,11 +142,12 @@ abstract contract RevealProofs is IReveals {
         return int256(((low >> (start % 8)) & 15) ^ 8) - 8;
     }
 
-    function _decrypt(IRoundLedger.Receipt calldata receipt, bytes32 key, CipherLeaves.Leaf calldata cipher, uint256 number)
-        private
-        view
-        returns (bytes16)
-    {
+    function _decrypt(
+        IRoundLedger.Receipt calldata receipt,
+        bytes32 key,
+        CipherLeaves.Leaf calldata cipher,
+        uint256 number
+    ) private view returns (bytes16) {
         uint256 start = number * CipherLeaves.BLOCK_BYTES;
         if (start >= receipt.length) return 0;
         bytes16 data = CipherLeaves.blockOf(cipher, number, receipt.length, receipt.leavesRoot);

@@ -121,7 +121,9 @@ contract Reveals is RevealProofs {
         // more leaves than a u32 counts, no model of the platform has
         if (leaves > type(uint32).max) revert Reveals_NoSuchLeaf(index, leaves);
         uint256 width = _requireBits(signed.receipt.task, model.document, bits);
-        return _open(signed, Subject.Content, Named(address(0), Dleq.Point(0, 0), uint32(index), uint32(leaves), uint8(width)));
+        return _open(
+            signed, Subject.Content, Named(address(0), Dleq.Point(0, 0), uint32(index), uint32(leaves), uint8(width))
+        );
     }
 
     /// @inheritdoc IReveals
@@ -129,18 +131,14 @@ contract Reveals is RevealProofs {
         bytes32 id = _requireAnswerable(demand, Subject.Key);
         _requirePackage(demand.receipt, demand.trainer, package);
         if (!_hasBox(package.boxes, demand)) revert Reveals_WrongAnswer(id);
-        emit KeyShown(
-            demand.task, demand.round, id, demand.receipt, msg.sender, package.boxes, package.signature
-        );
+        emit KeyShown(demand.task, demand.round, id, demand.receipt, msg.sender, package.boxes, package.signature);
         _satisfy(id, demand);
     }
 
     /// @inheritdoc IReveals
-    function answerContent(
-        Demand calldata demand,
-        IRoundLedger.Receipt calldata receipt,
-        Contents.Leaf calldata leaf
-    ) external {
+    function answerContent(Demand calldata demand, IRoundLedger.Receipt calldata receipt, Contents.Leaf calldata leaf)
+        external
+    {
         bytes32 id = _requireAnswerable(demand, Subject.Content);
         if (Receipts.structHash(receipt) != demand.receipt) revert Reveals_WrongAnswer(id);
         Contents.requireLeaf(leaf, demand.index, demand.bits, Refutation.depthOf(demand.leaves), receipt.contentRoot);
@@ -158,11 +156,7 @@ contract Reveals is RevealProofs {
         emit SilenceProved(demand.task, demand.round, id, demand.trainer, demand.challenger, slashed);
     }
 
-    function _open(
-        SignedReceipt calldata signed,
-        Subject subject,
-        Named memory named
-    ) private returns (bytes32 id) {
+    function _open(SignedReceipt calldata signed, Subject subject, Named memory named) private returns (bytes32 id) {
         IRoundLedger.Receipt calldata receipt = signed.receipt;
         uint256 task = receipt.task;
         IRoundLedger.Words memory state = ledger.words(task);
@@ -246,7 +240,8 @@ contract Reveals is RevealProofs {
     function _requireForceable(uint256 task, uint256 round) private view {
         IRoundLedger.Words memory state = ledger.words(task);
         uint256 head = state.head;
-        bool rostered = head.phase() == IRoundLedger.Phase.Rostered && head.round() == round && !LedgerReads.isFrozen(state);
+        bool rostered =
+            head.phase() == IRoundLedger.Phase.Rostered && head.round() == round && !LedgerReads.isFrozen(state);
         // the seal window opens then; after a takeover it has
         uint256 to = head.time();
         if (head & Heads.TAKEOVER == 0) to += state.windows.windowAt(2) + state.windows.windowAt(3);
@@ -256,8 +251,7 @@ contract Reveals is RevealProofs {
     /// @dev Before the roster closes nobody needs a key, and in a strict round nobody may have one.
     function _requireDemandable(uint256 task, uint256 round, IRoundLedger.Words memory state) private pure {
         uint256 current = state.head.round();
-        bool rostered =
-            round < current || (round == current && state.head.phase() == IRoundLedger.Phase.Rostered);
+        bool rostered = round < current || (round == current && state.head.phase() == IRoundLedger.Phase.Rostered);
         if (!rostered || state.head & Heads.CLOSED != 0 || round + state.windows.ring() <= current) {
             revert Reveals_NotDemandable(task, round);
         }

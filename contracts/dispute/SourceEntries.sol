@@ -68,7 +68,11 @@ abstract contract SourceEntries is ISources {
 
     /// @dev Whether the first package that a trainer forced out has a box for every recipient, made for the recipient's key: what
     /// such a box holds is the trainer's to answer for ({IReveals.badWrap}).
-    function _isRevealed(Target calldata t, bytes32 receipt, KeyWraps.Box[] calldata boxes) internal view returns (bool) {
+    function _isRevealed(Target calldata t, bytes32 receipt, KeyWraps.Box[] calldata boxes)
+        internal
+        view
+        returns (bool)
+    {
         bytes32 kept = reveals.revealed(receipt);
         if (kept == 0) return false;
         if (KeyWraps.hashOf(boxes) != kept) revert Sources_Mismatch(t.task, t.round);
@@ -83,7 +87,9 @@ abstract contract SourceEntries is ISources {
     function _isMissing(Target calldata t, bytes32 receipt) internal view returns (bool) {
         uint256 needed = t.terms.complaintsNeeded;
         if (needed == 0) return false;
-        if (keccak256(abi.encodePacked(t.witnesses)) != t.terms.witnessesHash) revert Sources_Mismatch(t.task, t.round);
+        if (keccak256(abi.encodePacked(t.witnesses)) != t.terms.witnessesHash) {
+            revert Sources_Mismatch(t.task, t.round);
+        }
         return complaints.countOf(receipt, t.witnesses, t.record.asOf) >= needed;
     }
 

@@ -91,7 +91,11 @@ contract Sources is SourceEntries {
     }
 
     /// @dev Whether the chain has this seal now, blocked by a dispute or not.
-    function _isSealed(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record) private view returns (bool) {
+    function _isSealed(uint256 task, uint256 round, IRoundLedger.SealRecord calldata record)
+        private
+        view
+        returns (bool)
+    {
         IRoundLedger.Words memory state = ledger.words(task);
         if (round >= Heads.round(state.head)) return false;
         IRoundLedger.ClaimRecord memory claims = LedgerReads.claimRecord(state, round, record);
@@ -150,7 +154,9 @@ contract Sources is SourceEntries {
         if (source == Language.SOURCE_COUNT) return int256(uint256(t.roster.count) + t.record.forced);
         if (source == Language.SOURCE_ROUND) return int256(t.round);
         if (source == Language.SOURCE_AGGREGATOR) return int256(_placeOf(t, t.record.aggregator));
-        if (source != Language.SOURCE_POT && source != Language.SOURCE_PARENT) revert Refutation.Refutation_OtherKind(1);
+        if (source != Language.SOURCE_POT && source != Language.SOURCE_PARENT) {
+            revert Refutation.Refutation_OtherKind(1);
+        }
         uint256 before;
         bytes32 model = t.terms.initialModel;
         if (t.round != 0) {

@@ -161,7 +161,8 @@ contract Tapes is TapeNodes {
         if (a.hashes.length != count) revert Tapes_WrongAnswer();
         bytes32 told;
         if (width * 32 >= entries) {
-            bytes32 root = bytes32(uint256(_cellOf(f, q.column, q.place, a.instruction, a.cell, Language.COMBINE).value));
+            bytes32 root =
+                bytes32(uint256(_cellOf(f, q.column, q.place, a.instruction, a.cell, Language.COMBINE).value));
             if (a.leaf.blind != 0) revert Tapes_WrongAnswer();
             Rows.requireLeaf(a.leaf, q.leaf, Rows.SUM_BITS, Refutation.depthOf(f.leaves), root);
             told = Rows.leafHash(q.leaf, 0, a.leaf.body);
@@ -283,11 +284,13 @@ contract Tapes is TapeNodes {
 
     // --- operands of rows ---------------------------------------------------------------------------------------------
 
-    function _rowOf(Facts memory f, uint256 packed, uint32[3] calldata place, Refutation.Cell calldata cell, uint256 index)
-        private
-        pure
-        returns (bytes32)
-    {
+    function _rowOf(
+        Facts memory f,
+        uint256 packed,
+        uint32[3] calldata place,
+        Refutation.Cell calldata cell,
+        uint256 index
+    ) private pure returns (bytes32) {
         uint256[3] memory own = [uint256(place[0]), place[1], place[2]];
         return bytes32(uint256(_opened(f, (packed >> 108) & 0xFFF, own, cell, _operand(packed, index)).value));
     }
@@ -310,11 +313,13 @@ contract Tapes is TapeNodes {
         return _opened(f, axes | (axis << (8 - 4 * count)), own, cell, _operand(packed, index));
     }
 
-    function _opened(Facts memory f, uint256 own, uint256[3] memory place, Refutation.Cell calldata cell, uint256 operand)
-        private
-        pure
-        returns (Refutation.Cell memory)
-    {
+    function _opened(
+        Facts memory f,
+        uint256 own,
+        uint256[3] memory place,
+        Refutation.Cell calldata cell,
+        uint256 operand
+    ) private pure returns (Refutation.Cell memory) {
         uint256 axes = operand & 0xFFF;
         (uint256[3] memory spot,) = Refutation.placeOf(f.round, own, place, axes, (operand >> 12) & 0xFF, false);
         Refutation.requireCell(f.round, operand >> 20, axes, spot, cell);

@@ -159,7 +159,12 @@ interface IReveals {
 
     /// @notice Emitted when nobody answered in time.
     event SilenceProved(
-        uint256 indexed task, uint256 indexed round, bytes32 indexed id, address trainer, address challenger, uint256 slashed
+        uint256 indexed task,
+        uint256 indexed round,
+        bytes32 indexed id,
+        address trainer,
+        address challenger,
+        uint256 slashed
     );
 
     /// @notice Thrown when a package is not signed by the receipt's trainer; `signer` is zero when nothing can be recovered.
@@ -262,11 +267,8 @@ interface IReveals {
     function answerKey(Demand calldata demand, Package calldata package) external;
 
     /// @notice Answer with the content leaf. The bond goes to the caller.
-    function answerContent(
-        Demand calldata demand,
-        IRoundLedger.Receipt calldata receipt,
-        Contents.Leaf calldata leaf
-    ) external;
+    function answerContent(Demand calldata demand, IRoundLedger.Receipt calldata receipt, Contents.Leaf calldata leaf)
+        external;
 
     /// @notice End a demand that nobody answered in time: the bond goes back, the trainer loses stake.
     function expire(Demand calldata demand) external;

@@ -273,7 +273,9 @@ interface IRoundLedger {
     event RoundChallenged(uint256 indexed task, uint256 indexed round);
 
     /// @notice Emitted when a dispute was decided. `voidedTo` is the first round that is not void by it.
-    event ChallengeResolved(uint256 indexed task, uint256 indexed round, bool upheld, uint256 voidedTo, uint256 slashed);
+    event ChallengeResolved(
+        uint256 indexed task, uint256 indexed round, bool upheld, uint256 voidedTo, uint256 slashed
+    );
 
     /// @notice Emitted when a claim was paid into the owner's credit.
     /// `cumulative` is all that claims have credited to the owner so far.

@@ -69,11 +69,8 @@ interface ISettlement {
     /// Requirements: phase Done, Refunded or Compensated; the last sealed round is final; no dispute is open.
     /// @param last The last sealed round's record; ignored when no round is sealed.
     /// @param roster The failed round's roster; ignored where none stands, and where no round is compensated.
-    function closeTask(
-        uint256 task,
-        IRoundLedger.ClaimRecord calldata last,
-        IRoundLedger.RosterRecord calldata roster
-    ) external;
+    function closeTask(uint256 task, IRoundLedger.ClaimRecord calldata last, IRoundLedger.RosterRecord calldata roster)
+        external;
 
     /// @notice Credit a rostered trainer's part of the compensation: total * min(leaf.amount, stake) / totalStake.
     /// Requirements: the task is closed and Compensated; inside the window; once a trainer; the leaf is in the roster.

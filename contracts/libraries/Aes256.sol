@@ -5,8 +5,7 @@ pragma solidity ^0.8.24;
 /// @notice AES-256 (FIPS 197): encryption of one block, which is one step of counter mode. Twin of
 /// `fl_platform/store/envelope.py`. About 12k gas. Inputs are public in a dispute, so timing does not matter.
 library Aes256 {
-    bytes private constant BOX =
-        hex"637c777bf26b6fc53001672bfed7ab76ca82c97dfa5947f0add4a2af9ca472c0"
+    bytes private constant BOX = hex"637c777bf26b6fc53001672bfed7ab76ca82c97dfa5947f0add4a2af9ca472c0"
         hex"b7fd9326363ff7cc34a5e5f171d8311504c723c31896059a071280e2eb27b275"
         hex"09832c1a1b6e5aa0523bd6b329e32f8453d100ed20fcb15b6acbbe394a4c58cf"
         hex"d0efaafb434d338545f9027f503c9fa851a3408f929d38f5bcb6da2110fff3d2"
@@ -53,10 +52,11 @@ library Aes256 {
             for { let round := 1 } lt(round, 14) { round := add(round, 1) } {
                 substitute(t, state)
                 let x := mload(0)
-                let r := or(
-                    and(shl(8, x), 0xffffff00ffffff00ffffff00ffffff00),
-                    and(shr(24, x), 0x000000ff000000ff000000ff000000ff)
-                )
+                let r :=
+                    or(
+                        and(shl(8, x), 0xffffff00ffffff00ffffff00ffffff00),
+                        and(shr(24, x), 0x000000ff000000ff000000ff000000ff)
+                    )
                 let y := xor(x, r)
                 state := xor(
                     xor(newer, r),

@@ -53,7 +53,11 @@ library CipherLeaves {
         if (hash != root) revert CipherLeaves_LeafMismatch(index, hash, root);
     }
 
-    function _rootOf(bytes calldata body, bytes32[] calldata siblings, uint256 index) private view returns (bytes32 hash) {
+    function _rootOf(bytes calldata body, bytes32[] calldata siblings, uint256 index)
+        private
+        view
+        returns (bytes32 hash)
+    {
         // memory-safe: writes [m, m + 5 + body) and then [m, m + 65) past the free pointer and the first word of the scratch
         // space, and moves no pointer. The decoder has checked that body and siblings lie in calldata.
         assembly ("memory-safe") {

@@ -69,8 +69,7 @@ library Documents {
             'address":"0x', _hex20(party), '","wrap_key":"0x', _hex32(bytes32(x)), _hex32(bytes32(y)), '"}'
         );
         // an element of a list follows [ or a comma; the one party outside a list, the reference, follows a colon
-        bool listed = place > 1 && place < document.length
-            && (document[place - 2] == "[" || document[place - 2] == ",");
+        bool listed = place > 1 && place < document.length && (document[place - 2] == "[" || document[place - 2] == ",");
         if (!listed || !follows(document, place, text)) revert Documents_KeyNotThere(place);
     }
 

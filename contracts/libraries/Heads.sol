@@ -90,11 +90,7 @@ library Heads {
     /// @notice Whether `caller` is the bonded current aggregator, the head works on `number` in phase `needed`, and no
     /// dispute is open: all of it in one comparison.
     /// @param needed {OPEN} or {ROSTERED}.
-    function permits(uint256 head, address caller, uint256 number, uint256 needed)
-        internal
-        pure
-        returns (bool)
-    {
+    function permits(uint256 head, address caller, uint256 number, uint256 needed) internal pure returns (bool) {
         uint256 wanted = uint256(uint160(caller)) | (number << ROUND_AT) | needed;
         // number <= 0xffff keeps it inside its field
         return (number >> 16) | ((head & PERMIT_MASK) ^ wanted) == 0;
@@ -102,8 +98,8 @@ library Heads {
 
     /// @notice Return the head after a seal of its round: the next round opens now, or all are done.
     function sealed_(uint256 head, uint256 next, IRoundLedger.Phase phase_) internal view returns (uint256) {
-        return (head & ~(STEP_MASK | (0xffff << ROUND_AT) | FORCED)) | (block.timestamp << TIME_AT)
-            | (next << ROUND_AT) | (uint256(phase_) << PHASE_AT);
+        return (head & ~(STEP_MASK | (0xffff << ROUND_AT) | FORCED)) | (block.timestamp << TIME_AT) | (next << ROUND_AT)
+            | (uint256(phase_) << PHASE_AT);
     }
 
     /// @notice Return the head in a new phase that begins now; a takeover ends with it.

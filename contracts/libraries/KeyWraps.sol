@@ -35,15 +35,14 @@ library KeyWraps {
 
     /// @notice Return the domain separator of {RoundLedger}, in which receipts and key packages are signed.
     function domainSeparator(address ledger) internal view returns (bytes32) {
-        return keccak256(
-            abi.encode(DOMAIN_TYPEHASH, keccak256("fl-platform"), keccak256("1"), block.chainid, ledger)
-        );
+        return keccak256(abi.encode(DOMAIN_TYPEHASH, keccak256("fl-platform"), keccak256("1"), block.chainid, ledger));
     }
 
     /// @notice Return who signed a struct hash in that domain; zero when nothing can be recovered.
     function recover(address ledger, bytes32 hash, bytes calldata signature) internal view returns (address signer) {
         ECDSA.RecoverError problem;
-        (signer, problem,) = ECDSA.tryRecover(MessageHashUtils.toTypedDataHash(domainSeparator(ledger), hash), signature);
+        (signer, problem,) =
+            ECDSA.tryRecover(MessageHashUtils.toTypedDataHash(domainSeparator(ledger), hash), signature);
         if (problem != ECDSA.RecoverError.NoError) signer = address(0);
     }
 

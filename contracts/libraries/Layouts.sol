@@ -53,7 +53,11 @@ library Layouts {
     }
 
     /// @dev Read one tensor and return its size, whether it counts, and the place behind it.
-    function _tensor(bytes calldata document, uint256 cursor) private pure returns (uint256 size, bool counted, uint256 end) {
+    function _tensor(bytes calldata document, uint256 cursor)
+        private
+        pure
+        returns (uint256 size, bool counted, uint256 end)
+    {
         (counted, cursor) = _flag(document, _expect(document, cursor, '{"counted":', 11));
         cursor = _expect(document, cursor, ',"name":"', 9);
         // a quote inside a name is written \", a backslash \\
@@ -84,7 +88,11 @@ library Layouts {
     }
 
     /// @dev Return the place behind `length` bytes of text, at most 32, which must stand at `cursor`.
-    function _expect(bytes calldata document, uint256 cursor, bytes32 text, uint256 length) private pure returns (uint256 end) {
+    function _expect(bytes calldata document, uint256 cursor, bytes32 text, uint256 length)
+        private
+        pure
+        returns (uint256 end)
+    {
         end = cursor + length;
         bytes32 word;
         // reads calldata only, where zeros lie behind its end

@@ -79,7 +79,12 @@ library LedgerReads {
         return IRoundLedger.ClaimRecord({
             content: keccak256(
                 abi.encode(
-                    record.rosterDigest, record.bundle, record.model, record.trace, record.asOf, record.forced,
+                    record.rosterDigest,
+                    record.bundle,
+                    record.model,
+                    record.trace,
+                    record.asOf,
+                    record.forced,
                     record.aggregator
                 )
             ),

@@ -58,7 +58,11 @@ library MerkleSum {
     }
 
     /// @notice Return the hash of a node over two children.
-    function nodeHash(uint256 leftSum, bytes32 left, uint256 rightSum, bytes32 right) internal pure returns (bytes32 hash) {
+    function nodeHash(uint256 leftSum, bytes32 left, uint256 rightSum, bytes32 right)
+        internal
+        pure
+        returns (bytes32 hash)
+    {
         // memory-safe: writes [m, m + 97) past the free pointer and moves no pointer; the fields' order and widths are
         // tag 1, sum 16, hash 32, sum 16, hash 32. Callers keep both sums below 2^128, so no bit is shifted out.
         assembly ("memory-safe") {

@@ -83,7 +83,8 @@ library Refutation {
             if (count == 0) count = i;
             if (claim.operands.length != count) revert Refutation_WrongLength();
             // backwards: what is gathered lies where the operand behind it says
-            x[i - 1] = _operand(round, claim, packed, operand, i - 1, op == Language.GATHER && i == 1 ? x[1] : int256(-1), op);
+            x[i - 1] =
+                _operand(round, claim, packed, operand, i - 1, op == Language.GATHER && i == 1 ? x[1] : int256(-1), op);
         }
         if (claim.operands.length != count) revert Refutation_WrongLength();
     }
@@ -102,7 +103,8 @@ library Refutation {
         bool inside;
         {
             uint256 map = (operand >> 12) & 0xFF;
-            (spot, inside) = placeOf(round, (packed >> 108) & 0xFFF, claim.place, axes, map, op == Language.GATHER && index == 0);
+            (spot, inside) =
+                placeOf(round, (packed >> 108) & 0xFFF, claim.place, axes, map, op == Language.GATHER && index == 0);
         }
         if (op == Language.GATHER && index == 0) {
             uint256 last = countOf(axes) - 1;
@@ -121,14 +123,11 @@ library Refutation {
 
     /// @notice Return where a cell at `place` reads an operand.
     /// @param gathered Its last axis is named by another cell.
-    function placeOf(
-        Round memory round,
-        uint256 own,
-        uint256[3] memory place,
-        uint256 axes,
-        uint256 map,
-        bool gathered
-    ) internal pure returns (uint256[3] memory spot, bool inside) {
+    function placeOf(Round memory round, uint256 own, uint256[3] memory place, uint256 axes, uint256 map, bool gathered)
+        internal
+        pure
+        returns (uint256[3] memory spot, bool inside)
+    {
         uint256[7] memory known;
         uint256 owned = countOf(own);
         for (uint256 i = 0; i < owned; ++i) {
@@ -140,9 +139,9 @@ library Refutation {
             known[last] -= 1;
         } else if (map == Language.MAP_SWAPPED) {
             (known[Language.AXIS_ENTRY], known[Language.AXIS_OTHER]) =
-                (known[Language.AXIS_OTHER], known[Language.AXIS_ENTRY]);
+            (known[Language.AXIS_OTHER], known[Language.AXIS_ENTRY]);
             (known[Language.AXIS_DIRECTION], known[Language.AXIS_OTHER_DIRECTION]) =
-                (known[Language.AXIS_OTHER_DIRECTION], known[Language.AXIS_DIRECTION]);
+            (known[Language.AXIS_OTHER_DIRECTION], known[Language.AXIS_DIRECTION]);
         } else if (map == Language.MAP_DIAGONAL) {
             known[Language.AXIS_OTHER] = known[Language.AXIS_ENTRY];
             known[Language.AXIS_OTHER_DIRECTION] = known[Language.AXIS_DIRECTION];

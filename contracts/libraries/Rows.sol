@@ -97,7 +97,10 @@ library Rows {
                 }
                 case 32 {
                     let w := mload(add(data, shl(2, i)))
-                    value := signextend(3, or(or(byte(0, w), shl(8, byte(1, w))), or(shl(16, byte(2, w)), shl(24, byte(3, w)))))
+                    value := signextend(
+                        3,
+                        or(or(byte(0, w), shl(8, byte(1, w))), or(shl(16, byte(2, w)), shl(24, byte(3, w))))
+                    )
                     leave
                 }
                 default {
@@ -136,7 +139,9 @@ library Rows {
                     w := mload(add(data, shl(1, i)))
                     value := signextend(1, or(byte(0, w), shl(8, byte(1, w))))
                 }
-                default { value := sub(xor(and(shr(shl(2, and(i, 1)), byte(0, mload(add(data, shr(1, i))))), 15), 8), 8) }
+                default {
+                    value := sub(xor(and(shr(shl(2, and(i, 1)), byte(0, mload(add(data, shr(1, i))))), 15), 8), 8)
+                }
                 if eq(value, sub(0, shl(sub(bits, 1), 1))) { value := 0 }
                 sum := add(sum, mul(weight, value))
                 let place := add(to, shl(2, i))

@@ -45,7 +45,12 @@ contract RefereeHarness is RefereeCore {
         return abi.encode(_seal(target).facts);
     }
 
-    function _block(bytes calldata target, uint256 block_) internal pure override returns (uint256 first, uint256 count) {
+    function _block(bytes calldata target, uint256 block_)
+        internal
+        pure
+        override
+        returns (uint256 first, uint256 count)
+    {
         uint256[] calldata blocks = _target(target).blocks;
         uint256 at;
         while (at < blocks.length && blocks[at] != block_) ++at;

@@ -58,13 +58,9 @@ contract SettlementProofs {
     ///
     /// Requirements: a list of 9, 33 or 129 numbers below r; a proof that holds; not accepted before.
     /// Emits {SettlementAccepted}.
-    function submit(
-        uint256 task,
-        uint256 round,
-        uint256 commitment,
-        uint256[] calldata list,
-        uint256[8] calldata proof
-    ) external {
+    function submit(uint256 task, uint256 round, uint256 commitment, uint256[] calldata list, uint256[8] calldata proof)
+        external
+    {
         bytes32 key = keccak256(abi.encode(task, round, commitment));
         if (_accepted[key] != 0) revert SettlementProofs_AlreadyAccepted(task, round, commitment);
         bytes32 listHash = keccak256(abi.encodePacked(list));

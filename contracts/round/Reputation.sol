@@ -21,10 +21,14 @@ contract Reputation is IReputation {
     }
 
     /// @inheritdoc IReputation
-    function record(uint256 task, uint256 round, IRoundLedger.ClaimRecord calldata seal, bytes calldata leaves) external {
+    function record(uint256 task, uint256 round, IRoundLedger.ClaimRecord calldata seal, bytes calldata leaves)
+        external
+    {
         ledger.requireFinal(task, round, seal);
         uint256 count = seal.claimCount;
-        if (leaves.length != count * MerkleSum.PACKED) revert Reputation_LengthMismatch(leaves.length, count * MerkleSum.PACKED);
+        if (leaves.length != count * MerkleSum.PACKED) {
+            revert Reputation_LengthMismatch(leaves.length, count * MerkleSum.PACKED);
+        }
         bytes memory row = MerkleSum.emptyRow(count);
         _write(_values[task], task, round, leaves, row);
         (bytes32 root,) = MerkleSum.fold(row);

@@ -300,14 +300,18 @@ abstract contract RoundSteps is LedgerState {
             revert RoundLedger_SealIncomplete(task, round);
         }
         uint256 asOf = record.asOf;
-        if (asOf < from || asOf >= block.timestamp) revert RoundLedger_AsOfOutOfBounds(task, asOf, from, block.timestamp);
+        if (asOf < from || asOf >= block.timestamp) {
+            revert RoundLedger_AsOfOutOfBounds(task, asOf, from, block.timestamp);
+        }
     }
 
     /// @dev All that there is, or less by what was slashed since the seal's window opened at `from`: who slashes block after
     /// block keeps nobody from sealing.
     function _requireAllotment(uint256 task, uint256 total, uint256 count, uint256 due, uint256 from) private view {
         bool fits = total == due || (total < due && total + _late(task, from) >= due);
-        if (!fits || count == 0 || count > MerkleSum.MAX_LEAVES) revert RoundLedger_AllotmentMismatch(total, count, due);
+        if (!fits || count == 0 || count > MerkleSum.MAX_LEAVES) {
+            revert RoundLedger_AllotmentMismatch(total, count, due);
+        }
     }
 
     function _recover(bytes32 digest, bytes calldata signature) private pure returns (address signer) {
@@ -345,8 +349,7 @@ abstract contract RoundSteps is LedgerState {
         uint256 all = uint256(w.roster) + w.forceInclude + w.reveal + w.seal + w.challenge + aggregators * w.takeover;
         _requireWindowBounds("unbonding", w.unbonding, all + 1, type(uint32).max);
         uint256 ring = (uint256(w.challenge) + w.minRound - 1) / w.minRound + 1;
-        uint256[6] memory windows =
-            [uint256(w.minRound), w.roster, w.forceInclude, w.reveal, w.seal, w.challenge];
+        uint256[6] memory windows = [uint256(w.minRound), w.roster, w.forceInclude, w.reveal, w.seal, w.challenge];
         return Heads.packWindows(windows, pot, Heads.FIRST_SEATS, ring);
     }
 

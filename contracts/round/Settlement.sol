@@ -48,11 +48,9 @@ contract Settlement is ISettlement {
     }
 
     /// @inheritdoc ISettlement
-    function closeTask(
-        uint256 task,
-        IRoundLedger.ClaimRecord calldata last,
-        IRoundLedger.RosterRecord calldata roster
-    ) external {
+    function closeTask(uint256 task, IRoundLedger.ClaimRecord calldata last, IRoundLedger.RosterRecord calldata roster)
+        external
+    {
         ledger.markClosed(task);
         IRoundLedger.Words memory words = ledger.words(task);
         uint256 round = words.head.round();

@@ -1,8 +1,8 @@
 """Settlement proofs on chain: put the gate and its verifiers there, ask what was accepted, hand a proof in.
 
-See contracts/proof/SettlementProofs.sol and zk/README.md. The gate holds no money and knows no other contract, so it may be
-added to a platform that stands already. Verifiers of development keys, which anybody can forge for, are refused off
-local chains by the gate's own constructor; a deployment there has no proofs until keys of a ceremony ship.
+See contracts/proof/SettlementProofs.sol and zk/README.md. The gate holds no money and knows no other contract, so it
+may be added to a platform that stands already. Verifiers of development keys, which anybody can forge for, are refused
+off local chains by the gate's own constructor; a deployment there has no proofs until keys of a ceremony ship.
 """
 
 from __future__ import annotations

@@ -32,8 +32,7 @@ contract LedgerHandler {
     LedgerOracle public immutable views;
     uint256 public immutable task;
 
-    address[5] public people =
-        [address(0xA11CE), address(0xB0B), address(0xA661), address(0xA662), address(0xACC)];
+    address[5] public people = [address(0xA11CE), address(0xB0B), address(0xA661), address(0xA662), address(0xACC)];
     address[] private _aggregators;
     uint256 public deposited;
     uint256 public withdrawn;
