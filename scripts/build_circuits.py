@@ -4,8 +4,9 @@
     python scripts/build_circuits.py --check    compile, make keys, compare with what is committed; exit 1 on drift
     python scripts/build_circuits.py --size 4   one circuit only (may be repeated)
 
-Needs Node 20 and `npm ci` in scripts/node_tools/zk. Everything is a function of zk/circuits and zk/poseidon.py: the
-keys' secrets are hashes of the constraints (zk/groth16/development.py), so the files come out the same everywhere.
+Needs Node 20 and `npm ci` in scripts/node_tools/zk. Everything is a function of zk/circuits and
+zk/settlement/poseidon.py: the keys' secrets are hashes of the constraints (zk/groth16/toy_setup.py), so the files come
+out the same everywhere.
 Big files go to build/zk/: settleN.r1cs, settleN.wasm, settleN.zkey. In git: zk/keys/manifest.json with their hashes,
 the verifying keys, constraints and program where they are small, and contracts/proof/.
 """
@@ -26,10 +27,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from zk.curve import Point  # noqa: E402
-from zk.groth16 import development, files, prover, verifier  # noqa: E402
-from zk.poseidon import constants  # noqa: E402
-from zk.settlement_inputs import SIZES  # noqa: E402
+from zk.curve.bn254 import Point  # noqa: E402
+from zk.groth16 import files, prover, toy_setup, verifier  # noqa: E402
+from zk.settlement.inputs import SIZES  # noqa: E402
+from zk.settlement.poseidon import constants  # noqa: E402
 
 CIRCUITS = ROOT / "zk" / "circuits"
 KEYS = ROOT / "zk" / "keys"
@@ -94,7 +95,7 @@ def build(size: int) -> Built:
     """Compile one circuit and make its development key."""
     r1cs, wasm = compile_circuit(size)
     parsed = files.read_r1cs(r1cs)
-    key = development.development_key(parsed, hashlib.sha256(r1cs).digest())
+    key = toy_setup.development_key(parsed, hashlib.sha256(r1cs).digest())
     verifying = prover.verifying_key(key, stamp="dev")
     verifier.check_key(verifying)  # never ship a key with a point at infinity
     return Built(size, r1cs, wasm, files.write_zkey(key), verifying, parsed.constraints)

@@ -14,8 +14,8 @@ from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, No
 from fl_platform.ledger.proofs import Accepted, Proofs, list_hash
 from fl_platform.ledger.records import SealRecord
 from fl_platform.task.reading import TaskReader
-from zk.proof_file import ProofFile, key_of
-from zk.settlement import Round
+from zk.settlement.proof_file import ProofFile, key_of
+from zk.settlement.statement import Round
 
 FAST = ("mclbn256", "numba", "wasmtime")  # what the extra `fast` brings and a prover needs
 
@@ -115,7 +115,7 @@ def prove(
     rebuilt).
     """
     demand_prover()
-    from zk.prove_settlement import prove_settlement  # compiled kernels: not for those who only verify
+    from zk.settlement.prove import prove_settlement  # compiled kernels: not for those who only verify
 
     watch(f"proving round {found.round} with {found.slots} slots")
     context = proofs.context(task, found.round, claimant)

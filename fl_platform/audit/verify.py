@@ -27,8 +27,8 @@ from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.proofs import DEVELOPMENT, Proofs
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.task.reading import TaskReader
-from zk.groth16 import shipped
-from zk.proof_file import ProofFile
+from zk.groth16 import package_keys
+from zk.settlement.proof_file import ProofFile
 
 
 class Result(StrEnum):
@@ -151,7 +151,7 @@ def _scores(found: Settlement) -> str:
 
 
 def _development(slots: int) -> str:
-    return " (development keys: anybody can forge)" if shipped.entry(slots).stamp == DEVELOPMENT else ""
+    return " (development keys: anybody can forge)" if package_keys.entry(slots).stamp == DEVELOPMENT else ""
 
 
 def gate_of(contracts: Contracts) -> Proofs | str:
@@ -237,7 +237,7 @@ def proof_lines(file: ProofFile, expected: Expected | None) -> tuple[Line, ...]:
         lines.append(Line("S", context.round, "that the commitment is this round's", Result.UNCHECKED, why))
     else:
         lines += _against(file, expected)
-    if shipped.entry(file.slots).stamp == DEVELOPMENT:
+    if package_keys.entry(file.slots).stamp == DEVELOPMENT:
         why = "the key's secrets are public (development keys): it convinces only who made it"
         lines.append(Line("S", context.round, "that the proof was not forged", Result.UNCHECKED, why))
     return tuple(lines)

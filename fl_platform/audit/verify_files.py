@@ -30,7 +30,7 @@ from fl_platform.task.taping import NO_TAPE
 from fl_platform.task.validating import parse_slice, readable_slice, utility_of
 from fl_platform.updates import decode_model
 from fl_platform.updates.tensors import Tensors
-from zk.proof_file import ProofFile
+from zk.settlement.proof_file import ProofFile
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from eth_typing import Address
 from fl_platform.errors import PointInvalid
 
 if TYPE_CHECKING:
-    from zk import pairing
+    from zk.curve import pairing  # here and below: most processes that open a chain meet neither precompile
 
 _LOG = logging.getLogger(__name__)
 ECMUL, ECPAIRING = (Address(number.to_bytes(20, "big")) for number in (7, 8))
@@ -31,7 +31,7 @@ PY_EVM: dict[Address, Callable[[ComputationAPI], Any]] = ShanghaiComputation.get
 
 def ecmul(computation: ComputationAPI) -> ComputationAPI:
     """Run EIP-196's multiple of a point."""
-    from zk import pairing  # here and below: most processes that open a chain meet neither precompile
+    from zk.curve import pairing
 
     computation.consume_gas(GAS_ECMUL, reason="ECMUL Precompile")
     try:
@@ -47,7 +47,7 @@ def ecpairing(computation: ComputationAPI) -> ComputationAPI:
     if library is None:
         own: ComputationAPI = PY_EVM[ECPAIRING](computation)
         return own
-    from zk import pairing
+    from zk.curve import pairing
 
     data = computation.msg.data_as_bytes
     pairs, rest = divmod(len(data), pairing.PAIR_BYTES)
@@ -64,7 +64,7 @@ def ecpairing(computation: ComputationAPI) -> ComputationAPI:
 @functools.cache
 def _library() -> pairing.Pairing | None:
     """Return the library, None where there is none. Raises CurveEngineBroken when it answers wrongly."""
-    from zk import pairing
+    from zk.curve import pairing
 
     try:
         return pairing.load()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fl_platform.chain.signer import Signer
     from fl_platform.ledger.contracts import Contracts
     from fl_platform.task.workspace import Workspace
-    from zk.proof_file import ProofFile
+    from zk.settlement.proof_file import ProofFile
 
 logger = logging.getLogger(__name__)
 
@@ -215,8 +215,8 @@ def wait_to_stop(finished: Callable[[], bool], *, every_s: float = 2.0, patient:
 
 def read_proof(path: Path) -> ProofFile:
     """Return a proof file (untrusted). Raises DocumentInvalid."""
-    from zk.proof_file import ProofFile
-    from zk.untrusted import MAX_BYTES
+    from zk.bounded_json import MAX_BYTES
+    from zk.settlement.proof_file import ProofFile
 
     with path.open("rb") as stream:
         return ProofFile.from_bytes(stream.read(MAX_BYTES + 1))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fl_platform.chain.types import TxReceipt
     from fl_platform.ledger.proofs import Accepted, Proofs
     from fl_platform.task.workspace import Workspace
-    from zk.proof_file import ProofFile
+    from zk.settlement.proof_file import ProofFile
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.updates.codec import HEADER_BYTES, update_length
 from fl_platform.updates.content import ContentLeaf, content_root, open_content
-from zk.curve import GENERATOR
-from zk.dleq import DleqProof
+from zk.commitment.dleq import DleqProof
+from zk.curve.bn254 import GENERATOR
 
 logger = logging.getLogger(__name__)
 

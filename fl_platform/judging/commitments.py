@@ -29,13 +29,14 @@ from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.shown import PEDERSEN, Shown
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates.tensors import Integers
-from zk import curve, pedersen
-from zk.aggregate_proof import SumClaim, powers, verify_opening, verify_sum
-from zk.curve import ORDER
-from zk.generators import Generators, count_for, generators_for
-from zk.knowledge import KnowledgeProof, parse_proof, verify_knowledge, verify_knowledge_many
-from zk.pedersen import SALT_BYTES, Commitment
-from zk.transcript import Binding
+from zk.commitment import pedersen
+from zk.commitment.aggregate_proof import SumClaim, powers, verify_opening, verify_sum
+from zk.commitment.generators import Generators, count_for, generators_for
+from zk.commitment.knowledge import KnowledgeProof, parse_proof, verify_knowledge, verify_knowledge_many
+from zk.commitment.pedersen import SALT_BYTES, Commitment
+from zk.commitment.transcript import Binding
+from zk.curve import bn254
+from zk.curve.bn254 import ORDER
 
 # The 32-byte key of entry i's update. Raises RejectedInput when it was not revealed or is not the committed one.
 KeySource = Callable[[int], bytes]
@@ -161,7 +162,7 @@ def _lengths(size: int) -> tuple[int, int, int]:
     count = count_for(size)
     halvings = count.bit_length() - 1
     chunks = pedersen.chunk_count(size, count)
-    return chunks * curve.POINT_BYTES, SALT_BYTES, 2 * curve.POINT_BYTES * (1 + halvings)
+    return chunks * bn254.POINT_BYTES, SALT_BYTES, 2 * bn254.POINT_BYTES * (1 + halvings)
 
 
 class Openings:
@@ -222,7 +223,7 @@ class Openings:
         engine = generators.engine
         left = engine.msm(engine.bases(b"".join(self._points)), engine.scalars(self._factors))
         hiding = engine.msm(generators.blinding, engine.scalars([self._blinding]))
-        return left == curve.add(engine.msm(generators.points[: len(self._folded)], self._folded), hiding)
+        return left == bn254.add(engine.msm(generators.points[: len(self._folded)], self._folded), hiding)
 
     def _fault(self, index: int, entry: Entry, row: Integers) -> CommitmentMismatch | None:
         layer, trainer = self._layer, entry.receipt.trainer

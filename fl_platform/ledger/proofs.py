@@ -19,10 +19,10 @@ from fl_platform.errors import ChainError, ConfigError, WalletError
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.deploy import PROOFS, Deployment, step_of
 from fl_platform.protocol.keccak import keccak256
-from zk.groth16 import shipped
+from zk.groth16 import package_keys
 from zk.groth16.verifier import LOCAL_CHAINS
-from zk.settlement_inputs import SIZES, Context
-from zk.settlement_proof import SettlementProof
+from zk.settlement.inputs import SIZES, Context
+from zk.settlement.proof import SettlementProof
 
 CONTRACT = PROOFS[-1]
 EVENT = "SettlementAccepted"
@@ -42,7 +42,7 @@ class Accepted:
 
 def left_out(chain_id: int) -> str | None:
     """Return why a deployment on this chain has no settlement proofs; None where it has."""
-    development = [slots for slots in SIZES if shipped.entry(slots).stamp == DEVELOPMENT]
+    development = [slots for slots in SIZES if package_keys.entry(slots).stamp == DEVELOPMENT]
     if not development or chain_id in LOCAL_CHAINS:
         return None
     return (

@@ -22,9 +22,9 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import wrap_keys
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.spec import Party, TaskSpec
-from zk import curve
-from zk.curve import Point
-from zk.dleq import DleqProof
+from zk.commitment.dleq import DleqProof
+from zk.curve import bn254
+from zk.curve.bn254 import Point
 
 CONTRACT = "Reveals"
 BONDS = "Referee"  # who locks what a demand costs
@@ -147,7 +147,7 @@ def show_party(spec: TaskSpec, party: Party) -> ShownParty:
     place = document.find(text.encode())
     if place > 0 and document[place - 2 : place] == b":{":  # the reference is no recipient: look behind it
         place = document.find(text.encode(), place + 1)
-    return ShownParty(document, max(place, 0), curve.decode(party.wrap_key))
+    return ShownParty(document, max(place, 0), bn254.decode(party.wrap_key))
 
 
 def show_model(spec: TaskSpec) -> ShownModel:

@@ -17,8 +17,8 @@ from fl_platform.protocol.spec import TaskSpec
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.updates import decode_update
 from fl_platform.updates.tensors import Integers
-from zk import pedersen
-from zk.knowledge import prove_knowledge
+from zk.commitment import pedersen
+from zk.commitment.knowledge import prove_knowledge
 
 
 @dataclass(frozen=True)

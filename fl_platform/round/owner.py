@@ -32,7 +32,7 @@ from fl_platform.store.unixfs import cid_of
 from fl_platform.task.tokens import tokens
 from fl_platform.task.validating import check_runnable
 from fl_platform.updates import encode_model, measured_scale
-from zk import curve
+from zk.curve import bn254
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def draft_spec(
     DocumentInvalid (rules that cannot work), PointInvalid (an unusable wrap key).
     """
     for party in (*aggregators, *auditors):
-        curve.decode(party.wrap_key)
+        bn254.decode(party.wrap_key)
     if witnesses is None:
         witnesses = usual_witnesses(owner, aggregators, auditors)
     build = partial(build_module, learning)

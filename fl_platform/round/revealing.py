@@ -27,7 +27,7 @@ from fl_platform.task.atomic_files import write_once
 from fl_platform.task.opening import sealed_update, wrap_for
 from fl_platform.task.reading import TaskReader
 from fl_platform.updates.content import ContentLeaf, open_file
-from zk import curve
+from zk.curve import bn254
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def _answer(reader: TaskReader, reveals: Reveals, signer: Signer, folder: Path, 
     if demand.subject == KEY:
         keys, signature = signed.keys, signed.keys_signature
         if demand.recipient not in {key.recipient for key in keys}:
-            party, secret = Party(demand.recipient, curve.encode(demand.key)), signer.derive(b"trainer")
+            party, secret = Party(demand.recipient, bn254.encode(demand.key)), signer.derive(b"trainer")
             key = _kept_key(folder, signed.receipt)
             keys += (wrap_for(party, key, secret=secret, receipt=signed.receipt, domain=reader.domain),)
             signature = signer.sign_digest(package_digest(signed.receipt, keys, reader.domain, reader.spec))

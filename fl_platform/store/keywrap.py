@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fl_platform.errors import EnvelopeInvalid, PointInvalid, WalletError
 from fl_platform.store.envelope import KEY_BYTES, check_key
-from zk import curve
-from zk.curve import GENERATOR, ORDER, POINT_BYTES, Point
-from zk.multiples import multiply
+from zk.curve import bn254
+from zk.curve.bn254 import GENERATOR, ORDER, POINT_BYTES, Point
+from zk.curve.scalar_mul import multiply
 
 WRAPPED_BYTES = POINT_BYTES + KEY_BYTES
 ADDRESS_BYTES = 20
@@ -74,7 +74,7 @@ class WrappedKey:
 
     def to_bytes(self) -> bytes:
         """Return E and the box, 96 bytes."""
-        return curve.encode(self.ephemeral) + self.box
+        return bn254.encode(self.ephemeral) + self.box
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WrappedKey:
@@ -82,7 +82,7 @@ class WrappedKey:
         if len(data) != WRAPPED_BYTES:
             raise EnvelopeInvalid(f"a wrapped key has {WRAPPED_BYTES} bytes, not {len(data)}")
         try:
-            return cls(curve.decode(data[:POINT_BYTES]), bytes(data[POINT_BYTES:]))
+            return cls(bn254.decode(data[:POINT_BYTES]), bytes(data[POINT_BYTES:]))
         except PointInvalid as error:
             raise EnvelopeInvalid(f"the wrapped key's ephemeral point is unusable: {error}") from error
 
@@ -96,7 +96,7 @@ class RevealKey:
 
     def __repr__(self) -> str:
         """Show the public half only."""
-        return f"RevealKey(public=0x{curve.encode(self.public).hex()})"
+        return f"RevealKey(public=0x{bn254.encode(self.public).hex()})"
 
     @classmethod
     def from_secret(cls, secret: int) -> RevealKey:
@@ -120,7 +120,7 @@ def wrap_key(key: bytes, *, recipient: Point, context: WrapContext, ephemeral: i
     """Wrap an update's key. `ephemeral` is e, never used for another key or context (see derive_ephemeral)."""
     if len(key) != KEY_BYTES or not 1 <= ephemeral < ORDER:
         raise ValueError(f"a key has {KEY_BYTES} bytes and e lies in 1..r-1")
-    curve.validate(recipient)
+    bn254.validate(recipient)
     point = multiply(GENERATOR, ephemeral)
     shared = multiply(recipient, ephemeral)
     kek = derive_kek(shared, ephemeral=point, recipient=recipient, context=context)
@@ -138,7 +138,7 @@ def unwrap_key(wrapped: WrappedKey, *, recipient: RevealKey, context: WrapContex
 def shared_point(wrapped: WrappedKey, recipient: RevealKey) -> Point:
     """Return S = kE, what a recipient publishes (with a DLEQ proof) to show that its box is bad."""
     try:
-        curve.validate(wrapped.ephemeral)
+        bn254.validate(wrapped.ephemeral)
     except PointInvalid as error:
         raise EnvelopeInvalid(f"the wrapped key's ephemeral point is unusable: {error}") from error
     return multiply(wrapped.ephemeral, recipient.secret)
@@ -165,8 +165,8 @@ def open_box(
 
 def derive_kek(shared: Point, *, ephemeral: Point, recipient: Point, context: WrapContext) -> bytes:
     """Return the pad for one box (formula in the module's docstring)."""
-    info = context.encode() + curve.encode(ephemeral) + curve.encode(recipient)
-    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=_KEK_DOMAIN, info=info).derive(curve.encode(shared))
+    info = context.encode() + bn254.encode(ephemeral) + bn254.encode(recipient)
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=_KEK_DOMAIN, info=info).derive(bn254.encode(shared))
 
 
 def _scalar(secret: bytes, *, salt: bytes, info: bytes) -> int:

@@ -23,9 +23,10 @@ from fl_platform.store.keywrap import WrappedKey as Box
 from fl_platform.store.unixfs import root_codec
 from fl_platform.task.holders import held_by
 from fl_platform.updates.content import ContentLeaf, file_root
-from zk import curve, dleq
-from zk.curve import Point
-from zk.dleq import DleqProof
+from zk.commitment import dleq
+from zk.commitment.dleq import DleqProof
+from zk.curve import bn254
+from zk.curve.bn254 import Point
 
 
 def demand_key(spec: TaskSpec, aggregator: bytes) -> None:
@@ -60,8 +61,8 @@ def wrap_for(party: Party, key: bytes, *, secret: bytes, receipt: Receipt, domai
     """Wrap an update's key for one party. Raises PointInvalid where its wrap key is no point."""
     context = wrap_context(receipt, domain, party.address)
     ephemeral = derive_ephemeral(secret=secret, context=context, key=key)
-    box = wrap_key(key, recipient=curve.decode(party.wrap_key), context=context, ephemeral=ephemeral)
-    return WrappedKey(party.address, curve.encode(box.ephemeral), box.box)
+    box = wrap_key(key, recipient=bn254.decode(party.wrap_key), context=context, ephemeral=ephemeral)
+    return WrappedKey(party.address, bn254.encode(box.ephemeral), box.box)
 
 
 def check_content(plain: bytes, receipt: Receipt, *, spec: TaskSpec, key: bytes) -> None:

@@ -7,7 +7,7 @@ import re
 from fl_platform.chain.addresses import parse_address
 from fl_platform.errors import ConfigError, PointInvalid
 from fl_platform.protocol.spec import Party
-from zk import curve
+from zk.curve import bn254
 
 _PARTY = re.compile(r"(0x[0-9a-fA-F]{40}):0x([0-9a-fA-F]{128})")
 
@@ -28,7 +28,7 @@ def parse_party(text: str) -> Party:
     assert address is not None
     party = Party(address, bytes.fromhex(found[2]))
     try:
-        curve.decode(party.wrap_key)
+        bn254.decode(party.wrap_key)
     except PointInvalid as error:
         text = f"the key of party {found[1]} is none, a digit of it may be mistyped ({error}); {_ASK}"
         raise PointInvalid(text) from error

@@ -191,9 +191,9 @@ def reveal_key(signer: Signer) -> RevealKey:
 
 def party(signer: Signer) -> Party:
     """Return how a task's rules name this wallet."""
-    from zk import curve
+    from zk.curve import bn254
 
-    return Party(signer.address, curve.encode(reveal_key(signer).public))
+    return Party(signer.address, bn254.encode(reveal_key(signer).public))
 
 
 def environment() -> Mapping[str, str]:

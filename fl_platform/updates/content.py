@@ -26,7 +26,7 @@ from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.updates.codec import HEADER_BYTES
-from zk import merkle
+from zk.commitment import merkle
 from zk.keccak import keccak256_many
 
 BLIND_BYTES = 32

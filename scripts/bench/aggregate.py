@@ -47,7 +47,7 @@ from fl_platform.updates.content import file_root
 from fl_platform.updates.tensors import Integers
 from scripts.bench.harness import Parts, Row, at_most, cpu_by_part, cpu_seconds, paired_cpu_time, peak_memory_bytes
 from tests.support.rounds import AGGREGATOR, DOMAIN, STAKE, address_of, anchored_spec, private_key
-from zk import curve
+from zk.curve import bn254
 
 WIDTHS = (8, 16)
 COUNTS = (10, 100)
@@ -216,7 +216,7 @@ def _round(folder: Path, bits: int, updates: Iterator[bytes]) -> Round:
     spec = anchored_spec(
         model=model,
         codec=CodecRule(bits, "stochastic", ScaleSpec((-5,) * len(model.tensors))),
-        aggregators=(Party(AGGREGATOR, curve.encode(reveal.public)),),
+        aggregators=(Party(AGGREGATOR, bn254.encode(reveal.public)),),
     )
     store = DiskStore(folder, durable=False)
     entries = tuple(_entry(spec, store, number, plain) for number, plain in enumerate(updates, start=1))

@@ -17,14 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from scripts.bench.harness import Row, at_most, cpu_time, peak_memory_bytes
-from zk import aggregate_proof, curve, fast_engine, generators, knowledge, mcl, pedersen
-from zk.aggregate_proof import SumClaim
-from zk.bounds import check_aggregate, check_weights
-from zk.engine import SlowEngine
-from zk.generators import Generators, count_for
+from zk.commitment import aggregate_proof, generators, knowledge, pedersen
+from zk.commitment.aggregate_proof import SumClaim
+from zk.commitment.generators import Generators, count_for
+from zk.commitment.integer_bounds import check_aggregate, check_weights
+from zk.commitment.pedersen import Commitment
+from zk.commitment.transcript import Binding
+from zk.curve import bn254, fast_engine, mcl
+from zk.curve.engine import SlowEngine
 from zk.keccak import keccak256_many
-from zk.pedersen import Commitment
-from zk.transcript import Binding
 
 PARAMETERS = 1_663_370
 TRAINERS = 16
@@ -88,7 +89,7 @@ def _sum_rows(parameters: int, bits: int, gens: Generators, repeats: int, *, has
         blindings=tuple(pedersen.combine_blindings(weights, rhos)),
     )  # fmt: skip
     aggregate_proof.verify_sum(claim, commitments, gens)
-    factors = aggregate_proof.powers(curve.ORDER - 12345, chunks)
+    factors = aggregate_proof.powers(bn254.ORDER - 12345, chunks)
     shown = [(commitment.points, commitment.length) for commitment in commitments]
 
     def beyond_the_opening() -> None:

@@ -20,9 +20,9 @@ from typing import Any
 from scripts.bench.harness import Row, at_most, cpu_seconds
 from tests.support.evm import Contract, Evm
 from tests.support.settlement_vectors import CLAIMANT, ROUND, TASK, context, deploy, round_of, vector
-from zk.groth16 import files, keys, prover, shipped, verifier, witness
-from zk.settlement_inputs import statement
-from zk.settlement_proof import public_inputs
+from zk.groth16 import files, keys, package_keys, prover, verifier, witness
+from zk.settlement.inputs import statement
+from zk.settlement.proof import public_inputs
 
 TOOLS = Path(__file__).resolve().parent.parent / "node_tools" / "zk"
 GAS_BAR = 240_000
@@ -49,11 +49,11 @@ def _proving(slots: int, *, repeats: int) -> list[Row]:
     calculate = _best(lambda: witness.calculate(program, made.inputs), repeats)
     prove = _best(lambda: prover.prove(files.read_zkey(raw), signals), repeats)
     proved = prover.prove(files.read_zkey(raw), signals)
-    key = shipped.verifying_key(slots)
+    key = package_keys.verifying_key(slots)
     verify = _best(lambda: verifier.verify(key, proved.public, proved.proof), 1)
     if not verifier.verify(key, proved.public, proved.proof):
         raise RuntimeError("the proof does not verify: the figures mean nothing")
-    found = shipped.entry(slots)
+    found = package_keys.entry(slots)
     name = f"n={slots}"
     reference = snarkjs(raw, signals, key, repeats=1 if slots == 64 else repeats)
     theirs = None if reference is None else round(float(reference["verify"]), 3)

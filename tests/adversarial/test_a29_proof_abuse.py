@@ -17,11 +17,11 @@ from py_ecc.optimized_bn128 import multiply, normalize
 from fl_platform.errors import DocumentInvalid, PointInvalid
 from tests.support.evm import Account, Contract, Evm, Reverted, account
 from tests.support.settlement_vectors import CLAIMANT, context, deploy, vector
-from zk.curve import FIELD, ORDER, Point
+from zk.curve.bn254 import FIELD, ORDER, Point
 from zk.groth16.verifier import Point2, Proof, _lift, _lift2
-from zk.proof_file import ProofFile, key_of
-from zk.settlement_inputs import Context, rho_of, value_at
-from zk.settlement_proof import SettlementProof, verify_settlement
+from zk.settlement.inputs import Context, rho_of, value_at
+from zk.settlement.proof import SettlementProof, verify_settlement
+from zk.settlement.proof_file import ProofFile, key_of
 
 SLOTS = 4
 THIEF = account("thief")

@@ -7,7 +7,7 @@ import pytest
 from tests.support.contracts import Run, fresh_world
 from tests.support.evm import Contract, Evm, account
 from tests.support.settlement_vectors import CLAIMANT, ROUND, TASK, context, deploy, vector
-from zk.settlement_proof import public_inputs
+from zk.settlement.proof import public_inputs
 
 TOLERANCE = 1.02
 

@@ -39,10 +39,11 @@ from tests.support.committed import (
     update_key,
 )
 from tests.support.rounds import Round, address_of, place_of
-from zk import curve, pedersen
-from zk.curve import ORDER
-from zk.knowledge import prove_knowledge
-from zk.pedersen import Commitment
+from zk.commitment import pedersen
+from zk.commitment.knowledge import prove_knowledge
+from zk.commitment.pedersen import Commitment
+from zk.curve import bn254
+from zk.curve.bn254 import ORDER
 
 EVIL = 4  # the adversary's key number: a trainer that works with the aggregator
 WANTED = 4_242  # every coordinate of the model of its choice
@@ -70,9 +71,9 @@ def solve(round_: Round, bundle: RoundBundle) -> Rogue:
         left = generators.engine.commit_row(generators.points, row, 63, blinding=rho, blinding_base=generators.blinding)
         for index, entry in enumerate(bundle.entries):
             if weights[index] and index != mine:
-                point = curve.decode(entry.shown.points[64 * k : 64 * k + 64])
-                left = curve.add(left, curve.multiply(point, -weights[index]))
-        points.append(curve.encode(curve.multiply(left, inverse)))
+                point = bn254.decode(entry.shown.points[64 * k : 64 * k + 64])
+                left = bn254.add(left, bn254.multiply(point, -weights[index]))
+        points.append(bn254.encode(bn254.multiply(left, inverse)))
     return Rogue(b"".join(points), sums, rhos)
 
 

@@ -18,8 +18,9 @@ from tests.contracts.conftest import Reverts
 from tests.support.contracts import Run, World
 from tests.support.evm import Contract, Reverted, account
 from tests.support.specs import small_spec
-from zk import curve, dleq
-from zk.curve import FIELD, GENERATOR, ORDER, Point
+from zk.commitment import dleq
+from zk.curve import bn254
+from zk.curve.bn254 import FIELD, GENERATOR, ORDER, Point
 
 FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 scalar = st.integers(1, ORDER - 1)
@@ -54,9 +55,9 @@ def accepted(harness: Contract, proof: dleq.DleqProof, *points: Point, context: 
 def test_the_contract_accepts_what_python_proves(
     harness: Contract, secret: int, ephemeral: int, context: bytes
 ) -> None:
-    base = curve.multiply(GENERATOR, ephemeral)
+    base = bn254.multiply(GENERATOR, ephemeral)
     shared, proof = dleq.prove(secret, base=base, context=context)
-    public = curve.multiply(GENERATOR, secret)
+    public = bn254.multiply(GENERATOR, secret)
     dleq.verify(proof, public=public, base=base, shared=shared, context=context)
     assert accepted(harness, proof, public, base, shared, context=context)
 
@@ -64,10 +65,10 @@ def test_the_contract_accepts_what_python_proves(
 @FEW
 @given(secret=scalar, other=scalar, bit=st.integers(0, 252))
 def test_both_refuse_the_same_lies(harness: Contract, secret: int, other: int, bit: int) -> None:
-    base = curve.multiply(GENERATOR, 77)
-    public = curve.multiply(GENERATOR, secret)
+    base = bn254.multiply(GENERATOR, 77)
+    public = bn254.multiply(GENERATOR, secret)
     shared, proof = dleq.prove(secret, base=base, context=CONTEXT)
-    wrong = curve.multiply(base, other)
+    wrong = bn254.multiply(base, other)
     assume(wrong not in (public, base, shared))  # then a swap changes nothing
     cases = [
         (proof, public, base, wrong, CONTEXT),
@@ -86,7 +87,7 @@ def test_both_refuse_the_same_lies(harness: Contract, secret: int, other: int, b
 
 def test_points_are_checked_before_they_are_used(harness: Contract, reverts: Reverts) -> None:
     shared, proof = dleq.prove(5, base=GENERATOR, context=CONTEXT)
-    public = curve.multiply(GENERATOR, 5)
+    public = bn254.multiply(GENERATOR, 5)
     for bad in (Point(0, 0), Point(1, 3), Point(1 + FIELD, 2), Point(1, 2 + FIELD)):
         for points in ((bad, GENERATOR, shared), (public, bad, shared), (public, GENERATOR, bad)):
             with reverts("Dleq_PointInvalid", bad.x, bad.y):
@@ -115,29 +116,29 @@ def test_a_box_opens_as_its_recipient_opens_it(
     packed = harness.call("contextOf", world.domain.ledger, task, number, trainer, recipient)
     assert packed == context.encode()
     assert harness.call("open", wire, shared, packed) == key
-    assert harness.call("open", wire, curve.add(shared, GENERATOR), packed) != key
+    assert harness.call("open", wire, bn254.add(shared, GENERATOR), packed) != key
 
 
 def test_both_hash_a_key_package_alike(world: World, harness: Contract) -> None:
     receipt = Run(world, 7, world.params()).receipt(account("trainer"))
     keys = tuple(
-        WrappedKey(account(f"recipient {i}").address, curve.encode(curve.multiply(GENERATOR, i + 1)), bytes([i]) * 32)
+        WrappedKey(account(f"recipient {i}").address, bn254.encode(bn254.multiply(GENERATOR, i + 1)), bytes([i]) * 32)
         for i in range(3)
     )
-    parties = tuple(Party(k.recipient, curve.encode(curve.multiply(GENERATOR, 7 + i))) for i, k in enumerate(keys))
+    parties = tuple(Party(k.recipient, bn254.encode(bn254.multiply(GENERATOR, 7 + i))) for i, k in enumerate(keys))
     spec = small_spec(aggregators=parties[:2], auditors=parties[2:])
-    public = {p.address: curve.decode(p.wrap_key) for p in parties}
+    public = {p.address: bn254.decode(p.wrap_key) for p in parties}
     for some in ((), keys[:1], keys, keys[::-1]):
-        boxes = [(k.recipient, public[k.recipient], curve.decode(k.ephemeral), k.ciphertext) for k in some]
+        boxes = [(k.recipient, public[k.recipient], bn254.decode(k.ephemeral), k.ciphertext) for k in some]
         told = harness.call("packageDigest", world.domain.ledger, receipt.struct_hash(), boxes)
         assert told == package_digest(receipt, some, world.domain, spec)
         assert told != package_digest(receipt, some, Domain(world.domain.chain_id + 1, world.domain.ledger), spec)
 
 
 def test_a_party_of_the_specification_and_nothing_else_is_found(harness: Contract, reverts: Reverts) -> None:
-    points = [curve.multiply(GENERATOR, 3**i) for i in range(1, 5)]
+    points = [bn254.multiply(GENERATOR, 3**i) for i in range(1, 5)]
     names = [keccak256(b"party %d" % i)[12:] for i in range(5)]
-    first, second, auditor, reference = (Party(n, curve.encode(p)) for n, p in zip(names, points, strict=False))
+    first, second, auditor, reference = (Party(n, bn254.encode(p)) for n, p in zip(names, points, strict=False))
     spec = small_spec(aggregators=(first, second), auditors=(auditor,), reference=reference)
     document = spec.to_bytes()
 

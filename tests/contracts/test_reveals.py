@@ -29,8 +29,9 @@ from tests.support.reveals import (
     garbled,
     reveal_key,
 )
-from zk import curve, dleq
-from zk.curve import FIELD, GENERATOR
+from zk.commitment import dleq
+from zk.curve import bn254
+from zk.curve.bn254 import FIELD, GENERATOR
 
 SIZE = sum(SIZES)
 SILENCE_BPS, CHALLENGER_BPS = 2_000, 3_000
@@ -69,11 +70,11 @@ def test_a_wrong_key_wrapped_with_care_is_a_bad_wrap_too() -> None:
     assert scene.stake == 0
 
 
-@pytest.mark.parametrize("ephemeral", [bytes(64), b"\x00" * 63 + b"\x01", curve.encode(GENERATOR)[:32] + b"\xff" * 32])
+@pytest.mark.parametrize("ephemeral", [bytes(64), b"\x00" * 63 + b"\x01", bn254.encode(GENERATOR)[:32] + b"\xff" * 32])
 def test_a_box_on_no_point_of_the_curve_needs_no_proof(ephemeral: bytes) -> None:
     scene = Scene.start()
     bad = garbled(scene.keys(), 0, ephemeral=ephemeral)
-    nothing = curve.Point(0, 0), dleq.DleqProof(0, 0)
+    nothing = bn254.Point(0, 0), dleq.DleqProof(0, 0)
     scene.accuse_wrap(bad, shared=nothing)
     assert scene.stake == 0
 
@@ -86,10 +87,10 @@ def test_an_honest_box_convicts_nobody(number: int, reverts: Reverts) -> None:
         scene.accuse_wrap(keys, number)
     # a recipient that lies about S, about its key, or about whose box it is
     shared, proof = scene.shared(number, keys)
-    for lie in (curve.add(shared, GENERATOR), GENERATOR):
+    for lie in (bn254.add(shared, GENERATOR), GENERATOR):
         with reverts("Dleq_NotProved"):
             scene.accuse_wrap(keys, number, shared=(lie, proof))
-    own = dleq.prove(5, base=curve.decode(keys[number].ephemeral), context=keccak256(b"elsewhere"))
+    own = dleq.prove(5, base=bn254.decode(keys[number].ephemeral), context=keccak256(b"elsewhere"))
     with reverts("Dleq_NotProved"):
         scene.accuse_wrap(keys, number, shared=own)
     # or about the public key that the trainer wrapped for
@@ -395,7 +396,7 @@ def test_nobody_is_asked_to_wrap_for_what_is_no_public_key(reverts: Reverts) -> 
     document = spec.to_bytes()
     place = document.index(b'"address":"0x' + account("auditor").address.hex().encode())
     with reverts("Dleq_PointInvalid", 0, 0):
-        other.demand_key(1, party=ShownParty(document, place, curve.Point(0, 0)), signed=other.signed())
+        other.demand_key(1, party=ShownParty(document, place, bn254.Point(0, 0)), signed=other.signed())
 
 
 def test_only_a_recent_round_with_a_roster_and_a_trainer_with_a_stake(reverts: Reverts) -> None:
@@ -494,7 +495,7 @@ def test_the_package_hash_binds_every_box() -> None:
 def test_coordinates_beyond_the_field_are_no_point() -> None:
     scene = Scene.start()
     keys = scene.keys()
-    point = curve.decode(keys[0].ephemeral)
+    point = bn254.decode(keys[0].ephemeral)
     big = (point.x + FIELD).to_bytes(32, "big") + point.y.to_bytes(32, "big")
     scene.accuse_wrap(garbled(keys, 0, ephemeral=big), shared=(GENERATOR, dleq.DleqProof(0, 0)))
     assert scene.stake == 0

@@ -17,11 +17,11 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.merkle_sum import Leaf, build
 from tests.support.evm import START, Contract, Evm, Reverted, account
 from tests.support.settlement_vectors import CLAIMANT, ROUND, TASK, context, deploy, vector
-from zk.curve import FIELD, ORDER
-from zk.groth16 import shipped, verifier
+from zk.curve.bn254 import FIELD, ORDER
+from zk.groth16 import package_keys, verifier
 from zk.groth16.verifier import Point2, Proof
-from zk.settlement_inputs import claims_of, rho_of, value_at
-from zk.settlement_proof import SettlementProof, public_inputs, verify_settlement
+from zk.settlement.inputs import claims_of, rho_of, value_at
+from zk.settlement.proof import SettlementProof, public_inputs, verify_settlement
 
 SIZES = (4, 16, 64)
 
@@ -63,7 +63,7 @@ def both(gate: Contract, slots: int, proof: Proof, public: Sequence[int]) -> boo
     contract = Contract(gate.evm, f"SettlementVerifier{slots}", address)
     on_chain = contract.call("verify", list(proof.words()), list(public))
     try:
-        off_chain = verifier.verify(shipped.verifying_key(slots), public, proof)
+        off_chain = verifier.verify(package_keys.verifying_key(slots), public, proof)
     except (DocumentInvalid, PointInvalid):
         off_chain = False
     assert on_chain == off_chain
@@ -220,7 +220,7 @@ def test_known_secrets_are_refused_off_local_networks() -> None:
     with pytest.raises(Reverted) as caught:
         deploy(main_net)
     assert (caught.value.name, caught.value.values[1]) == ("SettlementProofs_DevelopmentKey", 1)
-    key = shipped.verifying_key(4)
+    key = package_keys.verifying_key(4)
     assert key.stamp == "dev"
     verifier.refuse_development_key(key, chain_id=31337)
     with pytest.raises(DocumentInvalid, match="dev"):

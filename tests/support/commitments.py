@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zk import pedersen
-from zk.aggregate_proof import SumClaim
-from zk.engine import Engine, SlowEngine, default_engine
-from zk.generators import Generators, load_generators
-from zk.pedersen import Commitment
-from zk.transcript import Binding
+from zk.commitment import pedersen
+from zk.commitment.aggregate_proof import SumClaim
+from zk.commitment.generators import Generators, load_generators
+from zk.commitment.pedersen import Commitment
+from zk.commitment.transcript import Binding
+from zk.curve.engine import Engine, SlowEngine, default_engine
 
 SMALL = 16  # generators: a chunk of the tests
 

@@ -32,9 +32,10 @@ from tests.support.bound_rounds import CHALLENGER, RefereeWorld, referee_world
 from tests.support.contracts import Run
 from tests.support.evm import Account, Outcome, account
 from tests.support.specs import small_spec
-from zk import curve, dleq
-from zk.curve import Point
-from zk.dleq import DleqProof
+from zk.commitment import dleq
+from zk.commitment.dleq import DleqProof
+from zk.curve import bn254
+from zk.curve.bn254 import Point
 
 BITS = 8
 SIZES = (1_000, 37, 1_463)  # three ciphertext leaves, 21 content leaves; no tensor ends with a whole one
@@ -73,9 +74,9 @@ class Scene:
         model = ModelSpec("shown", tuple(TensorSpec(f'tensor "{i}"', (size,)) for i, size in enumerate(sizes)))
         spec = small_spec(
             model=model,
-            aggregators=(Party(world.aggregators[0].address, curve.encode(reveal_key(0).public)),),
-            auditors=(Party(account("auditor").address, curve.encode(reveal_key(1).public)),),
-            reference=Party(account("reference").address, curve.encode(reveal_key(2).public)),
+            aggregators=(Party(world.aggregators[0].address, bn254.encode(reveal_key(0).public)),),
+            auditors=(Party(account("auditor").address, bn254.encode(reveal_key(1).public)),),
+            reference=Party(account("reference").address, bn254.encode(reveal_key(2).public)),
         )
         run = Run.start(world, trainers=3, bonded=2, spec=spec.digest, **changes)
         scene = cls(world, run, spec, plain_update(model.size, bits), bits)

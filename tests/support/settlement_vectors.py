@@ -15,10 +15,10 @@ from pathlib import Path
 from fl_platform.chain.evm import CHAIN_ID
 from tests.support.evm import Contract, Evm, account, created_at
 from tests.support.settlements import Shape, made_round
-from zk.prove_settlement import prove_settlement
-from zk.settlement import Round
-from zk.settlement_inputs import Context
-from zk.settlement_proof import SettlementProof
+from zk.settlement.inputs import Context
+from zk.settlement.proof import SettlementProof
+from zk.settlement.prove import prove_settlement
+from zk.settlement.statement import Round
 
 FILE = Path(__file__).resolve().parents[2] / "zk" / "vectors" / "settlement.json"
 DEPLOYER = account("settlement")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from zk.settlement import Round, Rule, Slot
-from zk.settlement_inputs import padded
+from zk.settlement.inputs import padded
+from zk.settlement.statement import Round, Rule, Slot
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,15 @@ def test_every_import_goes_down() -> None:
     assert not breaches, "\n".join(breaches)
 
 
+def test_proofs_go_from_curve_to_settlement() -> None:
+    order = ("curve", "commitment", "groth16", "settlement")
+    below = {room: set(order[: order.index(room)]) - ({"commitment"} if room == "groth16" else set()) for room in order}
+    for found in all_imports():
+        here, there = ([*name.split("."), ""][:2] for name in (found.importer, found.name))
+        if here[0] == there[0] == "zk" and here[1] in below and there[1] in order:
+            assert there[1] == here[1] or there[1] in below[here[1]], str(found)
+
+
 def test_every_room_is_on_a_floor() -> None:
     rooms = {room for path in sources() if (room := room_of(module_name(path))) is not None}
     assert rooms - FLOOR_OF.keys() - {ATTACKS, "__main__"} == set()
@@ -169,7 +178,7 @@ def test_the_packages_are_there_to_be_read() -> None:
         ("fl_platform.updates.codec", "import pickle"),
         ("fl_platform.sinks.record", "from fl_platform.round.trainer import Trainer"),
         ("fl_platform.cli.trainer", "from mlflow.tracking import MlflowClient"),
-        ("zk.curve", "from fl_platform.protocol import spec"),
+        ("zk.curve.bn254", "from fl_platform.protocol import spec"),
         ("fl_platform.attic.thing", "from fl_platform.errors import FLError"),
         ("fl_platform.cli.show", "from fl_platform.attic import thing"),
     ],
@@ -186,7 +195,7 @@ def test_a_forbidden_import_is_found(importer: str, text: str) -> None:
         ("fl_platform.flower.strategy", "from flwr.serverapp.strategy import FedAvg"),
         ("fl_platform.cli.demo", "from fl_platform.attacks.replay import Replay"),
         ("fl_platform.attacks.replay", "from fl_platform.round.trainer import Trainer"),
-        ("fl_platform.store.envelope", "from zk.curve import G1"),
+        ("fl_platform.store.envelope", "from zk.curve.bn254 import G1"),
         ("fl_platform.__main__", "from fl_platform.cli.main import main"),
     ],
 )

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from fl_platform.errors import PointInvalid, ProofInvalid
 from tests.support.commitments import SMALL, binding, fast_generators, seed, slow_generators
-from zk import knowledge, pedersen
-from zk.curve import ORDER
-from zk.knowledge import parse_proof, prove_knowledge, verify_knowledge, verify_knowledge_many
+from zk.commitment import knowledge, pedersen
+from zk.commitment.knowledge import parse_proof, prove_knowledge, verify_knowledge, verify_knowledge_many
+from zk.curve.bn254 import ORDER
 
 FAST, SLOW = fast_generators(), slow_generators()
 

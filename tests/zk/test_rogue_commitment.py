@@ -14,11 +14,12 @@ import pytest
 
 from fl_platform.errors import CommitmentMismatch, ProofInvalid
 from tests.support.commitments import CommittedRound, binding, fast_generators, random_round, seed, slow_generators
-from zk import curve, pedersen
-from zk.aggregate_proof import SumClaim, verify_sum
-from zk.curve import ORDER
-from zk.knowledge import prove_knowledge, verify_knowledge, verify_knowledge_many
-from zk.pedersen import Commitment
+from zk.commitment import pedersen
+from zk.commitment.aggregate_proof import SumClaim, verify_sum
+from zk.commitment.knowledge import prove_knowledge, verify_knowledge, verify_knowledge_many
+from zk.commitment.pedersen import Commitment
+from zk.curve import bn254
+from zk.curve.bn254 import ORDER
 
 FAST, SLOW = fast_generators(), slow_generators()
 EVIL = 77  # the adversary's party number
@@ -45,8 +46,8 @@ def build_rogue() -> Rogue:
         row = wanted[16 * k : 16 * (k + 1)]
         left = SLOW.engine.commit_row(SLOW.points, row, 32, blinding=rho, blinding_base=SLOW.blinding)
         for weight, commitment in zip(honest.claim.weights, honest.commitments, strict=True):
-            left = curve.add(left, curve.multiply(curve.decode(commitment.point(k)), -weight))
-        points.append(curve.encode(curve.multiply(left, inverse)))
+            left = bn254.add(left, bn254.multiply(bn254.decode(commitment.point(k)), -weight))
+        points.append(bn254.encode(bn254.multiply(left, inverse)))
     claim = dataclasses.replace(honest.claim, weights=weights, aggregate=wanted, blindings=blindings)
     return Rogue(honest=honest, commitment=Commitment(points=b"".join(points), length=37), claim=claim)
 

@@ -10,11 +10,11 @@ import pytest
 from fl_platform.errors import DocumentInvalid
 from tests.support.settlement_vectors import context, round_of
 from tests.support.settlements import Shape, made_round
-from zk import mcl
-from zk.curve import ORDER
-from zk.groth16 import files, keys, shipped, witness
-from zk.settlement import NOT_SELECTED, Round, settle_round
-from zk.settlement_inputs import circuit_inputs, statement
+from zk.curve import mcl
+from zk.curve.bn254 import ORDER
+from zk.groth16 import files, keys, package_keys, witness
+from zk.settlement.inputs import circuit_inputs, statement
+from zk.settlement.statement import NOT_SELECTED, Round, settle_round
 
 
 def outcome(round_: Round) -> tuple[int, ...] | None:
@@ -27,7 +27,7 @@ def outcome(round_: Round) -> tuple[int, ...] | None:
 
 
 def expected(round_: Round) -> tuple[int, ...] | None:
-    from zk.settlement_inputs import commitment, payload, value_at
+    from zk.settlement.inputs import commitment, payload, value_at
 
     try:
         values = payload(round_, settle_round(round_))
@@ -88,4 +88,4 @@ def test_no_signal_is_free_but_where_it_cannot_matter() -> None:
             assert out == 0
             assert (a and not b and right == 0) or (b and not a and left == 0)
     assert len(free) <= 20
-    assert shipped.entry(4).constraints == r1cs.constraints
+    assert package_keys.entry(4).constraints == r1cs.constraints

@@ -11,9 +11,9 @@ import pytest
 
 from scripts.bench.prove import TOOLS, snarkjs
 from tests.support.settlement_vectors import context, round_of, vector
-from zk.groth16 import keys, shipped, verifier, witness
-from zk.settlement_inputs import statement
-from zk.settlement_proof import public_inputs
+from zk.groth16 import keys, package_keys, verifier, witness
+from zk.settlement.inputs import statement
+from zk.settlement.proof import public_inputs
 
 pytestmark = pytest.mark.node
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ def test_snarkjs_says_what_the_others_say_about_the_vectors() -> None:
         public = list(public_inputs(claimed.commitment, claimed.values, context()))
         for change in (0, 1):
             asked.append({
-                "vkey": shipped.verifying_key(slots).to_json(),
+                "vkey": package_keys.verifying_key(slots).to_json(),
                 "public": [str(public[0]), str(public[1] + change), str(public[2])],
                 "proof": claimed.proof.to_json(),
             })  # fmt: skip
@@ -40,11 +40,11 @@ def test_snarkjs_says_what_the_others_say_about_the_vectors() -> None:
 def test_snarkjs_proves_with_our_key_and_we_verify() -> None:
     made = statement(round_of(4), context())
     signals = witness.calculate(keys.program(4), made.inputs)
-    answer = snarkjs(keys.zkey_bytes(4), signals, shipped.verifying_key(4), repeats=1)
+    answer = snarkjs(keys.zkey_bytes(4), signals, package_keys.verifying_key(4), repeats=1)
     assert answer is not None
     proof = verifier.parse_proof(json.dumps(answer["proof"]))
     assert tuple(map(int, answer["publicSignals"])) == made.public
-    assert verifier.verify(shipped.verifying_key(4), made.public, proof)
+    assert verifier.verify(package_keys.verifying_key(4), made.public, proof)
 
 
 def test_the_circuit_builds_to_the_committed_hashes() -> None:

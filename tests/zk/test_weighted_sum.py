@@ -20,10 +20,10 @@ from tests.support.commitments import (
     seed,
     slow_generators,
 )
-from zk import merkle
-from zk.aggregate_proof import ChunkEvidence, verify_chunk, verify_opening, verify_sum
-from zk.curve import ORDER
-from zk.pedersen import Commitment
+from zk.commitment import merkle
+from zk.commitment.aggregate_proof import ChunkEvidence, verify_chunk, verify_opening, verify_sum
+from zk.commitment.pedersen import Commitment
+from zk.curve.bn254 import ORDER
 
 FAST, SLOW = fast_generators(), slow_generators()
 

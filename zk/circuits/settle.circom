@@ -1,7 +1,7 @@
 pragma circom 2.1.6;
 include "gates.circom";
 include "poseidon.circom";
-// Screening, weights, scores and payouts of one round from its committed Gram matrix: zk/settlement.py says the same in
+// Screening, weights, scores and payouts of one round from its committed Gram matrix: zk/settlement/statement.py says the same in
 // Python and is tested against the platform. All inputs are fixed by `root`, so their ranges are not proved again.
 //
 // rule: krum byzantine clip reject floor duplicate alpha_num alpha_den base cap fee size longest rounding pot

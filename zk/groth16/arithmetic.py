@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from zk.curve import FIELD, ORDER
-from zk.kernels import _field
+from zk.curve.bn254 import FIELD, ORDER
+from zk.curve.kernels import _field
 
 _r_mul, _r_add, _r_sub = _field(ORDER)
 _p_mul, _p_add, _p_sub = _field(FIELD)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import DocumentInvalid
-from zk.curve import FIELD, ORDER
+from zk.curve.bn254 import FIELD, ORDER
 from zk.groth16 import arithmetic
 
 Words = npt.NDArray[np.uint64]

@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 
 from fl_platform.errors import DocumentInvalid, StoreMissing
-from zk.groth16 import development, files
+from zk.groth16 import files, toy_setup
 from zk.groth16.files import ProvingKey
-from zk.groth16.shipped import SHIPPED, Entry, entry
+from zk.groth16.package_keys import SHIPPED, Entry, entry
 
 logger = logging.getLogger(__name__)
 BUILT = SHIPPED.parent.parent / "build" / "zk"
@@ -57,7 +57,7 @@ def zkey_bytes(slots: int) -> bytes:
 def _rebuilt(found: Entry) -> bytes:
     logger.info("rebuilding the development key of %s: seconds, once", found.name)
     circuit = files.read_r1cs(constraints(found.slots))
-    data = files.write_zkey(development.development_key(circuit, bytes.fromhex(found.r1cs)))
+    data = files.write_zkey(toy_setup.development_key(circuit, bytes.fromhex(found.r1cs)))
     return _checked(f"{found.name}.zkey", data, found.zkey)
 
 

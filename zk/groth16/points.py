@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from zk import kernels, mcl
+from zk.curve import kernels, mcl
 from zk.groth16 import arithmetic
 from zk.groth16.files import Words
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fl_platform.errors import DocumentInvalid
-from zk import mcl
-from zk.curve import FIELD, ORDER, Point
+from zk.curve import mcl
+from zk.curve.bn254 import FIELD, ORDER, Point
 from zk.groth16 import arithmetic, points
 from zk.groth16.files import ProvingKey, Words
 from zk.groth16.verifier import Point2, Proof, VerifyingKey

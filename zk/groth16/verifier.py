@@ -21,8 +21,8 @@ from py_ecc.optimized_bn128 import optimized_curve as oc
 from py_ecc.optimized_bn128.optimized_pairing import final_exponentiate, pairing
 
 from fl_platform.errors import DocumentInvalid, PointInvalid
-from zk import untrusted
-from zk.curve import FIELD, ORDER, Point, validate
+from zk import bounded_json
+from zk.curve.bn254 import FIELD, ORDER, Point, validate
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _decimal(*values: int) -> list[str]:
 
 def parse_proof(text: str) -> Proof:
     """Read snarkjs' form (untrusted). Raises DocumentInvalid."""
-    return proof_of(untrusted.parse(text, what="this is no Groth16 proof"))
+    return proof_of(bounded_json.parse(text, what="this is no Groth16 proof"))
 
 
 def proof_of(body: Any) -> Proof:
@@ -113,14 +113,14 @@ def parse_key(text: str) -> VerifyingKey:
 
 
 def _one(value: Sequence[str]) -> Point:
-    x, y, z = (untrusted.number(v) for v in value)
+    x, y, z = (bounded_json.number(v) for v in value)
     if z != 1:
         raise ValueError("infinity, or not affine")
     return Point(x, y)
 
 
 def _two(value: Sequence[Sequence[str]]) -> Point2:
-    x, y, z = ((untrusted.number(a), untrusted.number(b)) for a, b in value)
+    x, y, z = ((bounded_json.number(a), bounded_json.number(b)) for a, b in value)
     if z != (1, 0):
         raise ValueError("infinity, or not affine")
     return Point2(x, y)

@@ -15,7 +15,7 @@ import numpy as np
 from wasmtime import Engine, Func, FuncType, Instance, Linker, Memory, Module, Store, Trap, ValType, WasmtimeError
 
 from fl_platform.errors import DocumentInvalid
-from zk.curve import ORDER
+from zk.curve.bn254 import ORDER
 from zk.groth16.files import Words
 
 _COPY = """

@@ -16,9 +16,9 @@ from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import Workspace
 from tests.support.rehearsal import rehearsal
 from tests.support.settlements import Shape, made_round
-from zk.proof_file import ProofFile
-from zk.settlement import settle_round
-from zk.settlement_inputs import commitment, payload
+from zk.settlement.inputs import commitment, payload
+from zk.settlement.proof_file import ProofFile
+from zk.settlement.statement import settle_round
 
 
 @dataclass(frozen=True)

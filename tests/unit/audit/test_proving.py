@@ -17,7 +17,7 @@ from fl_platform.errors import (
 )
 from fl_platform.ledger.proofs import list_hash
 from tests.unit.audit.conftest import Settled
-from zk.proof_file import ProofFile
+from zk.settlement.proof_file import ProofFile
 
 
 def test_a_round_of_a_program_has_no_circuit_yet(settled: Settled) -> None:

@@ -24,8 +24,8 @@ from fl_platform.errors import DocumentInvalid, PointInvalid
 from tests.support.chain import stage
 from tests.support.doctored import DoctoredReader
 from tests.unit.audit.conftest import Settled
-from zk.curve import ORDER
-from zk.settlement_proof import SettlementProof
+from zk.curve.bn254 import ORDER
+from zk.settlement.proof import SettlementProof
 
 STEPS = [
     auditor.DOCUMENT,

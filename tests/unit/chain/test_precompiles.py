@@ -19,8 +19,8 @@ from fl_platform.chain import precompiles
 from fl_platform.chain.evm import EvmNode, Genesis
 from fl_platform.chain.types import Call
 from fl_platform.errors import CurveEngineBroken
-from zk import curve, pairing
-from zk.curve import FIELD, GENERATOR, ORDER
+from zk.curve import bn254, pairing
+from zk.curve.bn254 import FIELD, GENERATOR, ORDER
 
 GAS = 1_000_000
 MULTIPLY, PAIR = precompiles.ECMUL, precompiles.ECPAIRING
@@ -51,7 +51,7 @@ def both(address: bytes, data: bytes, gas: int = GAS) -> tuple[Any, ...]:
 
 @cache
 def g1(factor: int) -> bytes:
-    return curve.encode(curve.multiply(GENERATOR, factor))
+    return bn254.encode(bn254.multiply(GENERATOR, factor))
 
 
 def encode_g2(point: Any) -> bytes:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.cli import CliInside
 from tests.support.settlement_vectors import context, vector
-from zk.curve import FIELD, ORDER
-from zk.proof_file import ProofFile, key_of
+from zk.curve.bn254 import FIELD, ORDER
+from zk.settlement.proof_file import ProofFile, key_of
 
 Body = dict[str, Any]
 

@@ -49,8 +49,9 @@ from tests.support.committed import (
     update_key,
 )
 from tests.support.rounds import DOMAIN, Round, anchored_spec, build_round, happy_round, place_of, private_key
-from zk import curve, pedersen
-from zk.generators import CHUNK, count_for
+from zk.commitment import pedersen
+from zk.commitment.generators import CHUNK, count_for
+from zk.curve import bn254
 
 HONEST = ["admitted"] * 4
 
@@ -333,7 +334,7 @@ def test_a_round_without_anybody_has_a_sum_of_zero() -> None:
 def test_weights_beyond_the_bound_are_refused_not_wrapped() -> None:
     round_ = committed_round()
     bundle, sums = sealed(round_)
-    for weight in (2**62, 2**63, 2**64 + bundle.verdicts[1].weight, curve.ORDER + bundle.verdicts[1].weight):
+    for weight in (2**62, 2**63, 2**64 + bundle.verdicts[1].weight, bn254.ORDER + bundle.verdicts[1].weight):
         verdicts = tuple(replace(v, weight=weight) if v.weight else v for v in bundle.verdicts)
         with pytest.raises(ConfigError, match=r"2\^62"):
             check_round_sum(round_.spec, replace(bundle, verdicts=verdicts), sums)

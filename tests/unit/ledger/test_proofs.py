@@ -19,7 +19,7 @@ from fl_platform.ledger.proofs import CONTRACT, Proofs, add_proofs, left_out, li
 from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage, stage
 from tests.support.faults import FaultyBackend, Killed
 from tests.support.settlement_vectors import round_of
-from zk.prove_settlement import prove_settlement
+from zk.settlement.prove import prove_settlement
 
 TASK, ROUND = 3, 9
 

@@ -10,7 +10,7 @@ from fl_platform.errors import EnvelopeInvalid, PointInvalid, WalletError
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.store import keywrap
 from fl_platform.store.keywrap import RevealKey, WrapContext, WrappedKey
-from zk import curve
+from zk.curve import bn254
 
 KEY = bytes(range(32))
 KEY_HASH = keccak256(KEY)
@@ -87,18 +87,18 @@ def test_malformed_wraps_are_refused(data: bytes, message: str) -> None:
 
 def test_a_wrap_that_skipped_parsing_is_still_checked() -> None:
     with pytest.raises(EnvelopeInvalid, match="not on the curve"):
-        unwrap(WrappedKey(curve.Point(1, 1), WRAPPED.box))
+        unwrap(WrappedKey(bn254.Point(1, 1), WRAPPED.box))
     with pytest.raises(EnvelopeInvalid, match="box has 32 bytes, not 3"):
         unwrap(WrappedKey(WRAPPED.ephemeral, b"box"))
 
 
 def test_a_key_cannot_be_wrapped_for_a_bad_point() -> None:
-    for point in (curve.INFINITY, curve.Point(1, 1)):
+    for point in (bn254.INFINITY, bn254.Point(1, 1)):
         with pytest.raises(PointInvalid):
             keywrap.wrap_key(KEY, recipient=point, context=CONTEXT, ephemeral=EPHEMERAL)
 
 
-@pytest.mark.parametrize(("key", "ephemeral"), [(b"short", 1), (KEY, 0), (KEY, curve.ORDER)])
+@pytest.mark.parametrize(("key", "ephemeral"), [(b"short", 1), (KEY, 0), (KEY, bn254.ORDER)])
 def test_our_own_mistakes_are_value_errors(key: bytes, ephemeral: int) -> None:
     with pytest.raises(ValueError):
         keywrap.wrap_key(key, recipient=RECIPIENT.public, context=CONTEXT, ephemeral=ephemeral)
@@ -111,7 +111,7 @@ def test_a_bad_wrap_can_be_shown_to_anybody() -> None:
     """
     bad = keywrap.wrap_key(bytes(32), recipient=RECIPIENT.public, context=CONTEXT, ephemeral=EPHEMERAL)
     shared = keywrap.shared_point(bad, RECIPIENT)
-    assert shared == curve.multiply(RECIPIENT.public, EPHEMERAL)
+    assert shared == bn254.multiply(RECIPIENT.public, EPHEMERAL)
     with pytest.raises(EnvelopeInvalid):
         keywrap.open_box(bad, shared=shared, recipient=RECIPIENT.public, context=CONTEXT, expected_key_hash=KEY_HASH)
     good = keywrap.shared_point(WRAPPED, RECIPIENT)
@@ -141,7 +141,7 @@ def test_key_pairs() -> None:
     assert pair != RevealKey.derive(b"x" * 32, label=b"auditor")
     assert str(pair.secret) not in repr(pair)
     assert f"{pair.secret:x}" not in repr(pair)
-    for secret in (0, curve.ORDER):
+    for secret in (0, bn254.ORDER):
         with pytest.raises(WalletError):
             RevealKey.from_secret(secret)
     with pytest.raises(ValueError, match="at least 32"):

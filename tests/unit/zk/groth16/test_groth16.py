@@ -1,0 +1,182 @@
+"""The prover's parts against plain arithmetic, a proof from constraints to verdict, and damaged files and keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fl_platform.errors import DocumentInvalid, PointInvalid, StoreMissing
+from tests.support.settlement_vectors import context, round_of, vector
+from zk.curve import mcl
+from zk.curve.bn254 import GENERATOR, ORDER, Point, multiply
+from zk.groth16 import arithmetic, files, keys, package_keys, points, prover, toy_setup, verifier, witness
+from zk.settlement.inputs import statement
+from zk.settlement.proof import matches_round
+
+
+def tiny_r1cs() -> bytes:
+    """x * y = z with z public: signals (1, z, x, y)."""
+
+    def side(*terms: tuple[int, int]) -> bytes:
+        return struct.pack("<I", len(terms)) + b"".join(
+            struct.pack("<I", signal) + value.to_bytes(32, "little") for signal, value in terms
+        )
+
+    head = struct.pack("<I", 32) + ORDER.to_bytes(32, "little") + struct.pack("<IIIIQI", 4, 1, 0, 2, 4, 1)
+    body = side((2, 1)) + side((3, 1)) + side((1, 1))
+    return (
+        b"r1cs"
+        + struct.pack("<II", 1, 2)
+        + b"".join(struct.pack("<IQ", number, len(part)) + part for number, part in ((2, body), (1, head)))
+    )
+
+
+def plain(*values: int) -> files.Words:
+    raw = b"".join((value % ORDER).to_bytes(32, "little") for value in values)
+    return np.frombuffer(raw, np.uint64).reshape(-1, 4)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> files.ProvingKey:
+    data = tiny_r1cs()
+    return toy_setup.development_key(files.read_r1cs(data), hashlib.sha256(data).digest())
+
+
+def test_a_product_is_proved_and_a_wrong_one_is_not(tiny: files.ProvingKey) -> None:
+    key = prover.verifying_key(tiny, stamp="dev")
+    proved = prover.prove(tiny, plain(1, 35, 5, 7))
+    assert proved.public == (35,)
+    assert verifier.verify(key, (35,), proved.proof)
+    assert not verifier.verify(key, (36,), proved.proof)
+    assert not verifier.verify(key, (36,), prover.prove(tiny, plain(1, 36, 5, 7)).proof)
+    again = prover.prove(tiny, plain(1, 35, 5, 7)).proof
+    assert again != proved.proof  # randomised: a proof is no identifier
+    fixed = [prover.prove(tiny, plain(1, 35, 5, 7), randomness=lambda: 9).proof for _ in range(2)]
+    assert fixed[0] == fixed[1]
+
+
+def test_keys_and_proofs_survive_their_files(tiny: files.ProvingKey) -> None:
+    again = files.read_zkey(files.write_zkey(tiny))
+    key = prover.verifying_key(again, stamp="dev")
+    assert key == prover.verifying_key(tiny, stamp="dev")
+    assert verifier.parse_key(json.dumps(key.to_json())) == key
+    proof = prover.prove(again, plain(1, 6, 2, 3)).proof
+    assert verifier.parse_proof(json.dumps(proof.to_json())) == proof
+
+
+@pytest.mark.parametrize("place", [4, 40, 100, -40, -1])
+def test_a_cut_key_is_refused(tiny: files.ProvingKey, place: int) -> None:
+    with pytest.raises(DocumentInvalid):
+        files.read_zkey(files.write_zkey(tiny)[:place])
+
+
+def test_foreign_files_are_refused(tiny: files.ProvingKey) -> None:
+    with pytest.raises(DocumentInvalid, match="no r1cs"):
+        files.read_r1cs(files.write_zkey(tiny))
+    other_field = tiny_r1cs().replace(ORDER.to_bytes(32, "little"), (ORDER - 2).to_bytes(32, "little"))
+    with pytest.raises(DocumentInvalid, match="another field"):
+        files.read_r1cs(other_field)
+    lying = tiny_r1cs()[:-4] + struct.pack("<I", 9)  # more constraints than there are
+    with pytest.raises(DocumentInvalid, match="too early"):
+        files.read_r1cs(lying)
+    with pytest.raises(DocumentInvalid, match="signals"):
+        prover.prove(tiny, plain(1, 2))
+
+
+def test_keys_with_infinity_or_foreign_points_are_refused(tiny: files.ProvingKey) -> None:
+    key = prover.verifying_key(tiny, stamp="dev")
+    infinity = Point(0, 0)
+    for bad in (
+        replace(key, ic=(key.ic[0], infinity)),
+        replace(key, alpha=infinity),
+        replace(key, delta=verifier.Point2((0, 0), (0, 0))),
+        replace(key, gamma=verifier.Point2((1, 2), (3, 4))),
+        replace(key, alpha=Point(1, 3)),
+    ):
+        with pytest.raises(PointInvalid):
+            verifier.check_key(bad)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"pi_a": ["1", "2", "0"], "pi_b": [], "pi_c": []}'])
+def test_what_is_no_proof_is_refused(text: str) -> None:
+    with pytest.raises(DocumentInvalid, match="no Groth16 proof"):
+        verifier.parse_proof(text)
+
+
+def test_transforms_are_evaluations() -> None:
+    rng = random.Random(3)
+    size, coefficients = 16, [rng.randrange(ORDER) for _ in range(16)]
+    root = prover.root_of_unity(size)
+    values = mcl.scalars_from_ints(coefficients)
+    arithmetic.transform(values, prover._roots(size, False))
+    expected = [sum(c * pow(root, i * k, ORDER) for i, c in enumerate(coefficients)) % ORDER for k in range(size)]
+    assert mcl.scalars_to_ints(values) == expected
+    prover._to_odd_points(values)
+    odd = prover.root_of_unity(2 * size)
+    assert mcl.scalars_to_ints(values) == [
+        sum(c * pow(odd, i * (2 * k + 1), ORDER) for i, c in enumerate(coefficients)) % ORDER for k in range(size)
+    ]
+    numbers = [rng.randrange(1, ORDER) for _ in range(5)]
+    inverses = mcl.scalars_from_ints(numbers)
+    arithmetic.invert(inverses)
+    assert mcl.scalars_to_ints(inverses) == [pow(number, -1, ORDER) for number in numbers]
+
+
+def test_multiples_and_sums_are_those_of_the_curve() -> None:
+    rng = random.Random(5)
+    scalars = [0, 1, 2, 255, 256, ORDER - 1, *(rng.randrange(ORDER) for _ in range(6))]
+    found = toy_setup._multiples(mcl.scalars_from_ints(scalars))
+    engine = mcl.load()
+    assert [engine.to_point(point) for point in found] == [multiply(GENERATOR, scalar) for scalar in scalars]
+    weights = [1, 1, 0, 1, 5, 1, 1, ORDER - 3, 0, 1, 2, 1]
+    total = points.sum_g1(found, points.sort_witness(plain(*weights)))
+    wanted = sum(w * s for w, s in zip(weights, scalars, strict=True))
+    assert engine.to_point(total) == multiply(GENERATOR, wanted)
+    twice = np.repeat(found[3:4], 4, axis=0)  # equal points among the ones
+    total = points.sum_g1(twice, points.sort_witness(plain(1, 1, 1, 1)))
+    assert engine.to_point(total) == multiply(GENERATOR, 4 * 255)
+
+
+def test_a_settlement_from_round_to_verdict() -> None:
+    made = statement(round_of(4), context())
+    signals = witness.calculate(keys.program(4), made.inputs)
+    proved = prover.prove(keys.proving_key(4), signals)
+    assert proved.public == made.public
+    assert verifier.verify(package_keys.verifying_key(4), proved.public, proved.proof)
+    assert vector(4).claimed.values == made.values
+    assert matches_round(vector(4).claimed, round_of(4))
+    assert not matches_round(replace(vector(4).claimed, commitment=vector(4).claimed.commitment ^ 1), round_of(4))
+    lying = signals.copy()
+    lying[2, 0] ^= 1  # another value at rho than the circuit's
+    forged = prover.prove(keys.proving_key(4), lying)
+    assert not verifier.verify(package_keys.verifying_key(4), forged.public, forged.proof)
+
+
+def test_the_circuit_refuses_what_it_must() -> None:
+    made = statement(round_of(4), context())
+    with pytest.raises(DocumentInvalid, match="wants 52 values"):
+        witness.calculate(keys.program(4), {**made.inputs, "slot": made.inputs["slot"][:-1]})
+    with pytest.raises(DocumentInvalid, match="inputs, here are"):
+        witness.calculate(keys.program(4), {"rho": [1]})
+    too_many = {**made.inputs, "rule": [1, 3, *made.inputs["rule"][2:]]}  # multi-Krum, f = 3 of 4
+    with pytest.raises(DocumentInvalid, match="refuses these inputs"):
+        witness.calculate(keys.program(4), too_many)
+
+
+def test_a_file_that_is_not_the_manifests_is_never_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FL_PLATFORM_ZK", str(tmp_path))
+    monkeypatch.setattr(keys, "BUILT", tmp_path)
+    (tmp_path / "settle4.zkey").write_bytes(b"zkey of somebody else")
+    with pytest.raises(StoreMissing, match="build_circuits"):
+        keys._file("settle4.zkey", package_keys.entry(4).zkey)
+    with pytest.raises(DocumentInvalid, match="manifest"):
+        keys._checked("settle4.zkey", b"other", package_keys.entry(4).zkey)
+    with pytest.raises(DocumentInvalid, match="5 slots"):
+        package_keys.entry(5)
