@@ -39,7 +39,7 @@ def main(file: str = "") -> None:
     names = (*deploy.CONTRACTS, deploy.TOKEN) if local else deploy.CONTRACTS
     missing = left_out(web3.eth.chain_id)
     for contract in (*names, *(() if missing else deploy.PROOFS)):
-        _demand_same_code(load(contract))
+        _require_same_code(load(contract))
     deployed = _create_all(deployer, names)
     if missing is None:
         deployed |= _create_proofs(deployer)
@@ -101,7 +101,7 @@ def _create(deployer: LocalAccount, name: str, *arguments: object) -> Deployed:
     )
 
 
-def _demand_same_code(artifact: Artifact) -> None:
+def _require_same_code(artifact: Artifact) -> None:
     """Raise IntegrityError unless Brownie's build of the contract is the shipped one."""
     build = project.get_loaded_projects()[0]._build.get(artifact.name)
     compiled = bytes.fromhex(build["deployedBytecode"].removeprefix("0x"))

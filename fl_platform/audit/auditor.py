@@ -44,7 +44,7 @@ from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.store.unixfs import cid_of
-from fl_platform.task.accepting import demand_accepted
+from fl_platform.task.accepting import require_accepted
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.taping import tape_root
@@ -81,7 +81,7 @@ class Auditor:
 
         Raises RetryError (store or chain out of reach), UnknownTask and ProgramNotAccepted; else reports.
         """
-        demand_accepted(self._reader)
+        require_accepted(self._reader)
         audited: list[RoundAudit] = []
         claims, difference = 0, None
         try:

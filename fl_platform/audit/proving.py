@@ -21,7 +21,7 @@ FAST = ("mclbn256", "numba", "wasmtime")  # what the extra `fast` brings and a p
 
 
 @dataclass(frozen=True)
-class Settlement:
+class SettlementStatement:
     """What there is to prove of a round: the circuit's inputs, and what follows from them."""
 
     round: int
@@ -48,7 +48,7 @@ def last_sealed(reader: TaskReader) -> int:
     return sealed[-1]
 
 
-def demand_sealed(reader: TaskReader, round_number: int) -> SealRecord:
+def require_sealed(reader: TaskReader, round_number: int) -> SealRecord:
     """Return a round's seal. Raises ConfigError when it is not sealed."""
     rounds = reader.history().rounds
     seal = rounds[round_number].seal if round_number < len(rounds) else None
@@ -57,13 +57,13 @@ def demand_sealed(reader: TaskReader, round_number: int) -> SealRecord:
     return seal
 
 
-def settlement_of(reader: TaskReader, round_number: int) -> Settlement:
+def settlement_of(reader: TaskReader, round_number: int) -> SettlementStatement:
     """Return the settlement of a sealed round, held against its seal.
 
     Raises ConfigError (not sealed), AuditDifference (the claims are not the bundle's), what reading raises, and else
     NoCircuit: a round is judged by its program, and the first circuit of programs comes with the next release.
     """
-    seal = demand_sealed(reader, round_number)
+    seal = require_sealed(reader, round_number)
     bundle = reader.bundle(round_number)
     if (bundle.claims.digest, bundle.claims.total) != (seal.claim_root, seal.claim_total):
         raise AuditDifference(
@@ -77,7 +77,7 @@ def no_circuit(round_number: int) -> str:
     return f"round {round_number} was judged by its program: the circuit of programs comes with the next release"
 
 
-def accepted_proof(proofs: Proofs, task: int, found: Settlement) -> Accepted | None:
+def accepted_proof(proofs: Proofs, task: int, found: SettlementStatement) -> Accepted | None:
     """Return the proof that the chain has accepted for exactly this settlement; None where there is none.
 
     Raises AuditDifference when the accepted list is not the one that follows: then the proof system is broken.
@@ -97,7 +97,7 @@ def accepted_proof(proofs: Proofs, task: int, found: Settlement) -> Accepted | N
     return accepted
 
 
-def demand_prover() -> None:
+def require_prover() -> None:
     """Raise ConfigError unless everything that a prover needs is installed."""
     missing = [name for name in FAST if find_spec(name) is None]
     if missing:
@@ -107,14 +107,15 @@ def demand_prover() -> None:
 
 
 def prove(
-    proofs: Proofs, task: int, found: Settlement, *, claimant: bytes, watch: Callable[[str], None] = lambda _: None
-) -> ProofFile:
+    proofs: Proofs, task: int, found: SettlementStatement, *, claimant: bytes,
+    watch: Callable[[str], None] = lambda _: None,
+) -> ProofFile:  # fmt: skip
     """Prove a settlement for `claimant`; `watch` is told what is being done. Seconds of both cores.
 
-    Raises ConfigError (see `demand_prover`), DocumentInvalid, StoreMissing (the proving key is neither there nor can be
-    rebuilt).
+    Raises ConfigError (see `require_prover`), DocumentInvalid, StoreMissing (the proving key is neither there nor can
+    be rebuilt).
     """
-    demand_prover()
+    require_prover()
     from zk.settlement.prove import prove_settlement  # compiled kernels: not for those who only verify
 
     watch(f"proving round {found.round} with {found.slots} slots")
@@ -126,7 +127,7 @@ def prove(
     return made
 
 
-def check_handed(proofs: Proofs, task: int, found: Settlement, file: ProofFile, *, claimant: bytes) -> None:
+def check_handed(proofs: Proofs, task: int, found: SettlementStatement, file: ProofFile, *, claimant: bytes) -> None:
     """Demand that a proof file (untrusted) can be handed in by `claimant` for this settlement.
 
     Raises ConfigError (another wallet's), DocumentInvalid (another place or round, tampered with), PointInvalid.

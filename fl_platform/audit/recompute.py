@@ -37,7 +37,7 @@ def recomputed(reader: TaskReader, opener: UpdateOpener, bundle: RoundBundle) ->
     return judged_again(replace(bundle, before=before), judged)
 
 
-def settle_past(reader: TaskReader, opener: UpdateOpener, round_number: int) -> None:
+def adopt_recomputed(reader: TaskReader, opener: UpdateOpener, round_number: int) -> None:
     """Make the reader take what the round before hands on from its seal, where the bundle says something else.
 
     A sealer may publish another bundle than it sealed, roster the next round and leave it to a successor, whose

@@ -21,7 +21,7 @@ from fl_platform.audit.audit_report import (
     AuditReport,
 )
 from fl_platform.audit.auditor import Auditor
-from fl_platform.audit.proving import Settlement, accepted_proof, settlement_of
+from fl_platform.audit.proving import SettlementStatement, accepted_proof, settlement_of
 from fl_platform.errors import AuditDifference, ConfigError, NoCircuit
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.proofs import DEVELOPMENT, Proofs
@@ -146,7 +146,7 @@ def settlement_line(reader: TaskReader, proofs: Proofs | str, round_number: int)
     return line(Result.EQUAL, f"{who}, its claims are the sealed ones{_scores(found)}{_development(found.slots)}")
 
 
-def _scores(found: Settlement) -> str:
+def _scores(found: SettlementStatement) -> str:
     return "" if found.scores_proved else " (scores as the bundle gives them)"
 
 
@@ -212,7 +212,7 @@ class Expected:
     chain_id: int
     contract: bytes | None  # the gate, 20 bytes; None: not known without the chain
     task: int
-    settlement: Settlement
+    settlement: SettlementStatement
 
 
 def proof_lines(file: ProofFile, expected: Expected | None) -> tuple[Line, ...]:

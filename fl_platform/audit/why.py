@@ -15,12 +15,11 @@ from fl_platform.judging.admit import ADMITTED, REFERENCE
 from fl_platform.judging.tapes import told_tape
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.history import RoundHistory
-from fl_platform.protocol.bundle import Entry, RoundBundle, Standing, Verdict, by_account
+from fl_platform.protocol.bundle import Entry, EntryVerdict, RoundBundle, Standing, by_account
 from fl_platform.protocol.spec import BASIS, TaskSpec
 from fl_platform.rules.carried import REPUTATION_ONE
-from fl_platform.rules.verdicts import CODES
+from fl_platform.rules.verdicts import CODES, Verdict
 from fl_platform.rules.verdicts import WORDS as REASONS
-from fl_platform.rules.verdicts import Verdict as Reason
 from fl_platform.store.cid import Cid
 from fl_platform.store.unixfs import root_codec
 from fl_platform.task.reading import TaskReader
@@ -31,11 +30,11 @@ MEANINGS = {
     **{CODES[reason]: words for reason, words in REASONS.items()},
     ADMITTED: "it passed every check and is in the sum",
     REFERENCE: "it is the owner's reference, which the others are measured against; it is not summed and earns nothing",
-    CODES[Reason.NO_WORK]: "it is too short to be work",
-    CODES[Reason.TOO_LONG]: "it is far longer than the others'",
-    CODES[Reason.NOT_SELECTED]: "it is well formed, but the robust rule kept others that lie closer together",
-    CODES[Reason.REPLAY]: "it lies within what earlier rounds have already applied: a replay",
-    CODES[Reason.OFF_REFERENCE]: "it hardly goes the way of the owner's reference: work on something else, or none",
+    CODES[Verdict.NO_WORK]: "it is too short to be work",
+    CODES[Verdict.TOO_LONG]: "it is far longer than the others'",
+    CODES[Verdict.NOT_SELECTED]: "it is well formed, but the robust rule kept others that lie closer together",
+    CODES[Verdict.REPLAY]: "it lies within what earlier rounds have already applied: a replay",
+    CODES[Verdict.OFF_REFERENCE]: "it hardly goes the way of the owner's reference: work on something else, or none",
 }
 NOTHING = Standing(bytes(20), 0, 0, 0, 0)
 
@@ -280,7 +279,7 @@ def _story(
     )
 
 
-def _of(bundle: RoundBundle | None, account: bytes) -> tuple[Entry | None, Verdict | None]:
+def _of(bundle: RoundBundle | None, account: bytes) -> tuple[Entry | None, EntryVerdict | None]:
     if bundle is not None:
         for entry, verdict in zip(bundle.entries, bundle.verdicts, strict=True):
             if entry.receipt.trainer == account:
@@ -288,7 +287,7 @@ def _of(bundle: RoundBundle | None, account: bytes) -> tuple[Entry | None, Verdi
     return None, None
 
 
-def _twins(spec: TaskSpec, bundle: RoundBundle | None, verdict: Verdict | None) -> tuple[bytes, ...]:
+def _twins(spec: TaskSpec, bundle: RoundBundle | None, verdict: EntryVerdict | None) -> tuple[bytes, ...]:
     if bundle is None or verdict is None or not verdict.score or not spec.worth.shares:
         return ()
     tape = told_tape(spec, bundle)

@@ -55,7 +55,7 @@ class Signer:
         return HKDF(SHA256(), 32, salt=b"fl-platform/wallet/1", info=purpose).derive(self._key)
 
 
-def demand_signer(signer: Signer | None) -> Signer:
+def require_signer(signer: Signer | None) -> Signer:
     """Return a wallet that must be there. Raises WalletError."""
     if signer is None:
         raise WalletError("this command sends a transaction; name a wallet (`--wallet`)")

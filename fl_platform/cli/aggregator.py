@@ -87,7 +87,7 @@ def bond(options: Options, task: int, wallet: str | None, json_file: Path | None
     "--local", is_flag=True, help="Run the trainers of all wallets of this folder in this process (rehearsals)."
 )
 @click.option(
-    "--flower", "desk", type=_SOCKET, help="Serve a desk at this socket for the ServerApp of a Flower SuperLink."
+    "--flower", "queue", type=_SOCKET, help="Serve orders at this socket for the ServerApp of a Flower SuperLink."
 )
 @click.option(
     "--reference-binding", metavar="CID", help="With --flower: the owner's binding, from `trainer join --reference`."
@@ -130,7 +130,7 @@ def run(
     from fl_platform.sinks.opening import open_sinks
 
     out = console(json_file)
-    if sum(map(bool, (ways["trainers_sockets"], ways["local"], ways["desk"]))) > 1:
+    if sum(map(bool, (ways["trainers_sockets"], ways["local"], ways["queue"]))) > 1:
         raise click.UsageError("choose one of --trainers-sockets, --local and --flower")
     with open_sinks(logs) as sinks, signing(options, wallet) as own, contextlib.ExitStack() as stack:
         reader = own.workspace.reader(task)
@@ -301,16 +301,16 @@ def _transport(
         names = {info.name: info.address for info in wallets.listed(options.workdir / "wallets")}
         lesson = Lesson("", seed=ways["data_seed"], folder=ways["mnist"])
         yield LocalTransport(local_crew(own.workspace, names, task, lesson, watch=learned), watch)
-    elif ways["desk"]:
-        from fl_platform.flower.counter import open_counter
+    elif ways["queue"]:
+        from fl_platform.flower.queue_server import serve_queue
 
-        with open_counter(
-            reader, ways["desk"], reference=ways["reference_binding"], timeout_s=int(ways["timeout"])
-        ) as counter:
-            progress.say(f"the desk is at {counter.socket}; start the courier on your SuperLink:\n  {counter.command}")
-            yield counter.desk
+        with serve_queue(
+            reader, ways["queue"], reference=ways["reference_binding"], timeout_s=int(ways["timeout"])
+        ) as served:
+            progress.say(f"orders wait at {served.socket}; start the courier on your SuperLink:\n  {served.command}")
+            yield served.orders
     else:
-        from fl_platform.flower.direct import SocketTransport
+        from fl_platform.flower.socket_transport import SocketTransport
         from fl_platform.round.local_trainers import socket_folder
 
         folder = ways["trainers_sockets"] or socket_folder(own.workspace, task)

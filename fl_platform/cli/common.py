@@ -323,9 +323,9 @@ def _finite(value: Any) -> Any:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file for others to read, whole or not at all. Raises StoreFull, OSError."""
-    from fl_platform.task.atomic_files import write_once
+    from fl_platform.task.atomic_files import write_atomically
 
-    write_once(path, data)
+    write_atomically(path, data)
     path.chmod(0o666 & ~_umask())
 
 

@@ -31,7 +31,7 @@ def doctor(options: Options, superlink: str, json_file: Path | None) -> None:
     from fl_platform.chain.wallets import password_from
     from fl_platform.cli.show import console
     from fl_platform.config import DEFAULT, resolve
-    from fl_platform.round.doctor import Finding, Verdict, Wanted, examine
+    from fl_platform.round.doctor import Finding, Grade, Wanted, examine
     from fl_platform.store.opening import open_store
     from fl_platform.store.pinning import TOKEN_VARIABLE
     from fl_platform.task.workspace import Workspace, environment
@@ -46,7 +46,7 @@ def doctor(options: Options, superlink: str, json_file: Path | None) -> None:
         password = password_from(environment(), options.password_file)
     except ConfigError as error:
         password = None
-        tell(Finding("password", Verdict.MEND, str(error)))
+        tell(Finding("password", Grade.MEND, str(error)))
     store = None
     if options.store not in ("", "disk"):
         token = environment().get(TOKEN_VARIABLE)
@@ -56,7 +56,7 @@ def doctor(options: Options, superlink: str, json_file: Path | None) -> None:
     with Workspace(options.workdir, network, store=store, password=password, journal=None, policy=once) as workspace:
         for finding in examine(Wanted(workspace, password, superlink)):
             tell(finding)
-    bad = sum(finding.verdict is Verdict.MEND for finding in found)
+    bad = sum(finding.verdict is Grade.MEND for finding in found)
     out.print(f"\n{bad} to mend" if bad else "\nnothing to mend")
     write_json(json_file, [{**vars(finding), "verdict": str(finding.verdict)} for finding in found])
     raise click.exceptions.Exit(ConfigError.exit_code if bad else 0)

@@ -24,7 +24,7 @@ from fl_platform.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from fl_platform.audit.proving import Settlement
+    from fl_platform.audit.proving import SettlementStatement
     from fl_platform.chain.types import TxReceipt
     from fl_platform.ledger.proofs import Accepted, Proofs
     from fl_platform.task.workspace import Workspace
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class _Done:
     """What became of one call."""
 
-    found: Settlement
+    found: SettlementStatement
     earlier: Accepted | None  # the chain had accepted a proof before
     made: ProofFile | None
     cpu_s: float

@@ -40,7 +40,7 @@ class Stay:
 
 def socket_of(own: Session, wanted: Stay) -> Path:
     """Return where orders come in."""
-    from fl_platform.flower.direct import SUFFIX
+    from fl_platform.flower.socket_transport import SUFFIX
     from fl_platform.round.local_trainers import socket_folder
 
     name = f"{own.name}.reference" if wanted.reference else own.name
@@ -57,8 +57,8 @@ def stay(
     Raises ConfigError, UpdateHeaderMismatch (another model than the task's), TaskCodeError.
     """
     from fl_platform.cli.show import console, telling
-    from fl_platform.flower.resident import serve_trainer
-    from fl_platform.round.local_trainers import Told, one_trainer
+    from fl_platform.flower.trainer_server import serve_trainer
+    from fl_platform.round.local_trainers import Announced, one_trainer
     from fl_platform.round.reporting import RoundsLearned
     from fl_platform.sinks.names import REFERENCE, TRAINER
 
@@ -78,7 +78,7 @@ def stay(
     working.check_model()
     path = socket_of(own, wanted)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with serve_trainer(Told(working, say, learned), path):
+    with serve_trainer(Announced(working, say, learned), path):
         say(f"{path.stem} answers orders for task {task} at {path}")
         beside()
         asked = _Asked(own, task, lambda text: out.print(text, style="bold red", markup=False))

@@ -90,7 +90,7 @@ class Place:
         """
         from fl_platform.errors import ConfigError
         from fl_platform.flower.processes import free_port
-        from fl_platform.task.atomic_files import write_once
+        from fl_platform.task.atomic_files import write_atomically
 
         path = self.folder / "ports.json"
         try:
@@ -98,7 +98,7 @@ class Place:
             port = int(wanted or known.get(name, 0) or free_port())
         except (ValueError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is no file of ports: delete it (invitations sent so far then end)") from error
-        write_once(path, json.dumps({**known, name: port}).encode())
+        write_atomically(path, json.dumps({**known, name: port}).encode())
         return port
 
 
@@ -251,24 +251,24 @@ class _Told:
 
 
 def _work_once(place: Place, link: SuperLink, invited: Invitation, say: Say, over: threading.Event) -> int | None:
-    """Run `aggregator run` on a desk of its own, and the courier that carries its orders; returns its exit code."""
+    """Run `aggregator run` on an order queue of its own, and the courier of its orders; returns its exit code."""
     from fl_platform.flower.deployment import courier_run
     from fl_platform.flower.processes import own_environment, running
-    from fl_platform.flower.server_app import DESK_KEY
+    from fl_platform.flower.server_app import QUEUE_KEY
 
     log = place.folder / "aggregator.log"
     words = ["aggregator", "run", str(place.task), "--wallet", place.wallet, "--trainers", str(place.trainers)]
     words += ["--reference-binding", invited.reference] if invited.reference else []
     started = link.starts()
     with tempfile.TemporaryDirectory(prefix="fl-up-") as short:  # of one's own; a socket's path is 107 bytes at most
-        desk = Path(short) / "desk.sock"
-        command = command_words(place.options, [*words, "--flower", str(desk)])
+        orders = Path(short) / "orders.sock"
+        command = command_words(place.options, [*words, "--flower", str(orders)])
         environment = {**own_environment(link.home), "COLUMNS": "1000"}  # a line of the log is one line
         with running(command, log=log, environment=environment) as process, contextlib.ExitStack() as stack:
-            while process.poll() is None and not over.is_set() and not desk.exists():
+            while process.poll() is None and not over.is_set() and not orders.exists():
                 over.wait(0.2)
-            if desk.exists():
-                stack.enter_context(courier_run(link, place.folder, {DESK_KEY: str(desk)}))
+            if orders.exists():
+                stack.enter_context(courier_run(link, place.folder, {QUEUE_KEY: str(orders)}))
             told = stack.enter_context(contextlib.closing(_Told(log, say)))
             while process.poll() is None and link.starts() == started and not over.wait(0.5):
                 told.tell()

@@ -51,7 +51,7 @@ def verify(
     """
     from fl_platform.cli.show import console
 
-    _demand_usage(task, bundle, spec, proof, more=(sums, models))
+    _require_usage(task, bundle, spec, proof, more=(sums, models))
     out = console(json_file)
     if task is not None:
         found = _from_chain(options, task, round_number, proof)
@@ -62,7 +62,7 @@ def verify(
     raise click.exceptions.Exit(found.exit_code)
 
 
-def _demand_usage(
+def _require_usage(
     task: int | None, bundle: Path | None, spec: Path | None, proof: Path | None, *, more: Sequence[Path | None]
 ) -> None:
     if task is None and bundle is None and proof is None:
@@ -86,7 +86,7 @@ def _from_chain(options: Options, task: int, round_number: int | None, proof: Pa
         reader = workspace.reader(task)
         reader.history()  # an unknown task is the caller's mistake
         if round_number is not None:
-            proving.demand_sealed(reader, round_number)
+            proving.require_sealed(reader, round_number)
         gate = verify.gate_of(workspace.contracts())
 
         def watch(done: int, rounds: int) -> None:

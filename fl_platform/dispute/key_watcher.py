@@ -33,7 +33,7 @@ from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.store.envelope import open_leaf, unseal
+from fl_platform.store.envelope import decrypt, open_leaf
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.updates.codec import HEADER_BYTES, update_length
@@ -224,7 +224,7 @@ class KeyWatcher:
     def _opened(self, receipt: Receipt, key: bytes) -> _Opened | None:
         """Decrypt an update; None where it has another length than the task's, which everybody sees."""
         data, spec = self._opener.sealed(receipt), self._reader.spec
-        plain = unseal(data, key=key, expected_key_hash=receipt.key_hash)
+        plain = decrypt(data, key=key, expected_key_hash=receipt.key_hash)
         if len(plain) != update_length(spec.model.size, spec.codec.bits):
             return None
         return _Opened(key, data, plain[HEADER_BYTES:], spec.model.leaves, spec.codec.bits)

@@ -12,7 +12,7 @@ from typing import Any
 
 from fl_platform.chain.abi import Decoded
 from fl_platform.chain.journal import Step
-from fl_platform.chain.signer import Signer, demand_signer
+from fl_platform.chain.signer import Signer, require_signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.dispute.claims import Claim
 from fl_platform.dispute.questions import PART_BYTES, Answer, Node, Question, blocks_of, encoded_instruction
@@ -161,7 +161,7 @@ class Referee:
 
         hurried: the window may end within a few blocks, so no commitment goes ahead that would make the reward ours.
         """
-        signer, step = demand_signer(self._signer), self._step(target, "refute")
+        signer, step = require_signer(self._signer), self._step(target, "refute")
         arguments = target.encoded(blocks), *claim.encoded()
         return send_evidence(
             self._contracts.chain, self._contract, self._contract, claim.function, *arguments, signer=signer, step=step,
@@ -172,7 +172,7 @@ class Referee:
         self, target: Target, function: str, *arguments: Any, step: Step, blocks: tuple[int, ...] = ()
     ) -> TxReceipt | None:
         data = target.encoded(blocks)
-        signer = demand_signer(self._signer)
+        signer = require_signer(self._signer)
         return self._contracts.chain.send(self._contract, function, data, *arguments, signer=signer, step=step)
 
     @staticmethod

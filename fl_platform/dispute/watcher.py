@@ -39,7 +39,7 @@ from fl_platform.ledger.reveals import Reveals
 from fl_platform.protocol.openings import opened
 from fl_platform.protocol.sources import Source
 from fl_platform.protocol.tape import Tape
-from fl_platform.task.accepting import demand_accepted
+from fl_platform.task.accepting import require_accepted
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.taping import NO_TAPE
@@ -111,7 +111,7 @@ class Watcher:
         seal hides nothing. Stops at the first seal that falls: later rounds fall with it. Raises RetryError,
         ProgramNotAccepted.
         """
-        demand_accepted(self._reader)
+        require_accepted(self._reader)
         findings: list[Finding] = []
         problem: FLError | None = None
         self.waiting = ()

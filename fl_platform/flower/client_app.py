@@ -14,7 +14,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from fl_platform.errors import ConfigError, FLError, RejectedInput
-from fl_platform.flower.resident import ask
+from fl_platform.flower.trainer_server import ask
 from fl_platform.flower.wire import pack_body, pack_refusal, unpack_body
 
 SOCKET_KEY = "trainer-socket"

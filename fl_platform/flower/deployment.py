@@ -31,7 +31,7 @@ from fl_platform.flower.processes import (
     kept,
     running,
 )
-from fl_platform.flower.server_app import DESK_KEY
+from fl_platform.flower.server_app import QUEUE_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class SuperLink:
     starts: Callable[[], int] = lambda: 1  # a SuperLink that was started again has forgotten nodes and runs
 
 
-def app_project(client: str = DEPLOYED_CLIENT, settings: Sequence[str] = (DESK_KEY,)) -> str:
+def app_project(client: str = DEPLOYED_CLIENT, settings: Sequence[str] = (QUEUE_KEY,)) -> str:
     """Return the pyproject.toml of the courier app: names of this package's parts, and no code of its own."""
     return f"""\
 [project]
@@ -184,9 +184,9 @@ def courier_run(
     client: str = DEPLOYED_CLIENT,
     simulation: Sequence[str] = (),
 ) -> Iterator[int]:
-    """Start the run whose ServerApp carries a desk's orders, stop it after the block; yields the run's id.
+    """Start the run whose ServerApp carries an order queue's orders, stop it after the block; yields the run's id.
 
-    settings: the run's configuration, with DESK_KEY; simulation: Flower's settings for virtual nodes, `name=value`.
+    settings: the run's configuration, with QUEUE_KEY; simulation: Flower's settings for virtual nodes, `name=value`.
     """
     app = folder / "courier"
     app.mkdir(parents=True, exist_ok=True)
@@ -203,7 +203,7 @@ def courier_run(
     finally:
         try:
             flwr(link, ["stop", str(run_id), _CONNECTION])
-        except ProcessAbsent as error:  # most often: "already finished", since the courier goes home with the desk
+        except ProcessAbsent as error:  # most often: "already finished", since the courier goes home with the queue
             logger.info("run %d needed no stop: %s", run_id, error)
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from fl_platform.errors import FLError
-from fl_platform.flower.desk import NodeMember
+from fl_platform.flower.order_queue import NodeMember
 from fl_platform.ledger.binding import MAX_BINDING_BYTES, Binding, check
 from fl_platform.task.reading import TaskReader
 

@@ -1,7 +1,7 @@
 """The ServerApp of a deployment: a courier between the SuperLink's nodes and the aggregator's process.
 
-The SuperLink starts it as a process of its own. It gets the path of the aggregator's desk from the run's configuration
-(`desk-socket`), and no wallet, password or chain address: those stay with `fl-platform aggregator run`.
+The SuperLink starts it as a process of its own. It gets the path of the aggregator's order queue from the run's
+configuration (`queue-socket`), and no wallet, password or chain address: those stay with `fl-platform aggregator run`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from fl_platform.errors import ConfigError
-from fl_platform.flower.desk import RemoteDesk
+from fl_platform.flower.order_queue import RemoteQueue
 from fl_platform.flower.strategy import ChainStrategy
 
-DESK_KEY = "desk-socket"
+QUEUE_KEY = "queue-socket"
 
 
 app = ServerApp()
@@ -23,8 +23,8 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Carry orders until the desk closes. Raises ConfigError without a desk, ProcessAbsent when its process dies."""
-    path = context.run_config.get(DESK_KEY)
+    """Carry orders until the queue closes. Raises ConfigError without one, ProcessAbsent when its process dies."""
+    path = context.run_config.get(QUEUE_KEY)
     if not isinstance(path, str) or not path:
-        raise ConfigError(f"the run needs --run-config '{DESK_KEY}=\"/path/of/the/aggregator's/socket\"'")
-    ChainStrategy(courier=RemoteDesk(Path(path))).start(grid, ArrayRecord())
+        raise ConfigError(f"the run needs --run-config '{QUEUE_KEY}=\"/path/of/the/aggregator's/socket\"'")
+    ChainStrategy(courier=RemoteQueue(Path(path))).start(grid, ArrayRecord())

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from fl_platform.errors import ConfigError, FLError
 from fl_platform.flower.deployment import SuperLink, courier_run, run_status, superlink
-from fl_platform.flower.desk import OrderDesk
 from fl_platform.flower.keys import create_certificates
-from fl_platform.flower.resident import Answering, serve, serve_trainer
-from fl_platform.flower.server_app import DESK_KEY
+from fl_platform.flower.order_queue import OrderQueue
+from fl_platform.flower.server_app import QUEUE_KEY
 from fl_platform.flower.simulated_app import SOCKETS_KEY
+from fl_platform.flower.trainer_server import Answering, serve, serve_trainer
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def ray_environment() -> dict[str, str]:
 @contextlib.contextmanager
 def simulation_transport(
     trainers: Sequence[Answering], *, timeout_s: int = 600, workers: int = 1
-) -> Iterator[OrderDesk]:
+) -> Iterator[OrderQueue]:
     """Run Flower's simulation with one virtual node per trainer while the block runs; yields the transport.
 
     timeout_s: for one order over all trainers; workers: Ray workers, that is, orders under way at a time (training
@@ -54,7 +54,7 @@ def simulation_transport(
     """
     if importlib.util.find_spec("ray") is None:
         raise ConfigError("Flower's simulation needs Ray: pip install 'fl-platform[sim]'")
-    desk = OrderDesk(timeout_s=timeout_s, members=None, nodes=len(trainers), connect_s=120)
+    orders = OrderQueue(timeout_s=timeout_s, members=None, nodes=len(trainers), connect_s=120)
     one_at_a_time = threading.Lock()
     with (
         tempfile.TemporaryDirectory(prefix="flp-", ignore_cleanup_errors=True) as name,
@@ -63,20 +63,20 @@ def simulation_transport(
         folder = Path(name)
         for index, trainer in enumerate(trainers):
             stack.enter_context(serve_trainer(trainer, folder / f"{index}.sock", lock=one_at_a_time))
-        stack.callback(serve(folder / "desk", desk.handle, lock=contextlib.nullcontext()).stop)
+        stack.callback(serve(folder / "orders", orders.handle, lock=contextlib.nullcontext()).stop)
         link = stack.enter_context(
             superlink(folder, create_certificates(folder), simulated=True, environment=ray_environment())
         )
-        settings = {DESK_KEY: str(folder / "desk"), SOCKETS_KEY: str(folder)}
+        settings = {QUEUE_KEY: str(folder / "orders"), SOCKETS_KEY: str(folder)}
         nodes = (f"num-supernodes={len(trainers)}", f"init-args-num-cpus={workers}", "client-resources-num-cpus=1")
         run_id = stack.enter_context(courier_run(link, folder, settings, client=SIMULATED_CLIENT, simulation=nodes))
-        stack.enter_context(_watched(link, run_id, desk, folder))
-        yield desk
+        stack.enter_context(_watched(link, run_id, orders, folder))
+        yield orders
 
 
 @contextlib.contextmanager
-def _watched(link: SuperLink, run_id: int, desk: OrderDesk, folder: Path) -> Iterator[None]:
-    """Close the desk when the engine dies, so that an aggregator that waits for it hears of it."""
+def _watched(link: SuperLink, run_id: int, orders: OrderQueue, folder: Path) -> Iterator[None]:
+    """Close the order queue when the engine dies, so that an aggregator that waits for it hears of it."""
     over = threading.Event()
 
     def watch() -> None:
@@ -87,7 +87,7 @@ def _watched(link: SuperLink, run_id: int, desk: OrderDesk, folder: Path) -> Ite
                 status = f"unknown ({type(error).__name__})"
             if not over.is_set() and not status.startswith(("starting", "running", "pending")):
                 logger.error("Flower's simulation is %s; see %s", status, folder / "superlink.log")
-                desk.close(f"Flower's simulation is {status}")
+                orders.close(f"Flower's simulation is {status}")
                 return
 
     watcher = threading.Thread(target=watch, name="flower-simulation", daemon=True)
@@ -96,5 +96,5 @@ def _watched(link: SuperLink, run_id: int, desk: OrderDesk, folder: Path) -> Ite
         yield
     finally:
         over.set()
-        desk.close()
+        orders.close()
         watcher.join()

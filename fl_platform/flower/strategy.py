@@ -1,8 +1,8 @@
 """ChainStrategy: a Flower strategy whose rounds are the chain's, not the ServerApp's.
 
-It fetches the aggregator's orders from a desk, sends each to the members' nodes, and brings the answers back. What
-counts (admission, weights, scores, the sum, the seal) happens at the aggregator, in integers. A standard round is one
-order (`train.commit`), a strict one two (`train.commit`, the roster on chain, `train.reveal`).
+It fetches the aggregator's orders from an order queue, sends each to the members' nodes, and brings the answers back.
+What counts (admission, weights, scores, the sum, the seal) happens at the aggregator, in integers. A standard round is
+one order (`train.commit`), a strict one two (`train.commit`, the roster on chain, `train.reveal`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Result, Strategy
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.flower.desk import ANYONE, Closed, Courier, Job
 from fl_platform.flower.inexact import FloatUpdate, combine_floats
+from fl_platform.flower.order_queue import ANYONE, Closed, Courier, Job
 from fl_platform.flower.wire import COMMIT, pack_body, unpack_body
 from fl_platform.protocol.messages import RoundOrder, decode_message
 
@@ -52,7 +52,7 @@ class ChainStrategy(Strategy):
 
         inner: the strategy of the task (FedAvg when None). An exact task's sum is the aggregator's integer arithmetic,
             and the inner strategy only names it; in an inexact task the aggregator calls `combine`.
-        courier: where orders come from and answers go: an OrderDesk in this process, or a RemoteDesk.
+        courier: where orders come from and answers go: an OrderQueue in this process, or a RemoteQueue.
         model_source: reads a sealed model for Flower's own evaluation and result; None to leave those empty.
         """
         self.inner = inner if inner is not None else FedAvg()
@@ -78,7 +78,7 @@ class ChainStrategy(Strategy):
         evaluate_config: ConfigRecord | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
     ) -> Result:
-        """Carry orders until the aggregator closes the desk, or for `num_rounds` rounds.
+        """Carry orders until the aggregator closes the order queue, or for `num_rounds` rounds.
 
         As Strategy.start, but the number of rounds is the task's and each order brings its own time-out; `timeout` is
         only an upper bound on it. Clients are never asked to evaluate: worth is measured by the aggregator's rule.
@@ -166,11 +166,11 @@ class ChainStrategy(Strategy):
     # --- carrying one order --------------------------------------------------------------------------------------
 
     def _next_job(self) -> Job | None:
-        """Return the order in hand or wait for the next one; None when the desk is closed."""
+        """Return the order in hand or wait for the next one; None when the order queue is closed."""
         while self._job is None and self._closed is None:
             answer = self._courier.next_job()
             if isinstance(answer, Closed):
-                logger.info("the aggregator closed its desk: %s", answer.reason)
+                logger.info("the aggregator closed its order queue: %s", answer.reason)
                 self._closed = answer
             else:
                 self._job = answer
@@ -199,7 +199,7 @@ class ChainStrategy(Strategy):
         )
 
     def _deliver(self, job: Job, replies: Iterable[Message]) -> Delivery:
-        """Bring the answers of one order to the desk, at most one from each node that was asked."""
+        """Bring the answers of one order to the order queue, at most one from each node that was asked."""
         open_nodes = dict(self._trainer_of)
         answered = refused = 0
         for reply in replies:

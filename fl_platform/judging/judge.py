@@ -39,7 +39,7 @@ from fl_platform.judging.sums import Sums
 from fl_platform.judging.tapes import carried_out, given_of, round_lengths, told
 from fl_platform.judging.validation import RevealedRow
 from fl_platform.protocol.arithmetic import Array
-from fl_platform.protocol.bundle import Entry, TaskState, Verdict
+from fl_platform.protocol.bundle import Entry, EntryVerdict, TaskState
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.operations import ROWS
@@ -81,7 +81,7 @@ class Split:
 class Judgement:
     """All that a round's bundle says about the round, recomputable from its inputs."""
 
-    verdicts: tuple[Verdict, ...]  # one per entry, same order
+    verdicts: tuple[EntryVerdict, ...]  # one per entry, same order
     tape: Tape
     sums: Sums  # int32 (d,): sum of weight * integers
     model: Model  # the new global model
@@ -143,7 +143,7 @@ def judge_round(
     No round is too small. Raises UpdatesNotOpened, DocumentInvalid when context, state and sums do not belong together,
     and what `models` and `sums` raise.
     """
-    demand_start(context, before)
+    require_start(context, before)
     opened = OpenedUpdates(updates, spec)
     admission = admit_entries(entries, opened, spec=spec, context=context, keys=keys)
     program, refused = program_of(spec), refused_of(spec, context.domain, entries, admission.refusals)
@@ -162,7 +162,7 @@ def judge_round(
     return replace(judged, blindings=blinding_sums(layer, admission.seeds, range(len(entries)), weights))
 
 
-def demand_start(context: RoundContext, before: TaskState) -> None:
+def require_start(context: RoundContext, before: TaskState) -> None:
     """Demand that a state is what a round of the chain starts from. Raises DocumentInvalid."""
     if (context.round, context.parent) != (before.round, before.model):
         raise DocumentInvalid(f"state before round {before.round} does not start round {context.round} of the chain")
@@ -191,7 +191,7 @@ def conclude(
     return Judgement(verdicts_of(tape, entries, refusals), tape, sums, new, data, after)
 
 
-def verdicts_of(tape: Tape, entries: Sequence[Entry], refusals: Sequence[Refusal | None]) -> tuple[Verdict, ...]:
+def verdicts_of(tape: Tape, entries: Sequence[Entry], refusals: Sequence[Refusal | None]) -> tuple[EntryVerdict, ...]:
     """Return the tape's verdicts in words: why a sealer did not open an update is its to say."""
     numbers, weights, scores = (tape.named(name).tolist() for name in ("verdict", "weight", "score"))
     found = []
@@ -200,7 +200,7 @@ def verdicts_of(tape: Tape, entries: Sequence[Entry], refusals: Sequence[Refusal
         code, evidence = words.CODES[number], words.reason(tape, i)
         if number not in (words.Verdict.ADMITTED, words.Verdict.REFERENCE) and refusal is not None:
             code, evidence = refusal.code, refusal.evidence
-        found.append(Verdict(entry.receipt.trainer, code, evidence, int(weights[i]), int(scores[i])))
+        found.append(EntryVerdict(entry.receipt.trainer, code, evidence, int(weights[i]), int(scores[i])))
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.judging.admit import Refusal, RoundContext, public_refusals
-from fl_platform.judging.judge import Judgement, ModelSource, conclude, demand_start, refused_of
+from fl_platform.judging.judge import Judgement, ModelSource, conclude, refused_of, require_start
 from fl_platform.judging.leave_one_out import LEAVE_ONE_OUT, Utility, measurable
 from fl_platform.judging.program import program_of
 from fl_platform.judging.round_rows import cell_of, sums_root
@@ -64,7 +64,7 @@ def public_tape(
 
     Raises DocumentInvalid when the claims do not fit together.
     """
-    demand_start(context, before)
+    require_start(context, before)
     program, cells = program_of(spec), told_cells(spec, bundle)
     refusals = public_refusals(bundle.entries, spec=spec, context=context)
     words = refused_of(spec, context.domain, bundle.entries, refusals)

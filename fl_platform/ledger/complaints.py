@@ -10,7 +10,7 @@ from functools import partial
 
 from fl_platform.chain.abi import Decoded
 from fl_platform.chain.journal import Step
-from fl_platform.chain.signer import Signer, demand_signer
+from fl_platform.chain.signer import Signer, require_signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.records import struct
@@ -37,14 +37,14 @@ class Complaints:
 
     def want(self, task: int, round_number: int, receipts: Sequence[Receipt]) -> None:
         """Ask the task's witnesses for these updates; of what was asked before nothing is sent."""
-        me = demand_signer(self._signer).address
+        me = require_signer(self._signer).address
         known = {receipt.struct_hash() for receipt in self.wanted(task, askers={me})}
         for some in _parts([receipt for receipt in receipts if receipt.struct_hash() not in known]):
             self._send(task, round_number, "want", some, list(some), already=lambda: False)
 
     def complain(self, task: int, round_number: int, receipts: Sequence[Receipt]) -> None:
         """Say that these updates are not to be had; nothing is said twice."""
-        me = demand_signer(self._signer).address
+        me = require_signer(self._signer).address
         for some in _parts([receipt for receipt in receipts if not self.complained_at(receipt, me)]):
             names = [receipt.struct_hash() for receipt in some]
             last = some[-1]
@@ -89,7 +89,7 @@ class Complaints:
     ) -> TxReceipt | None:  # fmt: skip
         mark = keccak256(b"".join(receipt.struct_hash() for receipt in some)).hex()[:16]
         return self._contracts.chain.send(
-            self._contract, what, task, round_number, argument, signer=demand_signer(self._signer),
+            self._contract, what, task, round_number, argument, signer=require_signer(self._signer),
             step=Step(task, round_number, f"{what} 0x{mark}"), already=already,
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from fl_platform.chain.client import Chain, Contract
 from fl_platform.chain.journal import TASKLESS, Step
-from fl_platform.chain.signer import Signer, demand_signer
+from fl_platform.chain.signer import Signer, require_signer
 from fl_platform.chain.types import ZERO_ADDRESS, Admission, Phase, TxReceipt
 from fl_platform.errors import IntegrityError, TaskClosed, TransactionReverted, WalletError
 from fl_platform.ledger import events as ev
@@ -59,7 +59,7 @@ class Contracts(Views):
     @property
     def signer(self) -> Signer:
         """The wallet that sends. Raises WalletError without one."""
-        return demand_signer(self._signer)
+        return require_signer(self._signer)
 
     def with_signer(self, signer: Signer) -> Contracts:
         """Return the same contracts for another wallet."""

@@ -130,7 +130,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Settlement:
+class ClosedBooks:
     """Compensation or residual money of a closed task."""
 
     total: int

@@ -12,7 +12,7 @@ from typing import Any
 
 from fl_platform.chain.abi import Decoded
 from fl_platform.chain.journal import Step
-from fl_platform.chain.signer import Signer, demand_signer
+from fl_platform.chain.signer import Signer, require_signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.evidence import send_evidence
@@ -328,7 +328,7 @@ class Reveals:
         )  # fmt: skip
 
     def _wallet(self) -> Signer:
-        return demand_signer(self._signer)
+        return require_signer(self._signer)
 
 
 def _packages(events: list[Decoded]) -> dict[bytes, list[Package]]:

@@ -12,7 +12,7 @@ from fl_platform.ledger import events as ev
 from fl_platform.ledger.deploy import CONTRACTS, TOKEN, Deployment
 from fl_platform.ledger.folding import Fold
 from fl_platform.ledger.history import TaskHistory
-from fl_platform.ledger.records import Account, Head, Member, Settlement, TaskRecord, Tenure, struct
+from fl_platform.ledger.records import Account, ClosedBooks, Head, Member, TaskRecord, Tenure, struct
 
 
 @dataclass
@@ -141,9 +141,9 @@ class Views:
             raise self._unknown(task)
         return token
 
-    def settled(self, task: int) -> Settlement:
+    def settled(self, task: int) -> ClosedBooks:
         """Return compensation and residual money of a closed task."""
-        return struct(Settlement, self.chain.read(self.settlement, "settlement", task))
+        return struct(ClosedBooks, self.chain.read(self.settlement, "settlement", task))
 
     def reputation_of(self, task: int, trainer: bytes) -> Reputed:
         """Return a trainer's reputation."""

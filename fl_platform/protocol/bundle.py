@@ -58,7 +58,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class EntryVerdict:
     """What became of entry i: a cell of the tape, in words."""
 
     trainer: bytes  # 20 bytes
@@ -162,7 +162,7 @@ class RoundBundle:
     aggregator: bytes  # 20 bytes
     before: TaskState
     entries: tuple[Entry, ...]
-    verdicts: tuple[Verdict, ...]  # one per entry, same order
+    verdicts: tuple[EntryVerdict, ...]  # one per entry, same order
     tape: bytes  # root of the round's cells
     columns: tuple[tuple[int, ...], ...]  # cells of the columns that a bundle tells (judging.tapes), row by row
     validation: tuple[str, ...]  # revealed validation slice as 0x rows, when worth is evaluated

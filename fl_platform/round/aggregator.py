@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fl_platform.audit.recompute import settle_past
+from fl_platform.audit.recompute import adopt_recomputed
 from fl_platform.chain.types import Phase
 from fl_platform.errors import (
     AuditDifference,
@@ -42,11 +42,11 @@ from fl_platform.round.grounds import Grounds, nobody
 from fl_platform.round.key_packages import KeyPackages, with_package
 from fl_platform.round.waiting import PAUSE_S, BlockClock, Progress, Transport, Watch, margin
 from fl_platform.store.keywrap import RevealKey
-from fl_platform.task.atomic_files import write_once
-from fl_platform.task.opening import UpdateOpener, demand_key
+from fl_platform.task.atomic_files import write_atomically
+from fl_platform.task.opening import UpdateOpener, require_recipient
 from fl_platform.task.reading import TaskReader, roster_root
 from fl_platform.task.stakes import anchor, stake_among
-from fl_platform.task.taping import NO_TAPE, demand_true_tape
+from fl_platform.task.taping import NO_TAPE, require_true_tape
 from fl_platform.task.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Aggregator:
         Raises TransactionReverted when not on the list, ConfigError when no update is encrypted for this aggregator:
         it could only seal a lie, or be late, and lose its bond either way.
         """
-        demand_key(self._reader.spec, self._contracts.address)
+        require_recipient(self._reader.spec, self._contracts.address)
         if self._contracts.address not in self._reader.history().bonded:
             self._contracts.bond_aggregator(self._reader.task, self._reader.spec.money.bond)
 
@@ -135,10 +135,10 @@ class Aggregator:
             if head.aggregator != self._contracts.address:
                 raise TaskClosed(others_turn(self._reader.history(), self._contracts.address))
             if head.phase is Phase.OPEN:
-                demand_true_tape(self._reader, head.round)
+                require_true_tape(self._reader, head.round)
                 self.roster(self.collect(transport))
             else:
-                settle_past(self._reader, self._opener, head.round)
+                adopt_recomputed(self._reader, self._opener, head.round)
             sealed.append(self.seal(transport))
         return sealed
 
@@ -165,7 +165,7 @@ class Aggregator:
         # the owner's reference, and who came first; who does not fit can force its receipt in
         fitting = sorted(kept, key=lambda who: not is_reference(kept[who], self._reader.spec))[:MOST_ROSTERED]
         chosen = tuple(replace(kept[who], stake=self._collector.stake_of(who)) for who in sorted(fitting))
-        self._collector.demand_enough(order, chosen)
+        self._collector.require_enough(order, chosen)
         self._save_entries(order.round, chosen)
         return chosen
 
@@ -353,7 +353,7 @@ class Aggregator:
         except (AuditDifference, RejectedInput) as error:  # who seals a roster answers for every leaf of it
             raise self._passed(round_number, f"the roster that a predecessor left is not to be had: {error}") from error
         self._save_entries(round_number, entries)
-        write_once(taken, b"{}")
+        write_atomically(taken, b"{}")
         return entries
 
     def _predecessors_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
@@ -390,7 +390,7 @@ class Aggregator:
         return self._workdir / f"task-{self._reader.task}" / f"round-{round_number}.{name}.json"
 
     def _save_entries(self, round_number: int, entries: tuple[Entry, ...]) -> None:
-        write_once(self._path(round_number, "entries"), canonical_json(to_json(entries)))
+        write_atomically(self._path(round_number, "entries"), canonical_json(to_json(entries)))
 
     def _load_entries(self, round_number: int) -> tuple[Entry, ...]:
         data = self._path(round_number, "entries").read_bytes()

@@ -41,7 +41,7 @@ from fl_platform.round.waiting import (
     margin,
     span,
 )
-from fl_platform.task.atomic_files import write_once
+from fl_platform.task.atomic_files import write_atomically
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.stakes import anchor, parties, stake_among
 
@@ -130,7 +130,7 @@ class Collector:
         answers = self._asked(lambda: transport.exchange(order, waiting), transport, waiting, order.round)
         packages.take_submissions(answers, wanted)
 
-    def demand_enough(self, order: RoundOrder, entries: Sequence[Entry]) -> None:
+    def require_enough(self, order: RoundOrder, entries: Sequence[Entry]) -> None:
         """Raise NotEnoughTrainers when these are fewer than the rule needs."""
         trainers, rule = sum(1 for entry in entries if entry.stake > 0), self._reader.spec.aggregation
         if trainers >= (needed := least_trainers(self._reader.spec)):
@@ -309,4 +309,4 @@ def _keeping(answers: Iterable[bytes], taken: Collection[bytes], folder: Path | 
         yield answer
         if folder is not None:
             for who in set(taken) - before:
-                write_once(folder / f"{who.hex()}.json", answer)
+                write_atomically(folder / f"{who.hex()}.json", answer)

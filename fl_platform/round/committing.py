@@ -10,7 +10,7 @@ import numpy as np
 from fl_platform.errors import CommitmentMismatch, RejectedInput
 from fl_platform.judging.admit import is_reference_party
 from fl_platform.judging.commitments import Layer, Openings, layer_of
-from fl_platform.protocol.bundle import Entry, Verdict
+from fl_platform.protocol.bundle import Entry, EntryVerdict
 from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.spec import TaskSpec
@@ -72,7 +72,7 @@ def _integers(plain: bytes, spec: TaskSpec) -> Integers:
 
 
 def mend(
-    spec: TaskSpec, opener: UpdateOpener, entries: tuple[Entry, ...], verdicts: Sequence[Verdict]
+    spec: TaskSpec, opener: UpdateOpener, entries: tuple[Entry, ...], verdicts: Sequence[EntryVerdict]
 ) -> tuple[Entry, ...]:
     """Return the entries with those commitments made again that are in the sum and do not hold as they are shown.
 

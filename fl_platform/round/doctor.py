@@ -36,7 +36,7 @@ CONNECT_S = 3.0
 PROBE = b"fl-platform doctor: this object shows that the store can be written to\n"
 
 
-class Verdict(StrEnum):
+class Grade(StrEnum):
     """What a finding means."""
 
     OK = "ok"
@@ -49,7 +49,7 @@ class Finding:
     """One thing that was looked at."""
 
     about: str
-    verdict: Verdict
+    verdict: Grade
     text: str  # with the remedy, where there is something to mend
 
 
@@ -88,8 +88,8 @@ def python(version: tuple[int, ...]) -> Finding:
     """Look at the interpreter."""
     text = ".".join(map(str, version))
     if version < (3, 11):
-        return Finding("python", Verdict.MEND, f"{text} is too old: make the environment with Python 3.11 or newer")
-    return Finding("python", Verdict.OK, text)
+        return Finding("python", Grade.MEND, f"{text} is too old: make the environment with Python 3.11 or newer")
+    return Finding("python", Grade.OK, text)
 
 
 def packages(requires: Iterable[str], version_of: Callable[[str], str | None]) -> Iterator[Finding]:
@@ -117,15 +117,15 @@ def packages(requires: Iterable[str], version_of: Callable[[str], str | None]) -
         else:
             base.append(f"{one.name} {found or 'is absent'}, wanted {one.specifier}")
     if base:
-        yield Finding("packages", Verdict.MEND, f"{'; '.join(base)}: install the package again with its lock file")
+        yield Finding("packages", Grade.MEND, f"{'; '.join(base)}: install the package again with its lock file")
     else:
-        yield Finding("packages", Verdict.OK, f"{count} as wanted")
+        yield Finding("packages", Grade.OK, f"{count} as wanted")
     for name, lacks in extras.items():
         if lacks:
-            yield Finding(f"extra {name}", Verdict.NOTE, f"not there (without {', '.join(lacks)}); `pip install "
+            yield Finding(f"extra {name}", Grade.NOTE, f"not there (without {', '.join(lacks)}); `pip install "
                           f"'{PACKAGE}[{name}]'` if you want it")  # fmt: skip
         else:
-            yield Finding(f"extra {name}", Verdict.OK, "there")
+            yield Finding(f"extra {name}", Grade.OK, "there")
 
 
 def _extra(marker: str) -> str:
@@ -140,41 +140,41 @@ def folder(root: Path) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        yield Finding("workdir", Verdict.MEND, f"{there} cannot be written to ({error.strerror}): mend its "
+        yield Finding("workdir", Grade.MEND, f"{there} cannot be written to ({error.strerror}): mend its "
                       "permissions, or name another with --workdir")  # fmt: skip
         return
     new = "" if root.exists() else " (made when first used)"
-    yield Finding("workdir", Verdict.OK, f"{root}{new}")
+    yield Finding("workdir", Grade.OK, f"{root}{new}")
     free = shutil.disk_usage(there).free
     text = f"{free / 2**30:.1f} GiB free"
     if free < DISK_LEAST:
-        yield Finding("disk", Verdict.MEND, f"{text}: free space; a full disk stops a round in the middle")
+        yield Finding("disk", Grade.MEND, f"{text}: free space; a full disk stops a round in the middle")
     else:
-        note = Verdict.OK if free >= DISK_GOOD else Verdict.NOTE
-        yield Finding("disk", note, text if note is Verdict.OK else f"{text}: little for large models")
+        note = Grade.OK if free >= DISK_GOOD else Grade.NOTE
+        yield Finding("disk", note, text if note is Grade.OK else f"{text}: little for large models")
 
 
 def keys(where: Path, password: str | None) -> Iterator[Finding]:
     """Look at the wallets: private, and opened by the password."""
     found = wallets.listed(where)
     if not found:
-        yield Finding("wallets", Verdict.NOTE, "none; `fl-platform wallet new` or `wallet import` makes one")
+        yield Finding("wallets", Grade.NOTE, "none; `fl-platform wallet new` or `wallet import` makes one")
         return
     if password is None:
-        yield Finding("wallets", Verdict.NOTE, f"{len(found)}, not opened: no password was given (--password-file)")
+        yield Finding("wallets", Grade.NOTE, f"{len(found)}, not opened: no password was given (--password-file)")
     for info in found:
         about = f"wallet {info.name}"
         mode = stat.S_IMODE(info.path.stat().st_mode)
         if mode & 0o077:
-            yield Finding(about, Verdict.MEND, f"others may read it (mode {mode:o}): `chmod 600 {info.path}`")
+            yield Finding(about, Grade.MEND, f"others may read it (mode {mode:o}): `chmod 600 {info.path}`")
         if password is None:
             continue
         try:
             wallets.unlock(info.path, password)
         except FLError as error:
-            yield Finding(about, Verdict.MEND, str(error))
+            yield Finding(about, Grade.MEND, str(error))
         else:
-            yield Finding(about, Verdict.OK, f"opens, {checksum_address(info.address)}")
+            yield Finding(about, Grade.OK, f"opens, {checksum_address(info.address)}")
 
 
 def policies(root: Path) -> Iterator[Finding]:
@@ -183,12 +183,12 @@ def policies(root: Path) -> Iterator[Finding]:
     try:
         found = Site(root).policies()
     except ConfigError as error:
-        yield Finding(about, Verdict.MEND, f"{error}; until then nothing is signed here")
+        yield Finding(about, Grade.MEND, f"{error}; until then nothing is signed here")
         return
     if not found:
-        yield Finding(about, Verdict.OK, "none: nothing is forbidden here")
+        yield Finding(about, Grade.OK, "none: nothing is forbidden here")
     for policy in found:
-        yield Finding(about, Verdict.OK, str(policy))
+        yield Finding(about, Grade.OK, str(policy))
 
 
 def sockets(own: Workspace) -> Finding:
@@ -197,9 +197,9 @@ def sockets(own: Workspace) -> Finding:
     longest = socket_folder(own, 99_999) / f"{max(names, key=len, default='a-trainer')}.sock"
     length = len(str(longest).encode())
     if length > SOCKET_PATH_BYTES:
-        return Finding("sockets", Verdict.MEND, f"{longest} has {length} bytes, the system takes {SOCKET_PATH_BYTES}: "
+        return Finding("sockets", Grade.MEND, f"{longest} has {length} bytes, the system takes {SOCKET_PATH_BYTES}: "
                        "use a shorter --workdir or name")  # fmt: skip
-    return Finding("sockets", Verdict.OK, f"paths of {length} bytes at most, of {SOCKET_PATH_BYTES}")
+    return Finding("sockets", Grade.OK, f"paths of {length} bytes at most, of {SOCKET_PATH_BYTES}")
 
 
 def network(own: Workspace) -> Iterator[Finding]:
@@ -209,18 +209,18 @@ def network(own: Workspace) -> Iterator[Finding]:
         chain = own.chain
         head = chain.head()
     except FLError as error:
-        yield Finding(about, Verdict.MEND, str(error))
+        yield Finding(about, Grade.MEND, str(error))
         return
     except OSError as error:  # the embedded chain's folder
-        yield Finding(about, Verdict.MEND, f"cannot use {error.filename or own.root} ({error.strerror}): mend the path "
+        yield Finding(about, Grade.MEND, f"cannot use {error.filename or own.root} ({error.strerror}): mend the path "
                       "or its permissions, or name another with --workdir")  # fmt: skip
         return
-    yield Finding(about, Verdict.OK, f"chain {chain.chain_id}, block {head.number}")
+    yield Finding(about, Grade.OK, f"chain {chain.chain_id}, block {head.number}")
     try:
         deployment = own.deployment()
-        yield Finding("contracts", Verdict.OK, f"{len(deployment.contracts)} with this package's code and wiring")
+        yield Finding("contracts", Grade.OK, f"{len(deployment.contracts)} with this package's code and wiring")
     except FLError as error:
-        yield Finding("contracts", Verdict.MEND, str(error))
+        yield Finding("contracts", Grade.MEND, str(error))
     if not own.network.embedded:
         yield clock(head.timestamp, int(time.time()), local=chain.local)
     yield from balances(own, chain)
@@ -231,12 +231,12 @@ def clock(block: int, here: int, *, local: bool) -> Finding:
     ahead, text = block - here, f"{abs(block - here)} s"
     if ahead > CLOCK_S:
         if local:
-            return Finding("clock", Verdict.NOTE, f"the development chain is {text} ahead: its clock was moved")
-        return Finding("clock", Verdict.MEND, f"this machine is {text} behind the chain: set its clock (NTP)")
+            return Finding("clock", Grade.NOTE, f"the development chain is {text} ahead: its clock was moved")
+        return Finding("clock", Grade.MEND, f"this machine is {text} behind the chain: set its clock (NTP)")
     if -ahead > STALE_S and not local:
-        return Finding("clock", Verdict.MEND, f"the newest block is {text} old: this machine's clock is wrong, or the "
+        return Finding("clock", Grade.MEND, f"the newest block is {text} old: this machine's clock is wrong, or the "
                        "end point lags; compare it with another clock, or use another URL")  # fmt: skip
-    return Finding("clock", Verdict.OK, f"the newest block is {text} {'ahead' if ahead > 0 else 'old'}")
+    return Finding("clock", Grade.OK, f"the newest block is {text} {'ahead' if ahead > 0 else 'old'}")
 
 
 def balances(own: Workspace, chain: Chain) -> Iterator[Finding]:
@@ -248,12 +248,12 @@ def balances(own: Workspace, chain: Chain) -> Iterator[Finding]:
             held = f"{wei / 10**18:.6g} coin"
             how = f"`fl-platform wallet fund {info.name}`" if chain.local else "send it some from a faucet or a wallet"
             if wei < needed:
-                yield Finding(f"coin of {info.name}", Verdict.MEND, f"{held}, a round's gas may cost "
+                yield Finding(f"coin of {info.name}", Grade.MEND, f"{held}, a round's gas may cost "
                               f"{needed / 10**18:.6g}: {how}; who only reads or audits needs none")  # fmt: skip
             else:
-                yield Finding(f"coin of {info.name}", Verdict.OK, held)
+                yield Finding(f"coin of {info.name}", Grade.OK, held)
     except FLError as error:
-        yield Finding("coin", Verdict.MEND, str(error))
+        yield Finding("coin", Grade.MEND, str(error))
 
 
 def store(own: Workspace) -> Finding:
@@ -262,23 +262,23 @@ def store(own: Workspace) -> Finding:
         cid = own.store.put(PROBE)
         own.store.get(cid, max_bytes=len(PROBE))
     except StoreReadOnly as error:
-        return Finding("store", Verdict.NOTE, f"for reading only: {error}")
+        return Finding("store", Grade.NOTE, f"for reading only: {error}")
     except FLError as error:
-        return Finding("store", Verdict.MEND, str(error))
+        return Finding("store", Grade.MEND, str(error))
     except OSError as error:
-        return Finding("store", Verdict.MEND, f"{error.filename or 'it'} cannot be used ({error.strerror}): mend the "
+        return Finding("store", Grade.MEND, f"{error.filename or 'it'} cannot be used ({error.strerror}): mend the "
                        "path or its permissions, or name another with --store")  # fmt: skip
-    return Finding("store", Verdict.OK, "written and read")
+    return Finding("store", Grade.OK, "written and read")
 
 
 def port(where: str) -> Finding:
     """Look whether a SuperLink's port answers."""
     host, _, number = where.rpartition(":")
     if not host or not number.isdigit() or not 0 < int(number) < 2**16:
-        return Finding("SuperLink", Verdict.MEND, f"{where!r} is no HOST:PORT")
+        return Finding("SuperLink", Grade.MEND, f"{where!r} is no HOST:PORT")
     try:
         with socket.create_connection((host.strip("[]"), int(number)), CONNECT_S):
-            return Finding("SuperLink", Verdict.OK, f"{where} answers")
+            return Finding("SuperLink", Grade.OK, f"{where} answers")
     except OSError as error:
         why = error.strerror or type(error).__name__
-        return Finding("SuperLink", Verdict.MEND, f"{where} does not answer ({why}): is it running, is the port open?")
+        return Finding("SuperLink", Grade.MEND, f"{where} does not answer ({why}): is it running, is the port open?")

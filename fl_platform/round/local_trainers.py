@@ -96,7 +96,7 @@ def local_crew(
     )
 
 
-class Told:
+class Announced:
     """A trainer that says what it is asked and whether it answered, for whoever watches a resident process."""
 
     def __init__(self, trainer: Trainer, say: Callable[[str], None], learned: RoundsLearned) -> None:

@@ -14,8 +14,8 @@ from fl_platform.ledger.records import Member, MemberFlag
 from fl_platform.protocol.messages import Submission, decode_message
 from fl_platform.protocol.spec import TrainingRule
 from fl_platform.round.site import Site
-from fl_platform.task.accepting import demand_accepted
-from fl_platform.task.opening import demand_key
+from fl_platform.task.accepting import require_accepted
+from fl_platform.task.opening import require_recipient
 from fl_platform.task.reading import TaskReader
 
 WORKING = (Phase.OPEN, Phase.ROSTERED)
@@ -58,7 +58,7 @@ def join(
     joined = contracts.address not in reader.history().members
     if joined:
         require_joinable(reader, stake)
-        demand_accepted(reader)
+        require_accepted(reader)
         locked = reader.spec.money.stake if stake is None else stake
         (site or Site()).allow_task(reader, stake=locked, later=True)
         contracts.join(reader.task, locked, binding.digest)
@@ -100,8 +100,8 @@ def bond(reader: TaskReader, contracts: Contracts) -> bool:
             "with the wallet of one of them (--wallet), or "
             f"take part as a trainer (`fl-platform trainer join {reader.task}`)"
         )
-    demand_key(reader.spec, contracts.address)
-    demand_accepted(reader)
+    require_recipient(reader.spec, contracts.address)
+    require_accepted(reader)
     contracts.bond_aggregator(reader.task, reader.spec.money.bond)
     return True
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fl_platform.errors import ConfigError
 from fl_platform.protocol.messages import Submission, decode_message
-from fl_platform.task.atomic_files import write_once
+from fl_platform.task.atomic_files import write_atomically
 
 _KEPT = 2  # rounds: the last signed one, and the one that is being trained
 
@@ -29,7 +29,8 @@ def keep_memory(folder: Path, round_number: int, parent: bytes, memory: Arrays) 
     from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_once(_path(folder, round_number, parent), save({name: np.array(value) for name, value in memory.items()}))
+    arrays = {name: np.array(value) for name, value in memory.items()}
+    write_atomically(_path(folder, round_number, parent), save(arrays))
     numbers = sorted({_number(path) for path in folder.glob("memory-*.safetensors")}, reverse=True)
     for path in folder.glob("memory-*.safetensors"):
         if _number(path) not in numbers[:_KEPT]:

@@ -22,8 +22,8 @@ from fl_platform.protocol.shown import Shown
 from fl_platform.protocol.spec import Party
 from fl_platform.round.committing import commit_update
 from fl_platform.round.membership import signed_file
-from fl_platform.store.envelope import check_key, unseal
-from fl_platform.task.atomic_files import write_once
+from fl_platform.store.envelope import check_key, decrypt
+from fl_platform.task.atomic_files import write_atomically
 from fl_platform.task.opening import sealed_update, wrap_for
 from fl_platform.task.reading import TaskReader
 from fl_platform.updates.content import ContentLeaf, open_file
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 def keep_key(folder: Path, receipt: Receipt, key: bytes) -> None:
     """Write an update's key beside what was signed for it."""
-    write_once(_key_file(folder, receipt), key)
+    write_atomically(_key_file(folder, receipt), key)
 
 
 def force_reveal(reader: TaskReader, contracts: Contracts, signer: Signer, folder: Path, round_number: int) -> None:
@@ -121,7 +121,7 @@ def _content(reader: TaskReader, folder: Path, receipt: Receipt, index: int) -> 
 def _opened(reader: TaskReader, folder: Path, receipt: Receipt) -> tuple[bytes, bytes]:
     """Return the key of one's own update and its plaintext."""
     key = _kept_key(folder, receipt)
-    return key, unseal(sealed_update(reader.store, receipt), key=key, expected_key_hash=receipt.key_hash)
+    return key, decrypt(sealed_update(reader.store, receipt), key=key, expected_key_hash=receipt.key_hash)
 
 
 def _all_signed(folder: Path, task: int) -> Iterator[Submission]:

@@ -14,7 +14,7 @@ from fl_platform.chain.types import Phase
 from fl_platform.errors import FLError
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.history import TaskHistory
-from fl_platform.ledger.records import Member, MemberFlag, Settlement
+from fl_platform.ledger.records import ClosedBooks, Member, MemberFlag
 from fl_platform.round.membership import WORKING, signed_file
 from fl_platform.round.revealing import open_demands
 from fl_platform.round.rewards import last_sealed
@@ -49,7 +49,7 @@ class Known:
     reference: bool = False  # signs the row that the others are measured against
     signed: frozenset[int] = frozenset()  # rounds for which this folder keeps a signed receipt
     demands: tuple[Demanded, ...] = ()
-    settled: Settlement | None = None  # of closed tasks
+    settled: ClosedBooks | None = None  # of closed tasks
     stays: str = ""  # the command that does all of a role's work here, where parties are on other machines
     auditor: bool = False  # the rules give it a key to every update
     alone: bool = False  # one process holds the chain, so one command plays all trainers of the folder

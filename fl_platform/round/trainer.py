@@ -49,9 +49,9 @@ from fl_platform.round.committing import commit_update
 from fl_platform.round.memory import keep_memory, memory_before
 from fl_platform.round.revealing import answer_demands, force_reveal, keep_key, shown_if_forced
 from fl_platform.round.site import Site
-from fl_platform.store.envelope import derive_update_key, seal
+from fl_platform.store.envelope import derive_update_key, encrypt
 from fl_platform.store.unixfs import cid_of
-from fl_platform.task.atomic_files import write_once
+from fl_platform.task.atomic_files import write_atomically
 from fl_platform.task.opening import wrap_for_all
 from fl_platform.task.reading import TaskReader
 from fl_platform.updates import EncodedUpdate, encode_update, l2_norm, rounding_seed, update_length
@@ -105,7 +105,7 @@ class Conduct:
         return trained.update.delta
 
     def tamper(self, plain: bytes) -> bytes | None:
-        """Return the plaintext to seal; None: store nothing and commit to hashes of nothing."""
+        """Return the plaintext to encrypt; None: store nothing and commit to hashes of nothing."""
         return plain
 
 
@@ -195,7 +195,7 @@ class Trainer:
         return encode_message(self.reveal(reveal_order))
 
     def commit(self, order: RoundOrder) -> Submission:
-        """Train, encode, seal, store and sign for one round; with the keys. Idempotent."""
+        """Train, encode, encrypt, store and sign for one round; with the keys. Idempotent."""
         path = self._journal(order.task, order.round)
         if path.exists():
             signed = decode_message(path.read_bytes(), expected=Submission)
@@ -212,7 +212,7 @@ class Trainer:
             self._check_policy(order)
         plain, report = self._train(order)
         submission = self._sign(order, plain, report.update.samples)
-        write_once(path, encode_message(submission))
+        write_atomically(path, encode_message(submission))
         logger.info("task %d round %d: 0x%s committed", order.task, order.round, self.address.hex())
         self._watch(report)
         return submission
@@ -317,7 +317,7 @@ class Trainer:
         context, spec = self._context(order.task, order.round), self._reader.spec
         body = bytes(update_length(spec.model.size, spec.codec.bits)) if plain is None else plain
         key = derive_update_key(secret=self._secret, context=context, plain=body)
-        sealed = seal(body, key=key)
+        sealed = encrypt(body, key=key)
         cid = cid_of(sealed.data) if plain is None else self._reader.store.put(sealed.data)
         committed = commit_update(
             spec, self._domain, task=order.task, round_number=order.round, trainer=self.address,

@@ -13,7 +13,7 @@ from fl_platform.errors import ConfigError, DocumentInvalid, TaskClosed
 from fl_platform.judging.validation import RevealedRow
 from fl_platform.learning.datasets import Labelled
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
-from fl_platform.task.atomic_files import write_once
+from fl_platform.task.atomic_files import write_atomically
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.validating import RevealSlice, ValidationBook, parse_slice, slice_texts
 
@@ -49,7 +49,7 @@ def write_slice(reader: TaskReader, book: ValidationBook, round_number: int, fol
             "it measure nothing"
         )
     path = slice_file(folder, round_number)
-    write_once(path, canonical_json(list(slice_texts(book.reveal(round_number)))))
+    write_atomically(path, canonical_json(list(slice_texts(book.reveal(round_number)))))
     return path
 
 

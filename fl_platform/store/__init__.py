@@ -5,7 +5,7 @@
 
 from fl_platform.store.cid import Cid
 from fl_platform.store.disk import DiskStore
-from fl_platform.store.envelope import Sealed, seal, unseal
+from fl_platform.store.envelope import EncryptedUpdate, decrypt, encrypt
 from fl_platform.store.interface import Store
 from fl_platform.store.memory import MemoryStore
 from fl_platform.store.unixfs import PROFILE, cid_of, root_codec
@@ -14,11 +14,11 @@ __all__ = [
     "PROFILE",
     "Cid",
     "DiskStore",
+    "EncryptedUpdate",
     "MemoryStore",
-    "Sealed",
     "Store",
     "cid_of",
+    "decrypt",
+    "encrypt",
     "root_codec",
-    "seal",
-    "unseal",
 ]

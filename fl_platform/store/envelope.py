@@ -36,7 +36,7 @@ _KEY_DOMAIN = b"fl-platform/update-key/v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class EncryptedUpdate:
     """An encrypted update and what its receipt commits to."""
 
     data: bytes  # ciphertext, as long as the plaintext
@@ -84,14 +84,14 @@ def derive_update_key(*, secret: bytes, context: bytes, plain: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=_KEY_DOMAIN, info=info).derive(secret)
 
 
-def seal(plain: bytes | memoryview, *, key: bytes) -> Sealed:
+def encrypt(plain: bytes | memoryview, *, key: bytes) -> EncryptedUpdate:
     """Encrypt an update under a key that encrypts nothing else."""
     leaf_count(len(plain))
     data = _crypt(key, plain, first_block=0)
-    return Sealed(data=data, leaves_root=leaves_root(data), key_hash=key_hash(key))
+    return EncryptedUpdate(data=data, leaves_root=leaves_root(data), key_hash=key_hash(key))
 
 
-def unseal(data: bytes | memoryview, *, key: bytes, expected_key_hash: bytes) -> bytes:
+def decrypt(data: bytes | memoryview, *, key: bytes, expected_key_hash: bytes) -> bytes:
     """Decrypt an update (bytes already verified against its CID).
 
     Raises EnvelopeInvalid when the key is not the committed one.

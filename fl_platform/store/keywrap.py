@@ -66,7 +66,7 @@ class WrapContext:
 
 
 @dataclass(frozen=True, slots=True)
-class WrappedKey:
+class KeyBox:
     """An update's key as only its recipient can read it."""
 
     ephemeral: Point  # E
@@ -77,7 +77,7 @@ class WrappedKey:
         return bn254.encode(self.ephemeral) + self.box
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> WrappedKey:
+    def from_bytes(cls, data: bytes) -> KeyBox:
         """Parse 96 bytes (untrusted). Raises EnvelopeInvalid."""
         if len(data) != WRAPPED_BYTES:
             raise EnvelopeInvalid(f"a wrapped key has {WRAPPED_BYTES} bytes, not {len(data)}")
@@ -116,7 +116,7 @@ def derive_ephemeral(*, secret: bytes, context: WrapContext, key: bytes) -> int:
     return _scalar(secret, salt=_EPHEMERAL_DOMAIN, info=hashlib.sha256(context.encode() + key).digest())
 
 
-def wrap_key(key: bytes, *, recipient: Point, context: WrapContext, ephemeral: int) -> WrappedKey:
+def wrap_key(key: bytes, *, recipient: Point, context: WrapContext, ephemeral: int) -> KeyBox:
     """Wrap an update's key. `ephemeral` is e, never used for another key or context (see derive_ephemeral)."""
     if len(key) != KEY_BYTES or not 1 <= ephemeral < ORDER:
         raise ValueError(f"a key has {KEY_BYTES} bytes and e lies in 1..r-1")
@@ -124,10 +124,10 @@ def wrap_key(key: bytes, *, recipient: Point, context: WrapContext, ephemeral: i
     point = multiply(GENERATOR, ephemeral)
     shared = multiply(recipient, ephemeral)
     kek = derive_kek(shared, ephemeral=point, recipient=recipient, context=context)
-    return WrappedKey(point, _xor(key, kek))
+    return KeyBox(point, _xor(key, kek))
 
 
-def unwrap_key(wrapped: WrappedKey, *, recipient: RevealKey, context: WrapContext, expected_key_hash: bytes) -> bytes:
+def unwrap_key(wrapped: KeyBox, *, recipient: RevealKey, context: WrapContext, expected_key_hash: bytes) -> bytes:
     """Unwrap a key (untrusted) and check it against the receipt's commitment. Raises EnvelopeInvalid."""
     shared = shared_point(wrapped, recipient)
     return open_box(
@@ -135,7 +135,7 @@ def unwrap_key(wrapped: WrappedKey, *, recipient: RevealKey, context: WrapContex
     )
 
 
-def shared_point(wrapped: WrappedKey, recipient: RevealKey) -> Point:
+def shared_point(wrapped: KeyBox, recipient: RevealKey) -> Point:
     """Return S = kE, what a recipient publishes (with a DLEQ proof) to show that its box is bad."""
     try:
         bn254.validate(wrapped.ephemeral)
@@ -145,7 +145,7 @@ def shared_point(wrapped: WrappedKey, recipient: RevealKey) -> Point:
 
 
 def open_box(
-    wrapped: WrappedKey, *, shared: Point, recipient: Point, context: WrapContext, expected_key_hash: bytes
+    wrapped: KeyBox, *, shared: Point, recipient: Point, context: WrapContext, expected_key_hash: bytes
 ) -> bytes:
     """Open a box with S, as its recipient or as anybody to whom S was proved. Raises EnvelopeInvalid."""
     if len(wrapped.box) != KEY_BYTES:

@@ -48,7 +48,7 @@ class Described:
     bounds: Bounds  # least and largest wei that a seat can have earned, as the checker proves
 
 
-def demand_accepted(reader: TaskReader) -> None:
+def require_accepted(reader: TaskReader) -> None:
     """Raise ProgramNotAccepted where a task brings a program that this party has not accepted.
 
     Of rules that cannot be read it says nothing: whoever goes on to read them does.

@@ -9,7 +9,7 @@ from pathlib import Path
 from fl_platform.errors import StoreFull
 
 
-def write_once(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write a file atomically and durably (0600); an earlier one is replaced. Raises StoreFull."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")

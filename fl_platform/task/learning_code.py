@@ -18,7 +18,7 @@ from fl_platform.learning.public import PUBLIC
 from fl_platform.store.cid import Cid
 from fl_platform.store.interface import Store
 from fl_platform.store.unixfs import LEAF_BYTES
-from fl_platform.task.atomic_files import write_once
+from fl_platform.task.atomic_files import write_atomically
 
 MAX_BYTES = LEAF_BYTES
 # Programs ask for modules that are not installed, too, and go without: brotli, chardet, uvloop. A file of such a name
@@ -63,7 +63,7 @@ def receive(store: Store, code: str, name: str, folder: Path) -> Path:
             "in another folder"
         )
     if not path.exists():
-        write_once(path, data)
+        write_atomically(path, data)
     return path
 
 

@@ -16,10 +16,9 @@ from fl_platform.protocol.keypackage import KEYED_AGGREGATORS, recipients
 from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.store.cid import Cid
-from fl_platform.store.envelope import check_leaves_root, unseal
+from fl_platform.store.envelope import check_leaves_root, decrypt
 from fl_platform.store.interface import Store
-from fl_platform.store.keywrap import RevealKey, WrapContext, derive_ephemeral, unwrap_key, wrap_key
-from fl_platform.store.keywrap import WrappedKey as Box
+from fl_platform.store.keywrap import KeyBox, RevealKey, WrapContext, derive_ephemeral, unwrap_key, wrap_key
 from fl_platform.store.unixfs import root_codec
 from fl_platform.task.holders import held_by
 from fl_platform.updates.content import ContentLeaf, file_root
@@ -29,7 +28,7 @@ from zk.curve import bn254
 from zk.curve.bn254 import Point
 
 
-def demand_key(spec: TaskSpec, aggregator: bytes) -> None:
+def require_recipient(spec: TaskSpec, aggregator: bytes) -> None:
     """Raise ConfigError unless updates are encrypted for this aggregator: without keys it can only lose its bond."""
     if aggregator not in {party.address for party in recipients(spec)}:
         raise ConfigError(
@@ -122,7 +121,7 @@ class UpdateOpener:
         if wrapped is None:
             raise EnvelopeInvalid(f"0x{receipt.trainer.hex()} wrapped no key for 0x{self._recipient.hex()}")
         return unwrap_key(
-            Box.from_bytes(wrapped.ephemeral + wrapped.ciphertext),
+            KeyBox.from_bytes(wrapped.ephemeral + wrapped.ciphertext),
             recipient=self._key,
             context=wrap_context(receipt, self.domain, self._recipient),
             expected_key_hash=receipt.key_hash,
@@ -142,7 +141,7 @@ class UpdateOpener:
 
         Raises EnvelopeInvalid for a box on no point of the curve: it is bad without a proof.
         """
-        box = Box.from_bytes(key.ephemeral + key.ciphertext)
+        box = KeyBox.from_bytes(key.ephemeral + key.ciphertext)
         context = wrap_context(receipt, self.domain, self._recipient).encode()
         return dleq.prove(self._key.secret, base=box.ephemeral, context=keccak256(context))
 
@@ -164,7 +163,7 @@ class UpdateOpener:
         if (name := receipt.struct_hash()) in self._kept:
             return self._kept[name]
         key = self.unwrap(receipt, entry.keys)
-        plain = unseal(self.sealed(receipt), key=key, expected_key_hash=receipt.key_hash)
+        plain = decrypt(self.sealed(receipt), key=key, expected_key_hash=receipt.key_hash)
         check_content(plain, receipt, spec=self._spec, key=key)
         if len(plain) <= self._room:
             self._kept[name] = plain

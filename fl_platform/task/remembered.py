@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 from fl_platform.errors import ConfigError
-from fl_platform.task.atomic_files import write_once
+from fl_platform.task.atomic_files import write_atomically
 from fl_platform.task.invitation import Invitation, quoted, read_invitation
 
 FILE = "settings.toml"
@@ -45,7 +45,7 @@ def remember(root: Path, *, network: str, store: str = "") -> bool:
     values = {"network": network, "store": store}
     lines = ["# For commands in this folder; options, FL_PLATFORM_... and federation.toml go before it."]
     lines += [f"{name} = {quoted(value)}" for name, value in values.items() if value]
-    write_once(path, ("\n".join(lines) + "\n").encode())
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
     return True
 
 
@@ -58,7 +58,7 @@ def keep_invitation(root: Path, invited: Invitation, *, takes_over: bool = True)
     known = None if takes_over else kept_invitation(root, invited.task, invited.rules)
     if known is not None and known.superlink:
         invited = invited.with_superlink(known.superlink, known.authority)
-    write_once(_kept(root, invited.task, invited.rules), invited.to_text().encode())
+    write_atomically(_kept(root, invited.task, invited.rules), invited.to_text().encode())
     return invited
 
 

@@ -16,7 +16,7 @@ def tape_root(reader: TaskReader, bundle: RoundBundle) -> bytes:
     return told_tape(reader.spec, bundle).root if reader.spec.exact else NO_TAPE
 
 
-def demand_true_tape(reader: TaskReader, round_number: int) -> None:
+def require_true_tape(reader: TaskReader, round_number: int) -> None:
     """Raise AuditDifference when the round before was sealed with a tape that its own bundle does not tell of.
 
     What that seal hands on is known to its liar only: whoever builds on it can be made to lose its own bond.

@@ -38,7 +38,7 @@ from fl_platform.protocol.receipt import Receipt, sign_digest, sign_receipt
 from fl_platform.protocol.spec import CodecRule, ModelSpec, Party, ScaleSpec, TaskSpec
 from fl_platform.store import unixfs
 from fl_platform.store.disk import DiskStore
-from fl_platform.store.envelope import seal
+from fl_platform.store.envelope import encrypt
 from fl_platform.store.keywrap import RevealKey
 from fl_platform.task import opening
 from fl_platform.task.opening import UpdateOpener, wrap_for_all
@@ -228,7 +228,7 @@ def _round(folder: Path, bits: int, updates: Iterator[bytes]) -> Round:
 
 def _entry(spec: TaskSpec, store: DiskStore, number: int, plain: bytes) -> Entry:
     key = number.to_bytes(32, "big")
-    sealed = seal(plain, key=key)
+    sealed = encrypt(plain, key=key)
     receipt = Receipt(
         task=7, round=0, life=0, base_round=0, trainer=address_of(number), parent=bytes(32),
         update=store.put(sealed.data).digest,

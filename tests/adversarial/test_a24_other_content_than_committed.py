@@ -18,7 +18,7 @@ import pytest
 from fl_platform.errors import EnvelopeInvalid, FLError, StoreMissing, UpdateHashMismatch, UpdatesNotOpened
 from fl_platform.judging.admit import OpenedUpdates, admit_entries
 from fl_platform.ledger.reveals import CipherLeaf
-from fl_platform.store import Cid, MemoryStore, cid_of, envelope, seal, unixfs, unseal
+from fl_platform.store import Cid, MemoryStore, cid_of, decrypt, encrypt, envelope, unixfs
 from fl_platform.store.unixfs import LEAF_BYTES
 from fl_platform.task.opening import check_content
 from fl_platform.updates import pack_update
@@ -30,12 +30,12 @@ from tests.support.reveals import Scene, garbled
 from tests.support.rounds import anchored_spec, happy_round, place_of
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(32)
-MINE, OTHER = seal(b"\x01" * 5000, key=KEY), seal(b"\x02" * 5000, key=OTHER_KEY)
+MINE, OTHER = encrypt(b"\x01" * 5000, key=KEY), encrypt(b"\x02" * 5000, key=OTHER_KEY)
 
 
 def test_the_committed_object_opens() -> None:
     envelope.check_leaves_root(MINE.data, MINE.leaves_root)
-    assert unseal(MINE.data, key=KEY, expected_key_hash=MINE.key_hash) == b"\x01" * 5000
+    assert decrypt(MINE.data, key=KEY, expected_key_hash=MINE.key_hash) == b"\x01" * 5000
 
 
 def test_another_objects_leaves_root() -> None:
@@ -45,7 +45,7 @@ def test_another_objects_leaves_root() -> None:
 
 def test_another_objects_key() -> None:
     with pytest.raises(EnvelopeInvalid, match="does not open this update"):
-        unseal(MINE.data, key=OTHER_KEY, expected_key_hash=MINE.key_hash)
+        decrypt(MINE.data, key=OTHER_KEY, expected_key_hash=MINE.key_hash)
 
 
 @pytest.mark.parametrize("bits", [4, 8, 16])
@@ -84,10 +84,10 @@ def test_who_finds_other_content_has_no_verdict_before_the_chain_has_convicted_i
 
 def test_one_ciphertext_does_not_open_in_two_ways() -> None:
     """Without a tag every key decrypts to something: the committed key hash decides which plaintext was meant."""
-    second = unseal(MINE.data, key=OTHER_KEY, expected_key_hash=OTHER.key_hash)
+    second = decrypt(MINE.data, key=OTHER_KEY, expected_key_hash=OTHER.key_hash)
     assert second != b"\x01" * 5000
     with pytest.raises(EnvelopeInvalid):
-        unseal(MINE.data, key=OTHER_KEY, expected_key_hash=MINE.key_hash)
+        decrypt(MINE.data, key=OTHER_KEY, expected_key_hash=MINE.key_hash)
 
 
 def test_two_objects_of_one_digest_are_told_apart_by_length() -> None:
@@ -136,7 +136,7 @@ def test_a_content_root_of_other_integers_costs_the_stake_and_the_honest_twin_no
 
 def test_a_challenger_cannot_pass_another_ciphertext_or_key_off_as_the_trainers() -> None:
     scene = Scene.start()
-    forged = seal(scene.plain[:-1] + b"\x00", key=UPDATE_KEY).data
+    forged = encrypt(scene.plain[:-1] + b"\x00", key=UPDATE_KEY).data
     leaf = envelope.open_leaf(forged, len(forged) // envelope.LEAF_BYTES)
     last, place = scene.table.place_of(scene.table.size - 1)
     with pytest.raises(Reverted, match="CipherLeaves_LeafMismatch"):

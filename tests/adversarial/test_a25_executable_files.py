@@ -21,7 +21,7 @@ import pytest
 from fl_platform.errors import CarInvalid, FLError, StoreUnavailable
 from fl_platform.store import Cid, DiskStore, MemoryStore, car, cid_of, unixfs
 from fl_platform.store.gateway import GatewayStore
-from fl_platform.store.keywrap import WrappedKey
+from fl_platform.store.keywrap import KeyBox
 from fl_platform.store.kubo import KuboStore
 from tests.support import http_peers
 
@@ -131,9 +131,9 @@ def test_as_a_node_or_a_wrapped_key_it_is_refused(kind: str, marker: Path) -> No
     with pytest.raises(CarInvalid):
         list(unixfs.read_leaves(root, {root: evil}.__getitem__, max_bytes=1 << 30))
     with pytest.raises(FLError):
-        WrappedKey.from_bytes(evil)
+        KeyBox.from_bytes(evil)
     with pytest.raises(FLError):
-        WrappedKey.from_bytes((evil * 96)[:96])
+        KeyBox.from_bytes((evil * 96)[:96])
     assert not marker.exists()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.flower import resident
+from fl_platform.flower import trainer_server
 from fl_platform.protocol.bundle import Carried, RoundBundle, TaskState, parse_roster
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.messages import Submission, decode_message, encode_message
@@ -132,9 +132,9 @@ def test_rules_that_would_stop_a_trainer_are_refused_before_it_joins(name: str) 
 
 def test_a_caller_that_drips_is_cut_off_after_one_request_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte comes within the time-out, the request never: the slot must be free again all the same."""
-    monkeypatch.setattr(resident, "REQUEST_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(trainer_server, "REQUEST_TIMEOUT_S", 0.3)
     path, cut = tmp_path / "s", threading.Event()
-    server = resident.serve(path, lambda request: request)
+    server = trainer_server.serve(path, lambda request: request)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
             caller.connect(str(path))

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fl_platform.store.envelope import seal
+from fl_platform.store.envelope import encrypt
 from tests.support.contracts import World
 from tests.support.evm import Contract, account
 
@@ -48,7 +48,7 @@ def test_random_blocks(harness: Contract, key: bytes, block: bytes) -> None:
 
 def test_block_n_of_a_sealed_update_is_the_counter_n_encrypted(harness: Contract) -> None:
     key, plain = bytes(range(32)), bytes(i * 7 % 256 for i in range(4000))
-    data = seal(plain, key=key).data
+    data = encrypt(plain, key=key).data
     for number in (0, 1, 64, 249):
         stream = harness.call("encrypt", key, number.to_bytes(16, "big"))
         part = slice(16 * number, 16 * number + 16)

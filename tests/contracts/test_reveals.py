@@ -219,7 +219,7 @@ def test_leaves_of_other_trees_or_places_are_refused(reverts: Reverts) -> None:
     for body in (b"", leaf.body * 3):
         with reverts("Reveals_NoSuchLeaf", 0, len(body) // 16):
             scene.accuse_opening(0, 0, content=replace(leaf, body=body))
-    foreign = envelope.seal(other, key=KEY).data
+    foreign = envelope.encrypt(other, key=KEY).data
     with pytest.raises(Reverted, match="CipherLeaves_LeafMismatch"):
         scene.accuse_opening(0, 0, cipher=scene.cipher(0, foreign))
     with pytest.raises(Reverted, match="CipherLeaves_LeafMismatch"):

@@ -1,4 +1,4 @@
-"""A round by command line over Flower: CLI trainers behind SuperNodes, the CLI aggregator's desk behind a SuperLink."""
+"""A round by command line over Flower: CLI trainers behind SuperNodes, the CLI aggregator behind a SuperLink."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from fl_platform.flower.deployment import courier_run, superlink, supernode
 from fl_platform.flower.keys import NodeKeyFiles, create_certificates
-from fl_platform.flower.server_app import DESK_KEY
+from fl_platform.flower.server_app import QUEUE_KEY
 from tests.support.cli import Cli
 from tests.support.nodes import anvil
 
@@ -33,7 +33,7 @@ def prepare(cli: Cli) -> str:
     for name in TRAINERS:
         cli("trainer", "join", "1", "--wallet", name)
     cli("aggregator", "bond", "1", "--wallet", "aggregator")
-    needed = cli("aggregator", "run", "1", "--wallet", "aggregator", "--flower", "desk", code=5)
+    needed = cli("aggregator", "run", "1", "--wallet", "aggregator", "--flower", "orders", code=5)
     assert "--reference-binding" in needed.stderr
     return str(cli.report("trainer", "join", "1", "--wallet", "owner", "--reference")["binding"])
 
@@ -67,13 +67,13 @@ def test_a_round_over_flower(tmp_path: Path) -> None:
         for name, path in sockets.items():
             stack.enter_context(supernode(link, tmp_path, f"node-{name}", key=key_of(cli, name), trainer=path))
         report = tmp_path / "sealed.json"
-        desk = stack.enter_context(cli.staying(
-            "aggregator", "run", "1", "--wallet", "aggregator", "--flower", "desk.sock", "--reference-binding", binding,
-            "--timeout", "240", "--json", str(report),
+        orders = stack.enter_context(cli.staying(
+            "aggregator", "run", "1", "--wallet", "aggregator", "--flower", "orders.sock",
+            "--reference-binding", binding, "--timeout", "240", "--json", str(report),
         ))  # fmt: skip
-        await_sockets(desk, tmp_path / "desk.sock")
-        stack.enter_context(courier_run(link, tmp_path, {DESK_KEY: str(tmp_path / "desk.sock")}))
-        assert desk.wait(ROUND_S) == 0
+        await_sockets(orders, tmp_path / "orders.sock")
+        stack.enter_context(courier_run(link, tmp_path, {QUEUE_KEY: str(tmp_path / "orders.sock")}))
+        assert orders.wait(ROUND_S) == 0
     sealed = json.loads(report.read_text())
     assert sealed["state"] == "done"
     assert sorted(sealed["sealed"][0]["verdicts"].values()) == ["admitted", "admitted", "reference"]

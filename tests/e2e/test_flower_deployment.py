@@ -10,11 +10,11 @@ import pytest
 
 from fl_platform.config import Network
 from fl_platform.flower.deployment import SuperLink, courier_run, run_status, superlink, supernode
-from fl_platform.flower.desk import OrderDesk
 from fl_platform.flower.keys import create_certificates, create_node_key
 from fl_platform.flower.members import members_of
-from fl_platform.flower.resident import Answering, serve, serve_trainer
-from fl_platform.flower.server_app import DESK_KEY
+from fl_platform.flower.order_queue import OrderQueue
+from fl_platform.flower.server_app import QUEUE_KEY
+from fl_platform.flower.trainer_server import Answering, serve, serve_trainer
 from tests.support.chain import stage
 from tests.support.nodes import anvil
 from tests.support.small_task import SmallTask, open_small_task
@@ -35,9 +35,9 @@ class Stranger:
 
 
 @contextlib.contextmanager
-def federation(folder: Path, task: SmallTask, stranger: Answering) -> Iterator[tuple[SuperLink, int, OrderDesk]]:
+def federation(folder: Path, task: SmallTask, stranger: Answering) -> Iterator[tuple[SuperLink, int, OrderQueue]]:
     """Run a SuperLink, the members' SuperNodes, a stranger's, and the courier."""
-    desk = OrderDesk(timeout_s=120, members=lambda: members_of(task.reader))
+    orders = OrderQueue(timeout_s=120, members=lambda: members_of(task.reader))
     keys = (*task.node_keys, create_node_key(folder, "stranger-key"))
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(superlink(folder, create_certificates(folder)))
@@ -45,10 +45,10 @@ def federation(folder: Path, task: SmallTask, stranger: Answering) -> Iterator[t
             path = folder / f"{number}.sock"
             stack.enter_context(serve_trainer(trainer, path))
             stack.enter_context(supernode(link, folder, f"supernode-{number}", key=key, trainer=path))
-        stack.callback(serve(folder / "desk", desk.handle, lock=contextlib.nullcontext()).stop)
-        run_id = stack.enter_context(courier_run(link, folder, {DESK_KEY: str(folder / "desk")}))
-        stack.callback(desk.close)
-        yield link, run_id, desk
+        stack.callback(serve(folder / "orders", orders.handle, lock=contextlib.nullcontext()).stop)
+        run_id = stack.enter_context(courier_run(link, folder, {QUEUE_KEY: str(folder / "orders")}))
+        stack.callback(orders.close)
+        yield link, run_id, orders
 
 
 @pytest.mark.parametrize("strictness", ["standard", "strict"])
@@ -58,9 +58,9 @@ def test_a_round_passes_on_anvil(tmp_path: Path, strictness: str) -> None:
         task = open_small_task(own, tmp_path / "task", trainers=2, strictness=strictness)
         folder = tmp_path / "f"
         folder.mkdir()
-        with federation(folder, task, stranger) as (link, run_id, desk):
-            (sealed,) = task.aggregator.run(desk)
-            desk.close()
+        with federation(folder, task, stranger) as (link, run_id, orders):
+            (sealed,) = task.aggregator.run(orders)
+            orders.close()
             while (status := run_status(link, run_id)) == "running":
                 assert link.process.poll() is None
         history = task.reader.history()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fl_platform.errors import RejectedInput
-from fl_platform.flower.resident import Answering
 from fl_platform.flower.simulation import simulation_transport
+from fl_platform.flower.trainer_server import Answering
 from fl_platform.round.aggregator import SealedRound
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Transport

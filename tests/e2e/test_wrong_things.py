@@ -18,7 +18,7 @@ from fl_platform.chain.client import connect
 from fl_platform.cli.main import run
 from fl_platform.config import MINIMAL, NETWORKS
 from fl_platform.round.data_choice import Lesson
-from fl_platform.round.doctor import Verdict, clock
+from fl_platform.round.doctor import Grade, clock
 from fl_platform.round.local_trainers import local_crew
 from fl_platform.round.transport import LocalTransport
 from fl_platform.task.workspace import Workspace
@@ -367,8 +367,8 @@ def test_the_doctor_goes_on_where_the_folder_cannot_be_used(cli: CliInside) -> N
 def test_a_clock_that_is_wrong(name: str, block: int, here: int) -> None:
     found = clock(block, here, local=False)
     sees(name, found.text)
-    assert found.verdict is Verdict.MEND
-    assert clock(here, here, local=False).verdict is Verdict.OK
+    assert found.verdict is Grade.MEND
+    assert clock(here, here, local=False).verdict is Grade.OK
 
 
 def test_every_row_of_the_page_is_done_by_a_test() -> None:

@@ -23,8 +23,7 @@ from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.receipt import Receipt, sign_digest
 from fl_platform.protocol.spec import ModelSpec, Party, TaskSpec, TensorSpec
 from fl_platform.store import envelope
-from fl_platform.store.keywrap import RevealKey
-from fl_platform.store.keywrap import WrappedKey as Box
+from fl_platform.store.keywrap import KeyBox, RevealKey
 from fl_platform.task.opening import record_of, wrap_context, wrap_for_all
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
@@ -98,7 +97,7 @@ class Scene:
 
     def receipt(self, **changes: Any) -> Receipt:
         """Return an honest receipt of the update, with changes."""
-        sealed = envelope.seal(self.plain, key=KEY)
+        sealed = envelope.encrypt(self.plain, key=KEY)
         root = self.root(self.plain)
         honest = {
             "length": sealed.length, "key_hash": sealed.key_hash, "leaves_root": sealed.leaves_root,
@@ -149,12 +148,12 @@ class Scene:
     ) -> tuple[Point, DleqProof]:
         """Return S of recipient `number`'s box, with its proof."""
         context = wrap_context(receipt or self.receipt(), self.world.domain, keys[number].recipient)
-        box = Box.from_bytes(keys[number].ephemeral + keys[number].ciphertext)
+        box = KeyBox.from_bytes(keys[number].ephemeral + keys[number].ciphertext)
         return dleq.prove(reveal_key(number).secret, base=box.ephemeral, context=keccak256(context.encode()))
 
     def cipher(self, block: int, data: bytes | None = None) -> CipherLeaf:
         """Return the ciphertext leaf that AES block `block` lies in."""
-        opening = envelope.open_leaf(data or envelope.seal(self.plain, key=KEY).data, block // 64)
+        opening = envelope.open_leaf(data or envelope.encrypt(self.plain, key=KEY).data, block // 64)
         return CipherLeaf(opening.leaf, opening.path)
 
     def content(self, index: int, plain: bytes | None = None) -> ContentLeafRecord:

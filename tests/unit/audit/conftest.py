@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from fl_platform.audit import proving
-from fl_platform.audit.proving import Settlement
+from fl_platform.audit.proving import SettlementStatement
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.ledger.proofs import Proofs
 from fl_platform.round.transport import LocalTransport
@@ -30,7 +30,7 @@ class Settled:
 
     workspace: Workspace
     cast: Cast
-    kept: tuple[Settlement, Settlement]
+    kept: tuple[SettlementStatement, SettlementStatement]
     proof: ProofFile
 
     def reader(self) -> TaskReader:
@@ -56,7 +56,7 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settled]:
         yield Settled(workspace, cast, kept, proof)
 
 
-def kept_settlement(number: int) -> Settlement:
+def kept_settlement(number: int) -> SettlementStatement:
     """Return a settlement of the rule whose circuit ships, for a round of this number."""
     made = made_round(Shape(6), seed=number)
-    return Settlement(number, made, commitment(made), payload(made, settle_round(made)))
+    return SettlementStatement(number, made, commitment(made), payload(made, settle_round(made)))

@@ -75,7 +75,7 @@ def test_another_list_for_this_commitment_means_forged_keys(settled: Settled, mo
 
 
 def test_without_the_extra_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    proving.demand_prover()
+    proving.require_prover()
     monkeypatch.setattr(proving, "FAST", ("numba", "no_such_module"))
     with pytest.raises(ConfigError, match=r"no_such_module: pip install 'fl-platform\[fast\]'"):
-        proving.demand_prover()
+        proving.require_prover()

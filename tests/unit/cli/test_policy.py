@@ -18,7 +18,7 @@ from fl_platform.errors import ConfigError, PolicyRefused
 from fl_platform.learning.machine import CPU
 from fl_platform.round import site
 from fl_platform.round.data_choice import Lesson
-from fl_platform.round.doctor import Verdict, policies
+from fl_platform.round.doctor import Grade, policies
 from fl_platform.round.site import VARIABLE
 from scripts.generate_docs import commands
 from tests.support.cli import CliInside
@@ -166,13 +166,13 @@ def test_join_shows_the_policy_and_obeys_it_before_it_asks(
 
 def test_doctor_says_which_policy_holds(tmp_path: Path, machine: Path) -> None:
     (none,) = policies(tmp_path)
-    assert (none.verdict, none.text) == (Verdict.OK, "none: nothing is forbidden here")
+    assert (none.verdict, none.text) == (Grade.OK, "none: nothing is forbidden here")
     path = write(machine, "min_rows = 100")
     (found,) = policies(tmp_path)
-    assert (found.verdict, found.text) == (Verdict.OK, f"{path} allows only: updates learned from 100 rows at least")
+    assert (found.verdict, found.text) == (Grade.OK, f"{path} allows only: updates learned from 100 rows at least")
     path.chmod(0o666)
     (wrong,) = policies(tmp_path)
-    assert wrong.verdict is Verdict.MEND
+    assert wrong.verdict is Grade.MEND
     assert f"chmod go-w {path}" in wrong.text
     assert "nothing is signed here" in wrong.text
 

@@ -8,7 +8,7 @@ import pytest
 from fl_platform.chain.types import Phase
 from fl_platform.cli.main import cli
 from fl_platform.ledger.history import RoundHistory
-from fl_platform.ledger.records import Member, MemberFlag, Settlement
+from fl_platform.ledger.records import ClosedBooks, Member, MemberFlag
 from fl_platform.round.status import Demanded, Known, moves
 from tests.unit.round.test_status import (
     AGGREGATOR,
@@ -34,8 +34,8 @@ PLACES = (
     at(TRAINER, head=ROSTERED, window=WINDOW, signed=frozenset({0})),
     at(AGGREGATOR, head={"round": 1, "challenged": True}, history=DISPUTED),
     at(AGGREGATOR, head={"phase": Phase.DONE, "round": 3, "closed": True}),
-    at(TRAINER, head={"phase": Phase.COMPENSATED, "closed": True}, settled=Settlement(9, 0, NOW, 0, False, 2**16)),
-    at(TRAINER, head={"phase": Phase.COMPENSATED, "closed": True}, settled=Settlement(9, 0, 1, TOKEN, True, 2**16),
+    at(TRAINER, head={"phase": Phase.COMPENSATED, "closed": True}, settled=ClosedBooks(9, 0, NOW, 0, False, 2**16)),
+    at(TRAINER, head={"phase": Phase.COMPENSATED, "closed": True}, settled=ClosedBooks(9, 0, 1, TOKEN, True, 2**16),
        member=Member(0, TOKEN, 0, MemberFlag.TRAINER | MemberFlag.RESIDUAL)),
 )  # fmt: skip
 

@@ -84,9 +84,9 @@ def garbled(keys: tuple[WrappedKey, ...]) -> tuple[WrappedKey, ...]:
 def test_honest_trainers_are_left_alone(disputed: Stage, tmp_path: Path) -> None:
     task = started(disputed, tmp_path)
     task.aggregator.run(LocalTransport(task.trainers), rounds=1)
-    desk = Desk(disputed, task)
-    assert desk.step() == []
-    assert all(desk.stake(trainer) == 2 * ETHER for trainer in task.trainers)
+    orders = Desk(disputed, task)
+    assert orders.step() == []
+    assert all(orders.stake(trainer) == 2 * ETHER for trainer in task.trainers)
 
 
 @pytest.mark.parametrize("change", [garbled, lambda k: (k[0], dataclasses.replace(k[1], ephemeral=bytes(64)))])
@@ -96,12 +96,12 @@ def test_a_bad_box_for_one_reader_costs_the_stake(disputed: Stage, tmp_path: Pat
     wraps(cheat, change)
     (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
     assert {verdict.code for verdict in sealed.bundle.verdicts} == {"admitted"}  # the aggregator's box is good
-    desk = Desk(disputed, task)
-    (found,) = desk.watcher.step(disputed.chain.now())
+    orders = Desk(disputed, task)
+    (found,) = orders.watcher.step(disputed.chain.now())
     assert found == KeyFinding(0, cheat.address, "bad wrap proved")
-    assert desk.stake(cheat) == 0
-    assert desk.credit(SUCCESSOR.address) == 2 * ETHER * 3_000 // 10_000
-    assert desk.step() == []
+    assert orders.stake(cheat) == 0
+    assert orders.credit(SUCCESSOR.address) == 2 * ETHER * 3_000 // 10_000
+    assert orders.step() == []
 
 
 def test_a_store_that_is_silent_about_one_update_hides_no_other(disputed: Stage, tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ def test_a_store_that_is_silent_about_one_update_hides_no_other(disputed: Stage,
     cheat = task.trainers[1]
     wraps(cheat, garbled)
     (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
-    desk = Desk(disputed, task)
+    orders = Desk(disputed, task)
     store = Silent(tmp_path / "store")
-    reader = TaskReader(desk.contracts, store, task.reader.task)
-    watcher = KeyWatcher(reader, desk.contracts, SUCCESSOR, opener_of(task, reader))
+    reader = TaskReader(orders.contracts, store, task.reader.task)
+    watcher = KeyWatcher(reader, orders.contracts, SUCCESSOR, opener_of(task, reader))
     missing = next(e.receipt for e in sealed.bundle.entries if e.receipt.trainer != cheat.address)
     store.silent = lambda digest: digest == missing.update
     assert watcher.step(disputed.chain.now()) == [KeyFinding(0, cheat.address, "bad wrap proved")]
@@ -157,15 +157,15 @@ def test_a_forced_package_without_a_box_for_the_sealer_is_no_reveal(disputed: St
 
 def test_a_missing_box_is_demanded_and_an_answer_pays_the_trainer(disputed: Stage, tmp_path: Path) -> None:
     task, sloppy = unrevealed(disputed, tmp_path)
-    desk = Desk(disputed, task)
-    assert desk.step() == ["key demanded"]
-    assert desk.step() == []  # asked once
-    (made,) = open_demands(sloppy.reader, desk.contracts, sloppy.address)
+    orders = Desk(disputed, task)
+    assert orders.step() == ["key demanded"]
+    assert orders.step() == []  # asked once
+    (made,) = open_demands(sloppy.reader, orders.contracts, sloppy.address)
     assert [demand.id for demand in sloppy.answer_demands()] == [made.id]
     assert sloppy.answer_demands() == []
-    assert desk.credit(sloppy.address) == made.bond
-    assert desk.step() == []
-    assert desk.stake(sloppy) == 2 * ETHER
+    assert orders.credit(sloppy.address) == made.bond
+    assert orders.step() == []
+    assert orders.stake(sloppy) == 2 * ETHER
 
 
 def test_an_answer_with_a_box_for_another_public_key_beside_it_is_read_and_punished(
@@ -174,31 +174,31 @@ def test_an_answer_with_a_box_for_another_public_key_beside_it_is_read_and_punis
     """Such a package is none for `check_package`; the contract takes it for the box that was asked for."""
     task, cheat = unrevealed(disputed, tmp_path)
     boxes = cheat._signed(task.reader.task, 0).keys
-    desk = Desk(disputed, task)
-    assert desk.step() == ["key demanded"]
-    (made,) = open_demands(cheat.reader, desk.contracts, cheat.address)
+    orders = Desk(disputed, task)
+    assert orders.step() == ["key demanded"]
+    (made,) = open_demands(cheat.reader, orders.contracts, cheat.address)
     spec = cheat.reader.spec
     foreign = dataclasses.replace(spec, aggregators=(spec.aggregators[1], spec.aggregators[1]))
     keys = (boxes[0], dataclasses.replace(boxes[1], ciphertext=bytes(32)))
     receipt = cheat._signed(task.reader.task, 0).receipt
     signature = cheat._signer.sign_digest(package_digest(receipt, keys, cheat.reader.domain, foreign))
     Reveals(disputed.as_(cheat._signer), foreign, cheat._signer).answer_key(made, keys, signature)
-    assert desk.step() == ["bad wrap proved"]
-    assert desk.stake(cheat) == 0
+    assert orders.step() == ["bad wrap proved"]
+    assert orders.stake(cheat) == 0
 
 
 def test_silence_about_a_key_costs_a_part_of_the_stake(disputed: Stage, tmp_path: Path) -> None:
     task, silent = unrevealed(disputed, tmp_path)
-    desk = Desk(disputed, task)
-    assert desk.step() == ["key demanded"]
-    assert desk.watcher.waits()
-    (made,) = open_demands(silent.reader, desk.contracts, silent.address)
+    orders = Desk(disputed, task)
+    assert orders.step() == ["key demanded"]
+    assert orders.watcher.waits()
+    (made,) = open_demands(silent.reader, orders.contracts, silent.address)
     disputed.chain.wait_until(made.deadline)
     assert silent.answer_demands() == []  # too late
-    assert desk.step() == ["silence proved"]
-    assert not desk.watcher.waits()
-    assert desk.stake(silent) == 2 * ETHER * 8_000 // 10_000
-    assert desk.step() == []
+    assert orders.step() == ["silence proved"]
+    assert not orders.watcher.waits()
+    assert orders.stake(silent) == 2 * ETHER * 8_000 // 10_000
+    assert orders.step() == []
 
 
 class OtherContent:
@@ -238,9 +238,9 @@ def test_other_content_than_encrypted_is_asked_for_before_the_seal_and_costs_the
     task.aggregator._witnesses = attacker.answer  # whoever else is in this process takes a step there
     (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
     assert {v.trainer: v.code for v in sealed.bundle.verdicts}[cheat.address] == "Convicted"
-    desk = Desk(disputed, task)
-    assert desk.stake(cheat) == 0
-    assert desk.step() == []
+    orders = Desk(disputed, task)
+    assert orders.stake(cheat) == 0
+    assert orders.step() == []
     reader = TaskReader(disputed.as_(SUCCESSOR), task.reader.store, task.reader.task)
     assert audit(task, reader) == (0, "None")
 
@@ -312,5 +312,5 @@ def test_an_aggregator_that_calls_a_trainer_silent_whose_keys_are_on_chain_is_fo
     code, difference = audit(task, TaskReader(disputed.as_(SUCCESSOR), task.reader.store, task.reader.task))
     assert code == 4
     assert f"keys of 0x{lost.address.hex()}" in difference
-    desk = Desk(disputed, task)
-    assert desk.step() == []  # the forced package opens: the trainer owes nothing
+    orders = Desk(disputed, task)
+    assert orders.step() == []  # the forced package opens: the trainer owes nothing

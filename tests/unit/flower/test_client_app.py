@@ -14,7 +14,7 @@ from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, Record
 from fl_platform.errors import ConfigError, DocumentInvalid, RejectedInput
 from fl_platform.flower import client_app
 from fl_platform.flower.client_app import SOCKET_KEY, answer, app, socket_of_node
-from fl_platform.flower.resident import serve_trainer
+from fl_platform.flower.trainer_server import serve_trainer
 from fl_platform.flower.wire import COMMIT, MAX_MESSAGE_BYTES, REVEAL, pack_body, pack_refusal, unpack_body
 
 

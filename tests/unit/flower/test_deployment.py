@@ -22,7 +22,7 @@ from fl_platform.flower import deployment, processes
 from fl_platform.flower.deployment import DEPLOYED_CLIENT, app_project, kept_superlink
 from fl_platform.flower.keys import create_certificates
 from fl_platform.flower.processes import await_port, find_program, flower_environment, free_port, running
-from fl_platform.flower.server_app import DESK_KEY, main
+from fl_platform.flower.server_app import QUEUE_KEY, main
 from fl_platform.flower.simulated_app import SOCKETS_KEY, socket_of_partition
 from fl_platform.flower.simulation import SIMULATED_CLIENT, ray_environment
 from tests.support.cli import ROOT
@@ -37,7 +37,7 @@ def test_the_apps_components_exist(client: str) -> None:
 
 
 def test_the_run_configuration_names_the_desk() -> None:
-    assert tomllib.loads(app_project())["tool"]["flwr"]["app"]["config"] == {DESK_KEY: ""}
+    assert tomllib.loads(app_project())["tool"]["flwr"]["app"]["config"] == {QUEUE_KEY: ""}
 
 
 def test_flowers_processes_are_quiet_and_find_this_package(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_missing_program_is_named() -> None:
         find_program("flower-nothing")
 
 
-@pytest.mark.parametrize("config", [{}, {DESK_KEY: ""}, {DESK_KEY: 3}])
+@pytest.mark.parametrize("config", [{}, {QUEUE_KEY: ""}, {QUEUE_KEY: 3}])
 def test_a_run_without_a_desk_is_refused(config: dict[str, str | int]) -> None:
     context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=dict(config))
     with pytest.raises(ConfigError, match="--run-config"):

@@ -9,8 +9,8 @@ from flwr.serverapp.strategy import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedMed
 from flwr.supercore.task_identity import TaskIdentity
 
 from fl_platform.errors import ConfigError, NotEnoughTrainers
-from fl_platform.flower.desk import OrderDesk
 from fl_platform.flower.inexact import FloatUpdate, combine_floats
+from fl_platform.flower.order_queue import OrderQueue
 from fl_platform.flower.strategy import ChainStrategy
 
 SHAPES = {"a.weight": (3, 4), "a.bias": (3,), "b.weight": (2, 3)}
@@ -68,7 +68,7 @@ def test_other_strategies_make_a_model_of_the_same_form(inner: Strategy) -> None
 
 
 def test_chain_strategy_combines_with_its_inner_one() -> None:
-    strategy = ChainStrategy(FedMedian(), courier=OrderDesk(timeout_s=1, members=None))
+    strategy = ChainStrategy(FedMedian(), courier=OrderQueue(timeout_s=1, members=None))
     direct = combine(FedMedian())
     wrapped = strategy.combine(1, PARENT, UPDATES, WEIGHTS)
     assert all(np.array_equal(direct[name], wrapped[name]) for name in PARENT)
@@ -105,7 +105,7 @@ def test_a_strategy_of_another_family_is_refused() -> None:
         pass
 
     with pytest.raises(ConfigError, match="Own has no fraction_train"):
-        combine(Own(courier=OrderDesk(timeout_s=1, members=None)))
+        combine(Own(courier=OrderQueue(timeout_s=1, members=None)))
 
 
 class Broken(FedAvg):

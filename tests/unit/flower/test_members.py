@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import DocumentInvalid
-from fl_platform.flower.desk import NodeMember
 from fl_platform.flower.keys import node_key_digest, public_pem
 from fl_platform.flower.members import members_of
+from fl_platform.flower.order_queue import NodeMember
 from fl_platform.ledger.binding import Binding, bind
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.store.disk import DiskStore

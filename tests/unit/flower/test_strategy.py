@@ -15,9 +15,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRec
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Krum
 
-from fl_platform.flower import desk as desk_module
+from fl_platform.flower import order_queue
 from fl_platform.flower import strategy as strategy_module
-from fl_platform.flower.desk import NodeMember, OrderDesk
+from fl_platform.flower.order_queue import NodeMember, OrderQueue
 from fl_platform.flower.strategy import ChainStrategy
 from fl_platform.flower.wire import pack_body, pack_refusal, unpack_body
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, decode_message, encode_message
@@ -147,7 +147,7 @@ EVERYBODY = waiting_for(*map(trainer, range(1, 4)))
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Poll often."""
-    monkeypatch.setattr(desk_module, "NEXT_WAIT_S", 0.05)
+    monkeypatch.setattr(order_queue, "NEXT_WAIT_S", 0.05)
     monkeypatch.setattr(strategy_module, "_CONNECT_POLL_S", 0.01)
 
 
@@ -158,22 +158,22 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def carry(pool: ThreadPoolExecutor, desk: OrderDesk, grid: WildGrid, **options: Any) -> Any:
+def carry(pool: ThreadPoolExecutor, orders: OrderQueue, grid: WildGrid, **options: Any) -> Any:
     """Start the courier."""
-    return pool.submit(ChainStrategy(courier=desk, **options).start, grid, ArrayRecord())
+    return pool.submit(ChainStrategy(courier=orders, **options).start, grid, ArrayRecord())
 
 
-def bound_desk(*numbers: int, connect_s: int = 0) -> OrderDesk:
-    """A desk whose members are these."""
-    return OrderDesk(timeout_s=5, connect_s=connect_s, members=lambda: [member(n) for n in numbers])
+def bound_queue(*numbers: int, connect_s: int = 0) -> OrderQueue:
+    """A order queue whose members are these."""
+    return OrderQueue(timeout_s=5, connect_s=connect_s, members=lambda: [member(n) for n in numbers])
 
 
 def test_only_members_nodes_get_the_order(pool: ThreadPoolExecutor) -> None:
     grid = WildGrid([node(n) for n in (1, 2, 3)], dict.fromkeys((1, 2, 3), honest))
-    desk = bound_desk(1, 3)
-    courier = carry(pool, desk, grid)
-    assert sorted(desk.exchange(order(0), EVERYBODY)) == [b"update of 1", b"update of 3"]
-    desk.close()
+    orders = bound_queue(1, 3)
+    courier = carry(pool, orders, grid)
+    assert sorted(orders.exchange(order(0), EVERYBODY)) == [b"update of 1", b"update of 3"]
+    orders.close()
     courier.result(5)
     assert grid.asked == [("train.commit", 1), ("train.commit", 3)]
     message = grid.sent[0]
@@ -183,13 +183,13 @@ def test_only_members_nodes_get_the_order(pool: ThreadPoolExecutor) -> None:
 
 def test_a_strict_round_is_two_messages(pool: ThreadPoolExecutor) -> None:
     grid = WildGrid([node(1), node(2)], {1: honest, 2: honest})
-    desk = bound_desk(1, 2)
-    courier = carry(pool, desk, grid)
-    assert len(list(desk.exchange(order(0), EVERYBODY))) == 2
-    reveals = sorted(desk.reveal(RevealOrder(1, 0, bytes(32)), EVERYBODY))
+    orders = bound_queue(1, 2)
+    courier = carry(pool, orders, grid)
+    assert len(list(orders.exchange(order(0), EVERYBODY))) == 2
+    reveals = sorted(orders.reveal(RevealOrder(1, 0, bytes(32)), EVERYBODY))
     assert reveals == [encode_message(Reveal(1, 0, trainer(n), (), b"")) for n in (1, 2)]
-    assert len(list(desk.exchange(order(1), EVERYBODY))) == 2
-    desk.close()
+    assert len(list(orders.exchange(order(1), EVERYBODY))) == 2
+    orders.close()
     result = courier.result(5)
     assert [kind for kind, _ in grid.asked] == ["train.commit"] * 2 + ["train.reveal"] * 2 + ["train.commit"] * 2
     assert result.train_metrics_clientapp[1] == MetricRecord({"asked": 2, "answered": 2, "refused": 0})
@@ -198,23 +198,23 @@ def test_a_strict_round_is_two_messages(pool: ThreadPoolExecutor) -> None:
 def test_a_reveal_without_its_commit_is_carried_too(pool: ThreadPoolExecutor) -> None:
     """An aggregator that was killed between the two messages goes on with the second one."""
     grid = WildGrid([node(1)], {1: honest})
-    desk = bound_desk(1)
-    courier = carry(pool, desk, grid)
-    assert len(list(desk.reveal(RevealOrder(1, 0, bytes(32)), EVERYBODY))) == 1
-    desk.close()
+    orders = bound_queue(1)
+    courier = carry(pool, orders, grid)
+    assert len(list(orders.reveal(RevealOrder(1, 0, bytes(32)), EVERYBODY))) == 1
+    orders.close()
     courier.result(5)
 
 
 def test_who_is_missing_is_asked_again_in_the_same_round(pool: ThreadPoolExecutor) -> None:
     """A node whose app crashed the first time; Flower's own count of rounds stays the chain's."""
     grid = WildGrid([node(1), node(2)], {1: honest, 2: crashed})
-    desk = bound_desk(1, 2)
-    courier = carry(pool, desk, grid)
-    assert list(desk.exchange(order(0), EVERYBODY)) == [b"update of 1"]
+    orders = bound_queue(1, 2)
+    courier = carry(pool, orders, grid)
+    assert list(orders.exchange(order(0), EVERYBODY)) == [b"update of 1"]
     grid.behaviour[2] = honest
     missing = waiting_for(trainer(1), trainer(2), answered={trainer(1)})
-    assert list(desk.exchange(order(0), missing)) == [b"update of 2"]
-    desk.close()
+    assert list(orders.exchange(order(0), missing)) == [b"update of 2"]
+    orders.close()
     result = courier.result(5)
     assert grid.asked == [("train.commit", 1), ("train.commit", 2), ("train.commit", 2)]
     assert dict(result.train_metrics_clientapp) == {1: MetricRecord({"asked": 2, "answered": 2, "refused": 1})}
@@ -228,21 +228,21 @@ def test_a_bad_reply_is_one_trainers_problem(
     pool: ThreadPoolExecutor, behaviour: Reply, answers: int, refused: int
 ) -> None:
     grid = WildGrid([node(n) for n in (1, 2, 3)], {1: honest, 2: behaviour, 3: honest})
-    desk = bound_desk(1, 2, 3)
-    courier = carry(pool, desk, grid)
-    got = sorted(desk.exchange(order(0), EVERYBODY))
+    orders = bound_queue(1, 2, 3)
+    courier = carry(pool, orders, grid)
+    got = sorted(orders.exchange(order(0), EVERYBODY))
     assert got == sorted([b"update of 1", b"update of 3"] + [b"update of 2"] * answers)
-    desk.close()
+    orders.close()
     metrics = courier.result(5).train_metrics_clientapp[1]
     assert metrics == MetricRecord({"asked": 3, "answered": 2 + answers, "refused": refused})
 
 
 def test_unbound_nodes_are_all_asked(pool: ThreadPoolExecutor) -> None:
     grid = WildGrid([node(n) for n in (1, 2)], {1: honest, 2: honest})
-    desk = OrderDesk(timeout_s=5, members=None, nodes=2)
-    courier = carry(pool, desk, grid)
-    assert len(list(desk.exchange(order(0), EVERYBODY))) == 2
-    desk.close()
+    orders = OrderQueue(timeout_s=5, members=None, nodes=2)
+    courier = carry(pool, orders, grid)
+    assert len(list(orders.exchange(order(0), EVERYBODY))) == 2
+    orders.close()
     courier.result(5)
 
 
@@ -257,29 +257,29 @@ def test_nodes_that_connect_late_are_waited_for(pool: ThreadPoolExecutor) -> Non
             return [node(1)] if self.polls > 3 else []
 
     grid = Late([], {1: honest})
-    desk = bound_desk(1, connect_s=5)
-    courier = carry(pool, desk, grid)
-    assert list(desk.exchange(order(0), EVERYBODY)) == [b"update of 1"]
-    desk.close()
+    orders = bound_queue(1, connect_s=5)
+    courier = carry(pool, orders, grid)
+    assert list(orders.exchange(order(0), EVERYBODY)) == [b"update of 1"]
+    orders.close()
     courier.result(5)
     assert grid.polls == 4
 
 
 def test_a_member_that_never_connects_is_not_waited_for_long(pool: ThreadPoolExecutor) -> None:
     grid = WildGrid([node(1)], {1: honest})
-    desk = bound_desk(1, 2)
-    courier = carry(pool, desk, grid)
-    assert list(desk.exchange(order(0), EVERYBODY)) == [b"update of 1"]
-    desk.close()
+    orders = bound_queue(1, 2)
+    courier = carry(pool, orders, grid)
+    assert list(orders.exchange(order(0), EVERYBODY)) == [b"update of 1"]
+    orders.close()
     courier.result(5)
 
 
 def test_nobody_connected_is_an_empty_round(pool: ThreadPoolExecutor) -> None:
     grid = WildGrid([], {})
-    desk = bound_desk(1)
-    courier = carry(pool, desk, grid)
-    assert list(desk.exchange(order(0), EVERYBODY)) == []
-    desk.close()
+    orders = bound_queue(1)
+    courier = carry(pool, orders, grid)
+    assert list(orders.exchange(order(0), EVERYBODY)) == []
+    orders.close()
     courier.result(5)
     assert grid.asked == []
 
@@ -296,12 +296,12 @@ def test_sealed_models_reach_flowers_evaluation(pool: ThreadPoolExecutor) -> Non
         return MetricRecord({"w": seen[-1][1]})
 
     grid = WildGrid([node(1)], {1: honest})
-    desk = bound_desk(1)
-    strategy = ChainStrategy(courier=desk, model_source=source)
+    orders = bound_queue(1)
+    strategy = ChainStrategy(courier=orders, model_source=source)
     running = pool.submit(strategy.start, grid, source(bytes(32)), evaluate_fn=evaluate)
     for number in range(3):
-        list(desk.exchange(order(number), EVERYBODY))
-    desk.close()
+        list(orders.exchange(order(number), EVERYBODY))
+    orders.close()
     result = running.result(5)
     assert seen == [(0, 0.0), (1, 1.0), (2, 2.0)]
     assert float(result.arrays["w"].numpy()[0]) == 2.0
@@ -310,18 +310,18 @@ def test_sealed_models_reach_flowers_evaluation(pool: ThreadPoolExecutor) -> Non
 
 def test_the_orders_time_out_is_bounded_by_the_runs(pool: ThreadPoolExecutor) -> None:
     grid = WildGrid([node(1)], {1: honest})
-    desk = bound_desk(1)
-    running = pool.submit(ChainStrategy(courier=desk).start, grid, ArrayRecord(), 1, 2.0)
-    list(desk.exchange(order(0), EVERYBODY))
-    desk.close()
+    orders = bound_queue(1)
+    running = pool.submit(ChainStrategy(courier=orders).start, grid, ArrayRecord(), 1, 2.0)
+    list(orders.exchange(order(0), EVERYBODY))
+    orders.close()
     running.result(5)
     assert grid.timeouts == [2.0]
 
 
 def test_clients_are_never_asked_to_evaluate() -> None:
-    strategy = ChainStrategy(Krum(num_malicious_nodes=1), courier=bound_desk(1))
+    strategy = ChainStrategy(Krum(num_malicious_nodes=1), courier=bound_queue(1))
     assert isinstance(strategy.inner, Krum)
-    assert isinstance(ChainStrategy(courier=bound_desk(1)).inner, FedAvg)
+    assert isinstance(ChainStrategy(courier=bound_queue(1)).inner, FedAvg)
     grid = WildGrid([node(1)], {})
     assert list(strategy.configure_evaluate(1, ArrayRecord(), ConfigRecord(), grid)) == []
     assert strategy.aggregate_evaluate(1, []) is None

@@ -20,8 +20,8 @@ from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.errors import NotEnoughTrainers, ProcessAbsent, RetryError
-from fl_platform.flower.direct import SocketTransport
-from fl_platform.flower.resident import serve_trainer
+from fl_platform.flower.socket_transport import SocketTransport
+from fl_platform.flower.trainer_server import serve_trainer
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.history import TaskHistory
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
@@ -386,7 +386,7 @@ def test_a_failure_within_this_process_is_the_callers(opened: Opening) -> None:
 
     class Fails(LocalTransport):
         def exchange(self, order: RoundOrder, waiting: Waiting) -> Iterable[bytes]:
-            raise RetryError("the desk is closed")
+            raise RetryError("the order queue is closed")
 
     with pytest.raises(RetryError, match="closed"):
         on.aggregator.collect(Fails(on.trainers))

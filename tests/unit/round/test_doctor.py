@@ -13,7 +13,7 @@ import pytest
 from fl_platform.chain import wallets
 from fl_platform.config import MINIMAL, NETWORKS, Network
 from fl_platform.round import doctor
-from fl_platform.round.doctor import Finding, Verdict, Wanted, examine
+from fl_platform.round.doctor import Finding, Grade, Wanted, examine
 from fl_platform.store.gateway import GatewayStore
 from fl_platform.task.workspace import Workspace
 
@@ -30,27 +30,27 @@ def own(tmp_path: Path) -> Iterator[Workspace]:
         yield made
 
 
-def verdicts(found: Iterator[Finding] | tuple[Finding, ...]) -> dict[str, Verdict]:
+def verdicts(found: Iterator[Finding] | tuple[Finding, ...]) -> dict[str, Grade]:
     return {one.about: one.verdict for one in found}
 
 
 def test_packages_are_held_against_what_is_asked_for() -> None:
     there = {"numpy": "2.1.0", "rich": "14.0.0", "flwr": "1.42.0"}
     found = {one.about: one for one in doctor.packages(REQUIRES, there.get)}
-    assert found["packages"] == Finding("packages", Verdict.OK, "2 as wanted")
-    assert (found["extra fast"].verdict, found["extra sim"].verdict) == (Verdict.NOTE, Verdict.NOTE)
+    assert found["packages"] == Finding("packages", Grade.OK, "2 as wanted")
+    assert (found["extra fast"].verdict, found["extra sim"].verdict) == (Grade.NOTE, Grade.NOTE)
     assert "without numba" in found["extra fast"].text
     assert "nothing" not in found["extra fast"].text
     assert "flwr 1.42.0 instead of ==1.41.0" in found["extra sim"].text
     wrong = next(doctor.packages(REQUIRES, {"rich": "13.0.0"}.get))
-    assert (wrong.about, wrong.verdict) == ("packages", Verdict.MEND)
+    assert (wrong.about, wrong.verdict) == ("packages", Grade.MEND)
     assert "numpy is absent" in wrong.text
     assert "rich 13.0.0, wanted <15,>=14" in wrong.text
 
 
 def test_an_old_python_is_mended() -> None:
-    assert doctor.python((3, 10, 1)).verdict is Verdict.MEND
-    assert doctor.python((3, 11, 0)).verdict is Verdict.OK
+    assert doctor.python((3, 10, 1)).verdict is Grade.MEND
+    assert doctor.python((3, 11, 0)).verdict is Grade.OK
 
 
 class Usage(NamedTuple):
@@ -60,11 +60,11 @@ class Usage(NamedTuple):
 
 
 @pytest.mark.parametrize(
-    ("free", "verdict"), [(2**20, Verdict.MEND), (2**30, Verdict.NOTE), (2**40, Verdict.OK)], ids=["full", "low", "ok"]
+    ("free", "verdict"), [(2**20, Grade.MEND), (2**30, Grade.NOTE), (2**40, Grade.OK)], ids=["full", "low", "ok"]
 )
-def test_the_disk_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, verdict: Verdict) -> None:
+def test_the_disk_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, verdict: Grade) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(2**41, 0, free))
-    assert verdicts(doctor.folder(tmp_path / "new" / "w")) == {"workdir": Verdict.OK, "disk": verdict}
+    assert verdicts(doctor.folder(tmp_path / "new" / "w")) == {"workdir": Grade.OK, "disk": verdict}
 
 
 def test_a_folder_that_cannot_be_written_is_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,44 +72,44 @@ def test_a_folder_that_cannot_be_written_is_mended(tmp_path: Path, monkeypatch: 
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refused)
-    assert verdicts(doctor.folder(tmp_path)) == {"workdir": Verdict.MEND}
+    assert verdicts(doctor.folder(tmp_path)) == {"workdir": Grade.MEND}
 
 
 def test_wallets_open_and_are_private(own: Workspace) -> None:
     where = own.root / "wallets"
-    assert verdicts(doctor.keys(where, PASSWORD)) == {"wallets": Verdict.NOTE}
+    assert verdicts(doctor.keys(where, PASSWORD)) == {"wallets": Grade.NOTE}
     own.create_wallet("me")
     other = wallets.create(where, "other", "another password", light=True)
-    assert verdicts(doctor.keys(where, PASSWORD)) == {"wallet me": Verdict.OK, "wallet other": Verdict.MEND}
-    assert verdicts(doctor.keys(where, None)) == {"wallets": Verdict.NOTE}
+    assert verdicts(doctor.keys(where, PASSWORD)) == {"wallet me": Grade.OK, "wallet other": Grade.MEND}
+    assert verdicts(doctor.keys(where, None)) == {"wallets": Grade.NOTE}
     other.path.chmod(0o644)
     told = next(one for one in doctor.keys(where, "another password") if one.about == "wallet other")
     assert f"chmod 600 {other.path}" in told.text
 
 
 def test_a_long_path_of_sockets_is_mended(tmp_path: Path) -> None:
-    assert doctor.sockets(Workspace(Path("w"), NETWORKS["embedded"])).verdict is Verdict.OK
+    assert doctor.sockets(Workspace(Path("w"), NETWORKS["embedded"])).verdict is Grade.OK
     deep = doctor.sockets(Workspace(tmp_path / ("d" * 100), NETWORKS["embedded"]))
-    assert deep.verdict is Verdict.MEND
+    assert deep.verdict is Grade.MEND
     assert "107" in deep.text
 
 
 @pytest.mark.parametrize(
     ("block", "local", "verdict"),
-    [(1000, False, Verdict.OK), (1060, False, Verdict.OK), (1061, False, Verdict.MEND), (1061, True, Verdict.NOTE),
-     (100, False, Verdict.OK), (99, False, Verdict.MEND), (99, True, Verdict.OK)],
+    [(1000, False, Grade.OK), (1060, False, Grade.OK), (1061, False, Grade.MEND), (1061, True, Grade.NOTE),
+     (100, False, Grade.OK), (99, False, Grade.MEND), (99, True, Grade.OK)],
 )  # fmt: skip
-def test_clocks_agree(block: int, local: bool, verdict: Verdict) -> None:
+def test_clocks_agree(block: int, local: bool, verdict: Grade) -> None:
     assert doctor.clock(block, 1000, local=local).verdict is verdict
 
 
 def test_a_network_is_followed_as_far_as_it_goes(own: Workspace) -> None:
     me = own.create_wallet("me")
     assert verdicts(doctor.network(own)) == {
-        "network embedded": Verdict.OK, "contracts": Verdict.MEND, "coin of me": Verdict.MEND
+        "network embedded": Grade.OK, "contracts": Grade.MEND, "coin of me": Grade.MEND
     }  # fmt: skip
     own.fund(me)
-    assert verdicts(doctor.network(own))["coin of me"] is Verdict.OK
+    assert verdicts(doctor.network(own))["coin of me"] is Grade.OK
 
 
 def test_a_node_that_does_not_answer_is_mended(tmp_path: Path) -> None:
@@ -119,21 +119,21 @@ def test_a_node_that_does_not_answer_is_mended(tmp_path: Path) -> None:
         nobody = Network("anvil", f"http://{where}")
         with Workspace(tmp_path, nobody, journal=None, policy=MINIMAL) as own:
             (found,) = doctor.network(own)
-        assert (found.about, found.verdict) == ("network anvil", Verdict.MEND)
+        assert (found.about, found.verdict) == ("network anvil", Grade.MEND)
         assert "is the node running" in found.text
-        assert doctor.port(where).verdict is Verdict.MEND
+        assert doctor.port(where).verdict is Grade.MEND
         free.listen()
-        assert doctor.port(where).verdict is Verdict.OK
+        assert doctor.port(where).verdict is Grade.OK
     for text in ("", "nowhere", "host:", ":9092", "host:0", "host:70000"):
         assert "is no HOST:PORT" in doctor.port(text).text
 
 
 def test_a_store_is_written_and_read(own: Workspace, tmp_path: Path) -> None:
-    assert doctor.store(own).verdict is Verdict.OK
+    assert doctor.store(own).verdict is Grade.OK
     gateway = GatewayStore("http://127.0.0.1:9")
-    assert doctor.store(Workspace(tmp_path, own.network, store=gateway)).verdict is Verdict.NOTE
+    assert doctor.store(Workspace(tmp_path, own.network, store=gateway)).verdict is Grade.NOTE
     (tmp_path / "blocked").write_text("a file, where a folder should be")
-    assert doctor.store(Workspace(tmp_path / "blocked", own.network)).verdict is Verdict.MEND
+    assert doctor.store(Workspace(tmp_path / "blocked", own.network)).verdict is Grade.MEND
 
 
 def test_everything_is_examined_and_no_secret_told(own: Workspace) -> None:

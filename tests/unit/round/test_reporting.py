@@ -14,7 +14,7 @@ from fl_platform.learning.machine import CPU
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask, LearningTask
 from fl_platform.protocol.messages import RoundOrder, encode_message
-from fl_platform.round.local_trainers import Told
+from fl_platform.round.local_trainers import Announced
 from fl_platform.round.reporting import RoundsLearned, RoundsSealed
 from fl_platform.round.trainer import Trainer
 from fl_platform.round.transport import LocalTransport
@@ -151,7 +151,7 @@ def test_a_resident_trainer_says_one_line_a_round(scene: Scene, tmp_path: Path) 
     _, cast = scene
     said: list[str] = []
     learned = RoundsLearned(cast.task, lambda record: said.append(line_of(record)), role="trainer")
-    told = Told(watched_trainer(scene, tmp_path / "own", learned), said.append, learned)
+    told = Announced(watched_trainer(scene, tmp_path / "own", learned), said.append, learned)
     message = encode_message(cast.aggregator.order())
     assert told.handle(message) == told.handle(message)
     assert len(said) == 2

@@ -14,7 +14,7 @@ import pytest
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError, PolicyRefused, RejectedInput
 from fl_platform.flower.keys import create_node_key, load_node_key
-from fl_platform.flower.resident import ask, serve_trainer
+from fl_platform.flower.trainer_server import ask, serve_trainer
 from fl_platform.learning.machine import CPU
 from fl_platform.ledger.binding import bind
 from fl_platform.protocol.messages import Submission, decode_message, encode_message

@@ -11,7 +11,7 @@ import pytest
 from fl_platform.chain.types import Admission, BlockRef, Phase
 from fl_platform.ledger import events as ev
 from fl_platform.ledger.history import Opened, RoundHistory, TaskHistory
-from fl_platform.ledger.records import Head, Member, MemberFlag, RosterRecord, SealRecord, Settlement
+from fl_platform.ledger.records import ClosedBooks, Head, Member, MemberFlag, RosterRecord, SealRecord
 from fl_platform.protocol.spec import Windows
 from fl_platform.round.status import Demanded, Known, Move, is_auditor, look, moves, roles, span
 from fl_platform.round.transport import LocalTransport
@@ -203,16 +203,16 @@ def test_a_compensation_is_claimed_before_the_stake_is_taken() -> None:
     head = {"phase": Phase.COMPENSATED}
     assert only(at(OWNER, head=head)).command == "fl-platform task close 7 --wallet me"
     closed = {**head, "closed": True}
-    first, second = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, NOW - 1000, 0, False, 2**16)))
+    first, second = moves(at(TRAINER, head=closed, settled=ClosedBooks(9, 0, NOW - 1000, 0, False, 2**16)))
     assert (first.must, first.until) == (True, NOW + 4000)
     assert "before you take your stake" in first.text
     assert second.command.startswith("fl-platform trainer leave")
-    late = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, NOW - 5000, 0, False, 2**16)))
+    late = moves(at(TRAINER, head=closed, settled=ClosedBooks(9, 0, NOW - 5000, 0, False, 2**16)))
     assert "passed 0 s ago" in late[0].text
     paid = Member(TOKEN, 0, 0, MemberFlag.TRAINER | MemberFlag.COMPENSATED)
-    assert len(moves(at(TRAINER, head=closed, settled=Settlement(9, 0, NOW, 0, False, 2**16), member=paid))) == 1
+    assert len(moves(at(TRAINER, head=closed, settled=ClosedBooks(9, 0, NOW, 0, False, 2**16), member=paid))) == 1
     share = Member(TOKEN, 0, 0, MemberFlag.TRAINER | MemberFlag.RESIDUAL)
-    swept = moves(at(TRAINER, head=closed, settled=Settlement(9, 0, 1, 3 * TOKEN, True, 2**16), member=share))
+    swept = moves(at(TRAINER, head=closed, settled=ClosedBooks(9, 0, 1, 3 * TOKEN, True, 2**16), member=share))
     assert swept[0].text == "claim your residual share of 3 tokens"
 
 

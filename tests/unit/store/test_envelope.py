@@ -50,19 +50,19 @@ def slow_root(data: bytes) -> bytes:
 @settings(max_examples=40, deadline=None)
 def test_sealing_is_what_its_definition_says(length: int) -> None:
     plain = plain_of(length)
-    sealed = envelope.seal(plain, key=KEY)
+    sealed = envelope.encrypt(plain, key=KEY)
     assert sealed.data == slow_seal(KEY, plain)
     assert sealed.leaves_root == slow_root(sealed.data)
     assert sealed.key_hash == keccak256(KEY)
     assert sealed.length == length
-    assert envelope.unseal(sealed.data, key=KEY, expected_key_hash=sealed.key_hash) == plain
+    assert envelope.decrypt(sealed.data, key=KEY, expected_key_hash=sealed.key_hash) == plain
 
 
 @given(lengths, st.data())
 @settings(max_examples=40, deadline=None)
 def test_any_leaf_opens_alone(length: int, data: st.DataObject) -> None:
     plain = plain_of(length)
-    sealed = envelope.seal(plain, key=KEY)
+    sealed = envelope.encrypt(plain, key=KEY)
     index = data.draw(st.integers(0, envelope.leaf_count(length) - 1))
     opening = envelope.open_leaf(sealed.data, index)
     envelope.verify_leaf(opening, leaves_root=sealed.leaves_root, length=length)
@@ -71,14 +71,14 @@ def test_any_leaf_opens_alone(length: int, data: st.DataObject) -> None:
 
 def test_a_fixed_vector() -> None:
     """Whoever writes a twin (a contract, a circuit) starts here."""
-    sealed = envelope.seal(bytes(3000), key=KEY)
+    sealed = envelope.encrypt(bytes(3000), key=KEY)
     assert sealed.data[:16].hex() == "f29000b62a499fd0a9f39a6add2e7780"  # AES-256(key 00..1f, block 0)
     assert sealed.leaves_root == slow_root(sealed.data)
     assert sealed.key_hash.hex() == "8ae1aa597fa146ebd3aa2ceddf360668dea5e526567e92b0321816a4e895bd2d"
 
 
 LENGTH = 3 * LEAF_BYTES + 100
-SEALED = envelope.seal(plain_of(LENGTH), key=KEY)
+SEALED = envelope.encrypt(plain_of(LENGTH), key=KEY)
 OPENING = envelope.open_leaf(SEALED.data, 2)
 
 
@@ -119,9 +119,9 @@ def test_an_inner_node_cannot_pass_for_a_leaf() -> None:
 
 def test_the_wrong_key_is_told() -> None:
     with pytest.raises(EnvelopeInvalid, match="the key does not open this update"):
-        envelope.unseal(SEALED.data, key=bytes(32), expected_key_hash=SEALED.key_hash)
+        envelope.decrypt(SEALED.data, key=bytes(32), expected_key_hash=SEALED.key_hash)
     with pytest.raises(EnvelopeInvalid, match="a key has 32 bytes, not 31"):
-        envelope.unseal(SEALED.data, key=bytes(31), expected_key_hash=SEALED.key_hash)
+        envelope.decrypt(SEALED.data, key=bytes(31), expected_key_hash=SEALED.key_hash)
 
 
 def test_another_ciphertext_than_committed_is_told() -> None:
@@ -138,7 +138,7 @@ def test_lengths_no_envelope_has(length: int) -> None:
 
 def test_an_empty_update_cannot_be_sealed() -> None:
     with pytest.raises(EnvelopeInvalid, match="cannot have 0 bytes"):
-        envelope.seal(b"", key=KEY)
+        envelope.encrypt(b"", key=KEY)
 
 
 def test_a_leaf_that_is_not_there_cannot_be_opened() -> None:
@@ -163,7 +163,7 @@ def test_keys_follow_from_secret_context_and_plaintext() -> None:
 def test_sealing_an_update_takes_milliseconds() -> None:
     """1.66 MB in about 5 ms of CPU; the limit is ten times that, so that only another order of magnitude fails."""
     plain = bytes(1_663_402)
-    envelope.seal(plain, key=KEY)
+    envelope.encrypt(plain, key=KEY)
     start = time.process_time()
-    envelope.seal(plain, key=KEY)
+    envelope.encrypt(plain, key=KEY)
     assert time.process_time() - start < 0.05

@@ -9,7 +9,7 @@ import pytest
 from fl_platform.errors import EnvelopeInvalid, PointInvalid, WalletError
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.store import keywrap
-from fl_platform.store.keywrap import RevealKey, WrapContext, WrappedKey
+from fl_platform.store.keywrap import KeyBox, RevealKey, WrapContext
 from zk.curve import bn254
 
 KEY = bytes(range(32))
@@ -20,14 +20,14 @@ EPHEMERAL = keywrap.derive_ephemeral(secret=b"trainer secret, thirty-two bytes!"
 WRAPPED = keywrap.wrap_key(KEY, recipient=RECIPIENT.public, context=CONTEXT, ephemeral=EPHEMERAL)
 
 
-def unwrap(wrapped: WrappedKey = WRAPPED, recipient: RevealKey = RECIPIENT, context: WrapContext = CONTEXT) -> bytes:
+def unwrap(wrapped: KeyBox = WRAPPED, recipient: RevealKey = RECIPIENT, context: WrapContext = CONTEXT) -> bytes:
     """Unwrap with one thing changed from the happy path."""
     return keywrap.unwrap_key(wrapped, recipient=recipient, context=context, expected_key_hash=KEY_HASH)
 
 
 def test_the_recipient_gets_the_key() -> None:
     assert unwrap() == KEY
-    assert unwrap(WrappedKey.from_bytes(WRAPPED.to_bytes())) == KEY
+    assert unwrap(KeyBox.from_bytes(WRAPPED.to_bytes())) == KEY
     assert len(WRAPPED.to_bytes()) == keywrap.WRAPPED_BYTES == 96
 
 
@@ -67,7 +67,7 @@ def test_a_changed_box_does_not_open(offset: int) -> None:
     box = bytearray(WRAPPED.box)
     box[offset] ^= 1
     with pytest.raises(EnvelopeInvalid, match="task 7, round 3"):
-        unwrap(WrappedKey(WRAPPED.ephemeral, bytes(box)))
+        unwrap(KeyBox(WRAPPED.ephemeral, bytes(box)))
 
 
 @pytest.mark.parametrize(
@@ -82,14 +82,14 @@ def test_a_changed_box_does_not_open(offset: int) -> None:
 )
 def test_malformed_wraps_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(EnvelopeInvalid, match=message):
-        WrappedKey.from_bytes(data)
+        KeyBox.from_bytes(data)
 
 
 def test_a_wrap_that_skipped_parsing_is_still_checked() -> None:
     with pytest.raises(EnvelopeInvalid, match="not on the curve"):
-        unwrap(WrappedKey(bn254.Point(1, 1), WRAPPED.box))
+        unwrap(KeyBox(bn254.Point(1, 1), WRAPPED.box))
     with pytest.raises(EnvelopeInvalid, match="box has 32 bytes, not 3"):
-        unwrap(WrappedKey(WRAPPED.ephemeral, b"box"))
+        unwrap(KeyBox(WRAPPED.ephemeral, b"box"))
 
 
 def test_a_key_cannot_be_wrapped_for_a_bad_point() -> None:

@@ -21,8 +21,8 @@ from fl_platform.errors import (
     StoreUnavailable,
     TaskCodeError,
 )
-from fl_platform.flower import resident
-from fl_platform.flower.resident import MAX_FRAME_BYTES, Guests, ResidentServer, ask, serve, serve_trainer
+from fl_platform.flower import trainer_server
+from fl_platform.flower.trainer_server import MAX_FRAME_BYTES, Guests, TrainerServer, ask, serve, serve_trainer
 
 
 def echo(request: bytes) -> bytes:
@@ -51,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(path: Path) -> Iterator[ResidentServer]:
+def server(path: Path) -> Iterator[TrainerServer]:
     """A running server."""
     running = serve(path, echo)
     yield running
@@ -63,28 +63,28 @@ def say(path: Path, request: bytes, timeout_s: float = 5.0) -> bytes:
     return ask(path, request, timeout_s=timeout_s, who="trainer")
 
 
-def test_answers_any_bytes(server: ResidentServer, path: Path) -> None:
+def test_answers_any_bytes(server: TrainerServer, path: Path) -> None:
     assert say(path, b"abc") == b"cba"
     assert say(path, b"") == b""
     big = bytes(range(256)) * (MAX_FRAME_BYTES // 256)
     assert say(path, big) == big[::-1]
 
 
-def test_only_the_owner_may_open_the_socket(server: ResidentServer, path: Path) -> None:
+def test_only_the_owner_may_open_the_socket(server: TrainerServer, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_caller_of_another_user_is_refused(
-    server: ResidentServer, path: Path, monkeypatch: pytest.MonkeyPatch
+    server: TrainerServer, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resident, "_caller_uid", lambda connection: 4_000_000)
+    monkeypatch.setattr(trainer_server, "_caller_uid", lambda connection: 4_000_000)
     with pytest.raises(ProcessAbsent, match="no trainer answers"):
         say(path, b"abc")
 
 
 def test_a_guest_may_ask_and_others_may_not(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caller = 4_000_000
-    monkeypatch.setattr(resident, "_caller_uid", lambda connection: caller)
+    monkeypatch.setattr(trainer_server, "_caller_uid", lambda connection: caller)
     running = serve(path, echo, guests=Guests(frozenset({4_000_000}), group=os.getgid()))
     try:
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
@@ -96,7 +96,7 @@ def test_a_guest_may_ask_and_others_may_not(path: Path, monkeypatch: pytest.Monk
         running.stop()
 
 
-def test_a_refusal_keeps_its_reason(server: ResidentServer, path: Path) -> None:
+def test_a_refusal_keeps_its_reason(server: TrainerServer, path: Path) -> None:
     with pytest.raises(RejectedInput, match="RejectedInput: round 7 is over"):
         say(path, b"refuse")
 
@@ -111,25 +111,25 @@ def test_a_refusal_keeps_its_reason(server: ResidentServer, path: Path) -> None:
     ],
 )
 def test_other_failures_say_nothing_private(
-    server: ResidentServer, path: Path, request_bytes: bytes, error: type[Exception], text: str
+    server: TrainerServer, path: Path, request_bytes: bytes, error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text) as caught:
         say(path, request_bytes)
     assert not any(secret in str(caught.value) for secret in ("secret.example", "alice", "a private detail"))
 
 
-def test_an_oversized_request_is_refused_before_it_is_sent(server: ResidentServer, path: Path) -> None:
+def test_an_oversized_request_is_refused_before_it_is_sent(server: TrainerServer, path: Path) -> None:
     with pytest.raises(DocumentInvalid, match=f"{MAX_FRAME_BYTES + 1} bytes, allowed {MAX_FRAME_BYTES}"):
         say(path, bytes(MAX_FRAME_BYTES + 1))
 
 
-def test_an_oversized_answer_is_refused(server: ResidentServer, path: Path) -> None:
+def test_an_oversized_answer_is_refused(server: TrainerServer, path: Path) -> None:
     with pytest.raises(RejectedInput, match="allowed"):
         say(path, b"huge")
 
 
 @pytest.mark.parametrize("first", [struct.pack(">I", 2**32 - 1), struct.pack(">I", 100) + b"short", b"\x00"])
-def test_a_broken_frame_costs_only_its_caller(server: ResidentServer, path: Path, first: bytes) -> None:
+def test_a_broken_frame_costs_only_its_caller(server: TrainerServer, path: Path, first: bytes) -> None:
     """A claim of 4 GiB is refused before anything is allocated, a short one when the caller hangs up."""
     with socket.socket(socket.AF_UNIX) as caller:
         caller.settimeout(5.0)
@@ -141,7 +141,7 @@ def test_a_broken_frame_costs_only_its_caller(server: ResidentServer, path: Path
 
 
 def test_a_slow_caller_is_cut_off(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resident, "REQUEST_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(trainer_server, "REQUEST_TIMEOUT_S", 0.05)
     running = serve(path, echo)
     try:
         with socket.socket(socket.AF_UNIX) as caller:
@@ -159,8 +159,8 @@ def test_nobody_there(path: Path) -> None:
 
 def test_a_server_that_is_restarted_is_found_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It dies over the first request; the caller asks its successor."""
-    monkeypatch.setattr(resident, "_RETRY_S", 0.01)
-    servers: list[ResidentServer] = []
+    monkeypatch.setattr(trainer_server, "_RETRY_S", 0.01)
+    servers: list[TrainerServer] = []
     asked: list[bytes] = []
 
     def dying(request: bytes) -> bytes:
@@ -233,7 +233,7 @@ def test_a_socket_left_by_a_killed_server_is_replaced(path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_live_socket_is_not_replaced(server: ResidentServer, path: Path) -> None:
+def test_a_live_socket_is_not_replaced(server: TrainerServer, path: Path) -> None:
     with pytest.raises(ConfigError, match="another process already serves"):
         serve(path, echo)
     assert say(path, b"ab") == b"ba"

@@ -105,7 +105,7 @@ def _exchange(path: Path, request: bytes, timeout_s: float) -> tuple[int, bytes]
         return status, _receive_frame(connection, deadline)
 
 
-class ResidentServer:
+class TrainerServer:
     """Serves one handler on one socket from background threads until `stop`. By default its calls do not overlap."""
 
     def __init__(self, path: Path, handler: Handler, *, lock: Lock | None, guests: Guests | None) -> None:
@@ -182,15 +182,15 @@ class ResidentServer:
         return _OK, body
 
 
-def serve(path: Path, handler: Handler, *, lock: Lock | None = None, guests: Guests | None = None) -> ResidentServer:
+def serve(path: Path, handler: Handler, *, lock: Lock | None = None, guests: Guests | None = None) -> TrainerServer:
     """Serve `handler` at `path`. Raises ConfigError when the path is too long or another process serves there."""
-    return ResidentServer(path, handler, lock=lock, guests=guests)
+    return TrainerServer(path, handler, lock=lock, guests=guests)
 
 
 @contextlib.contextmanager
 def serve_trainer(
     trainer: Answering, path: Path, *, lock: Lock | None = None, guests: Guests | None = None
-) -> Iterator[ResidentServer]:
+) -> Iterator[TrainerServer]:
     """Serve a trainer's `handle` at `path` while the block runs; this is all that a SuperNode's ClientApp can reach."""
     server = serve(path, trainer.handle, lock=lock, guests=guests)
     try:

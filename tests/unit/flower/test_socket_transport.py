@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fl_platform.errors import ConfigError, ReceiptReplayed, RetryError
-from fl_platform.flower.direct import SocketTransport
-from fl_platform.flower.resident import serve_trainer
+from fl_platform.flower.socket_transport import SocketTransport
+from fl_platform.flower.trainer_server import serve_trainer
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
 from fl_platform.protocol.spec import ScaleSpec
 from tests.support.waiting import waiting_for

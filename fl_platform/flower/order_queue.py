@@ -1,7 +1,7 @@
-"""The aggregator's counter: it lays an order out, a courier (a Flower ServerApp) fetches it and brings the answers.
+"""The aggregator's order queue: an order is laid out, a courier (a Flower ServerApp) fetches it and brings answers.
 
 The aggregator's side is `round.waiting.Transport` (`exchange`, `reveal`). The courier's side is `Courier`: either
-the desk itself (same process: simulation) or `RemoteDesk` over a local socket (deployment: the ServerApp is a process
+the queue itself (same process: simulation) or `RemoteQueue` over a local socket (deployment: the ServerApp is a process
 of the SuperLink, without wallet, chain or key). Answers are unverified bytes here; the aggregator judges them.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fl_platform.errors import DocumentInvalid, ProcessAbsent, RejectedInput
-from fl_platform.flower.resident import ask
+from fl_platform.flower.trainer_server import ask
 from fl_platform.flower.wire import COMMIT, MAX_MESSAGE_BYTES, REVEAL
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
@@ -77,7 +77,7 @@ class Courier(Protocol):
         """Say that no more answers to job `number` will come."""
 
 
-class OrderDesk:
+class OrderQueue:
     """Both sides in one process; `serve` its `handle` on a socket for a courier elsewhere."""
 
     def __init__(
@@ -89,7 +89,7 @@ class OrderDesk:
         connect_s: int = 30,
         most_answers: int = 100_000,
     ) -> None:
-        """Create a desk.
+        """Create the queue.
 
         timeout_s: how long a trainer may take over one order; where nodes are bound to trainers at most half of the
             time that there is, so that who is missing then is asked again.
@@ -152,7 +152,7 @@ class OrderDesk:
             timeout_s = max(1, min(timeout_s, int(most) - connect_s))
         with self._changed:
             if self._closed is not None:
-                raise ProcessAbsent(f"the desk is closed ({self._closed.reason}); open another one")
+                raise ProcessAbsent(f"the order queue is closed ({self._closed.reason}); open another one")
             self._number += 1
             self._job = Job(
                 number=self._number,
@@ -218,9 +218,9 @@ class OrderDesk:
                 self._changed.notify_all()
 
     def handle(self, request: bytes) -> bytes:
-        """Answer one request of a RemoteDesk. Raises DocumentInvalid for any other bytes."""
+        """Answer one request of a RemoteQueue. Raises DocumentInvalid for any other bytes."""
         if len(request) < _HEADER.size:
-            raise DocumentInvalid(f"desk request has {len(request)} bytes, needs at least {_HEADER.size}")
+            raise DocumentInvalid(f"order queue request has {len(request)} bytes, needs at least {_HEADER.size}")
         kind, number, trainer = _HEADER.unpack_from(request)
         body = request[_HEADER.size :]
         if kind == _NEXT and not body:
@@ -230,11 +230,11 @@ class OrderDesk:
         elif kind == _DONE and not body:
             self.done(number)
         else:
-            raise DocumentInvalid(f"desk request of kind {kind} with {len(body)} bytes is unknown")
+            raise DocumentInvalid(f"order queue request of kind {kind} with {len(body)} bytes is unknown")
         return b""
 
 
-class RemoteDesk:
+class RemoteQueue:
     """The courier's side over a local socket. It finds an aggregator that is started again within `patience_s`."""
 
     def __init__(self, path: Path, *, patience_s: float = 300.0) -> None:
@@ -277,11 +277,11 @@ def _job_bytes(job: Job | Closed | None) -> bytes:
 
 
 def _job_from(data: bytes) -> Job | Closed | None:
-    value = parse_canonical(data, what="order from the desk", max_bytes=MAX_MESSAGE_BYTES)
+    value = parse_canonical(data, what="order from the queue", max_bytes=MAX_MESSAGE_BYTES)
     if isinstance(value, dict) and value == {"kind": "none"}:
         return None
     for kind in (Job, Closed):
         if isinstance(value, dict) and sorted(value) == ["body", "kind"] and value["kind"] == kind.__name__:
             job: Job | Closed = from_json(kind, value["body"], kind.__name__)
             return job
-    raise DocumentInvalid("the desk sent something that is neither an order nor its end")
+    raise DocumentInvalid("the order queue sent something that is neither an order nor its end")

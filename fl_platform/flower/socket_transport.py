@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fl_platform.errors import FLError, ProcessAbsent
-from fl_platform.flower.resident import ask
+from fl_platform.flower.trainer_server import ask
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
 from fl_platform.round.waiting import Waiting
 

@@ -1,4 +1,4 @@
-"""The aggregator's counter: what a courier may bring, when, and what the aggregator gets."""
+"""The aggregator's order queue: what a courier may bring, when, and what the aggregator gets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from fl_platform.errors import DocumentInvalid, ProcessAbsent, RejectedInput
-from fl_platform.flower import desk as desk_module
-from fl_platform.flower.desk import ANYONE, Closed, Courier, Job, NodeMember, OrderDesk, RemoteDesk
-from fl_platform.flower.resident import serve
+from fl_platform.flower import order_queue
+from fl_platform.flower.order_queue import ANYONE, Closed, Courier, Job, NodeMember, OrderQueue, RemoteQueue
+from fl_platform.flower.trainer_server import serve
 from fl_platform.flower.wire import COMMIT, REVEAL
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, encode_message
 from fl_platform.protocol.spec import ScaleSpec
@@ -32,23 +32,23 @@ Ask = Callable[[], Iterable[bytes]]
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold a courier's question open for a moment only."""
-    monkeypatch.setattr(desk_module, "NEXT_WAIT_S", 0.05)
+    monkeypatch.setattr(order_queue, "NEXT_WAIT_S", 0.05)
 
 
 @pytest.fixture
-def desk() -> OrderDesk:
-    """A desk with two members, whose orders take at most two seconds."""
-    return OrderDesk(timeout_s=2, connect_s=0, members=lambda: MEMBERS)
+def orders() -> OrderQueue:
+    """A order queue with two members, whose orders take at most two seconds."""
+    return OrderQueue(timeout_s=2, connect_s=0, members=lambda: MEMBERS)
 
 
 @pytest.fixture(params=["same process", "socket"])
-def courier(desk: OrderDesk, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Courier]:
+def courier(orders: OrderQueue, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Courier]:
     """Both kinds of courier."""
     if request.param == "same process":
-        yield desk
+        yield orders
         return
-    server = serve(tmp_path / "s", desk.handle, lock=contextlib.nullcontext())
-    yield RemoteDesk(tmp_path / "s")
+    server = serve(tmp_path / "s", orders.handle, lock=contextlib.nullcontext())
+    yield RemoteQueue(tmp_path / "s")
     server.stop()
 
 
@@ -75,9 +75,9 @@ def start(background: ThreadPoolExecutor, ask: Callable[[], Iterable[bytes]]) ->
 
 
 def test_an_order_goes_out_and_its_answers_come_back(
-    desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor
+    orders: OrderQueue, courier: Courier, background: ThreadPoolExecutor
 ) -> None:
-    answers = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
+    answers = start(background, lambda: orders.exchange(ORDER, EVERYBODY))
     job = fetch(courier)
     assert (job.kind, job.group, job.order, job.members) == (COMMIT, "3/7", encode_message(ORDER), MEMBERS)
     assert (job.bound, job.nodes, job.timeout_s) == (True, 2, 2)
@@ -88,10 +88,10 @@ def test_an_order_goes_out_and_its_answers_come_back(
 
 
 def test_only_who_is_missing_is_asked_again(
-    desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor
+    orders: OrderQueue, courier: Courier, background: ThreadPoolExecutor
 ) -> None:
     waiting = waiting_for(ALICE, BOB, answered={ALICE})
-    answers = start(background, lambda: desk.exchange(ORDER, waiting))
+    answers = start(background, lambda: orders.exchange(ORDER, waiting))
     job = fetch(courier)
     assert (job.members, job.nodes) == (MEMBERS[1:], 1)
     courier.done(job.number)
@@ -106,35 +106,35 @@ def test_an_order_takes_at_most_half_of_the_time_that_there_is(
     background: ThreadPoolExecutor, left: int, timeout_s: int, connect_s: int
 ) -> None:
     """One node that hangs must not keep the others, nor the roster, until the deadline."""
-    desk = OrderDesk(timeout_s=3600, members=lambda: MEMBERS)
-    answers = start(background, lambda: desk.exchange(ORDER, waiting_for(ALICE, BOB, left=lambda: left)))
-    job = fetch(desk)
+    orders = OrderQueue(timeout_s=3600, members=lambda: MEMBERS)
+    answers = start(background, lambda: orders.exchange(ORDER, waiting_for(ALICE, BOB, left=lambda: left)))
+    job = fetch(orders)
     assert (job.timeout_s, job.connect_s) == (timeout_s, connect_s)
-    desk.done(job.number)
+    orders.done(job.number)
     assert answers.result(5) == []
 
 
 @pytest.mark.parametrize("left", [0.0, 0.5])
 def test_no_order_is_given_when_nobody_is_waited_for(left: float) -> None:
-    assert OrderDesk(timeout_s=5, members=lambda: MEMBERS).exchange(ORDER, waiting_for(ALICE, left=lambda: left)) == []
-    assert OrderDesk(timeout_s=5, members=lambda: MEMBERS[:1]).exchange(ORDER, waiting_for(BOB)) == []
+    assert OrderQueue(timeout_s=5, members=lambda: MEMBERS).exchange(ORDER, waiting_for(ALICE, left=lambda: left)) == []
+    assert OrderQueue(timeout_s=5, members=lambda: MEMBERS[:1]).exchange(ORDER, waiting_for(BOB)) == []
 
 
-def test_an_order_is_fetched_once(desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor) -> None:
-    answers = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
+def test_an_order_is_fetched_once(orders: OrderQueue, courier: Courier, background: ThreadPoolExecutor) -> None:
+    answers = start(background, lambda: orders.exchange(ORDER, EVERYBODY))
     job = fetch(courier)
     assert courier.next_job() is None
     courier.done(job.number)
     assert answers.result(5) == []
 
 
-def test_late_answers_are_dropped(desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor) -> None:
-    first = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
+def test_late_answers_are_dropped(orders: OrderQueue, courier: Courier, background: ThreadPoolExecutor) -> None:
+    first = start(background, lambda: orders.exchange(ORDER, EVERYBODY))
     old = fetch(courier)
     courier.done(old.number)
     courier.bring(old.number, ALICE, b"late")
     assert first.result(5) == []
-    second = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
+    second = start(background, lambda: orders.exchange(ORDER, EVERYBODY))
     new = fetch(courier)
     courier.bring(old.number, ALICE, b"of the round before")
     courier.done(old.number)  # of another order: ignored
@@ -144,10 +144,10 @@ def test_late_answers_are_dropped(desk: OrderDesk, courier: Courier, background:
 
 
 def test_a_reveal_counts_only_from_its_own_node(
-    desk: OrderDesk, courier: Courier, background: ThreadPoolExecutor
+    orders: OrderQueue, courier: Courier, background: ThreadPoolExecutor
 ) -> None:
     """Reveals are not signed: without this, a hostile node reveals junk in another's name."""
-    answers = start(background, lambda: desk.reveal(REVEAL_ORDER, EVERYBODY))
+    answers = start(background, lambda: orders.reveal(REVEAL_ORDER, EVERYBODY))
     job = fetch(courier)
     assert (job.kind, job.order) == (REVEAL, encode_message(REVEAL_ORDER))
     honest, forged = (encode_message(Reveal(3, 7, trainer, (), b"")) for trainer in (ALICE, BOB))
@@ -158,59 +158,59 @@ def test_a_reveal_counts_only_from_its_own_node(
 
 
 def test_unbound_nodes_reveal_for_whom_they_say(background: ThreadPoolExecutor) -> None:
-    desk = OrderDesk(timeout_s=2, members=None, nodes=3)
-    answers = start(background, lambda: desk.reveal(REVEAL_ORDER, EVERYBODY))
-    job = fetch(desk)
+    orders = OrderQueue(timeout_s=2, members=None, nodes=3)
+    answers = start(background, lambda: orders.reveal(REVEAL_ORDER, EVERYBODY))
+    job = fetch(orders)
     assert (job.bound, job.members, job.nodes) == (False, (), 3)
     reveal = encode_message(Reveal(3, 7, BOB, (), b""))
-    desk.bring(job.number, ANYONE, reveal)
-    desk.done(job.number)
+    orders.bring(job.number, ANYONE, reveal)
+    orders.done(job.number)
     assert answers.result(5) == [reveal]
 
 
 def test_a_flood_is_cut(background: ThreadPoolExecutor) -> None:
-    desk = OrderDesk(timeout_s=2, members=None, most_answers=3)
-    answers = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
-    job = fetch(desk)
+    orders = OrderQueue(timeout_s=2, members=None, most_answers=3)
+    answers = start(background, lambda: orders.exchange(ORDER, EVERYBODY))
+    job = fetch(orders)
     for number in range(10):
-        desk.bring(job.number, ANYONE, b"%d" % number)
-    desk.done(job.number)
+        orders.bring(job.number, ANYONE, b"%d" % number)
+    orders.done(job.number)
     assert answers.result(5) == [b"0", b"1", b"2"]
 
 
 def test_without_a_courier_the_order_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = OrderDesk(timeout_s=0, connect_s=0, members=None)
+    orders = OrderQueue(timeout_s=0, connect_s=0, members=None)
     with pytest.raises(ProcessAbsent, match="no Flower ServerApp fetched the order"):
-        desk.exchange(ORDER, EVERYBODY)
+        orders.exchange(ORDER, EVERYBODY)
 
 
 def test_a_courier_that_dies_leaves_what_it_brought(background: ThreadPoolExecutor) -> None:
-    desk = OrderDesk(timeout_s=1, connect_s=0, members=None)
-    answers = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
-    desk.bring(fetch(desk).number, ANYONE, b"brought")
+    orders = OrderQueue(timeout_s=1, connect_s=0, members=None)
+    answers = start(background, lambda: orders.exchange(ORDER, EVERYBODY))
+    orders.bring(fetch(orders).number, ANYONE, b"brought")
     assert answers.result(5) == [b"brought"]
 
 
-def test_a_closed_desk_sends_the_courier_home(desk: OrderDesk, courier: Courier) -> None:
-    desk.close("the task is over")
+def test_a_closed_desk_sends_the_courier_home(orders: OrderQueue, courier: Courier) -> None:
+    orders.close("the task is over")
     assert courier.next_job() == Closed("the task is over")
-    with pytest.raises(ProcessAbsent, match="the desk is closed"):
-        desk.exchange(ORDER, EVERYBODY)
+    with pytest.raises(ProcessAbsent, match="the order queue is closed"):
+        orders.exchange(ORDER, EVERYBODY)
 
 
-def test_closing_wakes_a_waiting_courier(desk: OrderDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk_module, "NEXT_WAIT_S", 30.0)
-    threading.Timer(0.05, desk.close).start()
-    assert desk.next_job() == Closed("the task is over")
+def test_closing_wakes_a_waiting_courier(orders: OrderQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_queue, "NEXT_WAIT_S", 30.0)
+    threading.Timer(0.05, orders.close).start()
+    assert orders.next_job() == Closed("the task is over")
 
 
 def test_closing_ends_a_waiting_order(background: ThreadPoolExecutor) -> None:
-    desk = OrderDesk(timeout_s=60, members=None)
-    answers = start(background, lambda: desk.exchange(ORDER, EVERYBODY))
-    fetch(desk)
-    desk.close("Flower's simulation failed: no memory")
+    orders = OrderQueue(timeout_s=60, members=None)
+    answers = start(background, lambda: orders.exchange(ORDER, EVERYBODY))
+    fetch(orders)
+    orders.close("Flower's simulation failed: no memory")
     assert answers.result(5) == []
-    again = OrderDesk(timeout_s=60, members=None)
+    again = OrderQueue(timeout_s=60, members=None)
     answers = start(background, lambda: again.exchange(ORDER, EVERYBODY))
     while again._job is None:
         threading.Event().wait(0.001)
@@ -226,9 +226,9 @@ HEADER = struct.Struct(">BQ20s")
     "request_bytes",
     [b"", b"\x01", HEADER.pack(9, 0, ANYONE), HEADER.pack(1, 0, ANYONE) + b"x", HEADER.pack(3, 1, ANYONE) + b"x"],
 )
-def test_malformed_requests_are_refused(desk: OrderDesk, request_bytes: bytes) -> None:
-    with pytest.raises(DocumentInvalid, match="desk request"):
-        desk.handle(request_bytes)
+def test_malformed_requests_are_refused(orders: OrderQueue, request_bytes: bytes) -> None:
+    with pytest.raises(DocumentInvalid, match="order queue request"):
+        orders.handle(request_bytes)
 
 
 @pytest.mark.parametrize(
@@ -238,27 +238,27 @@ def test_a_malformed_order_is_refused(tmp_path: Path, answer: bytes) -> None:
     server = serve(tmp_path / "s", lambda _: answer)
     try:
         with pytest.raises(RejectedInput):
-            RemoteDesk(tmp_path / "s").next_job()
+            RemoteQueue(tmp_path / "s").next_job()
     finally:
         server.stop()
 
 
 def test_a_dead_aggregator_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProcessAbsent, match="no aggregator answers at"):
-        RemoteDesk(tmp_path / "s", patience_s=0.0).next_job()
+        RemoteQueue(tmp_path / "s", patience_s=0.0).next_job()
 
 
 def test_an_aggregator_that_is_restarted_gets_no_answers_to_its_old_order(
     background: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    """The courier outlives it; what it carries still has the old desk's number."""
-    courier = RemoteDesk(tmp_path / "s")
-    old = OrderDesk(timeout_s=60, members=None)
+    """The courier outlives it; what it carries still has the old queue's number."""
+    courier = RemoteQueue(tmp_path / "s")
+    old = OrderQueue(timeout_s=60, members=None)
     server = serve(tmp_path / "s", old.handle, lock=contextlib.nullcontext())
     start(background, lambda: old.exchange(ORDER, EVERYBODY))
     carried = fetch(courier)
     server.stop()
-    new = OrderDesk(timeout_s=2, connect_s=0, members=None)
+    new = OrderQueue(timeout_s=2, connect_s=0, members=None)
     server = serve(tmp_path / "s", new.handle, lock=contextlib.nullcontext())
     try:
         answers = start(background, lambda: new.reveal(REVEAL_ORDER, EVERYBODY))
