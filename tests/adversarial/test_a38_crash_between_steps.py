@@ -55,8 +55,8 @@ class Reaper:
 def reaping(reaper: Reaper) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DiskStore, "put", reaper.around(DiskStore.put))
-        patch.setattr(aggregator_module, "write_once", reaper.around(aggregator_module.write_once))
-        patch.setattr(trainer_module, "write_once", reaper.around(trainer_module.write_once))
+        patch.setattr(aggregator_module, "write_atomically", reaper.around(aggregator_module.write_atomically))
+        patch.setattr(trainer_module, "write_atomically", reaper.around(trainer_module.write_atomically))
         patch.setattr(Chain, "send", reaper.around(Chain.send))
         yield
 

@@ -103,7 +103,7 @@ def test_imports_neither_torch_nor_a_role() -> None:
     assert not [name for name in modules if name.split(".")[0] in heavy]
     ours = {name for name in modules if name.startswith("fl_platform.")}
     assert ours == {
-        f"fl_platform.{m}" for m in ("errors", "flower", "flower.client_app", "flower.resident", "flower.wire")
+        f"fl_platform.{m}" for m in ("errors", "flower", "flower.client_app", "flower.trainer_server", "flower.wire")
     }
 
 

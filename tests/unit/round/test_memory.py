@@ -95,7 +95,7 @@ def test_a_trainer_that_is_killed_before_it_signs_repeats_its_update(
 ) -> None:
     order = played.task.aggregator.order()
     with monkeypatch.context() as broken:
-        broken.setattr(trainer_module, "write_once", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        broken.setattr(trainer_module, "write_atomically", lambda *_: (_ for _ in ()).throw(OSError("killed")))
         with pytest.raises(OSError, match="killed"):
             played.task.trainers[0].commit(order)
     repeated = played.again().commit(order)
