@@ -14,7 +14,7 @@ from fl_platform.cli.rules import phase
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fl_platform.round.status import Known
+    from fl_platform.round.account_view import Known
     from fl_platform.task.workspace import Workspace
 
 
@@ -52,7 +52,7 @@ def status(options: Options, ended: bool, json_file: Path | None) -> None:
 
 def _looked(workspace: Workspace, infos: tuple[Any, ...], workdir: Path) -> list[Known]:
     from fl_platform.audit.why import involved
-    from fl_platform.round.status import is_auditor, look
+    from fl_platform.round.account_view import is_named, look
     from fl_platform.task.remembered import kept_invitation
 
     contracts, now = workspace.contracts(), workspace.chain.now()
@@ -67,7 +67,7 @@ def _looked(workspace: Workspace, infos: tuple[Any, ...], workdir: Path) -> list
         )
         for reader in readers
         for info in infos
-        if involved(reader, info.address) or is_auditor(reader, info.address)
+        if involved(reader, info.address) or is_named(reader, info.address)
     ]
 
 

@@ -1,70 +1,17 @@
-"""What an account must or may do now in a task, by when, and what it loses otherwise: `fl-platform status`.
-
-`moves` is pure: from what is known to a list of moves. `look` gathers what is known from chain, store and own folder.
+"""What an account must or may do now in a task, by when, and what it loses otherwise: `fl-platform status`. Pure: from
+what is known (`account_view`) to a list of moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
 
 from fl_platform.chain.types import Phase
-from fl_platform.errors import FLError
-from fl_platform.ledger.contracts import Contracts
-from fl_platform.ledger.history import TaskHistory
-from fl_platform.ledger.records import ClosedBooks, Member, MemberFlag
-from fl_platform.round.membership import WORKING, signed_file
-from fl_platform.round.revealing import open_demands
-from fl_platform.round.rewards import last_sealed
-from fl_platform.task.reading import TaskReader
+from fl_platform.ledger.records import MemberFlag
+from fl_platform.round.account_view import Known
+from fl_platform.round.membership import WORKING
 from fl_platform.task.tokens import tokens
-
-T = TypeVar("T")
-_NONE: tuple[Demanded, ...] = ()
-
-
-@dataclass(frozen=True)
-class Demanded:
-    """A question on chain that this trainer must answer."""
-
-    round: int
-    deadline: int  # block time, seconds
-
-
-@dataclass(frozen=True)
-class Known:
-    """One account in one task, as far as this machine can see."""
-
-    wallet: str  # its name here
-    account: bytes  # 20 bytes
-    history: TaskHistory
-    now: int  # block time, seconds
-    window: tuple[int, int]  # [from, to) of the head's next step, block time; zeros: none
-    member: Member
-    ready_at: int  # block time from which the stake can be taken; 0: not asked for
-    earned: int = 0  # wei by all sealed rounds
-    final: int = 0  # wei by rounds past their challenge window
-    reference: bool = False  # signs the row that the others are measured against
-    signed: frozenset[int] = frozenset()  # rounds for which this folder keeps a signed receipt
-    demands: tuple[Demanded, ...] = ()
-    settled: ClosedBooks | None = None  # of closed tasks
-    stays: str = ""  # the command that does all of a role's work here, where parties are on other machines
-    auditor: bool = False  # the rules give it a key to every update
-    alone: bool = False  # one process holds the chain, so one command plays all trainers of the folder
-    unread: str = ""  # what could not be read, and why: then earned, final or demands are too low
-
-    @property
-    def claimable(self) -> int:
-        """What a claim would credit now, wei."""
-        return max(0, self.final - self.member.claimed)
-
-    @property
-    def late(self) -> bool:
-        """Whether the aggregator whose turn it is has missed its deadline, and nobody said so on chain yet."""
-        working = self.history.head.phase in WORKING and not self.history.head.challenged
-        return working and 0 < self.window[1] <= self.now
 
 
 @dataclass(frozen=True)
@@ -105,14 +52,14 @@ def roles(known: Known) -> tuple[str, ...]:
         found.append("reference")
     if account in history.members or known.member.flags & MemberFlag.TRAINER:
         found.append("trainer")
-    found += ["auditor"] * known.auditor
+    found += ["auditor"] * known.auditor + ["witness"] * known.witness
     return tuple(found or ["former trainer"])
 
 
 def moves(known: Known) -> tuple[Move, ...]:
     """Return what the account must or may do, what cannot wait first. Pure."""
     found = [*_demands(known), *_dispute(known), *_working(known), *_ended(known), *_money(known), *_stake(known),
-             *_auditing(known)]  # fmt: skip
+             *_auditing(known), *_witnessing(known)]  # fmt: skip
     return tuple(sorted(found, key=lambda move: (not move.must, move.opens > known.now, move.until or 2**63)))
 
 
@@ -168,6 +115,14 @@ def _auditing(known: Known) -> Iterator[Move]:
     if known.auditor and any(found.seal for found in known.history.rounds):
         run = f"fl-platform audit {known.history.task} --key {known.wallet}"
         yield Move("recompute the sealed rounds with your key to the updates", run)
+
+
+def _witnessing(known: Known) -> Iterator[Move]:
+    """A witness loses nothing by silence: the round is handed on, or ends, and its honest trainers lose it."""
+    if known.wanted and not known.history.head.challenged:
+        some = "an update" if known.wanted == 1 else f"{known.wanted} updates"
+        text = f"say whether {some} of round {known.history.head.round} can be had: the aggregator waits for your word"
+        yield Move(text, _command(known, f"witness run {known.history.task}"), until=known.window[1])
 
 
 def _missed(known: Known) -> Move:
@@ -298,92 +253,3 @@ def _stake(known: Known) -> Iterator[Move]:
         yield Move(f"take your {locked} out", command, opens=known.ready_at)
     elif known.history.head.phase not in WORKING:
         yield Move(f"ask for your {locked} back", command)
-
-
-# --- what is known ----------------------------------------------------------------------------------------------------
-
-
-def look(
-    reader: TaskReader, contracts: Contracts, *, wallet: str, account: bytes, folder: Path, now: int,
-    invited: bool = False, alone: bool = False,
-) -> Known:  # fmt: skip
-    """Return what is known of an account in a task; `folder`: what its role has signed, `now`: block time, seconds.
-
-    invited: the workdir has taken over an invitation to the task, so its parties are on other machines; alone: one
-    process holds the chain.
-
-    What the store lacks is said in `unread`, and does not keep the rest back. Raises UnknownTask, RpcUnavailable.
-    """
-    history, task = reader.history(), reader.task
-    seen = _Seen(reader, contracts, account, now)
-    signed = (record.number for record in history.rounds if signed_file(folder, task, record.number).exists())
-    earned, final = seen.get(seen.earned, 0), seen.get(seen.final, 0)
-    reference, demands = seen.get(seen.reference, False), seen.get(seen.demands, _NONE)
-    stays = _stays(history, account, seen.get(seen.data, "")) if invited or (folder / f"up-{task}").exists() else ""
-    return Known(
-        wallet=wallet, account=account, history=history, now=now, window=contracts.window(task),
-        member=contracts.member(task, account), ready_at=contracts.ready_at(task, account), earned=earned, final=final,
-        reference=reference, signed=frozenset(signed), demands=demands,
-        settled=contracts.settled(task) if history.head.closed else None, stays=stays,
-        auditor=seen.get(seen.auditor, False),
-        alone=alone, unread="; ".join(dict.fromkeys(seen.unread)),
-    )  # fmt: skip
-
-
-def _stays(history: TaskHistory, account: bytes, data: str) -> str:
-    """Return what keeps all that a role needs running, for parties on several machines."""
-    if account == history.opened.owner:
-        return f"up owner {history.task} -o hospital.toml"
-    if account in history.opened.aggregators:
-        return f"up aggregator {history.task} -o hospital.toml"
-    return f"up trainer {history.task}{data}"
-
-
-def is_auditor(reader: TaskReader, account: bytes) -> bool:
-    """Whether a task's rules give an account a key to every update; False where no store here has the rules."""
-    try:
-        return account in {party.address for party in reader.spec.auditors}
-    except FLError:
-        return False
-
-
-class _Seen:
-    """What lies in the store, as far as it can be read."""
-
-    def __init__(self, reader: TaskReader, contracts: Contracts, account: bytes, now: int) -> None:
-        self._reader, self._contracts, self._account, self._now = reader, contracts, account, now
-        self.unread: list[str] = []
-
-    def get(self, read: Callable[[], T], otherwise: T) -> T:
-        try:
-            return read()
-        except FLError as error:
-            self.unread.append(str(error))
-            return otherwise
-
-    def reference(self) -> bool:
-        return self._reader.spec.reference.address == self._account
-
-    def auditor(self) -> bool:
-        return is_auditor(self._reader, self._account)
-
-    def data(self) -> str:
-        """Name what a trainer must say of its rows: nothing of a public data set."""
-        return " --data module:NAME" if ":" in self._reader.spec.model.name else ""
-
-    def demands(self) -> tuple[Demanded, ...]:
-        asked = open_demands(self._reader, self._contracts, self._account)
-        return tuple(Demanded(one.round, one.deadline) for one in asked)
-
-    def earned(self) -> int:
-        return self._up_to(last_sealed(self._reader))
-
-    def final(self) -> int:
-        found = self._reader.history().last_final(self._now)
-        return self._up_to(None if found is None else found.number)
-
-    def _up_to(self, round_number: int | None) -> int:
-        if round_number is None:
-            return 0
-        after = self._reader.bundle(round_number).after
-        return after.earned_by(self._account)

@@ -9,7 +9,8 @@ from fl_platform.chain.types import Phase
 from fl_platform.cli.main import cli
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.records import ClosedBooks, Member, MemberFlag
-from fl_platform.round.status import Demanded, Known, moves
+from fl_platform.round.account_view import Demanded, Known
+from fl_platform.round.status import moves
 from tests.unit.round.test_status import (
     AGGREGATOR,
     NOW,

@@ -10,10 +10,12 @@ import pytest
 
 from fl_platform.chain.types import Admission, BlockRef, Phase
 from fl_platform.ledger import events as ev
+from fl_platform.ledger.complaints import Complaints
 from fl_platform.ledger.history import Opened, RoundHistory, TaskHistory
 from fl_platform.ledger.records import ClosedBooks, Head, Member, MemberFlag, RosterRecord, SealRecord
 from fl_platform.protocol.spec import Windows
-from fl_platform.round.status import Demanded, Known, Move, is_auditor, look, moves, roles, span
+from fl_platform.round.account_view import Demanded, Known, is_named, look
+from fl_platform.round.status import Move, moves, roles, span
 from fl_platform.round.transport import LocalTransport
 from tests.support.rehearsal import rehearsal, small_settings
 
@@ -233,11 +235,43 @@ def test_a_span_has_two_units_at_most(seconds: int, text: str) -> None:
     assert span(seconds) == text
 
 
+def test_a_witness_is_told_what_is_asked_of_it() -> None:
+    known = at(b"\x09" * 20, head=ROSTERED, witness=True, wanted=2)
+    assert roles(known) == ("witness",)
+    assert only(known).command == "fl-platform witness run 7 --wallet me"
+    assert "2 updates of round 0" in only(known).text
+    assert not moves(replace(known, wanted=0))
+
+
+def test_a_witness_sees_what_is_wanted_until_it_has_complained(tmp_path: Path) -> None:
+    with rehearsal(tmp_path, small_settings(rounds=1)) as (workspace, cast):
+        reader, task = workspace.reader(cast.task), cast.task
+        (witness,) = reader.spec.witnesses
+        (signer,) = (one for one in cast.wallets.values() if one.address == witness)
+        assert is_named(reader, witness)
+
+        def wanted() -> int:
+            folder, contracts = workspace.role_folder("auditor"), workspace.contracts()
+            return look(
+                reader, contracts, wallet="auditor", account=witness, folder=folder, now=workspace.chain.now()
+            ).wanted  # fmt: skip
+
+        entries = cast.aggregator.collect(LocalTransport(cast.everybody))
+        cast.aggregator.roster(entries)
+        assert wanted() == 0
+        aggregator = cast.wallets["aggregator"]
+        receipts = [entry.receipt for entry in entries[:2]]
+        Complaints(workspace.contracts(aggregator), aggregator).want(task, 0, receipts)
+        assert wanted() == 2
+        Complaints(workspace.contracts(signer), signer).complain(task, 0, receipts[:1])
+        assert wanted() == 1
+
+
 def test_an_auditor_of_the_rules_has_a_part_and_its_command(tmp_path: Path) -> None:
     with rehearsal(tmp_path, small_settings(rounds=1)) as (workspace, cast):
         reader, contracts = workspace.reader(cast.task), workspace.contracts()
         account = reader.spec.auditors[0].address
-        assert is_auditor(reader, account)
+        assert is_named(reader, account)
 
         def seen() -> Known:
             folder = workspace.role_folder("auditor")
