@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fl_platform.cli import handing_over
 from fl_platform.cli.common import (
     Options,
     Session,
     accept_option,
-    forward_option,
     hexed,
     json_option,
     log_option,
@@ -45,6 +45,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.group()
 def aggregator() -> None:
     """Collect, judge and seal rounds for a fee."""
+
+
+for _command in (handing_over.advance, handing_over.pass_, handing_over.leave):
+    aggregator.add_command(_command)
 
 
 @aggregator.command()
@@ -355,46 +359,3 @@ def _sealed(item: SealedRound) -> dict[str, Any]:
         "model": hexed(item.bundle.after.model),
         "verdicts": {hexed(verdict.trainer): verdict.code for verdict in item.bundle.verdicts},
     }
-
-
-@aggregator.command()
-@task_argument
-@wallet_option
-@forward_option
-@json_option
-@click.pass_obj
-def advance(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """After a missed deadline: cut the late one's bond and hand over to the next, or end the task. Anyone may.
-
-    Example: fl-platform aggregator advance 1 --wallet alice --fast-forward
-    """
-    from fl_platform.cli.show import console
-
-    with signing(options, wallet) as own:
-        if fast_forward and own.workspace.chain.local:
-            own.workspace.chain.wait_until(own.contracts.window(task)[1])
-        own.contracts.advance(task)
-        head = own.contracts.head(task)
-    console(json_file).print(
-        f"task {task}, round {head.round}: {head.phase.name.lower()}, aggregator {hexed(head.aggregator)}"
-    )
-    write_json(json_file, {
-        "task": task, "round": head.round, "state": head.phase.name.lower(), "aggregator": hexed(head.aggregator),
-    })  # fmt: skip
-
-
-@aggregator.command()
-@task_argument
-@wallet_option
-@forward_option
-@json_option
-@click.pass_obj
-def leave(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
-    """Ask for the bond; when unbonding is over, the same command pays it out.
-
-    Example: fl-platform aggregator leave 1 --wallet aggregator --fast-forward
-    """
-    from fl_platform.cli.trainer import depart
-
-    with signing(options, wallet) as own:
-        depart(own, task, forward=fast_forward, json_file=json_file)

@@ -125,7 +125,8 @@ TROUBLE: Story = (
     "wallet new --light owner aggregator alice bob carol",
     "deploy --wallet owner",
     "wallet fund owner aggregator alice bob carol --tokens 500",
-    "task open --wallet owner --trainers 3 --rounds 1 --epochs 1 --worth leave-one-out --aggregator aggregator",
+    "task open --wallet owner --trainers 3 --rounds 1 --epochs 1 --worth leave-one-out "
+    "--aggregator aggregator --aggregator owner",
     "trainer join 1 --wallet alice",
     "trainer join 1 --wallet bob",
     "trainer join 1 --wallet carol",
@@ -135,6 +136,7 @@ TROUBLE: Story = (
     Example("trainer answer", "1 demands answered, 0 are left"),
     Example("trainer reveal", "the keys of round 0 are on chain"),
     Example("task reveal", "the rows of round 0 are open"),
+    Example("aggregator pass", "round 0: rostered, aggregator 0x"),
     Example("aggregator advance", "task 1, round 0"),
 )
 OWN: Story = (
