@@ -55,6 +55,7 @@ COMMANDS = {
     "policy": Lazy("fl_platform.cli.policy:policy", "Show what your site's policy allows, and try a task on it."),
     "status": Lazy("fl_platform.cli.status:status", "Show what your wallets must or may do now, by when, and how."),
     "store": Lazy("fl_platform.cli.store:store", "Serve a store to the parties of a task, and clean one up."),
+    "trace": Lazy("fl_platform.cli.trace:trace", "Follow a number of a round back to receipts, stakes, rules."),
     "why": Lazy("fl_platform.cli.why:why", "Explain in words what became of somebody's work and money."),
 }
 

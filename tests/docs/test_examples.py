@@ -108,6 +108,7 @@ PAID: Story = (
     Example("aggregator defend", "answers for its seals of task 1", code=130, stays=True),
     Example("rewards claim", "paid out now"),
     Example("why", "claimed"),
+    Example("trace", "wei earned up to and with this round"),
     Example("reputation record", "by round 1 are on chain"),
     Example("reputation show", "of round"),
     Example("audit", "everything that a stranger can check is equal", code=3),

@@ -1,0 +1,223 @@
+"""From one cell of a sealed round back to what it follows from: receipts, stakes, rules, the round before.
+
+Every cell is its instruction's outcome of at most three others (`protocol.program`), so a payout can be followed cell
+by cell. The cells are those that the round's bundle tells; beside each stands what follows from the chain where that is
+another value. A lie is where a cell differs and none of the cells that it reads does: there the walk departs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fl_platform.errors import ConfigError
+from fl_platform.judging.judge_public import public_tape
+from fl_platform.judging.tapes import place_in_words, told_tape
+from fl_platform.protocol.openings import operand_places
+from fl_platform.protocol.operations import HINTS, ROWS, Op
+from fl_platform.protocol.program import Column, Program
+from fl_platform.protocol.receipt import Receipt
+from fl_platform.protocol.sources import WORDS, Axis, Kind, Source
+from fl_platform.protocol.tape import Place, Tape
+from fl_platform.task.reading import TaskReader
+from fl_platform.task.validating import parse_slice, readable_slice, utility_of
+
+Cell = tuple[int, Place]  # column, place
+
+_FORMULAS = {
+    Op.ADD: "{0} + {1}", Op.SUB: "{0} - {1}", Op.MUL: "{0} * {1}", Op.MULADD: "{0} * {1} + {2}",
+    Op.DIV: "floor({0} / {1})", Op.MULDIV: "floor({0} * {1} / {2})", Op.ROOT: "square root of {0}",
+    Op.MIN: "the smaller of {0} and {1}", Op.MAX: "the larger of {0} and {1}",
+    Op.CLAMP: "{0}, but at least {1} and at most {2}", Op.LT: "1 if {0} < {1}, else 0",
+    Op.EQ: "1 if {0} = {1}, else 0", Op.SEL: "{1} if {0} is not 0, else {2}",
+    Op.BITS: "bits of {0}",
+    Op.SHIFT: "{0} * 2^{1}", Op.GATHER: "the cell ({0}) at the place that another names ({1})",
+    Op.MUST: "a check: {0} must not be 0", Op.LEAST: "a hint, which checks hold to its one right value",
+    Op.INVERSE: "a hint, which checks hold to its one right value", Op.CLAIMED: "the sealer's word",
+    Op.DOT: "inner product of two updates or sums", Op.DOT_SHIFTED: "inner product of two updates or sums",
+    Op.COMBINE: "content root of the weighted sum of all updates",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """One cell of the walk."""
+
+    depth: int  # 0: the cell that was asked for
+    cell: str  # in words
+    value: str  # as the bundle tells it
+    follows: str  # what follows from the chain, where that is another value; empty: the same
+    why: str  # how it follows, with the values of what it reads
+    departs: bool = False  # it differs, and nothing that it reads does
+    again: bool = False  # shown before, with what it reads
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        differs = f"  DIFFERS: {self.follows} follows" if self.follows else ""
+        departs = "  <- HERE: all that it reads is as it should be" if self.departs else ""
+        why = "see above" if self.again else self.why
+        return f"{'  ' * self.depth}{self.cell} = {self.value}  ({why}){differs}{departs}"
+
+
+@dataclass(frozen=True)
+class TracedRound:
+    """A sealed round's two tapes: what its bundle tells, and what follows from chain and rules."""
+
+    round: int
+    told: Tape
+    right: Tape
+    receipts: tuple[Receipt, ...]
+    seats: tuple[bytes, ...]
+
+    @property
+    def program(self) -> Program:
+        """The round's program."""
+        return self.told.program
+
+    def words(self, cell: Cell) -> str:
+        """Say which cell this is; a column without a name of its own is a step of the program."""
+        words = place_in_words(self.program, *cell, self.receipts, self.seats)
+        return f"step {words[1:]}" if self.program.columns[cell[0]].name == f"c{cell[0]}" else words
+
+    def differs(self, cell: Cell) -> bool:
+        """Whether the bundle tells another value of a cell than follows."""
+        return self.told.cell(*cell) != self.right.cell(*cell)
+
+
+def traced_round(reader: TaskReader, number: int) -> TracedRound:
+    """Read a sealed round and evaluate it again; products of updates are taken as the bundle tells them.
+
+    Raises DocumentInvalid, StoreMissing, and ConfigError where the round is not sealed.
+    """
+    record = reader.history().rounds[number] if number < len(reader.history().rounds) else None
+    if record is None or record.seal is None:
+        raise ConfigError(f"round {number} of task {reader.task} is not sealed; `fl-platform task show` says which are")
+    bundle, spec = reader.bundle(number), reader.spec
+    context = reader.round_context(number, bundle.aggregator, bundle.entries)
+    rows, utility = readable_slice(spec, parse_slice(bundle.validation)), utility_of(spec)
+    right, _ = public_tape(spec, context, reader.state_before(number), bundle, validation=rows, utility=utility)
+    receipts = tuple(entry.receipt for entry in bundle.entries)
+    return TracedRound(number, told_tape(spec, bundle), right, receipts, context.seats)
+
+
+def walk(traced: TracedRound, cell: Cell, *, depth: int) -> Iterator[Step]:
+    """Yield a cell and what it follows from, each cell once, to so many levels below it; a difference is followed down
+    to where it begins."""
+    seen: set[Cell] = set()
+    yield from _walk(traced, cell, 0, depth, seen)
+
+
+def _walk(traced: TracedRound, cell: Cell, level: int, depth: int, seen: set[Cell]) -> Iterator[Step]:
+    reads, again = _reads(traced, cell), cell in seen
+    departs = traced.differs(cell) and not any(map(traced.differs, reads))
+    follows = _value(traced.program, cell, traced.right.cell(*cell)) if traced.differs(cell) else ""
+    value = _value(traced.program, cell, traced.told.cell(*cell))
+    yield Step(level, traced.words(cell), value, follows, _why(traced, cell), departs and not again, again)
+    seen.add(cell)
+    if again:
+        return
+    lie = next(filter(traced.differs, reads), None)  # one way down is enough
+    for one in reads:
+        if one == lie or (level < depth and traced.program.columns[one[0]].op is not Op.CONST):
+            yield from _walk(traced, one, level + 1, depth, seen)
+
+
+def _reads(traced: TracedRound, cell: Cell) -> list[Cell]:
+    """Return the cells that a cell reads; of a running sum the terms of all places up to its own, not its own past."""
+    number, place = cell
+    column = traced.program.columns[number]
+    if column.op in ROWS or column.op in HINTS or column.op is Op.PREV:
+        return []
+    if not _is_running(column, number):
+        return _operands(traced, cell)
+    terms = [_operands(traced, (number, (*place[:-1], at))) for at in range(place[-1] + 1)]
+    return [one for some in terms if _counts(traced, some) for one in some if one[0] != number]
+
+
+def _operands(traced: TracedRound, cell: Cell) -> list[Cell]:
+    column = traced.program.columns[cell[0]]
+    places = operand_places(traced.told, *cell)
+    return [(operand.column, at) for operand, at in zip(column.operands, places, strict=True) if at is not None]
+
+
+def _counts(traced: TracedRound, term: Sequence[Cell]) -> bool:
+    """Whether a term of a running sum is not 0, or not what it should be."""
+    return any(map(traced.differs, term)) or all(traced.told.cell(*one) != 0 for one in term[:1])
+
+
+def _is_running(column: Column, number: int) -> bool:
+    return any(operand.column == number for operand in column.operands)
+
+
+def _why(traced: TracedRound, cell: Cell) -> str:
+    number, place = cell
+    column = traced.program.columns[number]
+    if column.op is Op.CONST:
+        return "a constant of the program"
+    if column.op is Op.SOURCE:
+        return _source_in_words(column)
+    if column.op is Op.PREV:
+        before = traced.program.columns[column.operands[0].column].name
+        return f"{before} of round {traced.round - 1}" if traced.round else "what the first round starts with"
+    if column.op in ROWS or column.op in HINTS:
+        return _FORMULAS[column.op]
+    if _is_running(column, number):
+        return f"sum over {place[-1] + 1} places; those that are not 0 follow"
+    places = operand_places(traced.told, number, place)
+    values = [
+        "0" if at is None else _value(traced.program, (operand.column, at), traced.told.cell(operand.column, at))
+        for operand, at in zip(column.operands, places, strict=True)
+    ]
+    return _FORMULAS[column.op].format(*values)
+
+
+def _source_in_words(column: Column) -> str:
+    source = Source(column.immediate & 0xFF)
+    if source is Source.WORD:
+        index = column.immediate >> 8
+        return f"the task's rules: {WORDS[index].name if index < len(WORDS) else f'its own word {index}'}"
+    if source in (Source.ENTRY_PARENT, Source.LENGTH, Source.SAMPLES, Source.CONTENT):
+        return f"the receipt: {source.name.lower()}"
+    if source is Source.REFUSED:
+        return "the seal, with its ground on chain: why the update was left out; 0: it was not"
+    return f"the chain: {source.name.lower().replace('_', ' ')}"
+
+
+def _value(program: Program, cell: Cell, value: int) -> str:
+    if program.columns[cell[0]].kind is Kind.NUMBER:
+        return str(value)
+    return f"0x{(value % 2**256).to_bytes(32, 'big').hex()[:16]}.." if value else "0"
+
+
+# --- which cell -------------------------------------------------------------------------------------------------------
+
+
+def cell_of(traced: TracedRound, name: str, where: Sequence[int | bytes]) -> Cell:
+    """Return the cell that a person named: a column, and along each of its axes a number or an address (20 bytes).
+
+    Raises ConfigError with what there is.
+    """
+    names = [column.name for column in traced.program.columns]
+    if name not in names:
+        known = ", ".join(one for one in names if not one.startswith("c") or not one[1:].isdigit())
+        raise ConfigError(f"the task's program has no column {name!r}; those with names: {known}")
+    number = names.index(name)
+    axes = traced.program.columns[number].axes
+    if len(where) != len(axes):
+        wanted = ", ".join(axis.name.lower() for axis in axes) or "nothing"
+        raise ConfigError(f"{name} is named with {len(where)} places in brackets; it has {len(axes)}: {wanted}")
+    return number, tuple(_place(traced, axis, one) for axis, one in zip(axes, where, strict=True))
+
+
+def _place(traced: TracedRound, axis: Axis, where: int | bytes) -> int:
+    length = traced.told.lengths.of(axis)
+    if isinstance(where, int):
+        if not 0 <= where < length:
+            raise ConfigError(f"{axis.name.lower()} {where} is not there: round {traced.round} has {length}, from 0")
+        return where
+    there: Sequence[bytes] = traced.seats if axis is Axis.SEAT else ()
+    if axis in (Axis.ENTRY, Axis.OTHER):
+        there = [receipt.trainer for receipt in traced.receipts]
+    if where not in there:
+        raise ConfigError(f"0x{where.hex()} has no {axis.name.lower()} in round {traced.round}")
+    return list(there).index(where)

@@ -1,0 +1,81 @@
+"""A payout is followed back to receipts, stakes and rules; in a tampered round the walk ends where the lie begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fl_platform.audit.trace import Step, TracedRound, cell_of, traced_round, walk
+from fl_platform.dispute.disputed_round import disputed_round
+from fl_platform.errors import ConfigError
+from fl_platform.protocol.seats import FIRST_SEAT
+from fl_platform.task.reading import TaskReader
+from tests.support.referee import lie
+from tests.unit.audit.conftest import Settled
+
+
+@pytest.fixture
+def reader(settled: Settled) -> TaskReader:
+    return settled.reader()
+
+
+def seat_of(traced: TracedRound, entry: int) -> int:
+    return traced.seats.index(traced.receipts[entry].trainer)
+
+
+def lying(reader: TaskReader, column: str, entry: int) -> TracedRound:
+    """Return round 1 as a sealer would tell it that lies about one cell and evaluates all after it from there."""
+    traced, record = traced_round(reader, 1), reader.history().rounds[1]
+    known = disputed_round(reader, None, record, reader.bundle(1), None).known
+    number = traced.program.column(column)
+    told = lie(known, traced.told, number, (entry,), traced.told.cell(number, (entry,)) + 10**9)
+    return replace(traced, told=told)
+
+
+def test_a_payout_leads_to_receipts_rules_and_the_round_before(reader: TaskReader) -> None:
+    traced = traced_round(reader, 1)
+    cell = cell_of(traced, "earned", [traced.seats[FIRST_SEAT]])
+    steps = list(walk(traced, cell, depth=30))
+    first, reasons = steps[0], " ".join(step.why for step in steps)
+    assert first.value == str(reader.bundle(1).after.earned_by(traced.seats[FIRST_SEAT]))
+    assert f"0x{traced.seats[FIRST_SEAT].hex()}" in first.cell
+    for source in ("the task's rules: fee_bps", "the receipt: length", "the chain: stake", "of round 0"):
+        assert source in reasons, source
+    assert not any(step.follows for step in steps)
+    shown = [step.cell for step in steps if not step.again]
+    assert len(shown) == len(set(shown)), "a cell is explained once"
+    assert len(list(walk(traced, cell, depth=1))) < len(steps)
+
+
+@pytest.mark.parametrize("depth", [0, 3])
+def test_a_lie_is_found_below_any_depth(reader: TaskReader, depth: int) -> None:
+    traced = lying(reader, "score", 1)
+    steps = list(walk(traced, cell_of(traced, "earned", [seat_of(traced, 1)]), depth=depth))
+    assert steps[0].follows
+    (departs,) = (step for step in steps if step.departs)
+    assert departs.cell.startswith("score ")
+    assert "DIFFERS" in str(departs)
+    assert "HERE" in str(departs)
+
+
+def test_what_a_person_may_have_meant(reader: TaskReader) -> None:
+    traced = traced_round(reader, 1)
+    assert cell_of(traced, "divisor", []) == (traced.program.column("divisor"), ())
+    assert cell_of(traced, "weight", [traced.receipts[0].trainer]) == (traced.program.column("weight"), (0,))
+    with pytest.raises(ConfigError, match=r"no column 'pay'; those with names: .*earned"):
+        cell_of(traced, "pay", [])
+    with pytest.raises(ConfigError, match="0 places in brackets; it has 1: seat"):
+        cell_of(traced, "earned", [])
+    with pytest.raises(ConfigError, match="seat 99 is not there"):
+        cell_of(traced, "earned", [99])
+    with pytest.raises(ConfigError, match="has no entry in round 1"):
+        cell_of(traced, "weight", [bytes(20)])
+    with pytest.raises(ConfigError, match="round 7 of task 1 is not sealed"):
+        traced_round(reader, 7)
+
+
+def test_a_step_is_a_line() -> None:
+    step = Step(1, "weight of x", "5", "", "1 + 4")
+    assert str(step) == "  weight of x = 5  (1 + 4)"
+    assert str(replace(step, again=True)) == "  weight of x = 5  (see above)"
