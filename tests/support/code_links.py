@@ -46,7 +46,9 @@ def is_defined(name: str, path: Path) -> bool:
 
 def named_links(text: str) -> list[tuple[str, str]]:
     """Return (name, target) of every link whose text is a name in code, not a file's."""
-    return [(name, target) for name, target in NAMED_LINK.findall(text) if "/" not in name and "::" not in name]
+    return [
+        (name, target) for name, target in NAMED_LINK.findall(text) if re.fullmatch(r"[\w.]+(?<!\.py)(?<!\.sol)", name)
+    ]
 
 
 def broken_links(page: str, text: str | None = None) -> list[str]:
