@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.code_links import ROOT
+from tests.support.code_links import ROOT, broken_links
 from tests.unit.test_repository import texts
 
 PAGE = re.compile(r"(?<![\w/.*<>{}-])((?:\.\./)*[\w./-]+\.md)\b")
@@ -61,3 +61,22 @@ def test_every_file_that_a_page_or_docstring_names_exists(part: str) -> None:
         if "NAME" not in cited and not is_there(cited, path)
     }
     assert missing == set()
+
+
+@pytest.mark.parametrize(
+    "page", sorted(path.relative_to(ROOT).as_posix() for path, _ in written() if path.suffix == ".md")
+)
+def test_links_of_a_page_lead_to_files_headings_and_names(page: str) -> None:
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "[`Owner.close`](../fl_platform/round/owner.py)", "[`Owner`](../fl_platform/round/none.py)",
+        "[`RoundLedger.roster`](../contracts/interfaces/IRoundLedger.sol)", "[words](GLOSSARY.md#no-such-word)",
+    ],
+)  # fmt: skip
+def test_a_link_that_leads_nowhere_is_found(link: str) -> None:
+    assert broken_links("docs/PROTOCOL.md", link) != []
+    assert broken_links("docs/PROTOCOL.md", "[`Owner.open`](../fl_platform/round/owner.py)") == []

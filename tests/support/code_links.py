@@ -40,8 +40,8 @@ def _python(body: list[ast.stmt], inside: str) -> set[str]:
 
 
 def is_defined(name: str, path: Path) -> bool:
-    """Whether a file defines a name. In Solidity `Contract.function` is looked up by its last part."""
-    return (name if path.suffix == ".py" else name.rpartition(".")[2]) in defined(path)
+    """Whether a file defines a name, or is the module of it. Of Solidity's `Contract.function` the last part counts."""
+    return name == path.stem or (name if path.suffix == ".py" else name.rpartition(".")[2]) in defined(path)
 
 
 def named_links(text: str) -> list[tuple[str, str]]:
