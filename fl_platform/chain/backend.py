@@ -1,7 +1,7 @@
 """The narrow interface that every chain back end fills in; `client.Chain` builds everything else on it, once.
 
 Back ends: `embedded.EmbeddedBackend` (py-evm in this process), `rpc.RpcBackend` (anvil, ganache, Sepolia, any URL),
-`witness.WitnessedBackend` (two end points that must agree). All pass one test suite (tests/unit/chain/suite.py).
+`witness.WitnessedBackend` (two end points that must agree). All pass one test suite (tests/support/backends.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Is this entry an update at all? (step 7) Each way of being malformed has its own error (ATTACKS A18, A26).
+"""Is this entry an update at all? (step 7) Each way of being malformed has its own error.
+
+It is against rows A18 and A26 of docs/ATTACKS.md.
 
 Order: what the chain says of the receipt (convicted, not to be had), who (foreign, duplicate), when (task and round,
 parent), what (declared length), signature, key: all that anybody can check, and all that an update can be refused for

@@ -1,4 +1,4 @@
-"""One round's actors, in the order in which they act. A newcomer starts here.
+"""One round's actors, in the order in which they act. A newcomer starts here, with docs/PROTOCOL.md beside it.
 
     owner          trainer                aggregator                          everybody
     1 open  ---->  2 join (membership)

@@ -1,7 +1,7 @@
 """What an aggregator does about updates that do not open for it (step 7), so that nobody has to take its word for it.
 
 - the ciphertext is not to be had: the task's witnesses are asked; who gets it hands it over, who does not complains
-- the ciphertext does not open as its receipt says: the trainer is convicted on chain (`watching_keys`)
+- the ciphertext does not open as its receipt says: the trainer is convicted on chain (`dispute.key_watcher`)
 
 So every update opens in the end, or has a ground on chain for being left out. Where the time is too short for either,
 the aggregator passes: it loses the fee, and no bond.

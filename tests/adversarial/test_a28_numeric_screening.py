@@ -1,4 +1,4 @@
-"""A28: screening ranks as exact arithmetic does; the float32 formula on whole weights does not (ATTACKS, trap 5)."""
+"""A28: screening ranks as exact arithmetic does; Krum's float32 formula on whole weights does not."""
 
 from __future__ import annotations
 
