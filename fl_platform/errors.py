@@ -38,6 +38,8 @@ FLError
     ├── UpdatesNotOpened       updates that should open and do not; the chain says nothing of them
     ├── DeploymentMismatch     foreign code or wiring at a recorded address
     └── AuditDifference
+
+Tests: tests/unit/cli/test_cli_main.py
 """
 
 from __future__ import annotations

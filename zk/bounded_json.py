@@ -1,6 +1,8 @@
 """Reading proof files, which anybody may have written: size, depth and digits are bounded before anything is computed.
 
 Depth, because Python's parser recurses in C: with a raised recursion limit a deep document kills the process.
+
+Tests: tests/unit/zk/settlement/test_proof_file.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A state is 25 vectors of eight 64-bit lanes, one lane a message: LLVM keeps them in AVX-512 registers where the
 processor has them, and splits each in two (AVX2) or four elsewhere.
+
+Tests: tests/unit/zk/test_keccak.py
 """
 
 # mypy: disable-error-code="no-untyped-call"

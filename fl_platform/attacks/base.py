@@ -3,6 +3,8 @@
 An attack changes an honest trainer in up to three places: the rows it learns from (`poison`), the float delta it
 encodes (`forge`), the bytes it seals (`tamper`). Everything else, the receipt, the stake, the signature, stays valid:
 what is tested is the platform, not a clumsy attacker.
+
+Tests: tests/unit/attacks/test_attacks.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Attackers that want pay without work."""
+"""Attackers that want pay without work.
+
+Tests: tests/unit/attacks/test_attacks.py
+"""
 
 from __future__ import annotations
 

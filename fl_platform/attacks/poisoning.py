@@ -1,4 +1,7 @@
-"""Attackers that want a worse model."""
+"""Attackers that want a worse model.
+
+Tests: tests/unit/attacks/test_attacks.py
+"""
 
 from __future__ import annotations
 

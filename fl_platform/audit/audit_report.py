@@ -1,4 +1,7 @@
-"""What an audit says: what was compared, what differed first, what was left open."""
+"""What an audit says: what was compared, what differed first, what was left open.
+
+Tests: tests/unit/round/test_whole_task.py
+"""
 
 from __future__ import annotations
 

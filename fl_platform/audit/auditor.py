@@ -3,6 +3,8 @@
 With a recipient's key every update is opened and everything recomputed. Without one the auditor still checks all that
 follows from public values (documents, signatures, roster, verdicts and weights given inner products, the model given
 the sums, the sums given commitments, scores, payouts, claims) and lists what it could not.
+
+Tests: tests/unit/round/test_whole_task.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A task's public documents as plain files: what `fl-platform verify --bundle` reads without chain and store."""
+"""A task's public documents as plain files: what `fl-platform verify --bundle` reads without chain and store.
+
+Tests: tests/unit/audit/test_verify_files.py
+"""
 
 from __future__ import annotations
 

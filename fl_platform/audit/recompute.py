@@ -1,4 +1,7 @@
-"""A sealed round judged again from its entries: what its bundle should have said, and what its seal may stand for."""
+"""A sealed round judged again from its entries: what its bundle should have said, and what its seal may stand for.
+
+Tests: tests/adversarial/test_x_honest_seals.py
+"""
 
 from __future__ import annotations
 

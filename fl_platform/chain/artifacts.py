@@ -1,4 +1,7 @@
-"""The compiled contracts that ship with the package: nobody needs a compiler at run time."""
+"""The compiled contracts that ship with the package: nobody needs a compiler at run time.
+
+Tests: tests/unit/ledger/test_deploy.py
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Back ends: `embedded.EmbeddedBackend` (py-evm in this process), `rpc.RpcBackend` (anvil, ganache, Sepolia, any URL),
 `witness.WitnessedBackend` (two end points that must agree). All pass one test suite (tests/support/backends.py).
+
+Tests: tests/support/backends.py
 """
 
 from __future__ import annotations

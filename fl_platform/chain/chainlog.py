@@ -8,6 +8,8 @@
 
 A record is on disk (fsync) before its transaction is acknowledged. What a kill leaves half-written at the end of the
 log was never acknowledged and is cut off; any other damage stops with IntegrityError. Big-endian throughout; no pickle.
+
+Tests: tests/unit/chain/test_embedded.py
 """
 
 from __future__ import annotations

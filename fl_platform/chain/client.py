@@ -5,6 +5,8 @@
     chain.send(ledger, "rosterRound", task, r, root, n, total, signer=me, step=Step(task, r, "roster"))
 
 Reads are of the newest block unless a block is named; what money or verdicts depend on is read at `final_head()`.
+
+Tests: tests/unit/chain/test_sender.py
 """
 
 from __future__ import annotations

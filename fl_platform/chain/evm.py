@@ -2,6 +2,8 @@
 
 Everything that enters a block hash is a function of the genesis rules, the signed transactions and the block times:
 no wall clock and no random beacon. So a replay of the recorded blocks gives the same hashes, on any machine.
+
+Tests: tests/unit/chain/test_embedded.py
 """
 
 from __future__ import annotations

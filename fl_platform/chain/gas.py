@@ -1,4 +1,7 @@
-"""What every call cost, by name: the demo and the benchmarks print it."""
+"""What every call cost, by name: the demo and the benchmarks print it.
+
+Tests: tests/unit/chain/test_sender.py
+"""
 
 from __future__ import annotations
 

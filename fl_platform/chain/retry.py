@@ -1,4 +1,7 @@
-"""Ask again when transport fails: the one place that knows patience. Every back end call may be repeated safely."""
+"""Ask again when transport fails: the one place that knows patience. Every back end call may be repeated safely.
+
+Tests: tests/adversarial/test_a20_rpc_faults.py
+"""
 
 from __future__ import annotations
 

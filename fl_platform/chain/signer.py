@@ -1,4 +1,7 @@
-"""A wallet that is unlocked: it signs, and says who it is. Its key is in memory only and in no message, repr or log."""
+"""A wallet that is unlocked: it signs, and says who it is. Its key is in memory only and in no message, repr or log.
+
+Tests: tests/adversarial/test_a39_keys.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Show an embedded chain to web3.py through eth-tester's own EthereumTesterProvider. Imported only when asked for."""
+"""Show an embedded chain to web3.py through eth-tester's own EthereumTesterProvider. Imported only when asked for.
+
+Tests: tests/unit/chain/test_embedded.py
+"""
 
 from __future__ import annotations
 

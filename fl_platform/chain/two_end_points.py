@@ -2,6 +2,8 @@
 
 While one of them does not answer, the other is used and a warning says so; a lagging one is waited for by looking only
 at blocks that both have. Sending goes to both.
+
+Tests: tests/adversarial/test_a20_rpc_faults.py
 """
 
 from __future__ import annotations

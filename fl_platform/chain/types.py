@@ -1,4 +1,7 @@
-"""Values that cross the border between a chain and the rest of the platform. Addresses are 20 bytes, amounts wei."""
+"""Values that cross the border between a chain and the rest of the platform. Addresses are 20 bytes, amounts wei.
+
+Tests: tests/unit/ledger/test_history.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fl-platform aggregator`: lock a bond, work through a task's rounds, take over from somebody late, and leave."""
+"""`fl-platform aggregator`: lock a bond, work through a task's rounds, take over from somebody late, and leave.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

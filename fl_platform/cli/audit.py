@@ -1,4 +1,7 @@
-"""`fl-platform audit`: recompute a task from chain and store alone."""
+"""`fl-platform audit`: recompute a task from chain and store alone.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fl-platform task check`: a task tried once on this machine, before any money."""
+"""`fl-platform task check`: a task tried once on this machine, before any money.
+
+Tests: tests/unit/round/test_checking.py
+"""
 
 from __future__ import annotations
 

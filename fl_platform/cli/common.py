@@ -1,6 +1,8 @@
 """What commands share: the global options, how a folder is opened, and the words that become values.
 
 Imports nothing heavy: `fl-platform --help` and every group's `--help` must start without torch, web3 or Flower.
+
+Tests: tests/unit/cli/test_cli_values.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`fl-platform deploy`: put the contracts on a chain, or take over somebody's deployment file."""
+"""`fl-platform deploy`: put the contracts on a chain, or take over somebody's deployment file.
+
+Tests: tests/unit/cli/test_cli_deploy.py
+"""
 
 from __future__ import annotations
 

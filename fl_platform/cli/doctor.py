@@ -1,4 +1,7 @@
-"""`fl-platform doctor`: what must be mended on this machine before it costs money."""
+"""`fl-platform doctor`: what must be mended on this machine before it costs money.
+
+Tests: tests/unit/round/test_doctor.py
+"""
 
 from __future__ import annotations
 

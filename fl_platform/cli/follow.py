@@ -1,4 +1,7 @@
-"""`fl-platform follow`: take over an invitation to look at its task: no wallet, no stake."""
+"""`fl-platform follow`: take over an invitation to look at its task: no wallet, no stake.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

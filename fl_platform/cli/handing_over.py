@@ -1,4 +1,7 @@
-"""Commands of `fl-platform aggregator` that hand a round over: take over from somebody late, pass, leave."""
+"""Commands of `fl-platform aggregator` that hand a round over: take over from somebody late, pass, leave.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fl-platform`: global options, the list of commands, and how errors reach a person and the calling program."""
+"""`fl-platform`: global options, the list of commands, and how errors reach a person and the calling program.
+
+Tests: tests/unit/cli/test_cli_main.py
+"""
 
 from __future__ import annotations
 

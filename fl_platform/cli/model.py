@@ -1,4 +1,7 @@
-"""`fl-platform task model`: a sealed round's model as a safetensors file, with a card."""
+"""`fl-platform task model`: a sealed round's model as a safetensors file, with a card.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

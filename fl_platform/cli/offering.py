@@ -1,4 +1,7 @@
-"""What an owner may choose of a task's rules: one list of options for every command that makes some."""
+"""What an owner may choose of a task's rules: one list of options for every command that makes some.
+
+Tests: tests/unit/round/test_offer.py
+"""
 
 from __future__ import annotations
 

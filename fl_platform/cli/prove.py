@@ -1,4 +1,7 @@
-"""`fl-platform prove`: make a sealed round's settlement proof, and hand it to the contract."""
+"""`fl-platform prove`: make a sealed round's settlement proof, and hand it to the contract.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

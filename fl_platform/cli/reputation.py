@@ -1,4 +1,7 @@
-"""`fl-platform reputation`: show and record trainers' reputations."""
+"""`fl-platform reputation`: show and record trainers' reputations.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

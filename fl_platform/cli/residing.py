@@ -1,4 +1,7 @@
-"""A trainer that stays: it answers orders until its task is over, and says what it is asked for on chain."""
+"""A trainer that stays: it answers orders until its task is over, and says what it is asked for on chain.
+
+Tests: tests/unit/cli/test_join.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fl-platform rewards`: show, claim and withdraw what was earned."""
+"""`fl-platform rewards`: show, claim and withdraw what was earned.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A task as it is shown: its frozen rules, and where it stands."""
+"""A task as it is shown: its frozen rules, and where it stands.
+
+Tests: tests/e2e/test_cli_task.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fl-platform run`: one's own task on the embedded chain, from escrow to payout and audit, in one process."""
+"""`fl-platform run`: one's own task on the embedded chain, from escrow to payout and audit, in one process.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fl-platform status`: what all wallets of the folder must or may do now, in all their tasks."""
+"""`fl-platform status`: what all wallets of the folder must or may do now, in all their tasks.
+
+Tests: tests/unit/cli/test_status_commands.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fl-platform store`: serve a store to the parties of a task, and clean one up."""
+"""`fl-platform store`: serve a store to the parties of a task, and clean one up.
+
+Tests: tests/unit/cli/test_cli_store.py
+"""
 
 from __future__ import annotations
 

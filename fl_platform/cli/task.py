@@ -1,4 +1,7 @@
-"""`fl-platform task`: open, list, show and close paid tasks."""
+"""`fl-platform task`: open, list, show and close paid tasks.
+
+Tests: tests/e2e/test_cli_task.py
+"""
 
 from __future__ import annotations
 

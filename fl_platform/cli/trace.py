@@ -1,4 +1,7 @@
-"""`fl-platform trace`: follow a number of a sealed round back to receipts, stakes and rules."""
+"""`fl-platform trace`: follow a number of a sealed round back to receipts, stakes and rules.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

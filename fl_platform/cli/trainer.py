@@ -1,4 +1,7 @@
-"""`fl-platform trainer`: join a task with a stake, train as a resident process, look after oneself, and leave."""
+"""`fl-platform trainer`: join a task with a stake, train as a resident process, look after oneself, and leave.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

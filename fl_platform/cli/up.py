@@ -1,4 +1,7 @@
-"""`fl-platform up`: all that a role needs, started, watched over and stopped together."""
+"""`fl-platform up`: all that a role needs, started, watched over and stopped together.
+
+Tests: tests/unit/cli/test_upkeep.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fl-platform verify`: a task, one round, a proof file or a bundle, without any key; line by line."""
+"""`fl-platform verify`: a task, one round, a proof file or a bundle, without any key; line by line.
+
+Tests: tests/unit/cli/test_cli_verify.py
+"""
 
 from __future__ import annotations
 

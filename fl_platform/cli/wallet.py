@@ -1,4 +1,7 @@
-"""`fl-platform wallet`: make, import, list, show and fund wallets."""
+"""`fl-platform wallet`: make, import, list, show and fund wallets.
+
+Tests: tests/unit/cli/test_cli_wallet.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fl-platform watch`: audit every seal while it can be challenged, and have lies undone on chain."""
+"""`fl-platform watch`: audit every seal while it can be challenged, and have lies undone on chain.
+
+Tests: tests/e2e/test_cli_watch.py
+"""
 
 from __future__ import annotations
 

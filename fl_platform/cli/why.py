@@ -1,4 +1,7 @@
-"""`fl-platform why`: explain in words what became of somebody's work and money."""
+"""`fl-platform why`: explain in words what became of somebody's work and money.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

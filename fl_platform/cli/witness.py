@@ -1,4 +1,7 @@
-"""`fl-platform witness`: say whether updates are to be had, where an aggregator asks."""
+"""`fl-platform witness`: say whether updates are to be had, where an aggregator asks.
+
+Tests: tests/e2e/test_cli_witness.py
+"""
 
 from __future__ import annotations
 

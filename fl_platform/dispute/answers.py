@@ -1,4 +1,7 @@
-"""What a sealer shows: the answer to any question about a tape that it holds whole, and every step that fells a lie."""
+"""What a sealer shows: the answer to any question about a tape that it holds whole, and every step that fells a lie.
+
+Tests: tests/contracts/test_referee.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What fells a lie in one transaction. Twins of the structs of contracts/interfaces/IReferee.sol and Refutation.sol."""
+"""What fells a lie in one transaction. Twins of the structs of contracts/interfaces/IReferee.sol and Refutation.sol.
+
+Tests: tests/contracts/test_referee.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Down the trees of a hidden tape, by what was shown of them, to the first cell that differs."""
+"""Down the trees of a hidden tape, by what was shown of them, to the first cell that differs.
+
+Tests: tests/contracts/test_referee.py
+"""
 
 from __future__ import annotations
 

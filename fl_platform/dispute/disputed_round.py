@@ -1,6 +1,8 @@
 """A sealed round as disputes know it: what binds it, what it is evaluated from, and what its sealer published.
 
 Watcher and defender read it alike, from chain and store. What is read once is kept as long as the seal stands.
+
+Tests: tests/adversarial/test_a07_hidden_tape.py
 """
 
 from __future__ import annotations

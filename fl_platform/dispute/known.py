@@ -1,4 +1,7 @@
-"""What a challenger knows of a round, and which of its cells are its sealer's to say."""
+"""What a challenger knows of a round, and which of its cells are its sealer's to say.
+
+Tests: tests/contracts/test_referee_bound.py
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Seats 0 to 7 are the listed aggregators', in their order (the zero address' where the list is shorter), 8 the owner's,
 who gets the dust; every trainer has the one that it took when it joined.
+
+Tests: tests/contracts/test_referee_bound.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Who must act inside a window cannot wait for a store that never answers: a liar's store would be such a one. From then
 on what no store delivers is taken for what no store has.
+
+Tests: tests/unit/dispute/test_watcher.py
 """
 
 from __future__ import annotations

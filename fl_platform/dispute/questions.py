@@ -1,4 +1,7 @@
-"""What can be asked of a seal and what shows it. Twins of the structs of contracts/interfaces/IReferee.sol."""
+"""What can be asked of a seal and what shows it. Twins of the structs of contracts/interfaces/IReferee.sol.
+
+Tests: tests/contracts/test_referee.py
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """The referee contract with a wallet: what was asked and shown about a seal, and every move that can be made.
 
 See contracts/interfaces/IReferee.sol. Amounts in wei, times in seconds of block time.
+
+Tests: tests/adversarial/test_a07_hidden_tape.py
 """
 
 from __future__ import annotations

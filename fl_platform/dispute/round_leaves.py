@@ -1,4 +1,7 @@
-"""A round's rows opened leaf by leaf, as a dispute shows them: updates with a recipient's key, sums from the store."""
+"""A round's rows opened leaf by leaf, as a dispute shows them: updates with a recipient's key, sums from the store.
+
+Tests: tests/unit/dispute/test_watcher_closed_updates.py
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """What binds a seal to the chain: which seal it is, and what shows that a source or a carried cell is another.
 
 Twin of the structs of contracts/interfaces/ISources.sol, which says what every source must be.
+
+Tests: tests/contracts/test_referee_bound.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a challenger knows of a sealer's tape: all of it, or what was shown and what follows from that."""
+"""What a challenger knows of a sealer's tape: all of it, or what was shown and what follows from that.
+
+Tests: tests/contracts/test_referee.py
+"""
 
 from __future__ import annotations
 

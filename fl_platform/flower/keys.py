@@ -1,4 +1,7 @@
-"""Key files that Flower reads: a node's own key pair, and certificates for a SuperLink."""
+"""Key files that Flower reads: a node's own key pair, and certificates for a SuperLink.
+
+Tests: tests/unit/flower/test_flower_keys.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Run Flower's programs: found beside this Python, quiet, and ended with everything that they have started."""
+"""Run Flower's programs: found beside this Python, quiet, and ended with everything that they have started.
+
+Tests: tests/unit/flower/test_deployment.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The aggregator's order queue, open to a SuperLink that somebody runs: its socket, its members, the courier's app."""
+"""The aggregator's order queue, open to a SuperLink that somebody runs: its socket, its members, the courier's app.
+
+Tests: tests/e2e/test_cli_flower.py
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 The SuperLink starts it as a process of its own. It gets the path of the aggregator's order queue from the run's
 configuration (`queue-socket`), and no wallet, password or chain address: those stay with `fl-platform aggregator run`.
+
+Tests: tests/unit/flower/test_deployment.py
 """
 
 from __future__ import annotations

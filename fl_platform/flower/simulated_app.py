@@ -2,6 +2,8 @@
 
 Virtual node i speaks for the trainer at the socket `i.sock` in the folder that the run's configuration names. For
 simulation only: on a real SuperNode its owner, not the run, must name the socket.
+
+Tests: tests/unit/flower/test_deployment.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The trainers stay in the calling process, each behind its own socket, exactly as in a deployment; Ray's workers run the
 thin ClientApp, load no torch and hold no key. `simulation_transport` is a transport for `Aggregator.run`.
+
+Tests: tests/unit/flower/test_deployment.py
 """
 
 from __future__ import annotations

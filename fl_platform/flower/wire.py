@@ -2,6 +2,8 @@
 
 Orders and answers are canonical bytes (`protocol.messages`), so Flower carries bytes and nothing else: no tensor, no
 pickle, no self-declared example count.
+
+Tests: tests/unit/flower/test_client_app.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a judged round's bundle says."""
+"""What a judged round's bundle says.
+
+Tests: tests/unit/judging/test_tape_rounds.py
+"""
 
 from __future__ import annotations
 

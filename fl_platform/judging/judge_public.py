@@ -3,6 +3,8 @@
 That are products and sums of rows, claimed scores and, with layer P, the blinding sums
 (`judging.commitments.check_round_sum` holds sums against commitments). All other cells are evaluated, from the
 chain's sources and the state before.
+
+Tests: tests/unit/judging/test_tape_rounds.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A task's round program and terms: what its rules say, as `openTask` freezes it and everybody evaluates it."""
+"""A task's round program and terms: what its rules say, as `openTask` freezes it and everybody evaluates it.
+
+Tests: tests/unit/round/test_own_program.py
+"""
 
 from __future__ import annotations
 

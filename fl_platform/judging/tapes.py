@@ -3,6 +3,8 @@
 What a bundle tells are the cells of all columns but constants and pairs of entries; of those only products of rows,
 which nobody without the updates can compute. The rest of the tape follows from them (`told_tape`), whoever told them,
 so that a lie about any cell stands in the open.
+
+Tests: tests/unit/judging/test_tape_rounds.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""One party's own rows dealt to several, to see what a federation would do with them before there is one."""
+"""One party's own rows dealt to several, to see what a federation would do with them before there is one.
+
+Tests: tests/unit/round/test_rehearsing.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Measuring a model: in its task's own loss and metric, and in whole counts of right rows, which scores are made of."""
+"""Measuring a model: in its task's own loss and metric, and in whole counts of right rows, which scores are made of.
+
+Tests: tests/unit/learning/test_train.py
+"""
 
 from __future__ import annotations
 

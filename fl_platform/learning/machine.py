@@ -1,4 +1,7 @@
-"""What a party's machine computes with: a device, threads, worker processes. Never audited."""
+"""What a party's machine computes with: a device, threads, worker processes. Never audited.
+
+Tests: tests/unit/learning/test_train.py
+"""
 
 from __future__ import annotations
 

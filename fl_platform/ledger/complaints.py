@@ -1,6 +1,8 @@
 """The complaints contract: ask a task's witnesses for updates, say that one is not to be had, and read who said so.
 
 See contracts/interfaces/IComplaints.sol. Receipts that come out of events are as their senders wrote them.
+
+Tests: tests/unit/round/test_witness.py
 """
 
 from __future__ import annotations

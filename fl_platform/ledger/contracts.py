@@ -3,6 +3,8 @@
 Each call looks at the chain first ("is it done already?") and is journalled under (task, round, step). Amounts in wei,
 addresses 20 bytes, times in seconds of block time. All raise TransactionReverted with the decoded custom error,
 WalletError, TransactionPending and RpcUnavailable.
+
+Tests: tests/unit/ledger/test_history.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Turn a task's events, in chain order, into its history. Pure: the same events give the same history."""
+"""Turn a task's events, in chain order, into its history. Pure: the same events give the same history.
+
+Tests: tests/unit/ledger/test_history.py
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """The contracts' structs as frozen dataclasses, field by field in Solidity's order, and the digests the ring keeps.
 
 Twins of IRoundLedger, ITaskRegistry and IEscrow. Amounts in wei, times in Unix seconds, addresses 20 bytes.
+
+Tests: tests/unit/ledger/test_events.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 See contracts/interfaces/IReveals.sol. Amounts in wei, times in seconds of block time. Packages and leaves that come out
 of events are as their senders wrote them; the contract has checked signatures and paths.
+
+Tests: tests/unit/dispute/test_key_watcher.py
 """
 
 from __future__ import annotations

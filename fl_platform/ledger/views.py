@@ -1,4 +1,7 @@
-"""What the platform's contracts say, typed. Needs no wallet; everything is a read."""
+"""What the platform's contracts say, typed. Needs no wallet; everything is a read.
+
+Tests: tests/unit/ledger/test_history.py
+"""
 
 from __future__ import annotations
 

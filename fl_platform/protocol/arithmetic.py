@@ -2,6 +2,8 @@
 
 `give` works on numpy arrays of one shape: of int64 where the caller knows that everything fits, else of Python integers
 (dtype object). `apply` is the same for single cells, with the wrapping.
+
+Tests: tests/unit/protocol/test_operations.py
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@
     program = b.program()
 
 Nothing is computed here; `Builder.program` returns a checked program. Equal instructions are one column.
+
+Tests: tests/unit/protocol/test_program.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Run when a program is built and again by everybody who joins a task, so that no cell of any round leaves 2^250 and no
 instruction can be read in two ways.
+
+Tests: tests/unit/protocol/test_program.py
 """
 
 from __future__ import annotations

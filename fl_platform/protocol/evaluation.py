@@ -2,6 +2,8 @@
 
 Whole columns at once, in int64 where their bounds allow it, else in Python integers; and any single cell from its
 instruction (`recompute`), as a contract decides it. Nothing here knows a rule.
+
+Tests: tests/unit/protocol/test_tape.py
 """
 
 from __future__ import annotations

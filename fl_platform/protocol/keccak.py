@@ -1,4 +1,7 @@
-"""Keccak-256 as the EVM knows it, in one place."""
+"""Keccak-256 as the EVM knows it, in one place.
+
+Tests: tests/unit/chain/test_abi.py
+"""
 
 from __future__ import annotations
 

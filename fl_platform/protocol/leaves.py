@@ -3,6 +3,8 @@
 A block is a tensor. Its last leaf is filled up with zeros, in the tree only and never in a file, so that a leaf has one
 step and belongs to one tensor. The table of block sizes follows from the task's specification; its twin on chain is
 `contracts/libraries/Layouts.sol`.
+
+Tests: tests/unit/updates/test_content.py
 """
 
 from __future__ import annotations

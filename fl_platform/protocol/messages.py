@@ -3,6 +3,8 @@
 A standard round is one exchange: RoundOrder -> Submission with keys. A strict round is two: RoundOrder -> Submission
 without keys, then the roster on chain, then RevealOrder -> Reveal. Tensors never travel here, only digests: models and
 updates are in the store.
+
+Tests: tests/adversarial/test_x_hostile_documents.py
 """
 
 from __future__ import annotations

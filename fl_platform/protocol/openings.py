@@ -2,6 +2,8 @@
 
 Twin of contracts/libraries/Refutation.sol, which needs no more of a round than the roots of program and tape, and how
 long its axes are.
+
+Tests: tests/contracts/test_refutation.py
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
     node   = keccak(0x01, left, right)             depth is fixed by the number of leaves, missing ones are 0
 
 Every block of parameters begins a leaf; those that count come first. Twin of contracts/libraries/Rows.sol.
+
+Tests: tests/contracts/test_referee.py
 """
 
 from __future__ import annotations

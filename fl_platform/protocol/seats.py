@@ -2,6 +2,8 @@
 
 The listed aggregators have the seats before REFERENCE_SEAT, in their order; the party of the reference has that one;
 trainers have those from FIRST_SEAT on, in the order of joining. Twins: Heads.FIRST_SEATS and IEscrow.Tenure.
+
+Tests: tests/contracts/test_reputation.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A receipt carries keccak256(root of the points, salt). In a standard round this comes with the first message; in a
 strict one it comes with the key, once the roster is on chain.
+
+Tests: tests/unit/round/test_committing.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Each source has one binding on chain (contracts/dispute/Referee.sol), frozen before the sealer's window opens or in the
 seal, so that nothing anybody does later changes a cell. Its bounds are the protocol's, not a rule's.
+
+Tests: tests/unit/protocol/test_program.py
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@
 Inner nodes are keccak(0x01, left, right); a hash of parties is keccak(addresses, 32 bytes each), that of
 recipients keccak(address, 32 bytes, and wrap key, 64 bytes, each).
 `TaskRegistry.openTask` keeps the root. Twin of contracts/libraries/Terms.sol.
+
+Tests: tests/contracts/test_referee_bound.py
 """
 
 from __future__ import annotations

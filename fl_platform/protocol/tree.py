@@ -6,6 +6,8 @@
     tape   the Merkle root over its columns, padded with zero leaves
 
 No depth is anybody's choice: it follows from how long the axes are.
+
+Tests: tests/unit/protocol/test_tape.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What chain, store and own folder tell of one account in one task, as far as this machine can see."""
+"""What chain, store and own folder tell of one account in one task, as far as this machine can see.
+
+Tests: tests/unit/round/test_status.py
+"""
 
 from __future__ import annotations
 

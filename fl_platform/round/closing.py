@@ -1,4 +1,7 @@
-"""Closing the books of an ended task (step 10): never-rostered pots to the owner. Anyone may."""
+"""Closing the books of an ended task (step 10): never-rostered pots to the owner. Anyone may.
+
+Tests: tests/unit/round/test_rewards.py
+"""
 
 from __future__ import annotations
 

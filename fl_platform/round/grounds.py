@@ -5,6 +5,8 @@
 
 So every update opens in the end, or has a ground on chain for being left out. Where the time is too short for either,
 the aggregator passes: it loses the fee, and no bond.
+
+Tests: tests/unit/round/test_witness.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Key packages that come to an aggregator (untrusted): it keeps, for each receipt, one that the trainer signed."""
+"""Key packages that come to an aggregator (untrusted): it keeps, for each receipt, one that the trainer signed.
+
+Tests: tests/unit/round/test_collecting.py
+"""
 
 from __future__ import annotations
 

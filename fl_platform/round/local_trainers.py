@@ -1,4 +1,7 @@
-"""The trainers of one folder: built from a wallet and rows, resident in their own processes or all in this one."""
+"""The trainers of one folder: built from a wallet and rows, resident in their own processes or all in this one.
+
+Tests: tests/unit/cli/test_cli_parts.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Coming and going (step 2): a stake or a bond locked with a two-sided key binding, and taken back after unbonding."""
+"""Coming and going (step 2): a stake or a bond locked with a two-sided key binding, and taken back after unbonding.
+
+Tests: tests/unit/round/test_owner.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Trainers' reputations (step 10): read from the newest sealed bundle, written to the chain from a final one."""
+"""Trainers' reputations (step 10): read from the newest sealed bundle, written to the chain from a final one.
+
+Tests: tests/unit/round/test_rewards.py
+"""
 
 from __future__ import annotations
 

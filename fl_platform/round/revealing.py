@@ -2,6 +2,8 @@
 
 Its own folder keeps what it signed and, beside it, the keys of its updates (mode 0600): who loses them cannot answer a
 demand, and loses stake.
+
+Tests: tests/unit/dispute/test_key_watcher.py
 """
 
 from __future__ import annotations

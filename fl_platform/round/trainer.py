@@ -1,7 +1,7 @@
 """A data owner (steps 2 to 6 and 10): it holds data, model and wallet, and decides what it signs.
 
 Every order is checked against chain and store before a row is read. What was signed once is journalled and handed out
-again byte for byte, so a crash, a retry or a cunning aggregator never gets two receipts for one round.
+again byte for byte: no crash, retry or cunning aggregator gets two receipts. Tests: tests/unit/round/test_whole_task.py
 """
 
 from __future__ import annotations

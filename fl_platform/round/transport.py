@@ -1,4 +1,7 @@
-"""Orders and answers inside one process: trainers are called one after another. Flower carries them everywhere else."""
+"""Orders and answers inside one process: trainers are called one after another. Flower carries them everywhere else.
+
+Tests: tests/unit/round/test_whole_task.py
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Validation slices on their way from owner to aggregator (evaluated worth): a file a round, opened after its roster.
 
 FOLDER/round-N.json     the rows of round N with their salts and paths to the root in the task's rules
+
+Tests: tests/e2e/test_cli_troubles.py
 """
 
 from __future__ import annotations

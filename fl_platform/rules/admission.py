@@ -3,6 +3,8 @@
 Roster entries come first, in order, forced ones behind; the first entry of a seat counts, and the first one of the
 reference's seat that nothing is wrong with. What is refused here has no row: every product of it is 0. What sources say
 is a verdict each, so whoever seals honestly can always seal.
+
+Tests: tests/unit/rules/test_screens.py
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ With r the reference, P the span of earlier rounds' sums, tau the median length,
 - A cosine with r_perp below `noise_sigmas` / sqrt(d) is what random vectors of d parameters have: it counts as 0.
 
 Everything is a sum of products of cosines, rounded down.
+
+Tests: tests/unit/rules/test_rule.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Exponents are carried as how far they moved since round 0, and directions with what they were made in, so no cell but
 the output depends on where a block's exponent began: a block that is stored 2^10 larger gives the same tape.
+
+Tests: tests/unit/rules/test_steps.py
 """
 
 from __future__ import annotations

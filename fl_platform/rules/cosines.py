@@ -2,6 +2,8 @@
 
 The metric is normalised: an inner product is in squared steps, each block in its own, so that it does not change when a
 block is stored larger. Cosines, not products, go on from here: they are small, and products of products leave 2^250.
+
+Tests: tests/unit/rules/test_directions.py
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ taken without expected rounding noise: else one delta rounded with two seeds wou
 copies 0.985 to 1.004, honest pairs up to 0.977 (two trainers with the same two digits). Each update shares with its own
 near-duplicates, itself among them, and not with theirs: chains would make strangers share, and who makes a chain is
 not asked.
+
+Tests: tests/unit/rules/test_payment.py
 """
 
 from __future__ import annotations

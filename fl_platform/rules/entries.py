@@ -1,6 +1,8 @@
 """A round's entries as all parts of a rule see them: what is measured of each, and what screens left.
 
 What is measured is written down at its first use, so a program holds what its parts ask for and no more.
+
+Tests: tests/unit/rules/test_compose.py
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@
     base_i     = rest of the pot by stake of the admitted   of everybody rostered, where nobody was admitted
 
 Every division rounds down; what is left is dust, the owner's.
+
+Tests: tests/unit/rules/test_payment.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Stake as a voice: capped shares, and medians by them."""
+"""Stake as a voice: capped shares, and medians by them.
+
+Tests: tests/unit/rules/test_screens.py
+"""
 
 from __future__ import annotations
 

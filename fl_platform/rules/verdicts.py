@@ -1,4 +1,7 @@
-"""What a round says of an entry, as a number in a cell and in words for people."""
+"""What a round says of an entry, as a number in a cell and in words for people.
+
+Tests: tests/unit/rules/test_screens.py
+"""
 
 from __future__ import annotations
 

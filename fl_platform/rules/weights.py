@@ -4,6 +4,8 @@
 
 tau is the median length by stake times the clip factor. The sum is divided by the sum of unclipped weights: clipping
 shortens the step, it does not give others a larger voice.
+
+Tests: tests/unit/rules/test_compose.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 "equal" never measures. "leave-one-out" takes from the sealer how many validation rows more the model gets right with an
 update and its near-duplicates than without them. What is not measured is paid by stake. "anchored": see `anchored`.
+
+Tests: tests/unit/rules/test_payment.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Every value that a record may hold: name, label, unit, who writes it. docs/METRICS.md is written from this table."""
+"""Every value that a record may hold: name, label, unit, who writes it. docs/METRICS.md is written from this table.
+
+Tests: tests/unit/sinks/test_record.py
+"""
 
 from __future__ import annotations
 

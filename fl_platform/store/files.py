@@ -1,4 +1,7 @@
-"""Files that appear whole or not at all, and the reading of a file leaf by leaf."""
+"""Files that appear whole or not at all, and the reading of a file leaf by leaf.
+
+Tests: tests/unit/store/test_disk.py
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 The hashing and checking is written once, in `unixfs.read_leaves`: a back end derives from `CarBackedStore` and only
 says how an object's CAR is opened, written and looked for. So no back end can forget to verify, and none is trusted.
+
+Tests: tests/unit/store/test_disk.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 No contract knows a rule, and a program that pays by a secret pattern passes every check: so what is not composed of the
 package's own parts is refused until a person has named its root.
+
+Tests: tests/unit/round/test_own_program.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Files of a role's own folder that are written whole or not at all."""
+"""Files of a role's own folder that are written whole or not at all.
+
+Tests: tests/adversarial/test_a38_crash_between_steps.py
+"""
 
 from __future__ import annotations
 

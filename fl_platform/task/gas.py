@@ -1,4 +1,7 @@
-"""What the calls of a task's parties cost in gas, as gas-snapshot.json has it: a test holds the two together."""
+"""What the calls of a task's parties cost in gas, as gas-snapshot.json has it: a test holds the two together.
+
+Tests: tests/unit/round/test_checking.py
+"""
 
 from __future__ import annotations
 

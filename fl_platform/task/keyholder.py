@@ -1,4 +1,7 @@
-"""A wallet as the reader of updates: only those whom the task's rules name got a key to them."""
+"""A wallet as the reader of updates: only those whom the task's rules name got a key to them.
+
+Tests: tests/docs/test_examples.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Opening committed updates (step 6) with one party's reveal key: aggregator, successor and auditors do it alike."""
+"""Opening committed updates (step 6) with one party's reveal key: aggregator, successor and auditors do it alike.
+
+Tests: tests/adversarial/test_a24_other_content_than_committed.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Who takes part in a round, and with which stake: the members, and the reference, which has none."""
+"""Who takes part in a round, and with which stake: the members, and the reference, which has none.
+
+Tests: tests/unit/round/test_collecting.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The tape that a bundle stands for, and what a seal says of it."""
+"""The tape that a bundle stands for, and what a seal says of it.
+
+Tests: tests/unit/dispute/test_watcher_no_tape.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How amounts are told to people. Exact values stay integers of wei; these are words."""
+"""How amounts are told to people. Exact values stay integers of wei; these are words.
+
+Tests: tests/unit/cli/test_cli_values.py
+"""
 
 from __future__ import annotations
 

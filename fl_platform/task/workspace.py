@@ -4,6 +4,8 @@ DIR/wallets/NAME.json   encrypted keystores          DIR/store/         content-
 DIR/chain/              the embedded chain            DIR/deployments/   where the contracts stand, by network
 DIR/roles/NAME/         what a role has signed        DIR/journal/       transactions sent, by network and wallet
 DIR/past/               the same of restarted development chains, by network and genesis
+
+Tests: tests/unit/round/test_doctor.py
 """
 
 from __future__ import annotations

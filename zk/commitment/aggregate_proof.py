@@ -8,6 +8,8 @@ replaces a commitment to w chunk by chunk.
 Equality holds modulo r. It is one of integers because |w_j| < 2^62 is checked here and |sum a_i q_(i,j)| < 2^62 follows
 from the weights and the codec's range; that each q_i keeps that range is not proved here (holders of the updates
 check). It also says nothing of a commitment whose maker knows no opening: see zk/commitment/knowledge.py.
+
+Tests: tests/zk/test_weighted_sum.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The integer bounds that turn an equality modulo r into an equality of integers; beyond them things are refused."""
+"""The integer bounds that turn an equality modulo r into an equality of integers; beyond them things are refused.
+
+Tests: tests/unit/zk/commitment/test_pedersen.py
+"""
 
 from __future__ import annotations
 

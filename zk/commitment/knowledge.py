@@ -10,6 +10,8 @@ it knows no opening of C_e. The proof:
 
 Knowledge error with K chunks: (K + 2 log2 N) / r per hash tried, below 2^-240. Bound to its place (Binding): a proof
 is useless for another trainer, round, task, contract or chain. A proof is never an identifier.
+
+Tests: tests/zk/test_knowledge.py
 """
 
 from __future__ import annotations

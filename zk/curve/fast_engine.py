@@ -1,6 +1,8 @@
 """The fast engine: compiled bucket sums for an update's small integers, mcl for everything else.
 
 Bases are (n, 12) and scalars (n, 4) uint64 arrays in Montgomery form (zk/curve/kernels.py).
+
+Tests: tests/unit/zk/curve/test_engine.py
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ field inversion (Montgomery's trick): about 6 multiplications an addition.
 A field element is four 64-bit limbs, little endian, times 2^256 (Montgomery form), which is mcl's own layout; a point
 is mcl's too: a row of 12 words x, y, z, affine when z is 1. Nothing here is constant time.
 Everything stands in one file because numba's cache on disk watches the file of the compiled function only.
+
+Tests: tests/unit/zk/curve/test_engine.py
 """
 
 # mypy: disable-error-code="no-untyped-call"

@@ -11,6 +11,8 @@ Layout: a point is 12 words (x, y, z; Jacobian), a scalar 4 words, in Montgomery
 (zk/curve/kernels.py). Importing mclbn256 costs 0.12 s and about 100 MB for a moment (the library is unpacked from a
 text), the compiled loops cost 0.7 s more: both are put off. `bound` is enough for a multiple of one point, `load` for
 rows of points and scalars.
+
+Tests: tests/unit/zk/curve/test_engine.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Same bytes in, same bytes out as py-evm's own functions, which are py_ecc's. Every check is made here before libmcl sees
 a point; libmcl only answers whether a point of the twist is in the group of order r.
+
+Tests: tests/unit/chain/test_precompiles.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A scalar is four little-endian words. "plain" is the number, "Montgomery" is it times 2^256 modulo r. Arrays are
 (n, 4) uint64. Nothing here is constant time: the witness of a settlement is public.
+
+Tests: tests/unit/zk/groth16/test_groth16.py
 """
 
 # mypy: disable-error-code="no-untyped-call"

@@ -3,6 +3,8 @@
 A file is 4 bytes of type, a version, and sections of (type u32, size u64, bytes). A .zkey's points and coefficients are
 in Montgomery form, which is also libmcl's, so they are used as they lie. Files may come from strangers: sizes are
 checked before anything is read; that a key belongs to a circuit only its hash says (zk/keys/manifest.json).
+
+Tests: tests/unit/zk/groth16/test_groth16.py
 """
 
 from __future__ import annotations

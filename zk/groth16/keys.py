@@ -3,6 +3,8 @@
 zk/keys/manifest.json names every file by sha256. A proving key is taken from the cache (FL_PLATFORM_ZK, else
 ~/.cache/fl-platform/zk) or from build/zk of a checkout if its hash is the manifest's; a development key is otherwise
 rebuilt from the constraints that ship (6 seconds for 4 slots) and put into the cache.
+
+Tests: tests/unit/zk/groth16/test_groth16.py
 """
 
 from __future__ import annotations

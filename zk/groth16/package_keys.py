@@ -1,4 +1,7 @@
-"""What ships of each settlement circuit: its entry in the manifest and its verifying key. Enough to verify."""
+"""What ships of each settlement circuit: its entry in the manifest and its verifying key. Enough to verify.
+
+Tests: tests/unit/zk/groth16/test_groth16.py
+"""
 
 from __future__ import annotations
 

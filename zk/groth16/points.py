@@ -2,6 +2,8 @@
 
 Nearly every signal of a circuit of comparisons is a bit. Zeros are left out, ones are only added up, and only what is
 left costs a multiplication.
+
+Tests: tests/unit/zk/groth16/test_groth16.py
 """
 
 from __future__ import annotations

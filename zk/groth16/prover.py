@@ -1,4 +1,7 @@
-"""Groth16 proofs from a witness and a .zkey (Groth 2016; the key's layout is snarkjs')."""
+"""Groth16 proofs from a witness and a .zkey (Groth 2016; the key's layout is snarkjs').
+
+Tests: tests/unit/zk/groth16/test_groth16.py
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ The secrets (tau, alpha, beta, delta) are hashes of the constraints, so the key 
 and compared by hash. Whoever knows them forges proofs: the verifying key is stamped "dev", and `verifier` and the chain
 side refuse the stamp off local networks. On a real network a key comes from a public powers-of-tau file and a phase 2
 with more than one party (snarkjs makes it; the prover reads it).
+
+Tests: tests/unit/zk/groth16/test_groth16.py
 """
 
 from __future__ import annotations

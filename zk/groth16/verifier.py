@@ -5,6 +5,8 @@
 Refused before any pairing: a public input not below r (the same statement would have many encodings), a coordinate not
 below p, a point off its curve or, in G2, outside the subgroup, and infinity anywhere: keys with infinity accept
 anything, and a proof needs none. Proofs can be re-randomised: a proof is never an identifier.
+
+Tests: tests/unit/zk/groth16/test_groth16.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The program comes from our compiler and a hash-checked file; it has no imports but the error callbacks, so it can reach
 nothing. Signals are copied out by a second small module: one call instead of nine for each signal.
+
+Tests: tests/unit/zk/groth16/test_groth16.py
 """
 
 from __future__ import annotations

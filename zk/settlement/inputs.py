@@ -5,6 +5,8 @@ the round gives everyone is a list of 2 n + 1 numbers below r (`payload`); it tr
 rho = keccak(context, commitment, list) and the list's polynomial at rho; the proof says that the list which follows
 from the commitment has the same value there. It was fixed before rho, so another list passes with probability
 (2 n + 1) / r. Context binds chain, contract, task, round and claimant: under another context rho is another number.
+
+Tests: tests/unit/zk/settlement/test_statement.py
 """
 
 from __future__ import annotations

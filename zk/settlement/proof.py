@@ -1,4 +1,7 @@
-"""A settlement proof and how anyone verifies it: py_ecc alone, no compiled code."""
+"""A settlement proof and how anyone verifies it: py_ecc alone, no compiled code.
+
+Tests: tests/contracts/test_settlement_proofs.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Prove a settlement: rule, witness and Groth16 in one call. Needs the extra `fast`; verifying does not."""
+"""Prove a settlement: rule, witness and Groth16 in one call. Needs the extra `fast`; verifying does not.
+
+Tests: tests/zk/test_settlement_circuit.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fl-platform demo`: parse, run, show."""
+"""`fl-platform demo`: parse, run, show.
+
+Tests: tests/e2e/test_demo.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The demo's cast: an owner, an aggregator, an auditor and trainers of whom some cheat, with wallets and data."""
+"""The demo's cast: an owner, an aggregator, an auditor and trainers of whom some cheat, with wallets and data.
+
+Tests: tests/e2e/test_demo.py
+"""
 
 from __future__ import annotations
 

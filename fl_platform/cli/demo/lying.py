@@ -1,4 +1,7 @@
-"""`--attack lying-aggregator=1`: an aggregator that seals a lie, and the watcher that has it slashed."""
+"""`--attack lying-aggregator=1`: an aggregator that seals a lie, and the watcher that has it slashed.
+
+Tests: tests/e2e/test_demo.py
+"""
 
 from __future__ import annotations
 

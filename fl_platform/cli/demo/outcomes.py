@@ -1,4 +1,7 @@
-"""What a task's history says of slashed bonds and compensation, as `demo --json` shows it."""
+"""What a task's history says of slashed bonds and compensation, as `demo --json` shows it.
+
+Tests: tests/e2e/test_demo.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The demo from escrow to payout: one paid task, its audit in another process, and the audit of a damaged store."""
+"""The demo from escrow to payout: one paid task, its audit in another process, and the audit of a damaged store.
+
+Tests: tests/e2e/test_demo.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What taking part was worth to each party of data that come in parts: its model alone, the joint one, and its pay."""
+"""What taking part was worth to each party of data that come in parts: its model alone, the joint one, and its pay.
+
+Tests: tests/e2e/test_demo.py
+"""
 
 from __future__ import annotations
 

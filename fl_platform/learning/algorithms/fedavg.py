@@ -1,4 +1,7 @@
-"""FedAvg: local epochs of plain descent (McMahan et al. 2017, arXiv 1602.05629, algorithm 1)."""
+"""FedAvg: local epochs of plain descent (McMahan et al. 2017, arXiv 1602.05629, algorithm 1).
+
+Tests: tests/unit/learning/test_train.py
+"""
 
 from __future__ import annotations
 

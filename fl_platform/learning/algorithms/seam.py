@@ -2,6 +2,8 @@
 
 Nothing here is audited: whatever a party does between parent and update is its own affair, and the judges decide what
 the update is worth. The task names the algorithm so that all do the same.
+
+Tests: tests/unit/learning/algorithms
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ For a folder of images a class, which need not fit in memory (extra `data`):
 
     from fl_platform.learning.sources import ImageFolder
     return ImageFolder("train", size=(64, 64), channels=3)
+
+Tests: tests/e2e/test_hour.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Only the adapters travel. The base is stored once, under the digest that the task's rules name. Replace `Base` by the
 model that you start from, with its own weights loaded in `model()`.
+
+Tests: tests/unit/cli/test_new.py
 """
 
 from __future__ import annotations

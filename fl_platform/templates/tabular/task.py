@@ -2,6 +2,8 @@
 
 Each party has a file of its own with the same columns. Nothing of it leaves the machine but the update that is computed
 from it.
+
+Tests: tests/e2e/test_hour.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Lines of text with a class each: which part of Python's own library is a line from? Replace `lines` by your own.
 
 Text becomes bytes, bytes become numbers 0 to 255, and the model embeds them: whole numbers stay whole on their way.
+
+Tests: tests/unit/cli/test_new.py
 """
 
 from __future__ import annotations
