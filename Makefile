@@ -1,6 +1,6 @@
 # Everything a person types. Needs Python >= 3.11 and make; Node only for `make tools` and what follows from it.
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check fuzz bench lock tools compile forge brownie-env brownie clean
+.PHONY: help setup demo test test-fast check fuzz bench lock tools compile forge brownie-env brownie clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
@@ -16,6 +16,7 @@ help:
 	@echo "make setup   make .venv and install everything the lock pins (again only when the lock changed)"
 	@echo "make demo    one paid, audited training on real images      DEMO='--trainers 12' adds options"
 	@echo "make test    the tests that need Python only                 PYTEST='-k payout' adds options"
+	@echo "make test-fast  those of them that need no chain: about a minute"
 	@echo "make check   style, types, floors, compiled contracts against their sources"
 	@echo "make fuzz    random honest rounds that no claim may refute ROUNDS=2000 SEED=1"
 	@echo "make bench   the benchmarks by name                         NAME=gas runs one"
@@ -44,6 +45,11 @@ demo: setup
 # One worker a core, up to eight (each is 0.7 GB); PYTEST='-n 0' runs in one process, as a debugger needs it.
 test: setup
 	$(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal -m "not node and not slow" $(PYTEST)
+
+# What needs no chain and trains nothing: about a minute.
+test-fast: setup
+	$(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal -m "not node and not slow" tests/unit/test_*.py \
+		tests/unit/protocol tests/unit/rules tests/unit/updates tests/unit/store tests/unit/sinks $(PYTEST)
 
 check: setup
 	$(PY) -m ruff check .

@@ -41,5 +41,11 @@ def test_a_module_leads_to_its_tests(module: Path) -> None:
         assert (ROOT / there).exists(), there
 
 
+def test_the_page_of_what_tests_stand_on_has_every_file() -> None:
+    folder = ROOT / "tests" / "support"
+    told = re.findall(r"\]\((\w+\.py)\)", (folder / "README.md").read_text())
+    assert sorted(told) == sorted(path.name for path in folder.glob("*.py") if path.name != "__init__.py")
+
+
 def test_modules_are_looked_at() -> None:
     assert len(MODULES) > 250
