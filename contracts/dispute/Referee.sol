@@ -2,8 +2,8 @@
 pragma solidity ^0.8.24;
 
 import {RefereeCore} from "./RefereeCore.sol";
+import {Rosters} from "./Rosters.sol";
 import {IBonds} from "../interfaces/IBonds.sol";
-import {IDisputes} from "../interfaces/IDisputes.sol";
 import {IEquivocations} from "../interfaces/IEquivocations.sol";
 import {IEscrow} from "../interfaces/IEscrow.sol";
 import {IReferee} from "../interfaces/IReferee.sol";
@@ -17,7 +17,7 @@ import {Receipts} from "../libraries/Receipts.sol";
 /// @title Referee
 /// @notice See {IReferee}: the contract that ledger and escrow trust with disputes. A target is abi.encode of an
 /// {ISources.Target}. Holds no money: bonds lie in the escrow. No owner, no upgrade.
-contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
+contract Referee is Rosters, IBonds, IEquivocations {
     /// @notice What a demand of a key or of content costs: basis points of the pot, rounded up.
     uint256 public constant DEMAND_BPS = 500;
     /// @notice The challenger's part of a trainer's stake, in basis points; below one half, so that accusing oneself never
@@ -34,18 +34,15 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
         bool marked;
     }
 
-    address public immutable sources;
-    /// @inheritdoc IDisputes
-    address public immutable ledger;
-    address public immutable escrow;
     address public immutable reveals;
 
     mapping(bytes32 key => Waiting) public waiting;
 
-    constructor(address tapes_, address sources_, address ledger_, address escrow_, address reveals_)
+    constructor(address tapes_, address sources_, address ledger_, address escrow_, address registry_, address reveals_)
         RefereeCore(tapes_)
+        Rosters(ledger_, escrow_, registry_, sources_)
     {
-        (sources, ledger, escrow, reveals) = (sources_, ledger_, escrow_, reveals_);
+        reveals = reveals_;
     }
 
     modifier onlyReveals() {
@@ -72,7 +69,7 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
 
     function _windows(bytes calldata target) internal view override returns (uint256 end, uint256 answer) {
         ISources.Target calldata t = _target(target);
-        IRoundLedger.Words memory state = IRoundLedger(ledger).words(t.task);
+        IRoundLedger.Words memory state = _words(t.task);
         return (t.record.sealedAt + Heads.challengeWindow(state.windows), LedgerReads.takeover(state));
     }
 
@@ -160,8 +157,8 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
     ) external {
         (uint256 task, address trainer) = (first.task, first.trainer);
         bool same = task == second.task && first.round == second.round && trainer == second.trainer
-            && first.parent == second.parent;
-        uint256 head = IRoundLedger(ledger).words(task).head;
+            && first.parent == second.parent && first.life == second.life;
+        uint256 head = _words(task).head;
         // a round that is there again is signed for again
         bool once = Heads.life(head) | Heads.index(head) == 0 && Heads.phase(head) != IRoundLedger.Phase.Compensated;
         bytes32 hash = Receipts.requireSigned(ledger, first, firstSignature);
@@ -179,28 +176,28 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
 
     function _lockBond(bytes calldata target, address from) internal override {
         ISources.Target calldata t = _target(target);
-        IEscrow(escrow).lockBond(t.task, from, t.terms.askBond);
+        _lockBond(t.task, from, t.terms.askBond);
     }
 
     function _returnBond(bytes calldata target, address asker) internal override {
         ISources.Target calldata t = _target(target);
-        IEscrow(escrow).payBond(t.task, asker, t.terms.askBond, asker);
+        _payBond(t.task, asker, t.terms.askBond, asker);
     }
 
     /// @dev Nothing of it goes to the pot: who seals a later round must know what to allot.
     function _forfeitBond(bytes calldata target, address asker) internal override {
         ISources.Target calldata t = _target(target);
-        IEscrow(escrow).payBond(t.task, asker, t.terms.askBond, t.record.aggregator);
+        _payBond(t.task, asker, t.terms.askBond, t.record.aggregator);
     }
 
     /// @inheritdoc IBonds
     function lockBond(uint256 task, address from, uint256 amount) external onlyReveals {
-        IEscrow(escrow).lockBond(task, from, amount);
+        _lockBond(task, from, amount);
     }
 
     /// @inheritdoc IBonds
     function payBond(uint256 task, address from, uint256 amount, address to) external onlyReveals {
-        IEscrow(escrow).payBond(task, from, amount, to);
+        _payBond(task, from, amount, to);
     }
 
     /// @inheritdoc IBonds
@@ -219,6 +216,6 @@ contract Referee is RefereeCore, IDisputes, IBonds, IEquivocations {
 
     /// @inheritdoc IBonds
     function bondOf(uint256 task) external view returns (uint256) {
-        return (Heads.pot(IRoundLedger(ledger).words(task).windows) * DEMAND_BPS + BASIS - 1) / BASIS;
+        return (Heads.pot(_words(task).windows) * DEMAND_BPS + BASIS - 1) / BASIS;
     }
 }

@@ -10,6 +10,7 @@ import {KeyWraps} from "../libraries/KeyWraps.sol";
 import {Language} from "../libraries/Language.sol";
 import {MerkleSum} from "../libraries/MerkleSum.sol";
 import {Receipts} from "../libraries/Receipts.sol";
+import {Terms} from "../libraries/Terms.sol";
 
 /// @title SourceEntries
 /// @notice The sources that are read of a round's entries: receipts, tenures, and why an update is left out.
@@ -100,6 +101,50 @@ abstract contract SourceEntries is ISources {
         }
     }
 
+    // --- a roster that is not sealed ----------------------------------------------------------------------------------
+
+    /// @inheritdoc ISources
+    function requireRostered(
+        uint256,
+        uint256,
+        IRoundLedger.RosterRecord calldata roster,
+        Terms.Facts calldata,
+        uint32 index,
+        bytes calldata entry,
+        bytes calldata signature
+    ) external view returns (bool) {
+        Receipts.requireSigned(address(ledger), _shown(entry).receipt, signature);
+        _requireLeaf(roster, index, entry);
+        return true;
+    }
+
+    /// @inheritdoc ISources
+    function isDescending(
+        uint256,
+        uint256,
+        IRoundLedger.RosterRecord calldata roster,
+        uint32 index,
+        bytes calldata first,
+        bytes calldata second,
+        address[] calldata
+    ) external pure returns (bool) {
+        return _requireLeaf(roster, uint256(index) + 1, second) <= _requireLeaf(roster, index, first);
+    }
+
+    /// @dev `index` is below the count, and so below 2^32, or this reverts.
+    function _requireLeaf(IRoundLedger.RosterRecord calldata roster, uint256 index, bytes calldata entry)
+        internal
+        pure
+        returns (address trainer)
+    {
+        Entry calldata shown = _shown(entry);
+        trainer = shown.receipt.trainer;
+        bytes32 leaf = MerkleSum.leafHash(uint32(index), trainer, shown.stake, Receipts.structHash(shown.receipt));
+        MerkleSum.requireLeaf(roster.root, roster.totalStake, roster.count, index, leaf, shown.stake, shown.siblings);
+    }
+
+    // --- a sealed round -----------------------------------------------------------------------------------------------
+
     /// @dev Entry `index`: the roster's in their order, forced ones behind.
     function _entry(Target calldata t, uint256 index, bytes calldata evidence)
         internal
@@ -107,15 +152,12 @@ abstract contract SourceEntries is ISources {
         returns (IRoundLedger.Receipt memory)
     {
         Entry calldata shown = _shown(evidence);
-        bytes32 hash = Receipts.structHash(shown.receipt);
-        address trainer = shown.receipt.trainer;
         if (index < t.roster.count) {
-            bytes32 leaf = MerkleSum.leafHash(uint32(index), trainer, shown.stake, hash);
-            MerkleSum.requireLeaf(
-                t.roster.root, t.roster.totalStake, t.roster.count, index, leaf, shown.stake, shown.siblings
-            );
+            _requireLeaf(t.roster, index, evidence);
             return shown.receipt;
         }
+        bytes32 hash = Receipts.structHash(shown.receipt);
+        address trainer = shown.receipt.trainer;
         uint256 seat = escrow.tenure(t.task, trainer).seat;
         bytes32 kept = ledger.forced(t.task, t.round, t.roster.life, index - t.roster.count);
         if (keccak256(abi.encode(seat, trainer, hash)) != kept) revert Sources_Mismatch(t.task, t.round);

@@ -8,6 +8,7 @@ pragma solidity ^0.8.24;
 /// - `IRoundLedger.markChallenged` stops a task at a sealed round inside its challenge window;
 /// - `IRoundLedger.markUnchallenged` lets it go on;
 /// - `IRoundLedger.overturnSeal` voids such a seal, marked before or not, and slashes its sealer;
+/// - `IRoundLedger.overturnRoster` voids a roster that is not sealed and slashes its maker;
 /// - `IRoundLedger.slashMember` takes the stake of a member that was proved wrong;
 /// - `IEscrow.lockBond` takes a bond from the caller of the disputes contract, `IEscrow.payBond` gives it back or to somebody
 ///   else.

@@ -14,9 +14,9 @@ interface IEquivocations {
     /// @notice Thrown when two receipts do not show that their trainer signed twice for one round.
     error Equivocations_NotShown(uint256 task, address trainer);
 
-    /// @notice Show two receipts that one trainer signed for one round and one parent; its stake is taken. What others have
-    /// locked, an aggregator's bond too, is not. Only while no seal of
-    /// the task fell and nobody took over: a round that is there again is signed for again. The challenger's part is its who
+    /// @notice Show two receipts that one trainer signed for one round, life and parent; its stake is taken. What others have
+    /// locked, an aggregator's bond too, is not. Only while no roster
+    /// or seal of the task fell and nobody took over: a round that is there again is signed for again. The challenger's part is its who
     /// committed to the call ({IReferee}).
     function equivocation(
         IRoundLedger.Receipt calldata first,

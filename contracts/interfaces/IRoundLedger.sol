@@ -21,6 +21,7 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///   passRound            current aggregator   rostered + forceInclude + reveal       the same + seal
 ///     after a takeover   current aggregator   takeover                               takeover + takeover window
 ///   advance              anyone               the end of the roster or seal window   -
+///   overturnRoster       disputes             rostered                               sealed
 ///   closeTask            anyone               the last sealed round is final         -                 (ISettlement)
 ///   claimCompensation    anyone               closed                                 closed + unbonding (ISettlement)
 ///   sweepCompensation    anyone               closed + unbonding                     -                 (ISettlement)
@@ -33,6 +34,7 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///   OPEN -> ROSTERED -> SEALED -> FINAL            OPEN -> REFUNDED        (no aggregator is left)
 ///   SEALED <-> CHALLENGED                          ROSTERED -> COMPENSATED (no aggregator is left)
 ///   OPEN -> COMPENSATED                            (no aggregator is left, and the round had a roster that is void)
+///   ROSTERED -> OPEN or COMPENSATED                (its roster fell: the successor rosters anew, or nobody is left)
 ///   SEALED, CHALLENGED -> ROSTERED or COMPENSATED  (overturned: the successor seals anew, or nobody is left)
 ///   OPEN, ROSTERED, SEALED, CHALLENGED -> VOID     (an earlier round was overturned)
 ///   VOID -> OPEN                                   (the chain of rounds came by again)
@@ -71,7 +73,7 @@ interface IRoundLedger {
     /// @param challenged A dispute is open in the task.
     /// @param hasBonus Slashed money waits for, or went into, a seal.
     /// @param closed The books are closed.
-    /// @param life How often a seal of the task fell, modulo 256: rounds that open now are of this life.
+    /// @param life How often a roster or a seal of the task fell, modulo 256: rounds that open now are of this life.
     struct Head {
         address aggregator;
         uint40 time;
@@ -92,7 +94,7 @@ interface IRoundLedger {
     /// @param head aggregator 160 | time 40 | round 16 | rounds 16 | index 4 | phase 4 | life 8 | flags 8, from the low end.
     /// @param windows minRound, roster, forceInclude, reveal, seal, challenge 24 each | pot 80 | seats 24 | ring 8.
     /// @param side mask of disputed rounds 64 | frozenSince 40 | lowest disputed round 16.
-    /// @param terms bond 80 | unbonding 32 | everRostered 16 | bonus 80 | takeover 24 | seats at the last fall 24.
+    /// @param terms bond 80 | unbonding 32 | everRostered 16 | bonus 80 | takeover 24 | seats when a roster or seal fell last 24.
     struct Words {
         uint256 head;
         uint256 windows;
@@ -224,7 +226,7 @@ interface IRoundLedger {
     event AggregatorLeft(uint256 indexed task, address indexed aggregator, uint256 readyAt);
 
     /// @notice Emitted when a roster is on chain: everything of the `RosterRecord` but the life, which is how many upheld
-    /// `ChallengeResolved` the task has had so far, modulo 256.
+    /// `ChallengeResolved` and `RosterFell` the task has had so far, modulo 256.
     event RoundRostered(
         uint256 indexed task,
         uint256 round,
@@ -276,6 +278,9 @@ interface IRoundLedger {
     event ChallengeResolved(
         uint256 indexed task, uint256 indexed round, bool upheld, uint256 voidedTo, uint256 slashed
     );
+
+    /// @notice Emitted when the roster of a round fell before it was sealed; `next` has the round now, zero where nobody is left.
+    event RosterFell(uint256 indexed task, uint256 indexed round, address indexed maker, address next, uint256 slashed);
 
     /// @notice Emitted when a claim was paid into the owner's credit.
     /// `cumulative` is all that claims have credited to the owner so far.
@@ -443,6 +448,22 @@ interface IRoundLedger {
         uint256 task,
         uint256 round,
         SealRecord calldata record,
+        address challenger,
+        address[] calldata aggregators
+    ) external;
+
+    /// @notice Void a roster that is not sealed. Only disputes. Its maker loses its whole bond (CHALLENGER_BPS of it to the
+    /// challenger), the round is OPEN again, in the task's next life and without forced receipts, with the successor, or with the
+    /// current aggregator where that is another than the maker; COMPENSATED where nobody is left.
+    /// Requirements: the head's round is ROSTERED; no dispute is open.
+    /// @param roster The record's digest, which must be the ring's: it says which round, too.
+    /// @param maker The record's aggregator, as disputes says.
+    /// @param challenger Zero: all of the bond goes into the bonus.
+    /// @param aggregators The frozen list.
+    function overturnRoster(
+        uint256 task,
+        bytes32 roster,
+        address maker,
         address challenger,
         address[] calldata aggregators
     ) external;

@@ -103,6 +103,30 @@ interface ISources {
         view
         returns (bool);
 
+    /// @notice Revert unless a leaf of a roster is there, and its trainer signed it for this ledger; return true.
+    /// @dev The arguments are those of {IRosters}.showRoster, as they came. Which roster it is, the caller knows.
+    function requireRostered(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.RosterRecord calldata roster,
+        Terms.Facts calldata terms,
+        uint32 index,
+        bytes calldata entry,
+        bytes calldata signature
+    ) external view returns (bool);
+
+    /// @notice Return whether leaves `index` and `index + 1` of a roster do not ascend by trainer; revert where they are not there.
+    /// @dev The arguments are those of {IRosters}.refuteRoster, as they came.
+    function isDescending(
+        uint256 task,
+        uint256 round,
+        IRoundLedger.RosterRecord calldata roster,
+        uint32 index,
+        bytes calldata first,
+        bytes calldata second,
+        address[] calldata aggregators
+    ) external pure returns (bool);
+
     /// @notice Return whether there is no such node of kind Claims or Roster, or a field is set that its kind has not.
     function isNowhere(bytes calldata target, IReferee.Question calldata question) external pure returns (bool);
 }

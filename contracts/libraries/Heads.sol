@@ -107,8 +107,8 @@ library Heads {
         return (head & ~STEP_MASK) | (block.timestamp << TIME_AT) | (uint256(next) << PHASE_AT);
     }
 
-    /// @notice Return the head taken back to a round whose seal fell: the next life, no forced list.
-    /// @dev Lives come again after 256 falls, each of which voids a seal; what is kept by life is overwritten then.
+    /// @notice Return the head taken back to a round whose roster or seal fell: the next life, no forced list.
+    /// @dev Lives come again after 256 falls, each of which voids a roster or a seal; what is kept by life is overwritten then.
     function fallBack(uint256 head, uint256 to) internal pure returns (uint256) {
         uint256 kept = head & ~((0xffff << ROUND_AT) | LIFE_MASK | FORCED);
         return kept | (to << ROUND_AT) | (((life(head) + 1) & 0xff) << LIFE_AT);

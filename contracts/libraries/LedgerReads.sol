@@ -41,7 +41,7 @@ library LedgerReads {
         return (w.terms >> 208) & 0xffffff;
     }
 
-    /// @notice How many seats there were when a seal fell last.
+    /// @notice How many seats there were when a roster or a seal fell last.
     function seatsAtFall(IRoundLedger.Words memory w) internal pure returns (uint256) {
         return w.terms >> 232;
     }

@@ -38,6 +38,12 @@ contract MockDisputes is IDisputes {
         }
     }
 
+    function fell(uint256 task, bytes32 roster, address maker, address challenger, address[] calldata aggregators)
+        external
+    {
+        IRoundLedger(ledger).overturnRoster(task, roster, maker, challenger, aggregators);
+    }
+
     function slash(uint256 task, address account, uint256 amount, address challenger, uint256 shareBps) external {
         IRoundLedger(ledger).slashMember(task, account, amount, challenger, shareBps);
     }

@@ -63,13 +63,31 @@ abstract contract DisputeSeam is RoundSteps {
         uint256 to = _requireSealed(task, round, h, record);
         if (block.timestamp >= to && !_isChallenged(task, round, h)) revert RoundLedger_TooLate(task, to);
         uint256 voidedTo = _everRostered(task, h);
-        (uint256 slashed, uint256 toPot) =
-            escrow.slash(task, record.aggregator, type(uint256).max, challenger, CHALLENGER_BPS);
-        (_terms[task].everRostered, _terms[task].seatsAtFall) = (uint16(voidedTo), uint24(_tasks[task].windows.seats()));
+        (uint256 slashed, uint256 toPot) = _condemn(task, voidedTo, record.aggregator, challenger);
         h = _rewind(task, round, h, record);
-        _succeed(task, h, record.aggregator, aggregators);
+        _succeed(task, h, Phase.Rostered, record.aggregator, aggregators);
         _raiseBonus(task, toPot);
         emit ChallengeResolved(task, round, true, voidedTo, slashed);
+    }
+
+    /// @inheritdoc IRoundLedger
+    function overturnRoster(
+        uint256 task,
+        bytes32 roster,
+        address maker,
+        address challenger,
+        address[] calldata aggregators
+    ) external onlyDisputes {
+        _requireList(task, aggregators);
+        uint256 h = _tasks[task].head;
+        uint256 round = h.round();
+        _requireCalm(task, h);
+        if (h.phase() != Phase.Rostered) revert RoundLedger_WrongPhase(task, h.phase(), Phase.Rostered);
+        _voidRoster(task, round, roster);
+        (uint256 slashed, uint256 toPot) = _condemn(task, _everRostered(task, h), maker, challenger);
+        address next = _succeed(task, h.fallBack(round), Phase.Open, maker, aggregators);
+        emit RosterFell(task, round, maker, next, slashed);
+        _raiseBonus(task, toPot);
     }
 
     /// @inheritdoc IRoundLedger
@@ -82,6 +100,24 @@ abstract contract DisputeSeam is RoundSteps {
         uint256 toPot;
         (slashed, toPot) = escrow.slash(task, account, amount, challenger, shareBps);
         _raiseBonus(task, toPot);
+    }
+
+    /// @dev The slot stays non-zero, because the round comes again.
+    function _voidRoster(uint256 task, uint256 round, bytes32 roster) private {
+        uint256 slot = _tasks[task].windows.slotOf(round);
+        bytes32 kept = _tasks[task].ring[slot];
+        if (roster != kept) revert RoundLedger_RecordMismatch(task, round, roster, kept);
+        _tasks[task].ring[slot] = Heads.VOID;
+    }
+
+    /// @dev Take the whole bond of whose roster or seal falls. Rounds [0, voidedTo) had a roster; who joins later is in none of
+    /// them.
+    function _condemn(uint256 task, uint256 voidedTo, address maker, address challenger)
+        private
+        returns (uint256 slashed, uint256 toPot)
+    {
+        (_terms[task].everRostered, _terms[task].seatsAtFall) = (uint16(voidedTo), uint24(_tasks[task].windows.seats()));
+        return escrow.slash(task, maker, type(uint256).max, challenger, CHALLENGER_BPS);
     }
 
     /// @dev Block, or unblock, the seals of rounds [from, to) for claims. At most ring <= 64 turns: all lie in the ring.
@@ -139,12 +175,15 @@ abstract contract DisputeSeam is RoundSteps {
         return side.mask == 0 ? h & ~Heads.CHALLENGED : h;
     }
 
-    /// @dev Give the reopened round to whoever is next: the current aggregator if it took over from the sealer before,
-    /// else the next in the list; compensate when nobody is left.
-    function _succeed(uint256 task, uint256 h, address sealer, address[] calldata aggregators) private {
+    /// @dev Give the reopened round, in phase `next`, to whoever is next: the current aggregator if it took over from the maker
+    /// before, else the next in the list; compensate when nobody is left.
+    function _succeed(uint256 task, uint256 h, Phase next, address maker, address[] calldata aggregators)
+        private
+        returns (address)
+    {
         Phase phase = h.phase();
         bool ended = phase == Phase.Refunded || phase == Phase.Compensated;
-        uint256 place = h.aggregator() == sealer ? h.index() + 1 : h.index();
-        _handOver(task, h, Phase.Rostered, ended ? aggregators.length : place, aggregators);
+        uint256 place = h.aggregator() == maker ? h.index() + 1 : h.index();
+        return _handOver(task, h, next, ended ? aggregators.length : place, aggregators);
     }
 }

@@ -40,7 +40,7 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
     /// @param everRostered Rounds [0, everRostered) had a roster once, void or not; a lower bound, see `_everRostered`.
     /// @param bonus Slashed money that seals allot, in wei.
     /// @param takeover As opened, in seconds.
-    /// @param seatsAtFall Seats that existed when a seal fell last.
+    /// @param seatsAtFall Seats that existed when a roster or a seal fell last.
     struct Terms {
         uint80 bond;
         uint32 unbonding;

@@ -175,7 +175,7 @@ contract Settlement is ISettlement {
     }
 
     /// @dev Who joined later cannot have trained for the round that failed: the seats that there were at its roster, or, where
-    /// none stands, when a seal fell last.
+    /// none stands, when a roster or a seal fell last.
     function _seatsOf(uint256 task, IRoundLedger.Words memory words, IRoundLedger.RosterRecord calldata roster)
         private
         view

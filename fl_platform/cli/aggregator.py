@@ -177,12 +177,11 @@ def run(
 def defend(
     options: Options, task: int, wallet: str | None, once: bool, every: float, json_file: Path | None
 ) -> None:
-    """Answer disputes about this aggregator's seals until none can be challenged any more.
+    """Answer disputes about this aggregator's rosters and seals until none can be challenged any more.
 
-    Shows what a question asks for: nodes of the tape, parts of its products and sums. Whoever does not answer in time
-    loses its bond. `aggregator run` does the same between rounds only: let this one run beside it, from another
-    terminal (not on the embedded chain, which one process holds), where rounds take longer than the task's takeover
-    window. Exits 4 when something could not be answered.
+    Shows what a question asks for: leaves of a roster, nodes of the tape, parts of sums. Whoever does not answer within
+    the task's takeover window (of a roster: half of it) loses its bond. `aggregator run` does the same between rounds
+    only: let this one run beside it (not on the embedded chain, which one process holds). Exits 4 if any failed.
 
     Example: fl-platform aggregator defend 1 --wallet aggregator
     """
@@ -216,13 +215,15 @@ def _defender(own: Session, task: int, say: Callable[[str], None]) -> Defender |
     """Return what answers for the session's wallet; None where nothing can be asked."""
     from fl_platform.dispute.defender import Defender
     from fl_platform.dispute.referee import Referee
+    from fl_platform.round.kept_entries import KeptEntries
     from fl_platform.task.keyholder import opener_of
 
     if not Referee.there(own.contracts):
         return None
     reader = own.workspace.reader(task)
     opener = opener_of(reader, own.signer, else_="only who sealed can answer")
-    return Defender(reader, Referee(own.contracts, own.signer), opener=opener, watch=lambda done: say(str(done)))
+    kept, referee = KeptEntries.of(own.workspace.role_folder(own.name), task), Referee(own.contracts, own.signer)
+    return Defender(reader, referee, opener=opener, watch=lambda done: say(str(done)), kept=kept.load)
 
 
 def _answer_all(
@@ -251,8 +252,7 @@ def make_aggregator(
     from fl_platform.task.validating import no_slice
     from fl_platform.task.workspace import reveal_key
 
-    workspace = own.workspace
-    reader = workspace.reader(task)
+    workspace, reader = own.workspace, own.workspace.reader(task)
     listed = reader.history().opened.aggregators
     if own.signer.address not in listed:
         raise ConfigError(

@@ -2,8 +2,8 @@
 
     disputed_round (from chain and store) -> known (what a challenger knows)
                                                -> next_moves (pure: refute, ask, lapse)
-    watcher sends them; defender answers; key_watcher accuses trainers whose updates do not open
+    watcher sends them; defender and roster_defender answer; key_watcher accuses trainers whose updates do not open
 
 `questions` and `answers` are what can be asked of a sealed tape, `claims`, `outputs` and `targets` what fells it,
-`referee` is the contract with a wallet. All but `referee` and the three agents is pure.
+`referee` and `rosters` are the contract with a wallet. All but these two and the agents is pure.
 """

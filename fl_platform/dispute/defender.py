@@ -1,13 +1,14 @@
-"""The sealer's side of disputes (step 9): it shows what is asked for, so that no bond is lost for want of an answer.
+"""An aggregator's side of disputes (step 9): it shows what is asked for, so that no bond is lost for want of an answer.
 
-All of it follows from the round's own bundle and the updates, so a defender that was restarted, or runs on another
-machine with the same wallet and store, answers alike.
+What is asked of a seal follows from the round's own bundle and the updates, so a defender that was restarted, or runs
+on another machine with the same wallet and store, answers alike. What is asked of a roster that is not sealed yet, only
+its maker's own folder tells (`roster_defender`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +18,8 @@ from fl_platform.dispute.outputs import answer_claims
 from fl_platform.dispute.questions import Answer as Shown
 from fl_platform.dispute.questions import Node, Question
 from fl_platform.dispute.referee import Asked, Referee
+from fl_platform.dispute.roster_defender import Kept, RosterDefender
+from fl_platform.dispute.rosters import Rosters
 from fl_platform.dispute.targets import answer_entry
 from fl_platform.errors import ConfigError, DocumentInvalid, FLError, RetryError, TransactionReverted
 from fl_platform.ledger.history import RoundHistory
@@ -46,10 +49,11 @@ class Defender:
 
     def __init__(
         self, reader: TaskReader, referee: Referee, *, opener: UpdateOpener,
-        watch: Callable[[Answer], None] = lambda _: None,
+        watch: Callable[[Answer], None] = lambda _: None, kept: Kept | None = None,
     ) -> None:  # fmt: skip
         """Create a defender; `referee` holds the sealer's wallet, `opener` its key to the updates.
 
+        kept: what the wallet's folder keeps of the rosters that it made; None: nothing is answered about those.
         Raises ConfigError without a wallet.
         """
         if referee.signer is None:
@@ -59,10 +63,12 @@ class Defender:
         contracts = referee.contracts
         self._reveals = Reveals(contracts, reader.spec) if Reveals.there(contracts) else None
         self._held: dict[bytes, tuple[DisputedRound, HeldTape]] = {}  # by the seal's key
+        rosters = Rosters(contracts, referee.signer)
+        self._rosters = None if kept is None else RosterDefender(reader, rosters, self._sealer, kept)
 
     def step(self, now: int) -> list[Answer]:
         """Answer all that waits for this sealer at block time `now`. Raises RetryError (out of reach: call again)."""
-        answers: list[Answer] = []
+        answers = [] if self._rosters is None else list(self._about_rosters(self._rosters, now))
         for record in self._reader.history().rounds:
             if record.seal is None or record.seal.aggregator != self._sealer or not record.challenged:
                 continue
@@ -73,23 +79,28 @@ class Defender:
                     answers.append(self._try(record, f"answer to {asked.question}", asked))
             if not found.waiting and now >= found.last_at + self._reader.spec.windows.takeover:
                 move = partial(self._referee.release, target)
-                answers.append(self._attempt(record, "end of the last question", move))
+                answers.append(self._attempt(record.number, "end of the last question", move))
         for answer in answers:
             self._watch(answer)
         return answers
 
     def _try(self, record: RoundHistory, what: str, asked: Asked) -> Answer:
-        return self._attempt(record, what, partial(self._answer, record, asked))
+        return self._attempt(record.number, what, partial(self._answer, record, asked))
 
-    def _attempt(self, record: RoundHistory, what: str, move: Callable[[], object]) -> Answer:
+    def _about_rosters(self, rosters: RosterDefender, now: int) -> Iterator[Answer]:
+        for listed, asked in rosters.waiting(now):
+            move = partial(rosters.show, listed, asked.index)
+            yield self._attempt(listed.round, f"answer to leaf {asked.index} of its roster", move)
+
+    def _attempt(self, number: int, what: str, move: Callable[[], object]) -> Answer:
         try:
             move()
         except RetryError:
             raise
-        except FLError as error:
-            logger.warning("round %d: %s failed: %s", record.number, what, error)
-            return Answer(record.number, what, str(error))
-        return Answer(record.number, what)
+        except (FLError, OSError) as error:
+            logger.warning("round %d: %s failed: %s", number, what, error)
+            return Answer(number, what, str(error))
+        return Answer(number, what)
 
     def _answer(self, record: RoundHistory, asked: Asked) -> None:
         """Show a node, or end a question that has no answer: whoever asks may ask anything."""

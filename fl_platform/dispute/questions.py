@@ -5,8 +5,10 @@ Tests: tests/contracts/test_referee.py
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from random import SystemRandom
 
 from eth_abi.abi import encode
 
@@ -21,6 +23,7 @@ FAN = 5  # levels of a tree that one answer shows
 PARTS = 128  # of an inner product, in one answer
 PART_BYTES = 20  # enough for 2^28 products of sums, shifted by 63
 PREFIXES = 32  # of a sum, in one answer
+LEAVES = 64  # of updates that do not open, asked for about one seal
 NO_CELL, NO_LEAF = Opened(0, ()), RowLeaf(bytes(32), b"", ())
 QUESTION = "(uint8,uint16,uint32[3],uint32,uint8,uint32)"
 
@@ -68,6 +71,14 @@ def blocks_of(question: Question, program: Program, blocks: int) -> tuple[int, .
         return ()
     block = question.place[axes.index(Axis.BLOCK)]
     return (block,) if block < blocks else ()
+
+
+def draw_leaves(rows: Sequence[Question], count: int) -> tuple[Question, ...]:
+    """Draw the leaves to ask for, of rows of so many: at random, so that nobody knows which need not be there."""
+    dice = SystemRandom()
+    some = rows if len(rows) <= LEAVES else dice.sample(rows, LEAVES)
+    each = min(count, LEAVES // len(some))
+    return tuple(replace(row, index=index) for row in some for index in sorted(dice.sample(range(count), each)))
 
 
 def top_of(program: Program) -> Question:

@@ -148,15 +148,25 @@ def shown_block(terms: Terms, block: int) -> tuple[object, ...]:
 
 def answer_entry(shown: EntryShown, signature: bytes) -> Answer:
     """Return what shows a roster's entry."""
-    return Answer(claims=encode([_ENTRY], [_entry(shown)]), above=signature)
+    return Answer(claims=encoded_entry(shown), above=signature)
+
+
+def encoded_entry(shown: EntryShown) -> bytes:
+    """Return an entry as calls carry it: abi.encode({ISources.Entry})."""
+    return encode([_ENTRY], [_entry(shown)])
 
 
 def shown_entry(answer: Answer) -> tuple[EntryShown, bytes]:
     """Return the entry that an answer showed, and its trainer's signature (65 bytes): the chain has checked both."""
-    ((fields, stake, siblings, _),) = decode([_ENTRY], answer.claims)
+    return decoded_entry(answer.claims), answer.above
+
+
+def decoded_entry(data: bytes) -> EntryShown:
+    """Return an entry that a call carried; the chain has checked it."""
+    ((fields, stake, siblings, _),) = decode([_ENTRY], data)
     task, round_number, life, base_round, trainer, *rest = fields
     receipt = Receipt(task, round_number, life, base_round, bytes.fromhex(trainer.removeprefix("0x")), *rest)
-    return EntryShown(receipt, stake, siblings), answer.above
+    return EntryShown(receipt, stake, siblings)
 
 
 def _entry(shown: EntryShown) -> tuple[object, ...]:

@@ -8,10 +8,9 @@ sealer's own word) is told to people, not to the chain.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from random import SystemRandom
 
 from fl_platform.audit.audit_report import Difference
 from fl_platform.audit.auditor import Auditor
@@ -28,8 +27,10 @@ from fl_platform.dispute.known import closed_reads, shown_row
 from fl_platform.dispute.next_moves import Ask, GivenDiffers, Lapse, Move, Refute, believed, next_moves
 from fl_platform.dispute.outputs import OutputClaim, next_claims
 from fl_platform.dispute.patience import Patience
-from fl_platform.dispute.questions import Node, Question, top_of
+from fl_platform.dispute.questions import Node, Question, draw_leaves, top_of
 from fl_platform.dispute.referee import Record, Referee
+from fl_platform.dispute.roster_defender import RosterBonds
+from fl_platform.dispute.rosters import Rosters
 from fl_platform.dispute.targets import SourceClaim, Target, source_claim
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
 from fl_platform.judging.tapes import place_in_words
@@ -43,8 +44,6 @@ from fl_platform.task.accepting import require_accepted
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.taping import NO_TAPE
-
-LEAVES = 64  # of updates that do not open, asked for about one seal
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +90,7 @@ class Watcher:
         self._due: set[SealRecord] = set()  # those that could be challenged at a look
         self._seen: set[SealRecord] = set()
         self._reclaimed: set[SealRecord] = set()  # those that fell, and whose bonds were taken back
+        self._roster_bonds = RosterBonds(reader, Rosters(contracts, referee.signer))
         self._drawn: dict[bytes, tuple[Question, ...]] = {}  # by the seal's key: leaves of closed updates to ask for
         self.waiting: tuple[int, ...] = ()  # rounds whose documents no store delivered at the last look
 
@@ -299,8 +299,9 @@ class Watcher:
         return replace(finding, asked=questions)
 
     def _reclaim(self) -> None:
-        """Take back the own bonds of questions about seals that fell."""
+        """Take back the own bonds of questions about rosters and seals that fell."""
         signer = self._referee.signer
+        self._roster_bonds.reclaim()
         for record in self._reader.history().rounds:
             for seal in record.overturned:
                 if seal in self._reclaimed or signer is None or record.roster is None:
@@ -375,14 +376,6 @@ def _miscounted(disputed: DisputedRound) -> GivenDiffers | None:
         return None
     told = opened(disputed.published, number, ())
     return None if told.value == disputed.target.lengths.entries else GivenDiffers(number, (), told)
-
-
-def draw_leaves(rows: Sequence[Question], count: int) -> tuple[Question, ...]:
-    """Draw the leaves to ask for, of rows of so many: at random, so that nobody knows which need not be there."""
-    dice = SystemRandom()
-    some = rows if len(rows) <= LEAVES else dice.sample(rows, LEAVES)
-    each = min(count, LEAVES // len(some))
-    return tuple(replace(row, index=index) for row in some for index in sorted(dice.sample(range(count), each)))
 
 
 def _tape_of(disputed: DisputedRound, chain: Record) -> Tape:

@@ -231,6 +231,14 @@ class ChallengeResolved(_Ledger):
 
 
 @dataclass(frozen=True)
+class RosterFell(_Ledger):
+    round: int
+    maker: bytes
+    next: bytes
+    slashed: int
+
+
+@dataclass(frozen=True)
 class RewardClaimed(_Ledger):
     owner: bytes
     round: int

@@ -38,6 +38,7 @@ class Fold:
     bonus: int = 0
     ever: int = 0  # rounds that had a roster at some time, void or not
     voids: int = 0
+    rosters: list[tuple[int, RosterRecord]] = field(default_factory=list)
     replacements: list[Replacement] = field(default_factory=list)
     claimed: dict[bytes, int] = field(default_factory=dict)
     withdrawn: dict[bytes, int] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Fold:
             stakes=_frozen(self.stakes),
             bonus=self.bonus,
             voids=self.voids,
+            rosters=tuple(self.rosters),
             replacements=tuple(self.replacements),
             claimed=_frozen(self.claimed),
             withdrawn=_frozen(self.withdrawn),
@@ -216,6 +218,7 @@ def _(event: ev.RoundRostered, state: Fold) -> None:
         event.root, event.count, event.total_stake, event.seats, event.rostered_at, event.aggregator,
         life=state.voids % LIVES,
     )
+    state.rosters.append((event.round, record))
     before = state.rounds.get(event.round, RoundHistory(event.round))
     block = event.place.block  # who joins in the roster's own is not in it, who leaves there still is
     stakes = _frozen({a: s for a, (s, at) in state.joined.items() if at < block <= state.left.get(a, block)})
@@ -265,8 +268,10 @@ def _(event: ev.RoundSealed, state: Fold) -> None:
     state.rounds[event.round] = replace(found, seal=record, sealed_at_place=event.place)
     following = event.round + 1
     if following < state.params.params.rounds:
-        overturned = state.rounds[following].overturned if following in state.rounds else ()
-        state.rounds[following] = RoundHistory(following, opened_at=event.sealed_at, overturned=overturned)
+        before = state.rounds.get(following, RoundHistory(following))
+        state.rounds[following] = RoundHistory(
+            following, opened_at=event.sealed_at, overturned=before.overturned, fallen=before.fallen
+        )
 
 
 @_apply.register
@@ -302,6 +307,16 @@ def _(event: ev.ChallengeResolved, state: Fold) -> None:
         if number > event.round:
             kept = replace(kept, opened_at=None, void=found.roster is not None)
         state.rounds[number] = kept
+
+
+@_apply.register
+def _(event: ev.RosterFell, state: Fold) -> None:
+    found = _round(state, event.round, event)
+    if found.roster is None or found.roster.aggregator != event.maker or found.seal is not None:
+        raise IntegrityError(f"round {event.round}: a roster fell that no event shows; the end point hides events")
+    state.voids += 1
+    fallen = (*found.fallen, found.roster)
+    state.rounds[event.round] = replace(found, roster=None, forced=(), stakes=_frozen({}), fallen=fallen)
 
 
 @_apply.register

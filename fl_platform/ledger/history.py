@@ -75,6 +75,7 @@ class RoundHistory:
     stakes: Mapping[bytes, int] = field(default_factory=dict)
     challenged: bool = False
     void: bool = False  # its roster or seal fell with an earlier round's
+    fallen: tuple[RosterRecord, ...] = ()  # rosters of it that fell before a seal stood on them, oldest first
     overturned: tuple[SealRecord, ...] = ()  # seals that a dispute or an earlier round's dispute voided, oldest first
 
 
@@ -105,7 +106,7 @@ class TaskHistory:
     bonded: frozenset[bytes]  # aggregators with a bond
     stakes: Mapping[bytes, int]  # everybody's locked wei
     bonus: int  # slashed wei that seals allot
-    voids: int  # how many disputes were upheld
+    voids: int  # how many rosters and seals fell
     replacements: tuple[Replacement, ...]
     claimed: Mapping[bytes, int]  # wei credited by claims, cumulative
     withdrawn: Mapping[bytes, int]  # wei
@@ -114,6 +115,7 @@ class TaskHistory:
     closed: ev.TaskClosed | None
     ended: bool
     events: tuple[ev.Event, ...]
+    rosters: tuple[tuple[int, RosterRecord], ...] = ()  # all that there ever were, with their rounds, oldest first
 
     def members_at_roster(self, round_number: int) -> Mapping[bytes, int]:
         """Return trainers and stakes (wei) when the round's roster closed; those of now while it is open.

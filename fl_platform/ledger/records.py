@@ -24,7 +24,7 @@ from fl_platform.protocol.merkle_sum import Leaf, Proof
 from fl_platform.protocol.spec import Windows
 
 T = TypeVar("T")
-LIVES = 256  # of a task: after so many seals that fell, life 0 comes again
+LIVES = 256  # of a task: after so many rosters and seals that fell, life 0 comes again
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Head:
     challenged: bool
     has_bonus: bool
     closed: bool
-    life: int  # how often a seal of the task fell, modulo 256
+    life: int  # how often a roster or a seal of the task fell, modulo 256
 
 
 @dataclass(frozen=True)

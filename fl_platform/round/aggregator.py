@@ -16,9 +16,7 @@ from pathlib import Path
 from fl_platform.audit.recompute import adopt_recomputed
 from fl_platform.chain.types import Phase
 from fl_platform.errors import (
-    AuditDifference,
     IntegrityError,
-    RejectedInput,
     TaskClosed,
     TransactionReverted,
     UpdatesNotOpened,
@@ -28,24 +26,21 @@ from fl_platform.judging.bundling import bundle_of
 from fl_platform.judging.judge import Judgement, judge_round
 from fl_platform.judging.validation import RevealedRow
 from fl_platform.ledger.contracts import Contracts
-from fl_platform.ledger.reveals import NO_PACKAGE
 from fl_platform.protocol.bundle import Entry, RoundBundle, roster_bytes
-from fl_platform.protocol.canonical import canonical_json, parse_canonical
-from fl_platform.protocol.document import from_json, to_json
-from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.messages import RevealOrder, RoundOrder
-from fl_platform.protocol.receipt import Receipt, check_signature
+from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.sources import MOST_ROSTERED
 from fl_platform.round.collecting import Collector, others_turn
 from fl_platform.round.committing import mend
 from fl_platform.round.grounds import Grounds, nobody
-from fl_platform.round.key_packages import KeyPackages, with_package
+from fl_platform.round.kept_entries import KeptEntries
+from fl_platform.round.key_packages import KeyPackages
+from fl_platform.round.predecessor import Predecessor, RosterNotToBeHad
 from fl_platform.round.waiting import PAUSE_S, BlockClock, Progress, Transport, Watch, margin
 from fl_platform.store.keywrap import RevealKey
-from fl_platform.task.atomic_files import write_atomically
 from fl_platform.task.opening import UpdateOpener, require_recipient
 from fl_platform.task.reading import TaskReader, roster_root
-from fl_platform.task.stakes import anchor, stake_among
+from fl_platform.task.stakes import stake_among
 from fl_platform.task.taping import NO_TAPE, require_true_tape
 from fl_platform.task.validating import RevealSlice, no_slice, readable_slice, slice_texts, utility_of
 
@@ -94,11 +89,12 @@ class Aggregator:
         self._reader, self._contracts, self._workdir = reader, contracts, workdir
         self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
         self._pause, self._witnesses = pause, witnesses
+        self._kept = KeptEntries.of(workdir, reader.task)
         self._closed: set[bytes] = set()  # receipts, by struct hash, whose updates did not open here
         self._collector = Collector(
             reader,
             contracts,
-            workdir / f"task-{reader.task}",
+            self._kept.folder,
             watch=watch,
             clock=clock,
             pause=pause,
@@ -139,6 +135,8 @@ class Aggregator:
                 self.roster(self.collect(transport))
             else:
                 adopt_recomputed(self._reader, self._opener, head.round)
+                if not self.take_over(transport):
+                    continue  # the round is open again
             sealed.append(self.seal(transport))
         return sealed
 
@@ -153,10 +151,11 @@ class Aggregator:
         Whoever is absent is asked again (see `collecting`). Raises NotEnoughTrainers.
         """
         order = self.order()
-        if self._path(order.round, "entries").exists():
-            chosen = self._load_entries(order.round)
-            # A dispute may have voided the round that they were made for: then they build on a model that is no more.
-            if all(entry.receipt.parent == order.parent for entry in chosen):
+        if self._kept.there(order.round):
+            chosen, life = self._kept.load(order.round), self._reader.history().life_of(order.round)
+            # A dispute may have voided the round that they were made for: then they are of another life, or build on a
+            # model that is no more.
+            if all((entry.receipt.parent, entry.receipt.life) == (order.parent, life) for entry in chosen):
                 return chosen
         self._watch(Progress(order.round, "train", "waiting for trainers"))
         entries, leaving = self._collector.submissions(order, transport), self._reader.history().leaving
@@ -166,7 +165,7 @@ class Aggregator:
         fitting = sorted(kept, key=lambda who: not is_reference(kept[who], self._reader.spec))[:MOST_ROSTERED]
         chosen = tuple(replace(kept[who], stake=self._collector.stake_of(who)) for who in sorted(fitting))
         self._collector.require_enough(order, chosen)
-        self._save_entries(order.round, chosen)
+        self._kept.save(order.round, chosen)
         return chosen
 
     def roster(self, entries: tuple[Entry, ...]) -> None:
@@ -276,7 +275,7 @@ class Aggregator:
             return entries
         keys = self._revealed(round_number, entries, [entry.receipt for entry in entries], transport)
         revealed = tuple(keys.fill(entry) for entry in entries)
-        self._save_entries(round_number, revealed)
+        self._kept.save(round_number, revealed)
         return revealed
 
     def _revealed(
@@ -297,7 +296,7 @@ class Aggregator:
             return ()
         receipts = [item.receipt for item in forced]
         if self._reader.spec.strictness == "strict":
-            keys = self._revealed(round_number, self._load_entries(round_number), receipts, transport)
+            keys = self._revealed(round_number, self._kept.load(round_number), receipts, transport)
         else:
             keys = self._resent_keys(receipts, transport)
         stakes = history.members_at_roster(round_number)
@@ -335,64 +334,39 @@ class Aggregator:
     def _rostered_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
         """Return the entries of the roster on chain: one's own, or a predecessor's, put together again.
 
-        A predecessor's that cannot be put together, or has a leaf that nobody signed, is passed on. Raises TaskClosed
-        then, and AuditDifference for an own one.
+        Raises TaskClosed where a predecessor's is not to be had, and AuditDifference for an own one.
         """
-        roster = self._reader.history().rounds[round_number].roster
-        own = roster is not None and roster.aggregator == self._contracts.address
-        kept, taken = self._path(round_number, "entries"), self._path(round_number, "taken")
-        if kept.exists() and (own or taken.exists()):
-            entries = self._load_entries(round_number)
-            self._reader.check_roster(round_number, entries)
-            return entries
-        entries = self._predecessors_entries(round_number, transport)
-        try:
-            self._reader.check_roster(round_number, entries)
-            for entry in entries:
-                check_signature(entry.signed, self._reader.domain)
-        except (AuditDifference, RejectedInput) as error:  # who seals a roster answers for every leaf of it
-            raise self._passed(round_number, f"the roster that a predecessor left is not to be had: {error}") from error
-        self._save_entries(round_number, entries)
-        write_atomically(taken, b"{}")
+        if not self._has_entries(round_number) and not self.take_over(transport):
+            raise TaskClosed(f"round {round_number}: the roster that a predecessor left fell; the round is open again")
+        entries = self._kept.load(round_number)
+        self._reader.check_roster(round_number, entries)
         return entries
 
-    def _predecessors_entries(self, round_number: int, transport: Transport) -> tuple[Entry, ...]:
-        """Ask the trainers for what they handed in. Who was on the roster, a seal that fell tells if there is one."""
-        history = self._reader.history()
-        record, stakes = history.rounds[round_number], history.members_at_roster(round_number)
-        forced = {item.receipt.trainer for item in record.forced}
-        listed: Sequence[Entry] = ()
-        among = frozenset(stakes.keys() - forced) | anchor(self._reader.spec)
-        if record.overturned:
-            listed = RoundBundle.from_bytes(self._reader.object(record.overturned[-1].bundle)).entries
-            among = frozenset(entry.receipt.trainer for entry in listed if not entry.forced)
-        rostered = len(among) if record.roster is None else record.roster.count
-        answers = self._collector.rostered(self.order(), transport, among, rostered)
-        if record.overturned:
-            entries = [self._resent(old, answers.get(old.receipt.trainer)) for old in listed if not old.forced]
-        else:
-            entries = [
-                replace(answers[who], stake=stake_among(self._reader, stakes, who))
-                for who in sorted(answers.keys() - forced)
-            ]
-        return tuple(entries)
+    def _has_entries(self, round_number: int) -> bool:
+        """Whether this folder has them; what it took of a roster that fell since is another's."""
+        roster = self._reader.history().rounds[round_number].roster
+        if not self._kept.there(round_number) or roster is None or roster.aggregator == self._contracts.address:
+            return self._kept.there(round_number)
+        return self._kept.taken(round_number) and self._reader.has_roster(round_number, self._kept.load(round_number))
 
-    def _resent(self, old: Entry, answer: Entry | None) -> Entry:
-        """An entry of a seal that fell, with keys that its trainer signed: those sent again, else those there."""
-        if answer is not None and answer.receipt == old.receipt and answer.keys:
-            return with_package(old, (answer.keys, answer.keys_signature), answer.shown)
-        return old if has_package(old, self._reader.domain, self._reader.spec) else with_package(old, NO_PACKAGE)
+    def take_over(self, transport: Transport) -> bool:
+        """Have the entries of the round's roster, put together again where a predecessor left it; False: it fell.
+
+        One that neither can be had nor falls in time is passed on: raises TaskClosed then.
+        """
+        order = self.order()
+        if self._has_entries(order.round):
+            return True
+        predecessor = Predecessor(
+            self._reader, self._contracts, self._collector, self._wait_until, self._watch, self._pause
+        )
+        try:
+            entries = predecessor.entries(order, transport)
+        except RosterNotToBeHad as error:
+            raise self._passed(order.round, str(error)) from error
+        if entries is not None:
+            self._kept.take(order.round, entries)
+        return entries is not None
 
     def _packages(self) -> KeyPackages:
         return KeyPackages(self._opener, self._reader.domain, self._reader.spec)
-
-    def _path(self, round_number: int, name: str) -> Path:
-        return self._workdir / f"task-{self._reader.task}" / f"round-{round_number}.{name}.json"
-
-    def _save_entries(self, round_number: int, entries: tuple[Entry, ...]) -> None:
-        write_atomically(self._path(round_number, "entries"), canonical_json(to_json(entries)))
-
-    def _load_entries(self, round_number: int) -> tuple[Entry, ...]:
-        data = self._path(round_number, "entries").read_bytes()
-        entries: tuple[Entry, ...] = from_json(tuple[Entry, ...], parse_canonical(data, what="entries"), "entries")
-        return entries

@@ -103,12 +103,15 @@ class Collector:
     def rostered(
         self, order: RoundOrder, transport: Transport, among: frozenset[bytes], count: int
     ) -> dict[bytes, Entry]:
-        """Ask these again for what a predecessor rostered, until `count` have answered or half the time is over."""
+        """Ask these again for what a predecessor rostered, until `count` have answered or a sixth of the time is over.
+
+        They hand in what they signed before; a leaf that is asked for on chain then takes half of the time.
+        """
         self._clock, entries = self._looked_at(), dict[bytes, Entry]()
         now, due = self._clock(), self._due
         waiting = self._waiting(
             lambda: among, entries,
-            lambda: (now + due) / 2 if len(among.intersection(entries)) < count else now,
+            lambda: now + (due - now) / 6 if len(among.intersection(entries)) < count else now,
             _Due(order.round, "seal", due),
         )  # fmt: skip
         self._take_entries(order, transport, waiting, entries)
@@ -223,6 +226,8 @@ class Collector:
             raise ReceiptDuplicate(f"0x{receipt.trainer.hex()} answered twice; its first receipt counts")
         if (receipt.task, receipt.round) != (order.task, order.round):
             raise ReceiptReplayed(f"0x{receipt.trainer.hex()}: receipt of task {receipt.task} round {receipt.round}")
+        if receipt.life != (life := self._reader.history().life_of(order.round)):
+            raise ReceiptReplayed(f"0x{receipt.trainer.hex()}: receipt of life {receipt.life}, the round is of {life}")
         if receipt.parent != order.parent:
             raise ReceiptParentMismatch(f"0x{receipt.trainer.hex()}: receipt for model 0x{receipt.parent.hex()}")
         entry = Entry(

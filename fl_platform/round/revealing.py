@@ -107,7 +107,7 @@ def _answer(reader: TaskReader, reveals: Reveals, signer: Signer, folder: Path, 
         keys, signature = signed.keys, signed.keys_signature
         if demand.recipient not in {key.recipient for key in keys}:
             party, secret = Party(demand.recipient, bn254.encode(demand.key)), signer.derive(b"trainer")
-            key = _kept_key(folder, signed.receipt)
+            key = kept_key(folder, signed.receipt)
             keys += (wrap_for(party, key, secret=secret, receipt=signed.receipt, domain=reader.domain),)
             signature = signer.sign_digest(package_digest(signed.receipt, keys, reader.domain, reader.spec))
         reveals.answer_key(demand, keys, signature)
@@ -122,7 +122,7 @@ def _content(reader: TaskReader, folder: Path, receipt: Receipt, index: int) -> 
 
 def _opened(reader: TaskReader, folder: Path, receipt: Receipt) -> tuple[bytes, bytes]:
     """Return the key of one's own update and its plaintext."""
-    key = _kept_key(folder, receipt)
+    key = kept_key(folder, receipt)
     return key, decrypt(sealed_update(reader.store, receipt), key=key, expected_key_hash=receipt.key_hash)
 
 
@@ -138,7 +138,8 @@ def _submission(path: Path) -> Submission:
     return signed
 
 
-def _kept_key(folder: Path, receipt: Receipt) -> bytes:
+def kept_key(folder: Path, receipt: Receipt) -> bytes:
+    """Return the key of an update that was signed for from a folder. Raises ConfigError where it is lost."""
     path = _key_file(folder, receipt)
     if not path.exists():
         raise ConfigError(f"the key of this update is lost: no {path}")

@@ -1,7 +1,9 @@
 """A data owner (steps 2 to 6 and 10): it holds data, model and wallet, and decides what it signs.
 
 Every order is checked against chain and store before a row is read. What was signed once is journalled and handed out
-again byte for byte: no crash, retry or cunning aggregator gets two receipts. Tests: tests/unit/round/test_whole_task.py
+again byte for byte, so a crash, a retry or a cunning aggregator never gets two receipts for one round of one life.
+
+Tests: tests/unit/round/test_whole_task.py
 """
 
 from __future__ import annotations
@@ -29,10 +31,8 @@ from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import Bench, LocalUpdate, Past, build_module, train_locally, try_rows
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.reveals import RevealDemand
-from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.canonical import canonical_json
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import (
     Reveal,
     RevealOrder,
@@ -47,12 +47,12 @@ from fl_platform.protocol.shown import NOTHING_SHOWN
 from fl_platform.protocol.spec import NO_BASE
 from fl_platform.round.committing import commit_update
 from fl_platform.round.memory import keep_memory, memory_before
-from fl_platform.round.revealing import answer_demands, force_reveal, keep_key, shown_if_forced
+from fl_platform.round.revealing import answer_demands, force_reveal, shown_if_forced
+from fl_platform.round.signing import Signing
 from fl_platform.round.site import Site
 from fl_platform.store.envelope import derive_update_key, encrypt
 from fl_platform.store.unixfs import cid_of
 from fl_platform.task.atomic_files import write_atomically
-from fl_platform.task.opening import wrap_for_all
 from fl_platform.task.reading import TaskReader
 from fl_platform.updates import EncodedUpdate, encode_update, l2_norm, rounding_seed, update_length
 from fl_platform.updates.content import file_root
@@ -136,6 +136,7 @@ class Trainer:
         self._workdir, self._machine, self._conduct = workdir, machine or choose_machine(), conduct or Conduct()
         self._signer, self._bench, self._watch = signer, Bench(), watch
         self._secret = signer.derive(b"trainer")
+        self._signing = Signing(reader, signer, self._secret, workdir)
         self._site, self._now = site or Site(), now
         self._refused: tuple[tuple[int, bytes], float, int] | None = None  # round and parent, norm, rows
 
@@ -200,12 +201,18 @@ class Trainer:
         if path.exists():
             signed = decode_message(path.read_bytes(), expected=Submission)
             assert isinstance(signed, Submission)
-            if signed.receipt.parent == order.parent:
+            life, same = self._reader.history().life_of(order.round), signed.receipt.parent == order.parent
+            if same and signed.receipt.life == life:
                 return signed
-            # Only where the chain itself goes on from another model (a dispute voided what was signed for before) does
-            # a round get a second receipt; the first stays on file and is worth nothing: its parent is not the round's.
+            # Only where a dispute voided what was signed for before does a round get a second receipt; the first stays
+            # on file and is worth nothing: its parent, or its life, is not the round's.
             self._check_order(order)
             self._check_policy(order)
+            if same:
+                again = self._signing.again(signed, life)
+                path.replace(path.with_name(f"round-{order.round}.life-{signed.receipt.life}.json"))
+                write_atomically(path, encode_message(again))
+                return again
             path.replace(path.with_name(f"round-{order.round}.void-{signed.receipt.parent.hex()[:16]}.json"))
         else:
             self._check_order(order)
@@ -339,19 +346,12 @@ class Trainer:
             samples=samples,
             salt=rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"salt" + context),
         )
-        signed = self._signer.sign_receipt(receipt, self._domain)
-        keep_key(self._workdir, receipt, key)
-        keys = self._wrap(key, receipt)
-        package = self._signer.sign_digest(package_digest(receipt, keys, self._domain, self._reader.spec))
-        return Submission(receipt, signed.signature, keys, package, committed.shown)
+        return self._signing.submission(receipt, key, committed.shown)
 
     def _content_root(self, plain: bytes, key: bytes) -> bytes:
         spec = self._reader.spec
         # a rehearsed attacker's file may be none
         return file_root(plain, table=spec.model.leaves, bits=spec.codec.bits, key=key) or bytes(32)
-
-    def _wrap(self, key: bytes, receipt: Receipt) -> tuple[WrappedKey, ...]:
-        return wrap_for_all(key, secret=self._secret, receipt=receipt, domain=self._domain, spec=self._reader.spec)
 
     def _forced_in(self, order: RevealOrder, submission: Submission) -> bool:
         """Whether this receipt stands on chain because its trainer put it there."""

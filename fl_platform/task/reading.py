@@ -278,6 +278,14 @@ class TaskReader:
         self.check_roster(round_number, entries, root)
         return entries
 
+    def has_roster(self, round_number: int, entries: Sequence[Entry]) -> bool:
+        """Whether entries are exactly the roster on chain."""
+        try:
+            self.check_roster(round_number, entries)
+        except AuditDifference:
+            return False
+        return True
+
     def check_roster(self, round_number: int, entries: Sequence[Entry], root: merkle_sum.Node | None = None) -> None:
         """Demand that entries are exactly the roster on chain; `root`: theirs, if known. Raises AuditDifference."""
         record = self.history().rounds[round_number].roster

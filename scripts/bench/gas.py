@@ -15,8 +15,10 @@ from fl_platform.chain.artifacts import load
 from fl_platform.ledger.deploy import CONTRACTS, DISPUTES, WIRES
 from fl_platform.protocol.sources import MOST_ROSTERED
 from scripts.bench.harness import Row, at_most
+from tests.support.bound_rounds import referee_world
 from tests.support.contracts import TOKENS, Run, Tree, Windows, fresh_world
 from tests.support.evm import Evm, account, created_at
+from tests.support.rosters import rostered
 
 TRAINERS = (4, 16, 64, 256, 512)
 BARS = {
@@ -41,6 +43,7 @@ def measure() -> dict[str, int]:
     found.update(_members())
     found["reputation a trainer n=20"] = _reputation(20)
     found.update(_other())
+    found.update(_rosters())
     found["deployment"] = sum(deployment().values())
     return found
 
@@ -142,6 +145,25 @@ def _other() -> dict[str, int]:
     passed = Run.start(world, trainers=3, rounds=2, bonded=2)
     passed.roster()
     found["passRound"] = passed.pass_().gas
+    return found
+
+
+def _rosters() -> dict[str, int]:
+    """What it costs to ask for a leaf of a roster, to show it, and to fell one; of four leaves."""
+    world = referee_world()
+    mark = world.evm.snapshot()
+    listed = rostered(world)
+    found = {"askRoster": listed.ask(0).gas, "showRoster": listed.show(0).gas}
+    listed.ask(1)
+    world.wait(world.evm.now + listed.run.params.windows.takeover)
+    found["lapseRoster"] = listed.lapse(1).gas
+    world.evm.restore(mark)
+    sealed = rostered(world)
+    sealed.ask(0)
+    sealed.run.seal()
+    found["reclaimRoster"] = sealed.reclaim(0).gas
+    world.evm.restore(mark)
+    found["refuteRoster"] = rostered(world, order=(1, 0, 2, 3)).refute(0, commit=True).gas
     return found
 
 

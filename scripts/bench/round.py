@@ -32,7 +32,7 @@ from fl_platform.learning.parameters import State, load_state, state_arrays
 from fl_platform.learning.public import PUBLIC
 from fl_platform.learning.tasks import Federation, federate
 from fl_platform.ledger.contracts import Contracts
-from fl_platform.round import aggregator, committing, trainer
+from fl_platform.round import aggregator, committing, signing, trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.store.disk import DiskStore
 from fl_platform.task import opening
@@ -68,7 +68,7 @@ PARTS: Parts = {
     "commitments": ((trainer, "commit_update"),),
     "proofs of knowledge": ((committing, "prove_knowledge"),),
     "sealing": ((trainer, "seal"), (trainer, "derive_update_key")),
-    "key wraps": ((trainer, "wrap_for_all"), (opening, "unwrap_key")),
+    "key wraps": ((signing, "wrap_for_all"), (opening, "unwrap_key")),
     "store, writing": ((DiskStore, "put"),),
     "store, reading": ((DiskStore, "get"),),
     "opening updates": ((opening.UpdateOpener, "open"),),

@@ -32,3 +32,13 @@ def test_a_bond_of_an_aggregator_is_no_stake_of_a_trainer(reverts: Reverts) -> N
     with reverts("Equivocations_NotShown", scene.run.task, aggregator.address):
         scene.world.disputes.send(CHALLENGER, "equivocation", *_shown(scene, aggregator))
     assert scene.run.member(aggregator)[0] == scene.run.params.bond
+
+
+def test_what_is_signed_for_another_life_counts_nowhere_and_is_no_second_receipt(reverts: Reverts) -> None:
+    """A chain that is reorganised may take the fall back for which a trainer signed anew."""
+    scene = Scene.start()
+    who, run = scene.trainer, scene.run
+    receipts = [run.receipt(who, life=life) for life in (0, 1)]
+    calls = tuple(part for receipt in receipts for part in (receipt, run.sign(who, receipt)))
+    with reverts("Equivocations_NotShown", run.task, who.address):
+        scene.world.disputes.send(CHALLENGER, "equivocation", *calls)

@@ -188,6 +188,12 @@ contract LedgerHandler {
         try disputes.judge(task, round, _records[round], upheld, people[4], 10, _aggregators) {} catch {}
     }
 
+    function rosterFalls() external {
+        uint256 round = ledger.head(task).round;
+        bytes32 digest = views.rosterDigest(task, round, _rosters[round]);
+        try disputes.fell(task, digest, _rosters[round].aggregator, people[4], _aggregators) {} catch {}
+    }
+
     function slash(uint256 who, uint256 amount) external {
         try disputes.slash(task, people[who % 4], amount % 700, people[4], 2_500) {} catch {}
     }

@@ -298,6 +298,19 @@ class Ledger(RuleBasedStateMachine):
             self.twin.uphold(number, self.now)
             self.voids += 1
 
+    @rule()
+    def roster_falls(self) -> None:
+        """A roster that its maker cannot show falls before it is sealed."""
+        found = self.run.rosters.get(self.twin.round)
+        if found is None:
+            return
+        task, record, listed = self.run.task, found[0], self.run.params.aggregators
+        digest = self.world.views.call("rosterDigest", task, self.twin.round, record)
+        call = (ANYONE, "fell", task, digest, record.aggregator, ACCUSER.address, listed)
+        if self.attempt(self.twin.may_fall(), self.world.disputes.send, *call):
+            self.twin.fall(listed.index(record.aggregator), self.now)
+            self.voids += 1
+
     def slash(self, who: Any, amount: int) -> None:
         stake, before = self.run.member(who)[0], self.slashed_to_pot
         call = (ANYONE, "slash", self.run.task, who.address, amount, ACCUSER.address, 2_500)

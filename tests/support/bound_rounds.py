@@ -44,7 +44,7 @@ class RefereeWorld(World):
 
     def _disputes(self, deployer: bytes) -> None:
         at = [created_at(deployer, nonce) for nonce in range(12)]
-        self.disputes = self.evm.create(deployer, "Referee", at[8], at[9], at[3], at[1], at[10])
+        self.disputes = self.evm.create(deployer, "Referee", at[8], at[9], at[3], at[1], at[2], at[10])
         self.views = self.evm.create(deployer, "LedgerOracle", at[3])
         self.tapes = self.evm.create(deployer, "Tapes")
         self.sources = self.evm.create(deployer, "Sources", at[3], at[1], at[2], at[10], at[11])

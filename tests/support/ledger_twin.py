@@ -198,6 +198,22 @@ class Twin:
         else:
             self.place, self.phase, self.takeover = place, ROSTERED, True
 
+    def may_fall(self) -> bool:
+        """Whether the head's round has a roster that can fall before it is sealed."""
+        return self.phase == ROSTERED and not self.frozen
+
+    def fall(self, maker: int, now: int) -> None:
+        """The roster that aggregator `maker` made falls; the round is open again."""
+        lost = self.bonds.get(maker, 0)
+        self.bonds[maker] = 0
+        self.life = (self.life + 1) % 256
+        self.phase = OPEN
+        if maker == self.place:
+            self._hand_over(now)
+        else:
+            self.time, self.late, self.takeover = now, 0, True
+        self.bonus += lost - lost * CHALLENGER_BPS // 10_000
+
     def holds(self, number: int) -> bool:
         """Whether the ring still has a sealed round's digest: no later round, void or not, took its slot."""
         return self.slots.get(number % self.ring) == number

@@ -44,7 +44,7 @@ class LyingAggregator(Aggregator):
 
     def rostered(self, round_number: int) -> tuple[Leaf, ...]:
         """Return the leaves of a round's roster, in order: what compensation is claimed with."""
-        return tuple(entry.leaf for entry in self._load_entries(round_number) if not entry.forced)
+        return tuple(entry.leaf for entry in self._kept.load(round_number) if not entry.forced)
 
 
 def lying_aggregator(

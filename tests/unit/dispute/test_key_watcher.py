@@ -18,7 +18,9 @@ from fl_platform.ledger.reveals import Reveals
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import RevealOrder
+from fl_platform.protocol.receipt import Receipt
 from fl_platform.round.revealing import open_demands
+from fl_platform.round.signing import Signing
 from fl_platform.round.trainer import Trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Waiting
@@ -73,8 +75,13 @@ class Desk:
 
 def wraps(trainer: Trainer, change: Any) -> None:
     """Let a trainer change the boxes that it signs."""
-    honest = trainer._wrap
-    trainer._wrap = lambda key, receipt: change(honest(key, receipt))  # type: ignore[method-assign]
+
+    class Changed(Signing):
+        def wrapped(self, key: bytes, receipt: Receipt) -> tuple[WrappedKey, ...]:
+            return change(super().wrapped(key, receipt))  # type: ignore[no-any-return]
+
+    honest = trainer._signing
+    trainer._signing = Changed(honest.reader, honest.signer, honest.secret, honest.folder)
 
 
 def garbled(keys: tuple[WrappedKey, ...]) -> tuple[WrappedKey, ...]:

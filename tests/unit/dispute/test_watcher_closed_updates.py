@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from fl_platform.attacks.lying import BEND_PRODUCT, BEND_SUMS
-from fl_platform.dispute.questions import Node, Question
-from fl_platform.dispute.watcher import LEAVES, draw_leaves
+from fl_platform.dispute.questions import LEAVES, Node, Question, draw_leaves
 from fl_platform.judging.judge import Judgement
 from fl_platform.protocol.bundle import Entry, RoundBundle
 from tests.support.chain import Stage, disputed_stage

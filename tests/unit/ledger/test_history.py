@@ -411,3 +411,51 @@ def test_claims_that_cannot_be_made_say_why(s: Stage) -> None:
         own.claim(task, 0, claim_leaves(TRAINERS, ETHER), TRAINERS[0].address)
     with pytest.raises(WalletError, match="is not in round 0's claims"):
         own.claim(task, 0, claim_leaves(TRAINERS, ETHER), OWNER.address)
+
+
+def fell(s: Stage, own: Contracts, task: int) -> None:
+    """Let the head's roster fall before a seal stands on it."""
+    assert s.judge is not None
+    found = own.history(task)
+    roster_ = found.rounds[found.head.round].roster
+    assert roster_ is not None
+    digest, listed = roster_.digest(task, found.head.round), found.opened.aggregators
+    arguments = (task, digest, roster_.aggregator, OWNER.address, listed)
+    s.chain.send(s.judge, "fell", *arguments, signer=OWNER)
+
+
+def test_a_roster_that_fell_opens_its_round_again_in_the_next_life(s: Stage) -> None:
+    task, own = begin(s)
+    roster(own, task, 0, TRAINERS)
+    first = own.history(task).rounds[0].roster
+    fell(s, own, task)
+    history = agrees(own, task)
+    (found,) = history.rounds
+    assert (found.roster, found.fallen, found.stakes) == (None, (first,), {})
+    assert (history.head.phase, history.head.aggregator) == (Phase.OPEN, SUCCESSOR.address)
+    assert (history.voids, history.head.life, history.life_of(0)) == (1, 1, 1)
+    assert (history.stakes[AGGREGATOR.address], history.bonus) == (0, 2 * ETHER - 2 * ETHER * 3 // 10)
+    successor = s.bond(task, SUCCESSOR)
+    roster(successor, task, 0, TRAINERS)
+    second = agrees(own, task).rounds[0].roster
+    assert second is not None
+    assert second.life == 1
+    seal(successor, task, 0, TRAINERS)
+    history = agrees(own, task)
+    assert history.rosters == ((0, first), (0, second))
+    assert history.rounds[0].fallen == (first,)
+    roster(successor, task, 1, TRAINERS)
+    fell(s, own, task)
+    history = agrees(own, task)
+    assert (history.head.phase, history.rounds[1].roster) == (Phase.COMPENSATED, None)
+    assert len(history.rounds[1].fallen) == 1
+
+
+def test_a_fall_that_no_roster_came_before_is_noticed(s: Stage) -> None:
+    task, own = begin(s)
+    roster(own, task, 0, TRAINERS)
+    fell(s, own, task)
+    history = own.history(task)
+    told = [event for event in history.events if not isinstance(event, ev.RoundRostered)]
+    with pytest.raises(IntegrityError, match="a roster fell that no event shows; the end point hides events"):
+        fold(told, history.head, history.block)
