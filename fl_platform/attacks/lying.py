@@ -24,7 +24,9 @@ from fl_platform.protocol.program import Output
 from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Given, Tape
+from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.rules.verdicts import Verdict
+from fl_platform.task.reading import TaskReader
 from fl_platform.updates.tensors import Tensors
 
 ATTACK = "lying-aggregator"
@@ -91,6 +93,25 @@ LIES: Mapping[str, Callable[[Tape, int], Lied] | None] = {
     BEND_PRODUCT: bend_product,
     BEND_SUMS: None,  # not of the tape alone: the sums and the model are objects of their own
 }
+
+
+class Lying(AggregatorConduct):
+    """Seals `lie` of what it found in round `when`, bundle and tape alike; honest in every other round."""
+
+    def __init__(self, lie: str | None = DEFAULT_LIE, *, when: int = 0) -> None:
+        """lie: one of LIES; None: the truth. Raises KeyError: no such lie."""
+        if lie is not None and lie not in LIES:
+            raise KeyError(lie)
+        self.lie, self.when = lie, when
+
+    def judge(
+        self, reader: TaskReader, round_number: int, aggregator: bytes, entries: Sequence[Entry], honest: Judgement
+    ) -> Judgement:
+        """Return a false judgement in the round of the lie."""
+        if self.lie is None or round_number != self.when:
+            return honest
+        before, context = reader.current_state(), reader.round_context(round_number, aggregator, entries)
+        return false_judgement(reader.spec, context, before, entries, reader.model(before.model), honest, self.lie)
 
 
 def false_judgement(

@@ -32,6 +32,7 @@ from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.sources import MOST_ROSTERED
 from fl_platform.round.collecting import Collector, others_turn
 from fl_platform.round.committing import mend
+from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.round.grounds import Grounds, nobody
 from fl_platform.round.kept_entries import KeptEntries
 from fl_platform.round.key_packages import KeyPackages
@@ -76,6 +77,7 @@ class Aggregator:
         patience_s: float = math.inf,
         trainers: int = 0,
         witnesses: Callable[[], object] = nobody,
+        conduct: AggregatorConduct | None = None,
     ) -> None:
         """Create an aggregator.
 
@@ -84,11 +86,11 @@ class Aggregator:
         chain (evaluated worth). `clock()` is the chain's time (None: as its blocks say), `pause(seconds)` passes before
         trainers are asked again, `patience_s` is how long absent ones are waited for where the rule has enough without
         them: at most until near the roster's deadline. The first round waits as long for `trainers` to have joined.
-        `witnesses()`: those in this process take a look at what is asked of them.
+        `witnesses()`: those in this process take a look at what is asked of them. `conduct`: None is honest.
         """
         self._reader, self._contracts, self._workdir = reader, contracts, workdir
         self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
-        self._pause, self._witnesses = pause, witnesses
+        self._pause, self._witnesses, self._conduct = pause, witnesses, conduct or AggregatorConduct()
         self._kept = KeptEntries.of(workdir, reader.task)
         self._closed: set[bytes] = set()  # receipts, by struct hash, whose updates did not open here
         self._collector = Collector(
@@ -201,7 +203,8 @@ class Aggregator:
     def _sealed(
         self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], *, once: bool
     ) -> SealedRound:
-        judged, as_of = self._judged(round_number, entries, revealed, once=once)
+        honest, as_of = self._judged(round_number, entries, revealed, once=once)
+        judged = self._conduct.judge(self._reader, round_number, self._contracts.address, entries, honest)
         entries = mend(self._reader.spec, self._opener, entries, judged.verdicts)
         sealed = self._store(round_number, entries, judged, slice_texts(revealed))
         tape = sealed.bundle.tape if self._reader.spec.exact else NO_TAPE
@@ -319,7 +322,7 @@ class Aggregator:
         model = store.put(judged.model_bytes)
         if model.digest != judged.after.model:
             raise IntegrityError(f"round {round_number}: stored model is {model}, judged 0x{judged.after.model.hex()}")
-        bundle = self._bundle(round_number, entries, judged, validation)
+        bundle = self._conduct.publish(self._bundle(round_number, entries, judged, validation))
         if store.put(judged.aggregate_bytes).digest != bundle.aggregate:
             raise IntegrityError(f"round {round_number}: the store keeps other sums than were judged")
         return SealedRound(bundle, store.put(bundle.to_bytes()).digest, judged)

@@ -4,7 +4,7 @@ and every lie in it falls as it would in a bundle; what it does not show in time
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
-from tests.support.liars import HidesTheTruth, Hiding
+from tests.support.liars import Hiding
 from tests.support.small_task import SmallTask, open_small_task, sealer_of
 
 BOND = 2 * ETHER
@@ -37,16 +37,10 @@ def disputed() -> Iterator[Stage]:
         yield stage
 
 
-def hidden_by(stage: Stage, folder: Path, kind: type[Hiding]) -> tuple[SmallTask, Hiding]:
+def hidden_by(stage: Stage, folder: Path, hider: Hiding) -> tuple[SmallTask, Hiding]:
     task = open_small_task(stage, folder, trainers=3, aggregators=(AGGREGATOR, SUCCESSOR))
-    hider = sealer_of(stage, folder, task, kind)
-    assert isinstance(hider, Hiding)
-    hider.run(LocalTransport(task.trainers), rounds=1)
+    sealer_of(stage, folder, task, conduct=hider).run(LocalTransport(task.trainers), rounds=1)
     return task, hider
-
-
-def lying(lie: str) -> type[Hiding]:
-    return type("Hider", (Hiding,), {"lie": lie, "when": 0})
 
 
 def opener_of(task: SmallTask, who: bytes) -> UpdateOpener:
@@ -110,7 +104,7 @@ def shown_as_far_as_accepted(watcher: Watcher, finding: Finding, liar: Shower) -
 
 @pytest.mark.parametrize("lie", ["pay-itself", "drop-one"])
 def test_a_lie_that_the_bundle_does_not_tell_is_shown_and_falls(disputed: Stage, tmp_path: Path, lie: str) -> None:
-    task, hider = hidden_by(disputed, tmp_path, lying(lie))
+    task, hider = hidden_by(disputed, tmp_path, Hiding(lie))
     watcher = watcher_of(disputed, task)
     (finding,) = watcher.step(disputed.chain.now())
     assert (finding.upheld, len(finding.asked)) == (False, 1)
@@ -129,7 +123,7 @@ def test_a_lie_that_the_bundle_does_not_tell_is_shown_and_falls(disputed: Stage,
 
 def test_sums_that_nobody_published_are_followed_to_where_no_answer_is_left(disputed: Stage, tmp_path: Path) -> None:
     """The root of other sums is sealed: its nodes can be shown, but no partial sums lead to the leaf that lies."""
-    task, hider = hidden_by(disputed, tmp_path, lying("bend-sums"))
+    task, hider = hidden_by(disputed, tmp_path, Hiding("bend-sums"))
     watcher = watcher_of(disputed, task)  # it has a key, and needs no bond to ask for running values
     (finding,) = watcher.step(disputed.chain.now())
     assert hider.told is not None
@@ -144,7 +138,7 @@ def test_sums_that_nobody_published_are_followed_to_where_no_answer_is_left(disp
 def test_what_is_not_shown_in_time_falls_and_the_bond_of_the_question_goes_back(
     disputed: Stage, tmp_path: Path
 ) -> None:
-    task, _ = hidden_by(disputed, tmp_path, lying("pay-itself"))
+    task, _ = hidden_by(disputed, tmp_path, Hiding("pay-itself"))
     watcher = watcher_of(disputed, task)
     (finding,) = watcher.step(disputed.chain.now())
     target = target_of(task.reader, task.reader.history().rounds[0])
@@ -159,7 +153,7 @@ def test_what_is_not_shown_in_time_falls_and_the_bond_of_the_question_goes_back(
 
 def test_an_honest_tape_that_was_hidden_is_shown_and_the_task_goes_on(disputed: Stage, tmp_path: Path) -> None:
     """Its watcher knows the honest tape already: nothing is asked, nothing falls, whatever was published."""
-    task, _ = hidden_by(disputed, tmp_path, HidesTheTruth)
+    task, _ = hidden_by(disputed, tmp_path, Hiding(None))
     watcher = watcher_of(disputed, task)
     (finding,) = watcher.step(disputed.chain.now())  # the bundle is another's: that is said to people
     assert (finding.upheld, finding.asked) == (False, ())
@@ -168,7 +162,7 @@ def test_an_honest_tape_that_was_hidden_is_shown_and_the_task_goes_on(disputed: 
 
 
 def test_a_watcher_that_was_started_again_goes_on_with_its_question(disputed: Stage, tmp_path: Path) -> None:
-    task, hider = hidden_by(disputed, tmp_path, lying("drop-one"))
+    task, hider = hidden_by(disputed, tmp_path, Hiding("drop-one"))
     (first,) = watcher_of(disputed, task).step(disputed.chain.now())
     again = watcher_of(disputed, task)
     (finding,) = again.step(disputed.chain.now())
@@ -181,7 +175,7 @@ def test_a_watcher_that_was_started_again_goes_on_with_its_question(disputed: St
 
 def test_a_liars_own_question_saves_it_from_none(disputed: Stage, tmp_path: Path) -> None:
     """It asks itself and answers: what it showed is shown to everybody, and for ever."""
-    task, hider = hidden_by(disputed, tmp_path, lying("pay-itself"))
+    task, hider = hidden_by(disputed, tmp_path, Hiding("pay-itself"))
     contracts = disputed.as_(AGGREGATOR)
     contracts.mint(AGGREGATOR.address, ETHER)
     assert hider.told is not None
@@ -218,20 +212,17 @@ def shorter(bundle: RoundBundle) -> RoundBundle:
 class Unread(Hiding):
     """Publishes what nobody can read."""
 
-    def _bundle(self, *arguments: object) -> RoundBundle:
-        bundle = super()._bundle(*arguments)  # type: ignore[arg-type]
-        assert self.told is not None
-        return self.made(bundle)
+    def __init__(self, lie: str, made: Callable[[RoundBundle], RoundBundle]) -> None:
+        super().__init__(lie)
+        self._made = made
 
-    @staticmethod
-    def made(bundle: RoundBundle) -> RoundBundle:
-        return bundle
+    def publish(self, bundle: RoundBundle) -> RoundBundle:
+        return self._made(super().publish(bundle))
 
 
 def test_a_bundle_of_too_few_columns_stops_no_watcher(disputed: Stage, tmp_path: Path) -> None:
     """What was sealed must be shown, whatever was published beside an honest roster."""
-    kind = type("Short", (Unread,), {"made": staticmethod(shorter), "lie": "pay-itself"})
-    task, hider = hidden_by(disputed, tmp_path, kind)
+    task, hider = hidden_by(disputed, tmp_path, Unread("pay-itself", shorter))
     watcher = watcher_of(disputed, task)
     (finding,) = watcher.step(disputed.chain.now())
     assert finding.asked
@@ -244,7 +235,7 @@ def test_a_bundle_of_too_few_columns_stops_no_watcher(disputed: Stage, tmp_path:
 def test_a_bundle_that_is_no_rounds_is_answered_by_asking_for_the_entries(
     disputed: Stage, tmp_path: Path, made: object
 ) -> None:
-    task, _ = hidden_by(disputed, tmp_path, type("Far", (Unread,), {"made": staticmethod(made), "lie": "pay-itself"}))
+    task, _ = hidden_by(disputed, tmp_path, Unread("pay-itself", made))
     watcher = watcher_of(disputed, task)
     (finding,) = watcher.step(disputed.chain.now())
     assert {question.node for question in finding.asked} == {Node.ROSTER}

@@ -11,6 +11,7 @@ from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import BOND, POT, STAKE
 from fl_platform.cli.demo.lying import ask_bond, lying_aggregator, play_out, watcher_of
 from fl_platform.cli.demo.outcomes import compensated_of, slashed_of
+from fl_platform.round.kept_entries import KeptEntries
 from fl_platform.round.transport import LocalTransport
 from tests.support.rehearsal import rehearsal, small_settings
 
@@ -37,7 +38,8 @@ def test_the_watcher_has_a_lying_aggregator_slashed_and_the_trainers_compensated
         assert watcher.step(workspace.chain.now()) == []
         workspace.chain.wait_until(contracts.history(cast.task).final_at(0) or 0)
         contracts.close_task(cast.task)
-        leaves = liar.rostered(1)
+        kept = KeptEntries.of(workspace.role_folder("aggregator"), cast.task).load(1)
+        leaves = tuple(entry.leaf for entry in kept if not entry.forced)
         for leaf in leaves:
             if leaf.amount:
                 contracts.claim_compensation(cast.task, leaves, leaf.owner)

@@ -18,6 +18,7 @@ from fl_platform.ledger.complaints import Complaints
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.spec import BASIS, Money, TaskSpec, WorthRule
 from fl_platform.round.aggregator import Aggregator
+from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.round.owner import Objects, Owner, default_terms, draft_spec
 from fl_platform.round.trainer import Trainer
 from fl_platform.round.witness import Witness
@@ -100,10 +101,11 @@ def open_small_task(
 
 
 def sealer_of(
-    stage: Stage, folder: Path, task: SmallTask, kind: type[Aggregator] = Aggregator, *, wallet: Signer = AGGREGATOR
-) -> Aggregator:
-    """Return an aggregator of a task, of a kind of one's own, with a folder of its own; it is bonded."""
-    sealer = _sealer(stage, folder / "sealer", task.reader.store, task.reader.task, kind, wallet)
+    stage: Stage, folder: Path, task: SmallTask, kind: type[Aggregator] = Aggregator, *, wallet: Signer = AGGREGATOR,
+    conduct: AggregatorConduct | None = None,
+) -> Aggregator:  # fmt: skip
+    """Return an aggregator of a task, of a kind or conduct of one's own, with a folder of its own; it is bonded."""
+    sealer = _sealer(stage, folder / "sealer", task.reader.store, task.reader.task, wallet, kind, conduct)
     stage.as_(wallet).mint(wallet.address, sealer.reader.spec.money.bond)
     sealer.bond()
     return sealer
@@ -140,19 +142,21 @@ def _spec(
 
 
 def _aggregator(stage: Stage, folder: Path, store: DiskStore, task: int) -> Aggregator:
-    aggregator = _sealer(stage, folder / "aggregator", store, task, Aggregator)
+    aggregator = _sealer(stage, folder / "aggregator", store, task)
     stage.as_(AGGREGATOR).mint(AGGREGATOR.address, aggregator.reader.spec.money.bond)
     aggregator.bond()
     return aggregator
 
 
 def _sealer(
-    stage: Stage, workdir: Path, store: Store, task: int, kind: type[Aggregator], wallet: Signer = AGGREGATOR
-) -> Aggregator:
+    stage: Stage, workdir: Path, store: Store, task: int, wallet: Signer = AGGREGATOR,
+    kind: type[Aggregator] = Aggregator, conduct: AggregatorConduct | None = None,
+) -> Aggregator:  # fmt: skip
     contracts = stage.as_(wallet)
     return kind(
         reader=TaskReader(contracts, store, task), contracts=contracts, reveal_key=reveal_key(wallet),
         workdir=workdir, wait_until=stage.chain.wait_until, witnesses=owner_as_witness(stage, store, task),
+        conduct=conduct,
     )  # fmt: skip
 
 

@@ -5,18 +5,12 @@ Tests: tests/e2e/test_demo.py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from fl_platform.attacks.lying import DEFAULT_LIE, LIES, false_judgement
+from fl_platform.attacks.lying import DEFAULT_LIE, Lying
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.dispute.defender import Defender
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.watcher import Finding, Watcher
-from fl_platform.judging.judge import Judgement
 from fl_platform.judging.program import terms_of
-from fl_platform.judging.validation import RevealedRow
-from fl_platform.protocol.bundle import Entry
-from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.waiting import Watch
 from fl_platform.round.witness import witnesses_here
@@ -26,33 +20,12 @@ from fl_platform.task.workspace import Workspace, reveal_key
 ASKS = 16  # questions that a watcher of the demo has the bonds for
 
 
-class LyingAggregator(Aggregator):
-    """Seals `lie` of what it found in round `when`, bundle and tape alike; honest in every other round."""
-
-    lie: str = DEFAULT_LIE
-    when: int = 0
-
-    def _judge(
-        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], as_of: int
-    ) -> Judgement:
-        honest = super()._judge(round_number, entries, revealed, as_of)
-        if round_number != self.when:
-            return honest
-        reader, before = self.reader, self.reader.current_state()
-        context = reader.round_context(round_number, self._contracts.address, entries)
-        return false_judgement(reader.spec, context, before, entries, reader.model(before.model), honest, self.lie)
-
-    def rostered(self, round_number: int) -> tuple[Leaf, ...]:
-        """Return the leaves of a round's roster, in order: what compensation is claimed with."""
-        return tuple(entry.leaf for entry in self._kept.load(round_number) if not entry.forced)
-
-
 def lying_aggregator(
     workspace: Workspace, cast: Cast, *, when: int, lie: str = DEFAULT_LIE, watch: Watch = lambda _: None
-) -> LyingAggregator:
+) -> Aggregator:
     """Return an aggregator in the place of the cast's that lies in round `when`. Raises KeyError: unknown lie."""
     signer = cast.wallets["aggregator"]
-    liar = LyingAggregator(
+    return Aggregator(
         reader=workspace.reader(cast.task),
         contracts=workspace.contracts(signer),
         reveal_key=reveal_key(signer),
@@ -60,11 +33,8 @@ def lying_aggregator(
         wait_until=workspace.chain.wait_until,
         watch=watch,
         witnesses=witnesses_here(workspace, cast.task, cast.wallets.values()),
+        conduct=Lying(lie, when=when),
     )
-    if lie not in LIES:
-        raise KeyError(lie)
-    liar.lie, liar.when = lie, when
-    return liar
 
 
 def play_out(workspace: Workspace, cast: Cast, watcher: Watcher, finding: Finding) -> Finding:

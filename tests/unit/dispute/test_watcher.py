@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_platform.attacks.lying import BEND_SUMS, LIES
+from fl_platform.attacks.lying import BEND_SUMS, LIES, Lying
 from fl_platform.chain.signer import Signer
 from fl_platform.dispute.defender import Defender
 from fl_platform.dispute.disputed_round import target_of
@@ -17,14 +17,14 @@ from fl_platform.dispute.watcher import Finding, Watcher
 from fl_platform.errors import AuditDifference
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.closing import nothing_left
+from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.round.transport import LocalTransport
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
-from tests.support.liars import HidesTheTruth, Hiding, hiding, telling
+from tests.support.liars import Hiding
 from tests.support.silent import Silent
 from tests.support.small_task import SmallTask, open_small_task, sealer_of
 
@@ -83,12 +83,11 @@ def ended(stage: Stage, task: SmallTask, told: RoundBundle | None, *, key: bool 
     return play_out(stage, task, watcher, finding, defender_of(stage, task, told))
 
 
-def sealed_by(stage: Stage, folder: Path, kind: type[Aggregator]) -> tuple[SmallTask, Aggregator]:
-    """Return a task whose one round is sealed, and who sealed it."""
+def sealed_by(stage: Stage, folder: Path, conduct: AggregatorConduct) -> SmallTask:
+    """Return a task whose one round is sealed by an aggregator of such a conduct."""
     task = open_small_task(stage, folder, trainers=5, byzantine=1, aggregators=WHO)
-    sealer = sealer_of(stage, folder, task, kind)
-    sealer.run(LocalTransport(task.trainers), rounds=1)
-    return task, sealer
+    sealer_of(stage, folder, task, conduct=conduct).run(LocalTransport(task.trainers), rounds=1)
+    return task
 
 
 def bond(stage: Stage, task: SmallTask, who: Signer = AGGREGATOR) -> int:
@@ -121,7 +120,7 @@ def test_honest_rounds_are_looked_at_once_and_left_alone(
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_whose_tape_is_published_falls(disputed: Stage, tmp_path: Path, lie: str) -> None:
-    task, _ = sealed_by(disputed, tmp_path, telling(lie))
+    task = sealed_by(disputed, tmp_path, Lying(lie))
     told: list[Finding] = []
     watcher = watcher_of(disputed, task, told, key=True)
     final = disputed.owner.history(task.reader.task).final_at(0)
@@ -141,7 +140,7 @@ def test_a_lie_whose_tape_is_published_falls(disputed: Stage, tmp_path: Path, li
 def test_a_stranger_without_a_key_has_a_lie_fall_that_public_values_tell(
     disputed: Stage, tmp_path: Path, lie: str
 ) -> None:
-    task, _ = sealed_by(disputed, tmp_path, telling(lie))
+    task = sealed_by(disputed, tmp_path, Lying(lie))
     (finding,) = watcher_of(disputed, task, []).step(disputed.chain.now())
     assert finding.upheld
     assert bond(disputed, task) == 0
@@ -151,7 +150,7 @@ def test_a_stranger_without_a_key_has_a_lie_fall_that_public_values_tell(
 def test_a_stranger_without_a_key_leaves_alone_what_only_updates_tell(
     disputed: Stage, tmp_path: Path, lie: str
 ) -> None:
-    task, _ = sealed_by(disputed, tmp_path, telling(lie))
+    task = sealed_by(disputed, tmp_path, Lying(lie))
     assert watcher_of(disputed, task, []).step(disputed.chain.now()) == []
     assert bond(disputed, task) == task.reader.spec.money.bond
 
@@ -160,8 +159,8 @@ def test_a_stranger_without_a_key_leaves_alone_what_only_updates_tell(
 def test_a_lie_whose_tape_nobody_has_falls_by_its_sealers_answers_or_its_silence(
     disputed: Stage, tmp_path: Path, answers: bool
 ) -> None:
-    task, liar = sealed_by(disputed, tmp_path, hiding("raise-score"))
-    assert isinstance(liar, Hiding)
+    liar = Hiding("raise-score")
+    task = sealed_by(disputed, tmp_path, liar)
     assert liar.told is not None
     watcher = watcher_of(disputed, task, [], key=True)
     (finding,) = watcher.step(disputed.chain.now())
@@ -174,7 +173,7 @@ def test_a_lie_whose_tape_nobody_has_falls_by_its_sealers_answers_or_its_silence
 
 
 def test_an_honest_tape_that_its_bundle_does_not_tell_of_stands(disputed: Stage, tmp_path: Path) -> None:
-    task, _ = sealed_by(disputed, tmp_path, HidesTheTruth)
+    task = sealed_by(disputed, tmp_path, Hiding(None))
     (finding,) = watcher_of(disputed, task, [], key=True).step(disputed.chain.now())
     assert not finding.acted
     assert "tell the task's members" in str(finding)
@@ -186,8 +185,8 @@ def test_a_stranger_without_a_key_asks_of_a_hidden_tape_no_more_than_its_columns
     disputed: Stage, tmp_path: Path, answers: bool
 ) -> None:
     """What is shown to nobody falls; where it differs from the honest tape only a key tells."""
-    task, liar = sealed_by(disputed, tmp_path, hiding("raise-score"))
-    assert isinstance(liar, Hiding)
+    liar = Hiding("raise-score")
+    task = sealed_by(disputed, tmp_path, liar)
     watcher = watcher_of(disputed, task, [])
     (finding,) = watcher.step(disputed.chain.now())
     assert [question.node for question in finding.asked] == [Node.COLUMNS]
@@ -197,7 +196,7 @@ def test_a_stranger_without_a_key_asks_of_a_hidden_tape_no_more_than_its_columns
 
 def test_a_sealer_that_disputes_its_own_seal_hides_nothing(disputed: Stage, tmp_path: Path) -> None:
     """Its question keeps the task still until the window is over: the lie falls, and nobody leaves early."""
-    task, _ = sealed_by(disputed, tmp_path, telling("pay-itself"))
+    task = sealed_by(disputed, tmp_path, Lying("pay-itself"))
     contracts = disputed.as_(AGGREGATOR)
     reader = TaskReader(contracts, task.reader.store, task.reader.task)
     contracts.mint(AGGREGATOR.address, ETHER)
@@ -214,7 +213,7 @@ def test_a_sealer_that_disputes_its_own_seal_hides_nothing(disputed: Stage, tmp_
 
 def test_nobody_rosters_on_a_seal_whose_tape_is_not_its_bundles(disputed: Stage, tmp_path: Path) -> None:
     task = open_small_task(disputed, tmp_path, trainers=2, rounds=2)
-    sealer_of(disputed, tmp_path, task, HidesTheTruth).run(LocalTransport(task.trainers), rounds=1)
+    sealer_of(disputed, tmp_path, task, conduct=Hiding(None)).run(LocalTransport(task.trainers), rounds=1)
     with pytest.raises(AuditDifference, match="dispute that seal first"):
         task.aggregator.run(LocalTransport(task.trainers), rounds=1)
 
@@ -316,7 +315,7 @@ def test_an_update_that_the_own_store_lacks_or_has_damaged_is_nobodys_lie(
 
 
 def test_an_update_that_nobody_has_shields_no_lie_that_public_values_tell(disputed: Stage, tmp_path: Path) -> None:
-    task, _ = sealed_by(disputed, tmp_path, telling("pay-itself"))
+    task = sealed_by(disputed, tmp_path, Lying("pay-itself"))
     store = Silent(tmp_path / "store")
     bundle = task.reader.bundle(0)
     for file in (tmp_path / "store").rglob(f"*{cid_text(store, bundle.entries[0].receipt.update)}*"):
@@ -337,7 +336,7 @@ def test_an_update_that_no_store_delivers_late_in_the_window_is_shown_by_its_sea
 ) -> None:
     """So silence hides no lie, and makes none of an honest seal."""
     task = open_small_task(disputed, tmp_path, trainers=2, aggregators=(AGGREGATOR, SUCCESSOR))
-    sealer = sealer_of(disputed, tmp_path, task, telling(BEND_SUMS) if lies else Aggregator)
+    sealer = sealer_of(disputed, tmp_path, task, conduct=Lying(BEND_SUMS) if lies else None)
     (sealed,) = sealer.run(LocalTransport(task.trainers), rounds=1)
     watcher, store = silent_watcher(disputed, tmp_path, task)
     store.silent = lambda digest: digest == sealed.bundle.entries[0].receipt.update

@@ -10,10 +10,9 @@ import pytest
 
 from fl_platform.attacks.lying import BEND_PRODUCT, BEND_SUMS
 from fl_platform.dispute.questions import LEAVES, Node, Question, draw_leaves
-from fl_platform.judging.judge import Judgement
-from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.protocol.bundle import RoundBundle
 from tests.support.chain import Stage, disputed_stage
-from tests.support.liars import HidesTheTruth, Hiding
+from tests.support.liars import Hiding
 from tests.unit.dispute.test_watcher import bond, defender_of, ended, play_out, sealed_by, watcher_of
 
 
@@ -26,41 +25,32 @@ def disputed() -> Iterator[Stage]:
 class LeavesKeysOut(Hiding):
     """Publishes no keys of the first entry; its tape, too, unless `hides`."""
 
-    hides = False
+    def __init__(self, lie: str | None, *, hides: bool) -> None:
+        super().__init__(lie)
+        self.hides = hides
 
-    def _bundle(
-        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
-    ) -> RoundBundle:
-        bundle = super()._bundle(round_number, entries, judged, validation)
-        assert self.told is not None
-        published = bundle if self.hides else self.told
+    def publish(self, bundle: RoundBundle) -> RoundBundle:
+        hidden = super().publish(bundle)
+        published = hidden if self.hides else bundle
         keyless = replace(published.entries[0], keys=(), keys_signature=b"")
         return replace(published, entries=(keyless, *published.entries[1:]))
-
-
-def leaving_out(lie: str, *, hides: bool) -> type[LeavesKeysOut]:
-    return type("LeavesOut", (LeavesKeysOut,), {"lie": lie, "hides": hides})
 
 
 @pytest.mark.parametrize("hides", [False, True], ids=["known", "hidden"])
 @pytest.mark.parametrize("lie", [BEND_PRODUCT, "raise-score"])
 def test_a_false_product_of_others_falls(disputed: Stage, tmp_path: Path, lie: str, hides: bool) -> None:
-    task, liar = sealed_by(disputed, tmp_path, leaving_out(lie, hides=hides))
-    assert isinstance(liar, LeavesKeysOut)
+    liar = LeavesKeysOut(lie, hides=hides)
+    task = sealed_by(disputed, tmp_path, liar)
     assert liar.told is not None
     finding = ended(disputed, task, liar.told)
     assert finding.upheld
     assert bond(disputed, task) == 0
 
 
-class HonestButForKeys(LeavesKeysOut, HidesTheTruth):
-    """Does so about an honest tape."""
-
-
 @pytest.mark.parametrize("hides", [False, True], ids=["known", "hidden"])
 def test_an_honest_tape_stands(disputed: Stage, tmp_path: Path, hides: bool) -> None:
-    task, sealer = sealed_by(disputed, tmp_path, type("Honest", (HonestButForKeys,), {"hides": hides}))
-    assert isinstance(sealer, LeavesKeysOut)
+    sealer = LeavesKeysOut(None, hides=hides)
+    task = sealed_by(disputed, tmp_path, sealer)
     finding = ended(disputed, task, sealer.told)
     assert not finding.acted
     assert bond(disputed, task) == task.reader.spec.money.bond
@@ -68,8 +58,8 @@ def test_an_honest_tape_stands(disputed: Stage, tmp_path: Path, hides: bool) -> 
 
 def test_a_sum_over_an_update_whose_leaves_are_all_shown_falls(disputed: Stage, tmp_path: Path) -> None:
     """The sealer has it, and must show it; then it is an update like any other."""
-    task, liar = sealed_by(disputed, tmp_path, leaving_out(BEND_SUMS, hides=False))
-    assert isinstance(liar, LeavesKeysOut)
+    liar = LeavesKeysOut(BEND_SUMS, hides=False)
+    task = sealed_by(disputed, tmp_path, liar)
     watcher = watcher_of(disputed, task, [], key=True)
     (finding,) = watcher.step(disputed.chain.now())
     assert len(finding.asked) == task.reader.spec.model.leaves.count <= LEAVES
@@ -83,7 +73,7 @@ def test_a_sum_over_an_update_whose_leaves_are_all_shown_falls(disputed: Stage, 
 
 
 def test_who_shows_no_leaf_of_it_falls(disputed: Stage, tmp_path: Path) -> None:
-    task, _ = sealed_by(disputed, tmp_path, leaving_out(BEND_SUMS, hides=False))
+    task = sealed_by(disputed, tmp_path, LeavesKeysOut(BEND_SUMS, hides=False))
     watcher = watcher_of(disputed, task, [], key=True)
     (finding,) = watcher.step(disputed.chain.now())
     assert play_out(disputed, task, watcher, finding, None).upheld

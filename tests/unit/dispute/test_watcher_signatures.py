@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from fl_platform.dispute.questions import Node, Question
-from fl_platform.judging.judge import Judgement
-from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.protocol.bundle import RoundBundle
 from tests.support.chain import Stage, disputed_stage
-from tests.support.liars import HidesTheTruth, Hiding
+from tests.support.liars import Hiding
 from tests.unit.dispute.test_watcher import bond, defender_of, ended, play_out, sealed_by, watcher_of
 
 
@@ -25,27 +24,22 @@ def disputed() -> Iterator[Stage]:
 class Garbles(Hiding):
     """Publishes another signature of the second entry; its tape, too, unless `hides`."""
 
-    hides = False
+    def __init__(self, lie: str | None, *, hides: bool = False) -> None:
+        super().__init__(lie)
+        self.hides = hides
 
-    def _bundle(
-        self, round_number: int, entries: tuple[Entry, ...], judged: Judgement, validation: tuple[str, ...]
-    ) -> RoundBundle:
-        bundle = super()._bundle(round_number, entries, judged, validation)
-        assert self.told is not None
-        published = bundle if self.hides else self.told
+    def publish(self, bundle: RoundBundle) -> RoundBundle:
+        hidden = super().publish(bundle)
+        published = hidden if self.hides else bundle
         first, second, *rest = published.entries
         return replace(published, entries=(first, replace(second, signature=first.signature), *rest))
-
-
-class GarblesTheTruth(Garbles, HidesTheTruth):
-    """Does so about an honest tape."""
 
 
 @pytest.mark.parametrize("key", [True, False])
 @pytest.mark.parametrize("hides", [False, True], ids=["known", "hidden"])
 def test_a_lie_beside_it_falls(disputed: Stage, tmp_path: Path, hides: bool, key: bool) -> None:
-    task, liar = sealed_by(disputed, tmp_path, type("Liar", (Garbles,), {"lie": "raise-score", "hides": hides}))
-    assert isinstance(liar, Garbles)
+    liar = Garbles("raise-score", hides=hides)
+    task = sealed_by(disputed, tmp_path, liar)
     watcher = watcher_of(disputed, task, [], key=key)
     (finding,) = watcher.step(disputed.chain.now())
     assert finding.asked == (Question(Node.ROSTER, index=1),)
@@ -56,7 +50,7 @@ def test_a_lie_beside_it_falls(disputed: Stage, tmp_path: Path, hides: bool, key
 
 
 def test_who_cannot_show_the_signature_falls(disputed: Stage, tmp_path: Path) -> None:
-    task, _ = sealed_by(disputed, tmp_path, GarblesTheTruth)
+    task = sealed_by(disputed, tmp_path, Garbles(None))
     watcher = watcher_of(disputed, task, [], key=True)
     (finding,) = watcher.step(disputed.chain.now())
     assert play_out(disputed, task, watcher, finding, None).upheld
@@ -64,8 +58,8 @@ def test_who_cannot_show_the_signature_falls(disputed: Stage, tmp_path: Path) ->
 
 
 def test_who_shows_it_about_an_honest_tape_stands(disputed: Stage, tmp_path: Path) -> None:
-    task, sealer = sealed_by(disputed, tmp_path, GarblesTheTruth)
-    assert isinstance(sealer, Garbles)
+    sealer = Garbles(None)
+    task = sealed_by(disputed, tmp_path, sealer)
     finding = ended(disputed, task, sealer.told)
     assert not finding.acted
     assert bond(disputed, task) == task.reader.spec.money.bond

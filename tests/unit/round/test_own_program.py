@@ -78,7 +78,6 @@ def weigh_a_friend(tape: Tape, _: int) -> Lied:
 def test_a_lie_about_an_own_rule_falls(opened: tuple[Workspace, Cast], monkeypatch: pytest.MonkeyPatch) -> None:
     workspace, cast = opened
     monkeypatch.setattr(lying, "LIES", {**lying.LIES, "weigh-a-friend": weigh_a_friend})
-    monkeypatch.setattr("fl_platform.cli.demo.lying.LIES", lying.LIES)
     liar = lying_aggregator(workspace, cast, lie="weigh-a-friend", when=0)
     liar.run(LocalTransport(cast.everybody), rounds=1)
     watcher = watcher_of(workspace, cast)
