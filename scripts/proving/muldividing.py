@@ -19,7 +19,7 @@ _BELOW_A_WORD = at_most(WORD - 1)
 
 
 @dataclass(frozen=True)
-class _Setting:
+class Setting:
     """What is known where each operand has a given sign: their magnitudes as terms, and the floor as an integer."""
 
     words: Words
@@ -28,7 +28,8 @@ class _Setting:
     given: tuple[z3.BoolRef, ...]
 
 
-def _setting(negative: Sequence[bool], seconds: float) -> _Setting:
+def setting(negative: Sequence[bool], seconds: float) -> Setting:
+    """Prove what is known where these operands are negative. Raises GaveUp where it does not follow."""
     words = Words()
     magnitudes = tuple(make("SUB", 0, term) if below else term for term, below in zip(OPERANDS, negative, strict=True))
     a, b, c = (words.of(term) for term in magnitudes)
@@ -52,7 +53,7 @@ def _setting(negative: Sequence[bool], seconds: float) -> _Setting:
     given.append(z3.Implies(z3.And(high > 0, high < c), words.of(_QUOTIENT) == quotient))  # wide.py
     holds(floor == candidate, given, seconds, "the floor")
     holds(z3.Implies(high >= c, quotient >= WORD), given, seconds, "a quotient of more than 256 bits")
-    return _Setting(words, magnitudes, floor, (*given, floor == candidate, z3.Implies(high >= c, quotient >= WORD)))
+    return Setting(words, magnitudes, floor, (*given, floor == candidate, z3.Implies(high >= c, quotient >= WORD)))
 
 
 def _negatives(path: Path) -> tuple[bool, ...]:
@@ -64,7 +65,7 @@ def _negatives(path: Path) -> tuple[bool, ...]:
         raise GaveUp("a path does not ask for every operand's sign") from error
 
 
-def _prove_path(path: Path, setting: _Setting, seconds: float) -> None:
+def _prove_path(path: Path, setting: Setting, seconds: float) -> None:
     words = setting.words
     known = {wide.algorithm(*setting.magnitudes).result: _QUOTIENT}
     conditions = [words.says((replace(term, known), is_true)) for term, is_true in path.conditions]
@@ -80,7 +81,7 @@ def _prove_path(path: Path, setting: _Setting, seconds: float) -> None:
 
 def prove(paths: Sequence[Path], seconds: float, progress: Callable[[str], None]) -> None:
     """Raises GaveUp where some path is not shown to give what it should."""
-    settings: dict[tuple[bool, ...], _Setting] = {}
+    settings: dict[tuple[bool, ...], Setting] = {}
     for index, path in enumerate(paths):
         progress(f"paths: {index + 1} of {len(paths)}")
         if (OPERANDS[2], False) in path.conditions:
@@ -89,6 +90,6 @@ def prove(paths: Sequence[Path], seconds: float, progress: Callable[[str], None]
             continue
         negative = _negatives(path)
         if negative not in settings:
-            settings[negative] = _setting(negative, seconds)
+            settings[negative] = setting(negative, seconds)
         _prove_path(path, settings[negative], seconds)
     wide.prove(seconds, progress)

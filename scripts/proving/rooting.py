@@ -68,8 +68,8 @@ _LAST = Lemma("the last unit", 5, _last)
 
 
 @dataclass(frozen=True)
-class _Setting:
-    """What is known of the operands whose root has one more bit than `bits`."""
+class Setting:
+    """What is known of the operands whose root has so many bits."""
 
     words: Words
     root: z3.ArithRef
@@ -85,7 +85,8 @@ def newton(bits: int) -> list[Term]:
     return values
 
 
-def _setting(bits: int, seconds: float) -> _Setting:
+def setting(bits: int, seconds: float) -> Setting:
+    """Prove what is known of operands in [4^bits, 4^(bits + 1)). Raises GaveUp where it does not follow."""
     words, root = Words(), z3.Int("root")
     operand, least, end = words.of(X), 1 << bits, 2 << bits
     within = z3.And(operand >= least**2, operand < end**2)
@@ -109,7 +110,7 @@ def _setting(bits: int, seconds: float) -> _Setting:
     given += [_LAST.at(operand, root, words.of(values[-1]), *words.parts(last))]
     if off != 1:
         raise GaveUp(f"{STEPS} steps leave {off} above the root")
-    return _Setting(words, root, within, tuple(given))
+    return Setting(words, root, within, tuple(given))
 
 
 def _step(
@@ -142,7 +143,7 @@ def _prove_small(path: Path, seconds: float) -> None:
     holds(result == z3.If(operand < HALF, root, 0), [*words.facts, *given], seconds, "a path without Newton's method")
 
 
-def _prove_path(path: Path, setting: _Setting, seconds: float) -> None:
+def _prove_path(path: Path, setting: Setting, seconds: float) -> None:
     words = setting.words
     conditions = [words.says(condition) for condition in path.conditions]
     # What is given of the operand may be used only where the path says that the operand is such a one.
@@ -159,7 +160,7 @@ def _divides(term: Term) -> bool:
 def prove(paths: Sequence[Path], seconds: float, progress: Callable[[str], None]) -> None:
     """Raises GaveUp where some path is not shown to give what it should."""
     begun = {newton(bits)[1]: bits for bits in range(BITS // 2)}
-    settings: dict[int, _Setting] = {}
+    settings: dict[int, Setting] = {}
     for index, path in enumerate(paths):
         progress(f"paths: {index + 1} of {len(paths)}")
         terms = [term for term, _ in path.conditions] + [term for term in path.output if term is not None]
@@ -168,5 +169,5 @@ def prove(paths: Sequence[Path], seconds: float, progress: Callable[[str], None]
             _prove_small(path, seconds)
             continue
         if found[0] not in settings:
-            settings[found[0]] = _setting(found[0], seconds)
+            settings[found[0]] = setting(found[0], seconds)
         _prove_path(path, settings[found[0]], seconds)

@@ -189,3 +189,31 @@ def test_what_is_said_of_an_opcode_in_integers_and_bits_is_true(name: str) -> No
         if name in GIVES:
             vector = z3.substitute(Vectors().of(term), *((unknown(one), word(values[one])) for one in letters))
             assert z3.simplify(vector).as_long() == wanted
+
+
+@pytest.mark.slow
+def test_what_the_long_proofs_assume_does_not_exclude_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From what excludes itself, anything follows."""
+    import itertools
+
+    import z3
+
+    from scripts.proving import dividing, muldividing, rooting, wide
+
+    asked = []
+
+    def consistent(claim: z3.BoolRef, given: list[z3.BoolRef], _seconds: float, what: str) -> None:
+        solver = z3.Solver()
+        solver.add(*given, claim)
+        asked.append(what)
+        assert solver.check() == z3.sat, what
+
+    for module in (dividing, muldividing, rooting, wide):
+        monkeypatch.setattr(module, "holds", consistent)
+    dividing.prove([], 60)
+    for negative in itertools.product((False, True), repeat=3):
+        muldividing.setting(negative, 60)
+    for bits in (0, 1, 64, 126):
+        rooting.setting(bits, 60)
+    wide.prove(60, lambda _: None)
+    assert len(asked) > 800
