@@ -1,6 +1,6 @@
 # Everything a person types. Needs Python >= 3.11 and make; Node only for `make tools` and what follows from it.
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast check fuzz bench lock tools compile forge brownie-env brownie clean
+.PHONY: help setup demo test test-fast check fuzz prove bench lock tools compile forge brownie-env brownie clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
@@ -19,6 +19,7 @@ help:
 	@echo "make test-fast  those of them that need no chain: about a minute"
 	@echo "make check   style, types, floors, compiled contracts against their sources"
 	@echo "make fuzz    random honest rounds that no claim may refute ROUNDS=2000 SEED=1"
+	@echo "make prove   the operations of cells, for all operands       OP='ROOT DIV' proves some"
 	@echo "make bench   the benchmarks by name                         NAME=gas runs one"
 	@echo "make tools   npm tools: compiler, forge, anvil, ganache      (needs Node 20)"
 	@echo "make forge   the Solidity tests                             FORGE='--match-test claim' adds options"
@@ -65,6 +66,10 @@ check: setup
 
 fuzz: setup
 	$(PY) -m tests.support.honest_rounds --rounds $(or $(ROUNDS),2000) --seed $(or $(SEED),1)
+
+prove: setup
+	$(PIP) install --require-hashes -r requirements/prove.txt
+	$(PY) scripts/prove_operations.py $(OP)
 
 bench: setup
 	$(PY) scripts/benchmark.py $(or $(NAME),--list) $(if $(NAME),--json bench-$(NAME).json) $(BENCH)
@@ -118,6 +123,7 @@ lock: setup
 # Botocore wants an older python-dateutil than the lock has; all else stays as the lock has it.
 	@mkdir -p build && sed -n '/^python-dateutil=/d; /^[a-z]/s/ \\$$//p' requirements/lock.txt > build/lock-for-s3.txt
 	$(UV_PIN) --group s3-service -c build/lock-for-s3.txt -o requirements/s3.txt
+	$(UV_PIN) --group prove -o requirements/prove.txt
 
 clean:
 	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache forge-out forge-cache

@@ -19,7 +19,7 @@ from scripts import compile as contracts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MOST_BYTES = 22_000  # a public chain takes 24,576 (EIP-170); the rest is room for what comes
-LOCKS = ("lock", "ipfs", "s3", "brownie")
+LOCKS = {"lock": 100, "ipfs": 100, "s3": 20, "brownie": 20, "prove": 1}  # name -> at least so many packages
 # Assembled, so that this file does not hold what it looks for.
 MACHINE_PATH = re.compile(
     r"(?<![\w./-])/(?:" + "|".join(["wo" + "rk", "ro" + "ot", "opt/py" + "pi", "tmp/" + "w"]) + r")/"
@@ -82,7 +82,7 @@ def entries(lock: str) -> dict[str, list[Requirement]]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_pins_and_hashes_everything_and_names_no_address(lock: str) -> None:
-    assert len(entries(lock)) > 20
+    assert len(entries(lock)) >= LOCKS[lock]
     assert "//" not in (ROOT / "requirements" / f"{lock}.txt").read_text()
 
 
@@ -119,6 +119,15 @@ def test_the_lock_beside_the_lock_holds_the_service_and_what_the_extra_s3_wants(
     # Where it is installed on top of the lock, nothing else may move.
     moved = {name for name, found in pins.items() if name in entries("lock") and found != entries("lock")[name]}
     assert moved <= {"python-dateutil"}
+
+
+def test_the_solver_that_is_locked_is_what_the_group_prove_wants() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    pins = entries("prove")
+    assert len(groups["prove"]) == len(pins)
+    for requirement in map(Requirement, groups["prove"]):
+        (pin,) = pins[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(str(pin.specifier).removeprefix("==")), f"{requirement}: run `make lock`"
 
 
 def test_torch_is_pinned_apart() -> None:
