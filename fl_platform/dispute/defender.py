@@ -18,7 +18,7 @@ from fl_platform.dispute.outputs import answer_claims
 from fl_platform.dispute.questions import Answer as Shown
 from fl_platform.dispute.questions import Node, Question
 from fl_platform.dispute.referee import Asked, Referee
-from fl_platform.dispute.roster_defender import Kept, RosterDefender
+from fl_platform.dispute.roster_defender import Kept, RosterBonds, RosterDefender
 from fl_platform.dispute.rosters import Rosters
 from fl_platform.dispute.targets import answer_entry
 from fl_platform.errors import ConfigError, DocumentInvalid, FLError, RetryError, TransactionReverted
@@ -65,9 +65,13 @@ class Defender:
         self._held: dict[bytes, tuple[DisputedRound, HeldTape]] = {}  # by the seal's key
         rosters = Rosters(contracts, referee.signer)
         self._rosters = None if kept is None else RosterDefender(reader, rosters, self._sealer, kept)
+        self._bonds = RosterBonds(reader, rosters)
 
     def step(self, now: int) -> list[Answer]:
-        """Answer all that waits for this sealer at block time `now`. Raises RetryError (out of reach: call again)."""
+        """Answer all that waits for this sealer at block time `now`, and take its own bonds back.
+
+        Raises RetryError (out of reach: call again).
+        """
         answers = [] if self._rosters is None else list(self._about_rosters(self._rosters, now))
         for record in self._reader.history().rounds:
             if record.seal is None or record.seal.aggregator != self._sealer or not record.challenged:
@@ -80,6 +84,7 @@ class Defender:
             if not found.waiting and now >= found.last_at + self._reader.spec.windows.takeover:
                 move = partial(self._referee.release, target)
                 answers.append(self._attempt(record.number, "end of the last question", move))
+        self._bonds.reclaim()
         for answer in answers:
             self._watch(answer)
         return answers

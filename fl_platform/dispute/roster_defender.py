@@ -58,7 +58,7 @@ class RosterBonds:
     def reclaim(self) -> None:
         """Take back those whose rosters are sealed, fell, or stand in another life. Raises RetryError."""
         history = self._reader.history()
-        if self._rosters.signer is None or not history.rosters:
+        if self._rosters.signer is None or not self._rosters.locked(history.task):
             return
         talks = self._rosters.records(self._reader.task)
         for number, record in history.rosters:

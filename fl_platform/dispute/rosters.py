@@ -136,6 +136,11 @@ class Rosters:
             found.setdefault(bytes(event.values["roster"]), []).append(event)
         return {digest: _talk(events) for digest, events in found.items()}
 
+    def locked(self, task: int) -> int:
+        """Return what the wallet's bonds in a task's disputes sum to, wei."""
+        asker = demand_signer(self._signer).address
+        return int(self._contracts.chain.read(self._contracts.escrow, "bondOf", task, asker))
+
     # --- moves ---
 
     def ask(self, listed: Listed, index: int) -> TxReceipt | None:

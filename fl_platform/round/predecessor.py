@@ -128,6 +128,8 @@ class Predecessor:
             talk, life = rosters.record(listed), history.head.life
             if overdue := talk.overdue(life, history.block.timestamp):
                 self._try(partial(rosters.lapse, listed, overdue[0].index))
+                if listed.stands(self.reader.history()):
+                    self._rest(f"{why}; it does not fall now", once=once)
                 continue
             waiting = talk.waiting(life)
             if not waiting:
@@ -199,6 +201,12 @@ class Predecessor:
             self.wait_until(due)
         else:
             self.pause(PAUSE_S)
+
+    def _rest(self, why: str, *, once: bool) -> None:
+        """Try again later: a dispute about an earlier seal keeps every roster from falling until it is decided."""
+        if once or self._now() >= self._last():
+            raise RosterNotToBeHad(why)
+        self.pause(PAUSE_S)
 
     def _now(self) -> int:
         return self.contracts.chain.next_time()

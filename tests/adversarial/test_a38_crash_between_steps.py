@@ -18,7 +18,7 @@ from fl_platform.chain.client import Chain
 from fl_platform.cli.demo import federation
 from fl_platform.cli.demo.federation import Cast
 from fl_platform.config import resolve
-from fl_platform.round import aggregator as aggregator_module
+from fl_platform.round import kept_entries
 from fl_platform.round import trainer as trainer_module
 from fl_platform.round.transport import LocalTransport
 from fl_platform.store.disk import DiskStore
@@ -55,7 +55,7 @@ class Reaper:
 def reaping(reaper: Reaper) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DiskStore, "put", reaper.around(DiskStore.put))
-        patch.setattr(aggregator_module, "write_atomically", reaper.around(aggregator_module.write_atomically))
+        patch.setattr(kept_entries, "write_atomically", reaper.around(kept_entries.write_atomically))
         patch.setattr(trainer_module, "write_atomically", reaper.around(trainer_module.write_atomically))
         patch.setattr(Chain, "send", reaper.around(Chain.send))
         yield
