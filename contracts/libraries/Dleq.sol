@@ -3,7 +3,7 @@ pragma solidity ^0.8.24;
 
 /// @title Dleq
 /// @notice Chaum-Pedersen: P = k G and S = k E for one k, without showing k. BN254, precompiles 0x06 and 0x07; about 27k
-/// gas. Twin of `zk/dleq.py`, which has formula and soundness error.
+/// gas. Twin of `zk/commitment/dleq.py`, which has formula and soundness error.
 library Dleq {
     uint256 internal constant FIELD = 21888242871839275222246405745257275088696311157297823662689037894645226208583;
     uint256 internal constant ORDER = 21888242871839275222246405745257275088548364400416034343698204186575808495617;

@@ -8,7 +8,7 @@ pragma solidity ^0.8.24;
 ///   node = keccak256(0x01, sumL u128, hashL bytes32, sumR u128, hashR bytes32)
 ///
 /// Both children's sums stand inside the hash; the weaker H(hashL, hashR, sumL + sumR) lets a prover move value between
-/// the children of a node (tests/contracts/test_merkle_sum.py does it). Depth is fixed by the count; missing leaves are
+/// the children of a node (tests/contracts/test_twins.py does it). Depth is fixed by the count; missing leaves are
 /// (hash 0, sum 0).
 library MerkleSum {
     /// @notice Thrown when a tree has no leaves or more than `limit`.

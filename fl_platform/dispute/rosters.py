@@ -138,7 +138,7 @@ class Rosters:
 
     def locked(self, task: int) -> int:
         """Return what the wallet's bonds in a task's disputes sum to, wei."""
-        asker = demand_signer(self._signer).address
+        asker = require_signer(self._signer).address
         return int(self._contracts.chain.read(self._contracts.escrow, "bondOf", task, asker))
 
     # --- moves ---

@@ -6,8 +6,6 @@
     else, or where there is no time for that     ->  the successor passes
 
 Asking costs the task's ask bond a leaf. It comes back where nobody shows the leaf, with a part of the maker's bond.
-
-Tests: tests/adversarial/test_x_hidden_roster.py
 """
 
 from __future__ import annotations
