@@ -33,6 +33,7 @@ from fl_platform.dispute.roster_defender import RosterBonds
 from fl_platform.dispute.rosters import Rosters
 from fl_platform.dispute.targets import SourceClaim, Target, source_claim
 from fl_platform.errors import FLError, RetryError, StoreMissing, StoreUnavailable, TransactionReverted
+from fl_platform.judging.admit import CACHE_BYTES
 from fl_platform.judging.tapes import place_in_words
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.records import SealRecord
@@ -182,6 +183,8 @@ class Watcher:
     def look(self, record: RoundHistory) -> Finding | None:
         """Audit one sealed round and contradict it where it lies; None when it is as it should be."""
         assert record.seal is not None
+        if self._opener is not None:  # what the audit opens a challenge reads again
+            self._opener = self._opener.keeping(CACHE_BYTES)
         difference = self._difference(record)
         if difference is None:
             return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fl_platform.attacks.lying import BEND_SUMS, LIES, Lying
+from fl_platform.attacks.lying import BEND_PRODUCT, BEND_SUMS, LIES, Lying
 from fl_platform.chain.signer import Signer
 from fl_platform.dispute.defender import Defender
 from fl_platform.dispute.disputed_round import target_of
@@ -92,6 +95,30 @@ def sealed_by(stage: Stage, folder: Path, conduct: AggregatorConduct) -> SmallTa
 
 def bond(stage: Stage, task: SmallTask, who: Signer = AGGREGATOR) -> int:
     return stage.owner.member(task.reader.task, who.address).stake
+
+
+@pytest.mark.parametrize("lie", [None, "raise-score", BEND_PRODUCT])
+def test_a_look_judges_once_and_opens_each_update_once(
+    disputed: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str | None
+) -> None:
+    task = sealed_by(disputed, tmp_path, Lying(lie))
+    calls: Counter[str] = Counter()
+
+    def counting(module: str, name: str) -> None:
+        honest = getattr(sys.modules[module], name)
+
+        def counted(*arguments: Any, **named: Any) -> Any:
+            calls[name] += 1
+            return honest(*arguments, **named)
+
+        monkeypatch.setattr(f"{module}.{name}", counted)
+
+    counting("fl_platform.audit.auditor", "judge_round")
+    counting("fl_platform.task.opening", "decrypt")
+    entries = len(task.reader.bundle(0).entries)
+    found = watcher_of(disputed, task, [], key=True).step(disputed.chain.now())
+    assert bool(found) is (lie is not None)
+    assert calls == {"judge_round": 1, "decrypt": entries}
 
 
 def test_honest_rounds_are_looked_at_once_and_left_alone(
