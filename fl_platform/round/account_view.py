@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fl_platform.chain.types import Phase
+from fl_platform.dispute.rosters import Rosters, standing
 from fl_platform.errors import FLError
 from fl_platform.ledger.complaints import Complaints
 from fl_platform.ledger.contracts import Contracts
@@ -53,6 +54,7 @@ class Known:
     stays: str = ""  # the command that does all of a role's work here, where parties are on other machines
     auditor: bool = False  # the rules give it a key to every update
     witness: bool = False  # the rules name it: its word that updates are not to be had counts
+    roster_due: int = 0  # block time by which leaves of a roster that it made must be shown; 0: none is asked for
     wanted: int = 0  # updates of this round that an aggregator asks for and this witness has not complained of
     alone: bool = False  # one process holds the chain, so one command plays all trainers of the folder
     unread: str = ""  # what could not be read, and why: then earned, final or demands are too low
@@ -93,7 +95,7 @@ def look(
         reference=reference, signed=frozenset(signed), demands=demands,
         settled=contracts.settled(task) if history.head.closed else None, stays=stays,
         auditor=seen.get(seen.auditor, False), witness=seen.get(seen.witness, False), wanted=seen.get(seen.wanted, 0),
-        alone=alone, unread="; ".join(dict.fromkeys(seen.unread)),
+        roster_due=seen.get(seen.roster_due, 0), alone=alone, unread="; ".join(dict.fromkeys(seen.unread)),
     )  # fmt: skip
 
 
@@ -146,6 +148,14 @@ class _Seen:
         asked = complaints.wanted(self._reader.task, askers={one.address for one in self._reader.spec.aggregators})
         new = {one.struct_hash(): one for one in asked if one.round == head.round}
         return sum(not complaints.complained_at(receipt, self._account) for receipt in new.values())
+
+    def roster_due(self) -> int:
+        """By when the first leaf that is asked of a roster of this account's must be shown; 0: none is."""
+        listed = standing(self._reader)
+        if listed is None or listed.record.aggregator != self._account or not Rosters.there(self._contracts):
+            return 0
+        waiting = Rosters(self._contracts).record(listed).waiting(self._reader.history().head.life)
+        return min((asked.deadline for asked in waiting), default=0)
 
     def data(self) -> str:
         """Name what a trainer must say of its rows: nothing of a public data set."""

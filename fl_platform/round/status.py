@@ -83,6 +83,9 @@ def _demands(known: Known) -> Iterator[Move]:
 
 def _dispute(known: Known) -> Iterator[Move]:
     history = known.history
+    if known.roster_due:
+        text = f"leaves of your roster of round {history.head.round} are asked for: show them, or lose the bond"
+        yield Move(text, _command(known, f"aggregator defend {history.task}"), must=True, until=known.roster_due)
     if not history.head.challenged:
         return
     round_number = next((found.number for found in history.rounds if found.challenged), history.head.round)

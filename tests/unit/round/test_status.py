@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fl_platform.chain.types import Admission, BlockRef, Phase
+from fl_platform.dispute.rosters import Rosters, standing
 from fl_platform.ledger import events as ev
 from fl_platform.ledger.complaints import Complaints
 from fl_platform.ledger.history import Opened, RoundHistory, TaskHistory
@@ -233,6 +234,29 @@ def test_a_role_is_named() -> None:
 )  # fmt: skip
 def test_a_span_has_two_units_at_most(seconds: int, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_the_maker_of_a_roster_is_told_what_is_asked_of_it(tmp_path: Path) -> None:
+    known = at(AGGREGATOR, head=ROSTERED, roster_due=NOW + 90)
+    move = moves(known)[0]
+    assert move.must
+    assert "leaves of your roster of round 0" in move.words(NOW)
+    assert "`fl-platform aggregator defend 7 --wallet me`), at the latest in 1 min 30 s" in move.words(NOW)
+    with rehearsal(tmp_path, small_settings(rounds=1)) as (workspace, cast):
+        reader, asker, contracts = workspace.reader(cast.task), cast.wallets["auditor"], workspace.contracts()
+        maker, folder = cast.wallets["aggregator"].address, workspace.role_folder("aggregator")
+
+        def due() -> int:
+            now = workspace.chain.now()
+            return look(reader, contracts, wallet="a", account=maker, folder=folder, now=now).roster_due
+
+        cast.aggregator.roster(cast.aggregator.collect(LocalTransport(cast.everybody)))
+        assert due() == 0
+        listed = standing(reader)
+        assert listed is not None
+        workspace.contracts(asker).mint(asker.address, listed.terms.ask_bond)
+        Rosters(workspace.contracts(asker), asker).ask(listed, 0)
+        assert due() == workspace.chain.now() + reader.spec.windows.takeover // 2
 
 
 def test_a_witness_is_told_what_is_asked_of_it() -> None:
