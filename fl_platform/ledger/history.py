@@ -16,7 +16,7 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.spec import BASIS, Windows
 
-LATENESS_BPS = 1_000  # of a round's pot, rounded up: what a missed deadline costs. Twin of RoundSteps.LATENESS_BPS
+LATENESS_BPS = 1_000  # of a round's pot, rounded up: what a missed deadline costs. Twin of Succession.LATENESS_BPS
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class TaskHistory:
         return self.opened.aggregators[place] if place < len(self.opened.aggregators) else b""
 
     def fine_if_late(self) -> int:
-        """Return what a missed deadline costs the current aggregator now, wei. Twin of RoundSteps.advance."""
+        """Return what a missed deadline costs the current aggregator now, wei. Twin of Succession.advance."""
         bond = self.stakes.get(self.head.aggregator, 0) if self.head.aggregator in self.bonded else 0
         whole = not self.successor() and self.head.phase is Phase.ROSTERED
         return bond if whole else min(bond, -(-self.opened.pot * LATENESS_BPS // BASIS))

@@ -30,7 +30,7 @@ class Axis(IntEnum):
 LONGEST: Mapping[Axis, int] = {
     Axis.ENTRY: 512, Axis.OTHER: 512, Axis.SEAT: 65_536, Axis.BLOCK: 256, Axis.DIRECTION: 16, Axis.OTHER_DIRECTION: 16,
 }  # fmt: skip
-# Of a round's entries: what its roster names at most, and what trainers can force in beside it (RoundSteps).
+# Of a round's entries: what its roster names at most, and what trainers can force in beside it (RoundLedger).
 MOST_ROSTERED = MOST_FORCED = LONGEST[Axis.ENTRY] // 2
 TWINS: Mapping[Axis, Axis] = {
     Axis.ENTRY: Axis.OTHER, Axis.OTHER: Axis.ENTRY, Axis.DIRECTION: Axis.OTHER_DIRECTION,
