@@ -24,6 +24,7 @@ from fl_platform.task.validating import parse_slice, readable_slice, utility_of
 
 Cell = tuple[int, Place]  # column, place
 
+_OF_PEOPLE = frozenset({Axis.ENTRY, Axis.OTHER, Axis.SEAT})
 _FORMULAS = {
     Op.ADD: "{0} + {1}", Op.SUB: "{0} - {1}", Op.MUL: "{0} * {1}", Op.MULADD: "{0} * {1} + {2}",
     Op.DIV: "floor({0} / {1})", Op.MULDIV: "floor({0} * {1} / {2})", Op.ROOT: "square root of {0}",
@@ -50,13 +51,15 @@ class Step:
     why: str  # how it follows, with the values of what it reads
     departs: bool = False  # it differs, and nothing that it reads does
     again: bool = False  # shown before, with what it reads
+    more: int = 0  # cells that it reads and that are below the depth
 
     def __str__(self) -> str:
         """One line for a person."""
         differs = f"  DIFFERS: {self.follows} follows" if self.follows else ""
         departs = "  <- HERE: all that it reads is as it should be" if self.departs else ""
         why = "see above" if self.again else self.why
-        return f"{'  ' * self.depth}{self.cell} = {self.value}  ({why}){differs}{departs}"
+        more = f" .. {self.more} more below" if self.more else ""
+        return f"{'  ' * self.depth}{self.cell} = {self.value}  ({why}){more}{differs}{departs}"
 
 
 @dataclass(frozen=True)
@@ -112,14 +115,14 @@ def _walk(traced: TracedRound, cell: Cell, level: int, depth: int, seen: set[Cel
     departs = traced.differs(cell) and not any(map(traced.differs, reads))
     follows = _value(traced.program, cell, traced.right.cell(*cell)) if traced.differs(cell) else ""
     value = _value(traced.program, cell, traced.told.cell(*cell))
-    yield Step(level, traced.words(cell), value, follows, _why(traced, cell), departs and not again, again)
-    seen.add(cell)
-    if again:
-        return
     lie = next(filter(traced.differs, reads), None)  # one way down is enough
-    for one in reads:
-        if one == lie or (level < depth and traced.program.columns[one[0]].op is not Op.CONST):
-            yield from _walk(traced, one, level + 1, depth, seen)
+    down = [one for one in reads if traced.program.columns[one[0]].op is not Op.CONST]
+    shown = [] if again else [one for one in down if level < depth or one == lie]
+    more = 0 if again else len(down) - len(shown)
+    yield Step(level, traced.words(cell), value, follows, _why(traced, cell), departs and not again, again, more)
+    seen.add(cell)
+    for one in shown:
+        yield from _walk(traced, one, level + 1, depth, seen)
 
 
 def _reads(traced: TracedRound, cell: Cell) -> list[Cell]:
@@ -205,7 +208,10 @@ def cell_of(traced: TracedRound, name: str, where: Sequence[int | bytes]) -> Cel
     axes = traced.program.columns[number].axes
     if len(where) != len(axes):
         wanted = ", ".join(axis.name.lower() for axis in axes) or "nothing"
-        raise ConfigError(f"{name} is named with {len(where)} places in brackets; it has {len(axes)}: {wanted}")
+        example = f"{name}[{','.join('alice' if axis in _OF_PEOPLE else '0' for axis in axes)}]" if axes else name
+        raise ConfigError(
+            f"{name} is named with {len(where)} places in brackets; it has {len(axes)}: {wanted}; write {example!r}"
+        )
     return number, tuple(_place(traced, axis, one) for axis, one in zip(axes, where, strict=True))
 
 

@@ -109,7 +109,7 @@ class RoundStory:
 
     def _other(self) -> str:
         if not self.sealed_it:
-            return "by stake"
+            return "that rounding left" if self.verdict == REFERENCE else "by stake"
         return "by stake and as the aggregator's fee" if self.verdict else "as the aggregator's fee"
 
 

@@ -20,7 +20,7 @@ _CELL = re.compile(r"(?P<name>[\w.-]+)(?:\[(?P<where>[^\[\]]*)\])?")
 @task_argument
 @click.argument("number", metavar="ROUND", type=click.IntRange(0))
 @click.argument("cell", metavar="COLUMN[PLACE,..]")
-@click.option("--depth", type=click.IntRange(0, 64), default=4, show_default=True, help="Levels that are shown.")
+@click.option("--depth", type=click.IntRange(0, 256), default=4, show_default=True, help="Levels that are shown.")
 @json_option
 @click.pass_obj
 def trace(options: Options, task: int, number: int, cell: str, depth: int, json_file: Path | None) -> None:
@@ -45,6 +45,8 @@ def trace(options: Options, task: int, number: int, cell: str, depth: int, json_
     out = console(json_file)
     for step in steps:
         out.print(str(step), markup=False, style="red" if step.departs else None)
+    if any(step.more for step in steps):
+        out.print(f"cut {depth} levels down; --depth 256 goes on to receipts, stakes and rules")
     write_json(json_file, [asdict(step) for step in steps])
     raise click.exceptions.Exit(4 if any(step.follows for step in steps) else 0)
 

@@ -90,6 +90,8 @@ def join(
         out.print(
             f"{own.name} {how} task {task} with {tokens(locked)} tokens at stake; `fl-platform {follows}` is next"
         )
+        if warning := membership.of_witnesses(reader.spec):
+            out.print(warning, style="yellow")
     if late:
         out.print(late)
     write_json(json_file, {

@@ -15,7 +15,7 @@ from fl_platform.ledger.binding import Binding
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.records import Member, MemberFlag
 from fl_platform.protocol.messages import Submission, decode_message
-from fl_platform.protocol.spec import TrainingRule
+from fl_platform.protocol.spec import TaskSpec, TrainingRule
 from fl_platform.round.site import Site
 from fl_platform.task.accepting import require_accepted
 from fl_platform.task.opening import require_recipient
@@ -61,6 +61,7 @@ def join(
     joined = contracts.address not in reader.history().members
     if joined:
         require_joinable(reader, stake)
+        _require_free(reader, contracts.address)
         require_accepted(reader)
         locked = reader.spec.money.stake if stake is None else stake
         (site or Site()).allow_task(reader, stake=locked, later=True)
@@ -79,6 +80,26 @@ def require_joinable(reader: TaskReader, stake: int | None) -> None:
     least = reader.spec.money.stake
     if stake is not None and stake < least:
         raise ConfigError(f"the stake of {stake} wei is under the task's least of {least}")
+
+
+def _require_free(reader: TaskReader, account: bytes) -> None:
+    """Refuse to let a listed aggregator lock itself out: an account has one role, and the list is frozen."""
+    listed = reader.history().opened.aggregators
+    if account in listed:
+        raise ConfigError(
+            f"0x{account.hex()} is aggregator {listed.index(account) + 1} of {len(listed)} of task {reader.task}: as a "
+            "trainer it could never lock its bond; join with another --wallet"
+        )
+
+
+def of_witnesses(spec: TaskSpec) -> str:
+    """Say what a task's witnesses mean for who joins it, where it is at somebody's mercy; empty: it is not."""
+    if spec.witnesses != (spec.owner,):
+        return ""
+    return (
+        "the owner alone is the witness: owner and aggregator together can refuse your update as not to be had, and "
+        "then the round pays you nothing"
+    )
 
 
 def _require_algorithm(rule: TrainingRule) -> None:

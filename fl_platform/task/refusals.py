@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from fl_platform.chain.types import Phase
 from fl_platform.errors import TransactionReverted
 
 _WAIT = "nothing was sent; come again then, on a local chain with --fast-forward where the command has it"
@@ -39,12 +40,26 @@ WAYS_ON: Mapping[str, str] = {
     "TaskRegistry_TaskEnded": "`fl-platform task list` shows those still open",
 }
 
+_PHASED = 3  # values of a phase's error: task, phase, phase needed
+_PHASES = {
+    Phase.OPEN: "open: its round has no roster yet", Phase.ROSTERED: "rostered: its round waits for a seal",
+    Phase.DONE: "done: all rounds are sealed", Phase.REFUNDED: "over: pots went back to the owner",
+    Phase.COMPENSATED: "over: its last round is compensated",
+}  # fmt: skip
 _TIMES = ("RoundLedger_TooEarly", "RoundLedger_TooLate", "Settlement_TooEarly")  # whose second value is a block time
+
+
+def _wrong_phase(task: int, phase: int, needed: int) -> str:
+    """Say where a task stands, and where it would have to."""
+    now, wanted = (_PHASES.get(Phase(one), "not there") for one in (phase, needed))
+    return f"task {task} is {now}; this can be done only while it is {wanted}. {_STATUS}"
 
 
 def way_on(refused: TransactionReverted) -> str:
     """Return what to do after a revert; empty where its own text must do."""
     way = WAYS_ON.get(refused.error, "")
+    if refused.error == "RoundLedger_WrongPhase" and len(refused.values) == _PHASED:
+        return _wrong_phase(*(int(str(value)) for value in refused.values))
     if not way or ("{first}" in way and not refused.values):
         return ""
     said = way.format(first=refused.values[0] if refused.values else "")

@@ -41,8 +41,10 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_list_of_open_rows_is_that_of_the_tables() -> None:
-    (listed,) = re.findall(r"^Open: (.*)\.$", PAGE, re.MULTILINE)
-    assert set(listed.split(", ")) == OPEN
+    ((whole, part),) = re.findall(r"^Open: (.*)\. Open in part: (.*)\.$", PAGE, re.MULTILINE)
+    assert set(whole.split(", ")) == OPEN
+    rows = {row.split("|")[1].strip(): row for row in PAGE.splitlines() if re.match(r"\| A\d\d \|", row)}
+    assert set(part.split(", ")) == {name for name, row in rows.items() if re.search(r"\bOpen\b", row)} - OPEN
 
 
 def test_every_file_that_is_named_for_a_row_stands_in_it() -> None:

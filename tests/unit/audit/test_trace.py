@@ -36,7 +36,7 @@ def lying(reader: TaskReader, column: str, entry: int) -> TracedRound:
 def test_a_payout_leads_to_receipts_rules_and_the_round_before(reader: TaskReader) -> None:
     traced = traced_round(reader, 1)
     cell = cell_of(traced, "earned", [traced.seats[FIRST_SEAT]])
-    steps = list(walk(traced, cell, depth=30))
+    steps = list(walk(traced, cell, depth=200))
     first, reasons = steps[0], " ".join(step.why for step in steps)
     assert first.value == str(reader.bundle(1).after.earned_by(traced.seats[FIRST_SEAT]))
     assert f"0x{traced.seats[FIRST_SEAT].hex()}" in first.cell
@@ -45,7 +45,10 @@ def test_a_payout_leads_to_receipts_rules_and_the_round_before(reader: TaskReade
     assert not any(step.follows for step in steps)
     shown = [step.cell for step in steps if not step.again]
     assert len(shown) == len(set(shown)), "a cell is explained once"
-    assert len(list(walk(traced, cell, depth=1))) < len(steps)
+    assert not any(step.more for step in steps)
+    cut = list(walk(traced, cell, depth=1))
+    assert len(cut) < len(steps)
+    assert any("more below" in str(step) for step in cut)
 
 
 @pytest.mark.parametrize("depth", [0, 3])
@@ -65,7 +68,7 @@ def test_what_a_person_may_have_meant(reader: TaskReader) -> None:
     assert cell_of(traced, "weight", [traced.receipts[0].trainer]) == (traced.program.column("weight"), (0,))
     with pytest.raises(ConfigError, match=r"no column 'pay'; those with names: .*earned"):
         cell_of(traced, "pay", [])
-    with pytest.raises(ConfigError, match="0 places in brackets; it has 1: seat"):
+    with pytest.raises(ConfigError, match=r"0 places in brackets; it has 1: seat; write 'earned\[alice\]'"):
         cell_of(traced, "earned", [])
     with pytest.raises(ConfigError, match="seat 99 is not there"):
         cell_of(traced, "earned", [99])

@@ -214,6 +214,18 @@ def test_rules_that_this_release_cannot_follow_are_refused_before_a_stake_is_loc
         ).check_model()
 
 
+def test_a_listed_aggregator_is_told_before_it_locks_itself_out(scene: tuple[Stage, SmallTask], tmp_path: Path) -> None:
+    own, task = scene
+    reader = fresh(scene)
+    key = load_node_key(create_node_key(tmp_path, "listed").private)
+    binding = bind(AGGREGATOR, key, domain=reader.domain, task=task.reader.task)
+    with pytest.raises(ConfigError, match=r"is aggregator 1 of \d+ of task \d+: as a trainer"):
+        membership.join(reader, own.as_(AGGREGATOR), stake=None, binding=binding)
+    alone = replace(reader.spec, witnesses=(reader.spec.owner,))
+    assert "the owner alone is the witness" in membership.of_witnesses(alone)
+    assert membership.of_witnesses(replace(alone, witnesses=(AGGREGATOR.address,))) == ""
+
+
 @pytest.mark.parametrize(
     ("name", "factory", "good"),
     [

@@ -22,6 +22,15 @@ def test_a_command_names_the_task_and_a_deadline_is_a_time() -> None:
     assert "`fl-platform aggregator advance 7`" in late
 
 
+def test_a_wrong_phase_says_where_the_task_stands() -> None:
+    said = way_on(TransactionReverted("no", error="RoundLedger_WrongPhase", values=(1, 1, 2)))
+    assert said.startswith("task 1 is open: its round has no roster yet; this can be done only while it is rostered")
+    assert "`fl-platform status`" in said
+    assert "done: all rounds are sealed" in way_on(
+        TransactionReverted("no", error="RoundLedger_WrongPhase", values=(1, 3, 2))
+    )
+
+
 def test_what_has_no_way_or_no_task_says_nothing() -> None:
     assert way_on(TransactionReverted("no", error="Escrow_NotModule", values=(b"",))) == ""
     assert way_on(TransactionReverted("no", error="RoundLedger_TooLate")) == ""
