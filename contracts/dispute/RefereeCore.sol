@@ -31,8 +31,8 @@ abstract contract RefereeCore is IReferee {
     mapping(bytes32 key => mapping(bytes32 id => State)) public questions;
     /// @notice Hash of the parts or prefixes that a question was answered with.
     mapping(bytes32 id => bytes32) public shownDigest;
-    /// @notice By who will challenge, and hash of that call's data: the block of the commitment.
-    mapping(address challenger => mapping(bytes32 dataHash => uint256)) public committedIn;
+    /// @notice By who committed, and commitment: its block. Who repeats another's commitment to itself has none of its own calls.
+    mapping(address challenger => mapping(bytes32 commitment => uint256)) public committedIn;
 
     constructor(address tapes_) {
         tapes = tapes_;
@@ -263,13 +263,13 @@ abstract contract RefereeCore is IReferee {
     // --- who is paid for evidence -------------------------------------------------------------------------------------
 
     /// @inheritdoc IReferee
-    function commit(bytes32 dataHash) external {
-        committedIn[msg.sender][dataHash] = block.number;
+    function commit(bytes32 commitment) external {
+        committedIn[msg.sender][commitment] = block.number;
     }
 
     /// @dev Who is paid for a call: its sender, if it committed to it; else nobody, and what it is worth goes to the pot.
     function _rewarded(address challenger, bytes32 dataHash) internal view returns (address) {
-        uint256 at = committedIn[challenger][dataHash];
+        uint256 at = committedIn[challenger][keccak256(abi.encode(challenger, dataHash))];
         bool counts = at != 0 && at < block.number && block.number <= at + COMMITMENT_BLOCKS;
         return counts ? challenger : address(0);
     }

@@ -84,7 +84,7 @@ abstract contract Rosters is RefereeCore, IDisputes, IRosters {
         address asker = question.asker;
         delete question.asker;
         // falls first: who is paid may call again, and a roster falls once
-        _fallRoster(task, roster.aggregator, asker, aggregators);
+        _fallRoster(task, roster, asker, aggregators);
         _payBond(task, asker, terms.askBond, asker);
     }
 
@@ -116,12 +116,17 @@ abstract contract Rosters is RefereeCore, IDisputes, IRosters {
         address[] calldata aggregators
     ) external {
         if (!_isSo(sources, ISources.isDescending.selector, "")) revert Rosters_Ascending(index);
-        _fallRoster(task, roster.aggregator, _rewarded(msg.sender, keccak256(msg.data)), aggregators);
+        _fallRoster(task, roster, _rewarded(msg.sender, keccak256(msg.data)), aggregators);
     }
 
-    /// @dev The ledger compares the digest with the ring's, and so has the maker from here.
-    function _fallRoster(uint256 task, address maker, address challenger, address[] calldata aggregators) private {
-        IRoundLedger(ledger).overturnRoster(task, _roster(), maker, challenger, aggregators);
+    /// @dev The ledger compares the digest with the ring's, and so has maker and seats from here.
+    function _fallRoster(
+        uint256 task,
+        IRoundLedger.RosterRecord calldata roster,
+        address challenger,
+        address[] calldata aggregators
+    ) private {
+        IRoundLedger(ledger).overturnRoster(task, _roster(), roster.aggregator, roster.seats, challenger, aggregators);
     }
 
     function _lockBond(uint256 task, address from, uint256 amount) internal {

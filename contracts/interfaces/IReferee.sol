@@ -202,9 +202,10 @@ interface IReferee {
     function reclaim(bytes calldata target, Question calldata question) external;
 
     /// @notice Commit to a later call that shows a lie, here or at {IReveals}: it is paid from 1 to 50 blocks later.
-    /// @param dataHash Hash of all of that call's data. Whatever the caller adds behind its arguments is part of it, so that
-    /// nobody can guess which call it is.
-    function commit(bytes32 dataHash) external;
+    /// @param commitment keccak256(abi.encode(sender, keccak256(data))), `data` being all of that call's. Whatever the caller
+    /// adds behind its arguments is part of it, so that nobody can guess which call it is; and the sender is, so that nobody
+    /// who repeats a commitment can use it.
+    function commit(bytes32 commitment) external;
 
     /// @notice Show that a cell does not follow from cells at named places.
     function refute(bytes calldata target, Refutation.Claim calldata claim) external;

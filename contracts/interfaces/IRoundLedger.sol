@@ -458,12 +458,14 @@ interface IRoundLedger {
     /// Requirements: the head's round is ROSTERED; no dispute is open.
     /// @param roster The record's digest, which must be the ring's: it says which round, too.
     /// @param maker The record's aggregator, as disputes says.
+    /// @param seats The record's seats, too: who joined after the roster shares no compensation for it.
     /// @param challenger Zero: all of the bond goes into the bonus.
     /// @param aggregators The frozen list.
     function overturnRoster(
         uint256 task,
         bytes32 roster,
         address maker,
+        uint256 seats,
         address challenger,
         address[] calldata aggregators
     ) external;

@@ -38,10 +38,15 @@ contract MockDisputes is IDisputes {
         }
     }
 
-    function fell(uint256 task, bytes32 roster, address maker, address challenger, address[] calldata aggregators)
-        external
-    {
-        IRoundLedger(ledger).overturnRoster(task, roster, maker, challenger, aggregators);
+    function fell(
+        uint256 task,
+        bytes32 roster,
+        address maker,
+        uint256 seats,
+        address challenger,
+        address[] calldata aggregators
+    ) external {
+        IRoundLedger(ledger).overturnRoster(task, roster, maker, seats, challenger, aggregators);
     }
 
     function slash(uint256 task, address account, uint256 amount, address challenger, uint256 shareBps) external {

@@ -63,7 +63,8 @@ abstract contract DisputeSeam is Succession {
         uint256 to = _requireSealed(task, round, h, record);
         if (block.timestamp >= to && !_isChallenged(task, round, h)) revert RoundLedger_TooLate(task, to);
         uint256 voidedTo = _everRostered(task, h);
-        (uint256 slashed, uint256 toPot) = _condemn(task, voidedTo, record.aggregator, challenger);
+        uint256 seats = _tasks[task].windows.seats();
+        (uint256 slashed, uint256 toPot) = _condemn(task, voidedTo, seats, record.aggregator, challenger);
         h = _rewind(task, round, h, record);
         _succeed(task, h, Phase.Rostered, record.aggregator, aggregators);
         _raiseBonus(task, toPot);
@@ -75,6 +76,7 @@ abstract contract DisputeSeam is Succession {
         uint256 task,
         bytes32 roster,
         address maker,
+        uint256 seats,
         address challenger,
         address[] calldata aggregators
     ) external onlyDisputes {
@@ -84,7 +86,7 @@ abstract contract DisputeSeam is Succession {
         _requireCalm(task, h);
         if (h.phase() != Phase.Rostered) revert RoundLedger_WrongPhase(task, h.phase(), Phase.Rostered);
         _voidRoster(task, round, roster);
-        (uint256 slashed, uint256 toPot) = _condemn(task, _everRostered(task, h), maker, challenger);
+        (uint256 slashed, uint256 toPot) = _condemn(task, _everRostered(task, h), seats, maker, challenger);
         address next = _succeed(task, h.fallBack(round), Phase.Open, maker, aggregators);
         emit RosterFell(task, round, maker, next, slashed);
         _raiseBonus(task, toPot);
@@ -112,11 +114,11 @@ abstract contract DisputeSeam is Succession {
 
     /// @dev Take the whole bond of whose roster or seal falls. Rounds [0, voidedTo) had a roster; who joins later is in none of
     /// them.
-    function _condemn(uint256 task, uint256 voidedTo, address maker, address challenger)
+    function _condemn(uint256 task, uint256 voidedTo, uint256 seats, address maker, address challenger)
         private
         returns (uint256 slashed, uint256 toPot)
     {
-        (_terms[task].everRostered, _terms[task].seatsAtFall) = (uint16(voidedTo), uint24(_tasks[task].windows.seats()));
+        (_terms[task].everRostered, _terms[task].seatsAtFall) = (uint16(voidedTo), uint24(seats));
         return escrow.slash(task, maker, type(uint256).max, challenger, CHALLENGER_BPS);
     }
 

@@ -8,9 +8,10 @@ another value. A lie is where a cell differs and none of the cells that it reads
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fl_platform.errors import ConfigError
+from fl_platform.judging.admit import MISSING
 from fl_platform.judging.judge_public import public_tape
 from fl_platform.judging.tapes import place_in_words, told_tape
 from fl_platform.protocol.openings import operand_places
@@ -90,13 +91,17 @@ class TracedRound:
 def traced_round(reader: TaskReader, number: int) -> TracedRound:
     """Read a sealed round and evaluate it again; products of updates are taken as the bundle tells them.
 
-    Raises DocumentInvalid, StoreMissing, and ConfigError where the round is not sealed.
+    Raises AuditDifference (its entries are not the roster on chain), DocumentInvalid, StoreMissing, and ConfigError
+    where the round is not sealed.
     """
     record = reader.history().rounds[number] if number < len(reader.history().rounds) else None
     if record is None or record.seal is None:
         raise ConfigError(f"round {number} of task {reader.task} is not sealed; `fl-platform task show` says which are")
     bundle, spec = reader.bundle(number), reader.spec
-    context = reader.round_context(number, bundle.aggregator, bundle.entries)
+    reader.check_roster(number, bundle.entries)
+    context = reader.round_context(number, record.seal.aggregator, bundle.entries)
+    # a sealer that could have the update after all need not leave it out
+    context = replace(context, missing=context.missing & bundle.with_verdict(MISSING))
     rows, utility = readable_slice(spec, parse_slice(bundle.validation)), utility_of(spec)
     right, _ = public_tape(spec, context, reader.state_before(number), bundle, validation=rows, utility=utility)
     receipts = tuple(entry.receipt for entry in bundle.entries)

@@ -1,13 +1,12 @@
 """Rosters as targets of their own: what was asked and shown of one that is not sealed, and every move that can be made.
 
 See contracts/interfaces/IRosters.sol. Amounts in wei, times in seconds of block time.
-
-Tests: tests/contracts/test_rosters.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,6 +17,7 @@ from fl_platform.chain.signer import Signer, require_signer
 from fl_platform.chain.types import Phase, TxReceipt
 from fl_platform.dispute.referee import CONTRACT, Referee
 from fl_platform.dispute.targets import EntryShown, decoded_entry, encoded_entry
+from fl_platform.errors import DocumentInvalid
 from fl_platform.judging.program import terms_of
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.evidence import send_evidence
@@ -28,6 +28,8 @@ from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.spec import Windows
 from fl_platform.protocol.terms import Terms
 from fl_platform.task.reading import TaskReader
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,18 @@ class RosterTalk:
 
     shown: Mapping[int, tuple[EntryShown, bytes]] = field(default_factory=dict)  # by leaf: entry, its signature
     asked: tuple[LeafAsked, ...] = ()  # in order; what a later life asked again is there twice
+    answered: frozenset[tuple[int, int]] = frozenset()  # life and leaf: shown in one life says nothing in the next
 
     def waiting(self, life: int) -> tuple[LeafAsked, ...]:
         """Return what was asked for in a life and not shown."""
-        return tuple(asked for asked in self.asked if asked.life == life and asked.index not in self.shown)
+        return tuple(asked for asked in self._open() if asked.life == life)
 
     def unshown(self, asker: bytes) -> tuple[LeafAsked, ...]:
         """Return what an account asked for, in any life, and nobody showed."""
-        return tuple(asked for asked in self.asked if asked.asker == asker and asked.index not in self.shown)
+        return tuple(asked for asked in self._open() if asked.asker == asker)
+
+    def _open(self) -> Iterator[LeafAsked]:
+        return (asked for asked in self.asked if (asked.life, asked.index) not in self.answered)
 
     def overdue(self, life: int, now: int) -> tuple[LeafAsked, ...]:
         """Return what nobody showed in time."""
@@ -152,13 +158,16 @@ class Rosters:
 
     def show(self, listed: Listed, index: int, entry: EntryShown, signature: bytes) -> TxReceipt | None:
         """Show a leaf, with its trainer's signature; the asker's bond becomes the maker's credit."""
-        step = self._step(listed, f"show leaf {index}")
+        life = self._contracts.history(listed.task).head.life
+        step = self._step(listed, f"show leaf {index} in life {life}")
         return self._send(listed, "showRoster", index, encoded_entry(entry), signature, step=step)
 
     def lapse(self, listed: Listed, index: int) -> TxReceipt | None:
         """End a question that nobody answered in time: the roster falls."""
         aggregators = self._contracts.history(listed.task).opened.aggregators
-        return self._send(listed, "lapseRoster", index, aggregators, step=self._step(listed, f"lapse leaf {index}"))
+        life = self._contracts.history(listed.task).head.life
+        step = self._step(listed, f"lapse leaf {index} in life {life}")
+        return self._send(listed, "lapseRoster", index, aggregators, step=step)
 
     def reclaim(self, listed: Listed, asked: LeafAsked) -> TxReceipt | None:
         """Give the bond of a question back to its asker, whose roster stands no more."""
@@ -194,13 +203,20 @@ class Rosters:
 def _talk(events: Sequence[Decoded]) -> RosterTalk:
     shown: dict[int, tuple[EntryShown, bytes]] = {}
     asked: list[LeafAsked] = []
+    answered: set[tuple[int, int]] = set()
+    lives: dict[int, int] = {}  # by leaf, in which it was asked for last: what is shown answers that
     for event in events:
         values, index = event.values, int(event.values["index"])
-        if event.name == "RosterShown":
+        if event.name != "RosterShown":
+            lives[index] = int(values["life"])
+            asked.append(LeafAsked(index, lives[index], bytes(values["asker"]), int(values["deadline"])))
+            continue
+        answered.add((lives[index], index))
+        try:
             shown[index] = decoded_entry(bytes(values["entry"])), bytes(values["signature"])
-        else:
-            asked.append(LeafAsked(index, int(values["life"]), bytes(values["asker"]), int(values["deadline"])))
-    return RosterTalk(shown, tuple(asked))
+        except DocumentInvalid as error:  # anybody may show a leaf, in bytes that the chain does not look at
+            logger.warning("leaf %d: %s", index, error)
+    return RosterTalk(shown, tuple(asked), frozenset(answered))
 
 
 def leaf_of(entries: Sequence[Entry], index: int) -> EntryShown:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
 
 from fl_platform.chain.abi import plain
 from fl_platform.dispute.claims import CellClaim
 from fl_platform.dispute.questions import NO_CELL, Answer, encoded_cell
+from fl_platform.errors import DocumentInvalid
 from fl_platform.ledger.records import RosterRecord, SealRecord
 from fl_platform.ledger.reveals import Box
 from fl_platform.protocol.keccak import keccak256
@@ -35,6 +37,8 @@ _BLOCK = "(uint256,uint256,uint256,uint256,uint256,int256,bytes32[])"
 _TARGET = f"(uint256,uint256,{SEAL},{_ROSTER},{_TERMS},uint16,bytes32,address[],address[],address[],{_BLOCK}[])"
 _BOX = "(address,(uint256,uint256),(uint256,uint256),bytes32)"
 _ENTRY = f"({RECEIPT_ABI},uint128,bytes,{_BOX}[])"
+WORD = 32  # bytes
+RECEIPT_BYTES = WORD * RECEIPT_ABI.count(",") + WORD  # all its fields are words
 _CELL = "(int256,bytes32[])"
 _PARENT = f"({SEAL},{_ROSTER},{_CELL})"
 _OF_ENTRY = frozenset({
@@ -157,16 +161,24 @@ def encoded_entry(shown: EntryShown) -> bytes:
 
 
 def shown_entry(answer: Answer) -> tuple[EntryShown, bytes]:
-    """Return the entry that an answer showed, and its trainer's signature (65 bytes): the chain has checked both."""
+    """Return the entry that an answer showed, without its path, and its trainer's signature (65 bytes): the chain has
+    checked both. Raises DocumentInvalid."""
     return decoded_entry(answer.claims), answer.above
 
 
 def decoded_entry(data: bytes) -> EntryShown:
-    """Return an entry that a call carried; the chain has checked it."""
-    ((fields, stake, siblings, _),) = decode([_ENTRY], data)
-    task, round_number, life, base_round, trainer, *rest = fields
-    receipt = Receipt(task, round_number, life, base_round, bytes.fromhex(trainer.removeprefix("0x")), *rest)
-    return EntryShown(receipt, stake, siblings)
+    """Return the receipt and stake of an entry that a call carried and the chain has checked, without its path.
+
+    Read where the contract reads them (`SourceEntries._shown`): it looks neither at the first word nor at what comes
+    behind, so whoever sent it may have put anything there. Raises DocumentInvalid.
+    """
+    fields, stake = data[WORD : WORD + RECEIPT_BYTES], data[WORD + RECEIPT_BYTES :][:WORD]
+    try:
+        ((task, round_number, life, base_round, trainer, *rest),) = decode([RECEIPT_ABI], fields)
+        receipt = Receipt(task, round_number, life, base_round, bytes.fromhex(trainer.removeprefix("0x")), *rest)
+        return EntryShown(receipt, decode(["uint128"], stake)[0])
+    except (DecodingError, OverflowError, ValueError, TypeError) as error:
+        raise DocumentInvalid(f"a leaf of a roster was shown on chain in {len(data)} bytes that say nothing") from error
 
 
 def _entry(shown: EntryShown) -> tuple[object, ...]:

@@ -2,7 +2,8 @@
 
 A call that waits to be mined is seen by everybody, and another may send its data first. So the contracts pay for
 evidence only who committed to the call a block before (contracts/interfaces/IReferee.sol, `commit`). The commitment is
-the hash of the call's data with a salt behind them: until the call itself is seen, nobody knows what it is about.
+a hash of its sender and of the call's data with a salt behind them: until the call itself is seen, nobody knows what it
+is about, and then it is of no use to anybody else.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from fl_platform.protocol.keccak import keccak256
 SALT_BYTES = 32
 
 
+def commitment_of(sender: bytes, data: bytes) -> bytes:
+    """Return what `sender` (20 bytes) commits with to a call of these data: who repeats it has no use for it."""
+    return keccak256(sender.rjust(32, b"\0") + keccak256(data))
+
+
 def send_evidence(
     chain: Chain, referee: Contract, contract: Contract, function: str, *arguments: Any, signer: Signer, step: Step,
     already: Callable[[], bool] | None = None, hurried: bool = False,
@@ -34,5 +40,6 @@ def send_evidence(
     salt = b"" if begun or hurried else secrets.token_bytes(SALT_BYTES)
     if salt and (already is None or not already()):
         chain.rehearse(contract, function, *arguments, signer=signer)
-        chain.send(referee, "commit", keccak256(contract.abi.encode(function, *arguments) + salt), signer=signer)
+        data = contract.abi.encode(function, *arguments) + salt
+        chain.send(referee, "commit", commitment_of(signer.address, data), signer=signer)
     return chain.send(contract, function, *arguments, signer=signer, step=step, already=already, salt=salt)

@@ -11,12 +11,21 @@ Asking costs the task's ask bond a leaf. It comes back where nobody shows the le
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import SystemRandom
 
-from fl_platform.dispute.rosters import LeafAsked, Listed, Rosters, RosterTalk, answer_time, descends_at, listed_at
+from fl_platform.dispute.rosters import (
+    LeafAsked,
+    Listed,
+    Rosters,
+    RosterTalk,
+    answer_time,
+    descends_at,
+    leaf_of,
+    listed_at,
+)
 from fl_platform.dispute.targets import EntryShown
 from fl_platform.errors import (
     AuditDifference,
@@ -40,7 +49,7 @@ from fl_platform.task.stakes import anchor, stake_among
 
 logger = logging.getLogger(__name__)
 
-LEAVES = 32  # asked for at once: a bond each, and a maker that hides one of many is found out by the next successor
+LEAVES = 32  # asked for at once: a bond each; of many, a maker that hides one is found out with some chance only
 
 
 class RosterNotToBeHad(Exception):
@@ -68,8 +77,8 @@ class Predecessor:
             return self._checked(order.round, made)
         except (AuditDifference, RejectedInput, StoreMissing, CidMismatch) as error:
             why = f"the roster that a predecessor left is not to be had: {error}"
-        if not Rosters.there(self.contracts):
-            raise RosterNotToBeHad(why)
+        if not Rosters.there(self.contracts) or record.aggregator == self.contracts.address:
+            raise RosterNotToBeHad(why)  # an own one would fall by the own question
         return self._asked(listed_at(self.reader, order.round, record), answers, why, once=transport.once)
 
     # --- from the trainers ---
@@ -86,12 +95,13 @@ class Predecessor:
         forced = {item.receipt.trainer for item in record.forced}
         listed: Sequence[Entry] = ()
         among = frozenset(stakes.keys() - forced) | anchor(self.reader.spec)
-        if record.overturned:
+        told = self._tells(order.round)
+        if told:
             listed = RoundBundle.from_bytes(self.reader.object(record.overturned[-1].bundle)).entries
             among = frozenset(entry.receipt.trainer for entry in listed if not entry.forced)
         rostered = len(among) if record.roster is None else record.roster.count
         answers = self.collector.rostered(order, transport, among, rostered)
-        if record.overturned:
+        if told:
             entries = [self._with_keys(old, answers.get(old.receipt.trainer)) for old in listed if not old.forced]
         else:
             entries = [
@@ -99,6 +109,13 @@ class Predecessor:
                 for who in sorted(answers.keys() - forced)
             ]
         return tuple(entries), answers
+
+    def _tells(self, round_number: int) -> bool:
+        """Whether a seal that fell is of the roster that stands: another's bundle tells of other trainers."""
+        record = self.reader.history().rounds[round_number]
+        if not record.overturned or record.roster is None:
+            return False
+        return record.overturned[-1].roster_digest == record.roster.digest(self.reader.task, round_number)
 
     def _with_keys(self, old: Entry, answer: Entry | None) -> Entry:
         """An entry that others tell, with keys that its trainer signed: those sent again, else those there."""
@@ -120,7 +137,7 @@ class Predecessor:
     ) -> tuple[Entry, ...] | None:
         """Ask for leaves and wait for what comes of it."""
         rosters = Rosters(self.contracts, self.contracts.signer)
-        drawn = draw_leaves(listed.record.count)
+        drawn = draw_leaves(listed.record.count, rosters.record(listed).shown.keys())
         self._ask(rosters, listed, drawn, why)
         while listed.stands(history := self.reader.history()):
             talk, life = rosters.record(listed), history.head.life
@@ -165,7 +182,7 @@ class Predecessor:
         if len(entries) == listed.record.count:
             told = tuple(entries[index] for index in range(listed.record.count))
             if (place := descends_at(told)) is not None:
-                self._refute(rosters, listed, talk, place)
+                self._refute(rosters, listed, told, place)
                 return None
         else:
             on_chain = {entry.receipt.trainer: entry for entry in entries.values()}
@@ -182,8 +199,8 @@ class Predecessor:
         told = Entry(shown.receipt, signature, shown.stake, (), b"", forced=False)
         return self._with_keys(told, answers.get(shown.receipt.trainer))
 
-    def _refute(self, rosters: Rosters, listed: Listed, talk: RosterTalk, place: int) -> None:
-        (first, _), (second, _) = talk.shown[place], talk.shown[place + 1]
+    def _refute(self, rosters: Rosters, listed: Listed, told: Sequence[Entry], place: int) -> None:
+        first, second = leaf_of(told, place), leaf_of(told, place + 1)
         self._try(partial(rosters.refute, listed, place, first, second))
         if listed.stands(self.reader.history()):
             raise RosterNotToBeHad("its leaves do not ascend, and it did not fall by that")
@@ -222,6 +239,8 @@ class Predecessor:
             logger.info("%s", error)
 
 
-def draw_leaves(count: int) -> tuple[int, ...]:
-    """Draw the leaves to ask for: all of few, else at random, so that nobody knows which need not be there."""
-    return tuple(range(count)) if count <= LEAVES else tuple(sorted(SystemRandom().sample(range(count), LEAVES)))
+def draw_leaves(count: int, known: Collection[int] = ()) -> tuple[int, ...]:
+    """Draw the leaves to ask for, of those not `known`: all of few, else at random, so that nobody knows which need not
+    be there."""
+    left = [index for index in range(count) if index not in known]
+    return tuple(left) if len(left) <= LEAVES else tuple(sorted(SystemRandom().sample(left, LEAVES)))

@@ -63,7 +63,7 @@ PARTS: Parts = {
     "keys": ((opening, "unwrap_key"),),
     "read, CIDs checked": ((opening, "sealed_update"),),
     "leaf trees": ((opening, "check_leaves_root"),),
-    "decryption": ((opening, "unseal"),),
+    "decryption": ((opening, "decrypt"),),
     "content roots": ((opening, "check_content"),),
     "header and range": ((admit, "check_update"),),
     "sum": ((sys.modules[__name__], "weighted_sum"),),

@@ -67,7 +67,7 @@ PARTS: Parts = {
     "encoding": ((trainer, "encode_update"),),
     "commitments": ((trainer, "commit_update"),),
     "proofs of knowledge": ((committing, "prove_knowledge"),),
-    "sealing": ((trainer, "seal"), (trainer, "derive_update_key")),
+    "sealing": ((trainer, "encrypt"), (trainer, "derive_update_key")),
     "key wraps": ((signing, "wrap_for_all"), (opening, "unwrap_key")),
     "store, writing": ((DiskStore, "put"),),
     "store, reading": ((DiskStore, "get"),),
@@ -83,7 +83,7 @@ PARTS: Parts = {
         (Contracts, "roster_round"), (Contracts, "seal_round"), (Contracts, "history"), (Contracts, "window"),
         (Chain, "wait_until"),
     ),
-    "own tape before the seal": ((aggregator, "demand_true_tape"),),
+    "own tape before the seal": ((aggregator, "require_true_tape"),),
 }  # fmt: skip
 
 

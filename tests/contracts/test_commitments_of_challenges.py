@@ -9,7 +9,7 @@ import pytest
 
 from fl_platform.dispute.known import KnownRound
 from fl_platform.dispute.next_moves import Refute, next_moves
-from fl_platform.protocol.keccak import keccak256
+from fl_platform.ledger.evidence import commitment_of
 from fl_platform.protocol.tape import Tape
 from tests.support.bound_rounds import CHALLENGER, BoundTask, Sealed, referee_world
 from tests.support.contracts import CHALLENGER_BPS
@@ -37,8 +37,9 @@ class Race:
         call = move.claim.function, self.sealed.target.encoded(), *move.claim.encoded()
         self.data = self.world.disputes.abi.encode(*call) + b"\x07" * 32
 
-    def commit(self, data: bytes | None = None, who: bytes = CHALLENGER.address) -> None:
-        self.world.disputes.send(who, "commit", keccak256(self.data if data is None else data))
+    def commit(self, data: bytes | None = None, *, sent_by: bytes = CHALLENGER.address) -> None:
+        made = commitment_of(CHALLENGER.address, self.data if data is None else data)
+        self.world.disputes.send(sent_by, "commit", made)
 
     def refute(self, who: bytes = CHALLENGER.address) -> None:
         self.world.evm.transact(who, self.world.disputes.address, self.data)
@@ -59,10 +60,19 @@ class Race:
 def test_who_committed_is_paid_and_who_copies_is_not() -> None:
     race = Race()
     race.commit()
-    race.commit(who=COPIER.address)  # a copier sees the commitment, and can repeat it
+    race.commit(sent_by=COPIER.address)  # a copier sees the commitment, and can repeat it
     race.refute()
     assert (race.credit(), race.credit(COPIER.address)) == (race.reward, 0)
     assert race.bonus == race.task.run.params.bond - race.reward
+
+
+def test_who_repeats_a_commitment_and_overtakes_its_call_earns_nothing() -> None:
+    race = Race()
+    race.commit()
+    race.commit(sent_by=COPIER.address)
+    race.refute(COPIER.address)  # the call's data, salt and all, with a higher fee
+    assert (race.credit(), race.credit(COPIER.address)) == (0, 0)
+    assert race.bonus == race.task.run.params.bond
 
 
 def test_a_copy_that_comes_first_fells_the_seal_and_earns_nothing() -> None:

@@ -278,11 +278,11 @@ def test_a_forced_list_goes_with_the_roster(world: RefereeWorld) -> None:
 def test_only_disputes_and_only_the_ring_s_roster(world: RefereeWorld, reverts: Reverts) -> None:
     listed = rostered(world)
     run, aggregators = listed.run, listed.run.params.aggregators
-    call = (run.task, bytes(32), listed.record.aggregator, bytes(20), aggregators)
+    call = (run.task, bytes(32), listed.record.aggregator, listed.record.seats, bytes(20), aggregators)
     with reverts("RoundLedger_NotDisputes", CHALLENGER.address):
         world.ledger.send(CHALLENGER, "overturnRoster", *call)
     kept = world.ledger.call("ringSlot", run.task, 0)
     with reverts("RoundLedger_RecordMismatch", run.task, 0, bytes(32), kept):
         world.ledger.send(world.disputes.address, "overturnRoster", *call)
     with reverts("RoundLedger_AggregatorsMismatch", run.task):
-        world.ledger.send(world.disputes.address, "overturnRoster", *call[:4], aggregators[:2])
+        world.ledger.send(world.disputes.address, "overturnRoster", *call[:5], aggregators[:2])

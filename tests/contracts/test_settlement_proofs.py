@@ -236,7 +236,7 @@ def test_what_is_no_proof_file_is_refused(text: str) -> None:
 
 
 def test_verifying_needs_no_compiled_code() -> None:
-    code = "import sys, zk.settlement_proof; print(sorted({'numba', 'wasmtime', 'mclbn256'} & set(sys.modules)))"
+    code = "import sys, zk.settlement.proof; print(sorted({'numba', 'wasmtime', 'mclbn256'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     claimed = vector(4).claimed

@@ -191,7 +191,8 @@ contract LedgerHandler {
     function rosterFalls() external {
         uint256 round = ledger.head(task).round;
         bytes32 digest = views.rosterDigest(task, round, _rosters[round]);
-        try disputes.fell(task, digest, _rosters[round].aggregator, people[4], _aggregators) {} catch {}
+        try disputes.fell(task, digest, _rosters[round].aggregator, _rosters[round].seats, people[4], _aggregators) {}
+            catch {}
     }
 
     function slash(uint256 who, uint256 amount) external {

@@ -306,7 +306,7 @@ class Ledger(RuleBasedStateMachine):
             return
         task, record, listed = self.run.task, found[0], self.run.params.aggregators
         digest = self.world.views.call("rosterDigest", task, self.twin.round, record)
-        call = (ANYONE, "fell", task, digest, record.aggregator, ACCUSER.address, listed)
+        call = (ANYONE, "fell", task, digest, record.aggregator, record.seats, ACCUSER.address, listed)
         if self.attempt(self.twin.may_fall(), self.world.disputes.send, *call):
             self.twin.fall(listed.index(record.aggregator), self.now)
             self.voids += 1

@@ -22,6 +22,7 @@ from fl_platform.chain.abi import Abi
 from fl_platform.chain.artifacts import Artifact, load, load_file
 from fl_platform.chain.evm import EvmNode, Genesis
 from fl_platform.chain.types import Log
+from fl_platform.ledger.evidence import commitment_of
 from fl_platform.protocol.keccak import keccak256
 
 START = 1_700_000_000  # Unix seconds; any fixed time will do
@@ -193,7 +194,8 @@ class Contract:
 
     def show(self, sender: Account | bytes, function: str, *arguments: Any, referee: Contract | None = None) -> Outcome:
         """Mine evidence that `sender` has committed to at `referee` (None: this contract) a block before."""
-        (referee or self).send(sender, "commit", keccak256(self.abi.encode(function, *arguments)))
+        who = sender if isinstance(sender, bytes) else sender.address
+        (referee or self).send(sender, "commit", commitment_of(who, self.abi.encode(function, *arguments)))
         return self.send(sender, function, *arguments)
 
     def call(self, function: str, *arguments: Any) -> Any:

@@ -46,7 +46,7 @@ class Pairing:
     """The check of a product of pairings. Get it from `load`, which checks it first."""
 
     def __init__(self) -> None:
-        """Bind what pairings need; the library is initialised and checked by zk.mcl."""
+        """Bind what pairings need; the library is initialised and checked by zk.curve.mcl."""
         mcl.bound()
         pointer = ctypes.c_void_p
         self._in_group = mcl.bind("mclBnG2_isValidOrder", ctypes.c_int, pointer)

@@ -21,7 +21,7 @@ from zk.groth16.files import Words
 
 
 class _G2:
-    """libmcl's functions of the second group; the library is initialised and checked by zk.mcl."""
+    """libmcl's functions of the second group; the library is initialised and checked by zk.curve.mcl."""
 
     def __init__(self) -> None:
         mcl.load()
