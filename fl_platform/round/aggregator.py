@@ -248,6 +248,7 @@ class Aggregator:
 
     def _passed(self, round_number: int, why: str) -> TaskClosed:
         """Hand the round over unsealed, which costs the fee and no bond; return the error that says so."""
+        self._wait_until(self._contracts.window(self._reader.task)[0])  # before that only a successor may
         self._contracts.pass_round(self._reader.task, round_number)
         return TaskClosed(
             f"task {self._reader.task}: round {round_number} was passed on, for it could not be sealed in time: {why}; "

@@ -181,6 +181,19 @@ def test_a_leaf_that_nobody_shows_fells_the_roster(world: RefereeWorld) -> None:
         listed.lapse(3)
 
 
+def test_who_joins_after_the_roster_shares_nothing_of_its_fall(world: RefereeWorld) -> None:
+    """A46: who asks chooses when it lapses, and could let friends take seats until then."""
+    listed = rostered(world)
+    run = listed.run
+    run.join(account("latecomer"))
+    listed.ask(3)
+    wait(world, ANSWER)
+    listed.lapse(3)
+    seats = listed.record.seats
+    assert world.views.call("seats", run.task) == seats + 1
+    assert world.ledger.call("words", run.task)[3] >> 232 == seats
+
+
 def test_it_falls_under_a_successor_who_goes_on(world: RefereeWorld) -> None:
     listed = rostered(world)
     listed.run.advance()

@@ -11,7 +11,7 @@ from fl_platform.dispute.defender import Defender
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.roster_defender import RosterBonds
 from fl_platform.dispute.rosters import Rosters, descends_at, leaf_of, standing
-from fl_platform.errors import ConfigError, ReceiptReplayed, TransactionReverted
+from fl_platform.errors import ConfigError, ReceiptReplayed, TaskClosed, TransactionReverted
 from fl_platform.judging.program import terms_of
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.receipt import check_signature
@@ -52,6 +52,17 @@ def rostered(stage: Stage, folder: Path, kind: type[Aggregator]) -> tuple[SmallT
     entries = maker.collect(LocalTransport(task.trainers))
     maker.roster(entries)
     return task, entries
+
+
+def test_nobody_asks_for_leaves_of_its_own_roster(disputed: Stage, tmp_path: Path) -> None:
+    """A maker that lost its folder, and gets not everything again, passes: by its own questions it would fall."""
+    task, _ = rostered(disputed, tmp_path, Aggregator)
+    again = sealer_of(disputed, tmp_path / "moved", task)
+    bond = disputed.owner.member(task.reader.task, AGGREGATOR.address).stake
+    with pytest.raises(TaskClosed, match="passed on"):
+        again.run(LocalTransport(task.trainers[:1]), rounds=1)
+    assert Rosters(disputed.owner).records(task.reader.task) == {}
+    assert disputed.owner.member(task.reader.task, AGGREGATOR.address).stake == bond
 
 
 def test_leaves_that_do_not_ascend_fell_a_roster_and_trainers_sign_for_the_next_life(
