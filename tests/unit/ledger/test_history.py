@@ -420,7 +420,7 @@ def fell(s: Stage, own: Contracts, task: int) -> None:
     roster_ = found.rounds[found.head.round].roster
     assert roster_ is not None
     digest, listed = roster_.digest(task, found.head.round), found.opened.aggregators
-    arguments = (task, digest, roster_.aggregator, OWNER.address, listed)
+    arguments = (task, digest, roster_.aggregator, roster_.seats, OWNER.address, listed)
     s.chain.send(s.judge, "fell", *arguments, signer=OWNER)
 
 
