@@ -133,12 +133,13 @@ class Hour:
 
     def be_paid(self) -> list[int]:
         """Claim, and ask why; returns tokens paid, wei."""
-        claim, why, leave = self.left.pop(("data-owner.md", "Be paid"))
+        claim, why, trace, leave = self.left.pop(("data-owner.md", "Be paid"))
         paid = []
         for hospital in self.hospitals:
             (told,) = json.loads(hospital(f"{claim} --json -"))
             paid.append(int(told["withdrawn_wei"]))
             assert "admitted" in hospital(why)
+            assert "wei earned up to and with this round" in hospital(trace)
             hospital(leave)
         return paid
 
