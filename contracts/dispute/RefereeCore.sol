@@ -27,7 +27,7 @@ abstract contract RefereeCore is IReferee {
 
     address public immutable tapes;
 
-    /// @notice By seal: what was shown of one says nothing of another.
+    /// @notice By seal, and by roster and leaf ({Rosters}: then by life): what was shown of one says nothing of another.
     mapping(bytes32 key => mapping(bytes32 id => State)) public questions;
     /// @notice Hash of the parts or prefixes that a question was answered with.
     mapping(bytes32 id => bytes32) public shownDigest;

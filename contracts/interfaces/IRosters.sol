@@ -6,7 +6,7 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 
 /// @title IRosters
 /// @notice Who contradicts a roster that is not sealed yet, and how. A roster is a root over leaves: trainer, stake, receipt.
-/// Its maker answers for two things, with its whole bond, and anybody may hold it to them:
+/// Its maker answers for two things, with its whole bond, until a seal stands on it or the task ends:
 ///
 /// - **every leaf can be shown**: who asks for a leaf locks the task's ask bond. Anybody shows the leaf, with the receipt that its
 ///   trainer signed, and the bond is the maker's. Nobody shows it in time, and the roster falls (`lapseRoster`).

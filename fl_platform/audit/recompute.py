@@ -1,6 +1,6 @@
 """A sealed round judged again from its entries: what its bundle should have said, and what its seal may stand for.
 
-Tests: tests/adversarial/test_x_honest_seals.py
+Tests: tests/adversarial/test_x_left_out.py
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fl_platform.errors import ConfigError
+from fl_platform.errors import AuditDifference, ConfigError
 from fl_platform.judging.admit import MISSING
 from fl_platform.judging.judge_public import public_tape
 from fl_platform.judging.tapes import place_in_words, told_tape
@@ -91,7 +91,7 @@ class TracedRound:
 def traced_round(reader: TaskReader, number: int) -> TracedRound:
     """Read a sealed round and evaluate it again; products of updates are taken as the bundle tells them.
 
-    Raises AuditDifference (its entries are not the roster on chain), DocumentInvalid, StoreMissing, and ConfigError
+    Raises AuditDifference (its entries are not those on chain), DocumentInvalid, StoreMissing, and ConfigError
     where the round is not sealed.
     """
     record = reader.history().rounds[number] if number < len(reader.history().rounds) else None
@@ -99,6 +99,9 @@ def traced_round(reader: TaskReader, number: int) -> TracedRound:
         raise ConfigError(f"round {number} of task {reader.task} is not sealed; `fl-platform task show` says which are")
     bundle, spec = reader.bundle(number), reader.spec
     reader.check_roster(number, bundle.entries)
+    forced = [entry.receipt for entry in bundle.entries if entry.forced]
+    if forced != [item.receipt for item in record.forced]:
+        raise AuditDifference(f"round {number}: the bundle's forced receipts are not the {len(record.forced)} on chain")
     context = reader.round_context(number, record.seal.aggregator, bundle.entries)
     # a sealer that could have the update after all need not leave it out
     context = replace(context, missing=context.missing & bundle.with_verdict(MISSING))

@@ -1,6 +1,6 @@
 """`fl-platform task check`: a task tried once on this machine, before any money.
 
-Tests: tests/unit/round/test_checking.py
+Tests: tests/docs/test_examples.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`fl-platform doctor`: what must be mended on this machine before it costs money.
 
-Tests: tests/unit/round/test_doctor.py
+Tests: tests/docs/test_examples.py
 """
 
 from __future__ import annotations

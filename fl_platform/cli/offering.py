@@ -1,6 +1,6 @@
 """What an owner may choose of a task's rules: one list of options for every command that makes some.
 
-Tests: tests/unit/round/test_offer.py
+Tests: tests/docs/test_examples.py
 """
 
 from __future__ import annotations

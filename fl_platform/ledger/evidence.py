@@ -8,7 +8,6 @@ is about, and then it is of no use to anybody else.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +16,6 @@ from fl_platform.chain.journal import Step
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import TxReceipt
 from fl_platform.protocol.keccak import keccak256
-
-SALT_BYTES = 32
 
 
 def commitment_of(sender: bytes, data: bytes) -> bytes:
@@ -36,9 +33,10 @@ def send_evidence(
     then the evidence counts, and its reward is the pot's. Nothing is sent where the call would revert now, or `already`
     says that it is done. Raises what `Chain.send` raises.
     """
-    begun = bool(chain.progress(step, signer).attempts)  # stopped in between: what was signed goes in again
-    salt = b"" if begun or hurried else secrets.token_bytes(SALT_BYTES)
-    if salt and (already is None or not already()):
+    # of the step alone: stopped in between, or lost with a reorganisation, the same call stands behind its commitment
+    salt = keccak256(signer.derive(b"evidence") + step.key(signer.address).encode())
+    begun = bool(chain.progress(step, signer).attempts)
+    if not begun and not hurried and (already is None or not already()):
         chain.rehearse(contract, function, *arguments, signer=signer)
         data = contract.abi.encode(function, *arguments) + salt
         chain.send(referee, "commit", commitment_of(signer.address, data), signer=signer)

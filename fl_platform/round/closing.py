@@ -1,6 +1,6 @@
 """Closing the books of an ended task (step 10): never-rostered pots to the owner. Anyone may.
 
-Tests: tests/unit/round/test_rewards.py
+Tests: tests/unit/dispute/test_watcher.py
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class Predecessor:
     ) -> tuple[Entry, ...] | None:
         """Ask for leaves and wait for what comes of it."""
         rosters = Rosters(self.contracts, self.contracts.signer)
-        drawn = draw_leaves(listed.record.count, rosters.record(listed).shown.keys())
+        drawn = drawn_places(listed.record.count, rosters.record(listed).shown.keys())
         self._ask(rosters, listed, drawn, why)
         while listed.stands(history := self.reader.history()):
             talk, life = rosters.record(listed), history.head.life
@@ -239,7 +239,7 @@ class Predecessor:
             logger.info("%s", error)
 
 
-def draw_leaves(count: int, known: Collection[int] = ()) -> tuple[int, ...]:
+def drawn_places(count: int, known: Collection[int] = ()) -> tuple[int, ...]:
     """Draw the leaves to ask for, of those not `known`: all of few, else at random, so that nobody knows which need not
     be there."""
     left = [index for index in range(count) if index not in known]

@@ -1,6 +1,6 @@
 """Trainers' reputations (step 10): read from the newest sealed bundle, written to the chain from a final one.
 
-Tests: tests/unit/round/test_rewards.py
+Tests: tests/docs/test_examples.py
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A row is data of the network (checked against the task's committed root by `judg
 with exact lengths). Its bytes: number of dimensions u8, each dimension u32 BE, features float32 LE, label u32 BE.
 torch is imported where a model is run: most who read a task never run one.
 
-Tests: tests/unit/judging/test_leave_one_out.py
+Tests: tests/adversarial/test_x_unreadable_rows.py
 """
 
 from __future__ import annotations

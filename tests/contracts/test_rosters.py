@@ -219,6 +219,7 @@ def test_leaves_that_do_not_ascend_fell_it_at_once(
 ) -> None:
     listed = rostered(world, order=order)
     listed.refute(at, commit=commit)
+    assert listed.run.phase == OPEN
     falls_to(listed, world.aggregators[1].address, challenger=TO_CHALLENGER if commit else 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,12 @@ MODULES = [
     for path in sorted((ROOT / package).rglob("*.py"))
     if not path.name.startswith("__")
 ]
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("fl_platform", "zk", "tests", "scripts")
+    for path in (ROOT / package).rglob("*.py")
+    if "node_modules" not in path.parts
+}
 
 
 def by_name(module: Path) -> Path:
@@ -31,6 +38,42 @@ def named(module: Path) -> str | None:
     return found[1] if found else None
 
 
+def dotted(path: Path) -> str:
+    """Return a module's name."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def names_in(path: Path) -> frozenset[Path]:
+    """Return the files of ours that a file imports, or names in a text as a module (commands are loaded by name)."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(re.findall(r"\b(?:fl_platform|zk)(?:\.\w+)+", node.value))
+            if node.value == "fl_platform":  # python -m fl_platform
+                found.add("fl_platform.__main__")
+            if node.value == "templates":  # `new` copies them, a folder each
+                found |= {name for name in FILES if name.startswith("fl_platform.templates.")}
+    return frozenset(FILES[name] for name in found if name in FILES)
+
+
+@cache
+def reached(test: Path) -> frozenset[str]:
+    """Return the modules that a test leads to, by imports of imports; what runs the command line, to all commands."""
+    seen: set[Path] = set()
+    left = sorted(test.rglob("*.py")) if test.is_dir() else [test]
+    while left:
+        path = left.pop()
+        if path not in seen:
+            seen.add(path)
+            left += names_in(path)
+    return frozenset(map(dotted, seen))
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_leads_to_its_tests(module: Path) -> None:
     there = named(module)
@@ -39,6 +82,7 @@ def test_a_module_leads_to_its_tests(module: Path) -> None:
     else:
         assert there is not None, "no test of its name, and its docstring names none (`Tests: tests/...`)"
         assert (ROOT / there).exists(), there
+        assert dotted(module) in reached(ROOT / there), f"{there} does not lead to it"
 
 
 def test_the_page_of_what_tests_stand_on_has_every_file() -> None:

@@ -1,6 +1,6 @@
 """The demo's cast: an owner, an aggregator, an auditor and trainers of whom some cheat, with wallets and data.
 
-Tests: tests/e2e/test_demo.py
+Tests: tests/adversarial/test_a08_lying_aggregator.py
 """
 
 from __future__ import annotations

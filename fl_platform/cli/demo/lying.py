@@ -1,6 +1,6 @@
 """`--attack lying-aggregator=1`: an aggregator that seals a lie, and the watcher that has it slashed.
 
-Tests: tests/e2e/test_demo.py
+Tests: tests/adversarial/test_a08_lying_aggregator.py
 """
 
 from __future__ import annotations

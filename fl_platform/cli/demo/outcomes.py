@@ -1,6 +1,6 @@
 """What a task's history says of slashed bonds and compensation, as `demo --json` shows it.
 
-Tests: tests/e2e/test_demo.py
+Tests: tests/adversarial/test_a08_lying_aggregator.py
 """
 
 from __future__ import annotations

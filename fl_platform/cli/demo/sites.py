@@ -1,6 +1,6 @@
 """What taking part was worth to each party of data that come in parts: its model alone, the joint one, and its pay.
 
-Tests: tests/e2e/test_demo.py
+Tests: tests/unit/cli/test_demo_sites.py
 """
 
 from __future__ import annotations

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from fl_platform.chain.client import Chain, Contract
 from fl_platform.chain.journal import TASKLESS, Step
 from fl_platform.chain.types import TxReceipt
-from fl_platform.errors import TransactionReverted
+from fl_platform.errors import RpcUnavailable, TransactionReverted
 from fl_platform.ledger.evidence import send_evidence
 from fl_platform.protocol.receipt import Domain
 from tests.support.chain import AGGREGATOR, ETHER, Stage, disputed_stage, receipt_of, wallet
@@ -64,6 +66,28 @@ def test_the_reward_is_whose_commitment_came_before(shared: Stage) -> None:
     assert (case.transactions, case.credit) == (2, ETHER * 3 // 10)
     assert case.send() == done, "once over all restarts"
     assert case.transactions == 2
+
+
+def test_stopped_anywhere_the_same_call_goes_out_behind_its_commitment(
+    shared: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, chain = Case(shared, "stopped"), type(shared.chain)
+    honest, calls = chain.send, list[tuple[str, object]]()
+
+    def stops_at_the_evidence(self: Chain, contract: Contract, function: str, *arguments: Any, **how: Any) -> Any:
+        calls.append((function, how.get("salt") or arguments[0]))
+        if function != "commit" and len(calls) == 2:
+            raise RpcUnavailable("stopped")
+        return honest(self, contract, function, *arguments, **how)
+
+    monkeypatch.setattr(chain, "send", stops_at_the_evidence)
+    with pytest.raises(RpcUnavailable):
+        case.send()
+    assert case.send() is not None
+    assert case.credit == ETHER * 3 // 10
+    first, again = calls[:2], calls[2:]
+    assert first == again, "another salt would be another commitment"
+    assert [name for name, _ in again] == ["commit", "equivocation"]
 
 
 def test_in_a_hurry_the_evidence_counts_and_the_pot_gets_the_reward(shared: Stage) -> None:

@@ -17,7 +17,7 @@ from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.receipt import check_signature
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.kept_entries import KeptEntries
-from fl_platform.round.predecessor import LEAVES, draw_leaves
+from fl_platform.round.predecessor import LEAVES, drawn_places
 from fl_platform.round.transport import LocalTransport
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.workspace import reveal_key
@@ -32,11 +32,11 @@ def disputed() -> Iterator[Stage]:
 
 
 def test_all_of_few_leaves_are_asked_for_and_drawn_ones_of_many() -> None:
-    assert draw_leaves(LEAVES) == tuple(range(LEAVES))
-    drawn = draw_leaves(256)
+    assert drawn_places(LEAVES) == tuple(range(LEAVES))
+    drawn = drawn_places(256)
     assert len(set(drawn)) == LEAVES
     assert list(drawn) == sorted(drawn)
-    assert draw_leaves(256) != draw_leaves(256)
+    assert drawn_places(256) != drawn_places(256)
 
 
 class Twice(Aggregator):
