@@ -52,7 +52,7 @@ _TIMES = ("RoundLedger_TooEarly", "RoundLedger_TooLate", "Settlement_TooEarly") 
 def _wrong_phase(task: int, phase: int, needed: int) -> str:
     """Say where a task stands, and where it would have to."""
     now, wanted = (_PHASES.get(Phase(one), "not there") for one in (phase, needed))
-    return f"task {task} is {now}; this can be done only while it is {wanted}. {_STATUS}"
+    return f"task {task} is {now}; this can be done only while it is {wanted}; {_STATUS}"
 
 
 def way_on(refused: TransactionReverted) -> str:

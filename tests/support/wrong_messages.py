@@ -119,7 +119,8 @@ TROUBLES: dict[str, Trouble] = {
         5, "task 1 is over (done after 1 of 1 rounds); `fl-platform task list` shows those still open",
         "All rounds are sealed.", "Join another task."),
     "force after its window": Trouble(
-        8, "RoundLedger_WrongPhase(…); nothing was sent; `fl-platform status` says what can be done now",
+        8, "RoundLedger_WrongPhase(…); task 1 is done: all rounds are sealed; this can be done only while it is "
+        "rostered: its round waits for a seal; nothing was sent; `fl-platform status` says what can be done now",
         "A receipt can be forced in only between roster and seal.", "`fl-platform status`."),
     "seal after its deadline": Trouble(
         8, "RoundLedger_TooLate(…); … of block time: the deadline has passed; `fl-platform aggregator advance 2` "
