@@ -1,7 +1,7 @@
 """Write contracts/libraries/Language.sol: the numbers of the round program's language, from the Python enumerations.
 
-    python scripts/generate_language.py            writes it
-    python scripts/generate_language.py --check    exits 1 where it differs
+python scripts/generate_language.py            writes it
+python scripts/generate_language.py --check    exits 1 where it differs
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from fl_platform.protocol.keypackage import KEYED_AGGREGATORS
 from fl_platform.protocol.operations import PLAIN, Op
 from fl_platform.protocol.program import MAGIC, Output
+from fl_platform.protocol.rows import LARGEST_WEIGHT, STEP_POINT
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import MOST_FORCED, MOST_ROSTERED, Axis, Kind, Map, Refused, Source
 
@@ -44,6 +45,9 @@ def language() -> str:
         "    /// a tape can have.",
         f"    uint256 internal constant MOST_ROSTERED = {MOST_ROSTERED};",
         f"    uint256 internal constant MOST_FORCED = {MOST_FORCED};",
+        "    /// @notice Bits behind the point of the factor by which sums move a model; its largest integer.",
+        f"    uint256 internal constant STEP_POINT = {STEP_POINT};",
+        f"    uint256 internal constant LARGEST_WEIGHT = {LARGEST_WEIGHT};",
     ]
     for prefix, enumeration in PREFIXES:
         width = "uint8" if enumeration is Op else "uint256"

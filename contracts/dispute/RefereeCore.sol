@@ -349,7 +349,7 @@ abstract contract RefereeCore is IReferee {
         uint256 packed = uint256(claim.instruction.words[0]);
         uint256 axis = ITapes(tapes).blockPlace(packed);
         if (axis < 3) return _block(target, claim.place[axis]);
-        if (uint8(packed >> 120) == Language.DOT_SHIFTED) return _block(target, claim.block_);
+        if (uint8(packed >> 120) != Language.DOT) return _block(target, claim.block_);
     }
 
     function _digestOf(

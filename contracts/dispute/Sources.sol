@@ -85,7 +85,7 @@ contract Sources is SourceEntries {
         for (uint256 i = 0; i < t.blocks.length; ++i) {
             if (t.blocks[i].index != index) continue;
             Terms.requireBlock(t.terms, t.blocks[i]);
-            return (t.blocks[i].first, t.blocks[i].count);
+            return (uint256(t.blocks[i].words[0]), uint256(t.blocks[i].words[1]));
         }
         revert Terms.Terms_Mismatch(index);
     }
@@ -176,8 +176,7 @@ contract Sources is SourceEntries {
         Terms.Block memory b = abi.decode(evidence, (Terms.Block));
         if (b.index != index) revert Terms.Terms_Mismatch(index);
         Terms.requireBlock(t.terms, b);
-        if (source == Language.SOURCE_BLOCK_SIZE) return int256(b.size);
-        return source == Language.SOURCE_BLOCK_COUNTS ? int256(b.counts) : b.firstExponent;
+        return b.words[2 + source - Language.SOURCE_BLOCK_SIZE];
     }
 
     function _carried(Target calldata t, Refutation.Claim calldata claim, uint256 packed, bytes calldata evidence)
@@ -227,8 +226,9 @@ contract Sources is SourceEntries {
     function refutesOutput(bytes calldata target, IReferee.OutputClaim calldata claim) external view returns (bool) {
         Target calldata t = _target(target);
         if (t.record.claimCount != t.roster.seats) return true;
-        if (claim.output == Language.OUTPUT_TOTAL) {
-            return _outputOf(claim, 0, 0) != int256(uint256(t.record.claimTotal));
+        if (claim.output == Language.OUTPUT_TOTAL || claim.output == Language.OUTPUT_MODEL) {
+            uint256 told = claim.output == Language.OUTPUT_TOTAL ? t.record.claimTotal : uint256(t.record.model);
+            return _outputOf(claim, 0, 0) != int256(told);
         }
         uint256 seat = claim.leaf.index;
         bytes32 leaf = MerkleSum.leafHash(claim.leaf.index, claim.leaf.owner, claim.leaf.amount, claim.leaf.data);

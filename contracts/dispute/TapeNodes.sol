@@ -73,8 +73,11 @@ abstract contract TapeNodes is ITapes {
     {
         uint8 op = uint8(packed >> 120);
         bool fits = op == Language.DOT || op == Language.DOT_SHIFTED;
-        if (q.node == IReferee.Node.Operand) fits = fits || op == Language.COMBINE;
-        else if (q.node != IReferee.Node.Sums) fits = op == Language.COMBINE;
+        if (q.node == IReferee.Node.Operand) {
+            fits = fits || op == Language.COMBINE;
+        } else if (q.node != IReferee.Node.Sums) {
+            fits = op == Language.COMBINE || (q.node == IReferee.Node.Row && op == Language.STEP);
+        }
         if (!fits) return false;
         uint256 axes = (packed >> 108) & 0xFFF;
         uint256 count = Refutation.countOf(axes);

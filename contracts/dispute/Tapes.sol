@@ -56,7 +56,9 @@ contract Tapes is TapeNodes {
     }
 
     function _requireRow(Facts memory f, IReferee.Question calldata q, IReferee.Answer calldata a) private pure {
-        bytes32 root = bytes32(uint256(_cellOf(f, q.column, q.place, a.instruction, a.cell, Language.COMBINE).value));
+        bool isModel = uint8(uint256(a.instruction.words[0]) >> 120) == Language.STEP;
+        uint8 op = isModel ? Language.STEP : Language.COMBINE;
+        bytes32 root = bytes32(uint256(_cellOf(f, q.column, q.place, a.instruction, a.cell, op).value));
         uint256 depth = Refutation.depthOf(f.leaves);
         if (q.level > depth || uint256(q.index) << q.level >= f.leaves) revert Tapes_NoSuchNode();
         if (q.level == 0) {
@@ -208,43 +210,55 @@ contract Tapes is TapeNodes {
     /// @inheritdoc ITapes
     function refutesDot(bytes calldata, IReferee.DotClaim calldata c) external pure returns (bool) {
         (Facts memory f, uint256 first, uint256 count) = (Tails.facts(3), Tails.word(3), Tails.word(2));
-        Refutation.Cell memory cell = _cellOf(f, c.column, c.place, c.instruction, c.cell, Language.DOT);
         uint256 packed = uint256(c.instruction.words[0]);
+        uint8 op = uint8(packed >> 120);
+        bool isStep = op == Language.STEP;
+        int256 told = _cellOf(f, c.column, c.place, c.instruction, c.cell, isStep ? Language.STEP : Language.DOT).value;
         bytes32 left = _rowOf(f, packed, c.place, c.rows[0], 0);
         bytes32 right = _rowOf(f, packed, c.place, c.rows[1], 1);
-        bool shifted = uint8(packed >> 120) == Language.DOT_SHIFTED;
-        // a shifted product runs over all that counts, and its leaf lies in the block that is given
-        (uint256 from, uint256 length) = blockPlace(packed) == 3 ? (0, f.counting) : (first, count);
-        if (left == 0 || right == 0 || length == 0) return cell.value != 0;
+        // a shifted product runs over all that counts, a step over all leaves: theirs lies in the block that is given
+        (uint256 from, uint256 length) = (0, isStep ? f.leaves : f.counting);
+        if (blockPlace(packed) < 3) (from, length) = (first, count);
+        if (left == 0 || right == 0 || length == 0) return told != 0;
         if (c.leaf >= length) revert Tapes_NoSuchNode();
-        if (shifted && (c.leaf < first || c.leaf >= first + count)) revert Tapes_NoSuchNode();
-        int256 told = cell.value;
+        if (op != Language.DOT && (c.leaf < first || c.leaf >= first + count)) revert Tapes_NoSuchNode();
+        (uint256 leftBits, uint256 rightBits) = _requireLeaves(f, c, from + c.leaf, left, right);
+        (bytes memory a, bytes memory b) = (c.leaves[0].body, c.leaves[1].body);
+        if (isStep) return _leafBelow(f, c, told) != Rows.leafHash(c.leaf, 0, Rows.step(a, b, _shiftOf(f, packed, c)));
         if (length > 1) {
             _requireShown(bytes32(Tails.word(1)), c.shown);
             told = _partAt(c.shown, c.leaf % 128);
         }
-        int256 found = _product(f, c, from + c.leaf, left, right);
-        if (shifted) found = found << _shiftOf(f, packed, c);
+        int256 found = Rows.dot(a, leftBits, b, rightBits);
+        if (op != Language.DOT) found = found << uint256(_shiftOf(f, packed, c));
         return found != told;
     }
 
+    /// @dev The hash of a model's leaf, as `shown` tells it with the way up.
+    function _leafBelow(Facts memory f, IReferee.DotClaim calldata c, int256 root) private pure returns (bytes32 told) {
+        bytes32[] memory path;
+        (told, path) = abi.decode(c.shown, (bytes32, bytes32[]));
+        uint256 depth = Refutation.depthOf(f.leaves);
+        if (path.length != depth) revert Tapes_NoSuchNode();
+        if (Rows.climb(told, c.leaf, path, 0, depth) != bytes32(uint256(root))) revert Rows.Rows_LeafMismatch(c.leaf);
+    }
+
     /// @dev The instruction's immediate has the kinds of both rows.
-    function _product(Facts memory f, IReferee.DotClaim calldata c, uint256 leaf, bytes32 left, bytes32 right)
+    function _requireLeaves(Facts memory f, IReferee.DotClaim calldata c, uint256 leaf, bytes32 left, bytes32 right)
         private
         pure
-        returns (int256)
+        returns (uint256 leftBits, uint256 rightBits)
     {
         uint256 depth = Refutation.depthOf(f.leaves);
         uint256 kinds = uint256(c.instruction.words[1]);
-        uint256 leftBits = Rows.bitsOf(kinds & 0xFF, f.updateBits);
-        uint256 rightBits = Rows.bitsOf(kinds >> 8, f.updateBits);
+        leftBits = Rows.bitsOf(kinds & 0xFF, f.updateBits);
+        rightBits = Rows.bitsOf(kinds >> 8, f.updateBits);
         Rows.requireLeaf(c.leaves[0], leaf, leftBits, depth, left);
         Rows.requireLeaf(c.leaves[1], leaf, rightBits, depth, right);
-        return Rows.dot(c.leaves[0].body, leftBits, c.leaves[1].body, rightBits);
     }
 
-    function _shiftOf(Facts memory f, uint256 packed, IReferee.DotClaim calldata c) private pure returns (uint256) {
-        return uint256(_beside(f, packed, c.place, Language.AXIS_BLOCK, c.block_, c.shift, 2).value);
+    function _shiftOf(Facts memory f, uint256 packed, IReferee.DotClaim calldata c) private pure returns (int256) {
+        return _beside(f, packed, c.place, Language.AXIS_BLOCK, c.block_, c.shift, 2).value;
     }
 
     /// @inheritdoc ITapes

@@ -26,7 +26,8 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///   Cells       of the tree over one column's cells               the same; its cells themselves from 5 levels up on
 ///   Sums        the inner product of two rows over a run of       at most 128 parts, which add up to it
 ///               128^level leaves
-///   Row         of the tree over a sum's leaves                   at most 32 nodes; at its leaf, the leaf
+///   Row         of the tree over a sum's leaves, or a new         at most 32 nodes; at its leaf, the leaf
+///               model's
 ///   Prefixes    one leaf of a sum after some of the entries       at most 32 leaves' hashes, after 32^(level - 1) more each
 ///   Claims      of the tree over what may be claimed              at most 32 sums with hashes, 48 bytes each, up to 5 levels
 ///                                                                 further down; a leaf: owner, amount, reputation
@@ -88,12 +89,14 @@ interface IReferee {
         bytes32[] path;
     }
 
-    /// @notice One leaf of an inner product that is not what was shown of it.
+    /// @notice One leaf of an inner product that is not what was shown of it, or of a model (STEP) that is not what the model
+    /// before and the sums give.
     /// @param leaf Of the run that the cell is over; the last step has one.
-    /// @param shown What the node above the leaf was shown to be; empty where the run is one leaf: then the cell is it.
+    /// @param shown What the node above the leaf was shown to be; empty where the run is one leaf: then the cell is it. In a
+    /// STEP: abi.encode of the new model's leaf's hash and the way up to the cell.
     /// @param rows The two cells that name the rows.
-    /// @param shift The cell that says how often the block counts, in a DOT_SHIFTED.
-    /// @param block_ In a DOT_SHIFTED, the block of the leaf.
+    /// @param shift The cell that says how often the block counts, in a DOT_SHIFTED; by how much it moves, in a STEP.
+    /// @param block_ In a DOT_SHIFTED or STEP, the block of the leaf.
     struct DotClaim {
         uint16 column;
         uint32[3] place;
@@ -127,7 +130,7 @@ interface IReferee {
     }
 
     /// @notice One of a seal's claims, or their total, that is not what the tape says.
-    /// @param output Which ({Language}): earned, reputation or total.
+    /// @param output Which ({Language}): earned, reputation, total or model.
     /// @param header The program's, with its path.
     /// @param cell The tape's.
     /// @param leaf Earned, reputation: the claim of a seat.

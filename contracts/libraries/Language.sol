@@ -16,6 +16,9 @@ library Language {
     /// a tape can have.
     uint256 internal constant MOST_ROSTERED = 256;
     uint256 internal constant MOST_FORCED = 256;
+    /// @notice Bits behind the point of the factor by which sums move a model; its largest integer.
+    uint256 internal constant STEP_POINT = 40;
+    uint256 internal constant LARGEST_WEIGHT = 2147483647;
 
     uint8 internal constant CONST = 0;
     uint8 internal constant SOURCE = 1;
@@ -43,6 +46,7 @@ library Language {
     uint8 internal constant DOT = 23;
     uint8 internal constant DOT_SHIFTED = 24;
     uint8 internal constant COMBINE = 25;
+    uint8 internal constant STEP = 26;
 
     uint256 internal constant AXIS_ENTRY = 1;
     uint256 internal constant AXIS_OTHER = 2;
@@ -58,7 +62,7 @@ library Language {
     uint256 internal constant MAP_LAST = 4;
 
     uint256 internal constant KIND_NUMBER = 0;
-    uint256 internal constant KIND_WORD = 1;
+    uint256 internal constant KIND_MODEL = 1;
     uint256 internal constant KIND_UPDATE = 2;
     uint256 internal constant KIND_SUMS = 3;
 
@@ -78,6 +82,8 @@ library Language {
     uint256 internal constant SOURCE_BLOCK_SIZE = 14;
     uint256 internal constant SOURCE_BLOCK_COUNTS = 15;
     uint256 internal constant SOURCE_FIRST_EXPONENT = 16;
+    uint256 internal constant SOURCE_BLOCK_STEP_BITS = 17;
+    uint256 internal constant SOURCE_BLOCK_NONNEGATIVE = 18;
 
     uint256 internal constant REFUSED_NO = 0;
     uint256 internal constant REFUSED_CONVICTED = 1;
@@ -90,4 +96,5 @@ library Language {
     uint256 internal constant OUTPUT_SUMS = 3;
     uint256 internal constant OUTPUT_DIVISOR = 4;
     uint256 internal constant OUTPUT_EXPONENTS = 5;
+    uint256 internal constant OUTPUT_MODEL = 6;
 }

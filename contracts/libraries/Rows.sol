@@ -29,7 +29,7 @@ library Rows {
     /// @notice Return the width of a row's integers; zero for what is no row.
     function bitsOf(uint256 kind, uint256 updateBits) internal pure returns (uint256) {
         if (kind == Language.KIND_UPDATE) return updateBits;
-        return kind == Language.KIND_SUMS ? SUM_BITS : 0;
+        return kind == Language.KIND_SUMS || kind == Language.KIND_MODEL ? SUM_BITS : 0;
     }
 
     /// @notice Return a leaf's hash.
@@ -118,37 +118,67 @@ library Rows {
     }
 
     /// @notice Return the body of sums `before` + weight * body, each as 32 bits hold it; `body` of an update.
-    /// @dev memory-safe: reads as in {dot}; writes [sums + 32, sums + 544), which `sums` has, four bytes a turn.
     function combine(bytes memory before, bytes memory body, uint256 bits, int256 weight)
         internal
         pure
-        returns (bytes memory sums)
+        returns (bytes memory)
     {
-        sums = new bytes(SUM_BODY);
+        return _moved(before, body, bits, weight, 0, type(int256).min, type(int256).max);
+    }
+
+    /// @notice Return the body of a model's integers moved by `sums`: each w + floor(f s / 2^STEP_POINT + 1/2), saturating.
+    /// @param packed 2 f, + 1 where nothing may be below 0; f is the factor of the block that they lie in.
+    function step(bytes memory model, bytes memory sums, int256 packed) internal pure returns (bytes memory) {
+        int256 most = int256(Language.LARGEST_WEIGHT);
+        return
+            _moved(model, sums, SUM_BITS, packed >> 1, Language.STEP_POINT, packed & 1 == 0 ? -most : int256(0), most);
+    }
+
+    /// @dev Each of `before` + floor(factor * body / 2^point + 1/2), within bounds; `point` 0: without the half.
+    /// memory-safe: reads as in {dot}; writes [found + 32, found + 544), which `found` has, four bytes a turn.
+    function _moved(
+        bytes memory before,
+        bytes memory body,
+        uint256 bits,
+        int256 factor,
+        uint256 point,
+        int256 least,
+        int256 most
+    ) private pure returns (bytes memory found) {
+        found = new bytes(SUM_BODY);
         assembly ("memory-safe") {
-            let from := add(before, 32)
+            function wide(at) -> value {
+                let w := mload(at)
+                value := signextend(
+                    3,
+                    or(or(byte(0, w), shl(8, byte(1, w))), or(shl(16, byte(2, w)), shl(24, byte(3, w))))
+                )
+            }
+            let half := shr(1, shl(point, 1))
             let data := add(body, 32)
-            let to := add(sums, 32)
             for { let i := 0 } lt(i, 128) { i := add(i, 1) } {
-                let w := mload(add(from, shl(2, i)))
-                let sum := or(or(byte(0, w), shl(8, byte(1, w))), or(shl(16, byte(2, w)), shl(24, byte(3, w))))
+                let at := add(32, shl(2, i))
                 let value
                 switch bits
                 case 8 { value := signextend(0, byte(0, mload(add(data, i)))) }
                 case 16 {
-                    w := mload(add(data, shl(1, i)))
+                    let w := mload(add(data, shl(1, i)))
                     value := signextend(1, or(byte(0, w), shl(8, byte(1, w))))
                 }
+                case 32 { value := wide(add(body, at)) }
                 default {
                     value := sub(xor(and(shr(shl(2, and(i, 1)), byte(0, mload(add(data, shr(1, i))))), 15), 8), 8)
                 }
-                if eq(value, sub(0, shl(sub(bits, 1), 1))) { value := 0 }
-                sum := add(sum, mul(weight, value))
-                let place := add(to, shl(2, i))
-                mstore8(place, sum)
-                mstore8(add(place, 1), shr(8, sum))
-                mstore8(add(place, 2), shr(16, sum))
-                mstore8(add(place, 3), shr(24, sum))
+                // an update has no such integer; a row of 32 bits may
+                if and(eq(value, sub(0, shl(sub(bits, 1), 1))), lt(bits, 32)) { value := 0 }
+                value := add(wide(add(before, at)), sar(point, add(mul(factor, value), half)))
+                if slt(value, least) { value := least }
+                if sgt(value, most) { value := most }
+                let place := add(found, at)
+                mstore8(place, value)
+                mstore8(add(place, 1), shr(8, value))
+                mstore8(add(place, 2), shr(16, value))
+                mstore8(add(place, 3), shr(24, value))
             }
         }
     }

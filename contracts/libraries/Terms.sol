@@ -34,13 +34,11 @@ library Terms {
     }
 
     /// @notice One block of parameters with its path.
+    /// @param words First leaf, leaves, parameters, whether they count, exponent of the first step, bits that this
+    /// has in the model, whether the model's numbers are never below 0; from the third on in the order of {Language}'s sources.
     struct Block {
         uint256 index;
-        uint256 first;
-        uint256 count;
-        uint256 size;
-        uint256 counts;
-        int256 firstExponent;
+        int256[7] words;
         bytes32[] path;
     }
 
@@ -58,7 +56,7 @@ library Terms {
 
     /// @notice Revert unless a block is what it says.
     function requireBlock(Facts calldata facts, Block memory b) internal pure {
-        bytes32 leaf = keccak256(abi.encodePacked(uint8(0), b.first, b.count, b.size, b.counts, b.firstExponent));
+        bytes32 leaf = keccak256(abi.encodePacked(uint8(0), b.words));
         uint256 depth = Refutation.depthOf(facts.blocks);
         if (b.index >= facts.blocks || b.path.length != depth) revert Terms_Mismatch(b.index);
         if (Rows.climb(leaf, b.index, b.path, 0, depth) != facts.blocksRoot) revert Terms_Mismatch(b.index);

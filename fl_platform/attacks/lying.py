@@ -15,25 +15,27 @@ import numpy as np
 from fl_platform.errors import ConfigError
 from fl_platform.judging.admit import RoundContext
 from fl_platform.judging.judge import Judgement, conclude
+from fl_platform.judging.model_step import ModelSteps
 from fl_platform.judging.round_rows import cell_of, sums_root
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, TaskState
 from fl_platform.protocol.evaluation import evaluate
-from fl_platform.protocol.operations import ROWS, Op
+from fl_platform.protocol.operations import CLOSED_ROWS, Op
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.tape import Given, Tape
+from fl_platform.protocol.tape import Given, ModelStepper, Tape
 from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.rules.verdicts import Verdict
 from fl_platform.task.reading import TaskReader
-from fl_platform.updates.tensors import Tensors
+from fl_platform.updates.model_row import ModelRow, model_root
 
 ATTACK = "lying-aggregator"
 DEFAULT_LIE = "pay-itself"
 BEND_PRODUCT = "bend-product"
 BEND_SUMS = "bend-sums"
-_TAKEN = frozenset({Op.SOURCE, Op.PREV, Op.CLAIMED, *ROWS})
+BEND_MODEL = "bend-model"
+_TAKEN = frozenset({Op.SOURCE, Op.PREV, Op.CLAIMED, *CLOSED_ROWS})
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ LIES: Mapping[str, Callable[[Tape, int], Lied] | None] = {
     "drop-one": drop_one,
     BEND_PRODUCT: bend_product,
     BEND_SUMS: None,  # not of the tape alone: the sums and the model are objects of their own
+    BEND_MODEL: None,
 }
 
 
@@ -111,32 +114,46 @@ class Lying(AggregatorConduct):
         if self.lie is None or round_number != self.when:
             return honest
         before, context = reader.current_state(), reader.round_context(round_number, aggregator, entries)
-        return false_judgement(reader.spec, context, before, entries, reader.model(before.model), honest, self.lie)
+        parent = reader.model_row(before.model)
+        return false_judgement(reader.spec, context, before, entries, parent, honest, self.lie)
 
 
 def false_judgement(
-    spec: TaskSpec, context: RoundContext, before: TaskState, entries: Sequence[Entry], parent: Tensors,
+    spec: TaskSpec, context: RoundContext, before: TaskState, entries: Sequence[Entry], parent: ModelRow,
     honest: Judgement, lie: str,
 ) -> Judgement:  # fmt: skip
-    """Return what a liar seals of an honest judgement. Raises KeyError: no such lie."""
-    make, sums = LIES[lie], honest.sums
-    if make is None:
-        sums = sums.copy()
-        sums[int(np.argmax(np.abs(sums)))] += max(1, honest.divisor // 2)
-        lied = Lied(honest.tape.program.outputs[Output.SUMS], np.array(cell_of(sums_root(spec.model, sums)), object))
-    else:
+    """Return what a liar seals of an honest judgement; parent: int32 (d,). Raises KeyError: no such lie."""
+    make, sums, new = LIES[lie], honest.sums, honest.row
+    if make is not None:
         seat = [party.address for party in spec.aggregators].index(context.aggregator)
         lied = make(honest.tape, seat)
-    tape = false_tape(honest.tape, lied)
+    elif lie == BEND_SUMS:
+        sums = sums.copy()
+        sums[int(np.argmax(np.abs(sums)))] += max(1, honest.divisor // 2)
+        lied = _output(honest.tape, Output.SUMS, sums_root(spec.model, sums))
+    else:
+        new = new.copy()
+        new[0] ^= 1
+        lied = _output(honest.tape, Output.MODEL, model_root(new, spec.model))
+    known = {cell_of(sums_root(spec.model, one)): one for one in (honest.sums, sums)}
+    steps = ModelSteps(spec.model, {cell_of(before.model_root): parent}, known.__getitem__)
+    tape = false_tape(honest.tape, lied, steps)
     nothing = [None] * len(entries)
-    return conclude(spec, context, before, entries, nothing, tape=tape, sums=sums, parent=parent)
+    new = steps.made.get(int(tape.output(Output.MODEL)), new)
+    return conclude(spec, context, before, entries, nothing, tape=tape, sums=sums, new=new)
 
 
-def false_tape(honest: Tape, lied: Lied) -> Tape:
-    """Return a tape with one column changed and all after it computed from that."""
+def _output(tape: Tape, output: Output, root: bytes) -> Lied:
+    return Lied(tape.program.outputs[output], np.array(cell_of(root), object))
+
+
+def false_tape(honest: Tape, lied: Lied, steps: ModelStepper | None = None) -> Tape:
+    """Return a tape with one column changed and all after it computed from that; without `steps` but the model."""
+    taken = _TAKEN if steps is not None else _TAKEN | {Op.STEP}
     brought = {
         number: cells
         for number, cells in enumerate(honest.columns)
-        if number < lied.column or honest.program.columns[number].op in _TAKEN
+        if number < lied.column or honest.program.columns[number].op in taken
     }
-    return evaluate(honest.program, honest.lengths, Given(brought=brought | {lied.column: lied.cells}))
+    given = Given(stepper=steps, brought=brought | {lied.column: lied.cells})
+    return evaluate(honest.program, honest.lengths, given)

@@ -187,7 +187,7 @@ class Auditor:
         if not entry.forced:
             self._expect(f"task of the receipt of {who}", receipt.task, self._reader.task)
             self._expect(f"round of the receipt of {who}", receipt.round, number)
-            self._expect(f"parent of the receipt of {who}", receipt.parent, before.model)
+            self._expect(f"parent of the receipt of {who}", receipt.parent, before.model_root)
         if is_reference(entry, self._reader.spec):
             self._expect(f"stake of the reference {who}", entry.stake, 0)
         elif receipt.trainer in members:
@@ -219,7 +219,7 @@ class Auditor:
                     before,
                     bundle,
                     sums=self._reader.sums(bundle),
-                    models=self._reader.model,
+                    models=self._reader.model_row,
                     validation=validation,
                     utility=utility_of(self._reader.spec),
                 )
@@ -230,7 +230,7 @@ class Auditor:
                 before,
                 bundle.entries,
                 updates=updates,
-                models=self._reader.model,
+                models=self._reader.model_row,
                 sums=self._reader.sums_of,
                 keys=self._opener.keys(bundle.entries),
                 validation=validation,
@@ -291,10 +291,10 @@ class Auditor:
         self._expect("roster on chain", seal.roster_digest, roster.digest(self._reader.task, bundle.round))
         self._expect("forced receipts on chain", seal.forced, len(record.forced))
         self._expect("tape on chain", seal.trace, tape_root(self._reader, bundle))
-        self._expect("model on chain", seal.model, bundle.after.model)
+        self._expect("model on chain", seal.model, bundle.after.model_root)
         self._expect("claim root on chain", seal.claim_root, bundle.claims.digest)
         self._expect("claim count on chain", seal.claim_count, len(bundle.after.standings))
-        self._reader.model(bundle.after.model)  # it is there, and is a model of these rules
+        self._reader.require_model(bundle.after.model, bundle.after.model_root)  # it is there
         self._reader.sums(bundle)  # they are there for those without a key
 
     # --- money on chain ----------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def model_card(found: Release, *, file: str, network: str) -> str:
         ("task and round", f"task {found.task}, round {found.round} of {spec.money.rounds} (counted from 0)"),
         ("standing", _standing(found)),
         ("model", f"{escaped(spec.model.name)}, {spec.model.size:,} parameters in {len(spec.model.tensors)} tensors"),
-        ("sealed as", f"digest `0x{found.model.hex()}`, in bundle `0x{found.bundle.hex()}`"),
+        ("sealed as", f"integers with the content root `0x{found.root.hex()}`, in bundle `0x{found.bundle.hex()}`"),
         ("rules", f"`0x{spec.digest.hex()}`: {escaped(spec.aggregation.selection)}, worth {escaped(spec.worth.kind)}, "
                   f"int{spec.codec.bits}, {escaped(spec.training.algorithm)}"),
         ("owner", f"`0x{spec.owner.hex()}`"),
@@ -63,10 +63,10 @@ def _standing(found: Release) -> str:
 def _content(own: Own | None) -> str:
     if own is None:
         return (
-            "The learned parameters under the names of the module's own, float32: the sealed object, byte for byte. No "
-            "buffer and no frozen parameter is in it. If the model keeps running statistics (BatchNorm), estimate them "
-            "from your own rows before use: `fl-platform task model TASK --data module:NAME` does, and "
-            "`fl_platform.learning.statistics.reestimate_statistics`."
+            "The learned parameters under the names of the module's own: the sealed integers as float32, the same "
+            "bytes for everybody. No buffer and no frozen parameter is in it. If the model keeps running statistics "
+            "(BatchNorm), estimate them from your own rows before use: `fl-platform task model TASK --data module:NAME` "
+            "does, and `fl_platform.learning.statistics.reestimate_statistics`."
         )
     statistics = " Running statistics were estimated from its own training rows." if own.statistics else ""
     base = " The frozen base is merged in." if own.base else ""
@@ -99,7 +99,7 @@ def _took_part(found: Release) -> str:
 
 
 def _checking(found: Release) -> str:
-    sealed = "" if found.own else ", and the file's bytes are its"
+    sealed = "" if found.own else ", and the file's numbers are its"
     return (
         f"`fl-platform audit {found.task}` recomputes the task from chain and store and names the first difference; "
         f"with `--key WALLET` of an auditor it opens every update. The sealed model is `{found.cid}`{sealed}."

@@ -1,8 +1,8 @@
 """A sealed round's model as a file that any safetensors reader opens, and what its card says.
 
-Without rows of one's own the file is the sealed object itself, byte for byte: what was learned, under the names of the
-module's parameters. With rows it is the module's whole state: the frozen base merged in, and running statistics (which
-are never sent) estimated from those rows.
+Without rows of one's own the file is what was learned, under the names of the module's parameters: the sealed integers
+as float32, correctly rounded, the same bytes for everybody. With rows it is the module's whole state: the frozen base
+merged in, and running statistics (which are never sent) estimated from those rows.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from fl_platform.store.unixfs import root_codec
 from fl_platform.task.reading import TaskReader
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import nn
 
     from fl_platform.learning.evaluation import Measured
@@ -59,7 +61,8 @@ class Release:
     state: RoundState  # of the round: SEALED (can be challenged), CHALLENGED or FINAL
     final_at: int  # block time, seconds
     bundle: bytes  # digest, as sealed
-    model: bytes  # digest, as the bundle says
+    root: bytes  # content root of its integers, as sealed
+    model: bytes  # digest of their file, as the bundle says
     cid: Cid  # of the sealed object
     aggregators: Mapping[bytes, int]  # who sealed how many of the rounds
     parts: tuple[Part, ...]  # trainers, by address
@@ -89,7 +92,7 @@ def release(
     `now`: block time; `own`: model, rows and metric of whoever asks. Raises ConfigError when the round is not sealed or
     `own` is of another model, StoreMissing, CidMismatch, DocumentInvalid, TaskCodeError.
     """
-    from fl_platform.updates import decode_model, model_length
+    from fl_platform.updates import floats_of, model_length
 
     history, spec = reader.history(), reader.spec
     number = _sealed_round(history, round_number)
@@ -97,8 +100,7 @@ def release(
     seal, final_at = history.rounds[number].seal, history.final_at(number)
     assert seal is not None
     assert final_at is not None
-    data = reader.object(bundle.after.model, max_bytes=model_length(spec.model))
-    decode_model(data, spec.model)
+    data = _floats_file(floats_of(reader.require_model(bundle.after.model, seal.model), spec.model))
     added = None if own is None else _whole(reader, bundle, own)
     aggregators, parts, unread = _history_of(reader, number)
     return Release(
@@ -111,7 +113,8 @@ def release(
         final_at=final_at,
         bundle=seal.bundle,
         model=bundle.after.model,
-        cid=Cid(root_codec(len(data)), bundle.after.model),
+        root=seal.model,
+        cid=Cid(root_codec(model_length(spec.model)), bundle.after.model),
         aggregators=aggregators,
         parts=parts,
         unread=unread,
@@ -140,6 +143,13 @@ def _whole(reader: TaskReader, bundle: RoundBundle, own: LearningTask) -> tuple[
     measured = measure(own, reader.model(bundle.after.model), machine=CPU, bench=bench, base=base)
     module = bench.module(own, CPU, base)  # the one that was measured
     return Own(measured, has_batch_statistics(module), reader.spec.base_model != NO_BASE), _state_file(module)
+
+
+def _floats_file(state: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
+    """Return a model's numbers as a safetensors file of float32."""
+    from safetensors.numpy import save
+
+    return save(dict(state))
 
 
 def _state_file(module: nn.Module) -> bytes:

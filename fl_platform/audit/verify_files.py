@@ -29,7 +29,7 @@ from fl_platform.store.unixfs import cid_of
 from fl_platform.task.taping import NO_TAPE
 from fl_platform.task.validating import parse_slice, readable_slice, utility_of
 from fl_platform.updates import decode_model
-from fl_platform.updates.tensors import Tensors
+from fl_platform.updates.model_row import ModelRow
 from zk.settlement.proof_file import ProofFile
 
 
@@ -145,7 +145,7 @@ class Offline:
         yield self._line(
             "M", "that this bundle is the sealed one", Result.UNCHECKED,
             f"anybody can write one; on chain {bundle.chain_id}, the seal of task {bundle.task} round {bundle.round} "
-            f"must name bundle 0x{digest.hex()}, tape {self._tape()}, model 0x{bundle.after.model.hex()} and "
+            f"must name bundle 0x{digest.hex()}, tape {self._tape()}, model 0x{bundle.after.model_root.hex()} and "
             f"{len(bundle.after.standings)} claims 0x{claims.digest.hex()} of {claims.total} wei",
         )  # fmt: skip
         count = sum(not entry.forced for entry in bundle.entries)
@@ -193,7 +193,7 @@ class Offline:
         bundle, spec = self.bundle, self.spec
         stakes = {e.receipt.trainer: e.stake for e in bundle.entries if not is_reference(e, spec)}
         return RoundContext(
-            self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model, stakes,
+            self.domain, bundle.task, bundle.round, bundle.aggregator, bundle.before.model_root, stakes,
             bundle.after.seats, bundle.life, pot=self.pot,
             convicted=bundle.with_verdict(CONVICTED), missing=bundle.with_verdict(MISSING),
         )  # fmt: skip
@@ -210,7 +210,7 @@ class Offline:
         assert self._files.sums is not None
         return read_sums(self._files.sums, size=self.spec.model.size)
 
-    def _model(self, digest: bytes) -> Tensors:
+    def _model(self, digest: bytes) -> ModelRow:
         return decode_model(self._files.models[digest], self.spec.model)
 
     def _missing(self) -> str:

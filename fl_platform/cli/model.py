@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @task_argument
-@click.option(
-    "--round", "round_number", type=click.IntRange(0), help="Whose model. Default: the last sealed round's."
-)
+@click.option("--round", "round_number", type=click.IntRange(0), help="Whose model. Default: the last sealed round's.")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE",
     help="The safetensors file; its card goes beside it, as FILE.md.",
@@ -44,7 +42,7 @@ def model(
 ) -> None:  # fmt: skip
     """Write a sealed round's model to a file that any safetensors reader opens, with a card.
 
-    The file holds what was learned, byte for byte as it was sealed. With --data it holds the whole state of your
+    The file holds what was learned: the sealed integers as float32. With --data it holds the whole state of your
     module: running statistics (BatchNorm) estimated from your training rows, the frozen base merged in, and the card
     says what the model is worth on your validation rows.
 
@@ -93,6 +91,7 @@ def _report(found: Release, out: Path, card: Path) -> dict[str, Any]:
         "round": found.round,
         "state": found.state.name.lower(),
         "final_at": found.final_at,
+        "root": hexed(found.root),
         "model": hexed(found.model),
         "cid": str(found.cid),
         "file": str(out),

@@ -57,17 +57,23 @@ def below(question: Question, at: int) -> Question:
 
 
 def _padding(index: int, columns: int, shown: Mapping[Question, Answer]) -> PaddingClaim:
-    """Return the claim that something lies behind the last column: the path, from the answers that led there."""
-    depth = depth_of(columns)
+    """Return the claim that something lies behind the last column."""
+    return PaddingClaim(index, *led_to(Question(Node.COLUMNS, level=depth_of(columns)), index, shown))
+
+
+def led_to(top: Question, index: int, shown: Mapping[Question, Answer]) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the lowest node that answers led to, and its path, from those answers. `top`: the first question, above
+    level 0."""
+    depth = top.level
     level = 0
     siblings: list[bytes] = []
     node = b""
     while level < depth:
-        top = next(t for t in range(depth, 0, -FAN) if t - min(FAN, t) == level)
-        question = Question(Node.COLUMNS, level=top, index=index >> top)
-        row, at = list(shown_of(question, shown).hashes), (index >> level) & (1 << (top - level)) - 1
+        upper = next(t for t in range(depth, 0, -FAN) if t - min(FAN, t) == level)
+        question = replace(top, level=upper, index=index >> upper)
+        row, at = list(shown_of(question, shown).hashes), (index >> level) & (1 << (upper - level)) - 1
         node = node or row[at]
         levels = row_levels(row)
         siblings += [line[(at >> up) ^ 1] for up, line in enumerate(levels[:-1])]
-        level = top
-    return PaddingClaim(index, node, tuple(siblings))
+        level = upper
+    return node, tuple(siblings)

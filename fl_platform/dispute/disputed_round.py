@@ -7,7 +7,7 @@ Tests: tests/adversarial/test_a07_hidden_tape.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,13 +22,14 @@ from fl_platform.judging.admit import OpenedUpdates, RoundContext, public_refusa
 from fl_platform.judging.judge import past_sums, refused_of
 from fl_platform.judging.program import program_of, terms_of
 from fl_platform.judging.round_rows import cell_of, sums_root
+from fl_platform.judging.sums import Sums
 from fl_platform.judging.tapes import given_of, only_a_key_shows, told_tape
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.records import pack_siblings
 from fl_platform.ledger.reveals import NO_PACKAGE, Box, Package, Reveals
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.arithmetic import Array
-from fl_platform.protocol.bundle import Entry, RoundBundle, claim_leaves
+from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState, claim_leaves
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.receipt import Domain, is_signed
@@ -68,7 +69,7 @@ class DisputedRound:
         leaves = self.known.rows
         assert isinstance(leaves, RoundLeaves), "who has no key finds no closed update"
         opened = leaves.showing(rows)
-        given = replace(self.known.given, rows=opened)
+        given = replace(self.known.given, rows=opened, stepper=opened)
         return replace(self, known=replace(self.known, given=given, rows=opened))
 
 
@@ -103,17 +104,17 @@ def disputed_round(
     entries, signatures = shown_entries(told, first)
     allowed = _allowed(reveals, target, entries, context.missing)
     refused = _refused(reader, target, told, fitting, context, allowed)
-    past, sealed = past_sums(spec, before, reader.sums_of), {} if bundle is None else _sealed_sums(reader, bundle)
+    past, sealed = past_sums(spec, before, reader.sums_of), _sealed_rows(reader, before, bundle)
     if opener is None:
         rows: RoundLeaves | PublicLeaves = PublicLeaves(spec, target.terms.shape, past, sealed)
-        given = given_of(spec, context, before, told, refused, brought=_taken(target, fitting))
+        given = given_of(spec, context, before, told, refused, stepper=rows, brought=_taken(target, fitting))
     else:
         keyed = _keyed(opener, told, reveals.packages(target.task) if reveals is not None else {})
         may_be = [{why} for why in refused] if fitting is not None else allowed
         opened = OpenedUpdates(opener.source(keyed), spec)
         updates = OpenUpdates(keyed, _wanted(spec, context, told, may_be), opened.read)
         rows = RoundLeaves(spec, target.terms.shape, updates, opener, past, sealed)
-        given = given_of(spec, context, before, told, refused, rows=rows)
+        given = given_of(spec, context, before, told, refused, rows=rows, stepper=rows)
         given = replace(given, brought=_claimed(target, fitting))
     return DisputedRound(
         target, entries, signatures, parent_seal(reader, record.number), context.seats,
@@ -286,15 +287,22 @@ def _claimed(target: Target, published: Tape | None) -> Mapping[int, Array]:
     return {n: published.columns[n] for n in columns}
 
 
-def _sealed_sums(reader: TaskReader, bundle: RoundBundle) -> Mapping[int, Array]:
-    """The sums that a sealer published, by content root; none where no store has them."""
-    try:
-        sums = reader.sums(bundle)
-    except RetryError:
-        raise
-    except FLError:
-        return {}
-    return {cell_of(sums_root(reader.spec.model, sums)): sums}
+def _sealed_rows(reader: TaskReader, before: TaskState, bundle: RoundBundle | None) -> Mapping[int, Sums]:
+    """The rows that sealers published, by content root: the model that the round starts from, its sums and its new
+    model; without those that no store has."""
+    spec, found = reader.spec, dict[int, Sums]()
+    reads: list[Callable[[], Sums]] = [lambda: reader.model_row(before.model)]
+    if bundle is not None:
+        reads += [lambda: reader.sums(bundle), lambda: reader.model_row(bundle.after.model)]
+    for read in reads:
+        try:
+            row = read()
+        except RetryError:
+            raise
+        except FLError:
+            continue
+        found[cell_of(sums_root(spec.model, row))] = row
+    return found
 
 
 def _claims(target: Target, bundle: RoundBundle) -> tuple[Leaf, ...] | None:

@@ -14,7 +14,7 @@ from fl_platform.dispute.answers import HeldTape, row_read
 from fl_platform.dispute.questions import Answer, Node, Question
 from fl_platform.dispute.views import NotShownError, block_of, cell_in
 from fl_platform.protocol.openings import flat
-from fl_platform.protocol.operations import ROWS, Op
+from fl_platform.protocol.operations import CLOSED_ROWS, Op
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import RowLeaf, RowLeaves
 from fl_platform.protocol.sources import Source
@@ -39,12 +39,15 @@ class KnownRound:
 
 def is_sealers(known: KnownRound, held: HeldTape, number: int, place: Place, told: int) -> bool:
     """Whether `told` of a cell inside of its column is the sealer's to say: it is claimed, a refusal that the chain
-    allows, or of a row that does not open here."""
+    allows, or of a row that is not to be had here."""
     column = known.program.columns[number]
     if column.op is Op.SOURCE:
         refusal = column.immediate & 0xFF == Source.REFUSED and place[0] < len(known.allowed)
         return refusal and told in known.allowed[place[0]]
-    return column.op is Op.CLAIMED or (column.op in ROWS and reads_closed(known, held, number, place))
+    if column.op is Op.STEP:
+        roots = [held.operand(column, index, place) for index in (0, 1)]
+        return all(roots) and not known.rows.has(*roots)
+    return column.op is Op.CLAIMED or (column.op in CLOSED_ROWS and reads_closed(known, held, number, place))
 
 
 def reads_closed(known: KnownRound, held: HeldTape, number: int, place: Place) -> bool:
@@ -68,7 +71,7 @@ def said_beside(
 
     Raises NotShownError with all that must be asked for: so it takes one window, not one a cell.
     """
-    if known.program.columns[number].op not in ROWS:
+    if known.program.columns[number].op not in CLOSED_ROWS:
         return
     shape = held.tape.columns[number].shape
     places = [place for place in np.ndindex(*shape) if reads_closed(known, held, number, place)]
@@ -84,7 +87,7 @@ def closed_reads(known: KnownRound, tape: Tape) -> dict[int, Question]:
     """Return, of every row that does not open and that a tape multiplies or adds, the question about its first leaf."""
     held, found = HeldTape(tape, known.rows), dict[int, Question]()
     for number, column in enumerate(tape.program.columns):
-        if column.op not in ROWS or not known.rows.closed - found.keys():
+        if column.op not in CLOSED_ROWS or not known.rows.closed - found.keys():
             continue
         count = tape.lengths.of(column.operands[0].axes[-1]) if column.op is Op.COMBINE else 2
         for place in np.ndindex(*tape.columns[number].shape):

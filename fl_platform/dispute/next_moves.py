@@ -15,25 +15,26 @@ Tests: tests/contracts/test_referee.py
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
+from eth_abi.abi import encode
 
 from fl_platform.dispute.answers import HeldTape, place_at
 from fl_platform.dispute.claims import CellClaim, Claim, CombineClaim, DotClaim, PaddingClaim
-from fl_platform.dispute.descent import below, descend, first_other, shown_of
+from fl_platform.dispute.descent import below, descend, first_other, led_to, shown_of
 from fl_platform.dispute.known import KnownRound, is_inside, is_sealers, said_beside
 from fl_platform.dispute.questions import FAN, NO_CELL, NO_LEAF, PARTS, PREFIXES, Answer, Node, Question
 from fl_platform.dispute.views import Frontier, HiddenView, KnownView, NotShownError, View
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.evaluation import evaluate, evaluate_column
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, operand_places
-from fl_platform.protocol.operations import HINTS, ROWS, Op
+from fl_platform.protocol.operations import CLOSED_ROWS, HINTS, Op
 from fl_platform.protocol.program import Column
 from fl_platform.protocol.rows import SUM_BITS, body_of, row_leaf_hash, row_levels
 from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.tape import Place, Tape, all_unlike, place_of
+from fl_platform.protocol.tree import depth_of
 
 GIVEN = frozenset({Op.SOURCE, Op.PREV})
 TAKEN = HINTS | {Op.CLAIMED}  # the sealer's to bring, as whole columns
@@ -99,7 +100,7 @@ def next_moves(
 def _in_known(known: KnownRound, tape: Tape, shown: Mapping[Question, Answer]) -> Move | None:
     view, held = KnownView(tape), HeldTape(tape, known.rows)
     for number, column in enumerate(tape.program.columns):
-        if column.op in TAKEN or (column.op in ROWS and known.given.rows is None):
+        if column.op in TAKEN or (column.op in CLOSED_ROWS and known.given.rows is None):
             continue
         right = evaluate_column(tape.program, tape.lengths, known.given, tape.columns[:number], number)
         for place in all_unlike(tape.columns[number], right):
@@ -223,6 +224,8 @@ def _step(
         return Refute(_dot(known, view, held, number, place, shown))
     if column.op is Op.COMBINE:
         return Refute(_combine(known, view, held, number, place, shown))
+    if column.op is Op.STEP:
+        return Refute(_stepped(known, view, held, number, place, shown))
     at = operand_places(held.tape, number, place)
     wanted = [(operand.column, spot) for operand, spot in zip(column.operands, at, strict=True) if spot is not None]
     claimed, *cells = _all_opened(view, [(number, place), *wanted])
@@ -288,7 +291,7 @@ def _combine(
 ) -> CombineClaim:
     column = known.program.columns[number]
     entries = held.tape.lengths.of(column.operands[0].axes[-1])
-    leaf = _wrong_leaf(known, view, held, number, place, shown)
+    leaf = _wrong_leaf(known, view, number, place, shown, _right_sum(known, held, number, place))
     if not entries:  # a sum of nothing is nothing
         told_leaf = shown_of(Question(Node.ROW, number, place, index=leaf), shown).leaf
         cell, path = view.opened(number, place), instruction_path(known.program, number)
@@ -320,22 +323,54 @@ def _combine(
     )  # fmt: skip
 
 
-def _wrong_leaf(
-    known: KnownRound, view: View, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
-) -> int:
-    """Return the first wrong leaf of the sealer's sum; where none is known, go down to it. Raises NotShownError."""
-    shape, column = known.rows.shape, known.program.columns[number]
-    entries = range(held.tape.lengths.of(column.operands[0].axes[-1]))
-    roots = [held.operand(column, 0, (*place, entry)) for entry in entries]
-    given = known.given.rows
+def _right_sum(known: KnownRound, held: HeldTape, number: int, place: Place) -> int:
+    column, given = known.program.columns[number], known.given.rows
     assert given is not None
-    right = given.combine(roots, [held.operand(column, 1, (*place, entry)) for entry in entries])
-    if isinstance(view, KnownView) and entries:
-        with suppress(KeyError):  # of a sum that nobody published no leaf is known
-            told = known.rows.integers(view.opened(number, place).value)
-            wrong = np.flatnonzero((told != known.rows.integers(right)).any(axis=1))
-            if len(wrong):
-                return int(wrong[0])
+    entries = range(held.tape.lengths.of(column.operands[0].axes[-1]))
+    rows, weights = ([held.operand(column, index, (*place, entry)) for entry in entries] for index in (0, 1))
+    return given.combine(rows, weights)
+
+
+def _stepped(
+    known: KnownRound, view: View, held: HeldTape, number: int, place: Place, shown: Mapping[Question, Answer]
+) -> DotClaim:
+    """A leaf of a model is not what the model before and the sums give."""
+    column, shape, path = known.program.columns[number], known.rows.shape, instruction_path(known.program, number)
+    reads = [(o.column, _spot(held.tape, column, i, place)) for i, o in enumerate(column.operands[:2])]
+    cell, model, sums = _all_opened(view, [(number, place), *reads])
+    claim = DotClaim(number, place, column.words(), path, cell, 0, (model, sums))
+    if not model.value or not sums.value:
+        return claim
+    factors = [held.operand(column, 2, (*place, block)) for block in range(held.tape.lengths.blocks)]
+    assert known.given.stepper is not None
+    right = known.given.stepper.step(model.value, sums.value, factors)
+    leaf = _wrong_leaf(known, view, number, place, shown, right)
+    if isinstance(view, KnownView) and known.rows.has(cell.value):
+        opened = known.rows.leaf(cell.value, leaf)
+        told, way = row_leaf_hash(leaf, opened.blind, opened.body), opened.siblings
+    elif shape.leaves == 1:
+        told, way = cell.value.to_bytes(32, "big", signed=True), ()
+    else:
+        told, way = led_to(Question(Node.ROW, number, place, level=depth_of(shape.leaves)), leaf, shown)
+    block = shape.block_of(leaf)
+    at = _spot(held.tape, column, 2, (*place, block))
+    return replace(
+        claim, leaf=leaf, shown=encode(["bytes32", "bytes32[]"], [told, list(way)]), block=block,
+        shift=view.opened(column.operands[2].column, at),
+        leaves=(known.rows.leaf(model.value, leaf), known.rows.leaf(sums.value, leaf)),
+    )  # fmt: skip
+
+
+def _wrong_leaf(
+    known: KnownRound, view: View, number: int, place: Place, shown: Mapping[Question, Answer], right: int
+) -> int:
+    """Return the first leaf of the sealer's sum or model that is not that of `right`; where none is known, go down to
+    it. Raises NotShownError."""
+    shape, told = known.rows.shape, view.opened(number, place).value
+    if isinstance(view, KnownView) and known.rows.has(told):  # of a row that nobody published no leaf is known
+        wrong = np.flatnonzero((known.rows.integers(told) != known.rows.integers(right)).any(axis=1))
+        if len(wrong):
+            return int(wrong[0])
     leaves = [known.rows.leaf(right, index) for index in range(shape.leaves)]
     levels = row_levels([row_leaf_hash(i, leaf.blind, leaf.body) for i, leaf in enumerate(leaves)])
     question = Question(Node.ROW, number, place, level=len(levels) - 1)

@@ -1,4 +1,5 @@
-"""What a seal pays against its tape: a claim a seat, in a tree as long as there are seats.
+"""What a seal pays, and the model that it names, against its tape: a claim a seat, in a tree as long as there are
+seats.
 
 Seats 0 to 7 are the listed aggregators', in their order (the zero address' where the list is shorter), 8 the owner's,
 who gets the dust; every trainer has the one that it took when it joined.
@@ -28,7 +29,7 @@ _SIBLING = 48  # bytes of a node: sum, hash
 
 @dataclass(frozen=True)
 class OutputClaim:
-    """A claim, or the total, is not what the tape says."""
+    """A claim, the total or the model is not what the tape says."""
 
     output: Output
     header: bytes
@@ -64,7 +65,7 @@ def next_claims(
     target: Target, tape: Tape, seats: Sequence[bytes], *, published: Sequence[Leaf] | None,
     shown: Mapping[Question, Answer],
 ) -> Refute | Ask | None:  # fmt: skip
-    """Return what to do about a seal's claims, where its tape is `tape` and true; None: they are what it says.
+    """Return what to do about a seal's claims and model, where its tape is `tape` and true; None: they are as it says.
 
     published: the claims that the sealer shows; they count if their root is the sealed one.
     """
@@ -74,6 +75,9 @@ def next_claims(
     total = target.program.outputs[Output.TOTAL]
     if record.claim_count != len(seats) or record.claim_total != int(tape.output(Output.TOTAL)):
         return Refute(replace(nothing, cell=opened(tape, total, ())))
+    model = target.program.outputs[Output.MODEL]
+    if record.model != tape.cell(model, ()).to_bytes(32, "big", signed=True):
+        return Refute(replace(nothing, output=Output.MODEL, cell=opened(tape, model, ())))
     honest = merkle_sum.build(right)
     if honest.digest == record.claim_root:
         return None

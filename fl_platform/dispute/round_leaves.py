@@ -1,10 +1,12 @@
-"""A round's rows opened leaf by leaf, as a dispute shows them: updates with a recipient's key, sums from the store.
+"""A round's rows opened leaf by leaf, as a dispute shows them: updates with a recipient's key, sums and models from the
+store.
 
 Tests: tests/unit/dispute/test_watcher_closed_updates.py
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from fl_platform.errors import FLError, RetryError
+from fl_platform.judging.model_step import moved
 from fl_platform.judging.round_rows import RoundRows, Row, cell_of
 from fl_platform.judging.sums import Sums
 from fl_platform.protocol.arithmetic import Array
@@ -21,6 +24,7 @@ from fl_platform.protocol.spec import TaskSpec
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import SUM_BITS, open_content
+from fl_platform.updates.model_row import ModelRow, model_root
 
 
 @dataclass
@@ -79,8 +83,34 @@ class OpenUpdates:
         return True
 
 
+class PublicRows(ABC):
+    """Rows of 32 bits, sums and models: what anybody has. `protocol.tape.ModelStepper`: a step from a row that is not
+    there gives 0, and is the sealer's word (`known.is_sealers`)."""
+
+    spec: TaskSpec
+    stepped: dict[int, ModelRow]
+
+    @abstractmethod
+    def _public(self, root: int) -> Sums | None:
+        """Return sums or a model; None: it is not there."""
+
+    def has(self, *roots: int) -> bool:
+        """Whether these rows are there."""
+        return all(self._public(root) is not None for root in roots)
+
+    def step(self, model: int, sums: int, factors: Sequence[int]) -> int:
+        """Return the content root of a model moved by sums."""
+        row, moving = self._public(model), self._public(sums)
+        if row is None or moving is None:
+            return 0
+        new = moved(row, moving, factors, self.spec.model)
+        root = cell_of(model_root(new, self.spec.model))
+        self.stepped[root] = new
+        return root
+
+
 @dataclass
-class RoundLeaves:
+class RoundLeaves(PublicRows):
     """`protocol.tape.RowSource` and `protocol.rows.RowLeaves` over one round's rows.
 
     Products and sums read updates that do not open as zeros (`closed`). Raises KeyError for a row that is none of the
@@ -92,7 +122,8 @@ class RoundLeaves:
     updates: OpenUpdates
     opener: UpdateOpener
     past: Mapping[int, Sums]
-    sealed: Mapping[int, Sums] = field(default_factory=dict)  # sums that the sealer published
+    sealed: Mapping[int, Sums] = field(default_factory=dict)  # sums and models that sealers published
+    stepped: dict[int, ModelRow] = field(default_factory=dict)
 
     @cached_property
     def source(self) -> RoundRows:
@@ -137,9 +168,9 @@ class RoundLeaves:
 
     def leaf(self, root: int, index: int) -> RowLeaf:
         """Open one leaf of a row."""
-        sums = self._sums(root)
-        if sums is not None:
-            return sums_leaf(self.spec, sums, index)
+        public = self._public(root)
+        if public is not None:
+            return sums_leaf(self.spec, public, index)
         if root in self.updates.shown:
             return self.updates.shown[root][index]
         entry, table = self.updates.entries[self.updates.entry(root)], self.spec.model.leaves
@@ -149,40 +180,47 @@ class RoundLeaves:
         return RowLeaf(opened.blind, opened.body, opened.path)
 
     def _row(self, root: int) -> Row:
-        sums = self._sums(root)
-        return sums if sums is not None else self._update(root)
+        public = self._public(root)
+        return public if public is not None else self._update(root)
 
     def _update(self, root: int) -> Row:
         leaves = self.updates.shown.get(root)
         return self.updates.read(root) if leaves is None else row_of(self.spec, leaves)
 
-    def _sums(self, root: int) -> Sums | None:
-        for known in (self.past, self.source.made, self.sealed):
+    def _public(self, root: int) -> Sums | None:
+        for known in (self.past, self.source.made, self.sealed, self.stepped):
             if root in known:
                 return known[root]
         return None
 
 
 @dataclass
-class PublicLeaves:
-    """The rows that anybody can read: sums, not updates. Raises KeyError for any other."""
+class PublicLeaves(PublicRows):
+    """The rows that anybody can read: sums and models, not updates. Raises KeyError for any other."""
 
     spec: TaskSpec
     shape: RowShape
     past: Mapping[int, Sums]
     sealed: Mapping[int, Sums]
     closed: frozenset[int] = frozenset()
+    stepped: dict[int, ModelRow] = field(default_factory=dict)
 
     def integers(self, root: int) -> Integers:
-        """Return a sum's integers, (leaves, 128), padded with zeros."""
-        return padded(self.spec, self._sums(root))
+        """Return a row's integers, (leaves, 128), padded with zeros."""
+        return padded(self.spec, self._there(root))
 
     def leaf(self, root: int, index: int) -> RowLeaf:
-        """Open one leaf of a sum."""
-        return sums_leaf(self.spec, self._sums(root), index)
+        """Open one leaf of a row."""
+        return sums_leaf(self.spec, self._there(root), index)
 
-    def _sums(self, root: int) -> Sums:
-        return self.past[root] if root in self.past else self.sealed[root]
+    def _there(self, root: int) -> Sums:
+        found = self._public(root)
+        if found is None:
+            raise KeyError(root)
+        return found
+
+    def _public(self, root: int) -> Sums | None:
+        return next((known[root] for known in (self.past, self.sealed, self.stepped) if root in known), None)
 
 
 def padded(spec: TaskSpec, row: Row) -> Integers:
@@ -206,6 +244,6 @@ def row_of(spec: TaskSpec, leaves: Sequence[RowLeaf]) -> Row:
 
 
 def sums_leaf(spec: TaskSpec, sums: Sums, index: int) -> RowLeaf:
-    """Open one leaf of sums."""
+    """Open one leaf of sums, or of a model."""
     opened = open_content(sums.astype("<i4").tobytes(), index, table=spec.model.leaves, bits=SUM_BITS, key=None)
     return RowLeaf(opened.blind, opened.body, opened.path)

@@ -26,14 +26,14 @@ from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Column, Program
 from fl_platform.protocol.receipt import RECEIPT_ABI, Receipt
 from fl_platform.protocol.rows import path_of, row_levels
-from fl_platform.protocol.sources import Refused, Source
+from fl_platform.protocol.sources import SOURCES, Axis, Refused, Source
 from fl_platform.protocol.tape import Lengths, Place, Tape
 from fl_platform.protocol.terms import WORD_LEAVES, Terms
 
 SEAL = "(bytes32,bytes32,bytes32,bytes32,uint40,uint32,bytes32,uint128,uint32,uint40,address)"
 _ROSTER = "(bytes32,uint32,uint128,uint32,uint40,address,uint8)"
 _TERMS = f"({'uint256,' * 6}bytes32,address,bytes32,bytes32,bytes32,uint256,bytes32,bytes32)"
-_BLOCK = "(uint256,uint256,uint256,uint256,uint256,int256,bytes32[])"
+_BLOCK = "(uint256,int256[7],bytes32[])"
 _TARGET = f"(uint256,uint256,{SEAL},{_ROSTER},{_TERMS},uint16,bytes32,address[],address[],address[],{_BLOCK}[])"
 _BOX = "(address,(uint256,uint256),(uint256,uint256),bytes32)"
 _ENTRY = f"({RECEIPT_ABI},uint128,bytes,{_BOX}[])"
@@ -44,7 +44,7 @@ _PARENT = f"({SEAL},{_ROSTER},{_CELL})"
 _OF_ENTRY = frozenset({
     Source.SEAT_OF, Source.STAKE, Source.ENTRY_PARENT, Source.LENGTH, Source.SAMPLES, Source.CONTENT, Source.REFUSED,
 })  # fmt: skip
-_OF_BLOCK = frozenset({Source.BLOCK_SIZE, Source.BLOCK_COUNTS, Source.FIRST_EXPONENT})
+_OF_BLOCK = frozenset(source for source, given in SOURCES.items() if given.axes == (Axis.BLOCK,))
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _evidence(
 
 def shown_block(terms: Terms, block: int) -> tuple[object, ...]:
     """Return the fields of a block with its path."""
-    return (block, *terms.block_words(block), list(path_of(row_levels(terms.block_leaves), block)))
+    return (block, list(terms.block_words(block)), list(path_of(row_levels(terms.block_leaves), block)))
 
 
 def answer_entry(shown: EntryShown, signature: bytes) -> Answer:

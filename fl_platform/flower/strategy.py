@@ -26,7 +26,7 @@ from fl_platform.protocol.messages import RoundOrder, decode_message
 logger = logging.getLogger(__name__)
 
 _CONNECT_POLL_S = 0.5
-ModelSource = Callable[[bytes], ArrayRecord]  # digest of a sealed model -> its arrays
+ModelSource = Callable[[bytes], ArrayRecord]  # content root of a sealed model -> its arrays
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from fl_platform.judging.admit import (
 )
 from fl_platform.judging.commitments import KeySource, blinding_sums, layer_of
 from fl_platform.judging.leave_one_out import LEAVE_ONE_OUT, Utility, marginals, measurable
-from fl_platform.judging.model_step import Model, apply_sums
+from fl_platform.judging.model_step import ModelSteps
 from fl_platform.judging.program import program_of
 from fl_platform.judging.round_rows import RoundRows, cell_of, root_of, sums_root
 from fl_platform.judging.sums import Sums
@@ -50,11 +50,11 @@ from fl_platform.protocol.spec import ScaleSpec, TaskSpec
 from fl_platform.protocol.tape import Tape
 from fl_platform.rules import verdicts as words
 from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_model, update_length
-from fl_platform.updates.tensors import Tensors
+from fl_platform.updates import encode_model, floats_of, update_length
+from fl_platform.updates.model_row import Model, ModelRow, model_root
 
-# A model by the digest in its file's CID: decoded and verified by the caller. Raises StoreMissing, CidMismatch.
-ModelSource = Callable[[bytes], Tensors]
+# A model's integers by the digest in its file's CID: verified by the caller. Raises StoreMissing, CidMismatch.
+ModelSource = Callable[[bytes], ModelRow]
 # The sums of an earlier round, int32 (d,), by the digest in their file's CID. Raises StoreMissing, CidMismatch.
 SumsSource = Callable[[bytes], Sums]
 
@@ -84,7 +84,8 @@ class Judgement:
     verdicts: tuple[EntryVerdict, ...]  # one per entry, same order
     tape: Tape
     sums: Sums  # int32 (d,): sum of weight * integers
-    model: Model  # the new global model
+    row: ModelRow  # int32 (d,): the new global model's integers
+    model: Model  # the same as floats
     model_bytes: bytes
     after: TaskState
     blindings: tuple[int, ...] = ()  # layer P: sum of weight * blinding modulo r, one a chunk
@@ -151,10 +152,11 @@ def judge_round(
         spec.model, spec.codec.bits, updates=_first_of(entries, admission), read=opened.read,
         past=past_sums(spec, before, sums),
     )  # fmt: skip
-    parent = models(before.model)
-    tape = _evaluated(spec, context, before, entries, refused, rows, opened, parent, program, validation, utility)
-    total = rows.made[int(tape.output(Output.SUMS))]
-    judged = conclude(spec, context, before, entries, admission.refusals, tape=tape, sums=total, parent=parent)
+    parent = {cell_of(before.model_root): parent_row(spec, before, models)}
+    steps = ModelSteps(spec.model, parent, rows.made.__getitem__)
+    tape = _evaluated(spec, context, before, entries, refused, rows, steps, opened, program, validation, utility)
+    total, new = rows.made[int(tape.output(Output.SUMS))], steps.row(int(tape.output(Output.MODEL)))
+    judged = conclude(spec, context, before, entries, admission.refusals, tape=tape, sums=total, new=new)
     layer = layer_of(spec, context.domain, task=context.task, round_number=context.round)
     if layer is None:
         return judged
@@ -164,31 +166,41 @@ def judge_round(
 
 def require_start(context: RoundContext, before: TaskState) -> None:
     """Demand that a state is what a round of the chain starts from. Raises DocumentInvalid."""
-    if (context.round, context.parent) != (before.round, before.model):
+    if (context.round, context.parent) != (before.round, before.model_root):
         raise DocumentInvalid(f"state before round {before.round} does not start round {context.round} of the chain")
     if context.seats[: len(before.seats)] != before.seats:
         raise DocumentInvalid(f"state before round {before.round} has other accounts in its seats than the chain")
 
 
+def parent_row(spec: TaskSpec, before: TaskState, models: ModelSource) -> ModelRow:
+    """Return the integers of the model that a round starts from. Raises DocumentInvalid: the file is another model's,
+    and what `models` raises."""
+    row, wanted = models(before.model), before.model_root
+    if model_root(row, spec.model) != wanted:
+        raise DocumentInvalid(f"the model in 0x{before.model.hex()} has not the content root 0x{wanted.hex()}")
+    return row
+
+
 def conclude(
     spec: TaskSpec, context: RoundContext, before: TaskState, entries: Sequence[Entry],
-    refusals: Sequence[Refusal | None], *, tape: Tape, sums: Sums, parent: Tensors,
+    refusals: Sequence[Refusal | None], *, tape: Tape, sums: Sums, new: ModelRow,
 ) -> Judgement:  # fmt: skip
-    """Return what follows from the tape and its sums: verdicts in words, new model, state after."""
+    """Return what follows from the tape, its sums and its model's integers: verdicts in words, state after."""
     divisor = int(tape.output(Output.DIVISOR))
-    new = apply_sums(parent, sums, model=spec.model, scale=before.scale, rule=spec.aggregation, divisor=divisor)
     data = encode_model(new, spec.model)
     past = (cid_of(sums.astype("<i4").tobytes()).digest, *before.sums) if divisor else before.sums
     after = TaskState(
         round=before.round + 1,
         model=cid_of(data).digest,
+        model_root=root_of(int(tape.output(Output.MODEL))),
         previous_models=(before.model, *before.previous_models)[:MODELS_BACK],
         scale=ScaleSpec(tuple(map(int, tape.output(Output.EXPONENTS)))),
         seats=context.seats,
         state=carried_out(tape),
         sums=past[: spec.aggregation.directions],
     )
-    return Judgement(verdicts_of(tape, entries, refusals), tape, sums, new, data, after)
+    verdicts = verdicts_of(tape, entries, refusals)
+    return Judgement(verdicts, tape, sums, new, floats_of(new, spec.model), data, after)
 
 
 def verdicts_of(tape: Tape, entries: Sequence[Entry], refusals: Sequence[Refusal | None]) -> tuple[EntryVerdict, ...]:
@@ -246,11 +258,12 @@ def _first_of(entries: Sequence[Entry], admission: Admission) -> dict[int, int]:
 
 def _evaluated(
     spec: TaskSpec, context: RoundContext, before: TaskState, entries: Sequence[Entry], refused: Sequence[int],
-    rows: RoundRows, opened: OpenedUpdates, parent: Tensors, program: Program, validation: Sequence[RevealedRow],
+    rows: RoundRows, steps: ModelSteps, opened: OpenedUpdates, program: Program, validation: Sequence[RevealedRow],
     utility: Utility | None,
 ) -> Tape:  # fmt: skip
     """Evaluate the program; of a leave-one-out task once to weigh, and once with what was measured then."""
-    lengths, given = round_lengths(spec, context, entries), given_of(spec, context, before, entries, refused, rows=rows)
+    lengths = round_lengths(spec, context, entries)
+    given = given_of(spec, context, before, entries, refused, rows=rows, stepper=steps)
     if spec.worth.kind != LEAVE_ONE_OUT:
         return evaluate(program, lengths, given)
     measured, marginal = program.column("measured"), program.column("marginal")
@@ -259,8 +272,8 @@ def _evaluated(
     if utility is None or not measurable(spec, before, validation, utility):
         return tape
     lost = marginals(
-        tape, opened.read, sums=rows.made[int(tape.output(Output.SUMS))], parent=parent, spec=spec, before=before,
-        utility=lambda model: utility(model, validation),
+        tape, opened.read, sums=rows.made[int(tape.output(Output.SUMS))],
+        parent=steps.row(cell_of(before.model_root)), spec=spec, utility=lambda model: utility(model, validation),
     )  # fmt: skip
     known = {number: tape.columns[number] for number, column in enumerate(program.columns) if column.op in ROWS}
     told = {measured: np.array(1, object), marginal: np.array(lost, dtype=object).reshape(len(entries))}

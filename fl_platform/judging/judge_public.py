@@ -16,19 +16,20 @@ import numpy as np
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.judging.admit import Refusal, RoundContext, public_refusals
-from fl_platform.judging.judge import Judgement, ModelSource, conclude, refused_of, require_start
+from fl_platform.judging.judge import Judgement, ModelSource, conclude, parent_row, refused_of, require_start
 from fl_platform.judging.leave_one_out import LEAVE_ONE_OUT, Utility, measurable
+from fl_platform.judging.model_step import ModelSteps
 from fl_platform.judging.program import program_of
 from fl_platform.judging.round_rows import cell_of, sums_root
 from fl_platform.judging.sums import Sums
-from fl_platform.judging.tapes import given_of, only_a_key_shows, round_lengths, told_cells
+from fl_platform.judging.tapes import given_of, only_a_key_shows, round_lengths, stepped_columns, told_cells, told_tape
 from fl_platform.judging.validation import RevealedRow
 from fl_platform.protocol.bundle import RoundBundle, TaskState
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.tape import Tape
+from fl_platform.protocol.tape import ModelStepper, Tape
 
 
 def rejudge_public(
@@ -48,21 +49,26 @@ def rejudge_public(
 
     Raises DocumentInvalid when the claims do not fit together, and what `models` raises.
     """
-    tape, refusals = public_tape(spec, context, before, bundle, validation=validation, utility=utility)
-    told, stored = int(tape.output(Output.SUMS)), cell_of(sums_root(spec.model, sums))
-    if told != stored:
+    stored = {cell_of(sums_root(spec.model, sums)): sums}
+    if int(told_tape(spec, bundle).output(Output.SUMS)) not in stored:
         raise DocumentInvalid(f"round {bundle.round}: the stored sums are not those with the tape's content root")
-    judged = conclude(
-        spec, context, before, bundle.entries, refusals, tape=tape, sums=sums, parent=models(before.model)
+    parent = {cell_of(before.model_root): parent_row(spec, before, models)}
+    steps = ModelSteps(spec.model, parent, stored.__getitem__)
+    tape, refusals = public_tape(
+        spec, context, before, bundle, validation=validation, utility=utility, stepper=steps
     )  # fmt: skip
+    new = steps.row(int(tape.output(Output.MODEL)))
+    judged = conclude(spec, context, before, bundle.entries, refusals, tape=tape, sums=sums, new=new)
     return replace(judged, blindings=bundle.blindings if spec.commitments == PEDERSEN else ())
 
 
 def public_tape(
     spec: TaskSpec, context: RoundContext, before: TaskState, bundle: RoundBundle, *,
-    validation: Sequence[RevealedRow] = (), utility: Utility | None = None,
+    validation: Sequence[RevealedRow] = (), utility: Utility | None = None, stepper: ModelStepper | None = None,
 ) -> tuple[Tape, tuple[Refusal | None, ...]]:  # fmt: skip
     """Return the tape as it follows from what anybody can know and what only a key shows; and why entries were refused.
+
+    Without `stepper` the new model is as it is told.
 
     Raises DocumentInvalid when the claims do not fit together.
     """
@@ -70,9 +76,10 @@ def public_tape(
     program, cells = program_of(spec), told_cells(spec, bundle)
     refusals = public_refusals(bundle.entries, spec=spec, context=context)
     words = refused_of(spec, context.domain, bundle.entries, refusals)
-    brought = {number: cells[number] for number in only_a_key_shows(program)}
+    taken = only_a_key_shows(program) | (stepped_columns(program) if stepper is None else frozenset())
+    brought = {number: cells[number] for number in taken}
     if spec.worth.kind == LEAVE_ONE_OUT and not measurable(spec, before, validation, utility):
         brought[program.column("measured")] = np.array(0, object)
         brought[program.column("marginal")] = np.zeros(len(bundle.entries), object)
-    given = given_of(spec, context, before, bundle.entries, words, brought=brought)
+    given = given_of(spec, context, before, bundle.entries, words, stepper=stepper, brought=brought)
     return evaluate(program, round_lengths(spec, context, bundle.entries), given), tuple(refusals)

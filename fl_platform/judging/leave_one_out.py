@@ -2,7 +2,7 @@
 
     marginal_i = U(parent + step of all) - U(parent + step of all but i and its near-duplicates)
 
-U is an integer: how many revealed rows the model gets right. The models are exact (integer sums, one IEEE step); U
+U is an integer: how many revealed rows the model gets right. The models are exact (integers moved by integers); U
 itself comes from a forward pass in floating point, so it is the same on two machines unless the two largest outputs
 of a row agree to within rounding. So these cells are the sealer's word (`rules.worth`); how near-duplicates share what
 they made, and what it pays, is the program's.
@@ -16,12 +16,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.judging.model_step import Model, apply_sums
+from fl_platform.judging.model_step import moved
 from fl_platform.judging.sums import RowSource, Sums
 from fl_platform.judging.validation import RevealedRow, check_revealed
 from fl_platform.protocol.bundle import TaskState
+from fl_platform.protocol.rows import LARGEST_FACTOR
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
+from fl_platform.updates.model_row import Model, ModelRow, floats_of
 from fl_platform.updates.tensors import Tensors
 
 logger = logging.getLogger(__name__)
@@ -48,22 +50,26 @@ def measurable(
 
 
 def marginals(
-    tape: Tape, read: RowSource, *, sums: Sums, parent: Tensors, spec: TaskSpec, before: TaskState,
+    tape: Tape, read: RowSource, *, sums: Sums, parent: ModelRow, spec: TaskSpec,
     utility: Callable[[Model], int],
 ) -> tuple[int, ...]:  # fmt: skip
     """Return by entry what the model loses without it and its near-duplicates: signed, 0 where nothing leaves the sum.
 
-    One evaluation for all and one for each set that leaves together; updates are read one by one.
+    parent: int32 (d,). One evaluation for all and one for each set that leaves together; updates are read one by one.
     """
     weights, full = tape.named("weight").tolist(), tape.named("full_weight").tolist()
     divisor, passed = int(tape.named("divisor")), tape.named("passed").tolist()
     near = tape.named("near") if spec.worth.shares else np.eye(len(weights), dtype=np.int64)
 
+    factors, tensors = tape.named("step_factor").tolist(), spec.model.tensors
+
     def value(rest: Sums, of: int) -> int:
-        model = apply_sums(
-            parent, rest, model=spec.model, scale=before.scale, rule=spec.aggregation, divisor=of
-        )  # fmt: skip
-        return utility(model)
+        # the factor is a part of the divisor; of who is left the divisor is less
+        packed = [
+            2 * min(factor * divisor // of if of else 0, LARGEST_FACTOR) + one.nonnegative
+            for factor, one in zip(factors, tensors, strict=True)
+        ]
+        return utility(floats_of(moved(parent, rest, packed, spec.model), spec.model))
 
     lost: dict[tuple[int, ...], int] = {(): 0}
     together: int | None = None

@@ -1,47 +1,49 @@
-"""The new global model (step 7): one float step from the exact integer sum, the same bits on every machine.
+"""The new global model (step 7): integers moved by integers, as the round's program says (`rules.model`).
 
-    new_t = float32(float64(old_t) + c_t * sum_t),   c_t = (server_lr * step_t) / divisor
-
-and no less than 0 where the specification says so.
-
-server_lr is itself num / den in float64. Each operation is one IEEE 754 double operation of numpy, rounded on its own:
-numpy never fuses a multiplication with an addition across two calls.
+Tests: tests/unit/judging/test_model_step.py
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
-import numpy.typing as npt
 
+from fl_platform.judging.round_rows import cell_of
 from fl_platform.judging.sums import Sums
-from fl_platform.protocol.spec import AggregationRule, ModelSpec, ScaleSpec
-from fl_platform.updates import step_of, tensor_slices
-from fl_platform.updates.tensors import Tensors
+from fl_platform.protocol.rows import step_body
+from fl_platform.protocol.spec import ModelSpec
+from fl_platform.updates.model_row import ModelRow, model_root
+from fl_platform.updates.tensors import tensor_slices
 
-Model = dict[str, npt.NDArray[np.float32]]
-
-
-def step_factor(rule: AggregationRule, scale: ScaleSpec, index: int, divisor: int) -> float:
-    """Return c_t of tensor `index`, float64: three operations, each rounded."""
-    learning_rate = float(rule.server_lr_num) / float(rule.server_lr_den)
-    return (learning_rate * step_of(scale, index)) / float(divisor)
+_STRIP = 1 << 16  # parameters moved at once: what is between stays in a core's cache
 
 
-def apply_sums(
-    parent: Tensors, sums: Sums, *, model: ModelSpec, scale: ScaleSpec, rule: AggregationRule, divisor: int
-) -> Model:
-    """Return the new model. `sums`: int32 (d,).
-
-    A divisor of 0 (nothing admitted) leaves the parent as it is.
-    """
-    if divisor == 0:
-        return {tensor.name: np.array(parent[tensor.name], dtype=np.float32) for tensor in model.tensors}
-    new: Model = {}
-    for index, (tensor, place) in enumerate(zip(model.tensors, tensor_slices(model), strict=True)):
-        change = sums[place].astype(np.float64)
-        change *= step_factor(rule, scale, index, divisor)
-        change += parent[tensor.name].reshape(-1).astype(np.float64)
-        if tensor.nonnegative:  # rounding can take an average of variances a part of a step below 0
-            np.maximum(change, 0.0, out=change)
-        new[tensor.name] = change.astype(np.float32).reshape(tensor.shape)
+def moved(row: ModelRow, sums: Sums, packed: Sequence[int], model: ModelSpec) -> ModelRow:
+    """Return a model's integers moved by sums, both int32 (d,); `packed`: by tensor, see `rows.step_body`."""
+    new = np.empty_like(row)
+    for factor, place in zip(packed, tensor_slices(model), strict=True):
+        for start in range(place.start, place.stop, _STRIP):
+            part = slice(start, min(start + _STRIP, place.stop))
+            new[part] = step_body(row[part].astype(np.int64), sums[part].astype(np.int64), factor)
     return new
+
+
+class ModelSteps:
+    """Models and sums by their content roots, as `protocol.tape.ModelStepper`: what steps make is kept in `made`."""
+
+    def __init__(self, model: ModelSpec, rows: Mapping[int, ModelRow], sums: Callable[[int], Sums]) -> None:
+        """rows: models that are there. sums: by content root; raises KeyError for those that are not there."""
+        self._model, self._rows, self._sums = model, rows, sums
+        self.made: dict[int, ModelRow] = {}
+
+    def step(self, model: int, sums: int, factors: Sequence[int]) -> int:
+        """Return the content root of a model moved by sums. Raises KeyError."""
+        new = moved(self._rows[model], self._sums(sums), factors, self._model)
+        root = cell_of(model_root(new, self._model))
+        self.made[root] = new
+        return root
+
+    def row(self, root: int) -> ModelRow:
+        """Return a model that is there, or was made. Raises KeyError."""
+        return self.made[root] if root in self.made else self._rows[root]

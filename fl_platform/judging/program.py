@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from fl_platform.errors import ConfigError, DocumentInvalid
 from fl_platform.protocol.keypackage import recipients
-from fl_platform.protocol.program import Program
+from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.sources import INDEX_OF, LONGEST, OWN_WORDS, Axis, Source
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Lengths
@@ -92,11 +92,11 @@ def terms_of(spec: TaskSpec) -> Terms:
     return Terms(
         words={INDEX_OF[name]: value for name, value in words.items()} | own,
         blocks=tuple(
-            Block(tensor.size, tensor.counted, exponent)
+            Block(tensor.size, tensor.counted, exponent, tensor.point, tensor.nonnegative)
             for tensor, exponent in zip(spec.model.tensors, codec.initial_scale.exponents, strict=True)
         ),
         ask_bond=ASKS,
-        initial_model=spec.initial_model,
+        initial_model=spec.initial_root,
         reference=spec.reference.address if worth.kind == "anchored" else bytes(20),
         auditors=tuple(party.address for party in spec.auditors),
         recipients=tuple((party.address, party.wrap_key) for party in recipients(spec)),
@@ -108,6 +108,8 @@ def terms_of(spec: TaskSpec) -> Terms:
 def check_rules(spec: TaskSpec) -> None:
     """Refuse rules that no program or no terms can be made of. Raises DocumentInvalid."""
     program, terms = program_of(spec), terms_of(spec)
+    if lacking := [output.name.lower() for output in Output if output not in program.outputs]:
+        raise DocumentInvalid(f"task spec: the program lacks the output {lacking[0]}, which a seal is held to")
     for column in program.columns:
         index = column.immediate >> 8
         if column.immediate & 0xFF == Source.WORD and column.op.name == "SOURCE" and index not in terms.words:

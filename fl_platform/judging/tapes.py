@@ -20,13 +20,13 @@ from fl_platform.judging.round_rows import cell_of
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Carried, Entry, RoundBundle, TaskState
 from fl_platform.protocol.evaluation import evaluate
-from fl_platform.protocol.operations import ROWS, Op
+from fl_platform.protocol.operations import CLOSED_ROWS, ROWS, Op
 from fl_platform.protocol.program import Column, Program
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import Axis, Source
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.protocol.tape import Given, Lengths, Place, RowSource, Tape, first_unlike
+from fl_platform.protocol.tape import Given, Lengths, ModelStepper, Place, RowSource, Tape, first_unlike
 from fl_platform.rules.verdicts import COLUMNS
 
 _MOST_POT = 2**80 - 1
@@ -40,7 +40,7 @@ def round_lengths(spec: TaskSpec, context: RoundContext, entries: Sequence[Entry
 
 def given_of(
     spec: TaskSpec, context: RoundContext, before: TaskState, entries: Sequence[Entry], refused: Sequence[int],
-    *, rows: RowSource | None = None, brought: Mapping[int, Array] | None = None,
+    *, rows: RowSource | None = None, stepper: ModelStepper | None = None, brought: Mapping[int, Array] | None = None,
 ) -> Given:  # fmt: skip
     """Return what the round's cells are evaluated from; `refused`: a `sources.Refused` an entry, as the sealer says."""
     terms, receipts = terms_of(spec), [entry.receipt for entry in entries]
@@ -74,9 +74,11 @@ def given_of(
         Source.BLOCK_SIZE: of([block.size for block in terms.blocks]),
         Source.BLOCK_COUNTS: of([int(block.counts) for block in terms.blocks]),
         Source.FIRST_EXPONENT: of([block.first_exponent for block in terms.blocks]),
+        Source.BLOCK_STEP_BITS: of([block.step_bits for block in terms.blocks]),
+        Source.BLOCK_NONNEGATIVE: of([int(block.nonnegative) for block in terms.blocks]),
     }
     previous = carried_in(program_of(spec), before, spec)
-    return Given(sources, terms.words, previous, rows, brought or {})
+    return Given(sources, terms.words, previous, rows, stepper, brought or {})
 
 
 def _stake(entry: Entry, spec: TaskSpec, context: RoundContext) -> int:
@@ -155,7 +157,13 @@ def told_tape(spec: TaskSpec, bundle: RoundBundle) -> Tape:
 
 def only_a_key_shows(program: Program) -> frozenset[int]:
     """Return the columns that a reader without updates takes as they are told."""
-    return frozenset(n for n, column in enumerate(program.columns) if column.op in ROWS or column.op is Op.CLAIMED)
+    shown = CLOSED_ROWS | {Op.CLAIMED}
+    return frozenset(n for n, column in enumerate(program.columns) if column.op in shown)
+
+
+def stepped_columns(program: Program) -> frozenset[int]:
+    """Return the columns that a reader without the model or the sums takes as they are told."""
+    return frozenset(n for n, column in enumerate(program.columns) if column.op is Op.STEP)
 
 
 def _flat(cells: Array) -> tuple[int, ...]:

@@ -207,7 +207,7 @@ class Contracts(Views):
     ) -> SealInput:  # fmt: skip
         """Return what a seal of a bundle says."""
         return SealInput(
-            bundle=bundle_digest, model=bundle.after.model, trace=trace,
+            bundle=bundle_digest, model=bundle.after.model_root, trace=trace,
             as_of=self.as_of(task) if as_of is None else as_of, claim_root=bundle.claims.digest,
             claim_total=bundle.claims.total, claim_count=len(bundle.after.standings),
         )  # fmt: skip

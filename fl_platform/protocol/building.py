@@ -313,6 +313,13 @@ class Builder:
         """Return the content root of the sum of rows times weights, along the last axis of `rows`."""
         return self._add(Op.COMBINE, rows.axes[:-1], (rows.operand, weights.operand))
 
+    def step(self, model: Cells, sums: Cells, factors: Cells) -> Cells:
+        """Return the content root of a model moved by sums; `factors`: packed, by block (`rows.step_body`)."""
+        kinds = row_kinds((Kind.MODEL, Kind.SUMS))
+        return self._add(
+            Op.STEP, _sorted({*model.axes, *sums.axes}), (model.operand, sums.operand, factors.operand), kinds
+        )
+
     # --- names --------------------------------------------------------------------------------------------------------
 
     def name(self, name: str, cells: Cells) -> Cells:

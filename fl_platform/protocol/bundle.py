@@ -105,7 +105,8 @@ class RoundStart:
     """
 
     round: int  # the round that starts from this state
-    model: bytes  # sha256 of the parent model's bytes
+    model: bytes  # digest in the CID of the parent model's file: it only finds it
+    model_root: bytes  # content root of that model's integers: its name on chain
     previous_models: tuple[bytes, ...]  # parents before it, newest first: algorithms may look back at them
     scale: ScaleSpec
 
@@ -122,8 +123,8 @@ class TaskState(RoundStart):
     def first(cls, spec: TaskSpec) -> TaskState:
         """Return the state that round 0 starts from: a function of the rules alone."""
         return cls(
-            round=0, model=spec.initial_model, previous_models=(), scale=spec.codec.initial_scale, seats=(), state=(),
-            sums=(),
+            round=0, model=spec.initial_model, model_root=spec.initial_root, previous_models=(),
+            scale=spec.codec.initial_scale, seats=(), state=(), sums=(),
         )  # fmt: skip
 
     @cached_property

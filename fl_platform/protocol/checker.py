@@ -16,10 +16,12 @@ from fl_platform.protocol.program import MAX_AXES, SHAPES, Column, Operand, Prog
 from fl_platform.protocol.sources import LONGEST, RAW, SECOND, TWINS, Axis, Kind, Map, given_of
 
 _ROWS = (Kind.UPDATE, Kind.SUMS)
+_STEPPED = (Kind.MODEL, Kind.SUMS)
 # A product of two rows: integers of 16 and 32 bits at most, 2^28 of them.
 ROW_BITS = {Kind.UPDATE: 15, Kind.SUMS: 31}
 _LONGEST_ROW = 28
 WIDEST_SHIFT = 63
+BY_BLOCK = frozenset({Op.DOT_SHIFTED, Op.STEP})  # whose third operand is read at the block of each leaf
 
 
 def check(program: Program) -> None:
@@ -68,17 +70,17 @@ def checked(column: Column, number: int, before: Sequence[Column]) -> tuple[Kind
 
 def counted(column: Column) -> Axis | None:
     """Return the axis that operands have beside the column's own: the one that a LEAST counts over, a COMBINE adds up,
-    or the blocks of a DOT_SHIFTED."""
+    or the blocks of a DOT_SHIFTED or STEP."""
     if column.op is Op.LEAST:
         return Axis(column.immediate)
-    if column.op is Op.DOT_SHIFTED:
+    if column.op in BY_BLOCK:
         return Axis.BLOCK
     return column.operands[0].axes[-1] if column.op is Op.COMBINE else None
 
 
 def reads_beside(column: Column, index: int) -> bool:
     """Whether operand `index` is read along the axis that `counted` names."""
-    if column.op is Op.DOT_SHIFTED:
+    if column.op in BY_BLOCK:
         return index == 2
     return column.op is Op.COMBINE or (column.op is Op.LEAST and index < 2)
 
@@ -183,6 +185,9 @@ def _same(column: Column, kinds: Sequence[Kind | None]) -> Kind:
 
 
 def _row_kind(column: Column, kinds: Sequence[Kind | None]) -> Kind:
+    if column.op is Op.STEP:
+        fits = kinds == [*_STEPPED, Kind.NUMBER] and column.immediate == row_kinds(_STEPPED)
+        return Kind.MODEL if fits else _refuse(column, kinds)
     rows = kinds[:1] if column.op is Op.COMBINE else kinds[:2]
     if not all(kind in _ROWS for kind in rows) or any(kind not in (Kind.NUMBER, None) for kind in kinds[len(rows) :]):
         _refuse(column, kinds)
@@ -230,7 +235,7 @@ def _bounds(column: Column, number: int, before: Sequence[Column]) -> Bounds:
 
 
 def row_kinds(kinds: Sequence[Kind]) -> int:
-    """Return the immediate of a product: the kinds of its two rows, so that one instruction says how wide they are."""
+    """Return the immediate of a product or step: its rows' kinds, so that one instruction says how wide they are."""
     return kinds[0] | kinds[1] << 8
 
 

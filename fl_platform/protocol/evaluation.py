@@ -19,11 +19,11 @@ import numpy.typing as npt
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.arithmetic import Array, apply, give
 from fl_platform.protocol.checker import counted, read_axes, reads_beside
-from fl_platform.protocol.operations import HINTS, PLAIN, ROWS, Op, bounds_of, wrap
+from fl_platform.protocol.operations import CLOSED_ROWS, HINTS, PLAIN, ROWS, Op, bounds_of, wrap
 from fl_platform.protocol.program import Column, Operand, Program
 from fl_platform.protocol.rows import shifted
 from fl_platform.protocol.sources import Axis, Kind, Map, Source
-from fl_platform.protocol.tape import Given, Lengths, Place, RowSource, Tape, place_of
+from fl_platform.protocol.tape import Given, Lengths, ModelStepper, Place, RowSource, Tape, place_of
 
 _FAST = 1 << 62  # what stays inside this is reckoned in int64
 
@@ -112,7 +112,7 @@ class _Evaluator:
             return self._scan(number, column, shape)
         if op is Op.INVERSE:
             return _inverse(self.found[column.operands[0].column], shape[0])
-        if op is Op.CLAIMED or (op in ROWS and self.given.rows is None):
+        if op is Op.CLAIMED or self._lacks_rows(op):
             raise DocumentInvalid(f"column {column.name!r} is not given, and nothing here computes it")
         fast = self._is_fast(column)
         x = [self._aligned(column, i, fast) for i in range(len(column.operands))]
@@ -120,12 +120,18 @@ class _Evaluator:
             # numpy makes bare numbers of arrays without axes, and int64 of those: none are given to it
             cells = np.asarray(give(op, *map(np.atleast_1d, x)))
             return np.broadcast_to(cells if shape else cells.reshape(()), shape)
+        if op is Op.STEP:
+            assert self.given.stepper is not None
+            return _stepped(x, shape, self.given.stepper)
         if op in ROWS:
             assert self.given.rows is not None
             return _rows(column, x, shape, self.lengths, self.given.rows)
         if op is Op.MUST:
             return x[0]
         return _gather(column, x, shape) if op is Op.GATHER else _least(column, x, shape)
+
+    def _lacks_rows(self, op: Op) -> bool:
+        return (op in CLOSED_ROWS and self.given.rows is None) or (op is Op.STEP and self.given.stepper is None)
 
     def _scan(self, number: int, column: Column, shape: Place) -> Array:
         fast = self._is_fast(column)
@@ -249,6 +255,17 @@ def _rows(column: Column, x: list[Array], shape: Place, lengths: Lengths, rows: 
     for block in range(lengths.blocks):
         at = (slice(None),) * along + (block,)
         found[at] = products(block)[at]
+    return found
+
+
+def _stepped(x: list[Array], shape: Place, stepper: ModelStepper) -> Array:
+    found = np.zeros(shape, dtype=object)
+    models, sums = (np.broadcast_to(one, shape) for one in x[:2])
+    factors = np.broadcast_to(x[2], (*shape, x[2].shape[-1]))
+    for place in np.ndindex(*shape):
+        model, moving = int(models[place]), int(sums[place])
+        if model and moving:
+            found[place] = stepper.step(model, moving, [int(one) for one in factors[place]])
     return found
 
 

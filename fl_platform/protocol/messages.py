@@ -28,7 +28,7 @@ class RoundOrder:
 
     task: int
     round: int
-    parent: bytes  # sha256 of the parent model's bytes
+    parent: bytes  # content root of the parent model
     scale: ScaleSpec  # by the frozen formula of public values of the round before
     previous_bundle: bytes  # digest of the sealed bundle that fixes parent and scale; zero in round 0
 

@@ -50,14 +50,17 @@ class Op(IntEnum):
     DOT = 23  # inner product of the rows x and y, of the own block or of all that count; 0 where one has no row
     DOT_SHIFTED = 24  # the same, block b times 2^z[b]
     COMBINE = 25  # the content root of the sum of row x times y along x's last axis, which y has and the own has not
+    STEP = 26  # the content root of model x moved by sums y, in block b by what z[b] packs (rows.step_body); 0 as DOT
 
 
 PLAIN = frozenset(op for op in Op if Op.ADD <= op <= Op.SHIFT)  # of a cell's operands alone
 HINTS = frozenset({Op.LEAST, Op.INVERSE})  # brought by who seals; checks hold each to its one right value
-ROWS = frozenset({Op.DOT, Op.DOT_SHIFTED, Op.COMBINE})  # of vectors over all parameters, by their content roots
+CLOSED_ROWS = frozenset({Op.DOT, Op.DOT_SHIFTED, Op.COMBINE})  # of updates, which only key holders read
+ROWS = CLOSED_ROWS | {Op.STEP}  # of vectors over all parameters, by their content roots
 OPERANDS = {
     Op.CONST: 0, Op.SOURCE: 0, Op.PREV: 1, Op.MULADD: 3, Op.MULDIV: 3, Op.ROOT: 1, Op.CLAMP: 3, Op.SEL: 3, Op.BITS: 1,
     Op.LEAST: 3, Op.MUST: 1, Op.INVERSE: 1, Op.CLAIMED: 0, Op.DOT_SHIFTED: 3,
+    Op.STEP: 3,
 }  # fmt: skip
 _TWO = 2  # all others
 

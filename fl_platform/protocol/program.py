@@ -44,6 +44,7 @@ class Output(IntEnum):
     SUMS = 3  # content root of the weighted sum of updates
     DIVISOR = 4  # that the sum is divided by
     EXPONENTS = 5  # by block: of the next round's steps
+    MODEL = 6  # content root of the new model
 
 
 SHAPES: Mapping[Output, tuple[tuple[Axis, ...], Kind]] = {
@@ -53,6 +54,7 @@ SHAPES: Mapping[Output, tuple[tuple[Axis, ...], Kind]] = {
     Output.SUMS: ((), Kind.SUMS),
     Output.DIVISOR: ((), Kind.NUMBER),
     Output.EXPONENTS: ((Axis.BLOCK,), Kind.NUMBER),
+    Output.MODEL: ((), Kind.MODEL),
 }
 
 

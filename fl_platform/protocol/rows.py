@@ -18,12 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.protocol.keccak import keccak256
-from fl_platform.protocol.operations import BITS, wrap
+from fl_platform.protocol.operations import BITS, HALF, wrap
 from fl_platform.protocol.sources import Kind
 from fl_platform.protocol.tree import depth_of
 
 COORDINATES = 128
-SUM_BITS = 32
+SUM_BITS = 32  # of sums, and of a model
+STEP_POINT = 40  # bits behind the point of a step's factor
+LARGEST_FACTOR = 2**62  # that int64 has room for
+LARGEST_WEIGHT = 2**31 - 1  # of a model, in its units: it saturates there
 UNBLINDED = bytes(32)
 Integers = npt.NDArray[np.int64]
 
@@ -57,7 +60,7 @@ class RowShape:
 
     def bits(self, kind: Kind) -> int:
         """Return the width of a row's integers."""
-        return SUM_BITS if kind is Kind.SUMS else self.update_bits
+        return self.update_bits if kind is Kind.UPDATE else SUM_BITS
 
     def block_of(self, leaf: int) -> int:
         """Return the block that a leaf lies in."""
@@ -65,7 +68,7 @@ class RowShape:
 
 
 class RowLeaves(Protocol):
-    """Rows by their content roots, opened: what a key holder has of updates, and everybody of sums."""
+    """Rows by their content roots, opened: what a key holder has of updates, and everybody of sums and models."""
 
     @property
     def shape(self) -> RowShape:
@@ -80,6 +83,9 @@ class RowLeaves(Protocol):
 
     def leaf(self, root: int, index: int) -> RowLeaf:
         """Open one leaf of a row. Raises KeyError."""
+
+    def has(self, *roots: int) -> bool:
+        """Whether these rows are there, each a model or sums: what anybody can have."""
 
 
 def body_of(integers: Integers, bits: int) -> bytes:
@@ -110,6 +116,24 @@ def add_scaled(sums: Integers, weight: int, integers: Integers) -> Integers:
     """Return sums + weight * integers, each as 32 bits hold it."""
     found = (sums.astype(object) + weight * integers.astype(object) + 2**31) % 2**32 - 2**31
     return np.asarray(found, dtype=np.int64)
+
+
+def step_body(model: Integers, sums: Integers, packed: int) -> Integers:
+    """Return a model's integers moved by sums, exact: each w + floor(f s / 2^STEP_POINT + 1/2), saturating.
+
+    packed: 2 f, + 1 where nothing may be below 0; f is the factor of the block that they lie in. model, sums: of one
+    shape, within 32 bits. Twin of contracts/libraries/Rows.sol.
+    """
+    factor, least = packed >> 1, 0 if packed & 1 else -LARGEST_WEIGHT
+    if 0 <= factor <= LARGEST_FACTOR:
+        high, low = divmod(factor, 1 << 31)  # so that both products stay inside of 63 bits
+        below = sums * low + (1 << (STEP_POINT - 1))
+        moved = model + ((sums * high + (below >> 31)) >> (STEP_POINT - 31))
+        return np.asarray(np.clip(moved, least, LARGEST_WEIGHT), dtype=np.int64)
+    # a larger one, or one that no program gives, as a contract takes it
+    wide = sums.astype(object) * factor + (1 << (STEP_POINT - 1))
+    changed = model + ((wide + HALF) % (1 << BITS) - HALF >> STEP_POINT)
+    return np.asarray(np.clip(changed, least, LARGEST_WEIGHT), dtype=np.int64)
 
 
 def shifted(product: int, by: int) -> int:

@@ -53,7 +53,7 @@ class Kind(IntEnum):
     """What a cell holds. All but numbers are 32 raw bytes, read by EQ, SEL, GATHER, PREV, rows and outputs alone."""
 
     NUMBER = 0
-    WORD = 1  # a hash or a digest
+    MODEL = 1  # the content root of a model's integers, int32
     UPDATE = 2  # the content root of an update's integers; 0: no row
     SUMS = 3  # the content root of a round's sums, int32; 0: no row
 
@@ -69,10 +69,10 @@ class Source(IntEnum):
     ROUND = 3
     POT = 4  # that this round allots, wei
     AGGREGATOR = 5  # seat of who seals
-    PARENT = 6  # digest of the model that this round starts from
+    PARENT = 6  # content root of the model that this round starts from
     SEAT_OF = 7  # of an entry's trainer, as its roster leaf or forced slot says
     STAKE = 8  # that an entry's trainer joined with, wei; 0: none
-    ENTRY_PARENT = 9  # digest in an entry's receipt of the model that it was trained from
+    ENTRY_PARENT = 9  # in an entry's receipt: content root of the model that it was trained from
     LENGTH = 10  # declared in an entry's receipt, bytes
     SAMPLES = 11  # declared in an entry's receipt
     CONTENT = 12  # root of an entry's integers, from its receipt
@@ -80,6 +80,8 @@ class Source(IntEnum):
     BLOCK_SIZE = 14  # parameters in a block
     BLOCK_COUNTS = 15  # 1: the block counts in lengths, products and pay
     FIRST_EXPONENT = 16  # of the block's step in round 0
+    BLOCK_STEP_BITS = 17  # that the block's step of round 0 has in the model: first exponent and the integers' point
+    BLOCK_NONNEGATIVE = 18  # 1: the model's numbers in the block are never below 0
 
 
 class Refused(IntEnum):
@@ -106,10 +108,10 @@ SOURCES: Mapping[Source, Given] = {
     Source.ROUND: Given((), (0, 2**16 - 1)),
     Source.POT: Given((), (0, 2**80 - 1)),
     Source.AGGREGATOR: Given((), (0, LONGEST[Axis.SEAT] - 1)),
-    Source.PARENT: Given((), RAW, Kind.WORD),
+    Source.PARENT: Given((), RAW, Kind.MODEL),
     Source.SEAT_OF: Given(_E, (0, LONGEST[Axis.SEAT] - 1)),
     Source.STAKE: Given(_E, (0, 2**80 - 1)),
-    Source.ENTRY_PARENT: Given(_E, RAW, Kind.WORD),
+    Source.ENTRY_PARENT: Given(_E, RAW, Kind.MODEL),
     Source.LENGTH: Given(_E, (0, 2**64 - 1)),
     Source.SAMPLES: Given(_E, (0, 2**64 - 1)),
     Source.CONTENT: Given(_E, RAW, Kind.UPDATE),
@@ -117,6 +119,8 @@ SOURCES: Mapping[Source, Given] = {
     Source.BLOCK_SIZE: Given(_B, (0, 2**28)),
     Source.BLOCK_COUNTS: Given(_B, (0, 1)),
     Source.FIRST_EXPONENT: Given(_B, (-300, 300)),
+    Source.BLOCK_STEP_BITS: Given(_B, (-600, 600)),
+    Source.BLOCK_NONNEGATIVE: Given(_B, (0, 1)),
 }
 
 

@@ -24,6 +24,7 @@ MAX_PARAMETERS = 2**34
 MAX_COMMITTED = 2**28  # parameters with layer P: 4,096 points, half of what a message may have
 MAX_SPEC_BYTES = 1024 * 1024
 LEAST_EXPONENT, LARGEST_EXPONENT = -200, 200  # of a step: float32 deltas and their sums lie far inside
+LARGEST_POINT = 300
 FARTHEST_DOWN, FARTHEST_UP = 20, 8  # that a step may move from the first one, in powers of two
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
 MAX_WITNESSES = 64  # a contract reads what each said
@@ -44,6 +45,7 @@ class TensorSpec:
     shape: tuple[int, ...]
     counted: bool = True  # in lengths, angles, clip and worth; statistics that are only averaged are not
     nonnegative: bool = False  # a variance: the step of the model ends at 0
+    point: int = 24  # bits behind the point of its integers in the model
 
     @property
     def size(self) -> int:
@@ -88,8 +90,12 @@ class ModelSpec:
 
     @cached_property
     def digest(self) -> bytes:
-        """sha256 of the canonical document (32 bytes)."""
-        return hashlib.sha256(canonical_json(to_json(self))).digest()
+        """sha256 of what an update is of (32 bytes): all but the points, which only the model's own integers have."""
+        body = to_json(self)
+        assert isinstance(body, dict)
+        for tensor in body["tensors"]:
+            del tensor["point"]
+        return hashlib.sha256(canonical_json(body)).digest()
 
 
 @dataclass(frozen=True)
@@ -204,7 +210,8 @@ class TaskSpec:
     title: str
     owner: bytes  # 20 bytes; whoever chooses the reference is trusted for that choice, and this is who
     model: ModelSpec
-    initial_model: bytes  # sha256 of the initial model's bytes
+    initial_model: bytes  # digest in the CID of the initial model's file
+    initial_root: bytes  # content root of its integers: its name on chain
     base_model: bytes  # sha256 of the object with the parameters that nobody learns; empty when all are learned
     codec: CodecRule
     aggregation: AggregationRule
@@ -271,6 +278,14 @@ def check_spec(spec: TaskSpec) -> None:
         (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
         (len(spec.base_model) in (0, 32), f"base_model has {len(spec.base_model)} bytes, neither 0 nor 32"),
         (all(side > 0 for t in spec.model.tensors for side in t.shape), "a tensor has an empty side"),
+        (
+            all(-LARGEST_POINT <= t.point <= LARGEST_POINT for t in spec.model.tensors),
+            f"points of the model's integers must be -{LARGEST_POINT} to {LARGEST_POINT}",
+        ),
+        (
+            (len(spec.initial_model), len(spec.initial_root)) == (32, 32),
+            "initial_model and initial_root have 32 bytes each",
+        ),
         (len(spec.codec.initial_scale.exponents) == len(spec.model.tensors), "one exponent per tensor is needed"),
         (
             all(

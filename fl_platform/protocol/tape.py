@@ -62,19 +62,29 @@ class RowSource(Protocol):
         """Return the content root of the sum of rows times weights; those of 0 are left out."""
 
 
+class ModelStepper(Protocol):
+    """Models and sums by their content roots: what everybody has."""
+
+    def step(self, model: int, sums: int, factors: Sequence[int]) -> int:
+        """Return the content root of a model moved by sums; `factors`: packed, by block. Raises KeyError: no such row
+        is there."""
+
+
 @dataclass(frozen=True)
 class Given:
     """What a round's cells are evaluated from.
 
     words: of the rules, by index. previous: the columns of the round before; None in the first. rows: None where
-    nobody has the updates; their cells are then `brought`. brought: cells taken as they are, by column: claimed ones,
-    hints that somebody brings, products of rows that a bundle names.
+    nobody has the updates; their cells are then `brought`. stepper: None where nobody has the model or the sums; the
+    new model is then `brought`. brought: cells taken as they are, by column: claimed ones, hints that somebody brings,
+    products of rows that a bundle names.
     """
 
     sources: Mapping[Source, Array | int] = field(default_factory=dict)
     words: Mapping[int, int] = field(default_factory=dict)
     previous: Sequence[Array] | None = None
     rows: RowSource | None = None
+    stepper: ModelStepper | None = None
     brought: Mapping[int, Array] = field(default_factory=dict)
 
 

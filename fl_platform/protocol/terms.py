@@ -4,7 +4,8 @@
            ask bond, initial model, reference party's address, auditors' hash, recipients' hash, witnesses' hash,
            complaints needed, words root, blocks root)
     words  the Merkle root over 64 leaves keccak(0x00, index u8, int256)
-    blocks the Merkle root over leaves keccak(0x00, five words: first leaf, leaves, parameters, counts, first exponent)
+    blocks the Merkle root over leaves keccak(0x00, seven words: first leaf, leaves, parameters, counts, first exponent,
+           bits of a first step in the model, never below 0)
 
 Inner nodes are keccak(0x01, left, right); a hash of parties is keccak(addresses, 32 bytes each), that of
 recipients keccak(address, 32 bytes, and wrap key, 64 bytes, each).
@@ -35,6 +36,13 @@ class Block:
     size: int  # parameters
     counts: bool  # in lengths, products and pay
     first_exponent: int  # of its step in round 0
+    point: int = 0  # bits behind the point of its integers in the model
+    nonnegative: bool = False  # the model's numbers there are never below 0
+
+    @property
+    def step_bits(self) -> int:
+        """Bits that its step of round 0 has in the model."""
+        return self.first_exponent + self.point
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Terms:
     words: Mapping[int, int]  # of the rules, by index; those that are not there are 0 and no source
     blocks: tuple[Block, ...]  # those that count come first
     ask_bond: int  # wei that a question about a seal costs until it is answered
-    initial_model: bytes  # digest of the model that round 0 starts from, 32 bytes
+    initial_model: bytes  # content root of the model that round 0 starts from, 32 bytes
     reference: bytes  # address of the party whose entries are the reference, 20 bytes; zero: none
     auditors: tuple[bytes, ...] = ()  # addresses: who has updates' keys beside the first two aggregators
     recipients: tuple[tuple[bytes, bytes], ...] = ()  # address and wrap key (64 bytes) of who gets keys, in order
@@ -63,9 +71,14 @@ class Terms:
                 f"{len(counting)} blocks of parameters: 1 to {LONGEST[Axis.BLOCK]} are allowed, those that count first"
             )
         for block in self.blocks:
-            limits = ((block.size, SOURCES[Source.BLOCK_SIZE]), (block.first_exponent, SOURCES[Source.FIRST_EXPONENT]))
+            limits = (
+                (block.size, SOURCES[Source.BLOCK_SIZE]), (block.first_exponent, SOURCES[Source.FIRST_EXPONENT]),
+                (block.step_bits, SOURCES[Source.BLOCK_STEP_BITS]),
+            )  # fmt: skip
             if block.size < 1 or not all(given.bounds[0] <= value <= given.bounds[1] for value, given in limits):
-                raise DocumentInvalid(f"a block of {block.size} parameters with the step 2^{block.first_exponent}")
+                raise DocumentInvalid(
+                    f"a block of {block.size} parameters with the step 2^{block.first_exponent}, point {block.point}"
+                )
 
     def word(self, name: str) -> int:
         """Return a word by its name. Raises KeyError."""
@@ -92,10 +105,13 @@ class Terms:
         """Leaves of the tree over the blocks."""
         return [keccak256(b"\0" + b"".join(map(_word, self.block_words(k)))) for k in range(len(self.blocks))]
 
-    def block_words(self, number: int) -> tuple[int, int, int, int, int]:
-        """Return what a block's leaf says."""
+    def block_words(self, number: int) -> tuple[int, ...]:
+        """Return the seven words of a block's leaf."""
         block, first = self.blocks[number], self.shape.starts[number]
-        return first, self.shape.starts[number + 1] - first, block.size, int(block.counts), block.first_exponent
+        count = self.shape.starts[number + 1] - first
+        return (
+            first, count, block.size, int(block.counts), block.first_exponent, block.step_bits, int(block.nonnegative),
+        )  # fmt: skip
 
     def facts(self) -> tuple[int | bytes, ...]:
         """Return the fields of the contract's struct, in order."""

@@ -145,7 +145,7 @@ class Aggregator:
     def order(self) -> RoundOrder:
         """Return the current round's order, from chain and store."""
         state = self._reader.current_state()
-        return RoundOrder(self._reader.task, state.round, state.model, state.scale, self._reader.previous_bundle())
+        return RoundOrder(self._reader.task, state.round, state.model_root, state.scale, self._reader.previous_bundle())
 
     def collect(self, transport: Transport) -> tuple[Entry, ...]:
         """Ask for updates and return the entries of a roster, sorted by trainer. Journalled: done once a round.
@@ -230,9 +230,7 @@ class Aggregator:
                 self._await_grounds(round_number, closed, error, once=once)
             as_of = max(as_of, self._contracts.chain.now())
 
-    def _await_grounds(
-        self, round_number: int, closed: Sequence[Entry], why: UpdatesNotOpened, *, once: bool
-    ) -> None:
+    def _await_grounds(self, round_number: int, closed: Sequence[Entry], why: UpdatesNotOpened, *, once: bool) -> None:
         grounds = Grounds(self._reader, self._contracts, self._opener, witnesses=self._witnesses)
         first, due = self._contracts.window(self._reader.task)
         last, next_time = int(due - margin(due - first)), self._contracts.chain.next_time
@@ -266,7 +264,7 @@ class Aggregator:
             self._reader.current_state(),
             entries,
             updates=self._opener.source(entries),
-            models=self._reader.model,
+            models=self._reader.model_row,
             sums=self._reader.sums_of,
             keys=self._opener.keys(entries),
             validation=revealed,

@@ -31,7 +31,8 @@ from fl_platform.store.interface import Store
 from fl_platform.store.unixfs import cid_of
 from fl_platform.task.tokens import tokens
 from fl_platform.task.validating import check_runnable
-from fl_platform.updates import encode_model, measured_scale
+from fl_platform.updates import encode_model, integers_nearest, measured_scale, model_root
+from fl_platform.updates.model_row import with_points
 from zk.curve import bn254
 
 logger = logging.getLogger(__name__)
@@ -93,15 +94,19 @@ def draft_spec(
     check_buffers(module, build, seed=terms.seed)
     model, parent, base = model_spec(module, terms.model_name), state_arrays(module), encode_base(module)
     check_runnable(terms.worth, model)
-    initial = encode_model(parent, model)
-    measured = train_locally(learning, parent, plan=TrainPlan.of(terms.training), seed=terms.seed, base=base)
+    measured = train_locally(learning, parent, plan=TrainPlan.of(terms.training), seed=terms.seed, base=base).delta
+    scale = measured_scale(measured, model=model, bits=terms.bits)
+    model = with_points(model, scale, parent, {name: parent[name] + change for name, change in measured.items()})
+    row = integers_nearest(parent, model)
+    initial = encode_model(row, model)
     spec = TaskSpec(
         title=terms.title,
         owner=owner,
         model=model,
         initial_model=cid_of(initial).digest,
+        initial_root=model_root(row, model),
         base_model=base_digest(base),
-        codec=CodecRule(terms.bits, terms.rounding, measured_scale(measured.delta, model=model, bits=terms.bits)),
+        codec=CodecRule(terms.bits, terms.rounding, scale),
         aggregation=replace(terms.aggregation, program=know_program(terms.program) if terms.program else b""),
         worth=terms.worth,
         strictness=terms.strictness,

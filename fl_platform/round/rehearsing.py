@@ -29,7 +29,7 @@ from fl_platform.round.offer import Offer
 from fl_platform.round.validation_slices import LEAVE_ONE_OUT
 from fl_platform.store.unixfs import cid_of
 from fl_platform.task.workspace import party
-from fl_platform.updates import decode_model, encode_update, rounding_seed, update_length
+from fl_platform.updates import decode_model, encode_update, floats_of, rounding_seed, update_length
 from fl_platform.updates.content import file_root
 
 TASK = 1
@@ -62,7 +62,9 @@ class Rehearsal:
             owner, owner=party(self._signers[OWNER]), aggregators=(party(self._signers["aggregator"]),), auditors=()
         )
         self._base = objects[1] if len(objects) > 1 else None
-        self._models: dict[bytes, State] = {self.spec.initial_model: decode_model(objects[0], self.spec.model)}
+        row = decode_model(objects[0], self.spec.model)
+        self._rows = {self.spec.initial_model: row}
+        self._models: dict[bytes, State] = {self.spec.initial_model: floats_of(row, self.spec.model)}
         self._memories: dict[str, State] = {}
         self._sums: dict[bytes, Sums] = {}  # of all rounds, by their files' digests
 
@@ -92,7 +94,7 @@ class Rehearsal:
                 made.append(self._entry(state, name, updates[name]))
             judged = self._judge(state, made)
             state = judged.after
-            self._models[state.model] = judged.model
+            self._models[state.model], self._rows[state.model] = judged.model, judged.row
             told("the new model is measured")
             trained = tuple(update for name, update in updates.items() if name != OWNER)
             yield RehearsedRound(number, judged, self.measure(judged.model), trained)
@@ -116,7 +118,7 @@ class Rehearsal:
         ).data  # fmt: skip
         receipt = Receipt(
             task=TASK, round=state.round, life=0, base_round=state.round, trainer=signer.address,
-            parent=state.model, update=keccak256(data),
+            parent=state.model_root, update=keccak256(data),
             length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32), leaves_root=bytes(32),
             content_root=file_root(data, table=spec.model.leaves, bits=spec.codec.bits, key=keccak256(name.encode()))
             or bytes(32),
@@ -132,12 +134,12 @@ class Rehearsal:
         entries = [entry for entry, _ in made]
         trainers = [self._signers[name].address for name in self._tasks if name != OWNER]
         context = RoundContext(
-            NOWHERE, TASK, state.round, self._signers["aggregator"].address, state.model,
+            NOWHERE, TASK, state.round, self._signers["aggregator"].address, state.model_root,
             {entry.receipt.trainer: entry.stake for entry in entries if entry.stake}, seats_of(self.spec, trainers),
             life=0,
         )  # fmt: skip
         judged = judge_round(
-            self.spec, context, state, entries, updates=lambda index: made[index][1], models=self._models.__getitem__,
+            self.spec, context, state, entries, updates=lambda index: made[index][1], models=self._rows.__getitem__,
             sums=self._sums.__getitem__,
         )  # fmt: skip
         self._sums[cid_of(judged.aggregate_bytes).digest] = judged.sums

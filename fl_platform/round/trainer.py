@@ -266,10 +266,10 @@ class Trainer:
         start = self._reader.current_start()
         if order.round != start.round:
             raise ReceiptReplayed(f"the order is for round {order.round}, the chain works on round {start.round}")
-        if (order.parent, order.scale) != (start.model, start.scale):
+        if (order.parent, order.scale) != (start.model_root, start.scale):
             raise ReceiptParentMismatch(
                 f"round {order.round}: the order's parent 0x{order.parent.hex()} or scale is not that of the sealed "
-                f"rounds before it (0x{start.model.hex()}); the aggregator is wrong or lying"
+                f"rounds before it (0x{start.model_root.hex()}); the aggregator is wrong or lying"
             )
 
     def _check_policy(self, order: RoundOrder) -> None:
@@ -292,8 +292,9 @@ class Trainer:
         return self._reader.base(lambda: build_module(self._learning))
 
     def _train(self, order: RoundOrder) -> tuple[bytes | None, TrainingReport]:
-        spec, parent = self._reader.spec, self._reader.model(order.parent)
-        previous = PublicModels(self._reader.model, self._reader.current_start().previous_models)
+        spec, start = self._reader.spec, self._reader.current_start()
+        self._reader.require_model(start.model, start.model_root)
+        parent, previous = self._reader.model(start.model), PublicModels(self._reader.model, start.previous_models)
         context = self._context(order.task, order.round)
         seed = int.from_bytes(
             rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"sgd")[:7]
@@ -317,7 +318,7 @@ class Trainer:
             seed=rounding_seed(self._secret, task=order.task, round_number=order.round, context=context),
             rounding=spec.codec.rounding,
         )
-        report = TrainingReport(order.round, update, encoded, seconds, partial(self.measure, order.parent))
+        report = TrainingReport(order.round, update, encoded, seconds, partial(self.measure, start.model))
         return self._conduct.tamper(encoded.data), report
 
     def _sign(self, order: RoundOrder, plain: bytes | None, samples: int) -> Submission:

@@ -21,6 +21,7 @@ from fl_platform.rules import anchored, directions, screens, selections, weights
 from fl_platform.rules.admission import admit
 from fl_platform.rules.carried import carried
 from fl_platform.rules.entries import Chosen, Entries
+from fl_platform.rules.model import next_model
 from fl_platform.rules.payment import pay
 from fl_platform.rules.selections import Selected
 from fl_platform.rules.stakes import capped
@@ -70,6 +71,7 @@ def compose(rule: Rule) -> Program:
     sums = b.name("sums", b.combine(entries.admission.content, weight))
     b.output(Output.SUMS, sums)
     b.output(Output.DIVISOR, divisor)
+    next_model(entries, sums, divisor)
     pay(entries, chosen, _part(WORTHS, rule.worth)(entries, chosen))
     next_steps(entries, chosen)
     if rule.directions:

@@ -120,12 +120,12 @@ def _equals(spec: TaskSpec) -> tuple[list[Entry], RoundContext]:
     stakes = dict.fromkeys(trainers, spec.money.stake)
     reference = [spec.reference.address] if is_reference_party(spec.reference.address, spec) else []
     context = RoundContext(
-        NOWHERE, 0, 0, spec.aggregators[0].address, spec.initial_model, stakes, seats_of(spec, trainers), life=0
+        NOWHERE, 0, 0, spec.aggregators[0].address, spec.initial_root, stakes, seats_of(spec, trainers), life=0
     )
     entries = []
     for number, who in enumerate([*reference, *trainers], start=1):
         receipt = Receipt(
-            task=0, round=0, life=0, base_round=0, trainer=who, parent=spec.initial_model, update=NOTHING,
+            task=0, round=0, life=0, base_round=0, trainer=who, parent=spec.initial_root, update=NOTHING,
             length=update_length(spec.model.size, spec.codec.bits), key_hash=NOTHING, leaves_root=NOTHING,
             content_root=number.to_bytes(32, "big"), commitment=NOTHING, samples=1, salt=NOTHING,
         )  # fmt: skip

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fl_platform.judging.admit import RoundContext
     from fl_platform.judging.sums import Sums
     from fl_platform.ledger.reveals import Package
+    from fl_platform.updates.model_row import ModelRow
 
     State = Mapping[str, npt.NDArray[np.float32]]
 
@@ -127,15 +128,33 @@ class TaskReader:
         return self._sums[digest]
 
     def model(self, digest: bytes) -> State:
-        """Return a model by its digest, decoded. Raises StoreMissing, CidMismatch, UpdateHeaderMismatch, ..."""
-        from fl_platform.updates import decode_model, model_length
+        """Return a model by its file's digest, as float32. Raises StoreMissing, CidMismatch, UpdateHeaderMismatch."""
+        from fl_platform.updates import floats_of
 
         if digest not in self._models:
-            data = self._model_bytes(digest, model_length(self.spec.model))
+            row = self.model_row(digest)
             if len(self._models) > 3:  # the parent, its parents and the new one; models can be large
                 self._models.clear()
-            self._models[digest] = decode_model(data, self.spec.model)
+            self._models[digest] = floats_of(row, self.spec.model)
         return self._models[digest]
+
+    def model_row(self, digest: bytes) -> ModelRow:
+        """Return a model's integers by its file's digest, int32 (d,). Raises as `model`."""
+        from fl_platform.updates import decode_model, model_length
+
+        return decode_model(self._model_bytes(digest, model_length(self.spec.model)), self.spec.model)
+
+    def require_model(self, digest: bytes, root: bytes) -> ModelRow:
+        """Return a model's integers, once they have a content root. Raises DocumentInvalid, and as `model`."""
+        from fl_platform.updates import model_root
+
+        row = self.model_row(digest)
+        found = model_root(row, self.spec.model)
+        if found != root:
+            raise DocumentInvalid(
+                f"the model in 0x{digest.hex()} has the content root 0x{found.hex()}, not 0x{root.hex()}"
+            )
+        return row
 
     def _model_bytes(self, digest: bytes, length: int) -> bytes:
         opened = self.history().opened
@@ -228,7 +247,7 @@ class TaskReader:
             task=self.task,
             round=round_number,
             aggregator=aggregator,
-            parent=before.model,
+            parent=before.model_root,
             members=history.members_at_roster(round_number),
             seats=seats_of(self.spec, history.joined_at_roster(round_number)),
             life=history.life_of(round_number),

@@ -1,7 +1,7 @@
 """Step 4: a float delta is clipped, scaled and rounded into integers once; from here on everything is exact.
 
-`codec` (bytes), `scale` (steps by a frozen formula), `rounding` (seeded), `model_file` (the global model), `tensors`
-(floats against their spec).
+`codec` (bytes), `scale` (steps by a frozen formula), `rounding` (seeded), `model_row` and `model_file` (the global
+model), `tensors` (floats against their spec).
 """
 
 from fl_platform.updates.codec import (
@@ -13,7 +13,8 @@ from fl_platform.updates.codec import (
     split_tensors,
     update_length,
 )
-from fl_platform.updates.model_file import decode_model, encode_model, model_digest, model_length
+from fl_platform.updates.model_file import decode_model, encode_model, model_length
+from fl_platform.updates.model_row import floats_of, integers_nearest, model_root
 from fl_platform.updates.rounding import rounding_seed
 from fl_platform.updates.scale import check_sum_bound, clip_steps, measured_scale, step_of
 from fl_platform.updates.tensors import l2_norm, tensor_slices
@@ -27,10 +28,12 @@ __all__ = [
     "dequantise",
     "encode_model",
     "encode_update",
+    "floats_of",
+    "integers_nearest",
     "l2_norm",
     "measured_scale",
-    "model_digest",
     "model_length",
+    "model_root",
     "pack_update",
     "rounding_seed",
     "split_tensors",

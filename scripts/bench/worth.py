@@ -25,7 +25,6 @@ import numpy as np
 from fl_platform.attacks import Attack, View, make_attack
 from fl_platform.attacks.base import Delta
 from fl_platform.attacks.poisoning import LabelFlip
-from fl_platform.judging.model_step import apply_sums
 from fl_platform.judging.round_rows import products
 from fl_platform.judging.sums import Sums, weighted_sum
 from fl_platform.learning import (
@@ -48,7 +47,7 @@ from fl_platform.protocol.sources import INDEX_OF, Source
 from fl_platform.protocol.spec import AggregationRule, ModelSpec, ScaleSpec
 from fl_platform.protocol.tape import Given, Lengths, Tape
 from fl_platform.rules.compose import Rule, compose
-from fl_platform.updates import encode_update, measured_scale, rounding_seed
+from fl_platform.updates import encode_update, measured_scale, rounding_seed, step_of
 from fl_platform.updates.codec import decode_update
 from fl_platform.updates.scale import CLIP_FACTOR, SPREAD
 from fl_platform.updates.tensors import Integers, tensor_slices
@@ -64,6 +63,7 @@ RULE = AggregationRule(
 )  # fmt: skip
 DIRECTIONS = 4
 PROGRAM: Program = compose(Rule(directions=DIRECTIONS))
+_MODEL = {PROGRAM.outputs[Output.MODEL]: np.array(1, object)}  # nothing here reads it
 SIZES: dict[int, list[int]] = {}  # of the model's tensors, by their number
 WORDS: dict[str, int] = {
     "directions": DIRECTIONS, "bits": BITS, "stochastic": 1, "spread": SPREAD[BITS], "update_length": 1,
@@ -257,12 +257,13 @@ def _judge(record: RoundRecord, sent: Sequence[str], alpha: Fraction, before: Ta
         Source.LENGTH: of(one), Source.SAMPLES: of(one), Source.CONTENT: of(roots),
         Source.REFUSED: of([0] * len(seats)),
         Source.BLOCK_SIZE: of(SIZES[blocks]), Source.BLOCK_COUNTS: of([1] * blocks),
-        Source.FIRST_EXPONENT: of([0] * blocks),
+        Source.FIRST_EXPONENT: of([0] * blocks), Source.BLOCK_STEP_BITS: of([12] * blocks),
+        Source.BLOCK_NONNEGATIVE: of([0] * blocks),
     }  # fmt: skip
     words = {INDEX_OF[name]: value for name, value in (WORDS | {
         "blocks": blocks, "size": sum(SIZES[blocks]), "alpha_num": alpha.numerator, "alpha_den": alpha.denominator,
     }).items()}  # fmt: skip
-    return evaluate_program(PROGRAM, lengths, Given(sources, words, _handed(record, before), record))
+    return evaluate_program(PROGRAM, lengths, Given(sources, words, _handed(record, before), record, brought=_MODEL))
 
 
 def _handed(record: RoundRecord, before: Tape | None) -> list[Array] | None:
@@ -280,6 +281,16 @@ def _handed(record: RoundRecord, before: Tape | None) -> list[Array] | None:
 
 def _records(setting: Setting, args: argparse.Namespace) -> list[RoundRecord]:
     return list(_play(setting, args.mnist))
+
+
+def _moved(parent: Delta, sums: Sums, model: ModelSpec, scale: ScaleSpec, divisor: int) -> Delta:
+    """Return the honest federation's next model: the mean of what was sent, in its steps."""
+    places = zip(model.tensors, tensor_slices(model), strict=True)
+    return {
+        tensor.name: parent[tensor.name]
+        + (sums[place] * (step_of(scale, index) / divisor)).astype(np.float32).reshape(tensor.shape)
+        for index, (tensor, place) in enumerate(places)
+    }
 
 
 def _play(setting: Setting, folder: Path | None) -> Iterator[RoundRecord]:
@@ -304,7 +315,7 @@ def _play(setting: Setting, folder: Path | None) -> Iterator[RoundRecord]:
         reference = deltas["reference"]
         rows = {name: _encoded(name, delta, setting, number, model, scale) for name, delta in deltas.items()}
         sums = _honest_sums(setting.trainers, rows, model)
-        state = apply_sums(chain[0], sums, model=model, scale=scale, rule=RULE, divisor=_weight(setting.trainers))
+        state = _moved(chain[0], sums, model, scale, _weight(setting.trainers))
         accuracy = evaluate(federation.factory(), state, federation.test).accuracy
         record = _record(rows, past, scale, start, model, accuracy)
         yield record

@@ -52,7 +52,8 @@ def some_lie(seed: int, *, among: frozenset[Op] | None = None) -> tuple[KnownRou
     column = known.program.columns[number]
     place = tuple(dice.randrange(length) for length in honest.columns[number].shape)
     cell = honest.cell(number, place)
-    value = lie_row(known, dice, cell) if column.op is Op.COMBINE else wrap(cell + dice.choice((1, -1, 2**40, 2**254)))
+    is_row = column.op in (Op.COMBINE, Op.STEP)
+    value = lie_row(known, dice, cell) if is_row else wrap(cell + dice.choice((1, -1, 2**40, 2**254)))
     if column.op in HINTS:
         low, high = column.bounds
         wild = (2**255 - 1, -(2**255), 2**254)
@@ -84,7 +85,10 @@ def test_a_lie_on_a_hidden_tape_falls(court: Court, seed: int) -> None:
     assert isinstance(game.end, GivenDiffers if op in (Op.SOURCE, Op.PREV) else Refute), op
 
 
-@pytest.mark.parametrize("op", [Op.DOT, Op.DOT_SHIFTED, Op.COMBINE, Op.LEAST, Op.INVERSE], ids=lambda op: op.name)
+REDUCED = [Op.DOT, Op.DOT_SHIFTED, Op.COMBINE, Op.STEP, Op.LEAST, Op.INVERSE]
+
+
+@pytest.mark.parametrize("op", REDUCED, ids=lambda op: op.name)
 @pytest.mark.parametrize("hidden", [False, True], ids=["known", "hidden"])
 def test_each_kind_of_reduction_and_hint_falls(court: Court, op: Op, hidden: bool) -> None:
     for seed in range(4):
@@ -351,10 +355,11 @@ def test_nobody_can_be_made_to_wait_for_ever(court: Court) -> None:
         court.send(target, CellClaim(refutation_of(honest, number, ())))
 
 
-def test_what_fills_a_sum_is_zero(court: Court) -> None:
-    """Something behind the last leaf of a sum gives it another root, and no leaf of it is wrong."""
+@pytest.mark.parametrize("op", [Op.COMBINE, Op.STEP], ids=lambda op: op.name)
+def test_what_fills_a_row_is_zero(court: Court, op: Op) -> None:
+    """Something behind the last leaf of a sum or model gives it another root, and no leaf of it is wrong."""
     known, honest = sealed_round(Rule(worth="equal", shares=False), seed=1, trainers=2)
-    number, place = cell_of(known, honest, Op.COMBINE)
+    number, place = cell_of(known, honest, op)
     root, leaves = honest.cell(number, place), known.rows.shape.leaves
     opened_leaves = [known.rows.leaf(root, i) for i in range(leaves)]
     hashes = [row_leaf_hash(i, leaf.blind, leaf.body) for i, leaf in enumerate(opened_leaves)]

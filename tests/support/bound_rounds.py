@@ -21,7 +21,7 @@ from fl_platform.ledger.records import SealRecord as Seal
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.merkle_sum import Leaf
-from fl_platform.protocol.program import Program
+from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import INDEX_OF, WORDS, Source
@@ -35,7 +35,6 @@ from tests.support.random_programs import claiming
 from tests.support.rule_rounds import DEFAULTS, Federation
 
 ASK_BOND = 10**15
-MODEL = digest("initial model")
 REFERENCE, CHALLENGER = account("reference"), account("challenger")
 
 
@@ -104,10 +103,10 @@ class BoundTask:
         self.terms = Terms(
             {INDEX_OF[name]: value for name, value in words.items()},
             tuple(
-                Block(size, k < self.fed.counting, exponent)
+                Block(size, k < self.fed.counting, exponent, self.fed.points[k], bool(self.fed.nonnegative[k]))
                 for k, (size, exponent) in enumerate(zip(self.fed.sizes, self.fed.first, strict=True))
             ),
-            ASK_BOND, MODEL, REFERENCE.address, self.auditors,
+            ASK_BOND, word_of(self.rows.model), REFERENCE.address, self.auditors,
         )  # fmt: skip
         self.run = Run.start(
             self.world, trainers=0, bonded=3, program=self.program.root, rules=self.terms.root, rounds=8,
@@ -140,6 +139,8 @@ class BoundTask:
         honest = evaluate(self.program, lengths, given)
         told = lie(known, honest)
         leaf_list = claims(list(claims_of(told, self.seats)))
+        model = int(told.output(Output.MODEL))  # 0 where a liar has no model to start from: the ledger takes no 0
+        seal.setdefault("model", word_of(model) if model else digest("no model"))
         self.run.seal(Tree(tuple(leaf_list)), trace=told.root, **seal)
         seal_record, roster = self.run.seals[number][0], self.run.rosters[number][0]
         target = Target(
@@ -156,7 +157,7 @@ class BoundTask:
 
     def _entries(self, parent: Sealed | None) -> tuple[list[Receipt], list[Receipt]]:
         """Return drawn receipts: rostered ones by address, forced ones."""
-        model = MODEL if parent is None else parent.target.record.model
+        model = self.terms.initial_model if parent is None else parent.target.record.model
         past = [] if parent is None else [root for root in self._past(parent.sealed) if root]
         made: list[Receipt] = []
         forced: list[Receipt] = []
@@ -215,7 +216,7 @@ class BoundTask:
             Source.ROUND: number,
             Source.POT: total - (0 if parent is None else parent.target.record.claim_total),
             Source.AGGREGATOR: self.run.params.aggregators.index(self.run.aggregator),
-            Source.PARENT: cell_of(MODEL if parent is None else parent.target.record.model),
+            Source.PARENT: cell_of(self.terms.initial_model if parent is None else parent.target.record.model),
             Source.SEAT_OF: of([
                 (REFERENCE_SEAT if p else t[3] * (t[3] < roster.seats)) if h else 0
                 for h, p, t in zip(here, party, tenures, strict=True)
@@ -229,10 +230,12 @@ class BoundTask:
             Source.BLOCK_SIZE: of([block.size for block in self.terms.blocks]),
             Source.BLOCK_COUNTS: of([int(block.counts) for block in self.terms.blocks]),
             Source.FIRST_EXPONENT: of([block.first_exponent for block in self.terms.blocks]),
+            Source.BLOCK_STEP_BITS: of([block.step_bits for block in self.terms.blocks]),
+            Source.BLOCK_NONNEGATIVE: of([int(block.nonnegative) for block in self.terms.blocks]),
         }
         lengths = Lengths(len(receipts), 9 + self.run.joins, len(self.terms.blocks), self.rule.directions)
         previous = None if parent is None else parent.sealed.columns
-        given = Given(sources, self.terms.words, previous, self.rows)
+        given = Given(sources, self.terms.words, previous, self.rows, self.rows)
         return lengths, claiming(self.program, lengths, given, self.dice)
 
 

@@ -30,7 +30,8 @@ from fl_platform.learning import (
 )
 from fl_platform.protocol.spec import AggregationRule, CodecRule, ScaleSpec, TaskSpec, WorthRule
 from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_update, measured_scale, rounding_seed
+from fl_platform.updates import encode_update, floats_of, integers_nearest, measured_scale, rounding_seed
+from fl_platform.updates.model_row import with_points
 from fl_platform.updates.tensors import Tensors
 from tests.support.rounds import address_of, anchored_spec, build_round, first_state, place_of
 
@@ -101,8 +102,10 @@ def play_task(
     parent: Tensors = initial_state(federation.factory, seed=seed)
     first = train_locally(owner, parent, plan=PLAN, seed=seed).delta
     spec = digits_spec(measured_scale(first, model=model_spec(federation.factory(), MODEL), bits=8), **rule)
-    state = first_state(spec, parent)
-    models: dict[bytes, Tensors] = {state.model: parent}
+    spec = replace(spec, model=with_points(spec.model, spec.codec.initial_scale, parent))
+    row = integers_nearest(parent, spec.model)
+    parent, state = floats_of(row, spec.model), first_state(spec, row)
+    rows, models = {state.model: row}, {state.model: parent}
     sums: dict[bytes, Sums] = {}
     judged: list[Judgement] = []
     accuracy: list[float] = []
@@ -110,7 +113,7 @@ def play_task(
         chain = [models[d] for d in (state.model, *state.previous_models)]
         deltas = _deltas(federation, owner, chain, attackers, honest, number, seed)
         zeros = [np.zeros(spec.model.size, dtype=np.int8)] * people
-        round_ = build_round(spec, zeros, reference=zeros[0], before=state, models=models, stakes=stakes)
+        round_ = build_round(spec, zeros, reference=zeros[0], before=state, models=rows, stakes=stakes)
         round_.sums = sums
         for who, delta in enumerate(deltas):
             rounding = rounding_seed(f"secret of {who}".ljust(16).encode(), task=7, round_number=number)
@@ -119,7 +122,7 @@ def play_task(
             round_.data[place_of(round_, who)] = StoreMissing("nothing stored") if sealed is None else sealed
         judged.append(round_.judge())
         state = judged[-1].after
-        models[state.model] = judged[-1].model
+        rows[state.model], models[state.model] = judged[-1].row, judged[-1].model
         sums[cid_of(judged[-1].aggregate_bytes).digest] = judged[-1].sums
         accuracy.append(evaluate(federation.factory(), judged[-1].model, federation.test).accuracy)
     return Task(tuple(judged), tuple(accuracy), honest, people)

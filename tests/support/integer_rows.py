@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.operations import wrap
 from fl_platform.protocol.rows import (
     COORDINATES,
     SUM_BITS,
@@ -100,6 +101,29 @@ class IntegerRows:
             if root and root not in self.closed:
                 total += weight * self.rows[root]
         return self.add((total + 2**31) % 2**32 - 2**31, bits=SUM_BITS)
+
+    @cached_property
+    def model(self) -> int:
+        """Return the root of a model, which is kept: small and large integers of both signs."""
+        size = sum(self.sizes)
+        drawn = np.random.default_rng(size).integers(-(2**31) + 1, 2**31, size) >> np.arange(size) % 31
+        return self.add(drawn, bits=SUM_BITS)
+
+    def has(self, *roots: int) -> bool:
+        """Whether these are kept, as rows of 32 bits."""
+        return all(self._bits.get(root) == SUM_BITS for root in roots)
+
+    def step(self, model: int, sums: int, factors: Sequence[int]) -> int:
+        """Return the root of a model moved by sums, coordinate by coordinate; it is kept. 0: one is not there."""
+        if not self.has(model, sums):
+            return 0
+        new = np.zeros(sum(self.sizes), np.int64)
+        for block, packed in enumerate(factors):
+            factor, least = packed >> 1, 0 if packed & 1 else 1 - 2**31
+            for at in range(*self.place(block).indices(len(new))):
+                change = (wrap(int(self.rows[sums][at]) * factor + 2**39)) >> 40
+                new[at] = min(max(int(self.rows[model][at]) + change, least), 2**31 - 1)
+        return self.add(new, bits=SUM_BITS)
 
     def integers(self, root: int) -> Integers:
         """Return a row's integers by leaves."""

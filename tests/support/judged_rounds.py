@@ -36,7 +36,7 @@ from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.protocol.tape import Tape
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import pack_update
-from tests.support.bound_rounds import CHALLENGER, RefereeWorld, cell_of, referee_world
+from tests.support.bound_rounds import CHALLENGER, RefereeWorld, cell_of, referee_world, word_of
 from tests.support.contracts import Run, Tree
 from tests.support.evm import Account, Reverted, account
 from tests.support.rounds import (
@@ -69,6 +69,8 @@ class JudgedRound:
 
 
 Lie = Callable[[Round, Judgement], Tape]
+ALONE = (Output.TOTAL, Output.MODEL)  # of no seat
+PAID = (Output.EARNED, Output.REPUTATION, *ALONE)
 
 
 @dataclass
@@ -88,9 +90,10 @@ class JudgedTask:
         """Open a task of these rules; `trainers`: stakes in wei by key number, who join in this order."""
         world = referee_world()
         listed = tuple(Party(who.address, bytes(64)) for who in world.aggregators)
-        model = first_state(spec, zero_model(spec)).model
+        first = first_state(spec, zero_model(spec))
         spec = replace(
-            spec, aggregators=listed, owner=world.owner.address, initial_model=model,
+            spec, aggregators=listed, owner=world.owner.address, initial_model=first.model,
+            initial_root=first.model_root,
             witnesses=tuple(who.address for who in witnesses),
             complaints_needed=len(witnesses) // 2 + 1 if witnesses else 0,
         )  # fmt: skip
@@ -119,7 +122,7 @@ class JudgedTask:
         if self.rounds:
             last = self.rounds[-1]
             options["before"] = last.judged.after
-            options["models"] = {**last.made.models, last.judged.after.model: last.judged.model}
+            options["models"] = {**last.made.models, last.judged.after.model: last.judged.row}
         made = build_round(self.spec, updates, stakes=stakes, place=self.place, **options)
         for one in self.rounds:
             made.sums |= sums_of(one.judged)
@@ -164,7 +167,7 @@ class JudgedTask:
         bundle = bundle_of(self.spec, context, made.before, placed.entries, judged)
         tape = lie(placed, judged)
         claims = claims_of(tape, seats)
-        run.seal(Tree(claims), trace=tape.root, model=judged.after.model)
+        run.seal(Tree(claims), trace=tape.root, model=word_of(int(tape.output(Output.MODEL))))
         record, roster = run.seals[number][0], run.rosters[number][0]
         target = Target(
             run.task, number, SealRecord(**vars(record)), RosterRecord(**vars(roster)), terms_of(self.spec),
@@ -254,7 +257,7 @@ class JudgedTask:
 
     def drawn_claims(self, one: JudgedRound, dice: random.Random, count: int) -> Iterator[tuple[str, Any]]:
         """Yield drawn claims with what each is about: a source or carried cell, an output, a cell, and so on."""
-        program, tape, outputs = one.target.program, one.sealed, (Output.EARNED, Output.REPUTATION, Output.TOTAL)
+        program, tape, outputs = one.target.program, one.sealed, PAID
         there = [(n, column) for n, column in enumerate(program.columns) if tape.columns[n].size]
         given = [n for n, column in there if column.op in (Op.SOURCE, Op.PREV)]
         by_entry = [n for n, column in there if column.op is Op.SOURCE and column.axes == (Axis.ENTRY,)] or given
@@ -275,14 +278,14 @@ class JudgedTask:
                 yield what, source_claim(one.target, number, place, cell, entries=one.entries, parent=one.parent)
 
     def _claims(self, one: JudgedRound) -> Iterator[str]:
-        for output in (Output.EARNED, Output.REPUTATION, Output.TOTAL):
-            for seat in range(9, len(one.claims), 2) if output is not Output.TOTAL else (0,):
+        for output in PAID:
+            for seat in (0,) if output in ALONE else range(9, len(one.claims), 2):
                 if self.refutes(one, self._output_claim(one, output, seat)):
                     yield f"{output.name} of seat {seat}"
 
     def _output_claim(self, one: JudgedRound, output: Output, seat: int) -> OutputClaim:
         program, tree = one.target.program, Tree(one.claims)
-        cell = opened(one.sealed, program.outputs[output], () if output is Output.TOTAL else (seat,))
+        cell = opened(one.sealed, program.outputs[output], () if output in ALONE else (seat,))
         path = program_path(program)
         return OutputClaim(output, program.header(), path, cell, seat, tree.leaves[seat], tree.path(seat))
 

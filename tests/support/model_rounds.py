@@ -17,7 +17,8 @@ from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import train_locally
 from fl_platform.protocol.spec import CodecRule, ScaleSpec, TaskSpec, WorthRule
 from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_update, measured_scale, rounding_seed
+from fl_platform.updates import encode_update, floats_of, integers_nearest, measured_scale, rounding_seed
+from fl_platform.updates.model_row import with_points
 from fl_platform.updates.tensors import Tensors
 from tests.support.rounds import anchored_spec, build_round, first_state, place_of
 
@@ -49,19 +50,21 @@ def play_rounds(
     factory = parties[0].model
     base = encode_base(initial_module(factory, seed=seed))
     parent: Tensors = initial_state(factory, seed=seed)
-    model = model_spec(factory(), "any")
+    shapes = model_spec(factory(), "any")
     first = train_locally(parties[0], parent, plan=plan, seed=seed, base=base).delta
-    spec = _spec(CodecRule(bits, "stochastic", measured_scale(first, model=model, bits=bits)), len(parties))
-    spec = replace(spec, model=model)
-    state = first_state(spec, parent)
-    models: dict[bytes, Tensors] = {state.model: parent}
+    scale = measured_scale(first, model=shapes, bits=bits)
+    model = with_points(shapes, scale, parent, {name: parent[name] + change for name, change in first.items()})
+    spec = replace(_spec(CodecRule(bits, "stochastic", scale), len(parties)), model=model)
+    row = integers_nearest(parent, model)
+    parent, state = floats_of(row, model), first_state(spec, row)
+    rows, models = {state.model: row}, {state.model: parent}
     judged: list[Judgement] = []
     sums: dict[bytes, Sums] = {}
     scales: list[ScaleSpec] = []
     learned: list[tuple[Tensors, ...]] = []
     for number in range(rounds):
         zeros = [np.zeros(model.size, dtype=np.int8 if bits < 16 else np.int16)] * len(parties)
-        round_ = build_round(spec, zeros, reference=None, before=state, models=models)
+        round_ = build_round(spec, zeros, reference=None, before=state, models=rows)
         round_.sums = sums
         scales.append(state.scale)
         start = 1000 * seed + 50 * number
@@ -78,7 +81,7 @@ def play_rounds(
         judged.append(round_.judge())
         assert {verdict.code for verdict in judged[-1].verdicts} == {ADMITTED}
         state = judged[-1].after
-        models[state.model] = judged[-1].model
+        rows[state.model], models[state.model] = judged[-1].row, judged[-1].model
         sums[cid_of(judged[-1].aggregate_bytes).digest] = judged[-1].sums
     chain = (parent, *(judgement.model for judgement in judged))
     return ModelRounds(spec, tuple(judged), chain, tuple(scales), tuple(learned), base)

@@ -57,6 +57,8 @@ class Author:
         first = b.numbers(past == 0) == 0
         b.carry(past, b.select(first, sums, past.before()))
         shifts = b.clamp(b.source(Source.BLOCK_SIZE), 0, 5)
+        factors = b.plain(Op.SHIFT, self._some_of(made, {Axis.BLOCK}), self.dice.choice((0, 17, 39)))
+        made.append(b.plain(Op.EQ, b.step(b.source(Source.PARENT), sums, factors), b.source(Source.PARENT)))
         pairs = b.dot(content, content.swapped())
         if self.dice.random() < 0.5:
             made += [b.clamp(pairs.diagonal(), -SMALL, SMALL), b.clamp(b.dot(past, past.swapped()), -SMALL, SMALL)]
@@ -119,11 +121,11 @@ def round_of(dice: random.Random) -> tuple[Lengths, Given]:
         if given.kind is Kind.NUMBER:
             drawn = _drawn(dice, *given.bounds, count)
         else:
-            drawn = [rows.draw_root(dice) for _ in range(count)]
+            drawn = [rows.model if given.kind is Kind.MODEL else rows.draw_root(dice) for _ in range(count)]
         cells = np.array(drawn, dtype=object) if drawn else np.zeros(0, object)
         sources[source] = cells.reshape(shape) if source is not Source.COUNT else np.array(lengths.entries, object)
     words = {index: _drawn(dice, *word.bounds, 1)[0] for index, word in enumerate(WORDS)}
-    return lengths, Given(sources, words, rows=rows)
+    return lengths, Given(sources, words, rows=rows, stepper=rows)
 
 
 def claimed_of(program: Program, lengths: Lengths, dice: random.Random) -> dict[int, Array]:

@@ -200,11 +200,12 @@ def lie(known: KnownRound, honest: Tape, number: int, place: Place, value: int) 
 
 
 def lie_row(known: KnownRound, dice: random.Random, root: int) -> int:
-    """Return the root of a sum that differs from another in one integer, kept so that its sealer can open it."""
+    """Return the root of a row that differs from another in one integer, kept so that its sealer can open it."""
     rows = known.rows
     assert isinstance(rows, IntegerRows)
     integers = np.array(rows.rows[root])
-    integers[dice.randrange(len(integers))] += dice.choice((1, -1, 1000))
+    at, by = dice.randrange(len(integers)), dice.choice((1, -1, 1000))
+    integers[at] += by if abs(integers[at] + by) < 2**31 else -by
     return rows.add(integers, bits=SUM_BITS)
 
 

@@ -23,10 +23,11 @@ from fl_platform.protocol.keypackage import package_digest, recipients
 from fl_platform.protocol.receipt import Domain, Receipt, sign_digest, sign_receipt
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_model, model_digest, pack_update, update_length
+from fl_platform.updates import encode_model, model_root, pack_update, update_length
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root
-from fl_platform.updates.tensors import Integers, Tensors
+from fl_platform.updates.model_row import ModelRow
+from fl_platform.updates.tensors import Integers
 from tests.support.specs import small_spec
 
 DOMAIN = Domain(chain_id=1337, ledger=bytes(range(20)))
@@ -81,7 +82,7 @@ class Round:
     context: RoundContext
     entries: list[Entry]
     data: list[bytes | RejectedInput | StoreMissing]  # plaintext per entry, or what opening it raises
-    models: dict[bytes, Tensors]
+    models: dict[bytes, ModelRow]
     sums: dict[bytes, Sums] = field(default_factory=dict)  # of earlier rounds
     extra: Mapping[str, Any] = field(default_factory=dict)
     forced_out: dict[int, tuple[WrappedKey, ...]] = field(default_factory=dict)  # boxes put on chain for an entry
@@ -116,7 +117,7 @@ class Round:
 
     def next_round(self, judgement: Judgement, updates: Sequence[Integers], *, reference: Integers | None) -> Round:
         """Return the round that follows `judgement` with new updates of the same trainers."""
-        models = {**self.models, judgement.after.model: judgement.model}
+        models = {**self.models, judgement.after.model: judgement.row}
         made = build_round(
             self.spec, updates, reference=reference, before=judgement.after, models=models, members=self.context.members
         )
@@ -129,15 +130,15 @@ def place_of(round_: Round, number: int) -> int:
     return next(i for i, e in enumerate(round_.entries) if e.receipt.trainer == address_of(number))
 
 
-def zero_model(spec: TaskSpec) -> Tensors:
+def zero_model(spec: TaskSpec) -> ModelRow:
     """Return the model of zeros."""
-    return {t.name: np.zeros(t.shape, dtype=np.float32) for t in spec.model.tensors}
+    return np.zeros(spec.model.size, dtype=np.int32)
 
 
-def first_state(spec: TaskSpec, model: Tensors) -> TaskState:
+def first_state(spec: TaskSpec, model: ModelRow) -> TaskState:
     """Return the state before round 0."""
-    digest = model_digest(encode_model(model, spec.model))
-    return TaskState(0, digest, (), spec.codec.initial_scale, (), (), ())
+    digest, root = cid_of(encode_model(model, spec.model)).digest, model_root(model, spec.model)
+    return TaskState(0, digest, root, (), spec.codec.initial_scale, (), (), ())
 
 
 def content_key(number: int) -> bytes:
@@ -153,7 +154,7 @@ def make_entry(
     root = content_root(payload, table=spec.model.leaves, bits=spec.codec.bits, key=content_key(number))
     receipt = Receipt(
         task=place.task, round=state.round, life=0, base_round=state.round, trainer=address_of(number),
-        parent=state.model,
+        parent=state.model_root,
         update=number.to_bytes(32, "big"), length=update_length(spec.model.size, spec.codec.bits), key_hash=bytes(32),
         leaves_root=bytes(32), content_root=root, commitment=bytes(32), samples=10**9, salt=bytes(32),
     )  # fmt: skip
@@ -179,7 +180,7 @@ def build_round(
     reference: Integers | None,
     stakes: Sequence[int] | None = None,
     before: TaskState | None = None,
-    models: dict[bytes, Tensors] | None = None,
+    models: dict[bytes, ModelRow] | None = None,
     members: Mapping[bytes, int] | None = None,
     place: Place = NOWHERE,
 ) -> Round:
@@ -197,7 +198,8 @@ def build_round(
     made.sort(key=lambda item: item[0].receipt.trainer)
     members = members or {address_of(n): stake for n, stake in enumerate(stakes, start=1)}
     seats = seats_of(spec, list(members))
-    context = RoundContext(place.domain, place.task, before.round, AGGREGATOR, before.model, members, seats, life=0)
+    parent = before.model_root
+    context = RoundContext(place.domain, place.task, before.round, AGGREGATOR, parent, members, seats, life=0)
     data: list[bytes | RejectedInput | StoreMissing] = [
         pack_update(update, model=spec.model, bits=spec.codec.bits) for _, update in made
     ]

@@ -19,7 +19,7 @@ from fl_platform.protocol.tape import Given, Lengths, Tape
 from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import claiming
 
-PARENT, LENGTH = 77, 1_000
+PARENT, LENGTH = 0, 1_000  # of an entry: the model that the round starts from
 FIRST_TRAINER = REFERENCE_SEAT + 1
 DEFAULTS: dict[str, int] = {
     "bits": 8, "stochastic": 1, "spread": 32, "update_length": LENGTH, "stake_cap_bps": 5_000, "clip_bps": 15_000,
@@ -74,7 +74,10 @@ class Federation:
         self.unit = max(0.6, self.largest / self.rules["spread"] / 2)  # integers that a standard deviation is
         self.truth = self.random.normal(size=sum(self.sizes))
         self.first = [self.dice.randrange(-9, 3) for _ in self.sizes]
+        self.points = [5 + block % 7 - exponent for block, exponent in enumerate(self.first)]
+        self.nonnegative = [int(block % 5 == 2) for block in range(len(self.sizes))]
         self.first[0] += self.scale_of_first
+        self.points[0] -= self.scale_of_first
         self.lengths = Lengths(0, FIRST_TRAINER + self.trainers, len(self.sizes), self.directions)
 
     def row(self, signal: float, noise: float) -> int:
@@ -154,16 +157,20 @@ class Federation:
         def of(name: str) -> Array:
             return np.array([getattr(one, name) for one in entries], dtype=object)
 
+        parents = np.array([one.parent or self.rows.model for one in entries], dtype=object)
         sources: dict[Source, Any] = {
             Source.COUNT: len(entries), Source.ROUND: 0, Source.POT: self.dice.choice((0, 1, 10**19, 10**20)),
-            Source.AGGREGATOR: self.dice.randrange(3), Source.PARENT: PARENT, Source.SEAT_OF: of("seat"),
-            Source.STAKE: of("stake"), Source.ENTRY_PARENT: of("parent"), Source.LENGTH: of("length"),
+            Source.AGGREGATOR: self.dice.randrange(3), Source.PARENT: self.rows.model, Source.SEAT_OF: of("seat"),
+            Source.STAKE: of("stake"), Source.ENTRY_PARENT: parents, Source.LENGTH: of("length"),
             Source.SAMPLES: of("samples"), Source.CONTENT: of("content"), Source.REFUSED: of("refused"),
             Source.BLOCK_SIZE: np.array(self.sizes), Source.FIRST_EXPONENT: np.array(self.first),
             Source.BLOCK_COUNTS: np.array([int(k < self.counting) for k in range(len(self.sizes))]),
+            Source.BLOCK_STEP_BITS: np.array(self.points) + self.first,
+            Source.BLOCK_NONNEGATIVE: np.array(self.nonnegative),
         }  # fmt: skip
         words = {INDEX_OF[name]: value for name, value in self.rules.items()}
-        return lengths, Given(sources, words, None if previous is None else previous.columns, self.rows)
+        carried = None if previous is None else previous.columns
+        return lengths, Given(sources, words, carried, self.rows, self.rows)
 
     def round(self, program: Program, previous: Tape | None, shape: str | None = None) -> Tape:
         """Draw a round and evaluate it."""

@@ -34,6 +34,7 @@ def small_spec(**changes: Any) -> TaskSpec:
         owner=address(1),
         model=model,
         initial_model=bytes(32),
+        initial_root=bytes(32),
         base_model=NO_BASE,
         codec=CodecRule(8, "stochastic", ScaleSpec((-5, -5))),
         aggregation=AggregationRule(

@@ -22,7 +22,8 @@ from fl_platform.protocol.operations import Op
 from fl_platform.protocol.seats import OWNER_SEAT
 from fl_platform.protocol.sources import Axis, Refused
 from fl_platform.protocol.spec import ScaleSpec, TensorSpec
-from fl_platform.updates import decode_model, decode_update, encode_model, model_digest, pack_update
+from fl_platform.store.unixfs import cid_of
+from fl_platform.updates import decode_model, decode_update, encode_model, floats_of, model_root, pack_update
 from tests.support.rounds import (
     AGGREGATOR,
     STAKE,
@@ -74,9 +75,10 @@ def test_a_happy_round() -> None:
     assert split.fee + sum(split.base) + sum(split.scored) + split.dust == round_.spec.money.pot
     assert earned(judgement.after, AGGREGATOR) == split.fee
     assert all(s.reputation > 0 for s in judgement.after.standings[OWNER_SEAT + 1 :])
-    assert judgement.after.model == model_digest(judgement.model_bytes)
+    assert judgement.after.model == cid_of(judgement.model_bytes).digest
+    assert judgement.after.model_root == model_root(judgement.row, round_.spec.model)
     assert judgement.after.previous_models == (round_.before.model,)
-    assert decode_model(judgement.model_bytes, round_.spec.model).keys() == judgement.model.keys()
+    assert decode_model(judgement.model_bytes, round_.spec.model).tolist() == judgement.row.tolist()
 
 
 def test_products_and_sum_are_those_of_the_bytes() -> None:
@@ -114,7 +116,7 @@ def test_what_does_not_count_is_averaged_and_moves_nothing_else() -> None:
     weights = {v.trainer: v.weight for v in judged.verdicts}
     exact = sum(weights[address_of(n)] * int(mean[0]) for n, mean in enumerate(means) if n)
     assert judged.sums[-4:].tolist() == [exact] * 4
-    assert judged.model["mean"].tolist() == [np.float32(2.0**-5 / judged.divisor * exact)] * 4
+    assert np.abs(judged.model["mean"] - 2.0**-5 / judged.divisor * exact).max() <= 2.0**-25
     energy = next(
         cells for column, cells in zip(judged.tape.program.columns, judged.tape.columns, strict=True)
         if column.op is Op.DOT and column.axes == (Axis.ENTRY, Axis.BLOCK)
@@ -128,7 +130,9 @@ def test_nothing_sees_by_which_power_of_two_a_tensor_is_stored(shift: int) -> No
     plain = happy_round()
     first, *rest = plain.spec.codec.initial_scale.exponents
     codec = replace(plain.spec.codec, initial_scale=ScaleSpec((first + shift, *rest)))
-    shifted = happy_round(codec=codec)
+    weight, *others = plain.spec.model.tensors
+    model = replace(plain.spec.model, tensors=(replace(weight, point=weight.point - shift), *others))
+    shifted = happy_round(codec=codec, model=model)
     for number in range(4):
         one, other = plain.judge(), shifted.judge()
         assert all(
@@ -138,6 +142,8 @@ def test_nothing_sees_by_which_power_of_two_a_tensor_is_stored(shift: int) -> No
         assert other.after.standings == one.after.standings
         assert np.array_equal(other.sums, one.sums)
         assert other.after.scale.exponents[0] == one.after.scale.exponents[0] + shift
+        assert np.array_equal(other.row, one.row)
+        assert other.after.model_root == one.after.model_root
         assert np.array_equal(other.model["weight"], np.ldexp(one.model["weight"], shift))
         assert np.array_equal(other.model["bias"], one.model["bias"])
         reference = ints_like(plain.spec, 100 + number)
@@ -352,5 +358,7 @@ def test_the_new_model_is_the_parent_plus_the_weighted_mean() -> None:
     judgement = round_.judge()
     step = 128 * 2.0**-12
     flat = np.concatenate([judgement.model[t.name].reshape(-1) for t in round_.spec.model.tensors])
-    assert np.allclose(flat, judgement.sums / 65_536 * step, rtol=1e-6)
-    assert encode_model(judgement.model, round_.spec.model) == judgement.model_bytes
+    assert np.allclose(flat, judgement.sums / 65_536 * step, rtol=1e-6, atol=2.0**-25)  # points are 24
+    assert encode_model(judgement.row, round_.spec.model) == judgement.model_bytes
+    floats = floats_of(judgement.row, round_.spec.model)
+    assert all(np.array_equal(floats[name], judgement.model[name]) for name in floats)

@@ -1,51 +1,63 @@
-"""The model step: each float operation rounded on its own, equal to a slow scalar computation bit for bit."""
+"""The model step: integers moved by integers, equal to slow exact fractions one by one."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import random
+from fractions import Fraction
+from math import floor
 
 import numpy as np
+import pytest
 
-from fl_platform.judging.model_step import apply_sums, step_factor
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TensorSpec
-from tests.support.specs import small_spec
+from fl_platform.judging.model_step import ModelSteps, moved
+from fl_platform.judging.round_rows import cell_of, sums_root
+from fl_platform.protocol.operations import wrap
+from fl_platform.protocol.rows import LARGEST_FACTOR, LARGEST_WEIGHT, STEP_POINT, step_body
+from fl_platform.protocol.spec import ModelSpec, TensorSpec
+from fl_platform.updates.model_row import model_root
 
-SPEC = small_spec()
-SCALE = ScaleSpec((-5, -8))
-RULE = replace(SPEC.aggregation, server_lr_num=7, server_lr_den=10)
-
-
-def test_equals_scalar_arithmetic_bit_for_bit() -> None:
-    rng = np.random.default_rng(1)
-    parent = {t.name: rng.normal(size=t.shape).astype(np.float32) for t in SPEC.model.tensors}
-    sums = rng.integers(-(2**31), 2**31, SPEC.model.size)
-    new = apply_sums(parent, sums, model=SPEC.model, scale=SCALE, rule=RULE, divisor=65_533)
-    start = 0
-    for index, tensor in enumerate(SPEC.model.tensors):
-        factor = ((7 / 10) * 2.0 ** SCALE.exponents[index]) / 65_533.0
-        assert step_factor(RULE, SCALE, index, 65_533) == factor
-        old = parent[tensor.name].reshape(-1)
-        for k in range(tensor.size):
-            product = float(int(sums[start + k])) * factor  # a Python float operation rounds once
-            assert new[tensor.name].reshape(-1)[k] == np.float32(float(old[k]) + product)
-        start += tensor.size
-        assert new[tensor.name].dtype == np.float32
+MODEL = ModelSpec("m", (TensorSpec("w", (90, 3)), TensorSpec("var", (7,), counted=False, nonnegative=True)))
+EDGES = (0, 1, -1, 2**31 - 1, 1 - 2**31, -(2**31), 2**16, -(2**16) - 1)
 
 
-def test_nothing_admitted_leaves_the_parent() -> None:
-    parent = {t.name: np.full(t.shape, 0.5, dtype=np.float32) for t in SPEC.model.tensors}
-    sums = np.zeros(SPEC.model.size, dtype=np.int64)
-    new = apply_sums(parent, sums, model=SPEC.model, scale=SCALE, rule=RULE, divisor=0)
-    assert all(np.array_equal(new[name], parent[name]) and new[name] is not parent[name] for name in parent)
+def drawn(seed: int) -> np.ndarray:
+    dice = random.Random(seed)
+    found = [dice.choice((*EDGES, dice.randint(-(2**31), 2**31 - 1))) for _ in range(MODEL.size)]
+    return np.array(found, dtype=np.int64)
 
 
-def test_a_variance_ends_at_zero_and_a_mean_does_not() -> None:
-    statistics = TensorSpec("mean", (2,), counted=False), TensorSpec("var", (2,), counted=False, nonnegative=True)
-    model = ModelSpec("m", (TensorSpec("w", (2,)), *statistics))
-    parent = {tensor.name: np.array([0.5, 4.0], np.float32) for tensor in model.tensors}
-    sums = np.array([-1, 1] * 3, np.int32)
-    rule = replace(RULE, server_lr_num=1, server_lr_den=1)
-    new = apply_sums(parent, sums, model=model, scale=ScaleSpec((0, 0, 0)), rule=rule, divisor=1)
-    assert {name: array.tolist() for name, array in new.items()} == {
-        "w": [-0.5, 5.0], "mean": [-0.5, 5.0], "var": [0.0, 5.0],
-    }  # fmt: skip
+@pytest.mark.parametrize("factor", [0, 1, 2**STEP_POINT, 2**STEP_POINT - 1, 3 * 2**38 + 7, LARGEST_FACTOR, 2**50 + 1])
+@pytest.mark.parametrize("low", [0, 1])
+def test_each_integer_moves_by_the_exact_fraction_rounded_half_up(factor: int, low: int) -> None:
+    row, sums = drawn(1), drawn(2)
+    new = step_body(row, sums, 2 * factor + low)
+    for w, s, found in zip(row.tolist(), sums.tolist(), new.tolist(), strict=True):
+        exact = w + floor(Fraction(factor * s, 2**STEP_POINT) + Fraction(1, 2))
+        assert found == max(0 if low else -LARGEST_WEIGHT, min(exact, LARGEST_WEIGHT))
+
+
+@pytest.mark.parametrize("packed", [-1, -(2**200), 2**200 + 1, 2**255 - 1, 2 * LARGEST_FACTOR + 2])
+def test_a_factor_that_no_program_gives_is_taken_as_a_contract_takes_it(packed: int) -> None:
+    row, sums = drawn(3), drawn(4)
+    for w, s, found in zip(row.tolist(), sums.tolist(), step_body(row, sums, packed).tolist(), strict=True):
+        change = wrap(s * (packed >> 1) + 2 ** (STEP_POINT - 1)) >> STEP_POINT
+        assert found == max(0 if packed & 1 else -LARGEST_WEIGHT, min(w + change, LARGEST_WEIGHT))
+
+
+def test_every_tensor_has_a_factor_of_its_own() -> None:
+    row, sums = np.full(MODEL.size, 10, np.int32), np.full(MODEL.size, -4, np.int32)
+    new = moved(row, sums, [2 * 2**STEP_POINT, 2 * 3 * 2**STEP_POINT + 1], MODEL)
+    assert new.tolist() == [6] * 270 + [0] * 7
+    assert new.dtype == np.int32
+
+
+def test_steps_know_rows_by_their_roots_and_keep_what_they_make() -> None:
+    row, sums = np.arange(MODEL.size, dtype=np.int32), np.ones(MODEL.size, np.int32)
+    root, moving = cell_of(model_root(row, MODEL)), cell_of(sums_root(MODEL, sums))
+    steps = ModelSteps(MODEL, {root: row}, {moving: sums}.__getitem__)
+    assert steps.step(root, moving, [0, 1]) == root  # nothing moves, and all of it is named as before
+    new = steps.step(root, moving, [2 * 2**STEP_POINT, 1])
+    assert steps.row(new)[:270].tolist() == list(range(1, 271))
+    assert steps.row(root).tolist() == row.tolist()
+    with pytest.raises(KeyError):
+        steps.step(root, root, [0, 0])

@@ -187,7 +187,7 @@ def test_what_is_carried_is_held_to_its_range() -> None:
 def test_names_of_words_are_their_places() -> None:
     assert len({word.name for word in WORDS}) == len(WORDS) < 48
     assert all(low <= high for low, high in (word.bounds for word in WORDS))
-    assert {given.kind for given in SOURCES.values()} == {Kind.NUMBER, Kind.WORD, Kind.UPDATE}
+    assert {given.kind for given in SOURCES.values()} == {Kind.NUMBER, Kind.MODEL, Kind.UPDATE}
     assert MAX_COLUMNS < 0xFFFE  # what stands for a column that is said later, and for none
 
 
