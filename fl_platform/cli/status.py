@@ -13,6 +13,7 @@ import click
 
 from fl_platform.cli.common import Options, hexed, json_option, reading, tokens, write_json
 from fl_platform.cli.rules import phase
+from fl_platform.task.round_text import at_round
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +80,7 @@ def _tell(out: Console, one: Known) -> None:
 
     history = one.history
     stake = f", {tokens(one.member.stake)} tokens locked" if one.member.stake else ""
-    head = f"task {history.task}, {phase(history)}, round {history.head.round} of {history.opened.rounds}"
+    head = f"task {history.task}, {phase(history)}, {at_round(history.head.round, history.opened.rounds)}"
     out.print(f"{head}: {one.wallet}, {', '.join(roles(one))}{stake}", style="bold", markup=False)
     for move in moves(one):
         out.print(f"  {'MUST ' if move.must else ''}{move.words(one.now)}", markup=False)

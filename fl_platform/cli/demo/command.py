@@ -33,6 +33,7 @@ from fl_platform.learning.tasks import Federation
 from fl_platform.round.aggregator import SealedRound
 from fl_platform.round.waiting import Progress as Step
 from fl_platform.store.opening import FORMS
+from fl_platform.task.round_text import name_round
 from fl_platform.task.workspace import environment
 
 DEFAULT_ATTACKS = ("label-flip=1", "free-rider=1", "replay-last=1")
@@ -145,14 +146,14 @@ def _stage(bar: Progress, settings: Settings) -> Stage:
     line = bar.add_task("starting", total=settings.rounds)
 
     def progress(step: Step) -> None:
-        bar.update(line, description=f"round {step.round + 1}: {step.step} ({step.detail})")
+        bar.update(line, description=f"{name_round(step.round)}: {step.step} ({step.detail})")
 
     def measured(sealed: SealedRound, found: Measured) -> None:
-        number = sealed.bundle.round + 1
-        bar.update(line, completed=number)
+        number = sealed.bundle.round
+        bar.update(line, completed=number + 1)
         rows = f"{found.rows} test {settings.rows}"
         of = f"{round(found.value * found.rows)} of {rows}" if found.metric == Accuracy.name else rows
-        bar.console.print(f"round {number}: {found.metric} {found.value:.3f} ({of}); {_counted(sealed)}")
+        bar.console.print(f"{name_round(number)}: {found.metric} {found.value:.3f} ({of}); {_counted(sealed)}")
 
     return Stage(progress, measured, lambda text: bar.update(line, description=text))
 
