@@ -101,11 +101,18 @@ def claim(
         everyone = logic.earners(reader, now=chain.now()) if everybody else ()
         wish = logic.Wish(everyone or chosen or [own.signer.address], withdraw, roster)
         paid = logic.collect(reader, own.contracts, wish, now=chain.now())
+        nothing = {
+            item.account: logic.why_nothing(reader, own.contracts, item.account, now=chain.now())
+            for item in paid
+            if not item.credited and not item.withdrawn
+        }
     out = console(json_file)
     rows = [(hexed(item.account), tokens(item.credited), tokens(item.withdrawn)) for item in paid]
     table(
         out, f"task {task}, tokens", ("account", "claimed now", "paid out now"), rows, right="claimed now|paid out now"
     )
+    for account, why in nothing.items():
+        out.print(f"nothing for {hexed(account)}: {why}", markup=False)
     write_json(json_file, [
         {"account": hexed(item.account), "claimed_wei": item.credited, "withdrawn_wei": item.withdrawn} for item in paid
     ])  # fmt: skip

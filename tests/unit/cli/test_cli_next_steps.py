@@ -32,3 +32,26 @@ def test_an_audit_promises_no_auditor_where_the_task_names_none(cli: CliInside) 
     assert aggregator in told.splitlines()[-1].lower()
     assert "auditor's wallet" not in told
     assert "every value was recomputed" in cli("audit", DONE, "--key", "aggregator").stdout
+
+
+def test_a_second_claim_says_why_it_pays_nothing(cli: CliInside) -> None:
+    claim = ("rewards", "claim", DONE, "--wallet", "one")
+    first = cli(*claim, "--fast-forward").stdout
+    assert "nothing for" not in first
+    kept = cli(*claim).stdout
+    assert "was claimed before" in kept
+    assert "--withdraw pays them out" in kept
+    cli(*claim, "--withdraw")
+    again = cli(*claim, "--withdraw").stdout
+    assert "all that final rounds earned it" in again
+    assert "wait for it" not in again
+
+
+def test_a_refunded_task_pays_nobody_and_says_where_the_money_is(cli: CliInside) -> None:
+    cli("task", "open", *BY, "--windows", "minutes", "--title", "nobody joins")
+    cli("aggregator", "advance", REFUNDED, "--wallet", "one", "--fast-forward")
+    assert cli.report("task", "show", REFUNDED)["state"] == "refunded"
+    told = cli("rewards", "claim", REFUNDED, "--wallet", "one", code=5).stderr
+    assert "ended without a sealed round" in told
+    assert f"`fl-platform task close {REFUNDED}`" in told
+    assert " yet" not in told
