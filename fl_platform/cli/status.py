@@ -62,12 +62,13 @@ def _looked(workspace: Workspace, infos: tuple[Any, ...], workdir: Path) -> list
     contracts, now = workspace.contracts(), workspace.chain.now()
     if not workspace.network.embedded:  # a development node makes no block, and so tells no time, while nobody sends
         now = max(now, int(time.time()))
+    names = {info.address: info.name for info in infos}
     readers = [workspace.reader(history.task) for history in contracts.histories()]
     return [
         look(
             reader, contracts, wallet=info.name, account=info.address, folder=workspace.role_folder(info.name), now=now,
             invited=kept_invitation(workdir, reader.task, reader.history().opened.spec) is not None,
-            alone=workspace.network.embedded,
+            alone=workspace.network.embedded, sealer=names.get(reader.history().head.aggregator, ""),
         )
         for reader in readers
         for info in infos

@@ -72,6 +72,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
 
     Example: fl-platform task open --wallet owner --trainers 3 --rounds 2 --aggregator aggregator
     """
+    from fl_platform.cli.next_steps import playing_all
     from fl_platform.cli.show import console, working
     from fl_platform.learning.task import rows_in_memory
     from fl_platform.round.data_choice import reference_rows
@@ -109,12 +110,12 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
                 soft_wrap=True,
             )
         else:
-            out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
+            join = f"fl-platform trainer join {number} --wallet NAME"
+            out.print(f"\ntask {number} is open: `{join}` is next for trainers", markup=False)
         if warning := _of_witnesses(spec):
             out.print(warning, soft_wrap=True)
         if own.workspace.network.embedded:  # one process holds this chain: nobody can stay beside another
-            local = f"fl-platform aggregator run {number} --local"
-            out.print(f"once they have joined and the bond is locked, one command plays all of them: `{local}`")
+            out.print(f"once they have joined: {playing_all(own, own.workspace.reader(number))}", markup=False)
         elif spec.worth.kind == "anchored":
             out.print("rounds without your reference are paid by stake; one of these computes it:")
             out.print(f"  fl-platform up owner {number} -o hospital.toml        parties on other machines")

@@ -69,6 +69,7 @@ def join(
 
     Example: fl-platform trainer join 1 --wallet alice
     """
+    from fl_platform.cli.next_steps import after_joining
     from fl_platform.cli.show import console
     from fl_platform.round import membership
     from fl_platform.round.site import Site
@@ -81,15 +82,12 @@ def join(
         joined = not reference and membership.join(reader, own.contracts, stake=stake, binding=binding, site=site)
         document = reader.store.put(binding.to_bytes())
         locked, late = own.contracts.member(task, own.signer.address).stake, missed(own.contracts, task)
+        follows = "" if reference else after_joining(own, reader)
     if reference:
         out.print(f"binding {document} is in the store: give it to `aggregator run --flower` as --reference-binding")
     else:
         how = "joined" if joined else "had joined before"
-        # One process holds the embedded chain: a trainer that stayed there would keep everybody else out.
-        follows = f"aggregator run {task} --local" if own.workspace.network.embedded else f"trainer run {task}"
-        out.print(
-            f"{own.name} {how} task {task} with {tokens(locked)} tokens at stake; `fl-platform {follows}` is next"
-        )
+        out.print(f"{own.name} {how} task {task} with {tokens(locked)} tokens at stake; {follows}", markup=False)
         if warning := membership.of_witnesses(reader.spec):
             out.print(warning, style="yellow")
     if late:

@@ -12,17 +12,27 @@ BY = ("--wallet", "owner", "--aggregator", "aggregator", "--trainers", "2", "--r
 
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> CliInside:
-    """A folder with a finished task that names no auditor."""
+    """A folder with a finished task that names no auditor; what its commands said is kept in the folder."""
     made = CliInside(tmp_path_factory.mktemp("next-steps"))
     made("wallet", "new", "--light", "owner", "aggregator", "one", "two")
     made("deploy", "--wallet", "owner")
     made("wallet", "fund", "owner", "aggregator", "one", "two", "--tokens", "300")
-    made("task", "open", *BY, "--windows", "minutes")
-    made("trainer", "join", DONE, "--wallet", "one")
-    made("trainer", "join", DONE, "--wallet", "two")
+    opened = made("task", "open", *BY, "--windows", "minutes")
+    joined = made("trainer", "join", DONE, "--wallet", "one")
     made("aggregator", "bond", DONE, "--wallet", "aggregator")
+    bonded = made("trainer", "join", DONE, "--wallet", "two")
+    (made.folder / "said").write_text(opened.stdout + joined.stdout + bonded.stdout)
     made("aggregator", "run", DONE, "--wallet", "aggregator", "--local")
     return made
+
+
+def test_whoever_joins_is_told_the_whole_next_command(cli: CliInside) -> None:
+    said = (cli.folder / "said").read_text()
+    run = f"`fl-platform aggregator run {DONE} --wallet aggregator --local`\n"
+    bond = f"`fl-platform aggregator bond {DONE} --wallet aggregator`, then "
+    assert f"once they have joined: {bond}{run}" in said
+    assert f"one joined task 1 with 50 tokens at stake; once all have joined, next is {bond}{run}" in said
+    assert f"two joined task 1 with 50 tokens at stake; once all have joined, next is {run}" in said
 
 
 def test_an_audit_promises_no_auditor_where_the_task_names_none(cli: CliInside) -> None:

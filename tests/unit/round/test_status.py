@@ -94,8 +94,8 @@ def test_whose_parties_are_on_other_machines_is_told_what_does_all_of_its_work(
 def test_on_a_chain_that_one_process_holds_nobody_is_told_to_stay_there() -> None:
     """A `trainer run` that stays keeps everybody else from the embedded chain."""
     assert only(at(AGGREGATOR, alone=True)).command == "fl-platform aggregator run 7 --local --wallet me"
-    told = only(at(TRAINER, alone=True))
-    assert (told.command, "`fl-platform aggregator run 7 --local`" in told.text) == ("", True)
+    told = only(at(TRAINER, alone=True, sealer="judge"))
+    assert (told.command, "`fl-platform aggregator run 7 --local --wallet judge`" in told.text) == ("", True)
 
 
 def test_an_aggregator_asks_for_its_bond_and_a_trainer_for_its_stake() -> None:
