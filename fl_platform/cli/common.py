@@ -291,7 +291,7 @@ trainers_option = click.option(
     help="Let the first round wait until so many have joined. Default: as many as the rule needs.",
 )  # fmt: skip
 forward_option = click.option(
-    "--fast-forward", is_flag=True, help="Local chains: move the clock on instead of waiting."
+    "--fast-forward", is_flag=True, help="Local chains: move the clock (of all tasks) on instead of waiting."
 )
 
 

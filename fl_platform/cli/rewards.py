@@ -22,6 +22,7 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
+from fl_platform.cli.forwarding import forward
 
 
 @click.group()
@@ -97,7 +98,7 @@ def claim(
     with signing(options, wallet) as own, working("claiming"):
         chain, reader = own.workspace.chain, own.workspace.reader(task)
         if fast_forward and chain.local:
-            chain.wait_until(logic.all_final_at(reader))
+            forward(chain, logic.all_final_at(reader))
         everyone = logic.earners(reader, now=chain.now()) if everybody else ()
         wish = logic.Wish(everyone or chosen or [own.signer.address], withdraw, roster)
         paid = logic.collect(reader, own.contracts, wish, now=chain.now())

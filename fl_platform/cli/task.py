@@ -6,6 +6,7 @@ Tests: tests/e2e/test_cli_task.py
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
+from fl_platform.cli.forwarding import forward
 from fl_platform.cli.invite import invite
 from fl_platform.cli.model import model
 from fl_platform.cli.offering import lesson_of, offer_of, rule_options
@@ -284,8 +286,8 @@ def close(options: Options, task: int, wallet: str | None, fast_forward: bool, j
 
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
-        forward = own.workspace.chain.wait_until if fast_forward else None
-        closed = close_books(reader, own.contracts, now=own.workspace.chain.now(), forward=forward)
+        moving = partial(forward, own.workspace.chain) if fast_forward else None
+        closed = close_books(reader, own.contracts, now=own.workspace.chain.now(), forward=moving)
     out = console(json_file)
     out.print(
         f"task {task} is closed; {tokens(closed.released)} tokens released to its owner, "

@@ -33,6 +33,7 @@ from fl_platform.cli.common import (
     wei_of,
     write_json,
 )
+from fl_platform.cli.forwarding import forward
 from fl_platform.learning.public import PARTITIONS
 
 if TYPE_CHECKING:
@@ -290,18 +291,18 @@ def leave(options: Options, task: int, wallet: str | None, fast_forward: bool, j
     Example: fl-platform trainer leave 1 --wallet alice --fast-forward
     """
     with signing(options, wallet) as own:
-        depart(own, task, forward=fast_forward, json_file=json_file)
+        depart(own, task, fast_forward=fast_forward, json_file=json_file)
 
 
-def depart(own: Session, task: int, *, forward: bool, json_file: Path | None) -> None:
+def depart(own: Session, task: int, *, fast_forward: bool, json_file: Path | None) -> None:
     """Leave a task as trainer or aggregator, and say how far it is."""
     from fl_platform.cli.show import console
     from fl_platform.round.membership import leave as leave_task
 
     chain, reader = own.workspace.chain, own.workspace.reader(task)
     gone = leave_task(reader, own.contracts, now=chain.now())
-    if not gone.done and forward and chain.local:
-        chain.wait_until(gone.ready_at)
+    if not gone.done and fast_forward and chain.local:
+        forward(chain, gone.ready_at)
         gone = leave_task(reader, own.contracts, now=chain.now())
     out = console(json_file)
     if gone.done:

@@ -65,3 +65,13 @@ def test_a_refunded_task_pays_nobody_and_says_where_the_money_is(cli: CliInside)
     assert "ended without a sealed round" in told
     assert f"`fl-platform task close {REFUNDED}`" in told
     assert " yet" not in told
+
+
+def test_a_clock_that_is_moved_is_told(cli: CliInside) -> None:
+    cli("rewards", "claim", DONE, "--wallet", "two", "--fast-forward")
+    asked = cli("trainer", "leave", DONE, "--wallet", "two")
+    assert "clock" not in asked.stderr
+    told = cli("trainer", "leave", DONE, "--wallet", "two", "--fast-forward").stderr
+    assert "the clock of this local chain was moved on by " in told
+    assert "for all of its tasks" in told
+    assert "clock" not in cli("trainer", "leave", DONE, "--wallet", "two", "--fast-forward").stderr
