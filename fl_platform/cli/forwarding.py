@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fl_platform.cli.common import moment
+from fl_platform.cli.common import block_moment
 
 if TYPE_CHECKING:
     from fl_platform.chain.client import Chain
@@ -29,6 +29,6 @@ def forward(chain: Chain, until: int) -> None:
     if chain.local:
         now = chain.now()
         click.echo(
-            f"the clock of this local chain was moved on by {span(now - before)}, to {moment(now)}: for all of its "
-            "tasks", err=True,
+            f"the clock of this local chain was moved on by {span(now - before)}, to {block_moment(now)}: for all of "
+            "its tasks", err=True,
         )  # fmt: skip

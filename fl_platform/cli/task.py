@@ -226,9 +226,13 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
          moment(r["sealed_at"]), moment(r["final_at"]))
         for r in rounds
     ]  # fmt: skip
-    table(out, phase(history), ("round", "state", "receipts", "sealed", "final"), shown, right="round|receipts")
+    headings = ("round", "state", "receipts", "sealed (block time)", "final (block time)")
+    table(out, phase(history), headings, shown, right="round|receipts")
     if window[1]:
         out.print(f"next step: from {moment(window[0])} to {moment(window[1])}; block time is {moment(now)}")
+    if workspace.network.embedded:
+        out.print("block time is the embedded chain's own, not the wall's: a block moves it by a second, "
+                  "--fast-forward and the waits of an aggregator move it as far as they wait", style="dim")  # fmt: skip
     if late:
         out.print(late)
     whole = {**summary(history), **rules(spec), "now": now, "next_step": list(window), "rounds_so_far": rounds}

@@ -17,12 +17,12 @@ from fl_platform.cli.common import (
     Session,
     accept_option,
     address_of,
+    block_moment,
     forward_option,
     hexed,
     json_option,
     log_option,
     missed,
-    moment,
     part_of,
     pick_wallet,
     reading,
@@ -309,7 +309,7 @@ def depart(own: Session, task: int, *, fast_forward: bool, json_file: Path | Non
         out.print(f"{own.name} has nothing left in task {task}; {tokens(gone.returned)} tokens were paid to its wallet")
     else:
         out.print(
-            f"{tokens(gone.locked)} tokens are free at {moment(gone.ready_at)} (block time): run the same command then"
+            f"{tokens(gone.locked)} tokens are free at {block_moment(gone.ready_at)}: run the same command then"
         )
     write_json(json_file, {
         "task": task, "account": hexed(own.signer.address), "done": gone.done, "ready_at": gone.ready_at,

@@ -75,3 +75,9 @@ def test_a_clock_that_is_moved_is_told(cli: CliInside) -> None:
     assert "the clock of this local chain was moved on by " in told
     assert "for all of its tasks" in told
     assert "clock" not in cli("trainer", "leave", DONE, "--wallet", "two", "--fast-forward").stderr
+
+
+def test_dates_of_the_chain_are_told_to_be_its_own(cli: CliInside) -> None:
+    shown = cli("task", "show", DONE).stdout
+    assert "sealed (block time)" in shown
+    assert "block time is the embedded chain's own, not the wall's" in shown
