@@ -18,6 +18,7 @@ GONE = {
     "OrderDesk": "OrderQueue",
     "RemoteDesk": "RemoteQueue",
     "ResidentServer": "TrainerServer",
+    "Cast": "DemoParties",
 }
 ASSERTIONS = re.compile(r"_?demand_(?!key|content)\w+")  # `demand` is a move on chain; an assertion is `require_x`
 GONE_MODULES = (
