@@ -20,7 +20,7 @@ from fl_platform.attacks.lying import DEFAULT_LIE, LIES
 from fl_platform.chain.addresses import checksummed
 from fl_platform.cli.common import json_option, write_json
 from fl_platform.cli.demo.federation import HONEST, TOKEN, Settings
-from fl_platform.cli.demo.run import CARRIERS, Carrier, DemoReport, Stage, carry_locally, run_demo
+from fl_platform.cli.demo.run import CARRIERS, Carrier, DemoProgress, DemoReport, carry_locally, run_demo
 from fl_platform.cli.show import console as reporting
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
@@ -129,7 +129,7 @@ def play(
         ) as bar:  # fmt: skip
             try:
                 report = run_demo(
-                    settings, network=network, workdir=folder, stage=_stage(bar, settings), store=argument,
+                    settings, network=network, workdir=folder, progress=_telling(bar, settings), store=argument,
                     carrier=carrier, federation=federation,
                 )  # fmt: skip
             except KeyboardInterrupt:  # it holds private keys of one run, and is not taken up again
@@ -142,10 +142,10 @@ def play(
         raise click.exceptions.Exit(4)
 
 
-def _stage(bar: Progress, settings: Settings) -> Stage:
+def _telling(bar: Progress, settings: Settings) -> DemoProgress:
     line = bar.add_task("starting", total=settings.rounds)
 
-    def progress(step: Step) -> None:
+    def stepped(step: Step) -> None:
         bar.update(line, description=f"{name_round(step.round)}: {step.step} ({step.detail})")
 
     def measured(sealed: SealedRound, found: Measured) -> None:
@@ -155,7 +155,7 @@ def _stage(bar: Progress, settings: Settings) -> Stage:
         of = f"{round(found.value * found.rows)} of {rows}" if found.metric == Accuracy.name else rows
         bar.console.print(f"{name_round(number)}: {found.metric} {found.value:.3f} ({of}); {_counted(sealed)}")
 
-    return Stage(progress, measured, lambda text: bar.update(line, description=text))
+    return DemoProgress(stepped, measured, lambda text: bar.update(line, description=text))
 
 
 def _counted(sealed: SealedRound) -> str:

@@ -118,10 +118,10 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Stage:
+class DemoProgress:
     """What the demo tells whoever watches."""
 
-    progress: Callable[[Progress], None]
+    step: Callable[[Progress], None]
     measured: Callable[[SealedRound, Measured], None]
     note: Callable[[str], None]
 
@@ -152,7 +152,7 @@ def run_demo(
     *,
     network: Network,
     workdir: Path,
-    stage: Stage,
+    progress: DemoProgress,
     store: str,
     carrier: Carrier = carry_locally,
     federation: Federation | Dealt | None = None,
@@ -168,27 +168,27 @@ def run_demo(
     with Workspace(workdir, network, store=held, password=PASSWORD, light=True) as workspace:
         wallets = make_wallets(workspace, settings)
         workspace.chain.fund(wallets["owner"].address, 10**21)
-        stage.note("deploying the contracts")
+        progress.note("deploying the contracts")
         workspace.deploy(wallets["owner"], with_token=True)
-        stage.note("escrowing the bounty, locking stakes")
-        parties = gather(workspace, settings, wallets, stage.progress, federation=federation)
+        progress.note("escrowing the bounty, locking stakes")
+        parties = gather(workspace, settings, wallets, progress.step, federation=federation)
         with carrier(parties) as transport:
             trained = (
-                _train_under_a_liar(workspace, parties, transport, stage, settings.lie)
+                _train_under_a_liar(workspace, parties, transport, progress, settings.lie)
                 if settings.lying
-                else _train(parties, parties.aggregator, transport, stage)
+                else _train(parties, parties.aggregator, transport, progress)
             )
         measured, last = trained.measured, trained.last
-        stage.note("waiting out the challenge window, paying claims")
+        progress.note("waiting out the challenge window, paying claims")
         dust = _settle(workspace, parties, last)
         payouts = _payouts(workspace, parties, last)
-        sites = _sites(parties, settings, measured[-1], payouts, stage)
+        sites = _sites(parties, settings, measured[-1], payouts, progress)
         gas = {name: (spent.count, spent.total) for name, spent in workspace.chain.gas.by_call().items()}
         history = workspace.contracts().history(parties.task)
         copy = _damaged_copy(workspace, parties, last)
-    stage.note("auditing in a process of its own")
+    progress.note("auditing in a process of its own")
     audit = _audit(parties.task, workdir, network, store)
-    stage.note("auditing a copy of the store with one byte changed")
+    progress.note("auditing a copy of the store with one byte changed")
     if network.embedded:
         shutil.copytree(workdir / "chain", copy / "chain")
     tampered = _audit(parties.task, copy, network, f"disk:{copy / 'store'}")
@@ -213,33 +213,33 @@ def run_demo(
     )
 
 
-def _train(parties: DemoParties, aggregator: Aggregator, transport: Transport, stage: Stage) -> Trained:
+def _train(parties: DemoParties, aggregator: Aggregator, transport: Transport, progress: DemoProgress) -> Trained:
     """Run all rounds and measure each new model."""
     measured: list[Measured] = []
     last: SealedRound | None = None
     for _ in range(parties.spec.money.rounds):
         last = aggregator.run(transport, rounds=1)[0]
         measured.append(measure(parties.federation.owner, last.judgement.model))
-        stage.measured(last, measured[-1])
+        progress.measured(last, measured[-1])
     assert last is not None
     return Trained(measured, last, "")
 
 
 def _train_under_a_liar(
-    workspace: Workspace, parties: DemoParties, transport: Transport, stage: Stage, lie: str
+    workspace: Workspace, parties: DemoParties, transport: Transport, progress: DemoProgress, lie: str
 ) -> Trained:
     """Let the first aggregator lie in round 0, the watcher have it slashed, and the successor do the work again."""
     from fl_platform.cli.demo.lying import lying_aggregator, play_out, watcher_of
 
-    liar = lying_aggregator(workspace, parties, when=0, lie=lie, watch=stage.progress)
+    liar = lying_aggregator(workspace, parties, when=0, lie=lie, watch=progress.step)
     liar.run(transport, rounds=1)
-    stage.note("a watcher audits the seal")
+    progress.note("a watcher audits the seal")
     watcher = watcher_of(workspace, parties)
     findings = [play_out(workspace, parties, watcher, found) for found in watcher.step(workspace.chain.now())]
     if not any(finding.upheld for finding in findings):
         raise IntegrityError(f"the lie was not undone: {'; '.join(map(str, findings)) or 'the watcher saw none'}")
-    stage.note("the seal fell; the successor goes on")
-    done = _train(parties, aggregator_of(workspace, parties, SUCCESSOR, stage.progress), transport, stage)
+    progress.note("the seal fell; the successor goes on")
+    done = _train(parties, aggregator_of(workspace, parties, SUCCESSOR, progress.step), transport, progress)
     return Trained(done.measured, done.last, str(findings[0]))
 
 
@@ -285,12 +285,12 @@ def _payouts(workspace: Workspace, parties: DemoParties, last: SealedRound) -> t
 
 
 def _sites(
-    parties: DemoParties, settings: Settings, joint: Measured, payouts: tuple[Payout, ...], stage: Stage
+    parties: DemoParties, settings: Settings, joint: Measured, payouts: tuple[Payout, ...], progress: DemoProgress
 ) -> tuple[Site, ...]:
     """Compare what each party gets alone and from the task, where parties are more than hands that the demo dealt."""
     if not settings.natural:
         return ()
-    stage.note("training each site's rows alone, to compare")
+    progress.note("training each site's rows alone, to compare")
     paid = {bytes.fromhex(payout.address[2:]): payout.amount_wei for payout in payouts}
     return tuple(sites_of(parties, settings.public.parts, joint, paid, seed=settings.seed))
 
