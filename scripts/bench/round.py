@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from fl_platform.chain.client import Chain
-from fl_platform.cli.demo.federation import DemoParties, Settings, gather, make_wallets
+from fl_platform.cli.demo.federation import DemoParties, Settings, make_wallets, open_demo_task
 from fl_platform.config import resolve
 from fl_platform.judging import judge, round_rows
 from fl_platform.judging.commitments import Layer, Openings
@@ -147,7 +147,7 @@ def _open(workspace: Workspace, settings: Settings, federation: Federation) -> D
     wallets = make_wallets(workspace, settings)
     workspace.chain.fund(wallets["owner"].address, 10**21)
     workspace.deploy(wallets["owner"], with_token=True)
-    return gather(workspace, settings, wallets, lambda _: None, federation=federation)
+    return open_demo_task(workspace, settings, wallets, lambda _: None, federation=federation)
 
 
 def _rows(

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fl_platform.cli.demo.federation import DemoParties, Settings, gather, make_wallets
+from fl_platform.cli.demo.federation import DemoParties, Settings, make_wallets, open_demo_task
 from fl_platform.config import NETWORKS
 from fl_platform.learning.public import PUBLIC
 from fl_platform.protocol.messages import RevealOrder, RoundOrder
@@ -99,7 +99,7 @@ def _cast(workspace: Workspace, settings: Settings) -> DemoParties:
     wallets = make_wallets(workspace, settings)
     workspace.chain.fund(wallets["owner"].address, 10**21)
     workspace.deploy(wallets["owner"], with_token=True)
-    return gather(workspace, settings, wallets, lambda _: None)
+    return open_demo_task(workspace, settings, wallets, lambda _: None)
 
 
 def _measured(parties: DemoParties, trainers: int, rounds: int) -> Cost:

@@ -9,7 +9,7 @@ from pathlib import Path
 from fl_platform.attacks import parse_attacks
 from fl_platform.audit.audit_report import AuditReport
 from fl_platform.audit.auditor import Auditor
-from fl_platform.cli.demo.federation import DemoParties, Settings, gather, make_wallets
+from fl_platform.cli.demo.federation import DemoParties, Settings, make_wallets, open_demo_task
 from fl_platform.config import resolve
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.task.opening import UpdateOpener
@@ -45,7 +45,7 @@ def rehearsal(
         wallets = make_wallets(workspace, chosen)
         workspace.chain.fund(wallets["owner"].address, 10**21)
         workspace.deploy(wallets["owner"], with_token=True)
-        yield workspace, gather(workspace, chosen, wallets, lambda _: None)
+        yield workspace, open_demo_task(workspace, chosen, wallets, lambda _: None)
 
 
 def opener_for(workspace: Workspace, parties: DemoParties, reader: TaskReader, key: str | None) -> UpdateOpener | None:

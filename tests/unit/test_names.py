@@ -24,7 +24,7 @@ GONE = {
 }
 # What was said before in one room; elsewhere the word has its own meaning.
 GONE_FROM = {
-    "fl_platform/cli/demo": {"Stage": "DemoProgress", "stage": "progress"},
+    "fl_platform/cli/demo": {"Stage": "DemoProgress", "stage": "progress", "gather": "open_demo_task"},
 }
 ASSERTIONS = re.compile(r"_?demand_(?!key|content)\w+")  # `demand` is a move on chain; an assertion is `require_x`
 GONE_MODULES = (

@@ -156,7 +156,7 @@ def make_wallets(workspace: Workspace, settings: Settings) -> dict[str, Signer]:
     }
 
 
-def gather(
+def open_demo_task(
     workspace: Workspace,
     settings: Settings,
     wallets: dict[str, Signer],

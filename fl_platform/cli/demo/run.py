@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fl_platform.audit.why import MEANINGS
-from fl_platform.cli.demo.federation import SUCCESSOR, DemoParties, Settings, aggregator_of, gather, make_wallets
+from fl_platform.cli.demo.federation import (
+    SUCCESSOR,
+    DemoParties,
+    Settings,
+    aggregator_of,
+    make_wallets,
+    open_demo_task,
+)
 from fl_platform.cli.demo.outcomes import Compensated, Slashed, compensated_of, slashed_of
 from fl_platform.cli.demo.sites import Site, sites_of
 from fl_platform.config import Network
@@ -171,7 +178,7 @@ def run_demo(
         progress.note("deploying the contracts")
         workspace.deploy(wallets["owner"], with_token=True)
         progress.note("escrowing the bounty, locking stakes")
-        parties = gather(workspace, settings, wallets, progress.step, federation=federation)
+        parties = open_demo_task(workspace, settings, wallets, progress.step, federation=federation)
         with carrier(parties) as transport:
             trained = (
                 _train_under_a_liar(workspace, parties, transport, progress, settings.lie)
