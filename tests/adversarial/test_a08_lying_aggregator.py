@@ -9,7 +9,7 @@ import pytest
 from fl_platform.attacks.lying import BEND_PRODUCT, BEND_SUMS, LIES
 from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import BOND, POT, STAKE
-from fl_platform.cli.demo.lying import ask_bond, lying_aggregator, play_out, watcher_of
+from fl_platform.cli.demo.lying import ask_bond, lying_aggregator, pursue, watcher_of
 from fl_platform.cli.demo.outcomes import compensated_of, slashed_of
 from fl_platform.round.kept_entries import KeptEntries
 from fl_platform.round.transport import LocalTransport
@@ -26,7 +26,7 @@ def test_the_watcher_has_a_lying_aggregator_slashed_and_the_trainers_compensated
         assert watcher.step(workspace.chain.now()) == []
         liar.run(transport, rounds=1)
         (found,) = watcher.step(workspace.chain.now())
-        finding = play_out(workspace, parties, watcher, found)
+        finding = pursue(workspace, parties, watcher, found)
         assert finding.upheld
         assert finding.round == 1
         contracts = workspace.contracts(parties.wallets["owner"])

@@ -21,6 +21,7 @@ GONE = {
     "RemoteDesk": "RemoteQueue",
     "ResidentServer": "TrainerServer",
     "Cast": "DemoParties",
+    "play_out": "pursue",
 }
 # What was said before in one room; elsewhere the word has its own meaning.
 GONE_FROM = {

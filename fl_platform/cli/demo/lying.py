@@ -37,7 +37,7 @@ def lying_aggregator(
     )
 
 
-def play_out(workspace: Workspace, parties: DemoParties, watcher: Watcher, finding: Finding) -> Finding:
+def pursue(workspace: Workspace, parties: DemoParties, watcher: Watcher, finding: Finding) -> Finding:
     """Go on with what a watcher asked until the seal falls, the liar showing what it sealed; the finding as it ends."""
     signer = parties.wallets["aggregator"]
     referee = Referee(workspace.contracts(signer), signer)

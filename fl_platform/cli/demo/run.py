@@ -236,13 +236,13 @@ def _train_under_a_liar(
     workspace: Workspace, parties: DemoParties, transport: Transport, progress: DemoProgress, lie: str
 ) -> Trained:
     """Let the first aggregator lie in round 0, the watcher have it slashed, and the successor do the work again."""
-    from fl_platform.cli.demo.lying import lying_aggregator, play_out, watcher_of
+    from fl_platform.cli.demo.lying import lying_aggregator, pursue, watcher_of
 
     liar = lying_aggregator(workspace, parties, when=0, lie=lie, watch=progress.step)
     liar.run(transport, rounds=1)
     progress.note("a watcher audits the seal")
     watcher = watcher_of(workspace, parties)
-    findings = [play_out(workspace, parties, watcher, found) for found in watcher.step(workspace.chain.now())]
+    findings = [pursue(workspace, parties, watcher, found) for found in watcher.step(workspace.chain.now())]
     if not any(finding.upheld for finding in findings):
         raise IntegrityError(f"the lie was not undone: {'; '.join(map(str, findings)) or 'the watcher saw none'}")
     progress.note("the seal fell; the successor goes on")

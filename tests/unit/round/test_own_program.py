@@ -14,7 +14,7 @@ from fl_platform.attacks import lying
 from fl_platform.attacks.lying import Lied
 from fl_platform.chain.types import Phase
 from fl_platform.cli.demo.federation import BOND, FEE_BPS, POT, STAKE, DemoParties, Settings
-from fl_platform.cli.demo.lying import lying_aggregator, play_out, watcher_of
+from fl_platform.cli.demo.lying import lying_aggregator, pursue, watcher_of
 from fl_platform.cli.main import cli
 from fl_platform.errors import DocumentInvalid, ProgramNotAccepted
 from fl_platform.flower.keys import create_node_key, load_node_key
@@ -82,7 +82,7 @@ def test_a_lie_about_an_own_rule_falls(opened: tuple[Workspace, DemoParties], mo
     liar.run(LocalTransport(parties.everybody), rounds=1)
     watcher = watcher_of(workspace, parties)
     (found,) = watcher.step(workspace.chain.now())
-    finding = play_out(workspace, parties, watcher, found)
+    finding = pursue(workspace, parties, watcher, found)
     assert finding.upheld
     assert "weight" in finding.move
     assert workspace.contracts().head(parties.task).phase is Phase.COMPENSATED
