@@ -306,7 +306,8 @@ def depart(own: Session, task: int, *, fast_forward: bool, json_file: Path | Non
         gone = leave_task(reader, own.contracts, now=chain.now())
     out = console(json_file)
     if gone.done:
-        out.print(f"{own.name} has nothing left in task {task}; {tokens(gone.returned)} tokens were paid to its wallet")
+        paid = f"{tokens(gone.returned)} tokens were paid to its wallet" if gone.returned else "nothing was paid now"
+        out.print(f"{own.name} has nothing left in task {task}; {paid}")
     else:
         out.print(
             f"{tokens(gone.locked)} tokens are free at {block_moment(gone.ready_at)}: run the same command then"

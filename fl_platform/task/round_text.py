@@ -13,5 +13,5 @@ def name_round(number: int) -> str:
 def at_round(number: int, rounds: int) -> str:
     """Say where a task of `rounds` rounds stands that works on round `number`, or has ended before it."""
     if number >= rounds:
-        return f"{rounds} of {rounds} rounds done"
+        return f"{rounds} of {rounds} rounds"
     return f"{name_round(number)} ({number} of {rounds} done)"

@@ -13,7 +13,7 @@ def test_rounds_are_named_from_nought_and_counted_from_one() -> None:
     assert name_round(0) == "round 0"
     assert at_round(0, 2) == "round 0 (0 of 2 done)"
     assert at_round(1, 2) == "round 1 (1 of 2 done)"
-    assert at_round(2, 2) == "2 of 2 rounds done"
+    assert at_round(2, 2) == "2 of 2 rounds"
 
 
 def _shifted(tree: ast.AST) -> Iterator[int]:
