@@ -186,7 +186,8 @@ def test_an_owner_without_a_past_is_said_to_have_none(invited: Invited) -> None:
 
 def test_what_taking_part_means_is_said_in_numbers(invited: Invited) -> None:
     said = "\n".join(consequences(invited.own.workspace.reader(invited.parties.task), STAKE))
-    wanted = ("4,810 integers of 8 bits", "1 aggregators and 1 auditors", "50 tokens are locked", "100 tokens", "5 %")
+    wanted = ("4,810 integers of 8 bits", "aggregators (1) and auditors (1)", "50 tokens are locked", "100 tokens",
+              "5 %", "all of them if you are asked there", "within 1 h")  # fmt: skip
     assert all(words in said for words in wanted)
 
 
