@@ -5,6 +5,8 @@ Tests: tests/unit/cli/test_cli_next_steps.py
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +23,15 @@ def after_joining(own: Session, reader: TaskReader) -> str:
         return f"once all have joined, next is {playing_all(own, reader)}"
     data = " --data module:NAME" if ":" in reader.spec.model.name else ""
     return f"next is `fl-platform trainer run {reader.task} --wallet {own.name}{data}`"
+
+
+def after_following(invitation: Path, task: int, model: str) -> tuple[str, ...]:
+    """Say what whoever has looked at a task types next; `model` names the owner's class where it is its own code."""
+    data = f" --data {model}" if ":" in model else ""
+    return (
+        f"next: `fl-platform join {shlex.quote(str(invitation))}{data}`, to train",
+        f"next: `fl-platform audit {task}`, to recompute its rounds",
+    )
 
 
 def playing_all(own: Session, reader: TaskReader) -> str:

@@ -103,10 +103,11 @@ def claim(
         wish = logic.Wish(everyone or chosen or [own.signer.address], withdraw, roster)
         paid = logic.collect(reader, own.contracts, wish, now=chain.now())
         nothing = {
-            item.account: logic.why_nothing(reader, own.contracts, item.account, now=chain.now())
+            item.account: logic.why_nothing(reader, own.contracts, item.account)
             for item in paid
             if not item.credited and not item.withdrawn
         }
+        later = {item.account: logic.what_is_left(reader, item.account, now=chain.now()) for item in paid}
     out = console(json_file)
     rows = [(hexed(item.account), tokens(item.credited), tokens(item.withdrawn)) for item in paid]
     table(
@@ -114,6 +115,9 @@ def claim(
     )
     for account, why in nothing.items():
         out.print(f"nothing for {hexed(account)}: {why}", markup=False)
+    for account, more in later.items():
+        if more:
+            out.print(f"later for {hexed(account)}: {more}", markup=False)
     write_json(json_file, [
         {"account": hexed(item.account), "claimed_wei": item.credited, "withdrawn_wei": item.withdrawn} for item in paid
     ])  # fmt: skip

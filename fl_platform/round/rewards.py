@@ -156,21 +156,24 @@ def collect(reader: TaskReader, contracts: Contracts, wish: Wish, *, now: int) -
     return tuple(paid)
 
 
-def why_nothing(reader: TaskReader, contracts: Contracts, account: bytes, *, now: int) -> str:
+def what_is_left(reader: TaskReader, account: bytes, *, now: int) -> str:
+    """Say what more an account can claim when all seals are final; empty: nothing."""
+    final = reader.history().last_final(now)
+    fixed, earned = _standings(reader, None if final is None else final.number), _standings(reader, last_sealed(reader))
+    coming = sum(at[account].earned * sign for at, sign in ((earned, 1), (fixed, -1)) if account in at)
+    if coming <= 0:
+        return ""
+    return f"{tokens(coming)} tokens more in {all_final_at(reader) - now} s of block time, if the seals stand"
+
+
+def why_nothing(reader: TaskReader, contracts: Contracts, account: bytes) -> str:
     """Say why a claim did nothing for an account that has earned something; read after the claim."""
-    final, sealed = reader.history().last_final(now), last_sealed(reader)
     member = contracts.member(reader.task, account)
     parts = []
     if member.claimed:
         parts.append(f"all that final rounds earned it, {tokens(member.claimed)} tokens, was claimed before")
     if member.credit:
         parts.append(f"{tokens(member.credit)} tokens wait for it: --withdraw pays them out")
-    fixed = _standings(reader, None if final is None else final.number)
-    earned = _standings(reader, sealed)
-    coming = sum(at[account].earned * sign for at, sign in ((earned, 1), (fixed, -1)) if account in at)
-    if sealed is not None and coming > 0:
-        parts.append(f"{tokens(coming)} more can be claimed in {all_final_at(reader) - now} s of block time, if the "
-                     "seals stand")  # fmt: skip
     return "; ".join(parts) or "nothing of it is left in this task"
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from fl_platform.cli.common import Options, reading
+from fl_platform.cli.next_steps import after_following
+from fl_platform.round.rewards import what_is_left
 from tests.support.cli import CliInside
 
 DONE, REFUNDED = "1", "2"
@@ -67,6 +72,38 @@ def test_a_refunded_task_pays_nobody_and_says_where_the_money_is(cli: CliInside)
     assert " yet" not in told
 
 
+def test_what_cannot_be_claimed_yet_is_told(cli: CliInside) -> None:
+    with reading(Options(cli.folder / "w", "embedded", "", None)) as workspace:
+        reader = workspace.reader(int(DONE))
+        seal, final = reader.history().rounds[0].seal, reader.history().final_at(0)
+        assert seal is not None
+        assert final is not None
+        (account, *_) = reader.history().members
+        assert what_is_left(reader, account, now=seal.sealed_at).endswith("tokens more in 300 s of block time, if the "
+                                                                          "seals stand")  # fmt: skip
+        assert what_is_left(reader, account, now=final) == ""
+        assert what_is_left(reader, bytes(20), now=seal.sealed_at) == ""
+
+
+def test_dates_of_the_chain_are_told_to_be_its_own(cli: CliInside) -> None:
+    shown = cli("task", "show", DONE).stdout
+    assert "sealed (block time)" in shown
+    assert "block time is the embedded chain's own, not the wall's" in shown
+
+
+def test_without_a_policy_no_empty_table_is_shown(cli: CliInside) -> None:
+    shown = cli("policy", "check", DONE).stdout
+    assert "no policy holds here" in shown
+    assert "it allows" not in shown
+
+
+def test_whoever_looked_at_a_task_is_told_how_to_join_it() -> None:
+    own, public = (after_following(Path("hospital.toml"), 3, model) for model in ("task:Mine", "digits-mlp"))
+    assert own[0] == "next: `fl-platform join hospital.toml --data task:Mine`, to train"
+    assert public[0] == "next: `fl-platform join hospital.toml`, to train"
+    assert own[1] == "next: `fl-platform audit 3`, to recompute its rounds"
+
+
 def test_a_clock_that_is_moved_is_told(cli: CliInside) -> None:
     cli("rewards", "claim", DONE, "--wallet", "two", "--fast-forward")
     asked = cli("trainer", "leave", DONE, "--wallet", "two")
@@ -77,9 +114,3 @@ def test_a_clock_that_is_moved_is_told(cli: CliInside) -> None:
     again = cli("trainer", "leave", DONE, "--wallet", "two", "--fast-forward")
     assert "clock" not in again.stderr
     assert "nothing was paid now" in again.stdout
-
-
-def test_dates_of_the_chain_are_told_to_be_its_own(cli: CliInside) -> None:
-    shown = cli("task", "show", DONE).stdout
-    assert "sealed (block time)" in shown
-    assert "block time is the embedded chain's own, not the wall's" in shown
