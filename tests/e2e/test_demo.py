@@ -37,6 +37,7 @@ def demo(folder: Path, *options: str) -> dict[str, Any]:
     assert done.stdout.endswith("`fl-platform new FOLDER` begins\n")
     named = [line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("round ")]
     assert named == ["round 0", "round 1"]
+    assert "the contracts, once: " in done.stdout
     report: dict[str, Any] = json.loads(out.read_text())
     return report
 

@@ -183,8 +183,11 @@ def show(console: Console, report: DemoReport) -> None:
     for slash in report.slashed:
         lost = f"{slash.amount_wei / TOKEN:.4f} tokens"
         console.print(f"slashed: {slash.role} {_short(slash.address)} {lost}: {slash.why}")
-    calls = ", ".join(f"{name} {gas // count:,}" for name, (count, gas) in sorted(report.gas.items()) if count)
-    console.print(f"mean gas a call: {calls}")
+    spent = {name: gas // count for name, (count, gas) in sorted(report.gas.items()) if count}
+    calls = {name: gas for name, gas in spent.items() if not name.startswith("deploy ")}
+    console.print(f"mean gas a call: {', '.join(f'{name} {gas:,}' for name, gas in calls.items())}")
+    deployed = sum(gas for name, gas in spent.items() if name not in calls)
+    console.print(f"the contracts, once: {deployed:,} gas in all")
     console.print(f"audit: {'passed, every value recomputed' if report.audit.ok else report.audit.first_difference}")
     verdict = "PASSED, which it must not" if report.tampered_audit.ok else "failed, as it must"
     console.print(f"audit of a copy with one byte changed: {verdict}")
