@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fl_platform.audit.releasing import Own, Release
 from fl_platform.chain.addresses import checksummed
 from fl_platform.chain.types import RoundState
+from fl_platform.task.round_text import name_round
 
 LISTED = 200  # trainers in the table
 _LONGEST = 200  # characters of a text of others
@@ -27,7 +28,7 @@ def model_card(found: Release, *, file: str, network: str) -> str:
     rows = [
         ("file", f"{escaped(file)}, {len(found.data):,} bytes, sha256 `{found.sha256.hex()}`"),
         ("network", f"{escaped(network)}, chain {found.chain_id}, ledger `0x{found.ledger.hex()}`"),
-        ("task and round", f"task {found.task}, round {found.round} of {spec.money.rounds} (counted from 0)"),
+        ("task and round", f"task {found.task}, {name_round(found.round)} of rounds 0 to {spec.money.rounds - 1}"),
         ("standing", _standing(found)),
         ("model", f"{escaped(spec.model.name)}, {spec.model.size:,} parameters in {len(spec.model.tensors)} tensors"),
         ("sealed as", f"integers with the content root `0x{found.root.hex()}`, in bundle `0x{found.bundle.hex()}`"),

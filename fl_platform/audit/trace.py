@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from fl_platform.errors import AuditDifference, ConfigError
 from fl_platform.judging.admit import MISSING
 from fl_platform.judging.judge_public import public_tape
-from fl_platform.judging.tapes import place_in_words, told_tape
+from fl_platform.judging.tapes import axis_in_words, column_in_words, place_in_words, told_tape
 from fl_platform.protocol.openings import operand_places
 from fl_platform.protocol.operations import HINTS, ROWS, Op
 from fl_platform.protocol.program import Column, Program
@@ -26,6 +26,10 @@ from fl_platform.task.validating import parse_slice, readable_slice, utility_of
 Cell = tuple[int, Place]  # column, place
 
 _OF_PEOPLE = frozenset({Axis.ENTRY, Axis.OTHER, Axis.SEAT})
+_MANY = {
+    Axis.ENTRY: "updates", Axis.OTHER: "updates", Axis.SEAT: "accounts", Axis.BLOCK: "blocks of parameters",
+    Axis.DIRECTION: "earlier sums", Axis.OTHER_DIRECTION: "earlier sums",
+}  # fmt: skip
 _FORMULAS = {
     Op.ADD: "{0} + {1}", Op.SUB: "{0} - {1}", Op.MUL: "{0} * {1}", Op.MULADD: "{0} * {1} + {2}",
     Op.DIV: "floor({0} / {1})", Op.MULDIV: "floor({0} * {1} / {2})", Op.ROOT: "square root of {0}",
@@ -79,9 +83,19 @@ class TracedRound:
         return self.told.program
 
     def words(self, cell: Cell) -> str:
-        """Say which cell this is; a column without a name of its own is a step of the program."""
-        words = place_in_words(self.program, *cell, self.receipts, self.seats)
-        return f"step {words[1:]}" if self.program.columns[cell[0]].name == f"c{cell[0]}" else words
+        """Say which cell this is; of a running sum, how far it goes: its last cell is no single party's."""
+        number, place = cell
+        column = self.program.columns[number]
+        if not _is_running(column, number):
+            return place_in_words(self.program, number, place, self.receipts, self.seats)
+        *parts, last = (
+            axis_in_words(axis, at, self.receipts, self.seats) for axis, at in zip(column.axes, place, strict=True)
+        )
+        of = f" of {' and '.join(parts)}" if parts else ""
+        axis = column.axes[-1]
+        whole = place[-1] + 1 == self.told.lengths.of(axis)
+        over = f"all {_MANY[axis]}" if whole else f"{_MANY[axis]} up to that of {last}"
+        return f"{column_in_words(self.program, number)}{of}, added up over {over}"
 
     def differs(self, cell: Cell) -> bool:
         """Whether the bundle tells another value of a cell than follows."""
@@ -135,14 +149,20 @@ def _walk(traced: TracedRound, cell: Cell, level: int, depth: int, seen: set[Cel
 
 def _reads(traced: TracedRound, cell: Cell) -> list[Cell]:
     """Return the cells that a cell reads; of a running sum the terms of all places up to its own, not its own past."""
-    number, place = cell
+    number, _ = cell
     column = traced.program.columns[number]
     if column.op in ROWS or column.op in HINTS or column.op is Op.PREV:
         return []
     if not _is_running(column, number):
         return _operands(traced, cell)
-    terms = [_operands(traced, (number, (*place[:-1], at))) for at in range(place[-1] + 1)]
-    return [one for some in terms if _counts(traced, some) for one in some if one[0] != number]
+    return [one for term in _terms(traced, cell) if _counts(traced, term) for one in term]
+
+
+def _terms(traced: TracedRound, cell: Cell) -> list[list[Cell]]:
+    """Return what is added up to a running sum's cell: at each place up to its own, the factors of a term."""
+    number, place = cell
+    cells = (_operands(traced, (number, (*place[:-1], at))) for at in range(place[-1] + 1))
+    return [[one for one in some if one[0] != number] for some in cells]
 
 
 def _operands(traced: TracedRound, cell: Cell) -> list[Cell]:
@@ -153,7 +173,7 @@ def _operands(traced: TracedRound, cell: Cell) -> list[Cell]:
 
 def _counts(traced: TracedRound, term: Sequence[Cell]) -> bool:
     """Whether a term of a running sum is not 0, or not what it should be."""
-    return any(map(traced.differs, term)) or all(traced.told.cell(*one) != 0 for one in term[:1])
+    return any(map(traced.differs, term)) or all(traced.told.cell(*one) != 0 for one in term)
 
 
 def _is_running(column: Column, number: int) -> bool:
@@ -168,18 +188,25 @@ def _why(traced: TracedRound, cell: Cell) -> str:
     if column.op is Op.SOURCE:
         return _source_in_words(column)
     if column.op is Op.PREV:
-        before = traced.program.columns[column.operands[0].column].name
-        return f"{before} of round {traced.round - 1}" if traced.round else "what the first round starts with"
+        before = column_in_words(traced.program, column.operands[0].column)
+        return f"{before} of round {traced.round - 1}" if traced.round else "what round 0 starts with"
     if column.op in ROWS or column.op in HINTS:
         return _FORMULAS[column.op]
     if _is_running(column, number):
-        return f"sum over {place[-1] + 1} places; those that are not 0 follow"
+        return _terms_in_words(traced, cell)
     places = operand_places(traced.told, number, place)
     values = [
         "0" if at is None else _value(traced.program, (operand.column, at), traced.told.cell(operand.column, at))
         for operand, at in zip(column.operands, places, strict=True)
     ]
     return _FORMULAS[column.op].format(*values)
+
+
+def _terms_in_words(traced: TracedRound, cell: Cell) -> str:
+    terms = _terms(traced, cell)
+    counted = sum(_counts(traced, term) for term in terms)
+    many = f"the sum of {len(terms)} term{'s' * (len(terms) > 1)}"
+    return f"{many}, {counted} of them not 0" if counted else f"{many}, all 0"
 
 
 def _source_in_words(column: Column) -> str:

@@ -133,9 +133,9 @@ def settlement_line(reader: TaskReader, proofs: Proofs | str, round_number: int)
         found = settlement_of(reader, round_number)
         accepted = accepted_proof(proofs, reader.task, found)
     except NoCircuit as error:
-        return line(Result.NONE, str(error))
+        return line(Result.NONE, _of_it(error, round_number))
     except AuditDifference as error:
-        return line(Result.DIFFERS, str(error))
+        return line(Result.DIFFERS, _of_it(error, round_number))
     if accepted is None:
         return line(Result.NONE, "none is on chain; payouts were recomputed here instead")
     who = f"accepted on chain by 0x{accepted.claimant.hex()}"
@@ -256,7 +256,12 @@ def proof_of_round(reader: TaskReader, proofs: Proofs | str, round_number: int, 
 def no_subject(round_number: int, error: NoCircuit | AuditDifference) -> Line:
     """Say that nothing can be the proof's subject; a round without a circuit is no lie."""
     result = Result.UNCHECKED if isinstance(error, NoCircuit) else Result.DIFFERS
-    return Line("S", round_number, "what the proof should be about", result, str(error))
+    return Line("S", round_number, "what the proof should be about", result, _of_it(error, round_number))
+
+
+def _of_it(error: Exception, round_number: int) -> str:
+    """Return what is said of a round, for a line that names the round itself."""
+    return str(error).removeprefix(f"round {round_number}: ").removeprefix(f"round {round_number} was ")
 
 
 def _against(file: ProofFile, expected: Expected) -> list[Line]:

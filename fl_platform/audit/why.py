@@ -36,6 +36,7 @@ MEANINGS = {
     CODES[Verdict.REPLAY]: "it lies within what earlier rounds have already applied: a replay",
     CODES[Verdict.OFF_REFERENCE]: "it hardly goes the way of the owner's reference: work on something else, or none",
 }
+_RULES = {code: verdict for verdict, code in CODES.items()}
 NOTHING = Standing(bytes(20), 0, 0, 0, 0)
 
 
@@ -73,7 +74,7 @@ class RoundStory:
         if self.reference_absent:
             lines.append("  The owner's reference did not answer: worth was not measured, the round is paid by stake.")
         if self.verdict:
-            lines.append(f"  Verdict {self.verdict}: {meaning(self.verdict)}{_evidence(self.evidence)}.")
+            lines.append(f"  Verdict {self.verdict}: {meaning(self.verdict)}{_evidence(self.verdict, self.evidence)}.")
         if self.verdict == ADMITTED:
             part = (
                 f"{percent(Fraction(self.weight, self.divisor))} of the sum" if self.divisor else "no part of the sum"
@@ -235,8 +236,11 @@ def _money(wei: int) -> str:
     return f"{tokens(wei)} tokens"
 
 
-def _evidence(text: str) -> str:
-    return f" ({text})" if text else ""
+def _evidence(code: str, text: str) -> str:
+    """Return what the evidence adds to the verdict's meaning, in brackets: a rule's own words say the same again."""
+    rule = _RULES.get(code)
+    added = text.removeprefix(REASONS[rule]).removeprefix("; ") if rule is not None else text
+    return f" ({added})" if added else ""
 
 
 def _bundle(reader: TaskReader, record: RoundHistory) -> tuple[RoundBundle | None, str]:

@@ -84,7 +84,7 @@ def audit(
         report = Auditor(reader, opener=opener, watch=watch).audit(first=since)
         layers = layer_lines(reader, report, gate_of(workspace.contracts()), with_key=opener is not None)
         written = None if folder is None else export(reader, folder)
-    _show(out, report, layers)
+    _show(out, report, layers, _with_a_key(reader) if report.ok and report.unchecked else "")
     if folder is not None and written is not None:
         _show_files(out, folder, written)
     write_json(json_file, {**as_json(report), "layers": [vars(line) for line in layers]})
@@ -99,7 +99,18 @@ def _opener(options: Options, reader: TaskReader, key: str) -> UpdateOpener:
     return opener_of(reader, signer, else_="leave --key out to audit what a stranger can")
 
 
-def _show(out: Console, report: AuditReport, layers: Sequence[Line]) -> None:
+def _with_a_key(reader: TaskReader) -> str:
+    """Say who can check the rest: an auditor that the rules name, or else the aggregators alone."""
+    from fl_platform.protocol.keypackage import recipients
+
+    if reader.spec.auditors:
+        return "with --key of an auditor's wallet all is checked"
+    holders = ", ".join(hexed(party.address) for party in recipients(reader.spec))
+    return f"this task names no auditor: only its aggregators' wallets ({holders}) can check the rest, with --key"
+
+
+def _show(out: Console, report: AuditReport, layers: Sequence[Line], rest: str) -> None:
+    """Print the report; `rest`: who can check what is not checked."""
     from fl_platform.audit.audit_report import ACCOUNTS_BEFORE
     from fl_platform.audit.verify import LEGEND, unchecked_lines
     from fl_platform.cli.show import table
@@ -118,7 +129,7 @@ def _show(out: Console, report: AuditReport, layers: Sequence[Line]) -> None:
     elif report.unchecked == (ACCOUNTS_BEFORE,):
         out.print("every value of these rounds was recomputed and is equal", style="green")
     elif report.unchecked:
-        out.print("everything that a stranger can check is equal; with --key of an auditor's wallet all is checked")
+        out.print(f"everything that a stranger can check is equal; {rest}")
     else:
         out.print("every value was recomputed and is equal", style="green")
 

@@ -291,7 +291,7 @@ trainers_option = click.option(
     help="Let the first round wait until so many have joined. Default: as many as the rule needs.",
 )  # fmt: skip
 forward_option = click.option(
-    "--fast-forward", is_flag=True, help="Local chains: move the clock on instead of waiting."
+    "--fast-forward", is_flag=True, help="Local chains: move the clock (of all tasks) on instead of waiting."
 )
 
 
@@ -356,8 +356,13 @@ def hexed(data: bytes) -> str:
 
 
 def moment(seconds: int | None) -> str:
-    """Show a block time in UTC."""
+    """Show a block time in UTC, where the text around it says that it is one."""
     return "-" if not seconds else time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+def block_moment(seconds: int) -> str:
+    """Show a block time and say that it is one: a local chain's clock is not that of the wall."""
+    return f"{moment(seconds)} (block time)"
 
 
 def missed(contracts: Contracts, task: int) -> str:
@@ -367,14 +372,14 @@ def missed(contracts: Contracts, task: int) -> str:
     if not 0 < until <= now:
         return ""
     return (
-        f"the round's next step was due until {moment(until)}, and nobody did it: anyone may run `fl-platform "
+        f"the round's next step was due until {block_moment(until)}, and nobody did it: anyone may run `fl-platform "
         f"aggregator advance {task}`; `fl-platform status` says more"
     )
 
 
 __all__ = [
-    "DEFAULT_WALLET", "TOKEN", "Options", "PlainLog", "Session", "address_of", "ask", "forward_option", "hexed",
-    "json_option", "log_option", "make_wallet", "missed", "moment", "part_of", "password", "pick_wallet",
+    "DEFAULT_WALLET", "TOKEN", "Options", "PlainLog", "Session", "address_of", "ask", "block_moment", "forward_option",
+    "hexed", "json_option", "log_option", "make_wallet", "missed", "moment", "part_of", "password", "pick_wallet",
     "printable", "read_proof", "reading", "signing", "task_argument", "tokens", "trainers_option", "wait_to_stop",
     "wallet_option", "wei_of", "write_file", "write_json",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ def follow(options: Options, invitation: Path, json_file: Path | None) -> None:
     Example: fl-platform follow hospital.toml
     """
     from fl_platform.cli.join import consequences, earlier_tasks, options_of, take_over
+    from fl_platform.cli.next_steps import after_following
     from fl_platform.cli.rules import rules, show_rules
     from fl_platform.cli.show import console
     from fl_platform.task.invitation import read_invitation
@@ -38,8 +39,8 @@ def follow(options: Options, invitation: Path, json_file: Path | None) -> None:
         out.print()
         for line in (*consequences(reader, reader.spec.money.stake), earlier_tasks(workspace, reader)):
             out.print(f"- {line}", markup=False, soft_wrap=True)
-        for line in ("join the file, to train", f"audit {invited.task}, to recompute its rounds"):
-            out.print(f"next: fl-platform {line}", markup=False)
+        for line in after_following(invitation, invited.task, reader.spec.model.name):
+            out.print(line, markup=False)
         report = {"task": invited.task, "rules": hexed(invited.rules), "network": options.network,
                   "store": options.store, "code": invited.code, **rules(reader.spec)}  # fmt: skip
     write_json(json_file, report)

@@ -20,6 +20,7 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
+from fl_platform.cli.forwarding import forward
 
 
 @click.command()
@@ -35,7 +36,7 @@ def advance(options: Options, task: int, wallet: str | None, fast_forward: bool,
     """
     with signing(options, wallet) as own:
         if fast_forward and own.workspace.chain.local:
-            own.workspace.chain.wait_until(own.contracts.window(task)[1])
+            forward(own.workspace.chain, own.contracts.window(task)[1])
         own.contracts.advance(task)
         _tell(own, task, json_file)
 
@@ -56,7 +57,7 @@ def pass_(options: Options, task: int, wallet: str | None, fast_forward: bool, j
     """
     with signing(options, wallet) as own:
         if fast_forward and own.workspace.chain.local:
-            own.workspace.chain.wait_until(own.contracts.window(task)[0])
+            forward(own.workspace.chain, own.contracts.window(task)[0])
         own.contracts.pass_round(task, own.contracts.head(task).round)
         _tell(own, task, json_file)
 
@@ -87,4 +88,4 @@ def leave(options: Options, task: int, wallet: str | None, fast_forward: bool, j
     from fl_platform.cli.trainer import depart
 
     with signing(options, wallet) as own:
-        depart(own, task, forward=fast_forward, json_file=json_file)
+        depart(own, task, fast_forward=fast_forward, json_file=json_file)

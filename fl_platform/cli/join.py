@@ -232,20 +232,22 @@ def enter(
 
 def consequences(reader: TaskReader, stake: int) -> list[str]:
     """Return in plain words what taking part means."""
+    from fl_platform.round.status import span
     from fl_platform.task.gas import GAS
 
     spec, money = reader.spec, reader.spec.money
     earlier = reader.history().head.round
     return [
         f"each round {spec.model.size:,} integers of {spec.codec.bits} bits leave this machine, encrypted for the "
-        f"{len(spec.aggregators)} aggregators and {len(spec.auditors)} auditors listed above, with a signed receipt "
-        "that says how many rows you learned from; your rows and your keys never do",
-        f"{tokens(stake)} tokens are locked until {spec.windows.unbonding // 60:,} minutes after you leave; some is "
-        "lost if somebody proves on chain that you signed two receipts for a round, or keys that open no update",
+        f"aggregators ({len(spec.aggregators)}) and auditors ({len(spec.auditors)}) listed above, with a signed "
+        "receipt that says how many rows you learned from; your rows and your keys never do",
+        f"{tokens(stake)} tokens are locked until {span(spec.windows.unbonding)} after you leave; they are lost if "
+        "somebody proves on chain that you signed two receipts for a round, or keys that open no update, and some or "
+        f"all of them if you are asked there and do not answer within {span(spec.windows.takeover)}",
         f"each of {money.rounds} rounds pays {tokens(money.pot)} tokens, {money.fee_bps / 100:g} % to the aggregator, "
         f"the rest to the trainers by worth ({spec.worth.kind}); {earlier} rounds are sealed",
-        f"a round's orders come within {spec.windows.roster // 60:,} minutes, and its pay is final "
-        f"{spec.windows.challenge // 60:,} minutes after its seal: then `fl-platform rewards claim`",
+        f"a round's orders come within {span(spec.windows.roster)}, and its pay is final "
+        f"{span(spec.windows.challenge)} after its seal: then `fl-platform rewards claim`",
         f"gas: {GAS['join']:,} for joining besides the token's approval, {GAS['claim'] + GAS['withdraw']:,} for a "
         "claim with its withdrawal; rounds cost you none",
     ]

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,33 +34,53 @@ class Lazy:
     about: str  # first line of its help, repeated here so that the list needs no import
 
 
-COMMANDS = {
-    "demo": Lazy("fl_platform.cli.demo.command:demo", "Run a whole paid, audited training on this machine."),
-    "new": Lazy("fl_platform.cli.new:new", "Start a project of your own."),
-    "rehearse": Lazy("fl_platform.cli.rehearse:rehearse", "Play a task with your own data in this process."),
-    "run": Lazy("fl_platform.cli.run:run", "Play your own task for money of no worth: escrow, rounds, payouts, audit."),
-    "follow": Lazy("fl_platform.cli.follow:follow", "Take over an invitation, to look at its task."),
-    "join": Lazy("fl_platform.cli.join:join", "Take part in a task, from one invitation."),
-    "up": Lazy("fl_platform.cli.up:up", "Start and watch over all that a role needs, and stop it together."),
-    "deploy": Lazy("fl_platform.cli.deploy:deploy", "Put the contracts on a chain, or take over a deployment file."),
-    "wallet": Lazy("fl_platform.cli.wallet:wallet", "Make, import, list, show and fund wallets."),
-    "task": Lazy("fl_platform.cli.task:task", "Open, list, show and close paid tasks."),
-    "trainer": Lazy("fl_platform.cli.trainer:trainer", "Join a task with a stake, train, and leave."),
-    "aggregator": Lazy("fl_platform.cli.aggregator:aggregator", "Collect, judge and seal rounds for a fee."),
-    "rewards": Lazy("fl_platform.cli.rewards:rewards", "Show, claim and withdraw what was earned."),
-    "reputation": Lazy("fl_platform.cli.reputation:reputation", "Show and record trainers' reputations."),
-    "audit": Lazy("fl_platform.cli.audit:audit", "Recompute a task from chain and store alone."),
-    "prove": Lazy("fl_platform.cli.prove:prove", "Make a sealed round's settlement proof, and hand it in."),
-    "verify": Lazy("fl_platform.cli.verify:verify", "Verify a task, a round, a proof or a bundle without any key."),
-    "witness": Lazy("fl_platform.cli.witness:witness", "Say whether an update is to be had, for a task naming you."),
-    "watch": Lazy("fl_platform.cli.watch:watch", "Watch a task: audit each seal, have lies undone on chain."),
-    "doctor": Lazy("fl_platform.cli.doctor:doctor", "Look for what must be mended before it costs money."),
-    "policy": Lazy("fl_platform.cli.policy:policy", "Show what your site's policy allows, and try a task on it."),
-    "status": Lazy("fl_platform.cli.status:status", "Show what your wallets must or may do now, by when, and how."),
-    "store": Lazy("fl_platform.cli.store:store", "Serve a store to the parties of a task, and clean one up."),
-    "trace": Lazy("fl_platform.cli.trace:trace", "Follow a number of a round back to receipts, stakes, rules."),
-    "why": Lazy("fl_platform.cli.why:why", "Explain in words what became of somebody's work and money."),
+# By who runs them; `--help` shows a section each.
+COMMANDS_OF: Mapping[str, Mapping[str, Lazy]] = {
+    "Anybody, to begin with": {
+        "demo": Lazy("fl_platform.cli.demo.command:demo", "Run a whole paid, audited training on this machine."),
+        "new": Lazy("fl_platform.cli.new:new", "Start a project of your own."),
+        "rehearse": Lazy("fl_platform.cli.rehearse:rehearse", "Play a task with your own data in this process."),
+        "run": Lazy(
+            "fl_platform.cli.run:run", "Play your own task for money of no worth: escrow, rounds, payouts, audit."
+        ),
+    },
+    "Owner of a task": {
+        "deploy": Lazy(
+            "fl_platform.cli.deploy:deploy", "Put the contracts on a chain, or take over a deployment file."
+        ),
+        "task": Lazy("fl_platform.cli.task:task", "Open, list, show and close paid tasks."),
+    },
+    "Trainer, who has rows": {
+        "follow": Lazy("fl_platform.cli.follow:follow", "Take over an invitation, to look at its task."),
+        "join": Lazy("fl_platform.cli.join:join", "Take part in a task, from one invitation."),
+        "trainer": Lazy("fl_platform.cli.trainer:trainer", "Join a task with a stake, train, and leave."),
+        "policy": Lazy("fl_platform.cli.policy:policy", "Show what your site's policy allows, and try a task on it."),
+    },
+    "Aggregator": {
+        "aggregator": Lazy("fl_platform.cli.aggregator:aggregator", "Collect, judge and seal rounds for a fee."),
+    },
+    "Auditor, watcher, witness, or any stranger": {
+        "audit": Lazy("fl_platform.cli.audit:audit", "Recompute a task from chain and store alone."),
+        "verify": Lazy("fl_platform.cli.verify:verify", "Verify a task, a round, a proof or a bundle without any key."),
+        "trace": Lazy("fl_platform.cli.trace:trace", "Follow a number of a round back to receipts, stakes, rules."),
+        "prove": Lazy("fl_platform.cli.prove:prove", "Make a sealed round's settlement proof, and hand it in."),
+        "watch": Lazy("fl_platform.cli.watch:watch", "Watch a task: audit each seal, have lies undone on chain."),
+        "witness": Lazy(
+            "fl_platform.cli.witness:witness", "Say whether an update is to be had, for a task naming you."
+        ),
+    },
+    "Everybody": {
+        "wallet": Lazy("fl_platform.cli.wallet:wallet", "Make, import, list, show and fund wallets."),
+        "status": Lazy("fl_platform.cli.status:status", "Show what your wallets must or may do now, by when, and how."),
+        "up": Lazy("fl_platform.cli.up:up", "Start and watch over all that a role needs, and stop it together."),
+        "rewards": Lazy("fl_platform.cli.rewards:rewards", "Show, claim and withdraw what was earned."),
+        "why": Lazy("fl_platform.cli.why:why", "Explain in words what became of somebody's work and money."),
+        "reputation": Lazy("fl_platform.cli.reputation:reputation", "Show and record trainers' reputations."),
+        "store": Lazy("fl_platform.cli.store:store", "Serve a store to the parties of a task, and clean one up."),
+        "doctor": Lazy("fl_platform.cli.doctor:doctor", "Look for what must be mended before it costs money."),
+    },
 }
+COMMANDS = {name: lazy for commands in COMMANDS_OF.values() for name, lazy in commands.items()}
 
 # Documented in --help and docs/CLI.md; a test holds every error class against it.
 EXIT_CODES = {
@@ -93,8 +113,10 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, lazy.about) for name, lazy in COMMANDS.items()])
+        width = max(map(len, COMMANDS))  # one for all sections, so that they line up
+        for who, commands in COMMANDS_OF.items():
+            with formatter.section(who):
+                formatter.write_dl([(f"{name:<{width}}", lazy.about) for name, lazy in commands.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -236,4 +258,4 @@ def _log(verbose: int) -> None:
     logging.getLogger("fl_platform").setLevel(max(logging.DEBUG, logging.WARNING - 10 * verbose))
 
 
-__all__ = ["COMMANDS", "EXIT_CODES", "Options", "cli", "explain", "main", "run"]
+__all__ = ["COMMANDS", "COMMANDS_OF", "EXIT_CODES", "Options", "cli", "explain", "main", "run"]

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fl_platform.cli.common import Options, hexed, json_option, moment, reading, task_argument, write_file, write_json
+from fl_platform.cli.common import (
+    Options,
+    block_moment,
+    hexed,
+    json_option,
+    reading,
+    task_argument,
+    write_file,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from fl_platform.audit.releasing import Own, Release
@@ -82,7 +91,7 @@ def _own(reader: TaskReader, data: str, seed: int, mnist: Path | None) -> Learni
 
 def _standing(found: Release) -> str:
     state = found.state.name.lower()
-    return state if state == "final" else f"{state}, can be challenged until {moment(found.final_at)}"
+    return state if state == "final" else f"{state}, can be challenged until {block_moment(found.final_at)}"
 
 
 def _report(found: Release, out: Path, card: Path) -> dict[str, Any]:

@@ -90,9 +90,10 @@ def check(options: Options, task: int, data: str, stake: int | None, json_file: 
     shown = decided + [(one, answer) for one in policies for answer in hours_answer(one, now)]
     if not policies:
         out.print("no policy holds here")
-    table(out, f"task {task} before your site's policies", ("file", "word", "allowed", "it allows", "here it is"), [
-        (str(one.path), answer.word, _SAYS[answer.allowed], answer.limit, answer.value) for one, answer in shown
-    ])  # fmt: skip
+    else:
+        table(out, f"task {task} before your site's policies", ("file", "word", "allowed", "it allows", "here it is"), [
+            (str(one.path), answer.word, _SAYS[answer.allowed], answer.limit, answer.value) for one, answer in shown
+        ])  # fmt: skip
     no = any(answer.allowed is False for _, answer in decided)
     unknown = any(answer.allowed is None for _, answer in decided)
     allowed = False if no else None if unknown else True

@@ -9,6 +9,7 @@ import click
 
 from fl_platform.cli.common import hexed, json_option, tokens, write_json
 from fl_platform.cli.offering import deal_options, lesson_of, offer_of, rule_options
+from fl_platform.task.round_text import name_round
 
 if TYPE_CHECKING:
     from fl_platform.round.rehearsing import Rehearsal, RehearsedRound
@@ -84,7 +85,7 @@ def _words(line: dict[str, Any]) -> str:
     first, last = line["first_loss"], line["last_loss"]
     own = f"{first:.3f}" if first == last else f"{first:.3f} to {last:.3f}"  # equal where a round is a few steps
     return (
-        f"round {line['round'] + 1}: {line['metric']} {line['value']:.3f}, loss {line['loss']:.3f}; "
+        f"{name_round(line['round'])}: {line['metric']} {line['value']:.3f}, loss {line['loss']:.3f}; "
         f"trainers' own loss {own}; "
         f"{line['in_sum']} of {line['trainers']} in the sum{others}"
     )

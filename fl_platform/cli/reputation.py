@@ -20,6 +20,7 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
+from fl_platform.cli.forwarding import forward
 
 
 @click.group()
@@ -78,7 +79,7 @@ def record(options: Options, task: int, wallet: str | None, fast_forward: bool, 
     with signing(options, wallet) as own:
         chain, reader = own.workspace.chain, own.workspace.reader(task)
         if fast_forward and chain.local:
-            chain.wait_until(all_final_at(reader))
+            forward(chain, all_final_at(reader))
         done = write_reputations(reader, own.contracts, now=chain.now())
     console(json_file).print(f"the reputations of {done.trainers} trainers by round {done.round} are on chain")
     write_json(json_file, {"task": task, "round": done.round, "trainers": done.trainers})

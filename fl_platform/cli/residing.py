@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fl_platform.cli.common import Session, missed, moment, wait_to_stop
+from fl_platform.cli.common import Session, block_moment, missed, wait_to_stop
 
 if TYPE_CHECKING:
     from fl_platform.learning.machine import Machine
@@ -123,7 +123,7 @@ class _Asked:
                 self._known.add(made.id)
                 self._say(
                     f"you are asked on chain for what you owe of round {made.round}: answer before "
-                    f"{moment(made.deadline)} with `fl-platform trainer answer {self._task}`, or lose stake"
+                    f"{block_moment(made.deadline)} with `fl-platform trainer answer {self._task}`, or lose stake"
                 )
         return False
 

@@ -22,6 +22,7 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
+from fl_platform.cli.forwarding import forward
 
 
 @click.group()
@@ -97,15 +98,26 @@ def claim(
     with signing(options, wallet) as own, working("claiming"):
         chain, reader = own.workspace.chain, own.workspace.reader(task)
         if fast_forward and chain.local:
-            chain.wait_until(logic.all_final_at(reader))
+            forward(chain, logic.all_final_at(reader))
         everyone = logic.earners(reader, now=chain.now()) if everybody else ()
         wish = logic.Wish(everyone or chosen or [own.signer.address], withdraw, roster)
         paid = logic.collect(reader, own.contracts, wish, now=chain.now())
+        nothing = {
+            item.account: logic.why_nothing(reader, own.contracts, item.account)
+            for item in paid
+            if not item.credited and not item.withdrawn
+        }
+        later = {item.account: logic.what_is_left(reader, item.account, now=chain.now()) for item in paid}
     out = console(json_file)
     rows = [(hexed(item.account), tokens(item.credited), tokens(item.withdrawn)) for item in paid]
     table(
         out, f"task {task}, tokens", ("account", "claimed now", "paid out now"), rows, right="claimed now|paid out now"
     )
+    for account, why in nothing.items():
+        out.print(f"nothing for {hexed(account)}: {why}", markup=False)
+    for account, more in later.items():
+        if more:
+            out.print(f"later for {hexed(account)}: {more}", markup=False)
     write_json(json_file, [
         {"account": hexed(item.account), "claimed_wei": item.credited, "withdrawn_wei": item.withdrawn} for item in paid
     ])  # fmt: skip

@@ -13,6 +13,7 @@ import click
 
 from fl_platform.cli.common import Options, hexed, json_option, reading, tokens, write_json
 from fl_platform.cli.rules import phase
+from fl_platform.task.round_text import at_round
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,12 +62,13 @@ def _looked(workspace: Workspace, infos: tuple[Any, ...], workdir: Path) -> list
     contracts, now = workspace.contracts(), workspace.chain.now()
     if not workspace.network.embedded:  # a development node makes no block, and so tells no time, while nobody sends
         now = max(now, int(time.time()))
+    names = {info.address: info.name for info in infos}
     readers = [workspace.reader(history.task) for history in contracts.histories()]
     return [
         look(
             reader, contracts, wallet=info.name, account=info.address, folder=workspace.role_folder(info.name), now=now,
             invited=kept_invitation(workdir, reader.task, reader.history().opened.spec) is not None,
-            alone=workspace.network.embedded,
+            alone=workspace.network.embedded, sealer=names.get(reader.history().head.aggregator, ""),
         )
         for reader in readers
         for info in infos
@@ -79,7 +81,7 @@ def _tell(out: Console, one: Known) -> None:
 
     history = one.history
     stake = f", {tokens(one.member.stake)} tokens locked" if one.member.stake else ""
-    head = f"task {history.task}, {phase(history)}, round {history.head.round} of {history.opened.rounds}"
+    head = f"task {history.task}, {phase(history)}, {at_round(history.head.round, history.opened.rounds)}"
     out.print(f"{head}: {one.wallet}, {', '.join(roles(one))}{stake}", style="bold", markup=False)
     for move in moves(one):
         out.print(f"  {'MUST ' if move.must else ''}{move.words(one.now)}", markup=False)

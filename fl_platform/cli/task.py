@@ -6,6 +6,7 @@ Tests: tests/e2e/test_cli_task.py
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
+from fl_platform.cli.forwarding import forward
 from fl_platform.cli.invite import invite
 from fl_platform.cli.model import model
 from fl_platform.cli.offering import lesson_of, offer_of, rule_options
@@ -72,6 +74,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
 
     Example: fl-platform task open --wallet owner --trainers 3 --rounds 2 --aggregator aggregator
     """
+    from fl_platform.cli.next_steps import playing_all
     from fl_platform.cli.show import console, working
     from fl_platform.learning.task import rows_in_memory
     from fl_platform.round.data_choice import reference_rows
@@ -109,12 +112,12 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
                 soft_wrap=True,
             )
         else:
-            out.print(f"\ntask {number} is open: `fl-platform trainer join {number}` is next for trainers")
+            join = f"fl-platform trainer join {number} --wallet NAME"
+            out.print(f"\ntask {number} is open: `{join}` is next for trainers", markup=False)
         if warning := _of_witnesses(spec):
             out.print(warning, soft_wrap=True)
         if own.workspace.network.embedded:  # one process holds this chain: nobody can stay beside another
-            local = f"fl-platform aggregator run {number} --local"
-            out.print(f"once they have joined and the bond is locked, one command plays all of them: `{local}`")
+            out.print(f"once they have joined: {playing_all(own, own.workspace.reader(number))}", markup=False)
         elif spec.worth.kind == "anchored":
             out.print("rounds without your reference are paid by stake; one of these computes it:")
             out.print(f"  fl-platform up owner {number} -o hospital.toml        parties on other machines")
@@ -223,9 +226,13 @@ def show(options: Options, task: int, json_file: Path | None) -> None:
          moment(r["sealed_at"]), moment(r["final_at"]))
         for r in rounds
     ]  # fmt: skip
-    table(out, phase(history), ("round", "state", "receipts", "sealed", "final"), shown, right="round|receipts")
+    headings = ("round", "state", "receipts", "sealed (block time)", "final (block time)")
+    table(out, phase(history), headings, shown, right="round|receipts")
     if window[1]:
         out.print(f"next step: from {moment(window[0])} to {moment(window[1])}; block time is {moment(now)}")
+    if workspace.network.embedded:
+        out.print("block time is the embedded chain's own, not the wall's: a block moves it by a second, "
+                  "--fast-forward and the waits of an aggregator move it as far as they wait", style="dim")  # fmt: skip
     if late:
         out.print(late)
     whole = {**summary(history), **rules(spec), "now": now, "next_step": list(window), "rounds_so_far": rounds}
@@ -283,8 +290,8 @@ def close(options: Options, task: int, wallet: str | None, fast_forward: bool, j
 
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
-        forward = own.workspace.chain.wait_until if fast_forward else None
-        closed = close_books(reader, own.contracts, now=own.workspace.chain.now(), forward=forward)
+        moving = partial(forward, own.workspace.chain) if fast_forward else None
+        closed = close_books(reader, own.contracts, now=own.workspace.chain.now(), forward=moving)
     out = console(json_file)
     out.print(
         f"task {task} is closed; {tokens(closed.released)} tokens released to its owner, "

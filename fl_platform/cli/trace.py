@@ -26,10 +26,11 @@ _CELL = re.compile(r"(?P<name>[\w.-]+)(?:\[(?P<where>[^\[\]]*)\])?")
 def trace(options: Options, task: int, number: int, cell: str, depth: int, json_file: Path | None) -> None:
     """Follow a number of a round back to receipts, stakes, rules.
 
-    A PLACE is a number, an address, or the name of a wallet here: earned[alice], weight[0x..], divisor. Each line is
-    one cell as the round's bundle tells it, and how it follows from others. Where another value follows, the line says
-    so, and the one where the bundle departs from the rules is marked; then it exits 4. What only a key shows is taken
-    as told: `fl-platform audit --key` recomputes it.
+    A PLACE is a number, an address, or the name of a wallet here: earned[alice], weight[0x..], divisor. A column
+    without a name is a step of the program: what is shown as step 480 is given here as c480. Each line is one cell as
+    the round's bundle tells it, and how it follows from others. Where another value follows, the line says so, and the
+    one where the bundle departs from the rules is marked; then it exits 4. What only a key shows is taken as told:
+    `fl-platform audit --key` recomputes it.
 
     Example: fl-platform trace 1 0 'earned[alice]'
     """

@@ -17,12 +17,12 @@ from fl_platform.cli.common import (
     Session,
     accept_option,
     address_of,
+    block_moment,
     forward_option,
     hexed,
     json_option,
     log_option,
     missed,
-    moment,
     part_of,
     pick_wallet,
     reading,
@@ -33,6 +33,7 @@ from fl_platform.cli.common import (
     wei_of,
     write_json,
 )
+from fl_platform.cli.forwarding import forward
 from fl_platform.learning.public import PARTITIONS
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def join(
 
     Example: fl-platform trainer join 1 --wallet alice
     """
+    from fl_platform.cli.next_steps import after_joining
     from fl_platform.cli.show import console
     from fl_platform.round import membership
     from fl_platform.round.site import Site
@@ -81,15 +83,12 @@ def join(
         joined = not reference and membership.join(reader, own.contracts, stake=stake, binding=binding, site=site)
         document = reader.store.put(binding.to_bytes())
         locked, late = own.contracts.member(task, own.signer.address).stake, missed(own.contracts, task)
+        follows = "" if reference else after_joining(own, reader)
     if reference:
         out.print(f"binding {document} is in the store: give it to `aggregator run --flower` as --reference-binding")
     else:
         how = "joined" if joined else "had joined before"
-        # One process holds the embedded chain: a trainer that stayed there would keep everybody else out.
-        follows = f"aggregator run {task} --local" if own.workspace.network.embedded else f"trainer run {task}"
-        out.print(
-            f"{own.name} {how} task {task} with {tokens(locked)} tokens at stake; `fl-platform {follows}` is next"
-        )
+        out.print(f"{own.name} {how} task {task} with {tokens(locked)} tokens at stake; {follows}", markup=False)
         if warning := membership.of_witnesses(reader.spec):
             out.print(warning, style="yellow")
     if late:
@@ -292,25 +291,26 @@ def leave(options: Options, task: int, wallet: str | None, fast_forward: bool, j
     Example: fl-platform trainer leave 1 --wallet alice --fast-forward
     """
     with signing(options, wallet) as own:
-        depart(own, task, forward=fast_forward, json_file=json_file)
+        depart(own, task, fast_forward=fast_forward, json_file=json_file)
 
 
-def depart(own: Session, task: int, *, forward: bool, json_file: Path | None) -> None:
+def depart(own: Session, task: int, *, fast_forward: bool, json_file: Path | None) -> None:
     """Leave a task as trainer or aggregator, and say how far it is."""
     from fl_platform.cli.show import console
     from fl_platform.round.membership import leave as leave_task
 
     chain, reader = own.workspace.chain, own.workspace.reader(task)
     gone = leave_task(reader, own.contracts, now=chain.now())
-    if not gone.done and forward and chain.local:
-        chain.wait_until(gone.ready_at)
+    if not gone.done and fast_forward and chain.local:
+        forward(chain, gone.ready_at)
         gone = leave_task(reader, own.contracts, now=chain.now())
     out = console(json_file)
     if gone.done:
-        out.print(f"{own.name} has nothing left in task {task}; {tokens(gone.returned)} tokens were paid to its wallet")
+        paid = f"{tokens(gone.returned)} tokens were paid to its wallet" if gone.returned else "nothing was paid now"
+        out.print(f"{own.name} has nothing left in task {task}; {paid}")
     else:
         out.print(
-            f"{tokens(gone.locked)} tokens are free at {moment(gone.ready_at)} (block time): run the same command then"
+            f"{tokens(gone.locked)} tokens are free at {block_moment(gone.ready_at)}: run the same command then"
         )
     write_json(json_file, {
         "task": task, "account": hexed(own.signer.address), "done": gone.done, "ready_at": gone.ready_at,

@@ -260,7 +260,7 @@ def _looker(own: Session, task: int, failed: Callable[[], int | None]) -> Callab
 
 def _outlast_windows(own: Session, task: int, code: int | None, say: Callable[[str], None]) -> None:
     """Stay while a seal can be challenged: an aggregator that does not answer then loses its bond."""
-    from fl_platform.cli.common import moment
+    from fl_platform.cli.common import block_moment
     from fl_platform.round.closing import nothing_left
 
     def left() -> bool:
@@ -271,7 +271,7 @@ def _outlast_windows(own: Session, task: int, code: int | None, say: Callable[[s
     history = own.workspace.reader(task).history()
     last = max((history.final_at(record.number) or 0 for record in history.rounds), default=0)
     say(
-        f"all rounds are sealed; disputes are answered until the last seal is final, at {moment(last)} (block time). "
+        f"all rounds are sealed; disputes are answered until the last seal is final, at {block_moment(last)}. "
         "Ctrl-C ends that: a challenge that nobody answers takes the bond"
     )
     wait_to_stop(lambda: not left(), every_s=5.0, patient=True)

@@ -26,7 +26,7 @@ from fl_platform.judging.sums import Sums
 from fl_platform.judging.tapes import given_of, only_a_key_shows, told_tape
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.records import pack_siblings
-from fl_platform.ledger.reveals import NO_PACKAGE, Box, Package, Reveals
+from fl_platform.ledger.reveals import NO_PACKAGE, Package, Reveals, ShownKey
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState, claim_leaves
@@ -43,7 +43,7 @@ from fl_platform.task.stakes import stake_among
 from fl_platform.updates import update_length
 
 _SOURCE = 0xFF
-NOTHING_FORCED_OUT: Mapping[bytes, tuple[Box, ...]] = {}
+NOTHING_FORCED_OUT: Mapping[bytes, tuple[ShownKey, ...]] = {}
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _keyed(opener: UpdateOpener, entries: Sequence[Entry], packages: Mapping[byt
 
 
 def shown_entries(
-    entries: Sequence[Entry], forced_out: Mapping[bytes, tuple[Box, ...]] = NOTHING_FORCED_OUT
+    entries: Sequence[Entry], forced_out: Mapping[bytes, tuple[ShownKey, ...]] = NOTHING_FORCED_OUT
 ) -> tuple[tuple[EntryShown, ...], tuple[bytes, ...]]:
     """Return a round's entries as the chain is shown them, and their trainers' signatures.
 

@@ -19,7 +19,7 @@ from fl_platform.dispute.claims import CellClaim
 from fl_platform.dispute.questions import NO_CELL, Answer, encoded_cell
 from fl_platform.errors import DocumentInvalid
 from fl_platform.ledger.records import RosterRecord, SealRecord
-from fl_platform.ledger.reveals import Box
+from fl_platform.ledger.reveals import ShownKey
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened
 from fl_platform.protocol.operations import Op
@@ -87,7 +87,7 @@ class EntryShown:
     receipt: Receipt
     stake: int = 0  # wei, as the roster leaf says
     siblings: bytes = b""  # of the roster leaf, packed
-    boxes: tuple[Box, ...] = ()  # of the first package that its trainer forced out
+    boxes: tuple[ShownKey, ...] = ()  # of the first package that its trainer forced out
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ class Watcher:
         difference = self._difference(record)
         if difference is None:
             return None
-        logger.warning("round %d: %s", record.number, difference)
+        logger.warning("%s", difference)
         return self._contradict(Finding(record.number, record.seal, difference), record)
 
     def follow(self, finding: Finding) -> Finding:

@@ -155,6 +155,9 @@ def told_tape(spec: TaskSpec, bundle: RoundBundle) -> Tape:
     return evaluate(program_of(spec), lengths, Given(brought=told_cells(spec, bundle)))
 
 
+PLACES = {Axis.BLOCK: "block", Axis.DIRECTION: "earlier sum", Axis.OTHER_DIRECTION: "earlier sum"}
+
+
 def only_a_key_shows(program: Program) -> frozenset[int]:
     """Return the columns that a reader without updates takes as they are told."""
     shown = CLOSED_ROWS | {Op.CLAIMED}
@@ -198,15 +201,25 @@ def place_in_words(
     program: Program, number: int, place: Place, receipts: Sequence[Receipt], seats: Sequence[bytes]
 ) -> str:
     """Say which cell this is: `weight of 0xab..`."""
-    column = program.columns[number]
-    names = {Axis.BLOCK: "block", Axis.DIRECTION: "earlier sum", Axis.OTHER_DIRECTION: "earlier sum"}
-    parts = []
-    for axis, at in zip(column.axes, place, strict=True):
-        if axis in (Axis.ENTRY, Axis.OTHER) and at < len(receipts):
-            parts.append(f"0x{receipts[at].trainer.hex()}")
-        elif axis is Axis.SEAT and at < len(seats):
-            parts.append(f"0x{seats[at].hex()} (seat {at})")
-        else:
-            parts.append(f"{names.get(axis, axis.name.lower())} {at}")
-    words = f"{column.name} ({COLUMNS[column.name]})" if column.name in COLUMNS else column.name
+    axes = program.columns[number].axes
+    parts = [axis_in_words(axis, at, receipts, seats) for axis, at in zip(axes, place, strict=True)]
+    words = column_in_words(program, number)
     return f"{words} of {' and '.join(parts)}" if parts else words
+
+
+def column_in_words(program: Program, number: int) -> str:
+    """Name a column; one without a name of its own is a step of the program."""
+    name = program.columns[number].name
+    if name == f"c{number}":
+        return f"step {number}"
+    about = COLUMNS.get(name, name)
+    return name if about == name else f"{name} ({about})"
+
+
+def axis_in_words(axis: Axis, at: int, receipts: Sequence[Receipt], seats: Sequence[bytes]) -> str:
+    """Say whose, or which, a place along an axis is."""
+    if axis in (Axis.ENTRY, Axis.OTHER) and at < len(receipts):
+        return f"0x{receipts[at].trainer.hex()}"
+    if axis is Axis.SEAT and at < len(seats):
+        return f"0x{seats[at].hex()} (seat {at})"
+    return f"{PLACES.get(axis, axis.name.lower())} {at}"

@@ -37,7 +37,7 @@ NO_PACKAGE: Package = ((), b"")
 
 
 @dataclass(frozen=True)
-class Box:
+class ShownKey:
     """KeyWraps.Box: a wrapped key with the public key that it was made for. Any numbers, on the curve or not."""
 
     recipient: bytes
@@ -64,7 +64,7 @@ class Box:
 class ShownPackage:
     """IReveals.Package."""
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[ShownKey, ...]
     signature: bytes
 
 
@@ -128,18 +128,18 @@ class RevealDemand:
         return keccak256(self.receipt + b"".join(words))
 
 
-def boxes_of(keys: Keys, spec: TaskSpec) -> tuple[Box, ...]:
+def boxes_of(keys: Keys, spec: TaskSpec) -> tuple[ShownKey, ...]:
     """Return wrapped keys as the contract takes them, with the public keys of the specification."""
     public = wrap_keys(spec)
     return tuple(
-        Box(k.recipient, _coordinates(public.get(k.recipient, bytes(64))), _coordinates(k.ephemeral), k.ciphertext)
+        ShownKey(k.recipient, _coordinates(public.get(k.recipient, bytes(64))), _coordinates(k.ephemeral), k.ciphertext)
         for k in keys
     )
 
 
 def keys_of(boxes: Any) -> Keys:
     """Return decoded boxes of an event as wrapped keys. Signed for another public key, they fail `check_package`."""
-    return tuple(Box(recipient, key, ephemeral, box).wrapped for recipient, key, ephemeral, box in boxes)
+    return tuple(ShownKey(recipient, key, ephemeral, box).wrapped for recipient, key, ephemeral, box in boxes)
 
 
 def show_party(spec: TaskSpec, party: Party) -> ShownParty:
@@ -267,11 +267,11 @@ class Reveals:
         """Return all packages that are on chain, in time or not, by the receipt's struct hash."""
         return _packages([*self._events(task, "RevealForced"), *self._events(task, "KeyShown")])
 
-    def first_forced(self, task: int) -> dict[bytes, tuple[Box, ...]]:
+    def first_forced(self, task: int) -> dict[bytes, tuple[ShownKey, ...]]:
         """Return the boxes of the first package that was put on chain in time, by the receipt's struct hash."""
-        found: dict[bytes, tuple[Box, ...]] = {}
+        found: dict[bytes, tuple[ShownKey, ...]] = {}
         for event in self._events(task, "RevealForced"):
-            found.setdefault(event.values["receipt"], tuple(Box(*box) for box in event.values["boxes"]))
+            found.setdefault(event.values["receipt"], tuple(ShownKey(*box) for box in event.values["boxes"]))
         return found
 
     def shown_packages(self, task: int) -> dict[bytes, list[ShownPackage]]:
@@ -281,7 +281,7 @@ class Reveals:
         """
         found: dict[bytes, list[ShownPackage]] = {}
         for event in (*self._events(task, "RevealForced"), *self._events(task, "KeyShown")):
-            package = ShownPackage(tuple(Box(*box) for box in event.values["boxes"]), event.values["signature"])
+            package = ShownPackage(tuple(ShownKey(*box) for box in event.values["boxes"]), event.values["signature"])
             found.setdefault(event.values["receipt"], []).append(package)
         return found
 

@@ -57,6 +57,7 @@ class Known:
     roster_due: int = 0  # block time by which leaves of a roster that it made must be shown; 0: none is asked for
     wanted: int = 0  # updates of this round that an aggregator asks for and this witness has not complained of
     alone: bool = False  # one process holds the chain, so one command plays all trainers of the folder
+    sealer: str = ""  # the aggregator's wallet, where it is one of this folder
     unread: str = ""  # what could not be read, and why: then earned, final or demands are too low
 
     @property
@@ -74,12 +75,12 @@ class Known:
 
 def look(
     reader: TaskReader, contracts: Contracts, *, wallet: str, account: bytes, folder: Path, now: int,
-    invited: bool = False, alone: bool = False,
+    invited: bool = False, alone: bool = False, sealer: str = "",
 ) -> Known:  # fmt: skip
     """Return what is known of an account in a task; `folder`: what its role has signed, `now`: block time, seconds.
 
     invited: the workdir has taken over an invitation to the task, so its parties are on other machines; alone: one
-    process holds the chain.
+    process holds the chain; sealer: the aggregator's wallet, where it is one of this folder.
 
     What the store lacks is said in `unread`, and does not keep the rest back. Raises UnknownTask, RpcUnavailable.
     """
@@ -95,7 +96,8 @@ def look(
         reference=reference, signed=frozenset(signed), demands=demands,
         settled=contracts.settled(task) if history.head.closed else None, stays=stays,
         auditor=seen.get(seen.auditor, False), witness=seen.get(seen.witness, False), wanted=seen.get(seen.wanted, 0),
-        roster_due=seen.get(seen.roster_due, 0), alone=alone, unread="; ".join(dict.fromkeys(seen.unread)),
+        roster_due=seen.get(seen.roster_due, 0), alone=alone, sealer=sealer,
+        unread="; ".join(dict.fromkeys(seen.unread)),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from fl_platform.errors import TaskClosed
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.round.membership import WORKING
 from fl_platform.task.reading import TaskReader
+from fl_platform.task.round_text import at_round
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ def close(reader: TaskReader, contracts: Contracts, *, now: int, forward: Callab
     history = reader.history()
     if history.head.phase in WORKING:
         raise TaskClosed(
-            f"task {reader.task} still works on round {history.head.round} of {history.opened.rounds}; its books close "
-            "when all rounds are sealed, or when no aggregator is left "
+            f"task {reader.task} still works on {at_round(history.head.round, history.opened.rounds)}; its books "
+            "close when all rounds are sealed, or when no aggregator is left "
             f"(`fl-platform aggregator advance {reader.task}`)"
         )
     final_at = history.final_at(history.head.round - 1) if history.head.round else None

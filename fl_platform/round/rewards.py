@@ -14,6 +14,7 @@ from fl_platform.protocol.bundle import RoundBundle, Standing, by_account, claim
 from fl_platform.store.cid import Cid
 from fl_platform.store.disk import DiskStore
 from fl_platform.task.reading import MAX_BUNDLE_BYTES, TaskReader
+from fl_platform.task.tokens import tokens
 
 MAX_ROSTER_BYTES = 16 * 1024 * 1024  # searched for; 10,000 trainers are about 10 MB
 
@@ -112,6 +113,16 @@ def final_bundle(reader: TaskReader, *, now: int) -> RoundBundle:
     if final is not None:
         return reader.bundle(final.number)
     times = [at for record in history.rounds if (at := history.final_at(record.number)) is not None]
+    if not times and history.head.phase is Phase.REFUNDED:
+        task = reader.task
+        bounty = (
+            "the bounty is its owner's, who takes it out with --withdraw" if history.head.closed
+            else f"the owner gets its bounty back by `fl-platform task close {task}`"
+        )  # fmt: skip
+        raise TaskClosed(
+            f"task {task} ended without a sealed round, so nobody earned anything in it; {bounty}; a trainer "
+            f"gets its stake back by `fl-platform trainer leave {task}`"
+        )
     if not times:
         raise TaskClosed(f"task {reader.task}: no round is sealed yet, so nothing can be claimed; `fl-platform status` "
                          "says what the round waits for")
@@ -143,6 +154,27 @@ def collect(reader: TaskReader, contracts: Contracts, wish: Wish, *, now: int) -
             contracts.withdraw(reader.task, account)
         paid.append(Paid(account, member.credit - old.credit, member.credit if wish.withdraw else 0))
     return tuple(paid)
+
+
+def what_is_left(reader: TaskReader, account: bytes, *, now: int) -> str:
+    """Say what more an account can claim when all seals are final; empty: nothing."""
+    final = reader.history().last_final(now)
+    fixed, earned = _standings(reader, None if final is None else final.number), _standings(reader, last_sealed(reader))
+    coming = sum(at[account].earned * sign for at, sign in ((earned, 1), (fixed, -1)) if account in at)
+    if coming <= 0:
+        return ""
+    return f"{tokens(coming)} tokens more in {all_final_at(reader) - now} s of block time, if the seals stand"
+
+
+def why_nothing(reader: TaskReader, contracts: Contracts, account: bytes) -> str:
+    """Say why a claim did nothing for an account that has earned something; read after the claim."""
+    member = contracts.member(reader.task, account)
+    parts = []
+    if member.claimed:
+        parts.append(f"all that final rounds earned it, {tokens(member.claimed)} tokens, was claimed before")
+    if member.credit:
+        parts.append(f"{tokens(member.credit)} tokens wait for it: --withdraw pays them out")
+    return "; ".join(parts) or "nothing of it is left in this task"
 
 
 def earners(reader: TaskReader, *, now: int) -> tuple[bytes, ...]:

@@ -178,7 +178,7 @@ def _training(known: Known, what: str, more: str = "") -> Move:
         )
         return Move(text, until=known.window[1])
     if known.alone:
-        local = f"`fl-platform aggregator run {history.task} --local`"
+        local = f"`fl-platform aggregator run {history.task} --local --wallet {known.sealer or 'NAME'}`"
         return Move(f"{what} of round {number}: {local} does it for all wallets here", until=known.window[1])
     command = _command(known, known.stays or f"trainer run {history.task}{more}")
     return Move(f"{what} of round {number}: keep this running", command, until=known.window[1])

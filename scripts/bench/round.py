@@ -1,7 +1,7 @@
 """A whole round in one process, CPU-seconds by part, against bare PyTorch doing the same training.
 
 Ten trainers with 600 rows each and the owner with 1,000 (its reference update, row 0), McMahan's MNIST CNN with
-1,663,370 parameters, batches of 32, one epoch, int8, one thread: the demo's own cast and roles on the embedded chain
+1,663,370 parameters, batches of 32, one epoch, int8, one thread: the demo's own parties and roles on the embedded chain
 and a store on disk, from the order to the seal. Bare PyTorch trains the same eleven models from the same parent on the
 same rows in a plain loop, and averages ten; it runs in turn with the rounds. A round is steady from the third on:
 caches, compiled loops and public directions are there. Figures are medians.
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from fl_platform.chain.client import Chain
-from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
+from fl_platform.cli.demo.federation import DemoParties, Settings, make_wallets, open_demo_task
 from fl_platform.config import resolve
 from fl_platform.judging import judge, round_rows
 from fl_platform.judging.commitments import Layer, Openings
@@ -127,11 +127,11 @@ def _mode_rows(mode: Mode, federation: Federation, data: str, *, quick: bool) ->
         tempfile.TemporaryDirectory() as folder,
         Workspace(Path(folder), resolve("embedded", {}), password="benchmark", light=True) as workspace,
     ):
-        cast = _open(workspace, settings, federation)
-        transport = LocalTransport(cast.everybody)
+        parties = _open(workspace, settings, federation)
+        transport = LocalTransport(parties.everybody)
         for number in range(WARM + (1 if quick else STEADY)):
-            spent = cpu_by_part(lambda: cast.aggregator.run(transport, rounds=1), PARTS)
-            parent = cast.aggregator.reader.model(cast.aggregator.reader.current_state().model)
+            spent = cpu_by_part(lambda: parties.aggregator.run(transport, rounds=1), PARTS)
+            parent = parties.aggregator.reader.model(parties.aggregator.reader.current_state().model)
             train_bare = functools.partial(_train_bare, federation, parent)
             if number < WARM:
                 first = first or spent["all"]
@@ -142,12 +142,12 @@ def _mode_rows(mode: Mode, federation: Federation, data: str, *, quick: bool) ->
     yield from _rows(mode, ours, bare, data, first=first, judged=not quick)
 
 
-def _open(workspace: Workspace, settings: Settings, federation: Federation) -> Cast:
+def _open(workspace: Workspace, settings: Settings, federation: Federation) -> DemoParties:
     """Do what the demo does before its first round."""
     wallets = make_wallets(workspace, settings)
     workspace.chain.fund(wallets["owner"].address, 10**21)
     workspace.deploy(wallets["owner"], with_token=True)
-    return gather(workspace, settings, wallets, lambda _: None, federation=federation)
+    return open_demo_task(workspace, settings, wallets, lambda _: None, federation=federation)
 
 
 def _rows(

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
+from fl_platform.cli.demo.federation import DemoParties, Settings, make_wallets, open_demo_task
 from fl_platform.config import NETWORKS
 from fl_platform.learning.public import PUBLIC
 from fl_platform.protocol.messages import RevealOrder, RoundOrder
@@ -95,19 +95,19 @@ def measure(trainers: int, *, rounds: int) -> Cost:
             return _measured(_cast(workspace, settings), trainers, rounds)
 
 
-def _cast(workspace: Workspace, settings: Settings) -> Cast:
+def _cast(workspace: Workspace, settings: Settings) -> DemoParties:
     wallets = make_wallets(workspace, settings)
     workspace.chain.fund(wallets["owner"].address, 10**21)
     workspace.deploy(wallets["owner"], with_token=True)
-    return gather(workspace, settings, wallets, lambda _: None)
+    return open_demo_task(workspace, settings, wallets, lambda _: None)
 
 
-def _measured(cast: Cast, trainers: int, rounds: int) -> Cost:
-    transport = Timed(cast.everybody)
-    cast.aggregator.run(transport, rounds=1)
+def _measured(parties: DemoParties, trainers: int, rounds: int) -> Cost:
+    transport = Timed(parties.everybody)
+    parties.aggregator.run(transport, rounds=1)
     costs = []
     for _ in range(rounds):
         transport.spent, started = 0.0, time.process_time()
-        cast.aggregator.run(transport, rounds=1)
+        parties.aggregator.run(transport, rounds=1)
         costs.append(Cost((time.process_time() - started) / trainers, transport.spent / trainers))
     return min(costs, key=lambda cost: cost.whole)

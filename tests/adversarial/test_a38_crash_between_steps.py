@@ -16,7 +16,7 @@ import pytest
 
 from fl_platform.chain.client import Chain
 from fl_platform.cli.demo import federation
-from fl_platform.cli.demo.federation import Cast
+from fl_platform.cli.demo.federation import DemoParties
 from fl_platform.config import resolve
 from fl_platform.round import kept_entries
 from fl_platform.round import trainer as trainer_module
@@ -61,27 +61,29 @@ def reaping(reaper: Reaper) -> Iterator[None]:
         yield
 
 
-def play(folder: Path, prepared: Cast, reaper: Reaper) -> list[bytes]:
+def play(folder: Path, prepared: DemoParties, reaper: Reaper) -> list[bytes]:
     """Open the folder as new processes would and run the task to its end; return the seals on chain."""
     with Workspace(folder, resolve("embedded", {}), password="test", light=True) as workspace:
-        cast = federation.reopen(workspace, SETTINGS, prepared)
+        parties = federation.reopen(workspace, SETTINGS, prepared)
         with reaping(reaper):
-            cast.aggregator.run(LocalTransport(cast.everybody))
-        history = workspace.reader(cast.task).history()
+            parties.aggregator.run(LocalTransport(parties.everybody))
+        history = workspace.reader(parties.task).history()
         return [record.seal.bundle for record in history.rounds if record.seal is not None]
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Cast]:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoParties]:
     """A workspace on disk in which everybody has joined."""
     folder = tmp_path_factory.mktemp("prepared")
-    with rehearsal(folder, SETTINGS) as (_, cast):
+    with rehearsal(folder, SETTINGS) as (_, parties):
         pass
-    return folder, cast
+    return folder, parties
 
 
 @pytest.fixture(scope="module")
-def undisturbed(prepared: tuple[Path, Cast], tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[bytes]]:
+def undisturbed(
+    prepared: tuple[Path, DemoParties], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, list[bytes]]:
     """How many effects a run has, and its seals."""
     folder = tmp_path_factory.mktemp("undisturbed") / "copy"
     shutil.copytree(prepared[0], folder)
@@ -95,7 +97,7 @@ def undisturbed(prepared: tuple[Path, Cast], tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("place", [0, 150, 400, 640, 720, 800, 880, 940, 999])
 def test_a_killed_round_ends_like_any_other(
-    prepared: tuple[Path, Cast], undisturbed: tuple[int, list[bytes]], tmp_path: Path, place: int, after: bool
+    prepared: tuple[Path, DemoParties], undisturbed: tuple[int, list[bytes]], tmp_path: Path, place: int, after: bool
 ) -> None:
     effects, seals = undisturbed
     shutil.copytree(prepared[0], tmp_path / "copy")

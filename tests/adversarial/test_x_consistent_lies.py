@@ -13,7 +13,7 @@ import pytest
 
 from fl_platform.audit.audit_report import AuditReport
 from fl_platform.audit.auditor import Auditor
-from fl_platform.cli.demo.federation import Cast
+from fl_platform.cli.demo.federation import DemoParties
 from fl_platform.judging.bundling import judged_again
 from fl_platform.judging.judge import judge_round
 from fl_platform.ledger.history import TaskHistory
@@ -31,14 +31,14 @@ class Played:
     """A task of two rounds, sealed honestly."""
 
     workspace: Workspace
-    cast: Cast
+    parties: DemoParties
     sealed: tuple[SealedRound, ...]
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    with rehearsal(tmp_path_factory.mktemp("task")) as (workspace, cast):
-        yield Played(workspace, cast, tuple(cast.aggregator.run(LocalTransport(cast.everybody))))
+    with rehearsal(tmp_path_factory.mktemp("task")) as (workspace, parties):
+        yield Played(workspace, parties, tuple(parties.aggregator.run(LocalTransport(parties.everybody))))
 
 
 class RewrittenReader(TaskReader):
@@ -47,8 +47,8 @@ class RewrittenReader(TaskReader):
     def __init__(
         self, played: Played, entries: tuple[Entry, ...], change: Callable[[RoundBundle], RoundBundle]
     ) -> None:
-        workspace, cast = played.workspace, played.cast
-        super().__init__(workspace.contracts(), workspace.store, cast.task)
+        workspace, parties = played.workspace, played.parties
+        super().__init__(workspace.contracts(), workspace.store, parties.task)
         bundle = change(self._judged(played, entries))
         honest = super().history()
         before = honest.rounds[1]
@@ -71,13 +71,13 @@ class RewrittenReader(TaskReader):
         self._told = replace(honest, rounds=(honest.rounds[0], replace(before, roster=roster, seal=seal)))
 
     def _judged(self, played: Played, entries: tuple[Entry, ...]) -> RoundBundle:
-        workspace, cast = played.workspace, played.cast
-        reader = workspace.reader(cast.task)
-        opener = opener_for(workspace, cast, reader, "aggregator")
+        workspace, parties = played.workspace, played.parties
+        reader = workspace.reader(parties.task)
+        opener = opener_for(workspace, parties, reader, "aggregator")
         assert opener is not None
         judged = judge_round(
             reader.spec,
-            reader.round_context(1, cast.wallets["aggregator"].address),
+            reader.round_context(1, parties.wallets["aggregator"].address),
             reader.state_before(1),
             entries,
             updates=opener.source(entries),
@@ -101,7 +101,7 @@ def audit_rewritten(
     change: Callable[[RoundBundle], RoundBundle] = lambda bundle: bundle,
 ) -> AuditReport:
     reader = RewrittenReader(played, entries, change)
-    return Auditor(reader, opener=opener_for(played.workspace, played.cast, reader, key)).audit()
+    return Auditor(reader, opener=opener_for(played.workspace, played.parties, reader, key)).audit()
 
 
 def _victim(played: Played) -> int:
@@ -163,7 +163,7 @@ def test_the_sums_that_strangers_need_are_in_the_store(played: Played, tmp_path:
     path = workspace.store.path_of(hidden)  # type: ignore[attr-defined]
     kept = path.rename(tmp_path / "kept")
     try:
-        report = Auditor(reader, opener=opener_for(workspace, played.cast, reader, "auditor")).audit()
+        report = Auditor(reader, opener=opener_for(workspace, played.parties, reader, "auditor")).audit()
     finally:
         kept.rename(path)
     assert report.exit_code == 4, report

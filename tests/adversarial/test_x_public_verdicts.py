@@ -13,7 +13,7 @@ import pytest
 
 from fl_platform.attacks import parse_attacks
 from fl_platform.audit.auditor import Auditor
-from fl_platform.cli.demo.federation import Cast
+from fl_platform.cli.demo.federation import DemoParties
 from fl_platform.judging.bundling import bundle_of
 from fl_platform.judging.judge import Judgement, judge_round
 from fl_platform.judging.judge_public import rejudge_public
@@ -30,16 +30,16 @@ from tests.support.rounds import Round, anchored_spec, build_round, ints_like, p
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Cast, SealedRound]]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, DemoParties, SealedRound]]:
     """One round in which a trainer committed hashes of nothing."""
     settings = small_settings(rounds=1, attacks=parse_attacks(["random-hashes=1"]))
-    with rehearsal(tmp_path_factory.mktemp("task"), settings) as (workspace, cast):
-        (sealed,) = cast.aggregator.run(LocalTransport(cast.everybody))
-        yield workspace, cast, sealed
+    with rehearsal(tmp_path_factory.mktemp("task"), settings) as (workspace, parties):
+        (sealed,) = parties.aggregator.run(LocalTransport(parties.everybody))
+        yield workspace, parties, sealed
 
 
-def rejudge(workspace: Workspace, cast: Cast, bundle: RoundBundle) -> Judgement:
-    reader = workspace.reader(cast.task)
+def rejudge(workspace: Workspace, parties: DemoParties, bundle: RoundBundle) -> Judgement:
+    reader = workspace.reader(parties.task)
     sums = np.frombuffer(reader.object(bundle.aggregate), dtype="<i4")
     context = reader.round_context(0, bundle.aggregator, bundle.entries)
     return rejudge_public(reader.spec, context, bundle.before, bundle, sums=sums, models=reader.model)
@@ -47,22 +47,22 @@ def rejudge(workspace: Workspace, cast: Cast, bundle: RoundBundle) -> Judgement:
 
 @pytest.mark.parametrize("code", ["admitted", "NotSelected", "Replay", "Stranger", "Duplicate", "because"])
 def test_an_update_that_does_not_open_cannot_be_called_otherwise(
-    played: tuple[Workspace, Cast, SealedRound], code: str
+    played: tuple[Workspace, DemoParties, SealedRound], code: str
 ) -> None:
     """A verdict is a cell of the tape in words: what a bundle says instead is a difference to any reader."""
-    workspace, cast, sealed = played
+    workspace, parties, sealed = played
     bundle = sealed.bundle
     place = next(i for i, verdict in enumerate(bundle.verdicts) if verdict.code == "Missing")
-    assert rejudge(workspace, cast, bundle).verdicts == bundle.verdicts  # the honest twin
+    assert rejudge(workspace, parties, bundle).verdicts == bundle.verdicts  # the honest twin
     lie = replace(bundle.verdicts[place], code=code)
     told = replace(bundle, verdicts=(*bundle.verdicts[:place], lie, *bundle.verdicts[place + 1 :]))
-    reader = DoctoredReader(workspace, cast.task, told)
+    reader = DoctoredReader(workspace, parties.task, told)
     who = f"0x{lie.trainer.hex()}"
     stranger = Auditor(reader, opener=None).audit()
     assert stranger.exit_code == 4
     assert stranger.first_difference is not None
     assert who in stranger.first_difference.what
-    holder = Auditor(reader, opener=opener_for(workspace, cast, reader, "auditor")).audit()
+    holder = Auditor(reader, opener=opener_for(workspace, parties, reader, "auditor")).audit()
     assert holder.exit_code == 4
     assert holder.first_difference is not None
     assert holder.first_difference.what == f"update of {who}"
@@ -70,12 +70,12 @@ def test_an_update_that_does_not_open_cannot_be_called_otherwise(
 
 
 def test_the_honest_bundle_names_its_grounds_and_everybody_finds_the_same(
-    played: tuple[Workspace, Cast, SealedRound],
+    played: tuple[Workspace, DemoParties, SealedRound],
 ) -> None:
-    workspace, cast, sealed = played
+    workspace, parties, sealed = played
     assert [verdict.code for verdict in sealed.bundle.verdicts].count("Missing") == 1
-    assert audit(workspace, cast, key="auditor").exit_code == 0
-    stranger = audit(workspace, cast, key=None)
+    assert audit(workspace, parties, key="auditor").exit_code == 0
+    stranger = audit(workspace, parties, key=None)
     assert (stranger.first_difference, stranger.exit_code) == (None, 3)
 
 
@@ -112,11 +112,11 @@ def test_a_stranger_believes_an_honest_evaluated_round(
     """Scores that are all zero (no row changes sides) are no sign that worth was not measured."""
     if indifferent:
         monkeypatch.setattr(evaluation, "correct_rows", lambda *_: np.zeros(1, dtype=np.bool_))
-    with rehearsal(tmp_path, small_settings(rounds=1, worth="leave-one-out")) as (workspace, cast):
-        (sealed,) = cast.aggregator.run(LocalTransport(cast.everybody))
+    with rehearsal(tmp_path, small_settings(rounds=1, worth="leave-one-out")) as (workspace, parties):
+        (sealed,) = parties.aggregator.run(LocalTransport(parties.everybody))
         assert sealed.judgement.measured
         assert not indifferent or not any(verdict.score for verdict in sealed.bundle.verdicts)
-        report = audit(workspace, cast, key=None)
+        report = audit(workspace, parties, key=None)
         assert (report.first_difference, report.exit_code) == (None, 3)
         assert any("leave-one-out" in item for item in report.unchecked)
 

@@ -39,15 +39,15 @@ def test_rows_that_no_model_reads_stop_no_round(tmp_path: Path, monkeypatch: pyt
         return ValidationBook(cut(rows), secret=secret, slices=1)
 
     monkeypatch.setattr(federation, "_book", book)
-    with rehearsal(tmp_path, small_settings(rounds=1, worth="leave-one-out")) as (workspace, cast):
-        (sealed,) = cast.aggregator.run(LocalTransport(cast.everybody))
+    with rehearsal(tmp_path, small_settings(rounds=1, worth="leave-one-out")) as (workspace, parties):
+        (sealed,) = parties.aggregator.run(LocalTransport(parties.everybody))
         assert not sealed.judgement.measured
         assert all(verdict.score == 0 for verdict in sealed.bundle.verdicts)
-        assert audit(workspace, cast).exit_code == 0
+        assert audit(workspace, parties).exit_code == 0
 
 
 def test_rows_that_the_model_reads_are_used(tmp_path: Path) -> None:
-    with rehearsal(tmp_path, small_settings(rounds=1, worth="leave-one-out")) as (workspace, cast):
-        (sealed,) = cast.aggregator.run(LocalTransport(cast.everybody))
+    with rehearsal(tmp_path, small_settings(rounds=1, worth="leave-one-out")) as (workspace, parties):
+        (sealed,) = parties.aggregator.run(LocalTransport(parties.everybody))
         assert sealed.judgement.measured
-        assert audit(workspace, cast).exit_code == 0
+        assert audit(workspace, parties).exit_code == 0

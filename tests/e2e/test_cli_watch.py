@@ -17,9 +17,9 @@ from tests.support.rehearsal import rehearsal, small_settings
 def test_watch_once(tmp_path: Path, lies: bool) -> None:
     folder, out, password = tmp_path / "w", tmp_path / "found.json", tmp_path / "password"
     password.write_text("test\n")
-    with rehearsal(folder, small_settings(lying=True)) as (workspace, cast):
-        transport = LocalTransport(cast.everybody)
-        first = lying_aggregator(workspace, cast, when=0) if lies else cast.aggregator
+    with rehearsal(folder, small_settings(lying=True)) as (workspace, parties):
+        transport = LocalTransport(parties.everybody)
+        first = lying_aggregator(workspace, parties, when=0) if lies else parties.aggregator
         first.run(transport, rounds=1)
     common = ["--workdir", str(folder), "--password-file", str(password)]
     code = run([*common, "watch", "1", "--wallet", "auditor", "--once", "--json", str(out)])

@@ -17,13 +17,16 @@ from tests.support.rehearsal import rehearsal, small_settings
 def test_a_witness_says_what_is_to_be_had(tmp_path: Path) -> None:
     folder, out, password = tmp_path / "w", tmp_path / "found.json", tmp_path / "password"
     password.write_text("test\n")
-    with rehearsal(folder, small_settings(attacks=parse_attacks(["random-hashes=1"]))) as (workspace, cast):
-        entries = cast.aggregator.collect(LocalTransport(cast.everybody))
-        cast.aggregator.roster(entries)
-        signer, hostile = cast.wallets["aggregator"], {m.trainer.address for m in cast.members if m.kind != "honest"}
+    with rehearsal(folder, small_settings(attacks=parse_attacks(["random-hashes=1"]))) as (workspace, parties):
+        entries = parties.aggregator.collect(LocalTransport(parties.everybody))
+        parties.aggregator.roster(entries)
+        signer, hostile = (
+            parties.wallets["aggregator"],
+            {m.trainer.address for m in parties.members if m.kind != "honest"},
+        )
         wanted = [entry.receipt for entry in entries if entry.stake][:2]
         wanted += [entry.receipt for entry in entries if entry.receipt.trainer in hostile]
-        Complaints(workspace.contracts(signer), signer).want(cast.task, 0, wanted)
+        Complaints(workspace.contracts(signer), signer).want(parties.task, 0, wanted)
     common = ["--workdir", str(folder), "--password-file", str(password)]
     words = [*common, "witness", "run", "1", "--wallet", "auditor", "--once", "--json", str(out)]
     assert run(words) == 0

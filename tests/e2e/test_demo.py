@@ -35,6 +35,9 @@ def demo(folder: Path, *options: str) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "160"})
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert done.stdout.endswith("`fl-platform new FOLDER` begins\n")
+    named = [line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("round ")]
+    assert named == ["round 0", "round 1"]
+    assert "the contracts, once: " in done.stdout
     report: dict[str, Any] = json.loads(out.read_text())
     return report
 

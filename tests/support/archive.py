@@ -37,9 +37,9 @@ def pack(target: Path) -> None:
     """Play a task of two rounds, all honest but one, and pack what is left of it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with rehearsal(folder, small_settings(trainers=4, byzantine=0)) as (workspace, cast):
-            cast.aggregator.run(LocalTransport(cast.everybody))
-            assert audit(workspace, cast).exit_code == 0
+        with rehearsal(folder, small_settings(trainers=4, byzantine=0)) as (workspace, parties):
+            parties.aggregator.run(LocalTransport(parties.everybody))
+            assert audit(workspace, parties).exit_code == 0
         files = sorted(path for kept in KEPT for path in (folder / kept, *(folder / kept).rglob("*")) if path.is_file())
         with zipfile.ZipFile(target, "w", zipfile.ZIP_LZMA) as packed:
             for path in files:

@@ -22,7 +22,7 @@ from fl_platform.judging.judge_public import rejudge_public
 from fl_platform.judging.program import program_of, terms_of
 from fl_platform.judging.tapes import told_tape
 from fl_platform.ledger.records import RosterRecord, SealRecord
-from fl_platform.ledger.reveals import Box, boxes_of
+from fl_platform.ledger.reveals import ShownKey, boxes_of
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.merkle_sum import Leaf
@@ -184,7 +184,7 @@ class JudgedTask:
         for who in random.Random(self.run.round).sample(WITNESSES, self.spec.complaints_needed) if names else ():
             self.world.complaints.send(who, "complain", self.run.task, self.run.round, names)
 
-    def _force_out(self, made: Round, index: int) -> tuple[Box, ...]:
+    def _force_out(self, made: Round, index: int) -> tuple[ShownKey, ...]:
         """Put on chain what a round says that a trainer forced out; return its boxes."""
         keys, entry = made.forced_out.get(index), made.entries[index]
         if keys is None:

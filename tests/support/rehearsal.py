@@ -9,7 +9,7 @@ from pathlib import Path
 from fl_platform.attacks import parse_attacks
 from fl_platform.audit.audit_report import AuditReport
 from fl_platform.audit.auditor import Auditor
-from fl_platform.cli.demo.federation import Cast, Settings, gather, make_wallets
+from fl_platform.cli.demo.federation import DemoParties, Settings, make_wallets, open_demo_task
 from fl_platform.config import resolve
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.task.opening import UpdateOpener
@@ -38,33 +38,33 @@ def small_settings(**changes: object) -> Settings:
 @contextmanager
 def rehearsal(
     folder: Path, settings: Settings | None = None, *, accepted: frozenset[bytes] = frozenset()
-) -> Iterator[tuple[Workspace, Cast]]:
-    """Yield a workspace and a cast that has opened a task, joined and bonded; `accepted`: roots of own programs."""
+) -> Iterator[tuple[Workspace, DemoParties]]:
+    """Yield a workspace and parties that have opened a task, joined and bonded; `accepted`: roots of own programs."""
     chosen = settings or small_settings()
     with Workspace(folder, resolve("embedded", {}), password="test", light=True, accepted=accepted) as workspace:
         wallets = make_wallets(workspace, chosen)
         workspace.chain.fund(wallets["owner"].address, 10**21)
         workspace.deploy(wallets["owner"], with_token=True)
-        yield workspace, gather(workspace, chosen, wallets, lambda _: None)
+        yield workspace, open_demo_task(workspace, chosen, wallets, lambda _: None)
 
 
-def opener_for(workspace: Workspace, cast: Cast, reader: TaskReader, key: str | None) -> UpdateOpener | None:
+def opener_for(workspace: Workspace, parties: DemoParties, reader: TaskReader, key: str | None) -> UpdateOpener | None:
     """Return what opens updates for a wallet by name; None for a stranger."""
     if key is None:
         return None
-    signer = cast.wallets[key]
+    signer = parties.wallets[key]
     return UpdateOpener(
         workspace.store, domain=reader.domain, spec=reader.spec,
         recipient=signer.address, key=reveal_key(signer),
     )  # fmt: skip
 
 
-def audit(workspace: Workspace, cast: Cast, *, key: str | None = "auditor") -> AuditReport:
+def audit(workspace: Workspace, parties: DemoParties, *, key: str | None = "auditor") -> AuditReport:
     """Audit with a reader of its own; `key` names the wallet, None is a stranger."""
-    reader = workspace.reader(cast.task)
-    return Auditor(reader, opener=opener_for(workspace, cast, reader, key)).audit()
+    reader = workspace.reader(parties.task)
+    return Auditor(reader, opener=opener_for(workspace, parties, reader, key)).audit()
 
 
-def addresses(cast: Cast, kinds: Sequence[str]) -> set[bytes]:
+def addresses(parties: DemoParties, kinds: Sequence[str]) -> set[bytes]:
     """Return the addresses of members of some kinds."""
-    return {member.trainer.address for member in cast.members if member.kind in kinds}
+    return {member.trainer.address for member in parties.members if member.kind in kinds}

@@ -112,8 +112,8 @@ TROUBLES: dict[str, Trouble] = {
         8, "RoundLedger_StillCurrent(…); it is this aggregator's turn, and its bond stays until the task is over",
         "The bond answers for the round that is worked on.", "Seal the rounds, then leave."),
     "close while it works": Trouble(
-        5, "still works on round 0 of 1; its books close when all rounds are sealed, or when no aggregator is left "
-        "(`fl-platform aggregator advance 2`)", "Rounds are left.", "Wait for the last seal."),
+        5, "still works on round 0 (0 of 1 done); its books close when all rounds are sealed, or when no aggregator is "
+        "left (`fl-platform aggregator advance 2`)", "Rounds are left.", "Wait for the last seal."),
     # --- too late
     "join after the end": Trouble(
         5, "task 1 is over (done after 1 of 1 rounds); `fl-platform task list` shows those still open",

@@ -20,7 +20,7 @@ from fl_platform.attacks.lying import DEFAULT_LIE, LIES
 from fl_platform.chain.addresses import checksummed
 from fl_platform.cli.common import json_option, write_json
 from fl_platform.cli.demo.federation import HONEST, TOKEN, Settings
-from fl_platform.cli.demo.run import CARRIERS, Carrier, DemoReport, Stage, carry_locally, run_demo
+from fl_platform.cli.demo.run import CARRIERS, Carrier, DemoProgress, DemoReport, carry_locally, run_demo
 from fl_platform.cli.show import console as reporting
 from fl_platform.config import resolve
 from fl_platform.errors import ConfigError
@@ -33,6 +33,7 @@ from fl_platform.learning.tasks import Federation
 from fl_platform.round.aggregator import SealedRound
 from fl_platform.round.waiting import Progress as Step
 from fl_platform.store.opening import FORMS
+from fl_platform.task.round_text import name_round
 from fl_platform.task.workspace import environment
 
 DEFAULT_ATTACKS = ("label-flip=1", "free-rider=1", "replay-last=1")
@@ -128,7 +129,7 @@ def play(
         ) as bar:  # fmt: skip
             try:
                 report = run_demo(
-                    settings, network=network, workdir=folder, stage=_stage(bar, settings), store=argument,
+                    settings, network=network, workdir=folder, progress=_telling(bar, settings), store=argument,
                     carrier=carrier, federation=federation,
                 )  # fmt: skip
             except KeyboardInterrupt:  # it holds private keys of one run, and is not taken up again
@@ -141,20 +142,20 @@ def play(
         raise click.exceptions.Exit(4)
 
 
-def _stage(bar: Progress, settings: Settings) -> Stage:
+def _telling(bar: Progress, settings: Settings) -> DemoProgress:
     line = bar.add_task("starting", total=settings.rounds)
 
-    def progress(step: Step) -> None:
-        bar.update(line, description=f"round {step.round + 1}: {step.step} ({step.detail})")
+    def stepped(step: Step) -> None:
+        bar.update(line, description=f"{name_round(step.round)}: {step.step} ({step.detail})")
 
     def measured(sealed: SealedRound, found: Measured) -> None:
-        number = sealed.bundle.round + 1
-        bar.update(line, completed=number)
+        number = sealed.bundle.round
+        bar.update(line, completed=number + 1)
         rows = f"{found.rows} test {settings.rows}"
         of = f"{round(found.value * found.rows)} of {rows}" if found.metric == Accuracy.name else rows
-        bar.console.print(f"round {number}: {found.metric} {found.value:.3f} ({of}); {_counted(sealed)}")
+        bar.console.print(f"{name_round(number)}: {found.metric} {found.value:.3f} ({of}); {_counted(sealed)}")
 
-    return Stage(progress, measured, lambda text: bar.update(line, description=text))
+    return DemoProgress(stepped, measured, lambda text: bar.update(line, description=text))
 
 
 def _counted(sealed: SealedRound) -> str:
@@ -182,8 +183,11 @@ def show(console: Console, report: DemoReport) -> None:
     for slash in report.slashed:
         lost = f"{slash.amount_wei / TOKEN:.4f} tokens"
         console.print(f"slashed: {slash.role} {_short(slash.address)} {lost}: {slash.why}")
-    calls = ", ".join(f"{name} {gas // count:,}" for name, (count, gas) in sorted(report.gas.items()) if count)
-    console.print(f"mean gas a call: {calls}")
+    spent = {name: gas // count for name, (count, gas) in sorted(report.gas.items()) if count}
+    calls = {name: gas for name, gas in spent.items() if not name.startswith("deploy ")}
+    console.print(f"mean gas a call: {', '.join(f'{name} {gas:,}' for name, gas in calls.items())}")
+    deployed = sum(gas for name, gas in spent.items() if name not in calls)
+    console.print(f"the contracts, once: {deployed:,} gas in all")
     console.print(f"audit: {'passed, every value recomputed' if report.audit.ok else report.audit.first_difference}")
     verdict = "PASSED, which it must not" if report.tampered_audit.ok else "failed, as it must"
     console.print(f"audit of a copy with one byte changed: {verdict}")

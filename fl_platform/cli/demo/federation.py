@@ -1,4 +1,4 @@
-"""The demo's cast: an owner, an aggregator, an auditor and trainers of whom some cheat, with wallets and data.
+"""The demo's parties: an owner, an aggregator, an auditor and trainers of whom some cheat, with wallets and data.
 
 Tests: tests/adversarial/test_a08_lying_aggregator.py
 """
@@ -104,7 +104,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Cast:
+class DemoParties:
     """Everybody, ready to start."""
 
     task: int
@@ -156,14 +156,14 @@ def make_wallets(workspace: Workspace, settings: Settings) -> dict[str, Signer]:
     }
 
 
-def gather(
+def open_demo_task(
     workspace: Workspace,
     settings: Settings,
     wallets: dict[str, Signer],
     watch: Watch,
     *,
     federation: Federation | Dealt | None = None,
-) -> Cast:
+) -> DemoParties:
     """Fund wallets, open the task, let everybody join. The contracts are deployed already.
 
     `federation`: other data than the settings', dealt to as many parties.
@@ -185,16 +185,16 @@ def gather(
         auditors=(party(wallets["auditor"]),),
     )
     task = Owner(contracts=workspace.contracts(wallets["owner"]), store=workspace.store).open(spec, initial)
-    cast = _enlist(workspace, settings, wallets, federation, task=task, spec=spec, watch=watch)
-    for member in cast.members:
+    parties = _enlist(workspace, settings, wallets, federation, task=task, spec=spec, watch=watch)
+    for member in parties.members:
         member.trainer.join()
-    cast.aggregator.bond()
+    parties.aggregator.bond()
     if settings.lying:
-        aggregator_of(workspace, cast, SUCCESSOR, watch).bond()
-    return cast
+        aggregator_of(workspace, parties, SUCCESSOR, watch).bond()
+    return parties
 
 
-def reopen(workspace: Workspace, settings: Settings, earlier: Cast) -> Cast:
+def reopen(workspace: Workspace, settings: Settings, earlier: DemoParties) -> DemoParties:
     """Enlist everybody again in a folder that is open anew: what processes do that are started again."""
     return _enlist(
         workspace,
@@ -207,16 +207,16 @@ def reopen(workspace: Workspace, settings: Settings, earlier: Cast) -> Cast:
     )
 
 
-def aggregator_of(workspace: Workspace, cast: Cast, wallet: str, watch: Watch) -> Aggregator:
-    """Return an honest aggregator for a wallet of the cast."""
+def aggregator_of(workspace: Workspace, parties: DemoParties, wallet: str, watch: Watch) -> Aggregator:
+    """Return an honest aggregator for a wallet of the demo."""
     return Aggregator(
-        reader=workspace.reader(cast.task),
-        contracts=workspace.contracts(cast.wallets[wallet]),
-        reveal_key=reveal_key(cast.wallets[wallet]),
+        reader=workspace.reader(parties.task),
+        contracts=workspace.contracts(parties.wallets[wallet]),
+        reveal_key=reveal_key(parties.wallets[wallet]),
         workdir=workspace.role_folder(wallet),
         wait_until=workspace.chain.wait_until,
         watch=watch,
-        witnesses=witnesses_here(workspace, cast.task, cast.wallets.values()),
+        witnesses=witnesses_here(workspace, parties.task, parties.wallets.values()),
     )
 
 
@@ -240,7 +240,7 @@ def _enlist(
     task: int,
     spec: TaskSpec,
     watch: Watch,
-) -> Cast:
+) -> DemoParties:
     book = _book(settings, wallets, federation.root)
     aggregator = Aggregator(
         reader=workspace.reader(task),
@@ -254,7 +254,7 @@ def _enlist(
     )
     members = _members(workspace, settings, wallets, federation.parties, task)
     reference = _trainer(workspace, settings, wallets["owner"], federation.owner, task, "owner", Conduct())
-    return Cast(task, spec, federation, members, reference, aggregator, wallets)
+    return DemoParties(task, spec, federation, members, reference, aggregator, wallets)
 
 
 def _offer(

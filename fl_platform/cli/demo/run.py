@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fl_platform.audit.why import MEANINGS
-from fl_platform.cli.demo.federation import SUCCESSOR, Cast, Settings, aggregator_of, gather, make_wallets
+from fl_platform.cli.demo.federation import (
+    SUCCESSOR,
+    DemoParties,
+    Settings,
+    aggregator_of,
+    make_wallets,
+    open_demo_task,
+)
 from fl_platform.cli.demo.outcomes import Compensated, Slashed, compensated_of, slashed_of
 from fl_platform.cli.demo.sites import Site, sites_of
 from fl_platform.config import Network
@@ -118,29 +125,29 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Stage:
+class DemoProgress:
     """What the demo tells whoever watches."""
 
-    progress: Callable[[Progress], None]
+    step: Callable[[Progress], None]
     measured: Callable[[SealedRound, Measured], None]
     note: Callable[[str], None]
 
 
-Carrier = Callable[[Cast], AbstractContextManager[Transport]]
+Carrier = Callable[[DemoParties], AbstractContextManager[Transport]]
 
 
 @contextmanager
-def carry_locally(cast: Cast) -> Iterator[Transport]:
+def carry_locally(parties: DemoParties) -> Iterator[Transport]:
     """Call the trainers in this process."""
-    yield LocalTransport(cast.everybody)
+    yield LocalTransport(parties.everybody)
 
 
 @contextmanager
-def carry_by_simulation(cast: Cast) -> Iterator[Transport]:
+def carry_by_simulation(parties: DemoParties) -> Iterator[Transport]:
     """Carry orders and answers through Flower's simulation engine. Raises ConfigError without the extra `sim`."""
     from fl_platform.flower.simulation import simulation_transport
 
-    with simulation_transport(cast.everybody) as transport:
+    with simulation_transport(parties.everybody) as transport:
         yield transport
 
 
@@ -152,7 +159,7 @@ def run_demo(
     *,
     network: Network,
     workdir: Path,
-    stage: Stage,
+    progress: DemoProgress,
     store: str,
     carrier: Carrier = carry_locally,
     federation: Federation | Dealt | None = None,
@@ -168,36 +175,36 @@ def run_demo(
     with Workspace(workdir, network, store=held, password=PASSWORD, light=True) as workspace:
         wallets = make_wallets(workspace, settings)
         workspace.chain.fund(wallets["owner"].address, 10**21)
-        stage.note("deploying the contracts")
+        progress.note("deploying the contracts")
         workspace.deploy(wallets["owner"], with_token=True)
-        stage.note("escrowing the bounty, locking stakes")
-        cast = gather(workspace, settings, wallets, stage.progress, federation=federation)
-        with carrier(cast) as transport:
+        progress.note("escrowing the bounty, locking stakes")
+        parties = open_demo_task(workspace, settings, wallets, progress.step, federation=federation)
+        with carrier(parties) as transport:
             trained = (
-                _train_under_a_liar(workspace, cast, transport, stage, settings.lie)
+                _train_under_a_liar(workspace, parties, transport, progress, settings.lie)
                 if settings.lying
-                else _train(cast, cast.aggregator, transport, stage)
+                else _train(parties, parties.aggregator, transport, progress)
             )
         measured, last = trained.measured, trained.last
-        stage.note("waiting out the challenge window, paying claims")
-        dust = _settle(workspace, cast, last)
-        payouts = _payouts(workspace, cast, last)
-        sites = _sites(cast, settings, measured[-1], payouts, stage)
+        progress.note("waiting out the challenge window, paying claims")
+        dust = _settle(workspace, parties, last)
+        payouts = _payouts(workspace, parties, last)
+        sites = _sites(parties, settings, measured[-1], payouts, progress)
         gas = {name: (spent.count, spent.total) for name, spent in workspace.chain.gas.by_call().items()}
-        history = workspace.contracts().history(cast.task)
-        copy = _damaged_copy(workspace, cast, last)
-    stage.note("auditing in a process of its own")
-    audit = _audit(cast.task, workdir, network, store)
-    stage.note("auditing a copy of the store with one byte changed")
+        history = workspace.contracts().history(parties.task)
+        copy = _damaged_copy(workspace, parties, last)
+    progress.note("auditing in a process of its own")
+    audit = _audit(parties.task, workdir, network, store)
+    progress.note("auditing a copy of the store with one byte changed")
     if network.embedded:
         shutil.copytree(workdir / "chain", copy / "chain")
-    tampered = _audit(cast.task, copy, network, f"disk:{copy / 'store'}")
+    tampered = _audit(parties.task, copy, network, f"disk:{copy / 'store'}")
     return DemoReport(
-        task=cast.task,
+        task=parties.task,
         metric=measured[-1].metric,
         values=tuple(round(item.value, 6) for item in measured),
         sites=sites,
-        bounty_wei=cast.spec.money.pot * cast.spec.money.rounds,
+        bounty_wei=parties.spec.money.pot * parties.spec.money.rounds,
         dust_wei=dust,
         payouts=payouts,
         audit=audit,
@@ -213,88 +220,92 @@ def run_demo(
     )
 
 
-def _train(cast: Cast, aggregator: Aggregator, transport: Transport, stage: Stage) -> Trained:
+def _train(parties: DemoParties, aggregator: Aggregator, transport: Transport, progress: DemoProgress) -> Trained:
     """Run all rounds and measure each new model."""
     measured: list[Measured] = []
     last: SealedRound | None = None
-    for _ in range(cast.spec.money.rounds):
+    for _ in range(parties.spec.money.rounds):
         last = aggregator.run(transport, rounds=1)[0]
-        measured.append(measure(cast.federation.owner, last.judgement.model))
-        stage.measured(last, measured[-1])
+        measured.append(measure(parties.federation.owner, last.judgement.model))
+        progress.measured(last, measured[-1])
     assert last is not None
     return Trained(measured, last, "")
 
 
-def _train_under_a_liar(workspace: Workspace, cast: Cast, transport: Transport, stage: Stage, lie: str) -> Trained:
+def _train_under_a_liar(
+    workspace: Workspace, parties: DemoParties, transport: Transport, progress: DemoProgress, lie: str
+) -> Trained:
     """Let the first aggregator lie in round 0, the watcher have it slashed, and the successor do the work again."""
-    from fl_platform.cli.demo.lying import lying_aggregator, play_out, watcher_of
+    from fl_platform.cli.demo.lying import lying_aggregator, pursue, watcher_of
 
-    liar = lying_aggregator(workspace, cast, when=0, lie=lie, watch=stage.progress)
+    liar = lying_aggregator(workspace, parties, when=0, lie=lie, watch=progress.step)
     liar.run(transport, rounds=1)
-    stage.note("a watcher audits the seal")
-    watcher = watcher_of(workspace, cast)
-    findings = [play_out(workspace, cast, watcher, found) for found in watcher.step(workspace.chain.now())]
+    progress.note("a watcher audits the seal")
+    watcher = watcher_of(workspace, parties)
+    findings = [pursue(workspace, parties, watcher, found) for found in watcher.step(workspace.chain.now())]
     if not any(finding.upheld for finding in findings):
         raise IntegrityError(f"the lie was not undone: {'; '.join(map(str, findings)) or 'the watcher saw none'}")
-    stage.note("the seal fell; the successor goes on")
-    done = _train(cast, aggregator_of(workspace, cast, SUCCESSOR, stage.progress), transport, stage)
+    progress.note("the seal fell; the successor goes on")
+    done = _train(parties, aggregator_of(workspace, parties, SUCCESSOR, progress.step), transport, progress)
     return Trained(done.measured, done.last, str(findings[0]))
 
 
-def _settle(workspace: Workspace, cast: Cast, last: SealedRound) -> int:
+def _settle(workspace: Workspace, parties: DemoParties, last: SealedRound) -> int:
     """Claim for everybody, withdraw, record reputations, close the books. Return the dust that went to the owner."""
-    owner = workspace.contracts(cast.wallets["owner"])
-    final = owner.history(cast.task).final_at(last.bundle.round)
+    owner = workspace.contracts(parties.wallets["owner"])
+    final = owner.history(parties.task).final_at(last.bundle.round)
     assert final is not None
     workspace.chain.wait_until(final)
     leaves = claim_leaves(last.bundle.after)
     for account, standing in by_account(last.bundle.after).items():
         if standing.earned:
-            owner.claim(cast.task, last.bundle.round, leaves, account)
-            owner.withdraw(cast.task, account)
-    owner.record_reputation(cast.task, last.bundle.round, leaves)
-    owner.close_task(cast.task)
+            owner.claim(parties.task, last.bundle.round, leaves, account)
+            owner.withdraw(parties.task, account)
+    owner.record_reputation(parties.task, last.bundle.round, leaves)
+    owner.close_task(parties.task)
     paid = last.bundle.after.allotted
-    due = cast.spec.money.pot * cast.spec.money.rounds + owner.history(cast.task).bonus
+    due = parties.spec.money.pot * parties.spec.money.rounds + owner.history(parties.task).bonus
     if paid != due:
         raise IntegrityError(f"payouts of {paid} do not sum to bounty and slashed bonds, {due}")
-    return last.bundle.after.earned_by(cast.wallets["owner"].address)
+    return last.bundle.after.earned_by(parties.wallets["owner"].address)
 
 
-def _payouts(workspace: Workspace, cast: Cast, last: SealedRound) -> tuple[Payout, ...]:
+def _payouts(workspace: Workspace, parties: DemoParties, last: SealedRound) -> tuple[Payout, ...]:
     """Who got what, from the token's own books."""
     standings = by_account(last.bundle.after)
     contracts = workspace.contracts()
-    token = cast.spec.money.token
+    token = parties.spec.money.token
     rows = []
-    for member in cast.members:
+    for member in parties.members:
         address = member.trainer.address
         paid = contracts.token_balance(token, address)
-        rows.append(Payout("0x" + address.hex(), f"trainer ({member.kind})", paid, _reason(cast, address, standings)))
-    for party in cast.spec.aggregators:
+        rows.append(
+            Payout("0x" + address.hex(), f"trainer ({member.kind})", paid, _reason(parties, address, standings))
+        )
+    for party in parties.spec.aggregators:
         earned = standings[party.address].earned if party.address in standings else 0
         reason = (
-            f"{cast.spec.money.fee_bps / 100:g} % of each pot it sealed" if earned else "sealed nothing that stands"
+            f"{parties.spec.money.fee_bps / 100:g} % of each pot it sealed" if earned else "sealed nothing that stands"
         )
         rows.append(Payout("0x" + party.address.hex(), "aggregator", earned, reason))
     return tuple(rows)
 
 
 def _sites(
-    cast: Cast, settings: Settings, joint: Measured, payouts: tuple[Payout, ...], stage: Stage
+    parties: DemoParties, settings: Settings, joint: Measured, payouts: tuple[Payout, ...], progress: DemoProgress
 ) -> tuple[Site, ...]:
     """Compare what each party gets alone and from the task, where parties are more than hands that the demo dealt."""
     if not settings.natural:
         return ()
-    stage.note("training each site's rows alone, to compare")
+    progress.note("training each site's rows alone, to compare")
     paid = {bytes.fromhex(payout.address[2:]): payout.amount_wei for payout in payouts}
-    return tuple(sites_of(cast, settings.public.parts, joint, paid, seed=settings.seed))
+    return tuple(sites_of(parties, settings.public.parts, joint, paid, seed=settings.seed))
 
 
-def _reason(cast: Cast, address: bytes, standings: Mapping[bytes, Standing]) -> str:
+def _reason(parties: DemoParties, address: bytes, standings: Mapping[bytes, Standing]) -> str:
     """One line from the sealed bundles."""
-    reader = cast.aggregator.reader
-    bundles = [reader.bundle(number) for number in range(cast.spec.money.rounds)]
+    reader = parties.aggregator.reader
+    bundles = [reader.bundle(number) for number in range(parties.spec.money.rounds)]
     verdicts = [v for bundle in bundles for v in bundle.verdicts if v.trainer == address]
     counted = sum(v.weight > 0 for v in verdicts)
     refusals: dict[str, int] = {}
@@ -330,7 +341,7 @@ def _audit(task: int, workdir: Path, network: Network, store: str) -> AuditRun:
     return AuditRun(done.returncode, bool(report["ok"]), None if difference is None else difference["text"])
 
 
-def _damaged_copy(workspace: Workspace, cast: Cast, last: SealedRound) -> Path:
+def _damaged_copy(workspace: Workspace, parties: DemoParties, last: SealedRound) -> Path:
     """Copy everything an auditor needs, with one byte of one admitted update flipped in the store."""
     copy = workspace.root / "tampered"
     shutil.rmtree(copy, ignore_errors=True)
@@ -338,7 +349,7 @@ def _damaged_copy(workspace: Workspace, cast: Cast, last: SealedRound) -> Path:
         shutil.copytree(workspace.root / name, copy / name)
     shutil.copyfile(workspace.root / PASSWORD_FILE, copy / PASSWORD_FILE)
     store = DiskStore(copy / "store")
-    _copy_objects(cast, workspace.store, store)
+    _copy_objects(parties, workspace.store, store)
     admitted = {v.trainer for v in last.bundle.verdicts if v.weight > 0}
     victim = next(e.receipt for e in last.bundle.entries if e.receipt.trainer in admitted)
     flip_byte(store.path_of(store.locate(victim.update)))
@@ -353,12 +364,12 @@ def flip_byte(path: Path) -> None:
     path.write_bytes(data)
 
 
-def _copy_objects(cast: Cast, source: Store, target: DiskStore) -> None:
+def _copy_objects(parties: DemoParties, source: Store, target: DiskStore) -> None:
     """Copy every object of the task that is there; whatever daemon served it, the copy is a folder."""
-    reader = cast.aggregator.reader
-    bundles = [reader.bundle(number) for number in range(cast.spec.money.rounds)]
+    reader = parties.aggregator.reader
+    bundles = [reader.bundle(number) for number in range(parties.spec.money.rounds)]
     seals = [record.seal for record in reader.history().rounds if record.seal is not None]
-    digests = [cast.spec.digest, cast.spec.initial_model, *(seal.bundle for seal in seals)]
+    digests = [parties.spec.digest, parties.spec.initial_model, *(seal.bundle for seal in seals)]
     for bundle in bundles:
         digests += [bundle.aggregate, bundle.after.model, *(entry.receipt.update for entry in bundle.entries)]
     for digest in dict.fromkeys(digests):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from fl_platform.cli.demo.federation import Cast
+from fl_platform.cli.demo.federation import DemoParties
 from fl_platform.learning.evaluation import Measured, measure
 from fl_platform.learning.parameters import State
 from fl_platform.learning.plan import FEDAVG, TrainPlan
@@ -32,12 +32,16 @@ class Site:
         return {**asdict(self), "alone": round(self.alone, 6), "joint": round(self.joint, 6)}
 
 
-def sites_of(cast: Cast, names: tuple[str, ...], joint: Measured, paid: dict[bytes, int], *, seed: int) -> list[Site]:
+def sites_of(
+    parties: DemoParties, names: tuple[str, ...], joint: Measured, paid: dict[bytes, int], *, seed: int
+) -> list[Site]:
     """Train each party's rows alone and return a line each. `paid`: address -> wei."""
-    initial = cast.aggregator.reader.model(cast.spec.initial_model)
-    plan, rounds = TrainPlan.of(cast.spec.training), cast.spec.money.rounds
+    initial = parties.aggregator.reader.model(parties.spec.initial_model)
+    plan, rounds = TrainPlan.of(parties.spec.training), parties.spec.money.rounds
     sites = []
-    for number, (name, member, party) in enumerate(zip(names, cast.members, cast.federation.parties, strict=True)):
+    for number, (name, member, party) in enumerate(
+        zip(names, parties.members, parties.federation.parties, strict=True)
+    ):
         alone = learn_alone(party, initial, plan, rounds, seed=seed + number)
         address = member.trainer.address
         sites.append(

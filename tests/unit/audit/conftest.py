@@ -9,7 +9,7 @@ import pytest
 
 from fl_platform.audit import proving
 from fl_platform.audit.proving import SettlementStatement
-from fl_platform.cli.demo.federation import Cast
+from fl_platform.cli.demo.federation import DemoParties
 from fl_platform.ledger.proofs import Proofs
 from fl_platform.round.transport import LocalTransport
 from fl_platform.task.reading import TaskReader
@@ -29,31 +29,31 @@ class Settled:
     """
 
     workspace: Workspace
-    cast: Cast
+    parties: DemoParties
     kept: tuple[SettlementStatement, SettlementStatement]
     proof: ProofFile
 
     def reader(self) -> TaskReader:
         """A reader of its own."""
-        return self.workspace.reader(self.cast.task)
+        return self.workspace.reader(self.parties.task)
 
     def proofs(self, name: str | None = None) -> Proofs:
         """The gate, for a wallet by name."""
-        signer = None if name is None else self.cast.wallets[name]
+        signer = None if name is None else self.parties.wallets[name]
         return Proofs(self.workspace.contracts(signer), signer)
 
 
 @pytest.fixture(scope="session")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settled]:
     """The task."""
-    with rehearsal(tmp_path_factory.mktemp("settled")) as (workspace, cast):
-        cast.aggregator.run(LocalTransport(cast.everybody))
-        owner = cast.wallets["owner"]
+    with rehearsal(tmp_path_factory.mktemp("settled")) as (workspace, parties):
+        parties.aggregator.run(LocalTransport(parties.everybody))
+        owner = parties.wallets["owner"]
         proofs = Proofs(workspace.contracts(owner), owner)
         kept = kept_settlement(0), kept_settlement(1)
-        proof = proving.prove(proofs, cast.task, kept[1], claimant=owner.address)
-        proofs.submit(cast.task, 1, proof.claimed)
-        yield Settled(workspace, cast, kept, proof)
+        proof = proving.prove(proofs, parties.task, kept[1], claimant=owner.address)
+        proofs.submit(parties.task, 1, proof.claimed)
+        yield Settled(workspace, parties, kept, proof)
 
 
 def kept_settlement(number: int) -> SettlementStatement:

@@ -27,18 +27,18 @@ def test_a_round_of_a_program_has_no_circuit_yet(settled: Settled) -> None:
 
 
 def test_a_proof_is_submitted_and_known(settled: Settled) -> None:
-    task, found = settled.cast.task, settled.kept[1]
+    task, found = settled.parties.task, settled.kept[1]
     assert (found.round, found.slots, found.scores_proved) == (1, 16, True)
     accepted = proving.accepted_proof(settled.proofs(), task, found)
     assert accepted is not None
-    assert accepted.claimant == settled.cast.wallets["owner"].address
+    assert accepted.claimant == settled.parties.wallets["owner"].address
     assert settled.proofs("aggregator").submit(task, 1, settled.proof.claimed) is None  # somebody was first
 
 
 def test_a_proof_is_its_claimants_alone(settled: Settled) -> None:
-    task, (found, last) = settled.cast.task, settled.kept
+    task, (found, last) = settled.parties.task, settled.kept
     said: list[str] = []
-    owner = settled.cast.wallets["owner"]
+    owner = settled.parties.wallets["owner"]
     made = proving.prove(settled.proofs(), task, found, claimant=owner.address, watch=said.append)
     assert said == ["proving round 0 with 16 slots", "verifying the proof"]
     assert ProofFile.from_bytes(made.to_bytes()) == made
@@ -63,7 +63,7 @@ def test_what_is_not_sealed_has_nothing_to_prove(settled: Settled) -> None:
 
 
 def test_another_list_for_this_commitment_means_forged_keys(settled: Settled, monkeypatch: pytest.MonkeyPatch) -> None:
-    task, found = settled.cast.task, settled.kept[0]
+    task, found = settled.parties.task, settled.kept[0]
     proofs = settled.proofs()
     assert proving.accepted_proof(proofs, task, found) is None
     monkeypatch.setattr(proofs, "accepted_list", lambda *_: bytes(32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -76,6 +77,23 @@ def test_what_a_person_may_have_meant(reader: TaskReader) -> None:
         cell_of(traced, "weight", [bytes(20)])
     with pytest.raises(ConfigError, match="round 7 of task 1 is not sealed"):
         traced_round(reader, 7)
+
+
+def test_a_running_sum_says_over_what_it_runs(reader: TaskReader) -> None:
+    """Its last cell lies at the last account's place, and is not that account's."""
+    traced = traced_round(reader, 1)
+    steps = {step.cell: step for step in walk(traced, cell_of(traced, "dust", []), depth=200)}
+    (paid,) = (step for cell, step in steps.items() if cell.endswith("added up over all accounts") and step.depth == 2
+               and step.value != "0")  # fmt: skip
+    trainers = sum(verdict.score > 0 for verdict in reader.bundle(1).verdicts)
+    assert paid.why == f"the sum of {len(traced.seats)} terms, {trainers} of them not 0"
+    assert any("added up over updates up to that of 0x" in cell for cell in steps)
+    assert not any(re.match(r"c\d", step.cell) or re.match(r"c\d", step.why) for step in steps.values())
+
+
+def test_a_word_is_not_said_twice(reader: TaskReader) -> None:
+    traced = traced_round(reader, 1)
+    assert traced.words(cell_of(traced, "verdict", [0])) == f"verdict of 0x{traced.receipts[0].trainer.hex()}"
 
 
 def test_a_step_is_a_line() -> None:

@@ -71,10 +71,10 @@ def sealed_as(kept: Settled, number: int) -> dict[str, object]:
 def test_a_proof_on_chain_is_told_with_what_it_is_worth(kept: Settled) -> None:
     none = settlement_line(kept.reader(), kept.proofs(), 0)
     assert (none.result, "none is on chain" in none.why) == (Result.NONE, True)
-    reader = DoctoredReader(kept.workspace, kept.cast.task, kept.reader().bundle(1), seal=sealed_as(kept, 1))
+    reader = DoctoredReader(kept.workspace, kept.parties.task, kept.reader().bundle(1), seal=sealed_as(kept, 1))
     accepted = settlement_line(reader, kept.proofs(), 1)
     assert accepted.result is Result.EQUAL
-    owner = kept.cast.wallets["owner"].address.hex()
+    owner = kept.parties.wallets["owner"].address.hex()
     assert f"settlement proof: accepted on chain by 0x{owner}, its claims are the sealed ones" in str(accepted)
     assert "development keys" in str(accepted)
 
@@ -90,7 +90,7 @@ def test_one_round_says_that_it_starts_from_the_round_before(settled: Settled) -
 def test_a_lie_is_a_difference_and_what_comes_before_it_is_equal(settled: Settled) -> None:
     bundle = settled.reader().bundle(1)
     lie = replace(bundle, divisor=bundle.divisor + 1)
-    reader = DoctoredReader(settled.workspace, settled.cast.task, lie)
+    reader = DoctoredReader(settled.workspace, settled.parties.task, lie)
     found = verify_task(reader, settled.proofs())
     assert found.exit_code == 4
     (line,) = of(found, "M", Result.DIFFERS)
@@ -107,7 +107,7 @@ def test_sums_that_are_not_of_the_commitments_are_layer_p(settled: Settled) -> N
     assert [(line.round, line.what) for line in of(honest, "P", Result.EQUAL)] == [(0, auditor.SUM), (1, auditor.SUM)]
     bundle = settled.reader().bundle(1)
     lie = replace(bundle, blindings=(bundle.blindings[0] + 1, *bundle.blindings[1:]))
-    reader = DoctoredReader(settled.workspace, settled.cast.task, lie)
+    reader = DoctoredReader(settled.workspace, settled.parties.task, lie)
     found = verify_task(reader, settled.proofs())
     (line,) = of(found, "P", Result.DIFFERS)
     assert (found.exit_code, line.round, line.what) == (4, 1, auditor.SUM_DIFFERS)
@@ -119,7 +119,7 @@ def test_sums_that_are_not_of_the_commitments_are_layer_p(settled: Settled) -> N
 
 def test_claims_that_are_not_the_bundle_s(settled: Settled) -> None:
     bundle = settled.reader().bundle(1)
-    reader = DoctoredReader(settled.workspace, settled.cast.task, bundle, seal={"claim_root": bytes(32)})
+    reader = DoctoredReader(settled.workspace, settled.parties.task, bundle, seal={"claim_root": bytes(32)})
     line = settlement_line(reader, settled.proofs(), 1)
     assert line.result is Result.DIFFERS
     assert "the seal's claims are not the bundle's" in line.why
@@ -128,7 +128,7 @@ def test_claims_that_are_not_the_bundle_s(settled: Settled) -> None:
 @pytest.mark.parametrize("change", [{"claim_root": bytes(32)}, {"claim_total": 1}, {"claim_count": 1}])
 def test_claims_that_are_not_the_proved_ones(kept: Settled, change: dict[str, object]) -> None:
     seal = sealed_as(kept, 1) | change
-    reader = DoctoredReader(kept.workspace, kept.cast.task, kept.reader().bundle(1), seal=seal)
+    reader = DoctoredReader(kept.workspace, kept.parties.task, kept.reader().bundle(1), seal=seal)
     line = settlement_line(reader, kept.proofs(), 1)
     assert line.result is Result.DIFFERS
     assert "its claims are not the sealed ones" in line.why
@@ -143,7 +143,7 @@ def test_layers_in_a_line_each(settled: Settled) -> None:
     assert "open to the updates" in layer_lines(reader, report, settled.proofs(), with_key=True)[1].what
     assert "rounds 0, 1 recomputed from public values" in recomputed.what
     assert proved.result is Result.NONE
-    assert all(f"round {number}: round {number} was judged by its program" in proved.why for number in (0, 1))
+    assert proved.why.startswith("rounds 0, 1: judged by its program: ")  # said once, of both
     why = "no settlement proofs: they were left out"
     assert layer_lines(reader, report, why, with_key=True)[-1].result is Result.NONE
 
@@ -177,7 +177,7 @@ def test_a_proof_file_against_what_it_should_be_about(kept: Settled) -> None:
 
 
 def expected(settled: Settled, number: int = 1) -> Expected:
-    gate, task = settled.proofs().address, settled.cast.task
+    gate, task = settled.proofs().address, settled.parties.task
     return Expected(settled.proof.context.chain_id, gate, task, settled.kept[number])
 
 
@@ -186,11 +186,11 @@ def test_a_proof_of_another_round_or_task_is_a_difference(settled: Settled) -> N
     assert lines[0].result is Result.EQUAL  # it is a proof, of something else
     differing = [line.what for line in lines if line.result is Result.DIFFERS]
     assert [what.split()[1] for what in differing] == ["round", "commitment", "list"]
-    other_task = replace(expected(settled), task=settled.cast.task + 1)
+    other_task = replace(expected(settled), task=settled.parties.task + 1)
     found = [line.what for line in proof_lines(settled.proof, other_task) if line.result is Result.DIFFERS]
     assert found == ["the task of the proof"]
     bundle = settled.reader().bundle(1)
-    doctored = DoctoredReader(settled.workspace, settled.cast.task, bundle, seal={"claim_total": 1})
+    doctored = DoctoredReader(settled.workspace, settled.parties.task, bundle, seal={"claim_total": 1})
     last = proof_of_round(doctored, settled.proofs(), 1, settled.proof)[-1]
     assert (last.what, last.result) == ("what the proof should be about", Result.DIFFERS)
 

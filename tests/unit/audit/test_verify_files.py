@@ -193,7 +193,7 @@ def test_what_the_store_has_lost_is_listed(settled: Settled, tmp_path: Path) -> 
                 raise StoreMissing("it is gone")
             return super().object(digest, max_bytes=max_bytes)
 
-    reader = Lost(settled.workspace.contracts(), settled.workspace.store, settled.cast.task)
+    reader = Lost(settled.workspace.contracts(), settled.workspace.store, settled.parties.task)
     seal = settled.reader().history().rounds[0].seal
     assert seal is not None
     lost = seal.bundle

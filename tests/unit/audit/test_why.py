@@ -12,7 +12,7 @@ import pytest
 from fl_platform import errors
 from fl_platform.audit.why import MEANINGS, Explanation, RoundStory, meaning
 from fl_platform.errors import RejectedInput
-from fl_platform.rules.verdicts import CODES
+from fl_platform.rules.verdicts import CODES, COLUMNS, WORDS, Verdict
 
 TOKEN = 10**18
 REFUSALS = [k for _, k in inspect.getmembers(errors, inspect.isclass) if issubclass(k, RejectedInput)]
@@ -81,6 +81,15 @@ def test_an_ordinary_round() -> None:
 )  # fmt: skip
 def test_a_story_tells_what_it_holds(changes: dict[str, Any], says: str) -> None:
     assert says in "\n".join(story(**changes).words())
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_verdict_is_told_once(verdict: Verdict) -> None:
+    """The evidence of a rule's verdict is its reason in other words; only what it adds is told."""
+    told = story(verdict=CODES[verdict], evidence=WORDS[verdict]).words()[1]
+    assert told == f"  Verdict {CODES[verdict]}: {meaning(CODES[verdict])}."
+    clipped = story(evidence=f"{WORDS[Verdict.ADMITTED]}; {COLUMNS['clipped']}").words()[1]
+    assert clipped.endswith(f"is in the sum ({COLUMNS['clipped']}).")
 
 
 def test_a_refused_update_has_no_weight() -> None:

@@ -78,13 +78,13 @@ def test_status_knows_all_wallets_in_all_tasks(cli: CliInside) -> None:
     assert [move["command"].split()[2] for move in ended["moves"] if "claim" in move["text"]] == ["claim"]
     assert opened["moves"][0]["command"] == "fl-platform aggregator bond 2 --wallet aggregator"
     shown = cli("status").stdout
-    assert "task 2, open, round 0 of 2: aggregator" in shown
+    assert "task 2, open, round 0 (0 of 2 done): aggregator" in shown
     assert "  MUST now: lock the bond" in shown
     assert "not all is known: " in cli("--store", "disk:" + str(cli.folder / "empty"), "status").stdout
 
 
 def test_an_open_task_cannot_be_closed(cli: CliInside) -> None:
-    refused(cli, "task", "close", OPEN, "--wallet", "owner", code=5, says="still works on round 0 of 2")
+    refused(cli, "task", "close", OPEN, "--wallet", "owner", code=5, says="still works on round 0 (0 of 2 done)")
 
 
 @pytest.mark.parametrize(

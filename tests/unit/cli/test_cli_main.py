@@ -14,7 +14,7 @@ import pytest
 
 from fl_platform import errors
 from fl_platform.cli import main as module
-from fl_platform.cli.main import COMMANDS, EXIT_CODES, Options, cli, explain, run
+from fl_platform.cli.main import COMMANDS, COMMANDS_OF, EXIT_CODES, Options, cli, explain, run
 from fl_platform.errors import FLError, Incomplete
 from tests.support.cli import ROOT
 
@@ -163,6 +163,15 @@ def test_the_group_lists_exactly_its_commands() -> None:
     context = click.Context(cli)
     assert cli.list_commands(context) == list(COMMANDS)
     assert cli.get_command(context, "nonsense") is None
+
+
+def test_help_lists_every_command_once_under_who_runs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line[:-1] for line in shown if line[:-1] in COMMANDS_OF] == list(COMMANDS_OF)
+    assert sum(map(len, COMMANDS_OF.values())) == len(COMMANDS)
+    for name in COMMANDS:
+        assert sum(line.startswith(f"  {name} ") for line in shown) == 1
 
 
 def test_several_stores_come_by_option_variable_and_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

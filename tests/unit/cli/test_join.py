@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from fl_platform.cli.common import Options, Session
-from fl_platform.cli.demo.federation import STAKE, Cast
+from fl_platform.cli.demo.federation import STAKE, DemoParties
 from fl_platform.cli.join import accept, consequences, earlier_tasks, enter, options_of, orders
 from fl_platform.cli.main import cli
 from fl_platform.cli.residing import Stay
@@ -32,25 +32,25 @@ class Invited:
     """A task that is open, a newcomer's session, and an invitation."""
 
     own: Session
-    cast: Cast
+    parties: DemoParties
     invitation: Invitation
 
     @property
     def wanted(self) -> Stay:
         """How the newcomer would train."""
-        return Stay(self.cast.task, Lesson("digits", parts=3), 0, CPU)
+        return Stay(self.parties.task, Lesson("digits", parts=3), 0, CPU)
 
 
 @pytest.fixture(scope="module")
 def invited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invited]:
-    with rehearsal(tmp_path_factory.mktemp("join"), small_settings(rounds=1)) as (workspace, cast):
+    with rehearsal(tmp_path_factory.mktemp("join"), small_settings(rounds=1)) as (workspace, parties):
         signer = workspace.create_wallet("newcomer")
-        reader = workspace.reader(cast.task)
+        reader = workspace.reader(parties.task)
         invitation = Invitation(
-            task=cast.task, rules=reader.spec.digest, network="embedded", chain_id=reader.domain.chain_id,
+            task=parties.task, rules=reader.spec.digest, network="embedded", chain_id=reader.domain.chain_id,
             deployment=workspace.deployment_file.read_text(), store="",
         )  # fmt: skip
-        yield Invited(Session(workspace, "newcomer", signer), cast, invitation)
+        yield Invited(Session(workspace, "newcomer", signer), parties, invitation)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_nobody_is_joined_without_a_yes_and_everybody_once(invited: Invited, mon
     monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
     with pytest.raises(click.exceptions.Exit):
         enter(invited.own, reader, None, out, wanted=invited.wanted, yes=False)
-    members = invited.own.workspace.reader(invited.cast.task).history().members
+    members = invited.own.workspace.reader(invited.parties.task).history().members
     assert invited.own.signer.address not in members
     for _ in range(2):
         enter(invited.own, reader, None, out, wanted=invited.wanted, yes=True)
-        members = invited.own.workspace.reader(invited.cast.task).history().members
+        members = invited.own.workspace.reader(invited.parties.task).history().members
         assert members[invited.own.signer.address] == STAKE
 
 
@@ -109,7 +109,7 @@ def test_a_model_that_is_not_the_tasks_is_found_before_anybody_is_asked(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "of_three_columns.py").write_text(TASK)
     for data, says in (("of_three_columns:Mine", "tensor"), ("nowhere:Mine", "cannot make")):
-        wanted = Stay(invited.cast.task, Lesson(data), 0, CPU)
+        wanted = Stay(invited.parties.task, Lesson(data), 0, CPU)
         with pytest.raises(FLError, match=says):
             enter(own, reader, None, out, wanted=wanted, yes=False)
     assert own.signer.address not in reader.history().members
@@ -148,7 +148,7 @@ def test_rows_that_cannot_be_learned_from_are_found_before_a_stake_is_locked(
     reader, out = accept(own.workspace, invited.invitation), Console(quiet=True)
     monkeypatch.chdir(tmp_path)
     (tmp_path / f"{name}.py").write_text(ROWS.format(rows, rows))
-    wanted = Stay(invited.cast.task, Lesson(f"{name}:Mine"), 0, CPU)
+    wanted = Stay(invited.parties.task, Lesson(f"{name}:Mine"), 0, CPU)
     with pytest.raises(FLError, match=says):
         enter(own, reader, None, out, wanted=wanted, yes=True)
     assert own.signer.address not in reader.history().members
@@ -180,13 +180,14 @@ def test_nothing_is_spent_or_run_for_what_the_chain_would_refuse(
 
 
 def test_an_owner_without_a_past_is_said_to_have_none(invited: Invited) -> None:
-    said = earlier_tasks(invited.own.workspace, invited.own.workspace.reader(invited.cast.task))
+    said = earlier_tasks(invited.own.workspace, invited.own.workspace.reader(invited.parties.task))
     assert "no earlier task" in said
 
 
 def test_what_taking_part_means_is_said_in_numbers(invited: Invited) -> None:
-    said = "\n".join(consequences(invited.own.workspace.reader(invited.cast.task), STAKE))
-    wanted = ("4,810 integers of 8 bits", "1 aggregators and 1 auditors", "50 tokens are locked", "100 tokens", "5 %")
+    said = "\n".join(consequences(invited.own.workspace.reader(invited.parties.task), STAKE))
+    wanted = ("4,810 integers of 8 bits", "aggregators (1) and auditors (1)", "50 tokens are locked", "100 tokens",
+              "5 %", "all of them if you are asked there", "within 1 h")  # fmt: skip
     assert all(words in said for words in wanted)
 
 

@@ -149,10 +149,13 @@ def test_no_option_of_any_command_names_a_policy() -> None:
 def test_join_shows_the_policy_and_obeys_it_before_it_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with rehearsal(tmp_path / "w", small_settings(rounds=1, attacks=(), byzantine=0, trainers=2)) as (workspace, cast):
+    with rehearsal(tmp_path / "w", small_settings(rounds=1, attacks=(), byzantine=0, trainers=2)) as (
+        workspace,
+        parties,
+    ):
         own = Session(workspace, "newcomer", workspace.create_wallet("newcomer"))
-        reader = workspace.reader(cast.task)
-        wanted = Stay(cast.task, Lesson("digits", parts=2), 0, CPU)
+        reader = workspace.reader(parties.task)
+        wanted = Stay(parties.task, Lesson("digits", parts=2), 0, CPU)
         path, out = write(workspace.root / "site.toml", 'max_stake = "50"'), Console(width=400)
         monkeypatch.setattr("sys.stdin.isatty", lambda: True)
         monkeypatch.setattr(click, "confirm", lambda *_, **__: pytest.fail("it asked"))

@@ -26,7 +26,9 @@ def test_own_data_are_rehearsed_by_the_file_and_reported(
     assert sum(trainer["earned_wei"] for trainer in report["trainers"]) == pytest.approx(190 * 10**18, abs=10)
     text, notes = capsys.readouterr()
     assert "public data" not in notes
-    assert "round 2: accuracy 0." in text
+    assert "round 0: accuracy 0." in text
+    assert "round 1: accuracy 0." in text
+    assert "round 2" not in text  # counted from 0
     assert "3 of 3 in the sum" in text
     assert not (tmp_path / "fl-workspace").exists()
 

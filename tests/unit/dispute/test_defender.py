@@ -55,12 +55,12 @@ class Interrupted(LocalTransport):
 
 
 def test_run_and_defend_send_from_one_wallet_at_once(tmp_path: Path) -> None:
-    with rehearsal(tmp_path, small_settings()) as (workspace, cast):
-        own, auditor = cast.wallets["aggregator"], cast.wallets["auditor"]
+    with rehearsal(tmp_path, small_settings()) as (workspace, parties):
+        own, auditor = parties.wallets["aggregator"], parties.wallets["auditor"]
         journal = tmp_path / "journal" / workspace.network.name
         assert journal.exists()
         beside = Chain(workspace.chain.backend, workspace.network, journal=journal)
-        reader = workspace.reader(cast.task)
+        reader = workspace.reader(parties.task)
         defender = Defender(
             reader,
             Referee(Contracts(beside, workspace.deployment(), own), own),
@@ -78,9 +78,9 @@ def test_run_and_defend_send_from_one_wallet_at_once(tmp_path: Path) -> None:
             workspace.chain.wait_until(workspace.chain.now() + reader.spec.windows.takeover)
             answered.extend(defender.step(workspace.chain.now()))
 
-        transport = Interrupted(cast.everybody)
+        transport = Interrupted(parties.everybody)
         transport.ask_and_answer = ask_and_answer
-        assert len(cast.aggregator.run(transport)) == 2
+        assert len(parties.aggregator.run(transport)) == 2
         assert [answer.problem for answer in answered] == ["", ""]
         history = reader.history()
         assert [record.seal is not None for record in history.rounds] == [True, True]

@@ -69,7 +69,7 @@ def defender_of(stage: Stage, task: SmallTask, bundle: RoundBundle | None = None
     return Defender(reader, Referee(contracts, AGGREGATOR), opener=opener_of(reader, AGGREGATOR))
 
 
-def play_out(stage: Stage, task: SmallTask, watcher: Watcher, finding: Finding, defender: Defender | None) -> Finding:
+def pursue(stage: Stage, task: SmallTask, watcher: Watcher, finding: Finding, defender: Defender | None) -> Finding:
     """Go on until nothing waits: who cannot answer lets the time pass."""
     while finding.asked and not finding.upheld:
         answers = [] if defender is None else defender.step(stage.chain.now())
@@ -83,7 +83,7 @@ def ended(stage: Stage, task: SmallTask, told: RoundBundle | None, *, key: bool 
     """Return how a seal's one finding ends where its sealer answers from the bundle that it judged."""
     watcher = watcher_of(stage, task, [], key=key)
     (finding,) = watcher.step(stage.chain.now())
-    return play_out(stage, task, watcher, finding, defender_of(stage, task, told))
+    return pursue(stage, task, watcher, finding, defender_of(stage, task, told))
 
 
 def sealed_by(stage: Stage, folder: Path, conduct: AggregatorConduct) -> SmallTask:
@@ -156,7 +156,7 @@ def test_a_lie_whose_tape_is_published_falls(disputed: Stage, tmp_path: Path, li
     (finding,) = watcher.step(disputed.chain.now())
     assert told == [finding]
     assert finding.upheld == (lie in AT_ONCE)
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task))
+    finding = pursue(disputed, task, watcher, finding, defender_of(disputed, task))
     assert finding.upheld
     assert "the seal fell" in str(finding)
     assert bond(disputed, task) == 0
@@ -192,7 +192,7 @@ def test_a_lie_whose_tape_nobody_has_falls_by_its_sealers_answers_or_its_silence
     watcher = watcher_of(disputed, task, [], key=True)
     (finding,) = watcher.step(disputed.chain.now())
     assert [question.node for question in finding.asked] == [Node.COLUMNS]
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, liar.told) if answers else None)
+    finding = pursue(disputed, task, watcher, finding, defender_of(disputed, task, liar.told) if answers else None)
     assert finding.upheld
     assert finding.move.startswith("refuted score") == answers
     assert bond(disputed, task) == 0
@@ -217,7 +217,7 @@ def test_a_stranger_without_a_key_asks_of_a_hidden_tape_no_more_than_its_columns
     watcher = watcher_of(disputed, task, [])
     (finding,) = watcher.step(disputed.chain.now())
     assert [question.node for question in finding.asked] == [Node.COLUMNS]
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, liar.told) if answers else None)
+    finding = pursue(disputed, task, watcher, finding, defender_of(disputed, task, liar.told) if answers else None)
     assert finding.acted is not answers
 
 
@@ -279,11 +279,11 @@ def test_a_silent_store_is_waited_for_in_half_of_the_window_and_then_has_nothing
     assert finding.asked == entries  # the sealer is asked on chain, as where no store has the bundle
     assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((), (), True)
     if what == "bundle":  # it answers, and loses nothing
-        after = play_out(disputed, task, watcher, finding, defender_of(disputed, task))
+        after = pursue(disputed, task, watcher, finding, defender_of(disputed, task))
         assert not after.acted
         assert bond(disputed, task) == task.reader.spec.money.bond
     else:
-        assert play_out(disputed, task, watcher, finding, None).upheld
+        assert pursue(disputed, task, watcher, finding, None).upheld
 
 
 def test_a_store_that_answers_again_in_time_shows_an_honest_round(disputed: Stage, tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_an_update_that_no_store_delivers_late_in_the_window_is_shown_by_its_sea
     (finding,) = watcher.step(half)
     assert {question.node for question in finding.asked} == {Node.OPERAND}
     disputed.chain.wait_until(half)
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task))
+    finding = pursue(disputed, task, watcher, finding, defender_of(disputed, task))
     assert finding.upheld is lies
     assert (bond(disputed, task) == 0) is lies
     assert (watcher.waiting, watcher.unseen(), watcher.looked) == ((), (), True)

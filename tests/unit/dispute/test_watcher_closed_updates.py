@@ -13,7 +13,7 @@ from fl_platform.dispute.questions import LEAVES, Node, Question, draw_leaves
 from fl_platform.protocol.bundle import RoundBundle
 from tests.support.chain import Stage, disputed_stage
 from tests.support.liars import Hiding
-from tests.unit.dispute.test_watcher import bond, defender_of, ended, play_out, sealed_by, watcher_of
+from tests.unit.dispute.test_watcher import bond, defender_of, ended, pursue, sealed_by, watcher_of
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_sum_over_an_update_whose_leaves_are_all_shown_falls(disputed: Stage, 
     assert [answer.problem for answer in defender.step(disputed.chain.now())] == [""] * len(finding.asked)
     finding = watcher.follow(finding)
     assert {question.node for question in finding.asked} == {Node.PREFIXES}
-    assert play_out(disputed, task, watcher, finding, defender).upheld
+    assert pursue(disputed, task, watcher, finding, defender).upheld
     assert bond(disputed, task) == 0
 
 
@@ -76,7 +76,7 @@ def test_who_shows_no_leaf_of_it_falls(disputed: Stage, tmp_path: Path) -> None:
     task = sealed_by(disputed, tmp_path, LeavesKeysOut(BEND_SUMS, hides=False))
     watcher = watcher_of(disputed, task, [], key=True)
     (finding,) = watcher.step(disputed.chain.now())
-    assert play_out(disputed, task, watcher, finding, None).upheld
+    assert pursue(disputed, task, watcher, finding, None).upheld
     assert bond(disputed, task) == 0
 
 

@@ -12,7 +12,7 @@ from fl_platform.dispute.questions import Node
 from fl_platform.protocol.bundle import RoundBundle
 from tests.support.chain import SUCCESSOR, Stage, disputed_stage
 from tests.support.liars import Hiding
-from tests.unit.dispute.test_watcher import bond, defender_of, ended, play_out, sealed_by, watcher_of
+from tests.unit.dispute.test_watcher import bond, defender_of, ended, pursue, sealed_by, watcher_of
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_lie_that_updates_do_not_tell_falls(disputed: Stage, tmp_path: Path, l
     watcher = watcher_of(disputed, task, [], key=True)
     (finding,) = watcher.step(disputed.chain.now())
     assert {question.node for question in finding.asked} == {Node.ROSTER}
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, liar.told))
+    finding = pursue(disputed, task, watcher, finding, defender_of(disputed, task, liar.told))
     assert finding.upheld
     assert finding.move.startswith("refuted ")
     assert bond(disputed, task) == 0
@@ -60,5 +60,5 @@ def test_who_shows_its_roster_alone_falls(disputed: Stage, tmp_path: Path, key: 
     assert defender.step(disputed.chain.now())
     finding = watcher.follow(finding)
     assert [question.node for question in finding.asked] == [Node.COLUMNS]
-    assert play_out(disputed, task, watcher, finding, None).upheld
+    assert pursue(disputed, task, watcher, finding, None).upheld
     assert bond(disputed, task) == 0

@@ -13,7 +13,7 @@ from fl_platform.ledger.contracts import Contracts
 from fl_platform.round.transport import LocalTransport
 from tests.support.chain import AGGREGATOR, SUCCESSOR, Stage, disputed_stage
 from tests.support.small_task import open_small_task
-from tests.unit.dispute.test_watcher import bond, defender_of, play_out, watcher_of
+from tests.unit.dispute.test_watcher import bond, defender_of, pursue, watcher_of
 
 
 @pytest.fixture
@@ -38,6 +38,6 @@ def test_a_seal_without_a_tape_falls(
     watcher = watcher_of(disputed, task, [], key=key)
     (finding,) = watcher.step(disputed.chain.now())
     assert [question.node for question in finding.asked] == [Node.COLUMNS]
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task))
+    finding = pursue(disputed, task, watcher, finding, defender_of(disputed, task))
     assert finding.upheld
     assert bond(disputed, task) == 0

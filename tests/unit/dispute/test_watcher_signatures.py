@@ -12,7 +12,7 @@ from fl_platform.dispute.questions import Node, Question
 from fl_platform.protocol.bundle import RoundBundle
 from tests.support.chain import Stage, disputed_stage
 from tests.support.liars import Hiding
-from tests.unit.dispute.test_watcher import bond, defender_of, ended, play_out, sealed_by, watcher_of
+from tests.unit.dispute.test_watcher import bond, defender_of, ended, pursue, sealed_by, watcher_of
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_lie_beside_it_falls(disputed: Stage, tmp_path: Path, hides: bool, key
     watcher = watcher_of(disputed, task, [], key=key)
     (finding,) = watcher.step(disputed.chain.now())
     assert finding.asked == (Question(Node.ROSTER, index=1),)
-    finding = play_out(disputed, task, watcher, finding, defender_of(disputed, task, liar.told))
+    finding = pursue(disputed, task, watcher, finding, defender_of(disputed, task, liar.told))
     # without a key nobody can tell where a hidden tape differs
     assert finding.upheld is (key or not hides)
     assert (bond(disputed, task) == 0) is finding.upheld
@@ -53,7 +53,7 @@ def test_who_cannot_show_the_signature_falls(disputed: Stage, tmp_path: Path) ->
     task = sealed_by(disputed, tmp_path, Garbles(None))
     watcher = watcher_of(disputed, task, [], key=True)
     (finding,) = watcher.step(disputed.chain.now())
-    assert play_out(disputed, task, watcher, finding, None).upheld
+    assert pursue(disputed, task, watcher, finding, None).upheld
     assert bond(disputed, task) == 0
 
 

@@ -18,7 +18,7 @@ from fl_platform.audit.why import explain
 from fl_platform.chain.client import Chain
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Phase
-from fl_platform.cli.demo.federation import Cast
+from fl_platform.cli.demo.federation import DemoParties
 from fl_platform.errors import NotEnoughTrainers, ProcessAbsent, RetryError
 from fl_platform.flower.socket_transport import SocketTransport
 from fl_platform.flower.trainer_server import serve_trainer
@@ -31,7 +31,7 @@ from fl_platform.round.trainer import Trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Progress, Waiting, margin
 from fl_platform.task.reading import TaskReader
-from fl_platform.task.stakes import parties
+from fl_platform.task.stakes import parties as parties_of
 from fl_platform.task.workspace import Workspace, reveal_key
 from tests.support.chain import AGGREGATOR, Stage, stage
 from tests.support.faults import Killed
@@ -153,11 +153,11 @@ def small_scene(own: Stage, folder: Path, task: SmallTask, clock: Clock | None) 
     return scene(reader, own.as_(AGGREGATOR), AGGREGATOR, folder / "waiting", task.trainers, clock)
 
 
-def of_cast(workspace: Workspace, cast: Cast, folder: Path, patience_s: float = math.inf) -> Scene:
+def scene_of(workspace: Workspace, parties: DemoParties, folder: Path, patience_s: float = math.inf) -> Scene:
     """Start the aggregator of a rehearsed task: five trainers and a reference."""
-    signer = cast.wallets["aggregator"]
-    reader = workspace.reader(cast.task)
-    return scene(reader, workspace.contracts(signer), signer, folder / "waiting", cast.everybody, None, patience_s)
+    signer = parties.wallets["aggregator"]
+    reader = workspace.reader(parties.task)
+    return scene(reader, workspace.contracts(signer), signer, folder / "waiting", parties.everybody, None, patience_s)
 
 
 def short(address: bytes) -> str:
@@ -316,10 +316,10 @@ def test_keys_that_came_are_kept_when_it_is_started_again(opened: Opening) -> No
 
 
 def test_an_absent_reference_is_waited_for_and_then_said_to_be_absent(tmp_path: Path) -> None:
-    with rehearsal(tmp_path, small_settings(byzantine=0, attacks=())) as (workspace, cast):
-        on = of_cast(workspace, cast, tmp_path)
-        reference = cast.reference.address
-        assert parties(on.reader) == {member.trainer.address for member in cast.members} | {reference}
+    with rehearsal(tmp_path, small_settings(byzantine=0, attacks=())) as (workspace, parties):
+        on = scene_of(workspace, parties, tmp_path)
+        reference = parties.reference.address
+        assert parties_of(on.reader) == {member.trainer.address for member in parties.members} | {reference}
         on.aggregator.run(on.transport({reference: 120.0}), rounds=1)
         assert not any("by stake" in line for line in on.lines())
         on.clock.now = on.clock.start = float(workspace.chain.now())
@@ -329,21 +329,21 @@ def test_an_absent_reference_is_waited_for_and_then_said_to_be_absent(tmp_path: 
         assert on.lines()[-1] == (
             "going on without the owner's reference; without the reference this round will be paid by stake"
         )
-        trainer = cast.members[0].trainer.address
+        trainer = parties.members[0].trainer.address
         told = explain(on.reader, workspace.contracts(), trainer, now=workspace.chain.now())
     assert [story.reference_absent for story in told.rounds] == [False, True]
     assert [story.measured for story in told.rounds] == [True, False]
 
 
 def test_too_few_are_waited_for_until_the_deadline_and_the_way_on_is_said(tmp_path: Path) -> None:
-    with rehearsal(tmp_path) as (workspace, cast):
-        on = of_cast(workspace, cast, tmp_path)
-        hung = cast.members[2].trainer.address
-        way_on = rf"4 trainers answered, .* needs 5; .*`fl-platform aggregator advance {cast.task}`"
+    with rehearsal(tmp_path) as (workspace, parties):
+        on = scene_of(workspace, parties, tmp_path)
+        hung = parties.members[2].trainer.address
+        way_on = rf"4 trainers answered, .* needs 5; .*`fl-platform aggregator advance {parties.task}`"
         with pytest.raises(NotEnoughTrainers, match=way_on):
             on.aggregator.run(on.transport({hung: NEVER}))
-        assert on.clock.now >= workspace.contracts().window(cast.task)[1]
-        again = of_cast(workspace, cast, tmp_path, patience_s=0.0)
+        assert on.clock.now >= workspace.contracts().window(parties.task)[1]
+        again = scene_of(workspace, parties, tmp_path, patience_s=0.0)
         with pytest.raises(NotEnoughTrainers, match="its roster deadline is over"):
             again.aggregator.run(again.transport())
 
@@ -373,10 +373,10 @@ def test_the_first_round_waits_for_who_has_yet_to_join(tmp_path: Path, joins: bo
 
 
 def test_patience_ends_the_waiting_only_where_the_rule_has_enough(tmp_path: Path) -> None:
-    with rehearsal(tmp_path) as (workspace, cast):
-        on = of_cast(workspace, cast, tmp_path, patience_s=60.0)
-        late = cast.members[2].trainer.address
-        entries = on.aggregator.collect(on.transport({cast.reference.address: NEVER, late: 240.0}))
+    with rehearsal(tmp_path) as (workspace, parties):
+        on = scene_of(workspace, parties, tmp_path, patience_s=60.0)
+        late = parties.members[2].trainer.address
+        entries = on.aggregator.collect(on.transport({parties.reference.address: NEVER, late: 240.0}))
     assert len(entries) == 5
     assert on.clock.passed == 240.0 + STEP_S
 

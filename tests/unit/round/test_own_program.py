@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from fl_platform.attacks import lying
 from fl_platform.attacks.lying import Lied
 from fl_platform.chain.types import Phase
-from fl_platform.cli.demo.federation import BOND, FEE_BPS, POT, STAKE, Cast, Settings
-from fl_platform.cli.demo.lying import lying_aggregator, play_out, watcher_of
+from fl_platform.cli.demo.federation import BOND, FEE_BPS, POT, STAKE, DemoParties, Settings
+from fl_platform.cli.demo.lying import lying_aggregator, pursue, watcher_of
 from fl_platform.cli.main import cli
 from fl_platform.errors import DocumentInvalid, ProgramNotAccepted
 from fl_platform.flower.keys import create_node_key, load_node_key
@@ -47,23 +47,23 @@ def settings(program: bytes) -> Settings:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[tuple[Workspace, Cast]]:
+def opened(tmp_path: Path) -> Iterator[tuple[Workspace, DemoParties]]:
     """A task by the own rule, of people who accept it."""
     with rehearsal(tmp_path / "w", settings(PROGRAM.to_bytes()), accepted=frozenset({PROGRAM.root})) as made:
         yield made
 
 
-def test_a_task_by_an_own_rule_is_run_and_audited(opened: tuple[Workspace, Cast]) -> None:
-    workspace, cast = opened
-    first, second = cast.aggregator.run(LocalTransport(cast.everybody))
-    assert program_of(cast.spec) == PROGRAM
+def test_a_task_by_an_own_rule_is_run_and_audited(opened: tuple[Workspace, DemoParties]) -> None:
+    workspace, parties = opened
+    first, second = parties.aggregator.run(LocalTransport(parties.everybody))
+    assert program_of(parties.spec) == PROGRAM
     weights = {v.trainer: v.weight for v in second.bundle.verdicts if v.weight}
-    honest = [m.trainer.address for m in cast.members if m.kind == "honest"]
+    honest = [m.trainer.address for m in parties.members if m.kind == "honest"]
     assert set(honest) <= set(weights)
     assert len({weights[who] for who in honest}) == len(honest), "equal stakes, and yet each weighs by its direction"
     assert first.bundle.after.model != second.bundle.after.model
-    assert audit(workspace, cast).exit_code == 0
-    assert audit(workspace, cast, key=None).exit_code == 3
+    assert audit(workspace, parties).exit_code == 0
+    assert audit(workspace, parties, key=None).exit_code == 3
 
 
 def weigh_a_friend(tape: Tape, _: int) -> Lied:
@@ -75,28 +75,28 @@ def weigh_a_friend(tape: Tape, _: int) -> Lied:
     return Lied(number, cells)
 
 
-def test_a_lie_about_an_own_rule_falls(opened: tuple[Workspace, Cast], monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace, cast = opened
+def test_a_lie_about_an_own_rule_falls(opened: tuple[Workspace, DemoParties], monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, parties = opened
     monkeypatch.setattr(lying, "LIES", {**lying.LIES, "weigh-a-friend": weigh_a_friend})
-    liar = lying_aggregator(workspace, cast, lie="weigh-a-friend", when=0)
-    liar.run(LocalTransport(cast.everybody), rounds=1)
-    watcher = watcher_of(workspace, cast)
+    liar = lying_aggregator(workspace, parties, lie="weigh-a-friend", when=0)
+    liar.run(LocalTransport(parties.everybody), rounds=1)
+    watcher = watcher_of(workspace, parties)
     (found,) = watcher.step(workspace.chain.now())
-    finding = play_out(workspace, cast, watcher, found)
+    finding = pursue(workspace, parties, watcher, found)
     assert finding.upheld
     assert "weight" in finding.move
-    assert workspace.contracts().head(cast.task).phase is Phase.COMPENSATED
-    assert workspace.contracts().member(cast.task, cast.wallets["aggregator"].address).stake == 0
+    assert workspace.contracts().head(parties.task).phase is Phase.COMPENSATED
+    assert workspace.contracts().member(parties.task, parties.wallets["aggregator"].address).stake == 0
 
 
-def test_nobody_goes_by_it_without_having_said_so(opened: tuple[Workspace, Cast], tmp_path: Path) -> None:
-    workspace, cast = opened
-    stranger = workspace.reader(cast.task)
+def test_nobody_goes_by_it_without_having_said_so(opened: tuple[Workspace, DemoParties], tmp_path: Path) -> None:
+    workspace, parties = opened
+    stranger = workspace.reader(parties.task)
     stranger.accepted = frozenset()
     says = f"go on with --accept-program 0x{PROGRAM.root.hex()}"
-    newcomer = cast.wallets["auditor"]
+    newcomer = parties.wallets["auditor"]
     key = create_node_key(tmp_path, "node")
-    binding = bind(newcomer, load_node_key(key.private), domain=stranger.domain, task=cast.task)
+    binding = bind(newcomer, load_node_key(key.private), domain=stranger.domain, task=parties.task)
     with pytest.raises(ProgramNotAccepted, match=says):
         membership.join(stranger, workspace.contracts(newcomer), stake=None, binding=binding)
     workspace.close()
@@ -106,9 +106,9 @@ def test_nobody_goes_by_it_without_having_said_so(opened: tuple[Workspace, Cast]
         assert says in str(told.exception) + told.output, words
 
 
-def test_what_it_reads_and_pays_is_told(opened: tuple[Workspace, Cast]) -> None:
-    _, cast = opened
-    told = described(cast.spec)
+def test_what_it_reads_and_pays_is_told(opened: tuple[Workspace, DemoParties]) -> None:
+    _, parties = opened
+    told = described(parties.spec)
     assert told.root == PROGRAM.root
     assert len(told.paid) == EQUALS
     assert min(told.paid) > POT // (2 * EQUALS)
@@ -119,10 +119,10 @@ def test_what_it_reads_and_pays_is_told(opened: tuple[Workspace, Cast]) -> None:
 
 
 def test_the_packages_own_rule_as_bytes_needs_no_yes(tmp_path: Path) -> None:
-    with rehearsal(tmp_path, settings(compose(Rule()).to_bytes())) as (workspace, cast):
-        assert cast.spec.aggregation.program
-        assert not is_own(cast.spec)
-        assert audit(workspace, cast).exit_code == 3  # nothing is sealed
+    with rehearsal(tmp_path, settings(compose(Rule()).to_bytes())) as (workspace, parties):
+        assert parties.spec.aggregation.program
+        assert not is_own(parties.spec)
+        assert audit(workspace, parties).exit_code == 3  # nothing is sealed
 
 
 @pytest.mark.parametrize("data", [b"", b"flp1", PROGRAM.to_bytes()[:-1], PROGRAM.to_bytes() + bytes(160)])
@@ -174,13 +174,13 @@ def test_a_programs_digest_has_no_other_length(length: int) -> None:
 
 
 def test_rules_without_a_word_that_their_program_reads_are_refused_where_they_are_read(
-    opened: tuple[Workspace, Cast], monkeypatch: pytest.MonkeyPatch
+    opened: tuple[Workspace, DemoParties], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace, cast = opened
+    workspace, parties = opened
     program = compose(Rule(weighting=by_own_word)).to_bytes()
-    rules = replace(cast.spec.aggregation, program=know_program(program))
-    objects = {rules.program: program, cast.spec.digest: replace(cast.spec, aggregation=rules).to_bytes()}
-    reader = workspace.reader(cast.task)
+    rules = replace(parties.spec.aggregation, program=know_program(program))
+    objects = {rules.program: program, parties.spec.digest: replace(parties.spec, aggregation=rules).to_bytes()}
+    reader = workspace.reader(parties.task)
     monkeypatch.setattr(reader, "object", lambda digest, **_: objects[digest])
     with pytest.raises(DocumentInvalid, match=f"reads the rules' word {OWN_WORDS[0]}"):
         _ = reader.spec

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_platform.cli.demo.federation import Cast, aggregator_of
+from fl_platform.cli.demo.federation import DemoParties, aggregator_of
 from fl_platform.learning.evaluation import evaluate
 from fl_platform.learning.machine import CPU
 from fl_platform.learning.plan import TrainPlan
@@ -25,7 +25,7 @@ from fl_platform.task.workspace import Workspace
 from fl_platform.updates import update_length
 from tests.support.rehearsal import rehearsal, small_settings
 
-Scene = tuple[Workspace, Cast]
+Scene = tuple[Workspace, DemoParties]
 PLAN = TrainPlan(4, 32, 0.2)  # steps enough for a first and a last ten
 
 
@@ -38,17 +38,17 @@ class Noisy(LocalTransport):
 
 
 def test_an_aggregator_counts_who_answered_who_did_not_and_what_was_refused(tmp_path: Path) -> None:
-    with rehearsal(tmp_path, small_settings(byzantine=0)) as (workspace, cast):
-        watched = RoundsSealed(workspace.reader(cast.task), who="bob", clock=itertools.count(0.0, 2.0).__next__)
-        aggregator = aggregator_of(workspace, cast, "aggregator", watched.step)
-        away = cast.members[1].trainer
-        first = aggregator.run(Noisy([one for one in cast.everybody if one is not away]), rounds=1)[0]
+    with rehearsal(tmp_path, small_settings(byzantine=0)) as (workspace, parties):
+        watched = RoundsSealed(workspace.reader(parties.task), who="bob", clock=itertools.count(0.0, 2.0).__next__)
+        aggregator = aggregator_of(workspace, parties, "aggregator", watched.step)
+        away = parties.members[1].trainer
+        first = aggregator.run(Noisy([one for one in parties.everybody if one is not away]), rounds=1)[0]
         record = watched.record(first)
-        second = watched.record(aggregator.run(LocalTransport(cast.everybody), rounds=1)[0])
-    model, codes = cast.spec.model, [verdict.code for verdict in first.bundle.verdicts]
+        second = watched.record(aggregator.run(LocalTransport(parties.everybody), rounds=1)[0])
+    model, codes = parties.spec.model, [verdict.code for verdict in first.bundle.verdicts]
     refused = {f"refused[{code}]": codes.count(code) for code in codes if code not in ("admitted", "reference")}
     length = first.bundle.entries[0].receipt.length
-    assert (record.role, record.task, record.round, record.who) == ("aggregator", cast.task, 0, "bob")
+    assert (record.role, record.task, record.round, record.who) == ("aggregator", parties.task, 0, "bob")
     assert record.values == {
         "members": 5, "answered": 4, "absent": 1, f"absent_member[0x{away.address.hex()}]": 1,
         "refused[DocumentInvalid]": 1, "refused[ReceiptDuplicate]": 1, **refused,
@@ -82,32 +82,32 @@ def played(tmp_path: Path) -> Iterator[Scene]:
 def watched_trainer(
     scene: Scene, folder: Path, learned: RoundsLearned | None = None, learning: LearningTask | None = None
 ) -> Trainer:
-    """Return trainer 0 of the cast once more, with a folder of its own and somebody who watches."""
-    workspace, cast = scene
-    signer = cast.wallets["trainer-0"]
+    """Return the demo's trainer 0 once more, with a folder of its own and somebody who watches."""
+    workspace, parties = scene
+    signer = parties.wallets["trainer-0"]
     return Trainer(
-        reader=workspace.reader(cast.task), contracts=workspace.contracts(signer), signer=signer,
-        learning=learning or cast.federation.parties[0], workdir=folder, machine=CPU,
+        reader=workspace.reader(parties.task), contracts=workspace.contracts(signer), signer=signer,
+        learning=learning or parties.federation.parties[0], workdir=folder, machine=CPU,
         **({} if learned is None else {"watch": learned.trained}),
     )  # fmt: skip
 
 
 def test_measuring_changes_nothing_that_is_signed(scene: Scene, tmp_path: Path) -> None:
-    _, cast = scene
+    _, parties = scene
     told: list[Record] = []
-    learned = RoundsLearned(cast.task, told.append, role="trainer", validate=True)
-    order = cast.aggregator.order()
+    learned = RoundsLearned(parties.task, told.append, role="trainer", validate=True)
+    order = parties.aggregator.order()
     watched = watched_trainer(scene, tmp_path / "watched", learned).commit(order)
     assert watched == watched_trainer(scene, tmp_path / "alone").commit(order)
     assert len(told) == 1
 
 
 def test_nobody_measures_unless_asked(scene: Scene, tmp_path: Path) -> None:
-    _, cast = scene
+    _, parties = scene
     told: list[Record] = []
-    learned = RoundsLearned(cast.task, told.append, role="trainer")
-    trainer = watched_trainer(scene, tmp_path / "own", learned, Unmeasured(cast.federation.parties[0]))
-    trainer.commit(cast.aggregator.order())
+    learned = RoundsLearned(parties.task, told.append, role="trainer")
+    trainer = watched_trainer(scene, tmp_path / "own", learned, Unmeasured(parties.federation.parties[0]))
+    trainer.commit(parties.aggregator.order())
     learned.over(trainer)
     (record,) = told
     assert not [key for key in record.values if key.startswith("validation")]
@@ -133,10 +133,10 @@ class Unmeasured(LearningTask):
 def test_rows_that_cannot_be_measured_cost_no_round(
     scene: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, cast = scene
+    _, parties = scene
     told: list[Record] = []
-    learned = RoundsLearned(cast.task, told.append, role="trainer", validate=True)
-    order, rows = cast.aggregator.order(), Unmeasured(cast.federation.parties[0])
+    learned = RoundsLearned(parties.task, told.append, role="trainer", validate=True)
+    order, rows = parties.aggregator.order(), Unmeasured(parties.federation.parties[0])
     signed = [watched_trainer(scene, tmp_path / name, learned, rows).commit(order) for name in ("one", "two")]
     assert signed == [watched_trainer(scene, tmp_path / "three").commit(order)] * 2
     assert [record.round for record in told] == [0, 0]
@@ -148,11 +148,11 @@ def test_rows_that_cannot_be_measured_cost_no_round(
 
 
 def test_a_resident_trainer_says_one_line_a_round(scene: Scene, tmp_path: Path) -> None:
-    _, cast = scene
+    _, parties = scene
     said: list[str] = []
-    learned = RoundsLearned(cast.task, lambda record: said.append(line_of(record)), role="trainer")
+    learned = RoundsLearned(parties.task, lambda record: said.append(line_of(record)), role="trainer")
     told = Announced(watched_trainer(scene, tmp_path / "own", learned), said.append, learned)
-    message = encode_message(cast.aggregator.order())
+    message = encode_message(parties.aggregator.order())
     assert told.handle(message) == told.handle(message)
     assert len(said) == 2
     assert said[0].startswith("round 0 trained and signed: loss ")
@@ -160,24 +160,24 @@ def test_a_resident_trainer_says_one_line_a_round(scene: Scene, tmp_path: Path) 
 
 
 def test_a_trainer_tells_of_each_round_and_of_the_last_model(played: Scene, tmp_path: Path) -> None:
-    workspace, cast = played
+    workspace, parties = played
     told: list[Record] = []
-    learned = RoundsLearned(cast.task, told.append, role="trainer", who="alice", validate=True)
+    learned = RoundsLearned(parties.task, told.append, role="trainer", who="alice", validate=True)
     trainer = watched_trainer(played, tmp_path / "alice", learned)
-    crew = [trainer, *(one for one in cast.everybody if one.address != trainer.address)]
-    sealed = cast.aggregator.run(LocalTransport(crew))
+    crew = [trainer, *(one for one in parties.everybody if one.address != trainer.address)]
+    sealed = parties.aggregator.run(LocalTransport(crew))
     learned.over(trainer)
     assert [(record.role, record.who, record.round) for record in told] == [("trainer", "alice", n) for n in (0, 1, 2)]
-    rows, model = cast.federation.parties[0].train_data(), cast.spec.model
+    rows, model = parties.federation.parties[0].train_data(), parties.spec.model
     first = told[0].values
     assert (first["rows"], first["steps"]) == (len(rows), PLAN.epochs * -(-len(rows) // PLAN.batch_size))
     assert first["update_bytes"] == update_length(model.size, 8)
     assert 0 < first["loss_last"] < first["loss_first"]
     assert first["training_seconds"] > 0
     assert told[2].values.keys() == {"validation_loss", "validation_metric[accuracy]", "validation_rows"}
-    held = cast.federation.parties[0].validation_data()
-    reader = workspace.reader(cast.task)
-    for record, digest in zip(told, (cast.spec.initial_model, *(s.bundle.after.model for s in sealed)), strict=True):
-        right = evaluate(cast.federation.factory(), reader.model(digest), held)
+    held = parties.federation.parties[0].validation_data()
+    reader = workspace.reader(parties.task)
+    for record, digest in zip(told, (parties.spec.initial_model, *(s.bundle.after.model for s in sealed)), strict=True):
+        right = evaluate(parties.federation.factory(), reader.model(digest), held)
         assert record.values["validation_metric[accuracy]"] == pytest.approx(right.accuracy)
         assert record.values["validation_rows"] == len(held)

@@ -94,8 +94,8 @@ def test_whose_parties_are_on_other_machines_is_told_what_does_all_of_its_work(
 def test_on_a_chain_that_one_process_holds_nobody_is_told_to_stay_there() -> None:
     """A `trainer run` that stays keeps everybody else from the embedded chain."""
     assert only(at(AGGREGATOR, alone=True)).command == "fl-platform aggregator run 7 --local --wallet me"
-    told = only(at(TRAINER, alone=True))
-    assert (told.command, "`fl-platform aggregator run 7 --local`" in told.text) == ("", True)
+    told = only(at(TRAINER, alone=True, sealer="judge"))
+    assert (told.command, "`fl-platform aggregator run 7 --local --wallet judge`" in told.text) == ("", True)
 
 
 def test_an_aggregator_asks_for_its_bond_and_a_trainer_for_its_stake() -> None:
@@ -242,15 +242,15 @@ def test_the_maker_of_a_roster_is_told_what_is_asked_of_it(tmp_path: Path) -> No
     assert move.must
     assert "leaves of your roster of round 0" in move.words(NOW)
     assert "`fl-platform aggregator defend 7 --wallet me`), at the latest in 1 min 30 s" in move.words(NOW)
-    with rehearsal(tmp_path, small_settings(rounds=1)) as (workspace, cast):
-        reader, asker, contracts = workspace.reader(cast.task), cast.wallets["auditor"], workspace.contracts()
-        maker, folder = cast.wallets["aggregator"].address, workspace.role_folder("aggregator")
+    with rehearsal(tmp_path, small_settings(rounds=1)) as (workspace, parties):
+        reader, asker, contracts = workspace.reader(parties.task), parties.wallets["auditor"], workspace.contracts()
+        maker, folder = parties.wallets["aggregator"].address, workspace.role_folder("aggregator")
 
         def due() -> int:
             now = workspace.chain.now()
             return look(reader, contracts, wallet="a", account=maker, folder=folder, now=now).roster_due
 
-        cast.aggregator.roster(cast.aggregator.collect(LocalTransport(cast.everybody)))
+        parties.aggregator.roster(parties.aggregator.collect(LocalTransport(parties.everybody)))
         assert due() == 0
         listed = standing(reader)
         assert listed is not None
@@ -268,10 +268,10 @@ def test_a_witness_is_told_what_is_asked_of_it() -> None:
 
 
 def test_a_witness_sees_what_is_wanted_until_it_has_complained(tmp_path: Path) -> None:
-    with rehearsal(tmp_path, small_settings(rounds=1)) as (workspace, cast):
-        reader, task = workspace.reader(cast.task), cast.task
+    with rehearsal(tmp_path, small_settings(rounds=1)) as (workspace, parties):
+        reader, task = workspace.reader(parties.task), parties.task
         (witness,) = reader.spec.witnesses
-        (signer,) = (one for one in cast.wallets.values() if one.address == witness)
+        (signer,) = (one for one in parties.wallets.values() if one.address == witness)
         assert is_named(reader, witness)
 
         def wanted() -> int:
@@ -280,10 +280,10 @@ def test_a_witness_sees_what_is_wanted_until_it_has_complained(tmp_path: Path) -
                 reader, contracts, wallet="auditor", account=witness, folder=folder, now=workspace.chain.now()
             ).wanted  # fmt: skip
 
-        entries = cast.aggregator.collect(LocalTransport(cast.everybody))
-        cast.aggregator.roster(entries)
+        entries = parties.aggregator.collect(LocalTransport(parties.everybody))
+        parties.aggregator.roster(entries)
         assert wanted() == 0
-        aggregator = cast.wallets["aggregator"]
+        aggregator = parties.wallets["aggregator"]
         receipts = [entry.receipt for entry in entries[:2]]
         Complaints(workspace.contracts(aggregator), aggregator).want(task, 0, receipts)
         assert wanted() == 2
@@ -292,8 +292,8 @@ def test_a_witness_sees_what_is_wanted_until_it_has_complained(tmp_path: Path) -
 
 
 def test_an_auditor_of_the_rules_has_a_part_and_its_command(tmp_path: Path) -> None:
-    with rehearsal(tmp_path, small_settings(rounds=1)) as (workspace, cast):
-        reader, contracts = workspace.reader(cast.task), workspace.contracts()
+    with rehearsal(tmp_path, small_settings(rounds=1)) as (workspace, parties):
+        reader, contracts = workspace.reader(parties.task), workspace.contracts()
         account = reader.spec.auditors[0].address
         assert is_named(reader, account)
 
@@ -303,5 +303,5 @@ def test_an_auditor_of_the_rules_has_a_part_and_its_command(tmp_path: Path) -> N
 
         assert "auditor" in roles(seen())
         assert not any("audit" in move.command for move in moves(seen()))
-        cast.aggregator.run(LocalTransport(cast.everybody))
-        assert f"fl-platform audit {cast.task} --key auditor" in [move.command for move in moves(seen())]
+        parties.aggregator.run(LocalTransport(parties.everybody))
+        assert f"fl-platform audit {parties.task} --key auditor" in [move.command for move in moves(seen())]

@@ -13,7 +13,7 @@ import torch
 
 from fl_platform.audit.audit_report import AuditReport
 from fl_platform.audit.auditor import Auditor
-from fl_platform.cli.demo.federation import POT, Cast
+from fl_platform.cli.demo.federation import POT, DemoParties
 from fl_platform.judging.tapes import told_numbers
 from fl_platform.ledger.records import SealRecord
 from fl_platform.protocol.bundle import RoundBundle, Standing, by_account, claim_leaves
@@ -33,15 +33,15 @@ class Played:
     """A task of two rounds, sealed honestly and final."""
 
     workspace: Workspace
-    cast: Cast
+    parties: DemoParties
     sealed: SealedRound  # round 1
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    with rehearsal(tmp_path_factory.mktemp("task")) as (workspace, cast):
-        sealed = cast.aggregator.run(LocalTransport(cast.everybody))
-        yield Played(workspace, cast, sealed[-1])
+    with rehearsal(tmp_path_factory.mktemp("task")) as (workspace, parties):
+        sealed = parties.aggregator.run(LocalTransport(parties.everybody))
+        yield Played(workspace, parties, sealed[-1])
 
 
 def audit_lie(played: Played, name: str, *, key: str | None) -> AuditReport:
@@ -51,8 +51,8 @@ def audit_lie(played: Played, name: str, *, key: str | None) -> AuditReport:
 def audit_seal(
     played: Played, told: RoundBundle, *, key: str | None, seal: Mapping[str, object] | None = None
 ) -> AuditReport:
-    reader = DoctoredReader(played.workspace, played.cast.task, told, number=1, seal=seal)
-    return Auditor(reader, opener=opener_for(played.workspace, played.cast, reader, key)).audit()
+    reader = DoctoredReader(played.workspace, played.parties.task, told, number=1, seal=seal)
+    return Auditor(reader, opener=opener_for(played.workspace, played.parties, reader, key)).audit()
 
 
 def change_verdict(bundle: RoundBundle, **changes: object) -> RoundBundle:
@@ -188,28 +188,28 @@ def test_a_stranger_without_keys_catches_what_follows_from_public_values(played:
 
 
 def test_the_honest_twin_passes_is_paid_and_conserved(played: Played) -> None:
-    workspace, cast, sealed = played.workspace, played.cast, played.sealed
-    report = audit(workspace, cast)
+    workspace, parties, sealed = played.workspace, played.parties, played.sealed
+    report = audit(workspace, parties)
     assert (report.exit_code, report.first_difference, len(report.rounds)) == (0, None, 2)
-    stranger = audit(workspace, cast, key=None)
+    stranger = audit(workspace, parties, key=None)
     assert stranger.exit_code == 3
     assert stranger.unchecked
-    owner = workspace.contracts(cast.wallets["owner"])
-    final = owner.history(cast.task).final_at(1)
+    owner = workspace.contracts(parties.wallets["owner"])
+    final = owner.history(parties.task).final_at(1)
     assert final is not None
     workspace.chain.wait_until(final)
     leaves = claim_leaves(sealed.bundle.after)
     for account, standing in by_account(sealed.bundle.after).items():
         if standing.earned:
-            owner.claim(cast.task, 1, leaves, account)
-            owner.withdraw(cast.task, account)
-    owner.record_reputation(cast.task, 1, leaves)
-    owner.close_task(cast.task)
-    history = owner.history(cast.task)
+            owner.claim(parties.task, 1, leaves, account)
+            owner.withdraw(parties.task, account)
+    owner.record_reputation(parties.task, 1, leaves)
+    owner.close_task(parties.task)
+    history = owner.history(parties.task)
     assert sum(history.withdrawn.values()) == 2 * POT, "the owner's dust is a claim, too"
     assert not history.released
-    assert audit(workspace, cast).claims == sum(1 for s in sealed.bundle.after.standings if s.earned)
-    flippers = addresses(cast, ["label-flip"])
+    assert audit(workspace, parties).claims == sum(1 for s in sealed.bundle.after.standings if s.earned)
+    flippers = addresses(parties, ["label-flip"])
     assert all(s.paid_scored == 0 for s in sealed.bundle.after.standings if s.trainer in flippers)
 
 
@@ -219,8 +219,8 @@ def test_one_seed_gives_the_same_bytes_on_one_and_two_threads(tmp_path: Path) ->
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            with rehearsal(folder, small_settings(rounds=2)) as (_, cast):
-                sealed = cast.aggregator.run(LocalTransport(cast.everybody))
+            with rehearsal(folder, small_settings(rounds=2)) as (_, parties):
+                sealed = parties.aggregator.run(LocalTransport(parties.everybody))
                 return [item.digest for item in sealed], sealed[-1].bundle.after.standings
         finally:
             torch.set_num_threads(before)
@@ -229,7 +229,9 @@ def test_one_seed_gives_the_same_bytes_on_one_and_two_threads(tmp_path: Path) ->
 
 
 def test_another_seed_gives_other_bytes(tmp_path: Path, played: Played) -> None:
-    cast = played.cast
+    parties = played.parties
     with rehearsal(tmp_path, small_settings(seed=8)) as (_, other):
-        assert other.spec.digest != cast.spec.digest
-        assert not np.array_equal(list(other.federation.parties[0].train.y), list(cast.federation.parties[0].train.y))
+        assert other.spec.digest != parties.spec.digest
+        assert not np.array_equal(
+            list(other.federation.parties[0].train.y), list(parties.federation.parties[0].train.y)
+        )

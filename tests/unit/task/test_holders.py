@@ -15,9 +15,9 @@ from tests.support.rehearsal import rehearsal, small_settings
 
 
 def test_each_kind_of_object_names_its_party(tmp_path: Path) -> None:
-    with rehearsal(tmp_path / "w", small_settings(rounds=1)) as (workspace, cast):
-        cast.aggregator.run(LocalTransport(cast.everybody), rounds=1)
-        full = workspace.reader(cast.task)
+    with rehearsal(tmp_path / "w", small_settings(rounds=1)) as (workspace, parties):
+        parties.aggregator.run(LocalTransport(parties.everybody), rounds=1)
+        full = workspace.reader(parties.task)
         bundle, empty = full.bundle(0), full.reading(MemoryStore())
         owner, sealer = f"the owner 0x{full.spec.owner.hex()}", f"the aggregator 0x{bundle.aggregator.hex()}"
         receipt = bundle.entries[0].receipt
@@ -31,9 +31,9 @@ def test_each_kind_of_object_names_its_party(tmp_path: Path) -> None:
             empty.roster(0, bytes(32))
         with pytest.raises(StoreMissing, match=f"update of round 0.*the trainer 0x{receipt.trainer.hex()}.*--store"):
             sealed_update(empty.store, receipt)
-        stranger = workspace.reader(cast.task)
+        stranger = workspace.reader(parties.task)
         stranger.store = MemoryStore()
-        with pytest.raises(StoreMissing, match=f"task {cast.task}'s rules is in no store.*{owner}.*--store"):
+        with pytest.raises(StoreMissing, match=f"task {parties.task}'s rules is in no store.*{owner}.*--store"):
             _ = stranger.spec
         with pytest.raises(StoreMissing, match=f"bundle of round 0 is in no store.*{sealer}.*--store"):
             stranger.bundle(0)

@@ -31,28 +31,28 @@ class Looking:
 
 
 def test_members_of_a_task_may_upload_and_nobody_else(tmp_path: Path) -> None:
-    with rehearsal(tmp_path / "w") as (workspace, cast):
+    with rehearsal(tmp_path / "w") as (workspace, parties):
         views = workspace.contracts()
-        owner = cast.wallets["owner"].address
+        owner = parties.wallets["owner"].address
         asked = StoreMembers(views, workspace.store, allowed=[owner], pause=lambda _: None)
-        history = views.history(cast.task)
-        parties = {owner, *history.members, *history.opened.aggregators}
-        assert len(parties) == 7
-        reference = workspace.reader(cast.task).spec.reference.address
+        history = views.history(parties.task)
+        everybody = {owner, *history.members, *history.opened.aggregators}
+        assert len(everybody) == 7
+        reference = workspace.reader(parties.task).spec.reference.address
         assert any(reference)
-        assert all(map(asked, parties | {reference}))
+        assert all(map(asked, everybody | {reference}))
         assert not asked(STRANGER)
         assert not asked(bytes(20))
-        by_number = StoreMembers(views, MemoryStore(), allowed=[], tasks=[cast.task], pause=lambda _: None)
-        assert all(map(by_number, parties))
+        by_number = StoreMembers(views, MemoryStore(), allowed=[], tasks=[parties.task], pause=lambda _: None)
+        assert all(map(by_number, everybody))
         unwatched = StoreMembers(views, workspace.store, allowed=[STRANGER], tasks=[99], pause=lambda _: None)
         assert unwatched(STRANGER)
-        assert not any(map(unwatched, parties))
+        assert not any(map(unwatched, everybody))
         listed = StoreMembers(None, workspace.store, allowed=[STRANGER])
         assert (listed(STRANGER), listed(owner)) == (True, False)
 
         views_of_then = Looking(views.histories())
-        trainer = next(iter(views.history(cast.task).members))
+        trainer = next(iter(views.history(parties.task).members))
         _counted(views_of_then, owner, trainer)
 
 
