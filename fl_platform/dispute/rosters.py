@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from fl_platform.chain.abi import Decoded
+from fl_platform.chain.client import Planned
 from fl_platform.chain.journal import Step
 from fl_platform.chain.signer import Signer, require_signer
 from fl_platform.chain.types import Phase, TxReceipt
@@ -158,9 +159,13 @@ class Rosters:
 
     def show(self, listed: Listed, index: int, entry: EntryShown, signature: bytes) -> TxReceipt | None:
         """Show a leaf, with its trainer's signature; the asker's bond becomes the maker's credit."""
+        return self._sent(self.showing(listed, index, entry, signature))
+
+    def showing(self, listed: Listed, index: int, entry: EntryShown, signature: bytes) -> Planned:
+        """Return the call by which `show` shows a leaf, to be sent with others."""
         life = self._contracts.history(listed.task).head.life
         step = self._step(listed, f"show leaf {index} in life {life}")
-        return self._send(listed, "showRoster", index, encoded_entry(entry), signature, step=step)
+        return self._planned(listed, "showRoster", index, encoded_entry(entry), signature, step=step)
 
     def lapse(self, listed: Listed, index: int) -> TxReceipt | None:
         """End a question that nobody answered in time: the roster falls."""
@@ -190,9 +195,15 @@ class Rosters:
         )
 
     def _send(self, listed: Listed, function: str, *arguments: Any, step: Step) -> TxReceipt | None:
+        return self._sent(self._planned(listed, function, *arguments, step=step))
+
+    def _planned(self, listed: Listed, function: str, *arguments: Any, step: Step) -> Planned:
         named = listed.task, listed.round, listed.record, listed.terms.facts()
+        return Planned(self._contract, function, (*named, *arguments), step)
+
+    def _sent(self, one: Planned) -> TxReceipt | None:
         signer = require_signer(self._signer)
-        return self._contracts.chain.send(self._contract, function, *named, *arguments, signer=signer, step=step)
+        return self._contracts.chain.send(one.contract, one.function, *one.arguments, signer=signer, step=one.step)
 
     @staticmethod
     def _step(listed: Listed, name: str) -> Step:
