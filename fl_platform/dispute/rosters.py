@@ -48,12 +48,16 @@ class Listed:
         return self.record.digest(self.task, self.round)
 
     def stands(self, history: TaskHistory) -> bool:
-        """Whether it is on chain and not sealed."""
+        """Whether it can fall: it is not sealed, or ended its task compensated a short time ago.
+
+        Twin of contracts/dispute/Rosters.sol.
+        """
         head = history.head
-        return (
-            (head.phase, head.round) == (Phase.ROSTERED, self.round)
-            and history.rounds[self.round].roster == self.record
-        )
+        if head.round != self.round or history.rounds[self.round].roster != self.record:
+            return False
+        if head.phase is Phase.COMPENSATED:
+            return head.challenged or history.block.timestamp < history.falls_until()
+        return head.phase is Phase.ROSTERED
 
 
 def listed_at(reader: TaskReader, number: int, record: RosterRecord) -> Listed:
@@ -62,13 +66,12 @@ def listed_at(reader: TaskReader, number: int, record: RosterRecord) -> Listed:
 
 
 def standing(reader: TaskReader) -> Listed | None:
-    """Return the task's roster that is on chain and not sealed; None where there is none."""
+    """Return the task's roster that can fall; None where there is none."""
     history = reader.history()
-    if history.head.phase is not Phase.ROSTERED:
-        return None
     number = history.head.round
-    record = history.rounds[number].roster
-    return None if record is None else listed_at(reader, number, record)
+    record = history.rounds[number].roster if number < len(history.rounds) else None
+    listed = None if record is None else listed_at(reader, number, record)
+    return listed if listed is not None and listed.stands(history) else None
 
 
 def answer_time(windows: Windows) -> int:
