@@ -6,9 +6,10 @@ See contracts/interfaces/IRosters.sol. Amounts in wei, times in seconds of block
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from random import SystemRandom
 from typing import Any
 
 from fl_platform.chain.abi import Decoded
@@ -31,6 +32,8 @@ from fl_platform.protocol.terms import Terms
 from fl_platform.task.reading import TaskReader
 
 logger = logging.getLogger(__name__)
+
+LEAVES = 32  # asked for at once: a bond each; of many, a maker that hides one is found out with some chance only
 
 
 @dataclass(frozen=True)
@@ -243,3 +246,10 @@ def descends_at(entries: Sequence[Entry]) -> int | None:
     """Return the first place whose trainer's address is not below the next one's; None where all ascend."""
     owners = [entry.receipt.trainer for entry in entries]
     return next((i for i in range(len(owners) - 1) if owners[i] >= owners[i + 1]), None)
+
+
+def drawn_places(count: int, known: Collection[int] = ()) -> tuple[int, ...]:
+    """Draw the leaves to ask for, of those not `known`: all of few, else at random, so that nobody knows which need not
+    be there."""
+    left = [index for index in range(count) if index not in known]
+    return tuple(left) if len(left) <= LEAVES else tuple(sorted(SystemRandom().sample(left, LEAVES)))
