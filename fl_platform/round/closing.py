@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fl_platform.dispute.rosters import standing
 from fl_platform.errors import TaskClosed
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.round.membership import WORKING
@@ -60,3 +61,12 @@ def nothing_left(reader: TaskReader, *, now: int) -> bool:
     head = history.head
     falls = now < history.falls_until() and history.rounds[head.round].roster is not None
     return head.phase not in WORKING and not any(going_on) and not falls
+
+
+def can_be_asked(reader: TaskReader, account: bytes, *, now: int) -> bool:
+    """Whether an account can lose its bond by not answering, at block time `now`: for a roster or a seal of its own."""
+    history = reader.history()
+    listed = standing(reader)
+    seals = (record for record in history.rounds if record.seal is not None and record.seal.aggregator == account)
+    sealed = any(record.challenged or (history.final_at(record.number) or 0) > now for record in seals)
+    return sealed or (listed is not None and listed.record.aggregator == account)

@@ -20,7 +20,7 @@ from fl_platform.errors import TaskClosed
 from fl_platform.judging.program import terms_of
 from fl_platform.protocol.bundle import Entry, claim_leaves
 from fl_platform.round.aggregator import Aggregator
-from fl_platform.round.closing import close, nothing_left
+from fl_platform.round.closing import can_be_asked, close, nothing_left
 from fl_platform.round.kept_entries import KeptEntries
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Transport
@@ -261,6 +261,9 @@ def test_an_honest_maker_is_asked_after_a_compensated_end_and_nobody_honest_lose
     answers = defender.step(disputed.chain.now())
     assert [answer.problem for answer in answers] == [""] * 3
     assert not nothing_left(task.reader, now=disputed.chain.now())
+    assert [can_be_asked(task.reader, who, now=disputed.chain.now()) for who in (AGGREGATOR.address, bytes(20))] == [
+        True, False
+    ]  # fmt: skip
     left = history.falls_until() - disputed.chain.now()
     with pytest.raises(TaskClosed, match=f"can be asked for, and fall, for {left} s"):
         close(task.reader, disputed.owner, now=disputed.chain.now(), forward=None)
@@ -274,6 +277,7 @@ def test_an_honest_maker_is_asked_after_a_compensated_end_and_nobody_honest_lose
         disputed.owner.claim_compensation(number, leaves, trainer.address)
         assert disputed.owner.member(number, trainer.address).credit == ETHER // 3
     assert nothing_left(task.reader, now=disputed.chain.now())
+    assert not can_be_asked(task.reader, AGGREGATOR.address, now=disputed.chain.now())
 
 
 def test_the_last_of_the_list_gains_nothing_by_passing_before_an_answer_is_due(disputed: Stage, tmp_path: Path) -> None:
