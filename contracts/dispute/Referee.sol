@@ -19,7 +19,7 @@ import {Receipts} from "../libraries/Receipts.sol";
 /// {ISources.Target}. Holds no money: bonds lie in the escrow. No owner, no upgrade.
 contract Referee is Rosters, IBonds, IEquivocations {
     /// @notice What a demand of a key or of content costs: basis points of the pot, rounded up.
-    uint256 public constant DEMAND_BPS = 500;
+    uint256 internal constant DEMAND_BPS = 500;
     /// @notice The challenger's part of a trainer's stake, in basis points; below one half, so that accusing oneself never
     /// pays.
     uint256 public constant CHALLENGER_BPS = 3_000;

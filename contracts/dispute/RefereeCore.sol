@@ -12,9 +12,9 @@ import {Refutation} from "../libraries/Refutation.sol";
 abstract contract RefereeCore is IReferee {
     /// @notice How many questions may follow one from another after the challenge window, where each is asked and shown as late
     /// as can be: what sets the last second for all of them.
-    uint256 public constant DEPTH = 12;
+    uint256 internal constant DEPTH = 12;
     /// @notice For how many blocks after its own a commitment counts.
-    uint256 public constant COMMITMENT_BLOCKS = 50;
+    uint256 internal constant COMMITMENT_BLOCKS = 50;
 
     /// @param asker Who locked the bond; zero when the question was never asked.
     /// @param time Until when it can be shown; once shown, when it was.

@@ -22,7 +22,7 @@ contract Reveals is RevealProofs {
     using Heads for uint256;
 
     /// @notice What a key that was not shown costs: basis points of the trainer's stake, rounded up.
-    uint256 public constant SILENCE_BPS = 2_000;
+    uint256 internal constant SILENCE_BPS = 2_000;
     /// @notice The challenger's part, in basis points; below one half, so that accusing oneself never pays.
     uint256 public constant CHALLENGER_BPS = 3_000;
     uint256 private constant BASIS = 10_000;

@@ -159,9 +159,15 @@ abstract contract Rosters is RefereeCore, IDisputes, IRosters {
         if (question.asker == address(0) || question.shown) revert Referee_QuestionState(_question());
     }
 
-    /// @dev Whether this call's roster stands unsealed. No dispute complements the slot of the head's own round.
+    /// @dev Whether this call's roster can fall: it is not sealed, nor the time over that it has after a compensated end, which a
+    /// dispute makes longer. No dispute complements the slot of the head's own round.
     function _stands(uint256 task, IRoundLedger.Words memory state) private view returns (bool) {
-        if (Heads.phase(state.head) != IRoundLedger.Phase.Rostered) return false;
+        IRoundLedger.Phase phase = Heads.phase(state.head);
+        if (phase == IRoundLedger.Phase.Compensated) {
+            if (block.timestamp >= LedgerReads.closableFrom(state) && !LedgerReads.isFrozen(state)) return false;
+        } else if (phase != IRoundLedger.Phase.Rostered) {
+            return false;
+        }
         uint256 slot = Heads.slotOf(state.windows, Heads.round(state.head));
         return IRoundLedger(ledger).ringSlot(task, slot) == _roster();
     }

@@ -22,7 +22,9 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///     after a takeover   current aggregator   takeover                               takeover + takeover window
 ///   advance              anyone               the end of the roster or seal window   -
 ///   overturnRoster       disputes             rostered                               sealed
+///     of an ended task   disputes             compensated                            compensated + takeover window
 ///   closeTask            anyone               the last sealed round is final         -                 (ISettlement)
+///     compensated        anyone               that, and compensated + takeover window
 ///   claimCompensation    anyone               closed                                 closed + unbonding (ISettlement)
 ///   sweepCompensation    anyone               closed + unbonding                     -                 (ISettlement)
 ///
@@ -35,6 +37,7 @@ import {ITaskRegistry} from "./ITaskRegistry.sol";
 ///   SEALED <-> CHALLENGED                          ROSTERED -> COMPENSATED (no aggregator is left)
 ///   OPEN -> COMPENSATED                            (no aggregator is left, and the round had a roster that is void)
 ///   ROSTERED -> OPEN or COMPENSATED                (its roster fell: the successor rosters anew, or nobody is left)
+///   COMPENSATED -> COMPENSATED                     (its roster fell before the books could be closed: nobody claims by it)
 ///   SEALED, CHALLENGED -> ROSTERED or COMPENSATED  (overturned: the successor seals anew, or nobody is left)
 ///   OPEN, ROSTERED, SEALED, CHALLENGED -> VOID     (an earlier round was overturned)
 ///   VOID -> OPEN                                   (the chain of rounds came by again)
@@ -454,8 +457,8 @@ interface IRoundLedger {
 
     /// @notice Void a roster that is not sealed. Only disputes. Its maker loses its whole bond (CHALLENGER_BPS of it to the
     /// challenger), the round is OPEN again, in the task's next life and without forced receipts, with the successor, or with the
-    /// current aggregator where that is another than the maker; COMPENSATED where nobody is left.
-    /// Requirements: the head's round is ROSTERED; no dispute is open.
+    /// current aggregator where that is another than the maker; COMPENSATED where nobody is left, or where it was before.
+    /// Requirements: the head's round is ROSTERED, or has been COMPENSATED for less than a takeover window; no dispute is open.
     /// @param roster The record's digest, which must be the ring's: it says which round, too.
     /// @param maker The record's aggregator, as disputes says.
     /// @param seats The record's seats, too: who joined after the roster shares no compensation for it.
@@ -489,7 +492,7 @@ interface IRoundLedger {
     ) external returns (uint256 amount);
 
     /// @notice Note that the books of a task were closed. Only the settlement contract.
-    /// Requirements: phase Done, Refunded or Compensated; not closed yet; no dispute is open.
+    /// Requirements: phase Done, Refunded or Compensated, that for a takeover window at least; not closed yet; no dispute is open.
     function markClosed(uint256 task) external;
 
     /// @notice Return the head of a task.

@@ -16,12 +16,14 @@ import {IRoundLedger} from "./IRoundLedger.sol";
 ///
 /// A pot that ever had a roster never returns to the owner. What is left of a compensation when its window ends (rounding,
 /// roster leaves of nobody) is divided into equal residual shares, one for every trainer that had a seat at the failed
-/// round's roster (where that is void: when a seal fell last) and did not leave before the end. So even a roster of random
+/// round's roster (where that is void: when a roster or a seal fell last) and did not leave before the end. So even a roster of random
 /// hashes strands nothing.
 ///
 /// Notes:
 /// - Claims of final rounds go on after closing, without a limit in time (IRoundLedger.claim).
 /// - Where the failed round's roster is void, nobody claims by it, and all of the compensation goes to the residual shares.
+/// - A compensated task is closed a takeover window after its end at the earliest: until then its roster can fall ({IRosters}),
+///   also where the last aggregator passed before an answer was due.
 /// - A trainer that was not on the failed round's roster but on a voided one gets a residual share only.
 /// - When trainers forced their receipts into the failed round, its roster left them out and must not share out the pot:
 ///   all of the compensation goes to the residual shares.
@@ -66,7 +68,8 @@ interface ISettlement {
     error Settlement_NothingToPay(uint256 task, address account);
 
     /// @notice Close the books of a task that has ended. Anyone.
-    /// Requirements: phase Done, Refunded or Compensated; the last sealed round is final; no dispute is open.
+    /// Requirements: phase Done, Refunded or Compensated, that for a takeover window at least; the last sealed round is final; no
+    /// dispute is open.
     /// @param last The last sealed round's record; ignored when no round is sealed.
     /// @param roster The failed round's roster; ignored where none stands, and where no round is compensated.
     function closeTask(uint256 task, IRoundLedger.ClaimRecord calldata last, IRoundLedger.RosterRecord calldata roster)

@@ -8,7 +8,7 @@ import {Documents} from "./Documents.sol";
 /// a task's specification: canonical JSON, so the walk meets one form only and reverts at anything else. Twin of
 /// `fl_platform/protocol/leaves.py`. Costs a few gas a byte of the list, however many parameters there are.
 ///
-///   "tensors":[{"counted":true,"name":"...","nonnegative":false,"shape":[2,3]},...]
+///   "tensors":[{"counted":true,"name":"...","nonnegative":false,"point":24,"shape":[2,3]},...]
 library Layouts {
     /// @notice Thrown when the document is not of the form above at `place`.
     error Layouts_Unexpected(uint256 place);
@@ -31,7 +31,7 @@ library Layouts {
         uint256 start = 0;
         for (bool more = true; more;) {
             uint256 size;
-            (size,, cursor) = _tensor(document, cursor);
+            (size, cursor) = _tensor(document, cursor);
             uint256 end = span.leaves + _leaves(size);
             if (span.leaves <= index && index < end) {
                 uint256 before = (index - span.leaves) * COORDINATES;
@@ -52,32 +52,30 @@ library Layouts {
         return place + 1 + key.length;
     }
 
-    /// @dev Read one tensor and return its size, whether it counts, and the place behind it.
-    function _tensor(bytes calldata document, uint256 cursor)
-        private
-        pure
-        returns (uint256 size, bool counted, uint256 end)
-    {
-        (counted, cursor) = _flag(document, _expect(document, cursor, '{"counted":', 11));
+    /// @dev Read one tensor and return its size and the place behind it.
+    function _tensor(bytes calldata document, uint256 cursor) private pure returns (uint256 size, uint256 end) {
+        cursor = _flag(document, _expect(document, cursor, '{"counted":', 11));
         cursor = _expect(document, cursor, ',"name":"', 9);
         // a quote inside a name is written \", a backslash \\
         while (document[cursor] != '"') cursor += document[cursor] == "\\" ? 2 : 1;
-        (, cursor) = _flag(document, _expect(document, cursor, '","nonnegative":', 16));
+        cursor = _flag(document, _expect(document, cursor, '","nonnegative":', 16));
+        cursor = _expect(document, cursor, ',"point":', 9);
+        (, cursor) = _number(document, document[cursor] == "-" ? cursor + 1 : cursor);
         cursor = _expect(document, cursor, ',"shape":[', 10);
         size = 1;
-        if (document[cursor] == "]") return (size, counted, _expect(document, cursor, "]}", 2)); // a scalar
+        if (document[cursor] == "]") return (size, _expect(document, cursor, "]}", 2)); // a scalar
         for (bool more = true; more;) {
             uint256 side;
             (side, cursor) = _number(document, cursor);
             size *= side;
             more = _next(document, cursor++);
         }
-        return (size, counted, _expect(document, cursor, "}", 1));
+        return (size, _expect(document, cursor, "}", 1));
     }
 
-    function _flag(bytes calldata document, uint256 cursor) private pure returns (bool, uint256) {
-        if (document[cursor] == "t") return (true, _expect(document, cursor, "true", 4));
-        return (false, _expect(document, cursor, "false", 5));
+    function _flag(bytes calldata document, uint256 cursor) private pure returns (uint256) {
+        if (document[cursor] == "t") return _expect(document, cursor, "true", 4);
+        return _expect(document, cursor, "false", 5);
     }
 
     /// @dev True at a comma, false at the closing bracket.

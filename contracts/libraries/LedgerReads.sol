@@ -41,6 +41,12 @@ library LedgerReads {
         return (w.terms >> 208) & 0xffffff;
     }
 
+    /// @notice Of a task that ended compensated: until then its roster can fall, and from then on its books can be closed. A dispute
+    /// that is open makes it later. Twin of LedgerState._closableFrom.
+    function closableFrom(IRoundLedger.Words memory w) internal pure returns (uint256) {
+        return w.head.time() + takeover(w);
+    }
+
     /// @notice How many seats there were when a roster or a seal fell last.
     function seatsAtFall(IRoundLedger.Words memory w) internal pure returns (uint256) {
         return w.terms >> 232;

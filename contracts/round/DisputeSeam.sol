@@ -84,7 +84,9 @@ abstract contract DisputeSeam is Succession {
         uint256 h = _tasks[task].head;
         uint256 round = h.round();
         _requireCalm(task, h);
-        if (h.phase() != Phase.Rostered) revert RoundLedger_WrongPhase(task, h.phase(), Phase.Rostered);
+        Phase phase = h.phase();
+        if (phase == Phase.Compensated) _requireWindow(task, 0, _closableFrom(task, h));
+        else if (phase != Phase.Rostered) revert RoundLedger_WrongPhase(task, phase, Phase.Rostered);
         _voidRoster(task, round, roster);
         (uint256 slashed, uint256 toPot) = _condemn(task, _everRostered(task, h), seats, maker, challenger);
         address next = _succeed(task, h.fallBack(round), Phase.Open, maker, aggregators);

@@ -125,6 +125,11 @@ abstract contract LedgerState is IRoundLedger, EIP712 {
         }
     }
 
+    /// @dev Of a task that ended compensated: until then its roster can fall, and from then on its books can be closed.
+    function _closableFrom(uint256 task, uint256 h) internal view returns (uint256) {
+        return h.time() + _terms[task].takeover;
+    }
+
     function _isChallenged(uint256 task, uint256 round, uint256 h) internal view returns (bool) {
         if (h & Heads.CHALLENGED == 0 || round >= h.round()) return false;
         uint256 size = _tasks[task].windows.ring();

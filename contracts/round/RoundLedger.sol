@@ -128,6 +128,7 @@ contract RoundLedger is DisputeSeam {
         }
         if (h & Heads.CLOSED != 0) revert RoundLedger_AlreadyClosed(task);
         _requireCalm(task, h);
+        if (phase == Phase.Compensated) _requireWindow(task, _closableFrom(task, h), type(uint256).max);
         _tasks[task].head = h | Heads.CLOSED;
     }
 

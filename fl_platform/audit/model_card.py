@@ -66,8 +66,8 @@ def _content(own: Own | None) -> str:
         return (
             "The learned parameters under the names of the module's own: the sealed integers as float32, the same "
             "bytes for everybody. No buffer and no frozen parameter is in it. If the model keeps running statistics "
-            "(BatchNorm), estimate them from your own rows before use: `fl-platform task model TASK --data module:NAME` "
-            "does, and `fl_platform.learning.statistics.reestimate_statistics`."
+            "(BatchNorm), estimate them from your own rows before use: `fl-platform task model TASK --data "
+            "module:NAME` does, and `fl_platform.learning.statistics.reestimate_statistics`."
         )
     statistics = " Running statistics were estimated from its own training rows." if own.statistics else ""
     base = " The frozen base is merged in." if own.base else ""

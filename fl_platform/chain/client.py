@@ -25,7 +25,7 @@ from fl_platform.chain.backend import Backend
 from fl_platform.chain.gas import GasBook
 from fl_platform.chain.journal import Journal, Progress, Step
 from fl_platform.chain.retry import Retrying
-from fl_platform.chain.sender import Order, Sender
+from fl_platform.chain.sender import Order, Outcome, Sender
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import BlockRef, Call, CallReverted, LogFilter, TxReceipt, hex_address
 from fl_platform.config import DEFAULT, Network, Policy
@@ -41,6 +41,16 @@ class Contract:
     name: str
     address: bytes  # 20 bytes
     abi: Abi
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A call that will be sent, once over all restarts."""
+
+    contract: Contract
+    function: str
+    arguments: tuple[Any, ...]
+    step: Step
 
 
 class Chain:
@@ -182,6 +192,18 @@ class Chain:
         call = Call(contract.address, contract.abi.encode(function, *arguments) + salt, signer.address)
         key = "" if step is None else step.key(signer.address)
         return self._sender.send(Order(key, function, signer, call, already, repeat))
+
+    def send_all(self, planned: Sequence[Planned], *, signer: Signer) -> list[Outcome]:
+        """Send calls that do not need each other, each exactly once, and wait for all of them together.
+
+        Returns what became of each, in order: its receipt, or why it was refused, which stops no other. Raises
+        TransactionPending, RpcUnavailable: then the same calls are resumed when they are sent again.
+        """
+        return self._sender.send_all([
+            Order(one.step.key(signer.address), one.function, signer,
+                  Call(one.contract.address, one.contract.abi.encode(one.function, *one.arguments), signer.address))
+            for one in planned
+        ])  # fmt: skip
 
     def rehearse(self, contract: Contract, function: str, *arguments: Any, signer: Signer) -> None:
         """Raise TransactionReverted where a call would revert now; nothing is sent."""

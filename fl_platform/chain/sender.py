@@ -7,6 +7,9 @@ same nonce with higher fees, so at most one of them can ever count.
 
 The journal is held from the look into it until the bytes are handed in, and never while they are waited for. So a
 second process of the wallet takes the next nonce, or waits for the same bytes where it is at the same step.
+
+Orders that do not need each other are handed in together, under consecutive nonces, and waited for together: so an end
+point that mines slowly takes a block for all of them, not one for each.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
 
 from fl_platform.chain.abi import Revert
 from fl_platform.chain.backend import Backend
@@ -24,13 +27,20 @@ from fl_platform.chain.journal import Attempt, Journal, Progress
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Call, CallReverted, FeeQuote, TxReceipt, Underpriced, hex_address
 from fl_platform.config import Network, Policy
-from fl_platform.errors import ChainError, RpcUnavailable, TransactionPending, TransactionReverted, WalletError
+from fl_platform.errors import (
+    ChainError,
+    RpcUnavailable,
+    TransactionPending,
+    TransactionReverted,
+    WalletError,
+)
 from fl_platform.protocol.keccak import keccak256
 
 logger = logging.getLogger(__name__)
 
 GWEI = 10**9
 BUMP_PERCENT = 130  # of the fees before; nodes refuse replacements under +10 %
+AT_ONCE = 64  # transactions of one wallet that wait to be mined: a node's pool keeps no more for sure
 FRESH_STARTS = 3  # how often a step may lose its nonce to a program that does not share the journal
 
 
@@ -46,8 +56,24 @@ class Order:
     repeat: bool = False  # a step that was done may be done again
 
 
+Refusal = ChainError | WalletError
+Outcome = TxReceipt | Refusal | None
+
+
+@dataclass(eq=False)
+class _Flight:
+    """An order on its way."""
+
+    order: Order
+    again: bool  # what is noted as done is to be done again
+    starts: int = 0  # how often its nonce went to another transaction
+    most: int = 0  # wei that it may cost, where it was signed now
+    progress: Progress = field(default_factory=Progress)  # once handed in
+    outcome: Outcome = None
+
+
 class Sender:
-    """Sends orders over one back end. Safe to share between threads; one wallet sends one thing at a time."""
+    """Sends orders over one back end. Safe to share between threads; one wallet sends one lot at a time."""
 
     def __init__(
         self,
@@ -74,33 +100,79 @@ class Sender:
 
         Raises TransactionReverted, TransactionPending, WalletError, RpcUnavailable, ChainError.
         """
+        (outcome,) = self.send_all([order])
+        if isinstance(outcome, Refusal):
+            raise outcome
+        return outcome
+
+    def send_all(self, orders: Sequence[Order]) -> list[Outcome]:
+        """Send orders of one wallet, none of which needs another one mined, and wait for all of them together.
+
+        All are handed in under consecutive nonces, in their order, before any is waited for. Returns what became of
+        each: a receipt or None as from `send`, or why it was refused, which stops no other. Raises TransactionPending,
+        RpcUnavailable: what was handed in by then is journalled, and resumed by the same orders.
+        """
+        flights = [_Flight(order, order.repeat) for order in orders]
+        waiting = list(flights)
+        with self._lock_of(orders):
+            while waiting:
+                wave: list[_Flight] = []
+                while waiting and len(wave) < AT_ONCE and self._takes_off(waiting[0], wave):
+                    waiting.pop(0)
+                waiting[:0] = [one for one in wave if not self._lands(one)]
+        return [one.outcome for one in flights]
+
+    def _lock_of(self, orders: Sequence[Order]) -> threading.Lock:
         with self._guard:
-            lock = self._locks.setdefault(order.signer.address, threading.Lock())
-        with lock:
-            again = order.repeat
-            for _ in range(FRESH_STARTS):
-                with self._journal.held():
-                    progress = self._progress(order)
-                    if progress.outcome == "done" and again:
-                        progress = self._forget(order, progress)
-                    again = False  # what another process does of it meanwhile is this time
-                    if progress.outcome == "done" and (done := self._backend.receipt(progress.transaction)) is not None:
-                        return done
-                    if not progress.attempts:
-                        if order.already is not None and order.already():
-                            return None
-                        self._start(order, progress)
-                    self._hand_in(order, progress)
-                mined = self._settle(order, progress)
-                if mined is not None:
-                    return self._finish(order, mined)
-                with self._journal.held():
-                    if self._is_newest(order, progress) and self._mined(progress) is None:
-                        logger.warning("%s of %s: its nonce went to another transaction", order.label, order.signer)
-                        self._forget(order, progress)
-        raise ChainError(
+            lock = threading.Lock()
+            return self._locks.setdefault(orders[0].signer.address, lock) if orders else lock
+
+    def _takes_off(self, one: _Flight, wave: list[_Flight]) -> bool:
+        """Hand an order in, behind those of `wave`; False where these must be mined first, to pay for it."""
+        try:
+            with self._journal.held():
+                progress = self._progress(one.order)
+                if progress.outcome == "done" and one.again:
+                    progress = self._forget(one.order, progress)
+                one.again = False  # what another process does of it meanwhile is this time
+                if progress.outcome == "done" and (done := self._backend.receipt(progress.transaction)) is not None:
+                    one.outcome = done
+                    return True
+                if not progress.attempts:
+                    if one.order.already is not None and one.order.already():
+                        return True
+                    if not self._start(one, progress, wave):
+                        return False
+                self._hand_in(one.order, progress, {each.progress.attempts[-1].nonce for each in wave})
+        except (ChainError, WalletError) as error:
+            one.outcome = error
+            return True
+        one.progress = progress
+        wave.append(one)
+        return True
+
+    def _lands(self, one: _Flight) -> bool:
+        """Wait for what was handed in; False where its nonce went to another transaction, and it must start afresh."""
+        order, progress = one.order, one.progress
+        try:
+            mined = self._settle(order, progress)
+            if mined is not None:
+                one.outcome = self._finish(order, mined)
+                return True
+        except (ChainError, WalletError) as error:
+            one.outcome = error
+            return True
+        with self._journal.held():
+            if self._is_newest(order, progress) and self._mined(progress) is None:
+                logger.warning("%s of %s: its nonce went to another transaction", order.label, order.signer)
+                self._forget(order, progress)
+        one.starts += 1
+        if one.starts < FRESH_STARTS:
+            return False
+        one.outcome = ChainError(
             f"{order.label}: another program sends from {hex_address(order.signer.address)} at the same time; stop it"
         )
+        return True
 
     def reverted(self, label: str, error: CallReverted) -> TransactionReverted:
         """Turn a back end's report into the decoded error."""
@@ -151,16 +223,22 @@ class Sender:
 
     # --- signing ---
 
-    def _start(self, order: Order, progress: Progress) -> None:
-        """Prepare and journal the first attempt."""
-        sender = order.signer.address
+    def _start(self, one: _Flight, progress: Progress, wave: Sequence[_Flight]) -> bool:
+        """Prepare and journal the first attempt; False where the wallet cannot pay for it beside all of `wave`."""
+        order, sender = one.order, one.order.signer.address
         try:
             gas = self._backend.estimate(order.call)
         except CallReverted as error:
             raise self.reverted(order.label, error) from error
         fees = self._capped(self._quote())
-        self._check_balance(order, gas * fees.ceiling + order.call.value)
-        self._intend(order, progress, self._sign(order, self._next_nonce(sender), gas, fees))
+        one.most = gas * fees.ceiling + order.call.value
+        others = sum(each.most for each in wave)
+        if others and self._backend.balance(sender) < others + one.most:
+            return False
+        self._check_balance(order, one.most)
+        nonce = max([self._next_nonce(sender), *(each.progress.attempts[-1].nonce + 1 for each in wave)])
+        self._intend(order, progress, self._sign(order, nonce, gas, fees))
+        return True
 
     def _quote(self) -> FeeQuote:
         fees = self._backend.fees()
@@ -245,24 +323,27 @@ class Sender:
         block = self._backend.block(receipt.block)
         return block is not None and block.hash == receipt.block_hash
 
-    def _hand_in(self, order: Order, progress: Progress) -> None:
+    def _hand_in(self, order: Order, progress: Progress, before: Container[int]) -> None:
+        """Broadcast the last attempt; nonces `before` it have just been handed in."""
         if self._mined(progress) is not None:
             return
         attempt = progress.attempts[-1]
         if self._backend.nonce(order.signer.address) > attempt.nonce:
             return  # `_settle` finds out whose it was
-        self._fill_gap(order, attempt.nonce)
+        self._fill_gap(order, attempt.nonce, before)
         try:
             self._backend.broadcast(attempt.raw)
         except Underpriced:
             self._bump(order, progress)
 
-    def _fill_gap(self, order: Order, nonce: int) -> None:
+    def _fill_gap(self, order: Order, nonce: int, before: Container[int]) -> None:
         """Hand in again what a reorganisation dropped before `nonce`: without it our transaction is never mined.
 
         Starting afresh under a lower nonce instead could run a step twice, once the dropped one comes back.
         """
         for missing in range(self._backend.nonce(order.signer.address, pending=True), nonce):
+            if missing in before:
+                continue
             raw = self._journal.signed(order.signer.address, missing)
             if raw is None:
                 raise TransactionPending(

@@ -283,6 +283,9 @@ def reveal(
 def close(options: Options, task: int, wallet: str | None, fast_forward: bool, json_file: Path | None) -> None:
     """Close the books of a task that has ended: unused pots go back to the owner. Anyone may.
 
+    This waits until the last seal is final. Where the task ended without a seal of its last round (compensated), it
+    waits for a takeover window from then, too: until its end the round's roster can be asked for, and fall.
+
     Example: fl-platform task close 1 --wallet owner --fast-forward
     """
     from fl_platform.cli.show import console

@@ -259,20 +259,32 @@ def _looker(own: Session, task: int, failed: Callable[[], int | None]) -> Callab
 
 
 def _outlast_windows(own: Session, task: int, code: int | None, say: Callable[[str], None]) -> None:
-    """Stay while a seal can be challenged: an aggregator that does not answer then loses its bond."""
+    """Stay while anything can be asked about: an aggregator that does not answer then loses its bond.
+
+    One that gave up (`code`), too, where a roster or seal is its own: it may have passed on what it rostered.
+    """
     from fl_platform.cli.common import block_moment
-    from fl_platform.round.closing import nothing_left
+    from fl_platform.round.closing import can_be_asked, nothing_left
+
+    reader = own.workspace.reader(task)
 
     def left() -> bool:
-        return not nothing_left(own.workspace.reader(task), now=own.workspace.chain.now())
+        now = own.workspace.chain.now()
+        return can_be_asked(reader, own.signer.address, now=now) if code else not nothing_left(reader, now=now)
 
-    if code or not left():
+    if not left():
         return
-    history = own.workspace.reader(task).history()
+    history = reader.history()
     last = max((history.final_at(record.number) or 0 for record in history.rounds), default=0)
+    until = f"the last seal is final, at {block_moment(last)}"
+    if code:
+        until = "nothing that this aggregator rostered or sealed can be disputed"
+    elif history.falls_until() > last:
+        until = f"the last roster cannot fall any more, at {block_moment(history.falls_until())}"
+    begins = "the aggregator gave up" if code else "no round is worked on any more"
     say(
-        f"all rounds are sealed; disputes are answered until the last seal is final, at {block_moment(last)}. "
-        "Ctrl-C ends that: a challenge that nobody answers takes the bond"
+        f"{begins}; disputes are answered until {until}. Ctrl-C ends that: a challenge that nobody answers takes the "
+        "bond"
     )
     wait_to_stop(lambda: not left(), every_s=5.0, patient=True)
 

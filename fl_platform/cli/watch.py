@@ -49,6 +49,8 @@ def watch(
     A challenge that succeeds voids the seal and takes its aggregator's bond, part of which is the watcher's. A lie that
     no leaf decides is shown, not sent. With a key to the updates, a trainer whose update does not open is accused, or
     asked on chain for what is missing. A wallet that the task names as a witness does what `witness run` does, too.
+    Where a task ends compensated, a trainer's wallet asks for leaves of the roster that shares the pot (an ask bond
+    each), so that one that nobody signed falls.
     Runs until the task is over and its last window closed. Exits 4 when a lie was found, 3 when a seal could not be
     looked at (no store has its bundle yet, or none answers), or there was none.
 
@@ -69,7 +71,7 @@ def watch(
         reader.history()  # an unknown task is the caller's mistake
         keyless = "add --public to judge from public values alone"
         opener = None if public else opener_of(reader, own.signer, else_=keyless)
-        witness = _witness(own, reader, out)
+        witness, roster = _witness(own, reader, out), _roster(own, reader, out)
         keys = opener and KeyWatcher(reader, own.contracts, own.signer, opener)
 
         def tell(found: Finding) -> None:
@@ -91,6 +93,7 @@ def watch(
                 out.print(f"KEY  {bad}", style="bold red", markup=False)
                 accused.append(bad)
             witness(now)
+            roster(now)
             return once or (nothing_left(reader, now=now) and not (keys and keys.waits()))
 
         if not once:
@@ -111,6 +114,17 @@ def _witness(own: Session, reader: TaskReader, out: Console) -> Callable[[int], 
     return Witness(
         reader, own.contracts, own.signer, watch=lambda statement: out.print(str(statement), markup=False)
     ).step  # fmt: skip
+
+
+def _roster(own: Session, reader: TaskReader, out: Console) -> Callable[[int], object]:
+    """Return what a wallet does at each look about the roster by which the task ended."""
+    from fl_platform.dispute.roster_watcher import RosterWatcher
+    from fl_platform.dispute.rosters import Rosters
+
+    if not Rosters.there(own.contracts):
+        return lambda _: None
+    rosters = Rosters(own.contracts, own.signer)
+    return RosterWatcher(reader, rosters, watch=lambda line: out.print(line, markup=False)).step
 
 
 def _conclude(out: Console, unseen: Sequence[int], *, found: bool, looked: bool) -> None:

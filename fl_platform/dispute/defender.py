@@ -8,10 +8,11 @@ its maker's own folder tells (`roster_defender`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from fl_platform.chain.client import Planned
 from fl_platform.dispute.answers import HeldTape
 from fl_platform.dispute.disputed_round import DisputedRound, disputed_round, target_of
 from fl_platform.dispute.outputs import answer_claims
@@ -20,7 +21,7 @@ from fl_platform.dispute.questions import Node, Question
 from fl_platform.dispute.referee import Asked, Referee
 from fl_platform.dispute.roster_defender import Kept, RosterBonds, RosterDefender
 from fl_platform.dispute.rosters import Rosters
-from fl_platform.dispute.targets import answer_entry
+from fl_platform.dispute.targets import Target, answer_entry
 from fl_platform.errors import ConfigError, DocumentInvalid, FLError, RetryError, TransactionReverted
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.reveals import Reveals
@@ -44,6 +45,18 @@ class Answer:
         return f"round {self.round}: {self.what}" + (f" FAILED: {self.problem}" if self.problem else "")
 
 
+@dataclass(eq=False)
+class _Due:
+    """A question that waits for this sealer."""
+
+    round: int
+    what: str
+    deadline: int  # seconds of block time
+    show: Callable[[], Planned]  # raises what keeps it from being shown
+    dismiss: Callable[[], Planned] | None = None  # ends it where it has no answer
+    problem: FLError | OSError | None = None  # why it could not be shown, or ended
+
+
 class Defender:
     """Answers for one sealer in one task."""
 
@@ -59,7 +72,7 @@ class Defender:
         if referee.signer is None:
             raise ConfigError("a defender answers with the sealer's wallet; name it (`--wallet`)")
         self._reader, self._referee, self._opener, self._watch = reader, referee, opener, watch
-        self._sealer = referee.signer.address
+        self._signer, self._sealer = referee.signer, referee.signer.address
         contracts = referee.contracts
         self._reveals = Reveals(contracts, reader.spec) if Reveals.there(contracts) else None
         self._held: dict[bytes, tuple[DisputedRound, HeldTape]] = {}  # by the seal's key
@@ -70,57 +83,97 @@ class Defender:
     def step(self, now: int) -> list[Answer]:
         """Answer all that waits for this sealer at block time `now`, and take its own bonds back.
 
-        Raises RetryError (out of reach: call again).
+        All answers are handed in, what is due first before the others, and then waited for: so it can be asked no
+        faster than it answers. Raises RetryError (out of reach: call again).
         """
-        answers = [] if self._rosters is None else list(self._about_rosters(self._rosters, now))
+        due = [] if self._rosters is None else list(self._about_rosters(self._rosters, now))
+        ended: list[Target] = []
         for record in self._reader.history().rounds:
             if record.seal is None or record.seal.aggregator != self._sealer or not record.challenged:
                 continue
             target = target_of(self._reader, record)
             found = self._referee.record(target)
-            for asked in found.waiting:
-                if now < asked.deadline:
-                    answers.append(self._try(record, f"answer to {asked.question}", asked))
+            due += [self._about_seal(record, target, asked) for asked in found.waiting if now < asked.deadline]
             if not found.waiting and now >= found.last_at + self._reader.spec.windows.takeover:
-                move = partial(self._referee.release, target)
-                answers.append(self._attempt(record.number, "end of the last question", move))
+                ended.append(target)
+        answers = self._answer(sorted(due, key=lambda one: one.deadline))
+        answers += [self._release(target) for target in ended]
         self._bonds.reclaim()
         for answer in answers:
             self._watch(answer)
         return answers
 
-    def _try(self, record: RoundHistory, what: str, asked: Asked) -> Answer:
-        return self._attempt(record.number, what, partial(self._answer, record, asked))
-
-    def _about_rosters(self, rosters: RosterDefender, now: int) -> Iterator[Answer]:
+    def _about_rosters(self, rosters: RosterDefender, now: int) -> Iterator[_Due]:
         for listed, asked in rosters.waiting(now):
-            move = partial(rosters.show, listed, asked.index)
-            yield self._attempt(listed.round, f"answer to leaf {asked.index} of its roster", move)
+            what = f"answer to leaf {asked.index} of its roster"
+            yield _Due(listed.round, what, asked.deadline, partial(rosters.showing, listed, asked.index))
 
-    def _attempt(self, number: int, what: str, move: Callable[[], object]) -> Answer:
+    def _about_seal(self, record: RoundHistory, target: Target, asked: Asked) -> _Due:
+        show, dismiss = partial(self._showing, record, asked), partial(self._referee.dismissing, target, asked)
+        return _Due(record.number, f"answer to {asked.question}", asked.deadline, show, dismiss)
+
+    def _release(self, target: Target) -> Answer:
+        what = "end of the last question"
         try:
-            move()
+            self._referee.release(target)
         except RetryError:
             raise
-        except (FLError, OSError) as error:
-            logger.warning("round %d: %s failed: %s", number, what, error)
-            return Answer(number, what, str(error))
-        return Answer(number, what)
+        except FLError as error:
+            return self._failed(target.round, what, error)
+        return Answer(target.round, what)
 
-    def _answer(self, record: RoundHistory, asked: Asked) -> None:
-        """Show a node, or end a question that has no answer: whoever asks may ask anything."""
+    # --- many at once ---
+
+    def _answer(self, due: Sequence[_Due]) -> list[Answer]:
+        """Show what can be shown, and end what has no answer: whoever asks may ask anything."""
+        left = due
+        while left:
+            self._send([(one, one.show) for one in left])
+            refused = [one for one in left if isinstance(one.problem, TransactionReverted)]
+            if len(refused) in (0, len(left)):
+                break
+            left = refused  # what was just shown may be what they follow from
+        unshown = {one: one.problem for one in due if one.problem is not None}
+        self._send([(one, one.dismiss) for one in unshown if one.dismiss is not None])
+        for one, problem in unshown.items():
+            if isinstance(one.problem, TransactionReverted):  # it has an answer
+                one.problem = problem
+        return [
+            Answer(one.round, one.what) if one.problem is None else self._failed(one.round, one.what, one.problem)
+            for one in due
+        ]
+
+    def _send(self, calls: Sequence[tuple[_Due, Callable[[], Planned]]]) -> None:
+        """Make all calls together and note why one is not made. Raises RetryError, once those within reach are made."""
+        planned: list[tuple[_Due, Planned]] = []
+        out_of_reach: list[RetryError] = []
+        for one, call in calls:
+            one.problem = None
+            try:
+                planned.append((one, call()))
+            except RetryError as error:
+                out_of_reach.append(error)
+            except (FLError, OSError) as error:
+                one.problem = error
+        outcomes = self._referee.contracts.chain.send_all([made for _, made in planned], signer=self._signer)
+        for (one, _), outcome in zip(planned, outcomes, strict=True):
+            one.problem = outcome if isinstance(outcome, FLError) else None
+        if out_of_reach:
+            raise out_of_reach[0]
+
+    def _failed(self, number: int, what: str, error: Exception) -> Answer:
+        logger.warning("round %d: %s failed: %s", number, what, error)
+        return Answer(number, what, str(error))
+
+    def _showing(self, record: RoundHistory, asked: Asked) -> Planned:
+        """Return the call that shows a node. Raises DocumentInvalid where there is none, or none before another."""
         target = target_of(self._reader, record)
         try:
-            self._referee.show(target, asked.question, self._shown(record, asked.question))
-        except RetryError:
+            return self._referee.showing(target, asked.question, self._shown(record, asked.question))
+        except FLError:
             raise
-        except Exception as error:  # there is no such node, or none of it can be shown before another
-            known = error if isinstance(error, FLError) else DocumentInvalid(f"{type(error).__name__}: {error}")
-            try:
-                self._referee.dismiss(target, asked)
-            except TransactionReverted as answerable:
-                logger.warning("round %d: %s", record.number, answerable)
-                raise known from error
+        except Exception as error:
+            raise DocumentInvalid(f"{type(error).__name__}: {error}") from error
 
     def _shown(self, record: RoundHistory, question: Question) -> Shown:
         """Return what shows a node; raises anything where there is none."""

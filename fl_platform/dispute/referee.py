@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fl_platform.chain.abi import Decoded
+from fl_platform.chain.client import Planned
 from fl_platform.chain.journal import Step
 from fl_platform.chain.signer import Signer, require_signer
 from fl_platform.chain.types import TxReceipt
@@ -129,11 +130,19 @@ class Referee:
 
     def show(self, target: Target, question: Question, answer: Answer) -> TxReceipt | None:
         """Show a node; the asker's bond becomes the sealer's credit."""
-        step, blocks = self._step(target, f"show {question}"), _blocks(target, question)
-        return self._send(target, "show", question.encoded(), answer.encoded(), step=step, blocks=blocks)
+        return self._sent(self.showing(target, question, answer))
+
+    def showing(self, target: Target, question: Question, answer: Answer) -> Planned:
+        """Return the call by which `show` shows a node, to be sent with others."""
+        step, data = self._step(target, f"show {question}"), target.encoded(_blocks(target, question))
+        return Planned(self._contract, "show", (data, question.encoded(), answer.encoded()), step)
 
     def dismiss(self, target: Target, asked: Asked) -> TxReceipt | None:
         """End a question that has no answer. Raises TransactionReverted (nothing paid) where it has one."""
+        return self._sent(self.dismissing(target, asked))
+
+    def dismissing(self, target: Target, asked: Asked) -> Planned:
+        """Return the call by which `dismiss` ends a question, to be sent with others."""
         question = asked.question
         words: bytes = bytes(160)
         path: tuple[bytes, ...] = ()
@@ -141,8 +150,8 @@ class Referee:
         if question.column < len(columns):
             words, path = columns[question.column].words(), instruction_path(target.program, question.column)
         instruction = encoded_instruction(words, path)
-        step, blocks = self._step(target, f"dismiss {question}", asked.times), _blocks(target, question)
-        return self._send(target, "dismiss", question.encoded(), instruction, step=step, blocks=blocks)
+        step, data = self._step(target, f"dismiss {question}", asked.times), target.encoded(_blocks(target, question))
+        return Planned(self._contract, "dismiss", (data, question.encoded(), instruction), step)
 
     def lapse(self, target: Target, question: Question) -> TxReceipt | None:
         """End a question that nobody answered in time: the seal falls."""
@@ -170,12 +179,12 @@ class Referee:
             hurried=hurried,
         )  # fmt: skip
 
-    def _send(
-        self, target: Target, function: str, *arguments: Any, step: Step, blocks: tuple[int, ...] = ()
-    ) -> TxReceipt | None:
-        data = target.encoded(blocks)
+    def _send(self, target: Target, function: str, *arguments: Any, step: Step) -> TxReceipt | None:
+        return self._sent(Planned(self._contract, function, (target.encoded(), *arguments), step))
+
+    def _sent(self, one: Planned) -> TxReceipt | None:
         signer = require_signer(self._signer)
-        return self._contracts.chain.send(self._contract, function, data, *arguments, signer=signer, step=step)
+        return self._contracts.chain.send(one.contract, one.function, *one.arguments, signer=signer, step=one.step)
 
     @staticmethod
     def _step(target: Target, name: str, time: int = 1) -> Step:

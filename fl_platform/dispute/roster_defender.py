@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from fl_platform.chain.client import Planned
 from fl_platform.dispute.rosters import LeafAsked, Listed, Rosters, RosterTalk, leaf_of, listed_at, standing
 from fl_platform.errors import AuditDifference, TransactionReverted
 from fl_platform.protocol.bundle import Entry
@@ -38,13 +39,16 @@ class RosterDefender:
             if now < asked.deadline:
                 yield listed, asked
 
-    def show(self, listed: Listed, index: int) -> None:
-        """Show a leaf. Raises AuditDifference where the folder's entries are not the roster's, OSError without any."""
+    def showing(self, listed: Listed, index: int) -> Planned:
+        """Return the call that shows a leaf.
+
+        Raises AuditDifference where the folder's entries are not the roster's, OSError without any.
+        """
         entries = [entry for entry in self.kept(listed.round) if not entry.forced]
         root, record = roster_root(tuple(entries)), listed.record
         if (root.digest, root.total, len(entries)) != (record.root, record.total_stake, record.count):
             raise AuditDifference(f"round {listed.round}: this folder's entries are not those of the roster on chain")
-        self.rosters.show(listed, index, leaf_of(entries, index), entries[index].signature)
+        return self.rosters.showing(listed, index, leaf_of(entries, index), entries[index].signature)
 
 
 class RosterBonds:

@@ -6,12 +6,14 @@ See contracts/interfaces/IRosters.sol. Amounts in wei, times in seconds of block
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from random import SystemRandom
 from typing import Any
 
 from fl_platform.chain.abi import Decoded
+from fl_platform.chain.client import Planned
 from fl_platform.chain.journal import Step
 from fl_platform.chain.signer import Signer, require_signer
 from fl_platform.chain.types import Phase, TxReceipt
@@ -31,6 +33,8 @@ from fl_platform.task.reading import TaskReader
 
 logger = logging.getLogger(__name__)
 
+LEAVES = 32  # asked for at once: a bond each; of many, a maker that hides one is found out with some chance only
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -47,12 +51,16 @@ class Listed:
         return self.record.digest(self.task, self.round)
 
     def stands(self, history: TaskHistory) -> bool:
-        """Whether it is on chain and not sealed."""
+        """Whether it can fall: it is not sealed, or ended its task compensated a short time ago.
+
+        Twin of contracts/dispute/Rosters.sol.
+        """
         head = history.head
-        return (
-            (head.phase, head.round) == (Phase.ROSTERED, self.round)
-            and history.rounds[self.round].roster == self.record
-        )
+        if head.round != self.round or history.rounds[self.round].roster != self.record:
+            return False
+        if head.phase is Phase.COMPENSATED:
+            return head.challenged or history.block.timestamp < history.falls_until()
+        return head.phase is Phase.ROSTERED
 
 
 def listed_at(reader: TaskReader, number: int, record: RosterRecord) -> Listed:
@@ -61,13 +69,12 @@ def listed_at(reader: TaskReader, number: int, record: RosterRecord) -> Listed:
 
 
 def standing(reader: TaskReader) -> Listed | None:
-    """Return the task's roster that is on chain and not sealed; None where there is none."""
+    """Return the task's roster that can fall; None where there is none."""
     history = reader.history()
-    if history.head.phase is not Phase.ROSTERED:
-        return None
     number = history.head.round
-    record = history.rounds[number].roster
-    return None if record is None else listed_at(reader, number, record)
+    record = history.rounds[number].roster if number < len(history.rounds) else None
+    listed = None if record is None else listed_at(reader, number, record)
+    return listed if listed is not None and listed.stands(history) else None
 
 
 def answer_time(windows: Windows) -> int:
@@ -158,9 +165,13 @@ class Rosters:
 
     def show(self, listed: Listed, index: int, entry: EntryShown, signature: bytes) -> TxReceipt | None:
         """Show a leaf, with its trainer's signature; the asker's bond becomes the maker's credit."""
+        return self._sent(self.showing(listed, index, entry, signature))
+
+    def showing(self, listed: Listed, index: int, entry: EntryShown, signature: bytes) -> Planned:
+        """Return the call by which `show` shows a leaf, to be sent with others."""
         life = self._contracts.history(listed.task).head.life
         step = self._step(listed, f"show leaf {index} in life {life}")
-        return self._send(listed, "showRoster", index, encoded_entry(entry), signature, step=step)
+        return self._planned(listed, "showRoster", index, encoded_entry(entry), signature, step=step)
 
     def lapse(self, listed: Listed, index: int) -> TxReceipt | None:
         """End a question that nobody answered in time: the roster falls."""
@@ -190,9 +201,15 @@ class Rosters:
         )
 
     def _send(self, listed: Listed, function: str, *arguments: Any, step: Step) -> TxReceipt | None:
+        return self._sent(self._planned(listed, function, *arguments, step=step))
+
+    def _planned(self, listed: Listed, function: str, *arguments: Any, step: Step) -> Planned:
         named = listed.task, listed.round, listed.record, listed.terms.facts()
+        return Planned(self._contract, function, (*named, *arguments), step)
+
+    def _sent(self, one: Planned) -> TxReceipt | None:
         signer = require_signer(self._signer)
-        return self._contracts.chain.send(self._contract, function, *named, *arguments, signer=signer, step=step)
+        return self._contracts.chain.send(one.contract, one.function, *one.arguments, signer=signer, step=one.step)
 
     @staticmethod
     def _step(listed: Listed, name: str) -> Step:
@@ -229,3 +246,10 @@ def descends_at(entries: Sequence[Entry]) -> int | None:
     """Return the first place whose trainer's address is not below the next one's; None where all ascend."""
     owners = [entry.receipt.trainer for entry in entries]
     return next((i for i in range(len(owners) - 1) if owners[i] >= owners[i + 1]), None)
+
+
+def drawn_places(count: int, known: Collection[int] = ()) -> tuple[int, ...]:
+    """Draw the leaves to ask for, of those not `known`: all of few, else at random, so that nobody knows which need not
+    be there."""
+    left = [index for index in range(count) if index not in known]
+    return tuple(left) if len(left) <= LEAVES else tuple(sorted(SystemRandom().sample(left, LEAVES)))

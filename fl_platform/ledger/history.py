@@ -167,6 +167,18 @@ class TaskHistory:
         seal = self.rounds[round_number].seal if round_number < len(self.rounds) else None
         return None if seal is None else seal.sealed_at + self.opened.windows.challenge
 
+    def falls_until(self) -> int:
+        """Return until when the roster of a task that ended compensated can fall, seconds; 0 where none ended one.
+
+        A dispute that is open makes it longer. Twin of LedgerState._closableFrom.
+        """
+        return self.head.time + self.opened.windows.takeover if self.head.phase is Phase.COMPENSATED else 0
+
+    def closes_at(self) -> int:
+        """Return from when the books of a task that has ended can be closed, seconds; a dispute makes it longer."""
+        final = self.final_at(self.head.round - 1) if self.head.round else None
+        return max(final or 0, self.falls_until())
+
     def last_final(self, now: int) -> RoundHistory | None:
         """Return the latest round that is final at block time `now`: the one to claim from."""
         blocked = next((r.number for r in self.rounds if r.challenged), len(self.rounds))

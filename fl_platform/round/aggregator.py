@@ -250,7 +250,8 @@ class Aggregator:
         self._contracts.pass_round(self._reader.task, round_number)
         return TaskClosed(
             f"task {self._reader.task}: round {round_number} was passed on, for it could not be sealed in time: {why}; "
-            "the next aggregator has it, or the task ends and its parties are compensated"
+            "the next aggregator has it, or the task ends and its parties are compensated. Where the roster is your "
+            f"own, keep `fl-platform aggregator defend {self._reader.task}` running: its leaves can still be asked for"
         )
 
     def _judge(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fl_platform.dispute.rosters import standing
 from fl_platform.errors import TaskClosed
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.round.membership import WORKING
@@ -24,9 +25,10 @@ class Closed:
 
 
 def close(reader: TaskReader, contracts: Contracts, *, now: int, forward: Callable[[int], None] | None) -> Closed:
-    """Close the books and pay the owner what was released; `forward` moves a local chain's clock to finality.
+    """Close the books and pay the owner what was released; `forward` moves a local chain's clock to when that can be.
 
-    Raises TaskClosed when rounds are still worked on or the last one is not final yet, TransactionReverted.
+    Raises TaskClosed when rounds are still worked on, the last one is not final yet, or the roster of a compensated one
+    can still fall; TransactionReverted.
     """
     history = reader.history()
     if history.head.phase in WORKING:
@@ -35,14 +37,16 @@ def close(reader: TaskReader, contracts: Contracts, *, now: int, forward: Callab
             "close when all rounds are sealed, or when no aggregator is left "
             f"(`fl-platform aggregator advance {reader.task}`)"
         )
-    final_at = history.final_at(history.head.round - 1) if history.head.round else None
-    if final_at is not None and final_at > now:
+    closes_at = history.closes_at()
+    if closes_at > now:
         if forward is None:
+            roster = f"the roster of round {history.head.round} can be asked for, and fall, for {closes_at - now} s"
+            final = f"the last sealed round is final in {closes_at - now} s"
             raise TaskClosed(
-                f"task {reader.task}: the last sealed round is final in {final_at - now} s of block time; try again "
-                "then (a local chain's clock can be moved: --fast-forward)"
+                f"task {reader.task}: {roster if closes_at == history.falls_until() else final} of block time; try "
+                "again then (a local chain's clock can be moved: --fast-forward)"
             )
-        forward(final_at)
+        forward(closes_at)
     contracts.close_task(reader.task)
     owner = history.opened.owner
     before = reader.history().withdrawn.get(owner, 0)
@@ -52,7 +56,18 @@ def close(reader: TaskReader, contracts: Contracts, *, now: int, forward: Callab
 
 
 def nothing_left(reader: TaskReader, *, now: int) -> bool:
-    """Whether no further seal will come, none can be challenged any more at block time `now`, no dispute is open."""
+    """Whether no further seal will come, and at block time `now` none can be challenged nor a roster fall any more."""
     history = reader.history()
     going_on = (record.challenged or (history.final_at(record.number) or 0) > now for record in history.rounds)
-    return history.head.phase not in WORKING and not any(going_on)
+    head = history.head
+    falls = now < history.falls_until() and history.rounds[head.round].roster is not None
+    return head.phase not in WORKING and not any(going_on) and not falls
+
+
+def can_be_asked(reader: TaskReader, account: bytes, *, now: int) -> bool:
+    """Whether an account can lose its bond by not answering, at block time `now`: for a roster or a seal of its own."""
+    history = reader.history()
+    listed = standing(reader)
+    seals = (record for record in history.rounds if record.seal is not None and record.seal.aggregator == account)
+    sealed = any(record.challenged or (history.final_at(record.number) or 0) > now for record in seals)
+    return sealed or (listed is not None and listed.record.aggregator == account)

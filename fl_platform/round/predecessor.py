@@ -11,10 +11,9 @@ Asking costs the task's ask bond a leaf. It comes back where nobody shows the le
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from random import SystemRandom
 
 from fl_platform.dispute.rosters import (
     LeafAsked,
@@ -23,6 +22,7 @@ from fl_platform.dispute.rosters import (
     RosterTalk,
     answer_time,
     descends_at,
+    drawn_places,
     leaf_of,
     listed_at,
 )
@@ -48,8 +48,6 @@ from fl_platform.task.reading import TaskReader
 from fl_platform.task.stakes import anchor, stake_among
 
 logger = logging.getLogger(__name__)
-
-LEAVES = 32  # asked for at once: a bond each; of many, a maker that hides one is found out with some chance only
 
 
 class RosterNotToBeHad(Exception):
@@ -237,10 +235,3 @@ class Predecessor:
             move()
         except TransactionReverted as error:
             logger.info("%s", error)
-
-
-def drawn_places(count: int, known: Collection[int] = ()) -> tuple[int, ...]:
-    """Draw the leaves to ask for, of those not `known`: all of few, else at random, so that nobody knows which need not
-    be there."""
-    left = [index for index in range(count) if index not in known]
-    return tuple(left) if len(left) <= LEAVES else tuple(sorted(SystemRandom().sample(left, LEAVES)))

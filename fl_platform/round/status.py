@@ -206,14 +206,12 @@ def _ended(known: Known) -> Iterator[Move]:
     if head.phase in WORKING or head.challenged:
         return
     if not head.closed:
-        last = head.round - 1 if head.phase is not Phase.DONE else history.opened.rounds - 1
-        final = history.final_at(last) if last >= 0 else None
         gets = {
             Phase.REFUNDED: "pots of rounds without a roster go back to the owner",
             Phase.COMPENSATED: f"then the roster of round {head.round} can claim its pot",
         }.get(head.phase, "what no seal could allot goes to the owner")
         if known.account == history.opened.owner or head.phase is Phase.COMPENSATED:
-            yield Move(f"close the books: {gets}", _command(known, f"task close {task}"), opens=final or 0)
+            yield Move(f"close the books: {gets}", _command(known, f"task close {task}"), opens=history.closes_at())
         return
     trainer, share = (known.member.flags & flag for flag in (MemberFlag.TRAINER, MemberFlag.RESIDUAL))
     if head.phase is not Phase.COMPENSATED or known.settled is None:

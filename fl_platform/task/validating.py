@@ -105,7 +105,7 @@ def check_runnable(worth: WorthRule, model: ModelSpec) -> None:
     from fl_platform.learning.parameters import model_spec
 
     factory = MODELS.get(model.name)
-    if factory is None or model_spec(factory(), model.name) != model:
+    if factory is None or model_spec(factory(), model.name).digest != model.digest:
         raise ConfigError(
             f"model {model.name!r} is none of {', '.join(sorted(MODELS))}: with leave-one-out worth everybody runs the "
             "model on the revealed rows, so it must be a standard one; use anchored worth"

@@ -36,7 +36,7 @@ def test_the_watcher_has_a_lying_aggregator_slashed_and_the_trainers_compensated
         returned = ask_bond(workspace, parties) if name in (BEND_PRODUCT, BEND_SUMS) else 0
         assert contracts.member(parties.task, parties.wallets["auditor"].address).credit == BOND * 3 // 10 + returned
         assert watcher.step(workspace.chain.now()) == []
-        workspace.chain.wait_until(contracts.history(parties.task).final_at(0) or 0)
+        workspace.chain.wait_until(contracts.history(parties.task).closes_at())
         contracts.close_task(parties.task)
         kept = KeptEntries.of(workspace.role_folder("aggregator"), parties.task).load(1)
         leaves = tuple(entry.leaf for entry in kept if not entry.forced)

@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 
 from fl_platform.audit.auditor import Auditor
+from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Phase
 from fl_platform.dispute.defender import Answer, Defender
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.roster_defender import RosterBonds
+from fl_platform.dispute.roster_watcher import RosterWatcher
 from fl_platform.dispute.rosters import Rosters, answer_time, standing
 from fl_platform.errors import TaskClosed
 from fl_platform.judging.program import terms_of
 from fl_platform.protocol.bundle import Entry, claim_leaves
 from fl_platform.round.aggregator import Aggregator
+from fl_platform.round.closing import can_be_asked, close, nothing_left
 from fl_platform.round.kept_entries import KeptEntries
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Transport
@@ -25,7 +28,7 @@ from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
-from tests.support.small_task import SmallTask, open_small_task, sealer_of
+from tests.support.small_task import SmallTask, open_small_task, sealer_of, trainer_key
 
 BOND = 2 * ETHER
 LATE = ETHER // 10
@@ -220,3 +223,104 @@ def test_who_asks_too_late_passes_and_loses_nothing(disputed: Stage, tmp_path: P
         successor.run(LocalTransport(task.trainers))
     assert stake(disputed, task, SUCCESSOR.address) == BOND
     assert disputed.owner.head(task.reader.task).phase is Phase.COMPENSATED
+
+
+# --- the last of the list ---------------------------------------------------------------------------------------------
+
+
+def passed_by(stage: Stage, folder: Path, kind: type[Aggregator]) -> tuple[SmallTask, Defender]:
+    """Return a task whose only aggregator rostered round 0 and passed as soon as it could; and what answers for it."""
+    task = open_small_task(stage, folder, trainers=3, aggregators=(AGGREGATOR,))
+    maker = sealer_of(stage, folder, task, kind)
+    maker.roster(maker.collect(LocalTransport(task.trainers)))
+    stage.chain.wait_until(stage.owner.window(task.reader.task)[0])
+    stage.as_(AGGREGATOR).pass_round(task.reader.task, 0)
+    assert stage.owner.head(task.reader.task).phase is Phase.COMPENSATED
+    return task, defender_of(stage, folder, task)
+
+
+def watched_by(stage: Stage, task: SmallTask, place: int = 0) -> tuple[RosterWatcher, list[str]]:
+    """Return what watches with a trainer's wallet, and what it says; it has money to ask."""
+    contracts = stage.as_(Signer(trainer_key(place)))
+    contracts.mint(contracts.address, ETHER)
+    told: list[str] = []
+    reader = TaskReader(contracts, task.reader.store, task.reader.task)
+    return RosterWatcher(reader, Rosters(contracts, contracts.signer), watch=told.append), told
+
+
+def test_an_honest_maker_is_asked_after_a_compensated_end_and_nobody_honest_loses(
+    disputed: Stage, tmp_path: Path
+) -> None:
+    """Its bond is whole, the books wait for it and no longer, and its trainers share the pot by stake."""
+    task, defender = passed_by(disputed, tmp_path, Kept)
+    number, history = task.reader.task, task.reader.history()
+    watcher, told = watched_by(disputed, task)
+    watcher.step(disputed.chain.now())
+    watcher.step(disputed.chain.now())  # once is enough
+    assert told == [f"asks for leaf {index} of the roster" for index in range(3)]
+    answers = defender.step(disputed.chain.now())
+    assert [answer.problem for answer in answers] == [""] * 3
+    assert not nothing_left(task.reader, now=disputed.chain.now())
+    assert [can_be_asked(task.reader, who, now=disputed.chain.now()) for who in (AGGREGATOR.address, bytes(20))] == [
+        True, False
+    ]  # fmt: skip
+    left = history.falls_until() - disputed.chain.now()
+    with pytest.raises(TaskClosed, match=f"can be asked for, and fall, for {left} s"):
+        close(task.reader, disputed.owner, now=disputed.chain.now(), forward=None)
+    close(task.reader, disputed.owner, now=disputed.chain.now(), forward=disputed.chain.wait_until)
+    assert disputed.chain.now() - history.falls_until() < answer_time(task.reader.spec.windows)
+    assert stake(disputed, task, AGGREGATOR.address) == BOND
+    maker = disputed.owner.member(number, AGGREGATOR.address)
+    assert maker.credit == 3 * terms_of(task.reader.spec).ask_bond
+    leaves = tuple(entry.leaf for entry in KeptEntries.of(tmp_path / "sealer", number).load(0))
+    for trainer in task.trainers:
+        disputed.owner.claim_compensation(number, leaves, trainer.address)
+        assert disputed.owner.member(number, trainer.address).credit == ETHER // 3
+    assert nothing_left(task.reader, now=disputed.chain.now())
+    assert not can_be_asked(task.reader, AGGREGATOR.address, now=disputed.chain.now())
+
+
+def test_the_last_of_the_list_gains_nothing_by_passing_before_an_answer_is_due(disputed: Stage, tmp_path: Path) -> None:
+    """A44: it made up a receipt and ended the task at once; a trainer asks, and all seats share pot and bond."""
+    task, defender = passed_by(disputed, tmp_path, Invents)
+    number, windows = task.reader.task, task.reader.spec.windows
+    watcher, told = watched_by(disputed, task)
+    watcher.step(disputed.chain.now())
+    defender.step(disputed.chain.now())  # shows the leaves that it can
+    disputed.chain.wait_until(disputed.chain.now() + answer_time(windows))
+    watcher.step(disputed.chain.now())
+    assert told[-1] == "leaf 0 was not shown: the roster falls"
+    assert stake(disputed, task, AGGREGATOR.address) == 0
+    assert len(task.reader.history().rounds[0].fallen) == 1
+    close(task.reader, disputed.owner, now=disputed.chain.now(), forward=disputed.chain.wait_until)
+    disputed.chain.wait_until(disputed.chain.now() + windows.unbonding)
+    disputed.owner.sweep_compensation(number)
+    part = (ETHER + BOND * 7 // 10) // 3
+    for place, trainer in enumerate(task.trainers):
+        before = disputed.owner.member(number, trainer.address).credit
+        disputed.owner.claim_residual(number, trainer.address)
+        assert disputed.owner.member(number, trainer.address).credit - before == part
+        reward = BOND * 3 // 10 + terms_of(task.reader.spec).ask_bond
+        assert before == (0 if place else reward)
+
+
+def test_who_comes_too_late_asks_nothing_and_has_its_bonds_back(disputed: Stage, tmp_path: Path) -> None:
+    """Nor does who has no share in the pot: it would pay for what is no affair of its own."""
+    task, _ = passed_by(disputed, tmp_path, Invents)
+    end, wait = task.reader.history().falls_until(), answer_time(task.reader.spec.windows)
+    disputed.owner.mint(disputed.owner.address, ETHER)
+    stranger = RosterWatcher(task.reader, Rosters(disputed.owner, disputed.owner.signer))
+    stranger.step(disputed.chain.now())
+    disputed.chain.wait_until(end - wait)
+    watcher, told = watched_by(disputed, task)
+    watcher.step(disputed.chain.now())
+    assert told == []
+    listed, contracts = standing(task.reader), disputed.as_(Signer(trainer_key(0)))
+    assert listed is not None
+    rosters = Rosters(contracts, contracts.signer)
+    assert not rosters.record(listed).asked
+    rosters.ask(listed, 0)
+    disputed.chain.wait_until(end)
+    watcher.step(disputed.chain.now())
+    assert rosters.locked(task.reader.task) == 0
+    assert stake(disputed, task, AGGREGATOR.address) == BOND

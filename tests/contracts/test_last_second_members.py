@@ -31,6 +31,7 @@ def test_who_joins_after_the_roster_has_no_residual_share(reverts: Reverts) -> N
     world.registry.send(minted[0], "leaveTask", run.task)  # no leaver of those that share
     run.advance()
     record, _ = run.rosters[0]
+    world.wait(run.closable_at)
     for other in (NO_ROSTER, replace(record, seats=record.seats + SYBILS)):
         with pytest.raises(Reverted, match="Settlement_RecordMismatch"):
             world.settlement.send(attacker, "closeTask", run.task, NO_CLAIMS, other)

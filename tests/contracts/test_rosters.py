@@ -4,6 +4,8 @@ given a roster that stands unsealed
     a leaf that its trainer signed is shown in time -> the bond is the maker's, the leaf is never asked for again
     nobody shows a leaf in time                     -> it falls: the maker's whole bond, 30 % of it for the asker
     leaves do not ascend                            -> it falls at once; who committed to the call has the 30 %
+given the roster of a task that ended compensated, for a takeover window
+    it can be asked for, shown and felled as before; its fall leaves the pot to all seats that there were
 given one that is sealed, fell, or stands in another life
     a question that was not shown                   -> its bond goes back, and nothing falls
 its fall leaves the round OPEN with the next aggregator, in the next life; COMPENSATED where nobody is left.
@@ -18,7 +20,7 @@ import pytest
 
 from tests.contracts.conftest import Reverts
 from tests.support.bound_rounds import ASK_BOND, CHALLENGER, BoundTask, RefereeWorld, referee_world
-from tests.support.contracts import CHALLENGER_BPS, COMPENSATED, TOKENS, RosterRecord
+from tests.support.contracts import CHALLENGER_BPS, COMPENSATED, TOKENS, RosterRecord, Windows
 from tests.support.evm import account
 from tests.support.rosters import Listed, rostered
 
@@ -253,6 +255,119 @@ def test_the_last_aggregator_s_roster_ends_the_task_compensated(world: RefereeWo
     for who in run.trainers:
         world.settlement.send(who, "claimResidual", run.task, who.address)
     listed.conserves()
+
+
+def compensated(world: RefereeWorld) -> Listed:
+    """The roster of a task whose last aggregator made it and passed."""
+    task = BoundTask(random.Random(6), world)
+    for _ in range(2):
+        task.run.advance()
+    listed = rostered(world, task)
+    task.run.pass_()
+    assert task.run.phase == COMPENSATED
+    return listed
+
+
+def test_an_honest_maker_answers_after_a_compensated_end_and_keeps_its_bond(world: RefereeWorld) -> None:
+    """Asked at once and as late as counts; its bond is its own after the time that it takes anyway."""
+    listed = compensated(world)
+    run, maker = listed.run, world.aggregators[2]
+    world.ledger.send(maker, "unbondAggregator", run.task)
+    free_at = world.evm.now + run.params.windows.unbonding
+    listed.ask(0)
+    wait(world, ANSWER - 1)
+    listed.show(0)
+    listed.ask(1)
+    wait(world, ANSWER - 1)
+    listed.show(1)
+    run.close()
+    assert (run.member(maker)[0], listed.credit(maker.address)) == (BOND, 2 * ASK_BOND)
+    shares = [run.compensate(index).event("CompensationClaimed")["amount"] for index in range(listed.record.count)]
+    assert sum(shares) == pytest.approx(run.params.pot + 2 * BOND // 10, abs=len(shares))  # two fines for lateness
+    world.wait(max(world.evm.now, free_at))
+    world.escrow.send(maker, "exit", run.task)
+    listed.conserves()
+
+
+def test_what_nobody_shows_after_a_compensated_end_fells_the_roster(world: RefereeWorld, reverts: Reverts) -> None:
+    """The last of the list passes before any answer is due: it loses its bond, and the pot goes to all seats."""
+    listed = compensated(world)
+    run = listed.run
+    listed.ask(2)
+    wait(world, ANSWER)
+    with reverts("RoundLedger_TooEarly", run.task, run.closable_at):
+        run.close(at=world.evm.now)
+    fell = listed.lapse(2).event("RosterFell")
+    assert (fell["maker"], fell["next"], fell["slashed"]) == (world.aggregators[2].address, bytes(20), BOND)
+    assert (run.phase, run.head[12], listed.credit(CHALLENGER.address)) == (COMPENSATED, 1, TO_CHALLENGER + ASK_BOND)
+    with reverts("Sources_Mismatch", run.task, listed.number):
+        listed.ask(1)  # a roster falls once, so the books can wait once more and no longer
+    run.close()
+    world.wait(world.evm.now + run.params.windows.unbonding)
+    divided = world.settlement.send(account("anyone"), "sweepCompensation", run.task).event("CompensationSwept")
+    assert divided["amount"] == run.params.pot + 2 * BOND // 10 + BOND - TO_CHALLENGER
+    for who in run.trainers:
+        world.settlement.send(who, "claimResidual", run.task, who.address)
+    listed.conserves()
+
+
+def test_a_question_of_before_the_end_lapses_after_it(world: RefereeWorld) -> None:
+    task = BoundTask(random.Random(6), world)
+    run = task.run
+    for _ in range(2):
+        run.advance()
+    listed = rostered(world, task)
+    listed.ask(0)
+    run.pass_()
+    wait(world, ANSWER)
+    listed.lapse(0)
+    assert (run.phase, run.member(world.aggregators[2])[0]) == (COMPENSATED, 0)
+
+
+def test_after_its_time_the_roster_of_an_ended_task_stands(world: RefereeWorld, reverts: Reverts) -> None:
+    """Whoever asks or lapses too late has its bond back, and the maker need not look any more, closed or not."""
+    listed = compensated(world)
+    run = listed.run
+    over = run.closable_at
+    world.wait(over - ANSWER)
+    listed.ask(0)  # due when the time is over
+    world.wait(over - 1)
+    listed.ask(1)
+    with reverts("Rosters_Stands", run.task, listed.number):
+        listed.reclaim(0)
+    wait(world, 1)
+    with reverts("Sources_Mismatch", run.task, listed.number):
+        listed.ask(2)
+    with reverts("RoundLedger_TooLate", run.task, over):
+        listed.lapse(0)
+    listed.reclaim(0)
+    run.close()
+    listed.reclaim(1)
+    assert (listed.credit(CHALLENGER.address), run.bond_of(CHALLENGER)) == (2 * ASK_BOND, 0)
+    assert run.member(listed.record.aggregator)[0] == BOND
+    listed.conserves()
+
+
+def test_a_dispute_takes_no_question_about_an_ended_task_away(world: RefereeWorld, reverts: Reverts) -> None:
+    """While it stands still nothing lapses; so bonds stay where they are, and the time comes back."""
+    task = BoundTask(random.Random(7), world, windows=Windows(challenge=600))
+    run = task.run
+    for _ in range(2):
+        run.advance()
+    task.play()
+    listed = rostered(world, task)
+    run.pass_()
+    record = run.seals[0][0]
+    listed.ask(0)
+    world.ledger.send(world.disputes.address, "markChallenged", run.task, 0, record)
+    wait(world, run.params.windows.takeover)
+    with reverts("Rosters_Stands", run.task, listed.number):
+        listed.reclaim(0)
+    with reverts("RoundLedger_TaskChallenged", run.task, 0):
+        listed.lapse(0)
+    world.ledger.send(world.disputes.address, "markUnchallenged", run.task, 0, record)
+    listed.lapse(0)
+    assert run.member(listed.record.aggregator)[0] == 0
 
 
 def test_a_frozen_task_waits(world: RefereeWorld, reverts: Reverts) -> None:

@@ -1,6 +1,7 @@
 """Settlement: how the books of an ended task are closed.
 
-closeTask          reverts while the task runs, while the last round is not final, with another record or roster,
+closeTask          reverts while the task runs, while the last round is not final, while a compensated one's roster can
+                   fall, with another record or roster,
   Done             the owner gets the bonus that no seal allotted
   Refunded         the owner gets all that is left: pots that never had a roster
   Compensated      the owner gets pots that never had a roster; the rest waits for the rostered trainers, or goes to
@@ -89,6 +90,30 @@ def test_close_refuses(world: World, reverts: Reverts) -> None:
     run.close()
     with reverts("RoundLedger_AlreadyClosed", run.task):
         run.close()
+
+
+def test_a_compensated_task_is_closed_once_its_roster_cannot_fall_any_more(world: World, reverts: Reverts) -> None:
+    run = compensated(world)
+    first = world.evm.now + WINDOWS.takeover
+    run.finalize()
+    assert world.evm.now < first
+    for at in (world.evm.now, first - 1):
+        with reverts("RoundLedger_TooEarly", run.task, first):
+            run.close(at=at)
+    run.close(at=first)
+
+
+def test_a_dispute_gives_the_roster_of_an_ended_task_its_time_back(world: World, reverts: Reverts) -> None:
+    run = compensated(world, windows=Windows(challenge=600))
+    first = world.evm.now + WINDOWS.takeover
+    run.challenge(0)
+    world.wait(first + 5)
+    with reverts("RoundLedger_TaskChallenged", run.task, 0):
+        run.close(at=world.evm.now)
+    run.judge(0, False)
+    assert run.closable_at > first
+    run.close()
+    assert world.evm.now >= run.closable_at
 
 
 def test_refunded_gives_back_pots_without_a_roster(world: World) -> None:

@@ -89,7 +89,9 @@ def test_an_abandoned_roster_is_paid_by_stake(cli: CliInside) -> None:
     assert cli.report("task", "show", "1")["state"] == "compensated"
     early = cli("rewards", "claim", "1", "--wallet", "one", code=5)
     assert "task close" in early.stderr
-    cli("task", "close", "1", "--wallet", "one")
+    waits = cli("task", "close", "1", "--wallet", "one", code=5)
+    assert "the roster of round 0 can be asked for, and fall, for" in waits.stderr
+    cli("task", "close", "1", "--wallet", "one", "--fast-forward")
     paid = cli.report("rewards", "claim", "1", "--wallet", "one", "--all", "--withdraw")
     assert len({item["withdrawn_wei"] for item in paid}) == 1
     assert sum(item["withdrawn_wei"] for item in paid) > POT - 3  # equal stakes, rounded down; and the late one's bond
@@ -101,7 +103,7 @@ def test_an_abandoned_roster_that_left_somebody_out_is_shared_by_everybody(cli: 
     cli("trainer", "force", "1", "0", "--wallet", left_out)
     cli("aggregator", "advance", "1", "--wallet", "one", "--fast-forward")
     cli("aggregator", "advance", "1", "--wallet", "one", "--fast-forward")
-    cli("task", "close", "1", "--wallet", "one")
+    cli("task", "close", "1", "--wallet", "one", "--fast-forward")
     paid = [cli.report("rewards", "claim", "1", "--wallet", name, "--withdraw")[0] for name in TRAINERS]
     assert len({item["withdrawn_wei"] for item in paid}) == 1
     assert sum(item["withdrawn_wei"] for item in paid) > POT - 3

@@ -300,14 +300,14 @@ class Ledger(RuleBasedStateMachine):
 
     @rule()
     def roster_falls(self) -> None:
-        """A roster that its maker cannot show falls before it is sealed."""
+        """A roster that its maker cannot show falls before it is sealed, or a task that it ended is closed."""
         found = self.run.rosters.get(self.twin.round)
         if found is None:
             return
         task, record, listed = self.run.task, found[0], self.run.params.aggregators
         digest = self.world.views.call("rosterDigest", task, self.twin.round, record)
         call = (ANYONE, "fell", task, digest, record.aggregator, record.seats, ACCUSER.address, listed)
-        if self.attempt(self.twin.may_fall(), self.world.disputes.send, *call):
+        if self.attempt(self.twin.may_fall(self.now), self.world.disputes.send, *call):
             self.twin.fall(listed.index(record.aggregator), self.now)
             self.voids += 1
 
@@ -356,7 +356,7 @@ class Ledger(RuleBasedStateMachine):
         if self.twin.running or self.now < self._final_at(last):
             return
         owed, before = self.twin.to_owner() if self.twin.may_close(self.now) else 0, self.owner_released
-        if self.attempt(self.twin.may_close(self.now), self.run.close):
+        if self.attempt(self.twin.may_close(self.now), self.run.close, at=self.now):
             self.twin.closed = True
             sharing = self.shares()
             extra = self.owner_released - before - owed

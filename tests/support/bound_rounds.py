@@ -28,7 +28,7 @@ from fl_platform.protocol.sources import INDEX_OF, WORDS, Source
 from fl_platform.protocol.tape import Given, Lengths, Tape
 from fl_platform.protocol.terms import Block, Terms
 from fl_platform.rules.compose import Rule, compose
-from tests.support.contracts import Run, Tree, World, digest
+from tests.support.contracts import Run, Tree, Windows, World, digest
 from tests.support.evm import account, created_at
 from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import claiming
@@ -92,6 +92,7 @@ class BoundTask:
     rule: Rule = field(default_factory=Rule)
     trainers: int = 4
     auditors: tuple[bytes, ...] = ()
+    windows: Windows = field(default_factory=Windows)
     rounds: list[Sealed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -110,6 +111,7 @@ class BoundTask:
         )  # fmt: skip
         self.run = Run.start(
             self.world, trainers=0, bonded=3, program=self.program.root, rules=self.terms.root, rounds=8,
+            windows=self.windows,
         )  # fmt: skip
         for who in self.people:
             self.run.join(who, self.run.params.stake * self.dice.choice((1, 1, 2)))

@@ -446,14 +446,23 @@ class Run:
             self.rosters = {r: s for r, s in self.rosters.items() if r <= number}
         return done
 
-    def close(self) -> Outcome:
-        """Close the books, once the last sealed round is final."""
+    def close(self, *, at: int | None = None) -> Outcome:
+        """Close the books, at a time or once that can be: the last sealed round final, a compensated roster safe."""
         last = self.round - 1
-        if last >= 0:
+        if at is not None:
+            self.world.wait(at)
+        elif last >= 0:
             self.finalize(last)
+        if at is None and self.phase == COMPENSATED:
+            self.world.wait(max(self.world.evm.now, self.closable_at))
         record = self.claim_record(last) if last >= 0 else NO_CLAIMS
         roster = self.rosters[self.round][0] if self.round in self.rosters else NO_ROSTER
         return self.world.settlement.send(account("anyone"), "closeTask", self.task, record, roster)
+
+    @property
+    def closable_at(self) -> int:
+        """From when the books of a compensated task can be closed; until then its roster can fall."""
+        return int(self.head[1]) + self.params.windows.takeover
 
     def compensate(self, index: int) -> Outcome:
         """Claim the compensation of a leaf of the failed round's roster."""

@@ -1,5 +1,5 @@
-"""A back end that fails on purpose: on call k, before the call takes effect or after (the answer is lost); and one
-whose pool keeps what offers too little.
+"""A back end that fails on purpose: on call k, before the call takes effect or after (the answer is lost); one whose
+pool keeps what offers too little; and one that mines its pool when it is told to.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from eth_account import Account
+
 from fl_platform.chain.backend import Backend
 from fl_platform.chain.client import Chain
+from fl_platform.chain.embedded import EmbeddedBackend
 from fl_platform.chain.sender import offer_of
 from fl_platform.chain.types import BlockRef, Call, FeeQuote, Log, LogFilter, TxReceipt, Underpriced
 from fl_platform.config import MINIMAL, NETWORKS, Network
@@ -114,6 +117,35 @@ class SlowPool(FaultyBackend):
         if fees.ceiling >= self.least:
             return self.inner.broadcast(raw)
         return keccak256(raw)
+
+
+class BlockByBlock(FaultyBackend):
+    """A node that keeps what it is handed in its pool, and mines all of it when it is told to; it counts the blocks."""
+
+    def __init__(self, chain: EmbeddedBackend) -> None:
+        super().__init__(chain)
+        self._chain = chain
+        self.pool: dict[bytes, bytes] = {}  # by hash
+        self.blocks = 0
+
+    def broadcast(self, raw: bytes) -> bytes:
+        digest = keccak256(raw)
+        if self.inner.receipt(digest) is None:
+            self.pool[digest] = raw
+        return digest
+
+    def nonce(self, address: bytes, *, pending: bool = False) -> int:
+        waiting = (Account.recover_transaction(raw) for raw in self.pool.values()) if pending else ()
+        own = sum(bytes.fromhex(who[2:]) == address for who in waiting)
+        return self.inner.nonce(address) + own
+
+    def mine(self, _seconds: float = 0) -> None:
+        """Put the pool into one block; also what a chain sleeps with, so that each look for receipts costs a block."""
+        raws = tuple(self.pool.values())
+        self.pool.clear()
+        self.blocks += 1
+        with self._chain.node.lock:
+            self._chain._mine(self._chain.node.head().timestamp + 1, raws)
 
 
 class Clock:

@@ -48,6 +48,7 @@ class Twin:
     life: int = 0
     ever: int = 0  # rounds that had a roster at some time
     closed: bool = False
+    listed: bool = False  # the ring has a roster of the head's round
     time: int = 0
     seals: dict[int, Seal] = field(default_factory=dict)
     bonds: dict[int, int] = field(default_factory=dict)  # place -> stake left
@@ -109,6 +110,7 @@ class Twin:
     def roster(self, now: int) -> None:
         """A roster is on chain."""
         self.phase, self.time, self.takeover, self.late = ROSTERED, now, False, 0
+        self.listed = True
         self.ever = max(self.ever, self.round + 1)
         self.slots.pop(self.round % self.ring, None)
 
@@ -127,6 +129,7 @@ class Twin:
         self.seals[self.round] = Seal(now, self.place, total)
         self.slots[self.round % self.ring] = self.round
         self.round += 1
+        self.listed = False
         self.phase, self.time, self.takeover = (DONE if self.round == self.params.rounds else OPEN), now, False
 
     def may_advance(self, now: int) -> bool:
@@ -191,6 +194,7 @@ class Twin:
         self.slots = {slot: n for slot, n in self.slots.items() if n < number}
         self.frozen_since, self.time, self.late = now, now, 0
         self.round = number
+        self.listed = True
         self.life = (self.life + 1) % 256
         place = self.place + 1 if seal.by == self.place else self.place
         if self.phase in (REFUNDED, COMPENSATED) or place == len(self.params.aggregators):
@@ -198,15 +202,28 @@ class Twin:
         else:
             self.place, self.phase, self.takeover = place, ROSTERED, True
 
-    def may_fall(self) -> bool:
-        """Whether the head's round has a roster that can fall before it is sealed."""
-        return self.phase == ROSTERED and not self.frozen
+    @property
+    def closable_at(self) -> int:
+        """From when the books of a compensated task can be closed: until then its roster can fall."""
+        return self.time + self.params.windows.takeover
+
+    def may_fall(self, now: int) -> bool:
+        """Whether the head's round has a roster that can fall: not sealed, or of an ended task for a while."""
+        if self.frozen or not self.listed:
+            return False
+        return self.phase == ROSTERED or (self.phase == COMPENSATED and now < self.closable_at)
 
     def fall(self, maker: int, now: int) -> None:
         """The roster that aggregator `maker` made falls; the round is open again."""
         lost = self.bonds.get(maker, 0)
         self.bonds[maker] = 0
         self.life = (self.life + 1) % 256
+        self.listed = False
+        if self.phase == COMPENSATED:
+            self.time = now
+            self.slots.pop(self.round % self.ring, None)
+            self.bonus += lost - lost * CHALLENGER_BPS // 10_000
+            return
         self.phase = OPEN
         if maker == self.place:
             self._hand_over(now)
@@ -228,6 +245,8 @@ class Twin:
     def may_close(self, now: int) -> bool:
         """Whether the books can be closed."""
         if self.running or self.closed or self.frozen:
+            return False
+        if self.phase == COMPENSATED and now < self.closable_at:
             return False
         return self.round == 0 or self.is_final(self.round - 1, now)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fl_platform.attacks.lying import BEND_SUMS, LIES, false_judgement
+from fl_platform.attacks.lying import BEND_MODEL, BEND_SUMS, LIES, false_judgement
 from fl_platform.judging.tapes import first_difference
 from tests.support.rounds import happy_round
 
 COLUMNS = {
     "pay-itself": "earned", "raise-score": "score", "drop-one": "verdict", "bend-product": "pairs", BEND_SUMS: "sums",
+    BEND_MODEL: "model",
 }  # fmt: skip
 
 

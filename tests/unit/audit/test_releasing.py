@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load as load_numpy
 from safetensors.torch import load
 from torch import nn
 
@@ -22,19 +23,22 @@ from fl_platform.learning.task import DataTask
 from fl_platform.protocol.bundle import sha256
 from fl_platform.round.transport import LocalTransport
 from fl_platform.store.disk import DiskStore
+from fl_platform.updates import encode_model, floats_of
 from tests.support.chain import Stage, stage
 from tests.support.small_task import SmallTask, open_small_task
 from tests.unit.audit.conftest import Settled
 
 
-def test_the_file_is_the_sealed_object_and_loads_into_the_module(settled: Settled) -> None:
+def test_the_file_has_the_sealed_integers_as_floats_and_loads_into_the_module(settled: Settled) -> None:
     reader, now = settled.reader(), settled.workspace.chain.now()
     found = release(reader, now=now)
     bundle = reader.bundle(1)
     assert (found.round, found.model, found.own) == (1, bundle.after.model, None)
-    assert found.data == reader.object(bundle.after.model)
+    row = reader.require_model(bundle.after.model, found.root)
     assert found.sha256 == sha256(found.data)
-    assert settled.workspace.store.get(found.cid, max_bytes=len(found.data)) == found.data
+    assert settled.workspace.store.get(found.cid, max_bytes=10**6) == encode_model(row, reader.spec.model)
+    floats = load_numpy(found.data)
+    assert all(np.array_equal(floats[name], array) for name, array in floats_of(row, reader.spec.model).items())
     module = digits_mlp()
     module.load_state_dict(load(found.data))
     np.testing.assert_array_equal(module[1].weight.detach().numpy(), reader.model(found.model)["1.weight"])

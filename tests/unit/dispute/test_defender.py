@@ -8,16 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from fl_platform.chain.client import Chain
+from fl_platform.chain.client import Chain, Planned
+from fl_platform.chain.embedded import EmbeddedBackend
+from fl_platform.chain.journal import Step
+from fl_platform.chain.retry import Retrying
 from fl_platform.chain.signer import Signer
+from fl_platform.chain.types import TxReceipt
+from fl_platform.config import MINIMAL
 from fl_platform.dispute.defender import Defender
 from fl_platform.dispute.disputed_round import target_of
+from fl_platform.dispute.questions import Answer as Shown
 from fl_platform.dispute.questions import Node, Question
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.watcher import Watcher
+from fl_platform.errors import StoreUnavailable
 from fl_platform.judging.program import program_of, terms_of
 from fl_platform.judging.tapes import told_tape
 from fl_platform.ledger.contracts import Contracts
+from fl_platform.ledger.history import RoundHistory
 from fl_platform.protocol.messages import RoundOrder
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.rows import row_levels
@@ -30,6 +38,7 @@ from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
+from tests.support.faults import BlockByBlock
 from tests.support.rehearsal import rehearsal, small_settings
 from tests.support.small_task import SmallTask, open_small_task
 
@@ -216,3 +225,76 @@ def test_a_question_without_an_answer_is_ended_as_often_as_it_is_asked(disputed:
         assert [answer.problem for answer in defender.step(disputed.chain.now())] == [""]
         assert griefer.record(target).waiting == ()
     assert disputed.owner.member(reader.task, AGGREGATOR.address).stake == reader.spec.money.bond
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+MANY = 64
+
+
+def asked_at_once(stage: Stage, pool: BlockByBlock, reader: TaskReader) -> list[Question]:
+    """Ask many questions about round 0 in one block, most of them without an answer."""
+    record = reader.history().rounds[0]
+    target, contracts = target_of(reader, record), stage.as_(SUCCESSOR)
+    seats, entries = len(reader.bundle(0).after.seats), len(reader.bundle(0).entries)
+    some = answerable(reader.spec, seats, entries, depth_of(entries))
+    questions = list(dict.fromkeys([*some, *unanswerable(reader.spec, seats, entries, some)]))[:MANY]
+    bonds = MANY * terms_of(reader.spec).ask_bond
+    contracts.approve(contracts.token_of(reader.task), bonds, Step(reader.task, 0, "all"))
+    chain = Chain(pool, stage.chain.network, policy=MINIMAL, sleep=pool.mine)
+    calls = [
+        Planned(
+            contracts.deployment.contract("Referee"), "ask", (target.encoded(), one.encoded(), bytes(32)),
+            Step(reader.task, 0, f"ask {one}"),
+        )
+        for one in questions
+    ]  # fmt: skip
+    found = chain.send_all(calls, signer=SUCCESSOR)
+    assert len({one.block for one in found if isinstance(one, TxReceipt)}) == 1
+    return questions
+
+
+def test_many_questions_of_one_block_are_answered_within_a_few(disputed: Stage, tmp_path: Path) -> None:
+    """However slowly its end point confirms, an honest sealer loses nothing by how many are asked at once."""
+    task, griefer, _ = griefed(disputed, tmp_path)
+    reader = task.reader
+    assert isinstance(disputed.chain.backend, Retrying)
+    assert isinstance(disputed.chain.backend.inner, EmbeddedBackend)
+    pool = BlockByBlock(disputed.chain.backend.inner)
+    questions = asked_at_once(disputed, pool, reader)
+    assert len(questions) == MANY
+    slow = Chain(pool, disputed.chain.network, policy=MINIMAL, sleep=pool.mine)
+    own = Contracts(slow, disputed.owner.deployment, AGGREGATOR)
+    its = TaskReader(own, reader.store, reader.task)
+    defender = Defender(its, Referee(own, AGGREGATOR), opener=opener_of(its, AGGREGATOR))
+    pool.blocks = 0
+    answers = defender.step(slow.now())
+    assert [answer for answer in answers if answer.problem] == []
+    assert len(answers) == MANY
+    assert pool.blocks <= 4
+    assert griefer.record(target_of(reader, reader.history().rounds[0])).waiting == ()
+    paid = MANY * terms_of(reader.spec).ask_bond
+    member = disputed.owner.member(reader.task, AGGREGATOR.address)
+    assert (member.stake, member.credit) == (reader.spec.money.bond, paid)
+
+
+def test_what_cannot_be_shown_keeps_no_other_answer_back(disputed: Stage, tmp_path: Path) -> None:
+    """A store is away for some of what is asked: the rest is answered, and then it is told."""
+    task, griefer, defender = griefed(disputed, tmp_path)
+    target = target_of(task.reader, task.reader.history().rounds[0])
+    hidden, plain = Question(Node.COLUMNS, index=0), Question(Node.CLAIMS, index=0)
+    for question in (hidden, plain):
+        griefer.ask(target, question)
+    shown = defender._shown
+
+    def away(record: RoundHistory, question: Question) -> Shown:
+        if question == hidden:
+            raise StoreUnavailable("no store answers")
+        return shown(record, question)
+
+    defender._shown = away  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        defender.step(disputed.chain.now())
+    assert [asked.question for asked in griefer.record(target).waiting] == [hidden]
+    defender._shown = shown  # type: ignore[method-assign]
+    assert [answer.problem for answer in defender.step(disputed.chain.now())] == [""]

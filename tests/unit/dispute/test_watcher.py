@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fl_platform.attacks.lying import BEND_PRODUCT, BEND_SUMS, LIES, Lying
+from fl_platform.attacks.lying import BEND_MODEL, BEND_PRODUCT, BEND_SUMS, LIES, Lying
 from fl_platform.chain.signer import Signer
 from fl_platform.dispute.defender import Defender
 from fl_platform.dispute.disputed_round import target_of
@@ -32,7 +32,7 @@ from tests.support.silent import Silent
 from tests.support.small_task import SmallTask, open_small_task, sealer_of
 
 WHO = (AGGREGATOR, SUCCESSOR)
-AT_ONCE = {"pay-itself", "raise-score", "drop-one"}  # by one cell and those that it reads
+AT_ONCE = {"pay-itself", "raise-score", "drop-one", BEND_MODEL}  # by one cell, or leaf, and those that it reads
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_lie_whose_tape_is_published_falls(disputed: Stage, tmp_path: Path, li
     assert bond(disputed, task, SUCCESSOR) == task.reader.spec.money.bond  # what asking cost is back
 
 
-@pytest.mark.parametrize("lie", ["pay-itself", "raise-score", "drop-one"])
+@pytest.mark.parametrize("lie", ["pay-itself", "raise-score", "drop-one", BEND_MODEL])
 def test_a_stranger_without_a_key_has_a_lie_fall_that_public_values_tell(
     disputed: Stage, tmp_path: Path, lie: str
 ) -> None:
@@ -182,11 +182,12 @@ def test_a_stranger_without_a_key_leaves_alone_what_only_updates_tell(
     assert bond(disputed, task) == task.reader.spec.money.bond
 
 
+@pytest.mark.parametrize(("lie", "found"), [("raise-score", "score"), (BEND_MODEL, "model")])
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_lie_whose_tape_nobody_has_falls_by_its_sealers_answers_or_its_silence(
-    disputed: Stage, tmp_path: Path, answers: bool
+    disputed: Stage, tmp_path: Path, answers: bool, lie: str, found: str
 ) -> None:
-    liar = Hiding("raise-score")
+    liar = Hiding(lie)
     task = sealed_by(disputed, tmp_path, liar)
     assert liar.told is not None
     watcher = watcher_of(disputed, task, [], key=True)
@@ -194,7 +195,7 @@ def test_a_lie_whose_tape_nobody_has_falls_by_its_sealers_answers_or_its_silence
     assert [question.node for question in finding.asked] == [Node.COLUMNS]
     finding = pursue(disputed, task, watcher, finding, defender_of(disputed, task, liar.told) if answers else None)
     assert finding.upheld
-    assert finding.move.startswith("refuted score") == answers
+    assert finding.move.startswith(f"refuted {found}") == answers
     assert bond(disputed, task) == 0
     assert bond(disputed, task, SUCCESSOR) == task.reader.spec.money.bond
 

@@ -263,7 +263,13 @@ def test_nobody_left_with_a_roster_compensates(s: Stage) -> None:
     for _ in range(2):
         s.chain.wait_until(own.window(task)[1])
         own.advance(task)
-    assert agrees(own, task).head.phase is Phase.COMPENSATED
+    history = agrees(own, task)
+    assert history.head.phase is Phase.COMPENSATED
+    assert history.closes_at() == history.head.time + history.opened.windows.takeover
+    s.chain.wait_until(history.closes_at() - 2)  # the next block comes a second later
+    with pytest.raises(TransactionReverted, match="TooEarly"):
+        own.close_task(task)
+    s.chain.wait_until(history.closes_at())
     own.close_task(task)
     leaves = roster_leaves(TRAINERS)
     for trainer in TRAINERS[:2]:

@@ -10,14 +10,13 @@ import pytest
 from fl_platform.dispute.defender import Defender
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.roster_defender import RosterBonds
-from fl_platform.dispute.rosters import Rosters, descends_at, leaf_of, standing
+from fl_platform.dispute.rosters import LEAVES, Rosters, descends_at, drawn_places, leaf_of, standing
 from fl_platform.errors import ConfigError, ReceiptReplayed, TaskClosed, TransactionReverted
 from fl_platform.judging.program import terms_of
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.receipt import check_signature
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.kept_entries import KeptEntries
-from fl_platform.round.predecessor import LEAVES, drawn_places
 from fl_platform.round.transport import LocalTransport
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.workspace import reveal_key

@@ -35,6 +35,7 @@ def ended_without_a_seal(s: Stage, *, rostered: bool) -> tuple[TaskReader, Contr
     for _ in range(2):
         s.chain.wait_until(own.window(task)[1])
         own.advance(task)
+    s.chain.wait_until(own.history(task).closes_at())
     own.close_task(task)
     return TaskReader(own, MemoryStore(), task), own
 

@@ -204,7 +204,9 @@ def test_an_ended_task_is_closed_and_left() -> None:
 
 def test_a_compensation_is_claimed_before_the_stake_is_taken() -> None:
     head = {"phase": Phase.COMPENSATED}
-    assert only(at(OWNER, head=head)).command == "fl-platform task close 7 --wallet me"
+    ended = at(OWNER, head=head)
+    assert only(ended).command == "fl-platform task close 7 --wallet me"
+    assert only(ended).opens == ended.history.head.time + ended.history.opened.windows.takeover
     closed = {**head, "closed": True}
     first, second = moves(at(TRAINER, head=closed, settled=ClosedBooks(9, 0, NOW - 1000, 0, False, 2**16)))
     assert (first.must, first.until) == (True, NOW + 4000)

@@ -116,6 +116,8 @@ LIES: dict[str, tuple[Callable[[RoundBundle], RoundBundle], str]] = {
     "divisor": (lambda b: replace(b, divisor=b.divisor + 1), "divisor"),
     "sums": (other_sums, "sums"),
     "model": (lambda b: change_after(b, model=b.before.model), "model in the state after"),
+    "content root of the model": (lambda b: change_after(b, model_root=b.before.model_root), "model"),
+    "a cell of the model": (lambda b: change_cell(b, "model", 1), "model"),
     "scale": (lambda b: change_after(b, scale=_coarser(b.after.scale)), "scale"),
     "one wei of pay": (lambda b: change_account(b, "paid_scored", -1, 1), "paid_scored in the state after"),
     "half of the pay": (
