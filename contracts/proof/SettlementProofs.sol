@@ -119,16 +119,20 @@ contract SettlementProofs {
 
     /// @notice Return sum list[i] * rho^i modulo r. Requirements: every number is below r.
     function valueAt(uint256[] calldata list, uint256 rho) public pure returns (uint256 value) {
-        uint256 bad = type(uint256).max;
-        // memory-safe: reads calldata only. i runs from length - 1 down to 0 (it wraps to 2^256 - 1 and stops there), so
-        // every word read lies inside the array, whose bounds the decoder has checked.
+        uint256 bad;
+        // r, for no list is so long; as a constant the compiler would copy it out of the code in every step
+        uint256 r = R | (list.length >> 255);
+        // memory-safe: reads calldata only, the words of the array from the last one to the first, whose bounds the decoder has
+        // checked.
         assembly ("memory-safe") {
-            for { let i := sub(list.length, 1) } lt(i, list.length) { i := sub(i, 1) } {
-                let element := calldataload(add(list.offset, shl(5, i)))
-                if iszero(lt(element, R)) { bad := i }
-                value := addmod(mulmod(value, rho, R), element, R)
+            let place := add(list.offset, shl(5, list.length))
+            for {} gt(place, list.offset) {} {
+                place := sub(place, 32)
+                let element := calldataload(place)
+                if iszero(lt(element, r)) { bad := add(shr(5, sub(place, list.offset)), 1) }
+                value := addmod(mulmod(value, rho, r), element, r)
             }
         }
-        if (bad != type(uint256).max) revert SettlementProofs_ElementOutOfField(bad, list[bad]);
+        if (bad != 0) revert SettlementProofs_ElementOutOfField(bad - 1, list[bad - 1]);
     }
 }

@@ -1,6 +1,4 @@
 """The new global model (step 7): integers moved by integers, as the round's program says (`rules.model`).
-
-Tests: tests/unit/judging/test_model_step.py
 """
 
 from __future__ import annotations

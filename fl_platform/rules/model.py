@@ -4,8 +4,6 @@
 
 e_b is the exponent of block b's step, q_b the point of the model's integers there: their sum, the bits that a step has
 in the model, is the same by whatever power of two the block is stored. A round that summed nothing moves nothing.
-
-Tests: tests/unit/rules/test_model.py
 """
 
 from __future__ import annotations

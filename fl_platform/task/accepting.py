@@ -99,7 +99,7 @@ def _equal_round(spec: TaskSpec, program: Program) -> list[int]:
     lengths = round_lengths(spec, context, entries)
     claimed = {
         number: np.zeros([lengths.of(axis) for axis in column.axes], object)
-        for number, column in enumerate(program.columns) if column.op is Op.CLAIMED
+        for number, column in enumerate(program.columns) if column.op in (Op.CLAIMED, Op.STEP)  # no pay reads a model
     }  # fmt: skip
     given = given_of(
         spec, context, TaskState.first(spec), entries, [Refused.NO] * len(entries), rows=_rows(spec, entries),

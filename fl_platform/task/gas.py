@@ -8,5 +8,5 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 GAS: Mapping[str, int] = {
-    "open": 325_432, "join": 109_743, "roster": 38_456, "seal": 41_328, "claim": 53_148, "withdraw": 45_873,
+    "open": 325_713, "join": 109_817, "roster": 38_474, "seal": 41_334, "claim": 53_268, "withdraw": 45_885,
 }  # fmt: skip

@@ -20,9 +20,10 @@ from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask
 from fl_platform.learning.tasks import Federation, federate, load_split
 from fl_platform.learning.train import Past, train_locally
+from fl_platform.updates.model_row import with_points
 from fl_platform.updates.rounding import rounding_seed
 from fl_platform.updates.scale import measured_scale
-from scripts.bench.averaging import Arm, average
+from scripts.bench.averaging import Arm, average, trained
 from scripts.bench.harness import Row, at_least
 
 PARTIES, ROUNDS, LAST, ROOT_ROWS = 10, 10, 3, 150
@@ -65,7 +66,9 @@ def accuracy(name: str, seed: int, rounds: int) -> float:
     plan = TrainPlan(10, 16, 0.2, algorithm=algorithm, parameters=parameters)
     model = model_spec(federation.factory(), "digits-mlp")
     state: State = initial_state(federation.factory, seed=seed)
-    first = scale = measured_scale(_owner_delta(federation, state, plan, seed), model=model, bits=8)
+    delta = _owner_delta(federation, state, plan, seed)
+    first = scale = measured_scale(delta, model=model, bits=8)
+    model = with_points(model, scale, state, trained(state, delta))
     models: list[State] = []
     memories: list[State] = [{} for _ in range(PARTIES)]
     accuracies = []

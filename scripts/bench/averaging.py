@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fl_platform.judging.model_step import moved
 from fl_platform.judging.round_rows import products
+from fl_platform.protocol.rows import STEP_POINT
 from fl_platform.protocol.spec import FARTHEST_DOWN, FARTHEST_UP, ModelSpec, ScaleSpec
 from fl_platform.updates.codec import decode_update, encode_update
-from fl_platform.updates.scale import SPREAD, largest_integer, step_of
+from fl_platform.updates.model_row import floats_of, integers_nearest
+from fl_platform.updates.scale import SPREAD, largest_integer
 from fl_platform.updates.tensors import Integers, tensor_slices
 
 State = Mapping[str, npt.NDArray[np.float32]]
@@ -57,6 +60,11 @@ def average(
     return Averaged(after, following, shortened, sum(update.clipped for update in encoded))
 
 
+def trained(state: State, delta: State) -> State:
+    """Return a model after one training."""
+    return {name: state[name] + change for name, change in delta.items()}
+
+
 def _mean_step(parent: npt.NDArray[np.float32], deltas: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     total = np.sum([delta.astype(np.float64) for delta in deltas], axis=0)
     return np.asarray((parent.astype(np.float64) + total / len(deltas)).astype(np.float32))
@@ -84,11 +92,11 @@ def _integer_step(
 ) -> tuple[State, ScaleSpec]:
     total, places, bits = np.sum([row.astype(np.int64) for row in rows], axis=0), tuple(tensor_slices(model)), arm.bits
     assert bits is not None
-    after: dict[str, npt.NDArray[np.float32]] = {}
-    for index, (tensor, place) in enumerate(zip(model.tensors, places, strict=True)):
-        change = total[place].astype(np.float64) * (step_of(scale, index) / len(rows))
-        parent = state[tensor.name].astype(np.float64).reshape(-1)
-        after[tensor.name] = (parent + change).astype(np.float32).reshape(tensor.shape)
+    factors = [
+        2 * ((1 << exponent + tensor.point + STEP_POINT) // len(rows)) + tensor.nonnegative
+        for tensor, exponent in zip(model.tensors, scale.exponents, strict=True)
+    ]
+    after = floats_of(moved(integers_nearest(state, model), total, factors, model), model)
     energies = [products([row], [row], bits=bits, places=places)[:, 0, 0].tolist() for row in rows]
     medians = [sorted(column)[(len(rows) - 1) // 2] for column in zip(*energies, strict=True)]
     spread = arm.spread or SPREAD[bits]

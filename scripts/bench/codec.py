@@ -33,12 +33,13 @@ from fl_platform.learning.evaluation import evaluate
 from fl_platform.learning.parameters import initial_state, model_spec
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.tasks import Federation, federate, load_split
-from fl_platform.learning.train import LocalUpdate, train_locally
+from fl_platform.learning.train import train_locally
 from fl_platform.protocol.spec import ModelSpec, ScaleSpec
 from fl_platform.updates.codec import decode_update, encode_update
+from fl_platform.updates.model_row import with_points
 from fl_platform.updates.rounding import rounding_seed
 from fl_platform.updates.scale import SPREAD, measured_scale
-from scripts.bench.averaging import Arm, State, average
+from scripts.bench.averaging import Arm, State, average, trained
 from scripts.bench.harness import Row, at_least, at_most, cpu_time
 
 PARTIES, SAMPLED, ROOT_ROWS, LAST = 100, 10, 600, 3
@@ -137,7 +138,8 @@ def train(federation: Federation, setting: Setting, arm: Arm, seed: int) -> Outc
     started = time.process_time()
     model = model_spec(federation.factory(), setting.model)
     state: State = initial_state(federation.factory, seed=seed)
-    first = scale = _owner_scale(federation, setting, arm, model, state, seed)
+    model, scale = _measured(federation, setting, arm, model, state, seed)
+    first = scale
     accuracies: list[float] = []
     halvings = clipped = 0
     for number in range(setting.rounds):
@@ -157,14 +159,16 @@ def train(federation: Federation, setting: Setting, arm: Arm, seed: int) -> Outc
     return Outcome(tuple(accuracies), time.process_time() - started, halvings, clipped)
 
 
-def _owner_scale(
+def _measured(
     federation: Federation, setting: Setting, arm: Arm, model: ModelSpec, state: State, seed: int
-) -> ScaleSpec | None:
+) -> tuple[ModelSpec, ScaleSpec | None]:
+    """Return the model with its points and the first scale, as a task's owner measures both."""
     if arm.bits is None:
-        return None
+        return model, None
     root = type(federation.parties[0])(federation.factory, federation.root, federation.test)
-    update: LocalUpdate = train_locally(root, state, plan=setting.plan, seed=_training_seed(seed, 0, PARTIES))
-    return measured_scale(update.delta, model=model, bits=arm.bits, spread=arm.spread)
+    delta = train_locally(root, state, plan=setting.plan, seed=_training_seed(seed, 0, PARTIES)).delta
+    scale = measured_scale(delta, model=model, bits=arm.bits, spread=arm.spread)
+    return with_points(model, scale, state, trained(state, delta)), scale
 
 
 def _rows(setting: Setting, outcomes: Mapping[tuple[str, int], Outcome], seeds: Sequence[int]) -> list[Row]:

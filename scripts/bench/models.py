@@ -29,9 +29,10 @@ from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask
 from fl_platform.learning.tasks import federate, load_split
 from fl_platform.learning.train import train_locally
+from fl_platform.updates.model_row import with_points
 from fl_platform.updates.rounding import rounding_seed
 from fl_platform.updates.scale import measured_scale
-from scripts.bench.averaging import Arm, State, average
+from scripts.bench.averaging import Arm, State, average, trained
 from scripts.bench.harness import Row, at_most
 from scripts.bench.zoo import ZOO, adapt, inputs_of, wide_mlp
 
@@ -146,7 +147,9 @@ def play(seats: Seats, arm: Arm, rounds: int = ROUNDS) -> list[float]:
 
     first = scale = None
     if arm.bits is not None:
-        first = scale = measured_scale(learn(owner, state, 0, PARTIES), model=model, bits=arm.bits)
+        delta = learn(owner, state, 0, PARTIES)
+        first = scale = measured_scale(delta, model=model, bits=arm.bits)
+        model = with_points(model, scale, state, trained(state, delta))
     accuracies = []
     for number in range(rounds):
         deltas = [learn(task, state, number, party) for party, task in enumerate(parties)]

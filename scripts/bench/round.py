@@ -25,7 +25,7 @@ import torch
 from fl_platform.chain.client import Chain
 from fl_platform.cli.demo.federation import DemoParties, Settings, make_wallets, open_demo_task
 from fl_platform.config import resolve
-from fl_platform.judging import judge, round_rows
+from fl_platform.judging import judge, model_step, round_rows
 from fl_platform.judging.commitments import Layer, Openings
 from fl_platform.learning.datasets import Labelled, Split, load_mnist_split
 from fl_platform.learning.parameters import State, load_state, state_arrays
@@ -38,7 +38,7 @@ from fl_platform.store.disk import DiskStore
 from fl_platform.task import opening
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import Workspace
-from fl_platform.updates import content
+from fl_platform.updates import content, model_row
 from scripts.bench.harness import Parts, Row, cpu_by_part, cpu_seconds
 
 TRAINERS, ROWS = 10, 600
@@ -72,13 +72,13 @@ PARTS: Parts = {
     "store, writing": ((DiskStore, "put"),),
     "store, reading": ((DiskStore, "get"),),
     "opening updates": ((opening.UpdateOpener, "open"),),
-    "content roots": ((content, "content_root"), (round_rows, "content_root")),
+    "content roots": ((content, "content_root"), (round_rows, "content_root"), (model_row, "content_root")),
     "checking commitments": ((Openings, "add"), (Openings, "faults"), (Layer, "faults"), (judge, "blinding_sums")),
     "inner products": ((round_rows, "products"),),
-    "sum and new model": ((round_rows, "weighted_sum"), (judge, "apply_sums"), (judge, "encode_model")),
+    "sum and new model": ((round_rows, "weighted_sum"), (model_step, "moved"), (judge, "encode_model")),
     "sums of earlier rounds": ((judge, "past_sums"),),
     "tape": ((judge, "evaluate"),),
-    "decoding models": ((TaskReader, "model"),),
+    "decoding models": ((TaskReader, "model"), (TaskReader, "model_row")),
     "chain": (
         (Contracts, "roster_round"), (Contracts, "seal_round"), (Contracts, "history"), (Contracts, "window"),
         (Chain, "wait_until"),

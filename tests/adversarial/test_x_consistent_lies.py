@@ -62,7 +62,7 @@ class RewrittenReader(TaskReader):
         seal = replace(
             before.seal,
             bundle=workspace.store.put(bundle.to_bytes()).digest,
-            model=bundle.after.model,
+            model=bundle.after.model_root,
             claim_root=bundle.claims.digest,
             claim_total=bundle.claims.total,
             claim_count=len(bundle.after.standings),
@@ -81,7 +81,7 @@ class RewrittenReader(TaskReader):
             reader.state_before(1),
             entries,
             updates=opener.source(entries),
-            models=reader.model,
+            models=reader.model_row,
             sums=reader.sums_of,
             keys=opener.keys(entries),
         )

@@ -132,7 +132,8 @@ def test_after_a_lost_dispute_the_round_and_those_after_it_are_worked_on_again_a
         keys = (WrappedKey(SUCCESSOR.address, bytes(64), bytes(32)),)
         shown = Shown(b"\x01" * 64, bytes(32), b"")
         entries = tuple(dataclasses.replace(entry, keys=keys, shown=shown) for entry in sealed.bundle.entries)
-        after = dataclasses.replace(sealed.bundle.after, model=sealed.bundle.before.model)
+        before = sealed.bundle.before
+        after = dataclasses.replace(sealed.bundle.after, model=before.model, model_root=before.model_root)
         bundle: RoundBundle = dataclasses.replace(sealed.bundle, entries=entries, after=after)
         return dataclasses.replace(sealed, bundle=bundle, digest=task.reader.store.put(bundle.to_bytes()).digest)
 

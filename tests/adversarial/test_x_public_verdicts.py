@@ -42,7 +42,7 @@ def rejudge(workspace: Workspace, parties: DemoParties, bundle: RoundBundle) -> 
     reader = workspace.reader(parties.task)
     sums = np.frombuffer(reader.object(bundle.aggregate), dtype="<i4")
     context = reader.round_context(0, bundle.aggregator, bundle.entries)
-    return rejudge_public(reader.spec, context, bundle.before, bundle, sums=sums, models=reader.model)
+    return rejudge_public(reader.spec, context, bundle.before, bundle, sums=sums, models=reader.model_row)
 
 
 @pytest.mark.parametrize("code", ["admitted", "NotSelected", "Replay", "Stranger", "Duplicate", "because"])

@@ -67,5 +67,5 @@ def test_a_round_passes_on_anvil(tmp_path: Path, strictness: str) -> None:
     assert status == "finished:completed"
     assert [verdict.code for verdict in sealed.bundle.verdicts] == ["admitted", "admitted"]
     assert history.rounds[0].seal is not None
-    assert history.rounds[0].seal.model == sealed.bundle.after.model
+    assert history.rounds[0].seal.model == sealed.bundle.after.model_root
     assert stranger.asked == 0

@@ -37,7 +37,7 @@ class DoctoredReader(TaskReader):
             tape = tape_root(self, bundle)
         told = {
             "bundle": workspace.store.put(bundle.to_bytes()).digest,
-            "model": bundle.after.model,
+            "model": bundle.after.model_root,
             "claim_root": bundle.claims.digest,
             "claim_total": bundle.claims.total,
             "claim_count": len(bundle.after.standings),

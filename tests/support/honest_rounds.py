@@ -24,6 +24,7 @@ from fl_platform.dispute.next_moves import next_moves
 from fl_platform.dispute.round_leaves import PublicLeaves
 from fl_platform.errors import NotEnoughTrainers, StoreMissing, UpdateLengthMismatch
 from fl_platform.judging.judge import past_sums
+from fl_platform.judging.round_rows import cell_of, sums_root
 from fl_platform.judging.tapes import given_of, only_a_key_shows
 from fl_platform.judging.validation import RevealedRow, ValidationRow, commit_rows, reveal_slice
 from fl_platform.protocol.keccak import keccak256
@@ -245,9 +246,11 @@ def known_of(task: JudgedTask, one: JudgedRound) -> KnownRound:
     column = source_column(one.target, Source.REFUSED)
     refused = [0] * len(one.made.entries) if column is None else list(map(int, one.sealed.columns[column]))
     taken = {number: one.sealed.columns[number] for number in only_a_key_shows(one.target.program)}
-    given = given_of(spec, context, before, one.made.entries, refused, brought=taken)
     past = past_sums(spec, before, one.made.sums.__getitem__)
-    rows = PublicLeaves(spec, one.target.terms.shape, past, {})
+    public = (one.made.models[before.model], one.judged.sums, one.judged.row)
+    sealed = {cell_of(sums_root(spec.model, row)): row for row in public}
+    rows = PublicLeaves(spec, one.target.terms.shape, past, sealed)
+    given = given_of(spec, context, before, one.made.entries, refused, stepper=rows, brought=taken)
     return KnownRound(one.target.program, one.target.lengths, given, rows)
 
 

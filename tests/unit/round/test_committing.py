@@ -16,6 +16,7 @@ from fl_platform.audit.auditor import Auditor
 from fl_platform.audit.verify import Result
 from fl_platform.audit.verify_files import Files, Offline
 from fl_platform.judging.judge import Judgement, conclude
+from fl_platform.judging.model_step import ModelSteps
 from fl_platform.judging.round_rows import cell_of, sums_root
 from fl_platform.judging.validation import RevealedRow
 from fl_platform.protocol.bundle import Entry, RoundBundle, parse_roster, roster_bytes
@@ -162,10 +163,11 @@ class LyingSums(Aggregator):
         self.change(sums)
         lied = Lied(honest.tape.program.outputs[Output.SUMS], np.array(cell_of(sums_root(spec.model, sums)), object))
         context = self.reader.round_context(round_number, self._contracts.address, entries)
-        made = conclude(
-            spec, context, before, entries, [None] * len(entries), tape=false_tape(honest.tape, lied), sums=sums,
-            parent=self.reader.model(before.model),
-        )  # fmt: skip
+        parent = {cell_of(before.model_root): self.reader.model_row(before.model)}
+        steps = ModelSteps(spec.model, parent, {int(lied.cells): sums}.__getitem__)
+        tape, nothing = false_tape(honest.tape, lied, steps), [None] * len(entries)
+        new = steps.row(int(tape.output(Output.MODEL)))
+        made = conclude(spec, context, before, entries, nothing, tape=tape, sums=sums, new=new)
         return dataclasses.replace(made, blindings=honest.blindings)
 
 

@@ -62,8 +62,9 @@ def test_a_trainer_reads_the_start_of_its_round_without_the_rest_of_the_bundle(
     assert isinstance(start, RoundStart)
     assert not isinstance(start, TaskState)
     assert (start.round, start.model, start.previous_models) == (1, state.model, state.previous_models)
+    assert start.model_root == state.model_root
     assert start.scale == state.scale
-    assert sealed.trainers[0].commit(order).receipt.parent == start.model
+    assert sealed.trainers[0].commit(order).receipt.parent == start.model_root
 
 
 class FirstPiece(MemoryStore):
