@@ -125,7 +125,7 @@ interface IRoundLedger {
 
     /// @notice What an aggregator seals.
     /// @param bundle SHA-256 digest in the CID of the round bundle.
-    /// @param model SHA-256 of the new global model's file.
+    /// @param model Content root of the new global model's integers.
     /// @param trace Root of the trace tree; zero where a task has none (seam for disputes by leaf).
     /// @param asOf Up to when the seal takes note of what was shown against receipts, Unix seconds: not before the seal's window
     /// opened, and before the seal.
@@ -191,7 +191,7 @@ interface IRoundLedger {
     /// @param life Life of the task when the round opened: what a fallen roster or seal left behind counts nowhere else.
     /// @param baseRound Round whose opening model the update starts from: `round`, as long as all rounds are synchronous.
     /// @param trainer Who signs.
-    /// @param parent SHA-256 of the model it trained from.
+    /// @param parent Content root of the model it trained from.
     /// @param update SHA-256 digest in the CID of the sealed update file.
     /// @param length Bytes of the sealed update file.
     /// @param keyHash keccak256 of the update's key.

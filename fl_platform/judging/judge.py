@@ -3,7 +3,7 @@
 Its inputs are the task's frozen rules, what the chain says (`RoundContext`), the state before, the entries and ways to
 read updates, models and sums by digest. It opens what the round's program reads, evaluates the program, and reads off
 the tape all that the round's bundle claims: no rule is written here. No clock or network, and no randomness that shows
-in a result; integers throughout, but for the model step (IEEE-exact) and a leave-one-out utility (see there).
+in a result; integers throughout, but for a leave-one-out utility (see there).
 """
 
 from __future__ import annotations

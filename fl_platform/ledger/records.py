@@ -166,7 +166,7 @@ class SealInput:
     """What an aggregator seals."""
 
     bundle: bytes  # sha256 in the bundle's CID
-    model: bytes  # sha256 of the new model
+    model: bytes  # content root of the new model
     trace: bytes
     as_of: int  # up to when the seal takes note of what was shown against receipts
     claim_root: bytes

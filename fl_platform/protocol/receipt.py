@@ -68,7 +68,7 @@ class Receipt:
     life: int  # uint64; of the task when the round opened (ledger.history.Head)
     base_round: int  # uint64; whose opening model the update starts from: `round`, as long as rounds are synchronous
     trainer: bytes  # 20-byte address
-    parent: bytes  # sha256 of the parent model's bytes
+    parent: bytes  # content root of the parent model
     update: bytes  # sha256 multihash digest inside the CID of the sealed update
     length: int  # bytes of the sealed update, uint64
     key_hash: bytes  # keccak256 of the update's 32-byte key

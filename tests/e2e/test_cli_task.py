@@ -123,7 +123,7 @@ def take_the_model(cli: Cli, done: Any) -> None:
     assert (learned["round"], learned["model"], learned["own_rows"]) == (1, done["sealed"][1]["model"], None)
     digits_mlp().load_state_dict(load_file(learned["file"]))
     assert learned["sha256"] == hashlib.sha256(Path(learned["file"]).read_bytes()).hexdigest()
-    assert learned["model"] in Path(learned["card"]).read_text()
+    assert learned["root"] in Path(learned["card"]).read_text()
     refused = cli("task", "model", "1", "-o", str(cli.folder / "model.safetensors"), code=5)
     assert "overwrite with --force" in refused.stderr
     whole = cli.report("task", "model", "1", "--force", "--data", "digits", "-o", str(cli.folder / "model.safetensors"))
