@@ -114,7 +114,7 @@ class Lying(AggregatorConduct):
         if self.lie is None or round_number != self.when:
             return honest
         before, context = reader.current_state(), reader.round_context(round_number, aggregator, entries)
-        parent = reader.model_row(before.model)
+        parent = reader.parent_row(before)
         return false_judgement(reader.spec, context, before, entries, parent, honest, self.lie)
 
 

@@ -219,7 +219,7 @@ class Auditor:
                     before,
                     bundle,
                     sums=self._reader.sums(bundle),
-                    models=self._reader.model_row,
+                    models=self._reader.parent_row,
                     validation=validation,
                     utility=utility_of(self._reader.spec),
                 )
@@ -230,7 +230,7 @@ class Auditor:
                 before,
                 bundle.entries,
                 updates=updates,
-                models=self._reader.model_row,
+                models=self._reader.parent_row,
                 sums=self._reader.sums_of,
                 keys=self._opener.keys(bundle.entries),
                 validation=validation,

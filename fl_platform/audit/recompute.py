@@ -31,7 +31,7 @@ def recomputed(reader: TaskReader, opener: UpdateOpener, bundle: RoundBundle) ->
         before,
         bundle.entries,
         updates=opener.source(bundle.entries),
-        models=reader.model_row,
+        models=reader.parent_row,
         sums=reader.sums_of,
         keys=opener.keys(bundle.entries),
         validation=parse_slice(bundle.validation),

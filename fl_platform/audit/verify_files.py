@@ -19,7 +19,7 @@ from fl_platform.judging.judge import Judgement, verdicts_of
 from fl_platform.judging.judge_public import public_tape, rejudge_public
 from fl_platform.judging.sums import Sums, read_sums
 from fl_platform.judging.tapes import carried_out, first_difference, place_in_words, told_tape
-from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.bundle import RoundBundle, TaskState
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.receipt import Domain, check_signature
 from fl_platform.protocol.shown import NO_COMMITMENTS
@@ -210,8 +210,8 @@ class Offline:
         assert self._files.sums is not None
         return read_sums(self._files.sums, size=self.spec.model.size)
 
-    def _model(self, digest: bytes) -> ModelRow:
-        return decode_model(self._files.models[digest], self.spec.model)
+    def _model(self, state: TaskState) -> ModelRow:
+        return decode_model(self._files.models[state.model], self.spec.model)
 
     def _missing(self) -> str:
         before = self.bundle.before

@@ -291,7 +291,7 @@ def _sealed_rows(reader: TaskReader, before: TaskState, bundle: RoundBundle | No
     """The rows that sealers published, by content root: the model that the round starts from, its sums and its new
     model; without those that no store has."""
     spec, found = reader.spec, dict[int, Sums]()
-    reads: list[Callable[[], Sums]] = [lambda: reader.model_row(before.model)]
+    reads: list[Callable[[], Sums]] = [lambda: reader.parent_row(before)]
     if bundle is not None:
         reads += [lambda: reader.sums(bundle), lambda: reader.model_row(bundle.after.model)]
     for read in reads:

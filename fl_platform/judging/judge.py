@@ -53,8 +53,8 @@ from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_model, floats_of, update_length
 from fl_platform.updates.model_row import Model, ModelRow, model_root
 
-# A model's integers by the digest in its file's CID: verified by the caller. Raises StoreMissing, CidMismatch.
-ModelSource = Callable[[bytes], ModelRow]
+# The integers of the model that a state starts from. Raises StoreMissing, CidMismatch.
+ModelSource = Callable[[TaskState], ModelRow]
 # The sums of an earlier round, int32 (d,), by the digest in their file's CID. Raises StoreMissing, CidMismatch.
 SumsSource = Callable[[bytes], Sums]
 
@@ -138,7 +138,7 @@ def judge_round(
 ) -> Judgement:
     """Judge a round wholly: tape, verdicts, sum, new model, state after.
 
-    `updates(i)` gives the plaintext of entry i (see UpdateSource), `models(digest)` the parent, `sums(digest)` those of
+    `updates(i)` gives the plaintext of entry i (see UpdateSource), `models(before)` the parent, `sums(digest)` those of
     earlier rounds, `keys(i)` the key of entry i's update (needed in tasks with layer P). `validation` is the slice
     revealed for this round, `utility` reads it (leave-one-out tasks only).
     No round is too small. Raises UpdatesNotOpened, DocumentInvalid when context, state and sums do not belong together,
@@ -173,9 +173,9 @@ def require_start(context: RoundContext, before: TaskState) -> None:
 
 
 def parent_row(spec: TaskSpec, before: TaskState, models: ModelSource) -> ModelRow:
-    """Return the integers of the model that a round starts from. Raises DocumentInvalid: the file is another model's,
+    """Return the integers of the model that a round starts from. Raises DocumentInvalid: they are another model's,
     and what `models` raises."""
-    row, wanted = models(before.model), before.model_root
+    row, wanted = models(before), before.model_root
     if model_root(row, spec.model) != wanted:
         raise DocumentInvalid(f"the model in 0x{before.model.hex()} has not the content root 0x{wanted.hex()}")
     return row

@@ -36,6 +36,7 @@ from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.round.grounds import Grounds, nobody
 from fl_platform.round.kept_entries import KeptEntries
 from fl_platform.round.key_packages import KeyPackages
+from fl_platform.round.membership import require_first_model
 from fl_platform.round.predecessor import Predecessor, RosterNotToBeHad
 from fl_platform.round.waiting import PAUSE_S, BlockClock, Progress, Transport, Watch, margin
 from fl_platform.store.keywrap import RevealKey
@@ -121,6 +122,7 @@ class Aggregator:
         """
         require_recipient(self._reader.spec, self._contracts.address)
         if self._contracts.address not in self._reader.history().bonded:
+            require_first_model(self._reader)
             self._contracts.bond_aggregator(self._reader.task, self._reader.spec.money.bond)
 
     def run(self, transport: Transport, *, rounds: int | None = None) -> list[SealedRound]:
@@ -265,7 +267,7 @@ class Aggregator:
             self._reader.current_state(),
             entries,
             updates=self._opener.source(entries),
-            models=self._reader.model_row,
+            models=self._reader.parent_row,
             sums=self._reader.sums_of,
             keys=self._opener.keys(entries),
             validation=revealed,

@@ -63,6 +63,7 @@ def join(
         require_joinable(reader, stake)
         _require_free(reader, contracts.address)
         require_accepted(reader)
+        require_first_model(reader)
         locked = reader.spec.money.stake if stake is None else stake
         (site or Site()).allow_task(reader, stake=locked, later=True)
         contracts.join(reader.task, locked, binding.digest)
@@ -112,7 +113,8 @@ def _require_algorithm(rule: TrainingRule) -> None:
 
 
 def bond(reader: TaskReader, contracts: Contracts) -> bool:
-    """Lock an aggregator's bond; False when it is locked. Raises ConfigError (not listed), TaskClosed, WalletError."""
+    """Lock an aggregator's bond; False when it is locked. Raises ConfigError (not listed), TaskClosed, WalletError, and
+    what `require_first_model` raises."""
     history = reader.history()
     if contracts.address in history.bonded:
         return False
@@ -126,8 +128,17 @@ def bond(reader: TaskReader, contracts: Contracts) -> bool:
         )
     require_recipient(reader.spec, contracts.address)
     require_accepted(reader)
+    require_first_model(reader)
     contracts.bond_aggregator(reader.task, reader.spec.money.bond)
     return True
+
+
+def require_first_model(reader: TaskReader) -> None:
+    """Refuse a task whose first model is not to be had, or is not that of its rules: nobody could seal a round of it.
+
+    Raises StoreMissing, CidMismatch, DocumentInvalid.
+    """
+    reader.require_model(reader.spec.initial_model, reader.spec.initial_root)
 
 
 def leave(reader: TaskReader, contracts: Contracts, *, now: int) -> Departure:

@@ -139,8 +139,8 @@ class Rehearsal:
             life=0,
         )  # fmt: skip
         judged = judge_round(
-            self.spec, context, state, entries, updates=lambda index: made[index][1], models=self._rows.__getitem__,
-            sums=self._sums.__getitem__,
+            self.spec, context, state, entries, updates=lambda index: made[index][1],
+            models=lambda start: self._rows[start.model], sums=self._sums.__getitem__,
         )  # fmt: skip
         self._sums[cid_of(judged.aggregate_bytes).digest] = judged.sums
         return judged

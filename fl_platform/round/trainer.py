@@ -54,7 +54,7 @@ from fl_platform.store.envelope import derive_update_key, encrypt
 from fl_platform.store.unixfs import cid_of
 from fl_platform.task.atomic_files import write_atomically
 from fl_platform.task.reading import TaskReader
-from fl_platform.updates import EncodedUpdate, encode_update, l2_norm, rounding_seed, update_length
+from fl_platform.updates import EncodedUpdate, encode_update, floats_of, l2_norm, rounding_seed, update_length
 from fl_platform.updates.content import file_root
 
 logger = logging.getLogger(__name__)
@@ -293,8 +293,8 @@ class Trainer:
 
     def _train(self, order: RoundOrder) -> tuple[bytes | None, TrainingReport]:
         spec, start = self._reader.spec, self._reader.current_start()
-        self._reader.require_model(start.model, start.model_root)
-        parent, previous = self._reader.model(start.model), PublicModels(self._reader.model, start.previous_models)
+        parent = floats_of(self._reader.parent_row(start), spec.model)
+        previous = PublicModels(self._reader.model, start.previous_models)
         context = self._context(order.task, order.round)
         seed = int.from_bytes(
             rounding_seed(self._secret, task=order.task, round_number=order.round, context=b"sgd")[:7]

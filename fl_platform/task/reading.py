@@ -20,6 +20,7 @@ from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.spec import MAX_SPEC_BYTES, NO_BASE, TaskSpec
 from fl_platform.store.interface import Store
 from fl_platform.task.holders import held_by
+from fl_platform.task.models import model_row, require_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,29 +140,16 @@ class TaskReader:
         return self._models[digest]
 
     def model_row(self, digest: bytes) -> ModelRow:
-        """Return a model's integers by its file's digest, int32 (d,). Raises as `model`."""
-        from fl_platform.updates import decode_model, model_length
+        """Return a model's integers by its file's digest, int32 (d,): see `models.model_row`."""
+        return model_row(self, digest)
 
-        return decode_model(self._model_bytes(digest, model_length(self.spec.model)), self.spec.model)
+    def parent_row(self, state: RoundStart) -> ModelRow:
+        """Return the integers of the model that a state starts from. Raises as `require_model`."""
+        return require_model(self, state.model, state.model_root)
 
     def require_model(self, digest: bytes, root: bytes) -> ModelRow:
-        """Return a model's integers, once they have a content root. Raises DocumentInvalid, and as `model`."""
-        from fl_platform.updates import model_root
-
-        row = self.model_row(digest)
-        found = model_root(row, self.spec.model)
-        if found != root:
-            raise DocumentInvalid(
-                f"the model in 0x{digest.hex()} has the content root 0x{found.hex()}, not 0x{root.hex()}"
-            )
-        return row
-
-    def _model_bytes(self, digest: bytes, length: int) -> bytes:
-        opened = self.history().opened
-        first = digest == self.spec.initial_model
-        party, addresses = ("the owner", (opened.owner,)) if first else ("the aggregator", opened.aggregators)
-        with held_by(party, *addresses, what="the first model" if first else "a model"):
-            return self.object(digest, max_bytes=length)
+        """Return the integers of the model with this content root: see `models.require_model`."""
+        return require_model(self, digest, root)
 
     def base(self, factory: Callable[[], nn.Module]) -> bytes | None:
         """Return the frozen base to load into a factory's models; None where their own frozen numbers are the task's.

@@ -81,7 +81,7 @@ class RewrittenReader(TaskReader):
             reader.state_before(1),
             entries,
             updates=opener.source(entries),
-            models=reader.model_row,
+            models=reader.parent_row,
             sums=reader.sums_of,
             keys=opener.keys(entries),
         )

@@ -42,7 +42,7 @@ def rejudge(workspace: Workspace, parties: DemoParties, bundle: RoundBundle) -> 
     reader = workspace.reader(parties.task)
     sums = np.frombuffer(reader.object(bundle.aggregate), dtype="<i4")
     context = reader.round_context(0, bundle.aggregator, bundle.entries)
-    return rejudge_public(reader.spec, context, bundle.before, bundle, sums=sums, models=reader.model_row)
+    return rejudge_public(reader.spec, context, bundle.before, bundle, sums=sums, models=reader.parent_row)
 
 
 @pytest.mark.parametrize("code", ["admitted", "NotSelected", "Replay", "Stranger", "Duplicate", "because"])
@@ -89,19 +89,19 @@ def test_nobody_is_left_out_on_the_sealers_word(ground: str, number: int) -> Non
     said = {ground: frozenset({made.entries[index].receipt.struct_hash()})}
     lying = replace(made, context=replace(made.context, **said))  # type: ignore[arg-type]
     judged = judge_round(
-        spec, lying.context, made.before, made.entries, updates=made.updates, models=made.models.__getitem__,
+        spec, lying.context, made.before, made.entries, updates=made.updates, models=made.parent_row,
         sums=made.sums.__getitem__,
     )  # fmt: skip
     assert judged.verdicts[index].code == {"missing": "Missing", "convicted": "Convicted"}[ground]
     bundle = bundle_of(spec, made.context, made.before, made.entries, judged)
-    public = rejudge_public(spec, made.context, made.before, bundle, sums=judged.sums, models=made.models.__getitem__)
+    public = rejudge_public(spec, made.context, made.before, bundle, sums=judged.sums, models=made.parent_row)
     assert public.tape.root != bundle.tape
     assert public.verdicts[index].code not in ("Missing", "Convicted")
     found = first_difference(told_tape(spec, bundle), public.tape)
     assert found is not None
     assert (public.tape.program.columns[found[0]].name, found[1]) == ("refused", (index,))
     # and with the chain's word it is no lie
-    public = rejudge_public(spec, lying.context, made.before, bundle, sums=judged.sums, models=made.models.__getitem__)
+    public = rejudge_public(spec, lying.context, made.before, bundle, sums=judged.sums, models=made.parent_row)
     assert (public.tape.root, public.verdicts, public.after) == (bundle.tape, judged.verdicts, judged.after)
 
 

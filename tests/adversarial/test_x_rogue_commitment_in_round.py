@@ -153,7 +153,7 @@ def demand_caught(round_: Round, bundle: RoundBundle, rogue: Rogue) -> None:
 
 def _rejudged(round_: Round, bundle: RoundBundle, rogue: Rogue) -> Judgement:
     return rejudge_public(
-        round_.spec, round_.context, round_.before, bundle, sums=rogue.sums, models=round_.models.__getitem__
+        round_.spec, round_.context, round_.before, bundle, sums=rogue.sums, models=round_.parent_row
     )
 
 

@@ -299,7 +299,7 @@ class JudgedTask:
             if number is not None and one.sealed.columns[number].tolist() != cells:
                 yield f"the chain's {source.name.lower()} is {cells}"
         again = rejudge_public(
-            self.spec, one.made.context, one.made.before, bundle, sums=judged.sums, models=one.made.models.__getitem__,
+            self.spec, one.made.context, one.made.before, bundle, sums=judged.sums, models=one.made.parent_row,
             **one.made.extra,
         )  # fmt: skip
         for name in ("verdicts", "measured", "divisor", "sums_root", "after", "split"):

@@ -100,11 +100,15 @@ class Round:
         pairs = zip(self.entries, self.data, strict=True)
         return frozenset(entry.receipt.struct_hash() for entry, item in pairs if not isinstance(item, bytes))
 
+    def parent_row(self, state: TaskState) -> ModelRow:
+        """Return the integers of the model that a state starts from."""
+        return self.models[state.model]
+
     def judge(self) -> Judgement:
         """Judge the round as it stands, with a ground on chain for each update that is not to be had."""
         return judge_round(
             self.spec, replace(self.context, missing=self.missing), self.before, self.entries, updates=self.updates,
-            models=self.models.__getitem__, sums=self.sums.__getitem__, **self.extra,
+            models=self.parent_row, sums=self.sums.__getitem__, **self.extra,
         )  # fmt: skip
 
     def sign(self, index: int, number: int, **changes: Any) -> None:

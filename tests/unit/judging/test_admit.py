@@ -246,7 +246,7 @@ def judged_as_it_stands(round_: Round) -> Judgement:
     """Judge without the ground on chain that `Round.judge` gives."""
     return judge_round(
         round_.spec, round_.context, round_.before, round_.entries, updates=round_.updates,
-        models=round_.models.__getitem__, sums=round_.sums.__getitem__,
+        models=round_.parent_row, sums=round_.sums.__getitem__,
     )  # fmt: skip
 
 

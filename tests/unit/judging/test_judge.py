@@ -235,7 +235,7 @@ def test_what_does_not_open_stops_who_judges_until_the_chain_says_why(
     with pytest.raises(UpdatesNotOpened) as found:
         judge_round(
             round_.spec, round_.context, round_.before, round_.entries, updates=round_.updates,
-            models=round_.models.__getitem__, sums=round_.sums.__getitem__,
+            models=round_.parent_row, sums=round_.sums.__getitem__,
         )  # fmt: skip
     assert found.value.reasons.keys() == {index}
     ground = frozenset({round_.entries[index].receipt.struct_hash()})
@@ -246,7 +246,7 @@ def test_what_does_not_open_stops_who_judges_until_the_chain_says_why(
     ):
         judged = judge_round(
             round_.spec, context, round_.before, round_.entries, updates=round_.updates,
-            models=round_.models.__getitem__, sums=round_.sums.__getitem__,
+            models=round_.parent_row, sums=round_.sums.__getitem__,
         )  # fmt: skip
         assert (verdict_of(judged, number), judged.verdicts[index].weight) == (code, 0)
         assert judged.tape.named("refused").tolist() == [int(why) if i == index else 0 for i in range(5)]

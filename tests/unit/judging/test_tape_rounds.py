@@ -126,7 +126,7 @@ def test_sealer_auditor_and_stranger_have_one_tape(seed: int) -> None:
         assert made.judge().tape.root == judged.tape.root
         assert list(judged.tape.broken()) == []
         public = rejudge_public(
-            made.spec, made.context, made.before, bundle, sums=judged.sums, models=made.models.__getitem__
+            made.spec, made.context, made.before, bundle, sums=judged.sums, models=made.parent_row
         )
         assert public.tape.root == told_tape(made.spec, bundle).root == bundle.tape
         assert (public.verdicts, public.after, public.model_bytes) == (
