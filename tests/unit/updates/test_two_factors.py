@@ -6,8 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fl_platform.judging.model_step import moved
+from fl_platform.protocol.rows import STEP_POINT
 from fl_platform.protocol.spec import ModelSpec, TensorSpec
-from fl_platform.updates import decode_update, dequantise, encode_update, measured_scale
+from fl_platform.updates import decode_update, dequantise, encode_update, floats_of, integers_nearest, measured_scale
+from fl_platform.updates.model_row import with_points
 
 WIDTH, RANK, TRAINERS = 32, 4, 8
 MODEL = ModelSpec("adapter", (TensorSpec("a", (RANK, WIDTH)), TensorSpec("b", (WIDTH, RANK))))
@@ -47,3 +50,21 @@ def test_the_product_is_within_five_percent_after_a_round(shift: int) -> None:
         for each in (deltas, arrived)
     )
     assert np.linalg.norm(product - exact) <= 0.05 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("shift", [-10, 0, 10])
+def test_the_models_integers_keep_the_product_too(shift: int) -> None:
+    """A factor that begins at zero gets its point from its step alone."""
+    begin = {"a": start(shift).astype(np.float32), "b": np.zeros((WIDTH, RANK), np.float32)}
+    own = train(99, shift)
+    scale = measured_scale(own, model=MODEL, bits=8)
+    model = with_points(MODEL, scale, begin, {name: begin[name] + own[name] for name in own})
+    deltas, total = [train(number, shift) for number in range(TRAINERS)], np.zeros(MODEL.size, np.int32)
+    for number, delta in enumerate(deltas):
+        data = encode_update(delta, model=MODEL, scale=scale, bits=8, seed=bytes([number]) * 32).data
+        total += decode_update(data, model=MODEL, bits=8)
+    pairs = zip(scale.exponents, model.tensors, strict=True)
+    factors = [2 * ((1 << exponent + tensor.point + STEP_POINT) // TRAINERS) for exponent, tensor in pairs]
+    new = floats_of(moved(integers_nearest(begin, model), total, factors, model), model)
+    exact = np.mean([d["b"] for d in deltas], axis=0) @ (start(shift) + np.mean([d["a"] for d in deltas], axis=0))
+    assert np.linalg.norm(new["b"] @ new["a"] - exact) <= 0.05 * np.linalg.norm(exact)
