@@ -27,6 +27,7 @@ from zk.settlement.proof import public_inputs
 TOOLS = Path(__file__).resolve().parent.parent / "node_tools" / "zk"
 GAS_BAR = 240_000
 SNARKJS_BAR = 0.5
+VERIFY_BAR = 0.02  # CPU-s
 
 
 def run(args: argparse.Namespace) -> Iterator[Row]:
@@ -50,7 +51,9 @@ def _proving(slots: int, *, repeats: int) -> list[Row]:
     prove = _best(lambda: prover.prove(files.read_zkey(raw), signals), repeats)
     proved = prover.prove(files.read_zkey(raw), signals)
     key = package_keys.verifying_key(slots)
-    verify = _best(lambda: verifier.verify(key, proved.public, proved.proof), 1)
+    slowly = _best(lambda: verifier.verify_slowly(key, proved.public, proved.proof), 1)
+    verifier.verify(key, proved.public, proved.proof)  # loads the library
+    verify = _best(lambda: verifier.verify(key, proved.public, proved.proof), 5)
     if not verifier.verify(key, proved.public, proved.proof):
         raise RuntimeError("the proof does not verify: the figures mean nothing")
     found = package_keys.entry(slots)
@@ -64,7 +67,10 @@ def _proving(slots: int, *, repeats: int) -> list[Row]:
         Row(f"{name} rule, commitment, list", round(rule, 3), "CPU-s"),
         Row(f"{name} witness", round(calculate, 3), "CPU-s"),
         _against(f"{name} prove", prove, reference),
-        Row(f"{name} verify, py_ecc", round(verify, 3), "CPU-s", "snarkjs", theirs),
+        at_most(
+            f"{name} verify", round(verify, 4), VERIFY_BAR, unit="CPU-s", reference="snarkjs", reference_value=theirs
+        ),
+        Row(f"{name} verify, py_ecc", round(slowly, 3), "CPU-s"),
     ]
 
 

@@ -72,6 +72,14 @@ class Pairing:
         self._final_exponentiation(product.ctypes.data, product.ctypes.data)
         return bool(self._is_one(product.ctypes.data))
 
+    def multiply(self, point: bn254.Point, scalar: int) -> bn254.Point:
+        """Multiply a valid point by a number below the group's order."""
+        return mcl.bound().multiply(point, scalar)
+
+    def require_g2(self, encoded: bytes) -> None:
+        """Refuse 128 bytes (untrusted) that are no point of G2; infinity is one. Raises PointInvalid."""
+        self._g2(encoded)
+
     def _g2(self, encoded: bytes) -> Words:
         """Read 128 bytes as a (24,) point in Montgomery form, zeros for infinity."""
         words = [int.from_bytes(encoded[start : start + _WORD], "big") for start in range(0, 4 * _WORD, _WORD)]

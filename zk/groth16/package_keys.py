@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from fl_platform.errors import DocumentInvalid
@@ -37,6 +38,7 @@ def entry(slots: int) -> Entry:
     return Entry(name, **manifest[name])
 
 
+@lru_cache(maxsize=8)
 def verifying_key(slots: int) -> VerifyingKey:
     """Return the checked verifying key of a circuit."""
     return parse_key((SHIPPED / f"settle{slots}.vkey.json").read_text())

@@ -1,4 +1,4 @@
-"""The reference verifier: Groth16 by py_ecc's pairing, about half a second a proof.
+"""Verifying Groth16: by libmcl's pairing where it is installed, else by py_ecc's, the reference, half a second a proof.
 
     e(A, B) = e(alpha, beta) e(IC_0 + sum x_i IC_i, gamma) e(C, delta)
 
@@ -11,7 +11,9 @@ Tests: tests/unit/zk/groth16/test_groth16.py
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +22,16 @@ from py_ecc.fields import optimized_bn128_FQ as FQ
 from py_ecc.fields import optimized_bn128_FQ2 as FQ2
 from py_ecc.fields import optimized_bn128_FQ12 as FQ12
 from py_ecc.optimized_bn128 import optimized_curve as oc
-from py_ecc.optimized_bn128.optimized_pairing import final_exponentiate, pairing
+from py_ecc.optimized_bn128.optimized_pairing import final_exponentiate
+from py_ecc.optimized_bn128.optimized_pairing import pairing as reference_pairing
 
 from fl_platform.errors import DocumentInvalid, PointInvalid
 from zk import bounded_json
-from zk.curve.bn254 import FIELD, ORDER, Point, validate
+from zk.curve import pairing
+from zk.curve.bn254 import FIELD, ORDER, Point, add, encode, negate, validate
+
+logger = logging.getLogger(__name__)
+_NO_POINT = "this point is not on the second curve (or infinity): ask its sender for a real proof"
 
 
 @dataclass(frozen=True)
@@ -132,8 +139,13 @@ def check_key(key: VerifyingKey) -> None:
     """Refuse a key that would accept anything: points at infinity, off the curve. Raises PointInvalid."""
     for point in (key.alpha, *key.ic):
         validate(point)
+    fast = _fast()
     for second in (key.beta, key.gamma, key.delta):
-        _validate2(second)
+        if fast is None:
+            _validate2(second)
+        else:
+            _require_finite(second)
+            fast.require_g2(_encode2(second))
 
 
 def refuse_development_key(key: VerifyingKey, *, chain_id: int) -> None:
@@ -149,16 +161,33 @@ LOCAL_CHAINS = frozenset({1337, 31337, 131277322940537})  # ganache, anvil and h
 
 
 def verify(key: VerifyingKey, public: Sequence[int], proof: Proof) -> bool:
-    """Tell whether the proof holds for these public inputs.
+    """Tell whether the proof holds for these public inputs: by libmcl in milliseconds, where it is installed.
 
     Raises PointInvalid for points that are none, DocumentInvalid for inputs that are not below r or too few.
     """
+    fast = _fast()
+    if fast is None:
+        logger.info("pairings by py_ecc take half a second a proof; `pip install mclbn256` makes that milliseconds")
+        return verify_slowly(key, public, proof)
     check_key(key)
-    if len(public) != len(key.ic) - 1:
-        raise DocumentInvalid(f"this circuit has {len(key.ic) - 1} public inputs, not {len(public)}")
-    for value in public:
-        if not 0 <= value < ORDER:
-            raise DocumentInvalid(f"public input {value} is not below r: the same statement with another name")
+    _require_inputs(key, public)
+    validate(proof.a)
+    validate(proof.c)
+    _require_finite(proof.b)
+    inputs = key.ic[0]
+    for value, base in zip(public, key.ic[1:], strict=True):
+        inputs = add(inputs, fast.multiply(base, value))
+    sides = (negate(proof.a), proof.b), (key.alpha, key.beta), (inputs, key.gamma), (proof.c, key.delta)
+    return fast.is_one(b"".join(encode(left) + _encode2(right) for left, right in sides))
+
+
+def verify_slowly(key: VerifyingKey, public: Sequence[int], proof: Proof) -> bool:
+    """The reference: the same by py_ecc alone. Raises as `verify`."""
+    for point in (key.alpha, *key.ic):
+        validate(point)
+    for second in (key.beta, key.gamma, key.delta):
+        _validate2(second)
+    _require_inputs(key, public)
     validate(proof.a)
     validate(proof.c)
     _validate2(proof.b)
@@ -170,8 +199,30 @@ def verify(key: VerifyingKey, public: Sequence[int], proof: Proof) -> bool:
         (oc.neg(_lift(proof.a)), proof.b), (_lift(key.alpha), key.beta),
         (inputs, key.gamma), (_lift(proof.c), key.delta),
     ):  # fmt: skip
-        product *= pairing(_lift2(right), left, final_exponentiate=False)
+        product *= reference_pairing(_lift2(right), left, final_exponentiate=False)
     return bool(final_exponentiate(product) == FQ12.one())
+
+
+@functools.cache
+def _fast() -> pairing.Pairing | None:
+    """Return libmcl's pairing; None where there is no build for this platform. Raises CurveEngineBroken."""
+    try:
+        return pairing.load()
+    except (ImportError, OSError):
+        return None
+
+
+def _require_inputs(key: VerifyingKey, public: Sequence[int]) -> None:
+    if len(public) != len(key.ic) - 1:
+        raise DocumentInvalid(f"this circuit has {len(key.ic) - 1} public inputs, not {len(public)}")
+    for value in public:
+        if not 0 <= value < ORDER:
+            raise DocumentInvalid(f"public input {value} is not below r: the same statement with another name")
+
+
+def _encode2(point: Point2) -> bytes:
+    """Return 128 bytes as the EVM's pairing takes them: the parts with u come first."""
+    return b"".join(c.to_bytes(32, "big") for side in (point.x, point.y) for c in reversed(side))
 
 
 def _lift(point: Point) -> tuple[FQ, FQ, FQ]:
@@ -182,11 +233,17 @@ def _lift2(point: Point2) -> tuple[FQ2, FQ2, FQ2]:
     return FQ2(point.x), FQ2(point.y), FQ2.one()
 
 
-def _validate2(point: Point2) -> None:
+def _require_finite(point: Point2) -> None:
     if any(not 0 <= value < FIELD for value in (*point.x, *point.y)):
         raise PointInvalid("a G2 coordinate is not below the field's size: ask its sender for the reduced point")
+    if not any((*point.x, *point.y)):
+        raise PointInvalid(_NO_POINT)
+
+
+def _validate2(point: Point2) -> None:
+    _require_finite(point)
     lifted = _lift2(point)
-    if not any((*point.x, *point.y)) or not oc.is_on_curve(lifted, oc.b2):
-        raise PointInvalid("this point is not on the second curve (or infinity): ask its sender for a real proof")
+    if not oc.is_on_curve(lifted, oc.b2):
+        raise PointInvalid(_NO_POINT)
     if not oc.is_inf(oc.multiply(lifted, ORDER)):
         raise PointInvalid("this point is on the second curve but not in its group of order r")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from fl_platform.errors import DocumentInvalid, PointInvalid, StoreMissing
 from tests.support.settlement_vectors import context, round_of, vector
 from zk.curve import mcl
-from zk.curve.bn254 import GENERATOR, ORDER, Point, multiply
+from zk.curve.bn254 import FIELD, GENERATOR, ORDER, Point, multiply
 from zk.groth16 import arithmetic, files, keys, package_keys, points, prover, toy_setup, verifier, witness
 from zk.settlement.inputs import statement
 from zk.settlement.proof import matches_round
@@ -180,3 +181,70 @@ def test_a_file_that_is_not_the_manifests_is_never_used(tmp_path: Path, monkeypa
         keys._checked("settle4.zkey", b"other", package_keys.entry(4).zkey)
     with pytest.raises(DocumentInvalid, match="5 slots"):
         package_keys.entry(5)
+
+
+# --- two verifiers ----------------------------------------------------------------------------------------------------
+
+OUTSIDE = verifier.Point2(  # of the twist, and not in the group of order r
+    (
+        0x25D0B2BA5C369C1DBBFED41CCB191FE4DF508CF88FAF370494B4867A332815EC,
+        0x0F0A87C117963381AD55AB9B17E3C4F9533EF81D16B752BE905D1A444B982519,
+    ),
+    (
+        0x2E4585F85183195D71C90A2D1D38655CB0FF30B352FDF58D6A36D8FBB3EE84A1,
+        0x01961C59A0D89A4D27FE2B87137614A142C3AD7ADA8B3FB5580462E2A5A99847,
+    ),
+)
+Verifier = Callable[[verifier.VerifyingKey, Sequence[int], verifier.Proof], bool]
+
+
+def said(verify: Verifier, key: verifier.VerifyingKey, public: Sequence[int], proof: verifier.Proof) -> str:
+    """What a verifier says of a proof, or refuses it with."""
+    try:
+        return str(verify(key, public, proof))
+    except (PointInvalid, DocumentInvalid) as error:
+        return type(error).__name__
+
+
+def cases(tiny: files.ProvingKey) -> dict[str, tuple[verifier.VerifyingKey, tuple[int, ...], verifier.Proof]]:
+    """Proofs that hold, do not, and are none."""
+    key, proof = prover.verifying_key(tiny, stamp="dev"), prover.prove(tiny, plain(1, 35, 5, 7)).proof
+    zero = prover.prove(tiny, plain(1, 0, 0, 7)).proof
+    nowhere, infinity = Point(1, 1), verifier.Point2((0, 0), (0, 0))
+    off = verifier.Point2((1, 2), (3, 4))
+    return {
+        "it holds": (key, (35,), proof),
+        "it holds for zero": (key, (0,), zero),
+        "another input": (key, (36,), proof),
+        "another proof's part": (key, (35,), replace(proof, a=zero.a)),
+        "an input that is r more": (key, (35 + ORDER,), proof),
+        "no input": (key, (), proof),
+        "a point on no curve": (key, (35,), replace(proof, c=nowhere)),
+        "infinity in G1": (key, (35,), replace(proof, a=Point(0, 0))),
+        "infinity in G2": (key, (35,), replace(proof, b=infinity)),
+        "a second point on no curve": (key, (35,), replace(proof, b=off)),
+        "a coordinate of p or more": (key, (35,), replace(proof, b=replace(proof.b, x=(FIELD, proof.b.x[1])))),
+        "a point outside the group": (key, (35,), replace(proof, b=OUTSIDE)),
+        "infinity in the key": (replace(key, delta=infinity), (35,), proof),
+        "a key's point outside the group": (replace(key, gamma=OUTSIDE), (35,), proof),
+        "a key's point on no curve": (replace(key, ic=(nowhere, *key.ic[1:])), (35,), proof),
+    }
+
+
+def test_libmcl_and_py_ecc_say_the_same(tiny: files.ProvingKey) -> None:
+    assert verifier._fast() is not None, "libmcl is a requirement of this project's tests"
+    both = verifier.verify, verifier.verify_slowly
+    found = {name: tuple(said(verify, *one) for verify in both) for name, one in cases(tiny).items()}
+    assert {name: pair for name, pair in found.items() if pair[0] != pair[1]} == {}
+    assert [name for name, (fast, _) in found.items() if fast == "True"] == ["it holds", "it holds for zero"]
+    assert found["a point outside the group"][0] == "PointInvalid"
+
+
+def test_without_libmcl_the_reference_verifies_and_says_that_it_is_slow(
+    tiny: files.ProvingKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(verifier, "_fast", lambda: None)
+    key, public, proof = cases(tiny)["it holds"]
+    with caplog.at_level("INFO", logger="zk.groth16.verifier"):
+        assert verifier.verify(key, public, proof)
+    assert "pip install mclbn256" in caplog.text
