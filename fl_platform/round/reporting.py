@@ -16,6 +16,7 @@ from fl_platform.sinks.names import AGGREGATOR
 from fl_platform.sinks.record import Record, Value, labelled
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.stakes import anchor
+from fl_platform.updates.model_row import saturated
 
 if TYPE_CHECKING:
     from fl_platform.learning.evaluation import Measured
@@ -70,6 +71,8 @@ class RoundsSealed:
             values["reference_absent"] = 1
         values |= {labelled("refused", code): count for code, count in sorted(refused.items())}
         values |= {labelled("step_seconds", name): seconds for name, seconds in self._seconds.items()}
+        ends = saturated(judged.row, self._reader.spec.model)
+        values |= {labelled("model_saturated", name): count for name, count in ends.items()}
         self._refused, self._seconds = Counter(), {}
         return Record(AGGREGATOR, self._reader.task, bundle.round, values, who=self._who)
 

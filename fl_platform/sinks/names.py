@@ -50,5 +50,8 @@ _ALL = (
     Metric("step_seconds", "seconds", (AGGREGATOR,), "wall time of train, roster and judge, see below", "step"),
     Metric("sealed_bytes", "bytes", (AGGREGATOR,), "model and sums put into the store"),
     Metric("model", "digest", (AGGREGATOR,), "of the new model", text=True),
+    Metric(
+        "model_saturated", "parameters", (AGGREGATOR,), "at the end of their range, by tensor; none: left out", "tensor"
+    ),
 )
 METRICS = {metric.name: metric for metric in _ALL}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from fl_platform.learning.machine import CPU
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask, LearningTask
 from fl_platform.protocol.messages import RoundOrder, encode_message
+from fl_platform.protocol.rows import LARGEST_WEIGHT
 from fl_platform.round.local_trainers import Announced
 from fl_platform.round.reporting import RoundsLearned, RoundsSealed
 from fl_platform.round.trainer import Trainer
@@ -57,6 +59,11 @@ def test_an_aggregator_counts_who_answered_who_did_not_and_what_was_refused(tmp_
         "model": "0x" + first.bundle.after.model.hex(),
         "step_seconds[train]": 2.0, "step_seconds[roster]": 2.0, "step_seconds[judge]": 2.0,
     }  # fmt: skip
+    judged = first.judgement
+    row = judged.row.copy()
+    row[:3] = LARGEST_WEIGHT
+    ended = watched.record(dataclasses.replace(first, judgement=dataclasses.replace(judged, row=row)))
+    assert ended.values[f"model_saturated[{model.tensors[0].name}]"] == 3
     # The next round starts counting anew.
     assert (second.round, second.values["absent"], second.values["step_seconds[train]"]) == (1, 0, 2.0)
     assert not {"refused[DocumentInvalid]", "refused[ReceiptDuplicate]"} & second.values.keys()
