@@ -105,8 +105,9 @@ def _require_same_code(artifact: Artifact) -> None:
     """Raise IntegrityError unless Brownie's build of the contract is the shipped one."""
     build = project.get_loaded_projects()[0]._build.get(artifact.name)
     compiled = bytes.fromhex(build["deployedBytecode"].removeprefix("0x"))
-    length = int.from_bytes(compiled[-CBOR_LENGTH_BYTES:], "big") + CBOR_LENGTH_BYTES + 1
-    if compiled[:-length] != artifact.runtime:
+    length = int.from_bytes(compiled[-CBOR_LENGTH_BYTES:], "big") + CBOR_LENGTH_BYTES
+    # code ends in a byte 0xfe where something follows it: here Brownie's metadata, if no constants do anyway
+    if compiled[:-length] not in (artifact.runtime, artifact.runtime + b"\xfe"):
         raise IntegrityError(
             f"{artifact.name}: Brownie compiled {len(compiled)} bytes, not the shipped {len(artifact.runtime)}; "
             f"run `make compile`, and compare brownie-config.yaml with foundry.toml"

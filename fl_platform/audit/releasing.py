@@ -16,19 +16,18 @@ from fl_platform.chain.types import RoundState
 from fl_platform.errors import ConfigError, FLError, RetryError
 from fl_platform.judging.admit import ADMITTED, REFERENCE
 from fl_platform.ledger.history import TaskHistory
-from fl_platform.protocol.bundle import RoundBundle, sha256
+from fl_platform.protocol.bundle import sha256
 from fl_platform.protocol.spec import NO_BASE, TaskSpec
 from fl_platform.store.cid import Cid
 from fl_platform.store.unixfs import root_codec
 from fl_platform.task.reading import TaskReader
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     from torch import nn
 
     from fl_platform.learning.evaluation import Measured
     from fl_platform.learning.task import LearningTask
+    from fl_platform.updates.tensors import Tensors
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,9 @@ def release(
     seal, final_at = history.rounds[number].seal, history.final_at(number)
     assert seal is not None
     assert final_at is not None
-    data = _floats_file(floats_of(reader.require_model(bundle.after.model, seal.model), spec.model))
-    added = None if own is None else _whole(reader, bundle, own)
+    floats = floats_of(reader.require_model(bundle.after.model, seal.model), spec.model)
+    data = _floats_file(floats)
+    added = None if own is None else _whole(reader, floats, own)
     aggregators, parts, unread = _history_of(reader, number)
     return Release(
         task=reader.task,
@@ -132,7 +132,7 @@ def _sealed_round(history: TaskHistory, wanted: int | None) -> int:
     return sealed[-1] if wanted is None else wanted
 
 
-def _whole(reader: TaskReader, bundle: RoundBundle, own: LearningTask) -> tuple[Own, bytes]:
+def _whole(reader: TaskReader, floats: Tensors, own: LearningTask) -> tuple[Own, bytes]:
     """Measure the model on one's own rows and return its whole state, statistics and base with it."""
     from fl_platform.learning.evaluation import measure
     from fl_platform.learning.machine import CPU
@@ -140,12 +140,12 @@ def _whole(reader: TaskReader, bundle: RoundBundle, own: LearningTask) -> tuple[
     from fl_platform.learning.train import Bench, build_module
 
     bench, base = Bench(), reader.base(lambda: build_module(own))
-    measured = measure(own, reader.model(bundle.after.model), machine=CPU, bench=bench, base=base)
+    measured = measure(own, floats, machine=CPU, bench=bench, base=base)
     module = bench.module(own, CPU, base)  # the one that was measured
     return Own(measured, has_batch_statistics(module), reader.spec.base_model != NO_BASE), _state_file(module)
 
 
-def _floats_file(state: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
+def _floats_file(state: Tensors) -> bytes:
     """Return a model's numbers as a safetensors file of float32."""
     from safetensors.numpy import save
 

@@ -23,7 +23,7 @@ from fl_platform.protocol.rows import COORDINATES, Integers, RowLeaf, RowShape, 
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.updates.codec import HEADER_BYTES
-from fl_platform.updates.content import SUM_BITS, open_content
+from fl_platform.updates.content import SUM_BITS, Bytes2D, content_levels, open_content
 from fl_platform.updates.model_row import ModelRow, model_root
 
 
@@ -89,6 +89,7 @@ class PublicRows(ABC):
 
     spec: TaskSpec
     stepped: dict[int, ModelRow]
+    trees: dict[int, list[Bytes2D]]  # of the row that was opened last
 
     @abstractmethod
     def _public(self, root: int) -> Sums | None:
@@ -97,6 +98,16 @@ class PublicRows(ABC):
     def has(self, *roots: int) -> bool:
         """Whether these rows are there."""
         return all(self._public(root) is not None for root in roots)
+
+    def public_leaf(self, root: int, row: Sums, index: int) -> RowLeaf:
+        """Open one leaf of sums, or of a model. The tree is kept: who looks for a wrong leaf opens them all."""
+        payload = np.ascontiguousarray(row, dtype="<i4").data.cast("B")
+        table = self.spec.model.leaves
+        if self.trees.keys() != {root}:
+            self.trees.clear()
+            self.trees[root] = content_levels(payload, table=table, bits=SUM_BITS, key=None)
+        opened = open_content(payload, index, table=table, bits=SUM_BITS, key=None, levels=self.trees[root])
+        return RowLeaf(opened.blind, opened.body, opened.path)
 
     def step(self, model: int, sums: int, factors: Sequence[int]) -> int:
         """Return the content root of a model moved by sums."""
@@ -124,6 +135,7 @@ class RoundLeaves(PublicRows):
     past: Mapping[int, Sums]
     sealed: Mapping[int, Sums] = field(default_factory=dict)  # sums and models that sealers published
     stepped: dict[int, ModelRow] = field(default_factory=dict)
+    trees: dict[int, list[Bytes2D]] = field(default_factory=dict)
 
     @cached_property
     def source(self) -> RoundRows:
@@ -170,7 +182,7 @@ class RoundLeaves(PublicRows):
         """Open one leaf of a row."""
         public = self._public(root)
         if public is not None:
-            return sums_leaf(self.spec, public, index)
+            return self.public_leaf(root, public, index)
         if root in self.updates.shown:
             return self.updates.shown[root][index]
         entry, table = self.updates.entries[self.updates.entry(root)], self.spec.model.leaves
@@ -204,6 +216,7 @@ class PublicLeaves(PublicRows):
     sealed: Mapping[int, Sums]
     closed: frozenset[int] = frozenset()
     stepped: dict[int, ModelRow] = field(default_factory=dict)
+    trees: dict[int, list[Bytes2D]] = field(default_factory=dict)
 
     def integers(self, root: int) -> Integers:
         """Return a row's integers, (leaves, 128), padded with zeros."""
@@ -211,7 +224,7 @@ class PublicLeaves(PublicRows):
 
     def leaf(self, root: int, index: int) -> RowLeaf:
         """Open one leaf of a row."""
-        return sums_leaf(self.spec, self._there(root), index)
+        return self.public_leaf(root, self._there(root), index)
 
     def _there(self, root: int) -> Sums:
         found = self._public(root)
@@ -241,9 +254,3 @@ def row_of(spec: TaskSpec, leaves: Sequence[RowLeaf]) -> Row:
         part = table.span(index)
         found[part] = integers_of(leaf.body, bits)[: part.stop - part.start]
     return found
-
-
-def sums_leaf(spec: TaskSpec, sums: Sums, index: int) -> RowLeaf:
-    """Open one leaf of sums, or of a model."""
-    opened = open_content(sums.astype("<i4").tobytes(), index, table=spec.model.leaves, bits=SUM_BITS, key=None)
-    return RowLeaf(opened.blind, opened.body, opened.path)

@@ -39,6 +39,7 @@ from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.records import SealRecord
 from fl_platform.ledger.reveals import Reveals
 from fl_platform.protocol.openings import opened
+from fl_platform.protocol.program import Output
 from fl_platform.protocol.sources import Source
 from fl_platform.protocol.tape import Tape
 from fl_platform.task.accepting import require_accepted
@@ -335,7 +336,8 @@ class Watcher:
     def _in_words(self, disputed: DisputedRound, move: Refute) -> str:
         claim = move.claim
         if isinstance(claim, OutputClaim):
-            return f"refuted {claim.output.name.lower()} of seat {claim.seat}"
+            seat = f" of seat {claim.seat}" if claim.output in (Output.EARNED, Output.REPUTATION) else ""
+            return f"refuted {claim.output.name.lower()}{seat}"
         if isinstance(claim, PaddingClaim):
             return "refuted what lies behind its last column"
         if isinstance(claim, CellClaim | SourceClaim):

@@ -45,6 +45,7 @@ from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.operations import ROWS
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.receipt import Domain
+from fl_platform.protocol.rows import path_of
 from fl_platform.protocol.sources import Refused
 from fl_platform.protocol.spec import ScaleSpec, TaskSpec
 from fl_platform.protocol.tape import Tape
@@ -195,6 +196,7 @@ def conclude(
         model_root=root_of(int(tape.output(Output.MODEL))),
         previous_models=(before.model, *before.previous_models)[:MODELS_BACK],
         scale=ScaleSpec(tuple(map(int, tape.output(Output.EXPONENTS)))),
+        scale_path=path_of(tape.levels, tape.program.outputs[Output.EXPONENTS]),
         seats=context.seats,
         state=carried_out(tape),
         sums=past[: spec.aggregation.directions],

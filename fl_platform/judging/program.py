@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from fl_platform.errors import ConfigError, DocumentInvalid
 from fl_platform.protocol.keypackage import recipients
+from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.sources import INDEX_OF, LONGEST, OWN_WORDS, Axis, Source
 from fl_platform.protocol.spec import TaskSpec
@@ -110,12 +111,27 @@ def check_rules(spec: TaskSpec) -> None:
     program, terms = program_of(spec), terms_of(spec)
     if lacking := [output.name.lower() for output in Output if output not in program.outputs]:
         raise DocumentInvalid(f"task spec: the program lacks the output {lacking[0]}, which a seal is held to")
+    _require_one_step(program)
     for column in program.columns:
         index = column.immediate >> 8
         if column.immediate & 0xFF == Source.WORD and column.op.name == "SOURCE" and index not in terms.words:
             raise DocumentInvalid(f"task spec: the program reads the rules' word {index}, which they have not")
     if len(spec.model.tensors) > LONGEST[Axis.BLOCK]:
         raise DocumentInvalid(f"{len(spec.model.tensors)} tensors; a round counts {LONGEST[Axis.BLOCK]} at most")
+
+
+def _require_one_step(program: Program) -> None:
+    """A model moves once a round, from the chain's by this round's sum: rows that everybody has.
+
+    Raises DocumentInvalid.
+    """
+    steps = [number for number, column in enumerate(program.columns) if column.op is Op.STEP]
+    if steps != [program.outputs[Output.MODEL]]:
+        raise DocumentInvalid(f"task spec: the program has {len(steps)} steps; it must have one, and that is its model")
+    model, sums = (program.columns[operand.column] for operand in program.columns[steps[0]].operands[:2])
+    from_chain = model.op is Op.SOURCE and model.immediate & 0xFF == Source.PARENT
+    if not from_chain or sums.op is not Op.COMBINE:
+        raise DocumentInvalid("task spec: the program's step must move the round's parent by a sum of its updates")
 
 
 def lengths_of(spec: TaskSpec, *, entries: int, seats: int) -> Lengths:

@@ -109,6 +109,7 @@ class RoundStart:
     model_root: bytes  # content root of that model's integers: its name on chain
     previous_models: tuple[bytes, ...]  # parents before it, newest first: algorithms may look back at them
     scale: ScaleSpec
+    scale_path: tuple[bytes, ...]  # of the column that has the scale, to the tape's root; none in round 0
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class TaskState(RoundStart):
         """Return the state that round 0 starts from: a function of the rules alone."""
         return cls(
             round=0, model=spec.initial_model, model_root=spec.initial_root, previous_models=(),
-            scale=spec.codec.initial_scale, seats=(), state=(), sums=(),
+            scale=spec.codec.initial_scale, scale_path=(), seats=(), state=(), sums=(),
         )  # fmt: skip
 
     @cached_property

@@ -24,7 +24,7 @@ MAX_PARAMETERS = 2**34
 MAX_COMMITTED = 2**28  # parameters with layer P: 4,096 points, half of what a message may have
 MAX_SPEC_BYTES = 1024 * 1024
 LEAST_EXPONENT, LARGEST_EXPONENT = -200, 200  # of a step: float32 deltas and their sums lie far inside
-LARGEST_POINT = 300
+LEAST_POINT, LARGEST_POINT = -96, 126  # of a model's integers: float32 then holds them all
 FARTHEST_DOWN, FARTHEST_UP = 20, 8  # that a step may move from the first one, in powers of two
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
 MAX_WITNESSES = 64  # a contract reads what each said
@@ -276,11 +276,12 @@ def check_spec(spec: TaskSpec) -> None:
             "a tensor that counts stands behind one that does not",
         ),
         (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
+        (all(_is_name(t.name) for t in spec.model.tensors), "a tensor has a name that no model file can have"),
         (len(spec.base_model) in (0, 32), f"base_model has {len(spec.base_model)} bytes, neither 0 nor 32"),
         (all(side > 0 for t in spec.model.tensors for side in t.shape), "a tensor has an empty side"),
         (
-            all(-LARGEST_POINT <= t.point <= LARGEST_POINT for t in spec.model.tensors),
-            f"points of the model's integers must be -{LARGEST_POINT} to {LARGEST_POINT}",
+            all(LEAST_POINT <= t.point <= LARGEST_POINT for t in spec.model.tensors),
+            f"points of the model's integers must be {LEAST_POINT} to {LARGEST_POINT}",
         ),
         (
             (len(spec.initial_model), len(spec.initial_root)) == (32, 32),
@@ -328,6 +329,10 @@ def check_spec(spec: TaskSpec) -> None:
     for holds, message in checks:
         if not holds:
             raise DocumentInvalid(f"task spec: {message}")
+
+
+def _is_name(name: str) -> bool:
+    return name.isprintable() and name != "__metadata__"  # where a file says what it is of
 
 
 def _witness_checks(spec: TaskSpec) -> tuple[tuple[bool, str], ...]:

@@ -34,6 +34,7 @@ from fl_platform.round.collecting import Collector, others_turn
 from fl_platform.round.committing import mend
 from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.round.grounds import Grounds, nobody
+from fl_platform.round.inputs import lacking, require_inputs
 from fl_platform.round.kept_entries import KeptEntries
 from fl_platform.round.key_packages import KeyPackages
 from fl_platform.round.membership import require_first_model
@@ -136,6 +137,7 @@ class Aggregator:
                 raise TaskClosed(others_turn(self._reader.history(), self._contracts.address))
             if head.phase is Phase.OPEN:
                 require_true_tape(self._reader, head.round)
+                require_inputs(self._reader)
                 self.roster(self.collect(transport))
             else:
                 adopt_recomputed(self._reader, self._opener, head.round)
@@ -222,7 +224,10 @@ class Aggregator:
         """Judge the round once every update opens or has a ground on chain for being left out; return with it the time
         (seconds) as of which that is so. Raises TaskClosed after passing."""
         as_of = self._contracts.as_of(self._reader.task)
+        clock = BlockClock(self._contracts.chain.next_time)
         while True:
+            if why := lacking(self._reader, lambda: not once and self._has_time(clock)):
+                raise self._passed(round_number, why)
             try:
                 return self._judge(round_number, entries, revealed, as_of), as_of
             except UpdatesNotOpened as error:
@@ -231,6 +236,12 @@ class Aggregator:
                 self._closed.update(entry.receipt.struct_hash() for entry in closed)
                 self._await_grounds(round_number, closed, error, once=once)
             as_of = max(as_of, self._contracts.chain.now())
+
+    def _has_time(self, clock: BlockClock) -> bool:
+        """Wait a little, and say whether there is time to look again before the round must be passed on."""
+        first, due = self._contracts.window(self._reader.task)
+        self._pause(PAUSE_S)
+        return clock() < int(due - margin(due - first))
 
     def _await_grounds(self, round_number: int, closed: Sequence[Entry], why: UpdatesNotOpened, *, once: bool) -> None:
         grounds = Grounds(self._reader, self._contracts, self._opener, witnesses=self._witnesses)

@@ -8,6 +8,7 @@ another file, stops nobody.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fl_platform.errors import DocumentInvalid, FLError, RetryError
@@ -50,7 +51,8 @@ def require_model(reader: TaskReader, digest: bytes, root: bytes) -> ModelRow:
     if found == root:
         return row
     wrong = DocumentInvalid(f"the model in 0x{digest.hex()} has the content root 0x{found.hex()}, not 0x{root.hex()}")
-    number = next((n for n, bundle in _sealed(reader) if bundle.after.model_root == root), None)
+    rounds = reader.history().rounds
+    number = next((one.number for one in reversed(rounds) if one.seal and one.seal.model == root), None)
     if number is None:
         raise wrong
     return _made_again(reader, number, wrong)
@@ -67,50 +69,70 @@ def _from_file(reader: TaskReader, digest: bytes) -> ModelRow:
     return decode_model(data, reader.spec.model)
 
 
-def _sealed(reader: TaskReader) -> list[tuple[int, RoundBundle]]:
-    """Return the sealed rounds' bundles, the last first; without those that no store has."""
-    found = []
+def _sealed(reader: TaskReader) -> Iterator[tuple[int, RoundBundle]]:
+    """Yield the sealed rounds' bundles, the last first; without those that no store has."""
     for record in reversed(reader.history().rounds):
         if record.seal is None:
             continue
         try:
-            found.append((record.number, reader.bundle(record.number)))
+            yield record.number, reader.bundle(record.number)
         except RetryError:
             raise
         except FLError as error:
             logger.info("round %d: no bundle to make its model by: %s", record.number, error)
-    return found
 
 
 def _made_again(reader: TaskReader, number: int, why: FLError) -> ModelRow:
-    """Return the model of a sealed round from the model before it and its sums. Raises `why`: these are not to be had,
-    or do not make what the seal names."""
-    from fl_platform.updates import model_root
-
-    seal = reader.history().rounds[number].seal
+    """Return the model of a sealed round from the last one before it whose file is there, and the sums since. Raises
+    `why`: these are not to be had, or do not make what the seals name."""
     try:
-        row = _stepped(reader, reader.bundle(number))
+        first = number
+        while (row := _parent_file(reader, first)) is None:
+            first -= 1
+        for made in range(first, number + 1):
+            row = _stepped(reader, made, row)
     except RetryError:
         raise
     except FLError as error:
         raise why from error
-    if row is None or seal is None or model_root(row, reader.spec.model) != seal.model:
-        raise why
     logger.warning("round %d: its model is made again from the one before and its sums: %s", number, why)
     return row
 
 
-def _stepped(reader: TaskReader, bundle: RoundBundle) -> ModelRow | None:
-    """Return a round's model as its tape says that it is made; None: the task's program makes it in another way."""
+def _parent_file(reader: TaskReader, number: int) -> ModelRow | None:
+    """Return the model that a round started from, as its file has it; None: that is not to be had, or another model's.
+    Raises what reading the task's first model raises."""
+    from fl_platform.updates import model_root
+
+    state = reader.state_before(number)
+    try:
+        row = _from_file(reader, state.model)
+    except RetryError:
+        raise
+    except FLError:
+        if number == 0:
+            raise
+        return None
+    return row if model_root(row, reader.spec.model) == state.model_root or number == 0 else None
+
+
+def _stepped(reader: TaskReader, number: int, parent: ModelRow) -> ModelRow:
+    """Return a sealed round's model as its tape says that it is made of its parent. Raises DocumentInvalid."""
+    import numpy as np
+
     from fl_platform.judging.model_step import moved
     from fl_platform.judging.tapes import told_tape
     from fl_platform.protocol.operations import Op
     from fl_platform.protocol.program import Output
+    from fl_platform.updates import model_root
 
+    bundle, seal, model = reader.bundle(number), reader.history().rounds[number].seal, reader.spec.model
     tape = told_tape(reader.spec, bundle)
     column = tape.program.columns[tape.program.outputs[Output.MODEL]]
-    if column.op is not Op.STEP:
-        return None
-    factors = [int(cell) for cell in tape.columns[column.operands[2].column]]
-    parent = require_model(reader, bundle.before.model, bundle.before.model_root)
-    return moved(parent, reader.sums(bundle), factors, reader.spec.model)
+    if seal is None or column.op is not Op.STEP:
+        raise DocumentInvalid(f"round {number}: the task's program makes its model in another way than from sums")
+    factors = np.broadcast_to(tape.columns[column.operands[2].column], (len(model.tensors),))
+    row = moved(parent, reader.sums(bundle), [int(cell) for cell in factors], model)
+    if model_root(row, model) != seal.model:
+        raise DocumentInvalid(f"round {number}: model before and sums do not make the sealed model")
+    return row

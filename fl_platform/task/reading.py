@@ -21,6 +21,7 @@ from fl_platform.protocol.spec import MAX_SPEC_BYTES, NO_BASE, TaskSpec
 from fl_platform.store.interface import Store
 from fl_platform.task.holders import held_by
 from fl_platform.task.models import model_row, require_model
+from fl_platform.task.sealed_states import is_sealed_start, sealed_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +48,7 @@ class TaskReader:
         self._contracts, self.store, self.task, self.accepted = contracts, store, task, accepted
         self._bundles: dict[bytes, RoundBundle] = {}
         self._starts: dict[bytes, RoundStart] = {}
+        self._states: dict[int, tuple[TaskState, TaskState]] = {}  # as told, as sealed
         self._models: dict[bytes, State] = {}
         self._sums: dict[bytes, Sums] = {}
         self._base: tuple[bytes | None] | None = None
@@ -184,8 +186,13 @@ class TaskReader:
             ) from error
 
     def state_before(self, round_number: int) -> TaskState:
-        """Return what the sealed round before `round_number` claims as the state after it."""
-        return self.bundle(round_number - 1).after if round_number else TaskState.first(self.spec)
+        """Return the state after the sealed round before `round_number`: by its seal and tape (`sealed_states`)."""
+        if not round_number:
+            return TaskState.first(self.spec)
+        told = self.bundle(round_number - 1).after
+        if (known := self._states.get(round_number)) is None or known[0] is not told:
+            self._states[round_number] = known = told, sealed_state(self, round_number - 1)
+        return known[1]
 
     def current_state(self) -> TaskState:
         """Return the state that the round being worked on starts from."""
@@ -210,7 +217,8 @@ class TaskReader:
                     f"the bundle sealed for round {number - 1} says that round {start.round} comes next"
                 )
             _check_scale_length(start, "after", number - 1, self.spec)
-            self._starts = {digest: start}
+            # beside its tape a bundle may say anything: what a trainer goes by then is the whole of it, by its tape
+            self._starts = {digest: start if is_sealed_start(self, start) else self.current_state()}
         return self._starts[digest]
 
     def previous_bundle(self) -> bytes:

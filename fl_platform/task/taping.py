@@ -6,8 +6,10 @@ Tests: tests/unit/dispute/test_watcher_no_tape.py
 from __future__ import annotations
 
 from fl_platform.errors import AuditDifference
+from fl_platform.judging.round_rows import root_of
 from fl_platform.judging.tapes import told_tape
 from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.program import Output
 from fl_platform.task.reading import TaskReader
 
 NO_TAPE = bytes(32)
@@ -30,3 +32,12 @@ def require_true_tape(reader: TaskReader, round_number: int) -> None:
             f"round {round_number - 1} of task {reader.task} was sealed with tape 0x{seal.trace.hex()}, not its "
             f"bundle's; rostering on it risks the bond: dispute that seal first (`fl-platform watch`)"
         )
+    if seal is not None and reader.spec.exact and seal.model != _told(reader, round_number - 1, Output.MODEL):
+        raise AuditDifference(
+            f"round {round_number - 1} of task {reader.task} was sealed with model 0x{seal.model.hex()}, not its "
+            f"tape's; rostering on it risks the bond: dispute that seal first (`fl-platform watch`)"
+        )
+
+
+def _told(reader: TaskReader, number: int, output: Output) -> bytes:
+    return root_of(int(told_tape(reader.spec, reader.bundle(number)).output(output)))

@@ -58,13 +58,21 @@ def content_root(payload: bytes | memoryview, *, table: LeafTable, bits: int, ke
     return bytes(merkle.levels_above(_leaf_digests(payload, table=table, bits=bits, key=key))[-1][0])
 
 
+def content_levels(
+    payload: bytes | memoryview, *, table: LeafTable, bits: int, key: bytes | None
+) -> list[Bytes2D]:  # fmt: skip
+    """Return the tree's nodes, level by level: what opens many leaves at the price of one. Raises as `content_root`."""
+    return merkle.levels_above(_leaf_digests(payload, table=table, bits=bits, key=key))
+
+
 def open_content(
-    payload: bytes | memoryview, index: int, *, table: LeafTable, bits: int, key: bytes | None
-) -> ContentLeaf:
-    """Return leaf `index` with its path. Raises DocumentInvalid when there is none."""
+    payload: bytes | memoryview, index: int, *, table: LeafTable, bits: int, key: bytes | None,
+    levels: list[Bytes2D] | None = None,
+) -> ContentLeaf:  # fmt: skip
+    """Return leaf `index` with its path; `levels`: the tree, if known. Raises DocumentInvalid when there is none."""
     if not 0 <= index < table.count:
         raise DocumentInvalid(f"there is no leaf {index} in a content tree of {table.count}")
-    levels = merkle.levels_above(_leaf_digests(payload, table=table, bits=bits, key=key))
+    levels = levels or content_levels(payload, table=table, bits=bits, key=key)
     body = _packed(np.frombuffer(payload, np.uint8), table.span(index), bits).tobytes().ljust(16 * bits, b"\0")
     blind = bytes(BLIND_BYTES) if key is None else _blinds(key, table.count)[32 * index : 32 * index + 32]
     return ContentLeaf(index, blind, body, _path(levels, index))

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.protocol.rows import LARGEST_WEIGHT
-from fl_platform.protocol.spec import LARGEST_POINT, ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.protocol.spec import LARGEST_POINT, LEAST_POINT, ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.updates.content import SUM_BITS, content_root
 from fl_platform.updates.tensors import Tensors, check_tensors, tensor_slices
 
@@ -44,7 +44,7 @@ def _point(tensor: TensorSpec, exponent: int, *seen: Tensors) -> int:
     if largest:
         bits = STARTING_BITS if tensor.counted else STATISTICS_BITS
         finest = min(finest, bits - _log2_up(largest))
-    return max(-LARGEST_POINT, min(finest, LARGEST_POINT))
+    return max(LEAST_POINT, min(finest, LARGEST_POINT))
 
 
 def _log2_up(value: Fraction) -> int:

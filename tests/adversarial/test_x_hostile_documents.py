@@ -28,7 +28,7 @@ RECEIPT = Receipt(
     leaves_root=bytes(32), content_root=bytes(32), commitment=bytes(32), samples=1, salt=bytes(32),
 )  # fmt: skip
 ACCOUNTS = {name: Carried(name, (0,)) for name in ("score_sum", "paid_scored", "paid_base", "reputation")}
-STATE = TaskState(0, bytes(32), bytes(32), (), ScaleSpec((7,)), (bytes(20),), tuple(ACCOUNTS.values()), ())
+STATE = TaskState(0, bytes(32), bytes(32), (), ScaleSpec((7,)), (), (bytes(20),), tuple(ACCOUNTS.values()), ())
 BUNDLE = RoundBundle(
     chain_id=1, ledger=bytes(20), task=1, round=0, life=0, spec=bytes(32), aggregator=bytes(20), before=STATE,
     entries=(), verdicts=(), tape=bytes(32), columns=((1,),), validation=(), measured=False, divisor=0,

@@ -142,7 +142,7 @@ def zero_model(spec: TaskSpec) -> ModelRow:
 def first_state(spec: TaskSpec, model: ModelRow) -> TaskState:
     """Return the state before round 0."""
     digest, root = cid_of(encode_model(model, spec.model)).digest, model_root(model, spec.model)
-    return TaskState(0, digest, root, (), spec.codec.initial_scale, (), (), ())
+    return TaskState(0, digest, root, (), spec.codec.initial_scale, (), (), (), ())
 
 
 def content_key(number: int) -> bytes:

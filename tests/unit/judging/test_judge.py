@@ -179,7 +179,7 @@ def test_judging_twice_gives_the_same_and_entry_order_is_all_that_matters() -> N
     turned.entries.reverse()
     turned.data.reverse()
     other = turned.judge()
-    assert other.after == first.after
+    assert replace(other.after, scale_path=()) == replace(first.after, scale_path=())  # the way is another tape's
     assert set(other.verdicts) != set()
     assert {v.trainer: (v.code, v.weight, v.score) for v in other.verdicts} == {
         v.trainer: (v.code, v.weight, v.score) for v in first.verdicts

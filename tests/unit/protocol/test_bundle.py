@@ -25,7 +25,9 @@ def states(draw: st.DrawFn) -> TaskState:
     seats = draw(st.lists(st.binary(min_size=20, max_size=20), max_size=3))
     state = tuple(Carried(name, tuple(draw(st.integers(0, 9)) for _ in seats)) for name in NAMES)
     models, sums = (tuple(draw(st.lists(digests, max_size=4))) for _ in range(2))
-    return TaskState(draw(st.integers()), draw(digests), draw(digests), models, draw(scales), tuple(seats), state, sums)
+    path = tuple(draw(st.lists(digests, max_size=3)))
+    told = draw(st.integers()), draw(digests), draw(digests), models, draw(scales)
+    return TaskState(*told, path, tuple(seats), state, sums)
 
 
 def start_of(state: TaskState) -> RoundStart:
