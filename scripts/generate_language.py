@@ -1,7 +1,7 @@
 """Write contracts/libraries/Language.sol: the numbers of the round program's language, from the Python enumerations.
 
-python scripts/generate_language.py            writes it
-python scripts/generate_language.py --check    exits 1 where it differs
+    python scripts/generate_language.py            writes it
+    python scripts/generate_language.py --check    exits 1 where it differs
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from fl_platform.errors import ConfigError
 from fl_platform.judging.admit import RoundContext
 from fl_platform.judging.judge import Judgement, conclude
 from fl_platform.judging.model_step import ModelSteps
-from fl_platform.judging.round_rows import cell_of, sums_root
+from fl_platform.judging.round_rows import cell_of
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, TaskState
 from fl_platform.protocol.evaluation import evaluate
@@ -28,7 +28,7 @@ from fl_platform.protocol.tape import Given, ModelStepper, Tape
 from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.rules.verdicts import Verdict
 from fl_platform.task.reading import TaskReader
-from fl_platform.updates.model_row import ModelRow, model_root
+from fl_platform.updates.model_row import ModelRow, row_root
 
 ATTACK = "lying-aggregator"
 DEFAULT_LIE = "pay-itself"
@@ -130,12 +130,12 @@ def false_judgement(
     elif lie == BEND_SUMS:
         sums = sums.copy()
         sums[int(np.argmax(np.abs(sums)))] += max(1, honest.divisor // 2)
-        lied = _output(honest.tape, Output.SUMS, sums_root(spec.model, sums))
+        lied = _output(honest.tape, Output.SUMS, row_root(sums, spec.model))
     else:
         new = new.copy()
         new[0] ^= 1
-        lied = _output(honest.tape, Output.MODEL, model_root(new, spec.model))
-    known = {cell_of(sums_root(spec.model, one)): one for one in (honest.sums, sums)}
+        lied = _output(honest.tape, Output.MODEL, row_root(new, spec.model))
+    known = {cell_of(row_root(one, spec.model)): one for one in (honest.sums, sums)}
     steps = ModelSteps(spec.model, {cell_of(before.model_root): parent}, known.__getitem__)
     tape = false_tape(honest.tape, lied, steps)
     nothing = [None] * len(entries)

@@ -73,10 +73,7 @@ def watch(
         opener = None if public else opener_of(reader, own.signer, else_=keyless)
         witness, roster = _witness(own, reader, out), _roster(own, reader, out)
         keys = opener and KeyWatcher(reader, own.contracts, own.signer, opener)
-
-        def tell(found: Finding) -> None:
-            out.print(f"LIE  {found}", style="bold red", markup=False)
-
+        tell, accuse = _shouting(out, "LIE"), _shouting(out, "KEY")
         watcher = Watcher(reader, Referee(own.contracts, own.signer), opener=opener, watch=tell)
 
         def follow(found: Finding) -> Finding:
@@ -90,7 +87,7 @@ def watch(
             findings.extend(watcher.step(now))
             findings[:] = map(follow, findings)
             for bad in keys.step(now) if keys else ():
-                out.print(f"KEY  {bad}", style="bold red", markup=False)
+                accuse(bad)
                 accused.append(bad)
             witness(now)
             roster(now)
@@ -103,6 +100,11 @@ def watch(
     _conclude(out, unseen, found=bool(findings or accused), looked=watcher.looked)
     write_json(json_file, [*map(_as_json, findings), *map(_key_json, accused)])
     raise click.exceptions.Exit(4 if findings or accused else 3 if unseen or not watcher.looked else 0)
+
+
+def _shouting(out: Console, kind: str) -> Callable[[object], None]:
+    """Return what prints a finding of this kind."""
+    return lambda found: out.print(f"{kind}  {found}", style="bold red", markup=False)
 
 
 def _witness(own: Session, reader: TaskReader, out: Console) -> Callable[[int], object]:

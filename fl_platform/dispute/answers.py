@@ -28,7 +28,7 @@ from fl_platform.protocol.rows import (
 )
 from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.tape import Place, Tape, place_of
-from fl_platform.protocol.tree import Nodes, column_levels, depth_of
+from fl_platform.protocol.tree import Nodes, climbed, column_levels, depth_of
 
 
 @dataclass
@@ -106,11 +106,7 @@ class HeldTape:
         if index >= self.rows.shape.leaves:
             return _missing(level)
         leaf = self.rows.leaf(root, index)
-        node = row_leaf_hash(index, leaf.blind, leaf.body)
-        for up in range(level):
-            sibling = leaf.siblings[up]
-            node = keccak256(b"\1" + (sibling + node if index >> up & 1 else node + sibling))
-        return node
+        return climbed(row_leaf_hash(index, leaf.blind, leaf.body), index, leaf.siblings[:level])
 
     def _operand(self, question: Question, column: Column, answer: Answer) -> Answer:
         reads, at = row_read(column, question)

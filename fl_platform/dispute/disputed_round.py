@@ -21,7 +21,7 @@ from fl_platform.errors import FLError, RetryError
 from fl_platform.judging.admit import OpenedUpdates, RoundContext, public_refusals
 from fl_platform.judging.judge import past_sums, refused_of
 from fl_platform.judging.program import program_of, terms_of
-from fl_platform.judging.round_rows import cell_of, sums_root
+from fl_platform.judging.round_rows import cell_of
 from fl_platform.judging.sums import Sums
 from fl_platform.judging.tapes import given_of, only_a_key_shows, told_tape
 from fl_platform.ledger.history import RoundHistory
@@ -41,6 +41,7 @@ from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.stakes import stake_among
 from fl_platform.updates import update_length
+from fl_platform.updates.model_row import row_root
 
 _SOURCE = 0xFF
 NOTHING_FORCED_OUT: Mapping[bytes, tuple[ShownKey, ...]] = {}
@@ -301,7 +302,7 @@ def _sealed_rows(reader: TaskReader, before: TaskState, bundle: RoundBundle | No
             raise
         except FLError:
             continue
-        found[cell_of(sums_root(spec.model, row))] = row
+        found[cell_of(row_root(row, spec.model))] = row
     return found
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from fl_platform.errors import FLError, RetryError
-from fl_platform.judging.model_step import moved
+from fl_platform.judging.model_step import named_step
 from fl_platform.judging.round_rows import RoundRows, Row, cell_of
 from fl_platform.judging.sums import Sums
 from fl_platform.protocol.arithmetic import Array
@@ -24,7 +24,7 @@ from fl_platform.protocol.spec import TaskSpec
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import SUM_BITS, Bytes2D, content_levels, open_content
-from fl_platform.updates.model_row import ModelRow, model_root
+from fl_platform.updates.model_row import ModelRow
 
 
 @dataclass
@@ -114,8 +114,7 @@ class PublicRows(ABC):
         row, moving = self._public(model), self._public(sums)
         if row is None or moving is None:
             return 0
-        new = moved(row, moving, factors, self.spec.model)
-        root = cell_of(model_root(new, self.spec.model))
+        root, new = named_step(row, moving, factors, self.spec.model)
         self.stepped[root] = new
         return root
 

@@ -14,7 +14,7 @@ from fl_platform.dispute.questions import FAN, Answer, Node, Question
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened, flat, opened
 from fl_platform.protocol.tape import Place, Tape
-from fl_platform.protocol.tree import depth_of, leaf_of
+from fl_platform.protocol.tree import climbed, depth_of, leaf_of
 
 
 class NotShownError(Exception):
@@ -82,14 +82,14 @@ class HiddenView:
         ours, theirs = list(own.siblings), list(frontier.path)
         if column == frontier.column:
             meet = (number ^ frontier.number).bit_length() - 1
-            node = _climbed(leaf_of(frontier.value), frontier.number, theirs[:meet])
+            node = climbed(leaf_of(frontier.value), frontier.number, theirs[:meet])
             return Opened(own.value, (*ours[:meet], node, *theirs[meet + 1 :]))
         their_depth = len(self.honest.levels(frontier.column)) - 1
-        root = _climbed(leaf_of(frontier.value), frontier.number, theirs[:their_depth])
+        root = climbed(leaf_of(frontier.value), frontier.number, theirs[:their_depth])
         wrapped = keccak256(b"\2" + frontier.column.to_bytes(2, "big") + bytes([their_depth]) + root)
         meet = (column ^ frontier.column).bit_length() - 1
         above = theirs[their_depth:]
-        node = _climbed(wrapped, frontier.column, above[:meet])
+        node = climbed(wrapped, frontier.column, above[:meet])
         return Opened(own.value, (*ours[: depth + meet], node, *above[meet + 1 :]))
 
 
@@ -109,10 +109,3 @@ def cell_in(question: Question, answer: Answer, number: int) -> Opened:
         level = [keccak256(b"\1" + a + b) for a, b in zip(level[::2], level[1::2], strict=True)]
         at //= 2
     return Opened(value, (*siblings, *answer.siblings))
-
-
-def _climbed(node: bytes, index: int, siblings: list[bytes]) -> bytes:
-    for sibling in siblings:
-        node = keccak256(b"\1" + (sibling + node if index & 1 else node + sibling))
-        index >>= 1
-    return node

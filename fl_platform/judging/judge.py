@@ -34,7 +34,7 @@ from fl_platform.judging.commitments import KeySource, blinding_sums, layer_of
 from fl_platform.judging.leave_one_out import LEAVE_ONE_OUT, Utility, marginals, measurable
 from fl_platform.judging.model_step import ModelSteps
 from fl_platform.judging.program import program_of
-from fl_platform.judging.round_rows import RoundRows, cell_of, root_of, sums_root
+from fl_platform.judging.round_rows import RoundRows, cell_of, root_of
 from fl_platform.judging.sums import Sums
 from fl_platform.judging.tapes import carried_out, given_of, round_lengths, told
 from fl_platform.judging.validation import RevealedRow
@@ -42,17 +42,18 @@ from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry, EntryVerdict, TaskState
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.keypackage import has_package
+from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.protocol.operations import ROWS
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.rows import path_of
 from fl_platform.protocol.sources import Refused
-from fl_platform.protocol.spec import ScaleSpec, TaskSpec
+from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
 from fl_platform.rules import verdicts as words
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_model, floats_of, update_length
-from fl_platform.updates.model_row import Model, ModelRow, model_root
+from fl_platform.updates.model_row import Model, ModelRow, row_root
 
 # The integers of the model that a state starts from. Raises StoreMissing, CidMismatch.
 ModelSource = Callable[[TaskState], ModelRow]
@@ -177,7 +178,7 @@ def parent_row(spec: TaskSpec, before: TaskState, models: ModelSource) -> ModelR
     """Return the integers of the model that a round starts from. Raises DocumentInvalid: they are another model's,
     and what `models` raises."""
     row, wanted = models(before), before.model_root
-    if model_root(row, spec.model) != wanted:
+    if row_root(row, spec.model) != wanted:
         raise DocumentInvalid(f"the model in 0x{before.model.hex()} has not the content root 0x{wanted.hex()}")
     return row
 
@@ -243,7 +244,7 @@ def past_sums(spec: TaskSpec, before: TaskState, sums: SumsSource) -> dict[int, 
     found = {}
     for root, digest in zip(wanted, before.sums, strict=True):
         row = sums(digest)
-        if cell_of(sums_root(spec.model, row)) != root:
+        if cell_of(row_root(row, spec.model)) != root:
             raise DocumentInvalid(f"the sums in 0x{digest.hex()} have not the content root 0x{root_of(root).hex()}")
         found[root] = row
     return found

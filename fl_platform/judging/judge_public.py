@@ -20,7 +20,7 @@ from fl_platform.judging.judge import Judgement, ModelSource, conclude, parent_r
 from fl_platform.judging.leave_one_out import LEAVE_ONE_OUT, Utility, measurable
 from fl_platform.judging.model_step import ModelSteps
 from fl_platform.judging.program import program_of
-from fl_platform.judging.round_rows import cell_of, sums_root
+from fl_platform.judging.round_rows import cell_of
 from fl_platform.judging.sums import Sums
 from fl_platform.judging.tapes import given_of, only_a_key_shows, round_lengths, stepped_columns, told_cells, told_tape
 from fl_platform.judging.validation import RevealedRow
@@ -30,6 +30,7 @@ from fl_platform.protocol.program import Output
 from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import ModelStepper, Tape
+from fl_platform.updates.model_row import row_root
 
 
 def rejudge_public(
@@ -49,7 +50,7 @@ def rejudge_public(
 
     Raises DocumentInvalid when the claims do not fit together, and what `models` raises.
     """
-    stored = {cell_of(sums_root(spec.model, sums)): sums}
+    stored = {cell_of(row_root(sums, spec.model)): sums}
     if int(told_tape(spec, bundle).output(Output.SUMS)) not in stored:
         raise DocumentInvalid(f"round {bundle.round}: the stored sums are not those with the tape's content root")
     parent = {cell_of(before.model_root): parent_row(spec, before, models)}

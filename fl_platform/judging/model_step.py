@@ -1,5 +1,4 @@
-"""The new global model (step 7): integers moved by integers, as the round's program says (`rules.model`).
-"""
+"""The new global model (step 7): integers moved by integers, as the round's program says (`rules.model`)."""
 
 from __future__ import annotations
 
@@ -9,9 +8,9 @@ import numpy as np
 
 from fl_platform.judging.round_rows import cell_of
 from fl_platform.judging.sums import Sums
+from fl_platform.protocol.model_spec import ModelSpec
 from fl_platform.protocol.rows import step_body
-from fl_platform.protocol.spec import ModelSpec
-from fl_platform.updates.model_row import ModelRow, model_root
+from fl_platform.updates.model_row import ModelRow, row_root
 from fl_platform.updates.tensors import tensor_slices
 
 _STRIP = 1 << 16  # parameters moved at once: what is between stays in a core's cache
@@ -27,6 +26,12 @@ def moved(row: ModelRow, sums: Sums, packed: Sequence[int], model: ModelSpec) ->
     return new
 
 
+def named_step(row: ModelRow, sums: Sums, packed: Sequence[int], model: ModelSpec) -> tuple[int, ModelRow]:
+    """Return a moved model's content root as a cell holds it, and the model; arguments as of `moved`."""
+    new = moved(row, sums, packed, model)
+    return cell_of(row_root(new, model)), new
+
+
 class ModelSteps:
     """Models and sums by their content roots, as `protocol.tape.ModelStepper`: what steps make is kept in `made`."""
 
@@ -37,8 +42,7 @@ class ModelSteps:
 
     def step(self, model: int, sums: int, factors: Sequence[int]) -> int:
         """Return the content root of a model moved by sums. Raises KeyError."""
-        new = moved(self._rows[model], self._sums(sums), factors, self._model)
-        root = cell_of(model_root(new, self._model))
+        root, new = named_step(self._rows[model], self._sums(sums), factors, self._model)
         self.made[root] = new
         return root
 

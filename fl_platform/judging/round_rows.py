@@ -16,8 +16,9 @@ import numpy.typing as npt
 from fl_platform.judging.blas import one_thread
 from fl_platform.judging.sums import Sums, weighted_sum
 from fl_platform.protocol.arithmetic import Array
-from fl_platform.protocol.spec import ModelSpec
-from fl_platform.updates.content import SUM_BITS, content_root
+from fl_platform.protocol.model_spec import ModelSpec
+from fl_platform.updates.content import SUM_BITS
+from fl_platform.updates.model_row import row_root
 from fl_platform.updates.scale import largest_integer
 from fl_platform.updates.tensors import Integers, tensor_slices
 
@@ -79,7 +80,7 @@ class RoundRows:
             [entry for entry, _ in used], [weight for _, weight in used], self._read, size=self._model.size,
             bits=self._bits,
         )  # fmt: skip
-        root = cell_of(sums_root(self._model, sums))
+        root = cell_of(row_root(sums, self._model))
         self.made[root] = sums
         return root
 
@@ -97,11 +98,6 @@ class RoundRows:
 
     def _row(self, root: int) -> Row:
         return self._past[root] if root in self._past else self._read(self._updates[root])
-
-
-def sums_root(model: ModelSpec, sums: Sums) -> bytes:
-    """Return the content root of sums, int32 little endian."""
-    return content_root(sums.astype("<i4").tobytes(), table=model.leaves, bits=SUM_BITS, key=None)
 
 
 def products(left: Sequence[Row], right: Sequence[Row], *, bits: int, places: Sequence[slice]) -> Products | Array:

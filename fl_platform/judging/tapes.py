@@ -155,9 +155,6 @@ def told_tape(spec: TaskSpec, bundle: RoundBundle) -> Tape:
     return evaluate(program_of(spec), lengths, Given(brought=told_cells(spec, bundle)))
 
 
-PLACES = {Axis.BLOCK: "block", Axis.DIRECTION: "earlier sum", Axis.OTHER_DIRECTION: "earlier sum"}
-
-
 def only_a_key_shows(program: Program) -> frozenset[int]:
     """Return the columns that a reader without updates takes as they are told."""
     shown = CLOSED_ROWS | {Op.CLAIMED}
@@ -216,10 +213,13 @@ def column_in_words(program: Program, number: int) -> str:
     return name if about == name else f"{name} ({about})"
 
 
+_PLACES = {Axis.BLOCK: "block", Axis.DIRECTION: "earlier sum", Axis.OTHER_DIRECTION: "earlier sum"}
+
+
 def axis_in_words(axis: Axis, at: int, receipts: Sequence[Receipt], seats: Sequence[bytes]) -> str:
     """Say whose, or which, a place along an axis is."""
     if axis in (Axis.ENTRY, Axis.OTHER) and at < len(receipts):
         return f"0x{receipts[at].trainer.hex()}"
     if axis is Axis.SEAT and at < len(seats):
         return f"0x{seats[at].hex()} (seat {at})"
-    return f"{PLACES.get(axis, axis.name.lower())} {at}"
+    return f"{_PLACES.get(axis, axis.name.lower())} {at}"

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from fl_platform.errors import ConfigError, UpdateHeaderMismatch
-from fl_platform.protocol.spec import ModelSpec, TensorSpec
+from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 
 State = Mapping[str, npt.NDArray[np.float32]]
 

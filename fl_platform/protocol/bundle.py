@@ -14,10 +14,11 @@ from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
+from fl_platform.protocol.model_spec import ScaleSpec, check_scale
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.sources import RAW
-from fl_platform.protocol.spec import ScaleSpec, TaskSpec, check_scale
+from fl_platform.protocol.spec import TaskSpec
 
 FORMAT = "fl-platform/round/5"
 _OPENING, _GROWING = b'{"after":', b',"seats":['

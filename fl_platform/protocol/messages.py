@@ -15,9 +15,9 @@ from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
+from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
-from fl_platform.protocol.spec import ScaleSpec
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 

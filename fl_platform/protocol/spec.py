@@ -12,7 +12,7 @@ from functools import cached_property
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.document import from_json, to_json
-from fl_platform.protocol.leaves import LeafTable
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, model_checks
 from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
 from fl_platform.protocol.sources import OWN_BOUNDS, OWN_WORDS, WORDS
 
@@ -20,12 +20,8 @@ FORMAT = "fl-platform/task/2"
 _FORMAT_BEFORE = "fl-platform/task/1"
 RELEASE_BEFORE = "0.1.x"  # audits tasks of the format before
 BASIS = 10_000
-MAX_PARAMETERS = 2**34
 MAX_COMMITTED = 2**28  # parameters with layer P: 4,096 points, half of what a message may have
 MAX_SPEC_BYTES = 1024 * 1024
-LEAST_EXPONENT, LARGEST_EXPONENT = -200, 200  # of a step: float32 deltas and their sums lie far inside
-LEAST_POINT, LARGEST_POINT = -96, 126  # of a model's integers: float32 then holds them all
-FARTHEST_DOWN, FARTHEST_UP = 20, 8  # that a step may move from the first one, in powers of two
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
 MAX_WITNESSES = 64  # a contract reads what each said
 NO_BASE = b""  # in as few bytes as there are: whoever shows the rules on chain pays for each
@@ -35,74 +31,6 @@ MAX_BATCH = 65_536  # rows: a stream is read into memory a batch at a time
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "linear", "cosine")
 PRECISIONS = ("float32", "bf16")
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """One float tensor of the model, in canonical order."""
-
-    name: str
-    shape: tuple[int, ...]
-    counted: bool = True  # in lengths, angles, clip and worth; statistics that are only averaged are not
-    nonnegative: bool = False  # a variance: the step of the model ends at 0
-    point: int = 24  # bits behind the point of its integers in the model
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        size = 1
-        for side in self.shape:
-            size *= side
-        return size
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Names and shapes: from these alone the exact length of every update and model file follows."""
-
-    name: str  # which architecture of `learning.models` (informative for a custom one)
-    tensors: tuple[TensorSpec, ...]
-
-    @property
-    def size(self) -> int:
-        """Number of parameters d."""
-        return sum(tensor.size for tensor in self.tensors)
-
-    @property
-    def counted(self) -> tuple[TensorSpec, ...]:
-        """The tensors that count; they stand before all others."""
-        return tuple(tensor for tensor in self.tensors if tensor.counted)
-
-    @property
-    def counted_size(self) -> int:
-        """Number of parameters that count: the first ones of a flat vector."""
-        return sum(tensor.size for tensor in self.counted)
-
-    @cached_property
-    def leaves(self) -> LeafTable:
-        """Where the parameters lie in the leaves of a content tree."""
-        return LeafTable(tuple(tensor.size for tensor in self.tensors))
-
-    @property
-    def counted_leaves(self) -> int:
-        """Leaves over what counts: the first ones."""
-        return self.leaves.firsts[len(self.counted)]
-
-    @cached_property
-    def digest(self) -> bytes:
-        """sha256 of what an update is of (32 bytes): all but the points, which only the model's own integers have."""
-        body = to_json(self)
-        assert isinstance(body, dict)
-        for tensor in body["tensors"]:
-            del tensor["point"]
-        return hashlib.sha256(canonical_json(body)).digest()
-
-
-@dataclass(frozen=True)
-class ScaleSpec:
-    """The codec's step of each tensor, a power of two: step_t = 2^exponents[t], exact in float64."""
-
-    exponents: tuple[int, ...]  # LEAST_EXPONENT .. LARGEST_EXPONENT, one per tensor
 
 
 @dataclass(frozen=True)
@@ -266,36 +194,12 @@ def check_spec(spec: TaskSpec) -> None:
     checks = (
         (spec.codec.bits in (4, 8, 16), f"codec.bits {spec.codec.bits} is not 4, 8 or 16"),
         (spec.codec.rounding in ("stochastic", "nearest"), f"codec.rounding {spec.codec.rounding!r} is unknown"),
-        (
-            0 < spec.model.size <= MAX_PARAMETERS,
-            f"model has {spec.model.size} parameters, allowed 1 to {MAX_PARAMETERS}",
-        ),
-        (bool(spec.model.counted), "no tensor of the model counts"),
-        (
-            spec.model.tensors[: len(spec.model.counted)] == spec.model.counted,
-            "a tensor that counts stands behind one that does not",
-        ),
-        (len({t.name for t in spec.model.tensors}) == len(spec.model.tensors), "two tensors share a name"),
-        (all(_is_name(t.name) for t in spec.model.tensors), "a tensor has a name that no model file can have"),
         (len(spec.base_model) in (0, 32), f"base_model has {len(spec.base_model)} bytes, neither 0 nor 32"),
-        (all(side > 0 for t in spec.model.tensors for side in t.shape), "a tensor has an empty side"),
-        (
-            all(LEAST_POINT <= t.point <= LARGEST_POINT for t in spec.model.tensors),
-            f"points of the model's integers must be {LEAST_POINT} to {LARGEST_POINT}",
-        ),
         (
             (len(spec.initial_model), len(spec.initial_root)) == (32, 32),
             "initial_model and initial_root have 32 bytes each",
         ),
-        (len(spec.codec.initial_scale.exponents) == len(spec.model.tensors), "one exponent per tensor is needed"),
-        (
-            all(
-                LEAST_EXPONENT + FARTHEST_DOWN <= exponent <= LARGEST_EXPONENT - FARTHEST_UP
-                for exponent in spec.codec.initial_scale.exponents
-            ),
-            f"exponents of the first scale must be {LEAST_EXPONENT + FARTHEST_DOWN} to "
-            f"{LARGEST_EXPONENT - FARTHEST_UP}",
-        ),
+        *model_checks(spec.model, spec.codec.initial_scale),
         *_rule_checks(spec.aggregation, spec.worth),
         (spec.strictness in ("standard", "strict"), f"strictness {spec.strictness!r} is unknown"),
         (spec.commitments in (PEDERSEN, NO_COMMITMENTS), f"commitments {spec.commitments!r} are unknown"),
@@ -329,10 +233,6 @@ def check_spec(spec: TaskSpec) -> None:
     for holds, message in checks:
         if not holds:
             raise DocumentInvalid(f"task spec: {message}")
-
-
-def _is_name(name: str) -> bool:
-    return name.isprintable() and name != "__metadata__"  # where a file says what it is of
 
 
 def _witness_checks(spec: TaskSpec) -> tuple[tuple[bool, str], ...]:
@@ -402,10 +302,3 @@ def _training_checks(training: TrainingRule) -> tuple[tuple[bool, str], ...]:
             f"training.parameters must be at most {MAX_ALGORITHM_PARAMETERS}, ascending by name",
         ),
     )
-
-
-def check_scale(scale: ScaleSpec, *, what: str) -> None:
-    """Refuse a scale that the codec cannot have. Raises DocumentInvalid."""
-    for exponent in scale.exponents:
-        if not LEAST_EXPONENT <= exponent <= LARGEST_EXPONENT:
-            raise DocumentInvalid(f"{what} exponent {exponent} must be {LEAST_EXPONENT} to {LARGEST_EXPONENT}")

@@ -12,7 +12,7 @@ Tests: tests/unit/protocol/test_tape.py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -47,6 +47,17 @@ def column_root(number: int, cells: Array) -> bytes:
 def tape_root(roots: Sequence[bytes]) -> bytes:
     """Return the root over the columns' roots."""
     return merkle_root(roots)
+
+
+def climbed(node: bytes, index: int, siblings: Iterable[bytes]) -> bytes:
+    """Return the node over place `index` that siblings, from below up, lead to: the root, where they are all of them.
+
+    Untrusted: whoever compares it with a root knows whether they were true.
+    """
+    for sibling in siblings:
+        node = keccak256(b"\1" + (sibling + node if index & 1 else node + sibling))
+        index >>= 1
+    return node
 
 
 def column_levels(cells: Array) -> list[Nodes]:

@@ -23,7 +23,7 @@ from fl_platform.learning.parameters import State, initial_module, model_spec, s
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import Bench, LocalUpdate, build_module, open_rows, train_locally
-from fl_platform.protocol.spec import ModelSpec
+from fl_platform.protocol.model_spec import ModelSpec
 from fl_platform.updates import (
     decode_update,
     dequantise,

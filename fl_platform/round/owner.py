@@ -31,7 +31,7 @@ from fl_platform.store.interface import Store
 from fl_platform.store.unixfs import cid_of
 from fl_platform.task.tokens import tokens
 from fl_platform.task.validating import check_runnable
-from fl_platform.updates import encode_model, integers_nearest, measured_scale, model_root
+from fl_platform.updates import encode_model, integers_nearest, measured_scale, row_root
 from fl_platform.updates.model_row import with_points
 from zk.curve import bn254
 
@@ -104,7 +104,7 @@ def draft_spec(
         owner=owner,
         model=model,
         initial_model=cid_of(initial).digest,
-        initial_root=model_root(row, model),
+        initial_root=row_root(row, model),
         base_model=base_digest(base),
         codec=CodecRule(terms.bits, terms.rounding, scale),
         aggregation=replace(terms.aggregation, program=know_program(terms.program) if terms.program else b""),

@@ -21,12 +21,13 @@ from fl_platform.judging.tapes import given_of, round_lengths
 from fl_platform.protocol.bundle import Entry, TaskState
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.model_spec import ModelSpec
 from fl_platform.protocol.operations import HINTS, Bounds, Op
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.receipt import NOTHING, NOWHERE, Receipt
 from fl_platform.protocol.seats import FIRST_SEAT, REFERENCE_SEAT
 from fl_platform.protocol.sources import Refused, Source
-from fl_platform.protocol.spec import ModelSpec, TaskSpec
+from fl_platform.protocol.spec import TaskSpec
 from fl_platform.task.reading import TaskReader
 from fl_platform.updates import update_length
 from fl_platform.updates.codec import DTYPES

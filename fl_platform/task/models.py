@@ -44,10 +44,10 @@ def require_model(reader: TaskReader, digest: bytes, root: bytes) -> ModelRow:
 
     Raises DocumentInvalid: the file has another model's, and no sealed round made this one; and as `model_row`.
     """
-    from fl_platform.updates import model_root
+    from fl_platform.updates import row_root
 
     row = model_row(reader, digest)
-    found = model_root(row, reader.spec.model)
+    found = row_root(row, reader.spec.model)
     if found == root:
         return row
     wrong = DocumentInvalid(f"the model in 0x{digest.hex()} has the content root 0x{found.hex()}, not 0x{root.hex()}")
@@ -102,7 +102,7 @@ def _made_again(reader: TaskReader, number: int, why: FLError) -> ModelRow:
 def _parent_file(reader: TaskReader, number: int) -> ModelRow | None:
     """Return the model that a round started from, as its file has it; None: that is not to be had, or another model's.
     Raises what reading the task's first model raises."""
-    from fl_platform.updates import model_root
+    from fl_platform.updates import row_root
 
     state = reader.state_before(number)
     try:
@@ -113,7 +113,7 @@ def _parent_file(reader: TaskReader, number: int) -> ModelRow | None:
         if number == 0:
             raise
         return None
-    return row if model_root(row, reader.spec.model) == state.model_root or number == 0 else None
+    return row if row_root(row, reader.spec.model) == state.model_root or number == 0 else None
 
 
 def _stepped(reader: TaskReader, number: int, parent: ModelRow) -> ModelRow:
@@ -124,7 +124,7 @@ def _stepped(reader: TaskReader, number: int, parent: ModelRow) -> ModelRow:
     from fl_platform.judging.tapes import told_tape
     from fl_platform.protocol.operations import Op
     from fl_platform.protocol.program import Output
-    from fl_platform.updates import model_root
+    from fl_platform.updates import row_root
 
     bundle, seal, model = reader.bundle(number), reader.history().rounds[number].seal, reader.spec.model
     tape = told_tape(reader.spec, bundle)
@@ -133,6 +133,6 @@ def _stepped(reader: TaskReader, number: int, parent: ModelRow) -> ModelRow:
         raise DocumentInvalid(f"round {number}: the task's program makes its model in another way than from sums")
     factors = np.broadcast_to(tape.columns[column.operands[2].column], (len(model.tensors),))
     row = moved(parent, reader.sums(bundle), [int(cell) for cell in factors], model)
-    if model_root(row, model) != seal.model:
+    if row_root(row, model) != seal.model:
         raise DocumentInvalid(f"round {number}: model before and sums do not make the sealed model")
     return row

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fl_platform.protocol.bundle import RoundStart, TaskState
-from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.protocol.program import Output
-from fl_platform.protocol.spec import ScaleSpec
-from fl_platform.protocol.tree import column_root
+from fl_platform.protocol.tree import climbed, column_root
 
 if TYPE_CHECKING:
     from fl_platform.task.reading import TaskReader
@@ -50,6 +49,4 @@ def is_sealed_start(reader: TaskReader, start: RoundStart) -> bool:
         return True
     number = program_of(reader.spec).outputs[Output.EXPONENTS]
     node = column_root(number, np.array(start.scale.exponents, dtype=object))
-    for up, sibling in enumerate(start.scale_path):
-        node = keccak256(b"\1" + (sibling + node if number >> up & 1 else node + sibling))
-    return (start.model_root, node) == (seal.model, seal.trace)
+    return (start.model_root, climbed(node, number, start.scale_path)) == (seal.model, seal.trace)

@@ -27,17 +27,17 @@ def require_true_tape(reader: TaskReader, round_number: int) -> None:
     What that seal hands on is known to its liar only: whoever builds on it can be made to lose its own bond.
     """
     seal = reader.history().rounds[round_number - 1].seal if round_number else None
-    if seal is not None and tape_root(reader, reader.bundle(round_number - 1)) != seal.trace:
+    if seal is None:
+        return
+    bundle = reader.bundle(round_number - 1)
+    told = told_tape(reader.spec, bundle) if reader.spec.exact else None
+    wrong = ""
+    if seal.trace != (NO_TAPE if told is None else told.root):
+        wrong = f"tape 0x{seal.trace.hex()}, not its bundle's"
+    elif told is not None and seal.model != root_of(int(told.output(Output.MODEL))):
+        wrong = f"model 0x{seal.model.hex()}, not its tape's"
+    if wrong:
         raise AuditDifference(
-            f"round {round_number - 1} of task {reader.task} was sealed with tape 0x{seal.trace.hex()}, not its "
-            f"bundle's; rostering on it risks the bond: dispute that seal first (`fl-platform watch`)"
+            f"round {round_number - 1} of task {reader.task} was sealed with {wrong}; rostering on it risks the bond: "
+            f"dispute that seal first (`fl-platform watch`)"
         )
-    if seal is not None and reader.spec.exact and seal.model != _told(reader, round_number - 1, Output.MODEL):
-        raise AuditDifference(
-            f"round {round_number - 1} of task {reader.task} was sealed with model 0x{seal.model.hex()}, not its "
-            f"tape's; rostering on it risks the bond: dispute that seal first (`fl-platform watch`)"
-        )
-
-
-def _told(reader: TaskReader, number: int, output: Output) -> bytes:
-    return root_of(int(told_tape(reader.spec, reader.bundle(number)).output(output)))

@@ -20,7 +20,8 @@ from fl_platform.errors import ConfigError, DocumentInvalid, RejectedInput
 from fl_platform.judging.leave_one_out import Utility
 from fl_platform.judging.validation import RevealedRow, ValidationRow, commit_rows, reveal_slice
 from fl_platform.learning.datasets import Labelled
-from fl_platform.protocol.spec import ModelSpec, TaskSpec, WorthRule
+from fl_platform.protocol.model_spec import ModelSpec
+from fl_platform.protocol.spec import TaskSpec, WorthRule
 from fl_platform.updates.rounding import rounding_seed
 from fl_platform.updates.tensors import Tensors
 

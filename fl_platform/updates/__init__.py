@@ -14,7 +14,7 @@ from fl_platform.updates.codec import (
     update_length,
 )
 from fl_platform.updates.model_file import decode_model, encode_model, model_length
-from fl_platform.updates.model_row import floats_of, integers_nearest, model_root
+from fl_platform.updates.model_row import floats_of, integers_nearest, row_root
 from fl_platform.updates.rounding import rounding_seed
 from fl_platform.updates.scale import check_sum_bound, clip_steps, measured_scale, step_of
 from fl_platform.updates.tensors import l2_norm, tensor_slices
@@ -33,9 +33,9 @@ __all__ = [
     "l2_norm",
     "measured_scale",
     "model_length",
-    "model_root",
     "pack_update",
     "rounding_seed",
+    "row_root",
     "split_tensors",
     "step_of",
     "tensor_slices",

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import ConfigError, UpdateLengthMismatch, UpdateRangeExceeded
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec
 from fl_platform.updates.rounding import ROUNDINGS, Rounding, WordStream, round_nearest, round_stochastic
 from fl_platform.updates.scale import clip_steps, largest_integer, step_of
 from fl_platform.updates.tensors import Floats, Integers, Tensors, check_tensors, energy, exact_sum, tensor_slices

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.leaves import LeafTable
+from fl_platform.protocol.tree import climbed
 from fl_platform.updates.codec import HEADER_BYTES
 from zk.commitment import merkle
 from zk.keccak import keccak256_many
@@ -88,11 +89,7 @@ def verify_content_leaf(leaf: ContentLeaf, *, root: bytes, count: int, bits: int
     if not 0 <= leaf.index < count or shape != (BLIND_BYTES, 16 * bits, merkle.depth_of(count)):
         return False
     digest = keccak256(b"\x00" + leaf.index.to_bytes(4, "big") + leaf.blind + leaf.body)
-    position = leaf.index
-    for sibling in leaf.path:
-        digest = keccak256(b"\x01" + (sibling + digest if position & 1 else digest + sibling))
-        position >>= 1
-    return digest == root
+    return climbed(digest, leaf.index, leaf.path) == root
 
 
 def file_root(plain: bytes, *, table: LeafTable, bits: int, key: bytes) -> bytes | None:

@@ -12,8 +12,8 @@ import json
 import numpy as np
 
 from fl_platform.errors import UpdateHeaderMismatch, UpdateLengthMismatch
+from fl_platform.protocol.model_spec import ModelSpec
 from fl_platform.protocol.rows import LARGEST_WEIGHT
-from fl_platform.protocol.spec import ModelSpec
 from fl_platform.updates.model_row import ModelRow
 from fl_platform.updates.tensors import tensor_slices
 

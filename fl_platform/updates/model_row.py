@@ -15,8 +15,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from fl_platform.protocol.model_spec import LARGEST_POINT, LEAST_POINT, ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.protocol.rows import LARGEST_WEIGHT
-from fl_platform.protocol.spec import LARGEST_POINT, LEAST_POINT, ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.updates.content import SUM_BITS, content_root
 from fl_platform.updates.tensors import Tensors, check_tensors, tensor_slices
 
@@ -78,8 +78,8 @@ def floats_of(row: ModelRow, model: ModelSpec) -> Model:
     }
 
 
-def model_root(row: ModelRow, model: ModelSpec) -> bytes:
-    """Return the content root of a model's integers, 32 bytes: its name in receipts and seals."""
+def row_root(row: ModelRow, model: ModelSpec) -> bytes:
+    """Return the content root of a public row, int32 (d,), 32 bytes: a model's name on chain, or that of sums."""
     return content_root(row.astype("<i4").tobytes(), table=model.leaves, bits=SUM_BITS, key=None)
 
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import isqrt
 
 from fl_platform.errors import ConfigError
-from fl_platform.protocol.spec import (
+from fl_platform.protocol.model_spec import (
     FARTHEST_DOWN,
     FARTHEST_UP,
     LARGEST_EXPONENT,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import UpdateHeaderMismatch, UpdateNotFinite
-from fl_platform.protocol.spec import ModelSpec
+from fl_platform.protocol.model_spec import ModelSpec
 
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 Floats = npt.NDArray[np.float64]

@@ -34,8 +34,9 @@ from fl_platform.judging.sums import Sums, weighted_sum
 from fl_platform.learning import build_model, model_spec
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.keypackage import package_digest
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec
 from fl_platform.protocol.receipt import Receipt, sign_digest, sign_receipt
-from fl_platform.protocol.spec import CodecRule, ModelSpec, Party, ScaleSpec, TaskSpec
+from fl_platform.protocol.spec import CodecRule, Party, TaskSpec
 from fl_platform.store import unixfs
 from fl_platform.store.disk import DiskStore
 from fl_platform.store.envelope import encrypt

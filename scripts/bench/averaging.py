@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from fl_platform.judging.model_step import moved
 from fl_platform.judging.round_rows import products
+from fl_platform.protocol.model_spec import FARTHEST_DOWN, FARTHEST_UP, ModelSpec, ScaleSpec
 from fl_platform.protocol.rows import STEP_POINT
-from fl_platform.protocol.spec import FARTHEST_DOWN, FARTHEST_UP, ModelSpec, ScaleSpec
 from fl_platform.updates.codec import decode_update, encode_update
 from fl_platform.updates.model_row import floats_of, integers_nearest
 from fl_platform.updates.scale import SPREAD, largest_integer
@@ -92,6 +92,7 @@ def _integer_step(
 ) -> tuple[State, ScaleSpec]:
     total, places, bits = np.sum([row.astype(np.int64) for row in rows], axis=0), tuple(tensor_slices(model)), arm.bits
     assert bits is not None
+    # the factors of `fl_platform.rules.model`, written a second time
     factors = [
         2 * ((1 << exponent + tensor.point + STEP_POINT) // len(rows)) + tensor.nonnegative
         for tensor, exponent in zip(model.tensors, scale.exponents, strict=True)

@@ -34,7 +34,7 @@ from fl_platform.learning.parameters import initial_state, model_spec
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.tasks import Federation, federate, load_split
 from fl_platform.learning.train import train_locally
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec
 from fl_platform.updates.codec import decode_update, encode_update
 from fl_platform.updates.model_row import with_points
 from fl_platform.updates.rounding import rounding_seed

@@ -92,10 +92,10 @@ def measure(trainers: int, *, rounds: int) -> Cost:
     with tempfile.TemporaryDirectory(prefix="fl-trainers-") as folder:
         store = DiskStore(Path(folder) / "store")
         with Workspace(Path(folder), NETWORKS["embedded"], store=store, password="demo", light=True) as workspace:
-            return _measured(_cast(workspace, settings), trainers, rounds)
+            return _measured(_parties(workspace, settings), trainers, rounds)
 
 
-def _cast(workspace: Workspace, settings: Settings) -> DemoParties:
+def _parties(workspace: Workspace, settings: Settings) -> DemoParties:
     wallets = make_wallets(workspace, settings)
     workspace.chain.fund(wallets["owner"].address, 10**21)
     workspace.deploy(wallets["owner"], with_token=True)

@@ -41,10 +41,11 @@ from fl_platform.learning import (
 )
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.evaluation import evaluate as evaluate_program
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import INDEX_OF, Source
-from fl_platform.protocol.spec import AggregationRule, ModelSpec, ScaleSpec
+from fl_platform.protocol.spec import AggregationRule
 from fl_platform.protocol.tape import Given, Lengths, Tape
 from fl_platform.rules.compose import Rule, compose
 from fl_platform.updates import encode_update, measured_scale, rounding_seed, step_of
@@ -284,7 +285,7 @@ def _records(setting: Setting, args: argparse.Namespace) -> list[RoundRecord]:
 
 
 def _moved(parent: Delta, sums: Sums, model: ModelSpec, scale: ScaleSpec, divisor: int) -> Delta:
-    """Return the honest federation's next model: the mean of what was sent, in its steps."""
+    """Return the honest federation's next model: the mean of what was sent, in floats; a task steps in integers."""
     places = zip(model.tensors, tensor_slices(model), strict=True)
     return {
         tensor.name: parent[tensor.name]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_platform.errors import RejectedInput, UpdateNotFinite
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.updates.codec import (
     HEADER_BYTES,
     decode_update,

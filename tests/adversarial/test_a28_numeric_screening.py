@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from fl_platform.protocol.spec import CodecRule, ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.protocol.spec import CodecRule
 from fl_platform.protocol.tape import Tape
 from fl_platform.updates.tensors import Integers
 from tests.support.rounds import address_of, anchored_spec, build_round

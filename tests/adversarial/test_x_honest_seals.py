@@ -14,9 +14,10 @@ import pytest
 from fl_platform.dispute.disputed_round import source_column
 from fl_platform.dispute.targets import source_claim
 from fl_platform.judging.judge import Judgement
+from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 from fl_platform.protocol.openings import opened
 from fl_platform.protocol.sources import Source
-from fl_platform.protocol.spec import ModelSpec, TaskSpec, TensorSpec
+from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates import pack_update
 from fl_platform.updates.tensors import Integers
 from tests.support.evm import Reverted

@@ -18,8 +18,9 @@ from fl_platform.flower import trainer_server
 from fl_platform.protocol.bundle import Carried, RoundBundle, TaskState, parse_roster
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
 from fl_platform.protocol.messages import Submission, decode_message, encode_message
+from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.spec import ScaleSpec, TaskSpec
+from fl_platform.protocol.spec import TaskSpec
 from tests.support.specs import small_spec
 
 RECEIPT = Receipt(

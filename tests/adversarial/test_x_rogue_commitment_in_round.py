@@ -20,11 +20,12 @@ from fl_platform.judging.commitments import check_round_sum, check_weighted_sum,
 from fl_platform.judging.judge import Judgement
 from fl_platform.judging.judge_public import rejudge_public
 from fl_platform.judging.program import program_of
-from fl_platform.judging.round_rows import cell_of, sums_root
+from fl_platform.judging.round_rows import cell_of
 from fl_platform.judging.sums import Sums
 from fl_platform.judging.tapes import told_numbers, told_tape
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.program import Output
+from fl_platform.updates.model_row import row_root
 from tests.support.committed import (
     codes,
     commit_entry,
@@ -99,7 +100,7 @@ def forged_proof(round_: Round, rogue: Rogue) -> bytes:
 def told(bundle: RoundBundle, round_: Round, rogue: Rogue) -> RoundBundle:
     """The colluding aggregator's bundle: all as judged honestly, but the sum of its choice."""
     numbers = told_numbers(program_of(round_.spec))
-    sums = cell_of(sums_root(round_.spec.model, rogue.sums))
+    sums = cell_of(row_root(rogue.sums, round_.spec.model))
     place = numbers.index(program_of(round_.spec).outputs[Output.SUMS])
     columns = (*bundle.columns[:place], (sums,), *bundle.columns[place + 1 :])
     return replace(bundle, entries=tuple(round_.entries), blindings=rogue.blindings, columns=columns)

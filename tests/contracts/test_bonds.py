@@ -13,7 +13,7 @@ from typing import Any
 
 from fl_platform.dispute.next_moves import KnownRound, Refute, next_moves
 from fl_platform.ledger.reveals import show_model
-from fl_platform.protocol.spec import ModelSpec, TensorSpec
+from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 from fl_platform.protocol.tape import Tape
 from tests.support.bound_rounds import BoundTask, RefereeWorld
 from tests.support.contracts import Params, Windows

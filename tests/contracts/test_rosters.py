@@ -239,11 +239,8 @@ def test_the_others_bonds_come_back_once_it_fell(world: RefereeWorld) -> None:
 
 
 def test_the_last_aggregator_s_roster_ends_the_task_compensated(world: RefereeWorld) -> None:
-    task = BoundTask(random.Random(2), world)
-    run = task.run
-    for _ in range(2):
-        run.advance()
-    listed = rostered(world, task)
+    listed = rostered_by_the_last(world)
+    run = listed.run
     listed.ask(0)
     wait(world, ANSWER)
     assert listed.lapse(0).event("RosterFell")["next"] == bytes(20)
@@ -257,14 +254,19 @@ def test_the_last_aggregator_s_roster_ends_the_task_compensated(world: RefereeWo
     listed.conserves()
 
 
-def compensated(world: RefereeWorld) -> Listed:
-    """The roster of a task whose last aggregator made it and passed."""
+def rostered_by_the_last(world: RefereeWorld) -> Listed:
+    """The roster of a task whose other aggregators were late."""
     task = BoundTask(random.Random(6), world)
     for _ in range(2):
         task.run.advance()
-    listed = rostered(world, task)
-    task.run.pass_()
-    assert task.run.phase == COMPENSATED
+    return rostered(world, task)
+
+
+def compensated(world: RefereeWorld) -> Listed:
+    """The roster of a task whose last aggregator made it and passed."""
+    listed = rostered_by_the_last(world)
+    listed.run.pass_()
+    assert listed.run.phase == COMPENSATED
     return listed
 
 
@@ -312,11 +314,8 @@ def test_what_nobody_shows_after_a_compensated_end_fells_the_roster(world: Refer
 
 
 def test_a_question_of_before_the_end_lapses_after_it(world: RefereeWorld) -> None:
-    task = BoundTask(random.Random(6), world)
-    run = task.run
-    for _ in range(2):
-        run.advance()
-    listed = rostered(world, task)
+    listed = rostered_by_the_last(world)
+    run = listed.run
     listed.ask(0)
     run.pass_()
     wait(world, ANSWER)

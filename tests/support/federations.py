@@ -28,7 +28,8 @@ from fl_platform.learning import (
     model_spec,
     train_locally,
 )
-from fl_platform.protocol.spec import AggregationRule, CodecRule, ScaleSpec, TaskSpec, WorthRule
+from fl_platform.protocol.model_spec import ScaleSpec
+from fl_platform.protocol.spec import AggregationRule, CodecRule, TaskSpec, WorthRule
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_update, floats_of, integers_nearest, measured_scale, rounding_seed
 from fl_platform.updates.model_row import with_points

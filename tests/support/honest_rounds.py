@@ -24,12 +24,14 @@ from fl_platform.dispute.next_moves import next_moves
 from fl_platform.dispute.round_leaves import PublicLeaves
 from fl_platform.errors import NotEnoughTrainers, StoreMissing, UpdateLengthMismatch
 from fl_platform.judging.judge import past_sums
-from fl_platform.judging.round_rows import cell_of, sums_root
+from fl_platform.judging.round_rows import cell_of
 from fl_platform.judging.tapes import given_of, only_a_key_shows
 from fl_platform.judging.validation import RevealedRow, ValidationRow, commit_rows, reveal_slice
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.protocol.sources import Source
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TaskSpec, TensorSpec
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.updates.model_row import row_root
 from fl_platform.updates.tensors import Integers, Tensors
 from tests.support.judged_rounds import JudgedRound, JudgedTask
 from tests.support.rounds import Round, address_of, anchored_spec
@@ -248,7 +250,7 @@ def known_of(task: JudgedTask, one: JudgedRound) -> KnownRound:
     taken = {number: one.sealed.columns[number] for number in only_a_key_shows(one.target.program)}
     past = past_sums(spec, before, one.made.sums.__getitem__)
     public = (one.made.models[before.model], one.judged.sums, one.judged.row)
-    sealed = {cell_of(sums_root(spec.model, row)): row for row in public}
+    sealed = {cell_of(row_root(row, spec.model)): row for row in public}
     rows = PublicLeaves(spec, one.target.terms.shape, past, sealed)
     given = given_of(spec, context, before, one.made.entries, refused, stepper=rows, brought=taken)
     return KnownRound(one.target.program, one.target.lengths, given, rows)

@@ -15,7 +15,8 @@ from fl_platform.learning.parameters import initial_module, initial_state, model
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import train_locally
-from fl_platform.protocol.spec import CodecRule, ScaleSpec, TaskSpec, WorthRule
+from fl_platform.protocol.model_spec import ScaleSpec
+from fl_platform.protocol.spec import CodecRule, TaskSpec, WorthRule
 from fl_platform.store.unixfs import cid_of
 from fl_platform.updates import encode_update, floats_of, integers_nearest, measured_scale, rounding_seed
 from fl_platform.updates.model_row import with_points

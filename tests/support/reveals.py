@@ -20,8 +20,9 @@ from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.leaves import LeafTable
+from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 from fl_platform.protocol.receipt import Receipt, sign_digest
-from fl_platform.protocol.spec import ModelSpec, Party, TaskSpec, TensorSpec
+from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.store import envelope
 from fl_platform.store.keywrap import KeyBox, RevealKey
 from fl_platform.task.opening import record_of, wrap_context, wrap_for_all

@@ -23,7 +23,7 @@ from fl_platform.protocol.keypackage import package_digest, recipients
 from fl_platform.protocol.receipt import Domain, Receipt, sign_digest, sign_receipt
 from fl_platform.protocol.spec import Party, TaskSpec
 from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import encode_model, model_root, pack_update, update_length
+from fl_platform.updates import encode_model, pack_update, row_root, update_length
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root
 from fl_platform.updates.model_row import ModelRow
@@ -141,7 +141,7 @@ def zero_model(spec: TaskSpec) -> ModelRow:
 
 def first_state(spec: TaskSpec, model: ModelRow) -> TaskState:
     """Return the state before round 0."""
-    digest, root = cid_of(encode_model(model, spec.model)).digest, model_root(model, spec.model)
+    digest, root = cid_of(encode_model(model, spec.model)).digest, row_root(model, spec.model)
     return TaskState(0, digest, root, (), spec.codec.initial_scale, (), (), (), ())
 
 

@@ -26,7 +26,7 @@ from fl_platform.store.disk import DiskStore
 from fl_platform.store.interface import Store
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import party, reveal_key
-from tests.support.chain import AGGREGATOR, ETHER, OWNER, Stage
+from tests.support.chain import AGGREGATOR, ETHER, OWNER, SUCCESSOR, Stage
 
 ZERO = bytes(20)
 
@@ -109,6 +109,14 @@ def sealer_of(
     stage.as_(wallet).mint(wallet.address, sealer.reader.spec.money.bond)
     sealer.bond()
     return sealer
+
+
+def successor_of(stage: Stage, folder: Path, task: SmallTask) -> Aggregator:
+    """Return the second aggregator of a task, bonded, once the first one was late."""
+    successor = sealer_of(stage, folder, task, wallet=SUCCESSOR)
+    stage.chain.wait_until(stage.owner.window(task.reader.task)[1])
+    stage.owner.advance(task.reader.task)
+    return successor
 
 
 def _spec(

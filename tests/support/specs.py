@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.protocol.spec import (
     NO_BASE,
     AggregationRule,
     CodecRule,
-    ModelSpec,
     Money,
     Party,
-    ScaleSpec,
     TaskSpec,
-    TensorSpec,
     TrainingRule,
     Windows,
     WorthRule,

@@ -193,12 +193,7 @@ def run_demo(
         gas = {name: (spent.count, spent.total) for name, spent in workspace.chain.gas.by_call().items()}
         history = workspace.contracts().history(parties.task)
         copy = _damaged_copy(workspace, parties, last)
-    progress.note("auditing in a process of its own")
-    audit = _audit(parties.task, workdir, network, store)
-    progress.note("auditing a copy of the store with one byte changed")
-    if network.embedded:
-        shutil.copytree(workdir / "chain", copy / "chain")
-    tampered = _audit(parties.task, copy, network, f"disk:{copy / 'store'}")
+    audit, tampered = _audits(parties.task, workdir, copy, network, store, progress)
     return DemoReport(
         task=parties.task,
         metric=measured[-1].metric,
@@ -322,6 +317,18 @@ def _reason(parties: DemoParties, address: bytes, standings: Mapping[bytes, Stan
 
 
 # --- audits ----------------------------------------------------------------------------------------------------------
+
+
+def _audits(
+    task: int, workdir: Path, copy: Path, network: Network, store: str, progress: DemoProgress
+) -> tuple[AuditRun, AuditRun]:
+    """Audit the task, and a copy of which one byte was changed."""
+    progress.note("auditing in a process of its own")
+    audit = _audit(task, workdir, network, store)
+    progress.note("auditing a copy of the store with one byte changed")
+    if network.embedded:
+        shutil.copytree(workdir / "chain", copy / "chain")
+    return audit, _audit(task, copy, network, f"disk:{copy / 'store'}")
 
 
 def _audit(task: int, workdir: Path, network: Network, store: str) -> AuditRun:

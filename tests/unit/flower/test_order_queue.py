@@ -17,7 +17,7 @@ from fl_platform.flower.order_queue import ANYONE, Closed, Courier, Job, NodeMem
 from fl_platform.flower.trainer_server import serve
 from fl_platform.flower.wire import COMMIT, REVEAL
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, encode_message
-from fl_platform.protocol.spec import ScaleSpec
+from fl_platform.protocol.model_spec import ScaleSpec
 from tests.support.waiting import waiting_for
 
 ORDER = RoundOrder(task=3, round=7, parent=bytes(32), scale=ScaleSpec((-3,)), previous_bundle=bytes(32))

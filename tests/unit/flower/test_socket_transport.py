@@ -14,7 +14,7 @@ from fl_platform.errors import ConfigError, ReceiptReplayed, RetryError
 from fl_platform.flower.socket_transport import SocketTransport
 from fl_platform.flower.trainer_server import serve_trainer
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, encode_message
-from fl_platform.protocol.spec import ScaleSpec
+from fl_platform.protocol.model_spec import ScaleSpec
 from tests.support.waiting import waiting_for
 
 ORDER = RoundOrder(1, 0, bytes(32), ScaleSpec((7,)), bytes(32))

@@ -21,7 +21,7 @@ from fl_platform.flower.order_queue import NodeMember, OrderQueue
 from fl_platform.flower.strategy import ChainStrategy
 from fl_platform.flower.wire import pack_body, pack_refusal, unpack_body
 from fl_platform.protocol.messages import Reveal, RevealOrder, RoundOrder, decode_message, encode_message
-from fl_platform.protocol.spec import ScaleSpec
+from fl_platform.protocol.model_spec import ScaleSpec
 from tests.support.waiting import waiting_for
 
 

@@ -28,9 +28,10 @@ from fl_platform.judging import commitments
 from fl_platform.judging.admit import OpenedUpdates, admit_entries
 from fl_platform.judging.commitments import check_round_sum, check_weighted_sum, fits, unpromised
 from fl_platform.protocol.bundle import Entry
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.protocol.receipt import sign_receipt
 from fl_platform.protocol.shown import NOTHING_SHOWN, PEDERSEN, Shown
-from fl_platform.protocol.spec import CodecRule, ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.protocol.spec import CodecRule
 from fl_platform.updates import pack_update
 from tests.support.commitments import slow_generators
 from tests.support.committed import (

@@ -18,12 +18,12 @@ from fl_platform.errors import (
 from fl_platform.judging.admit import public_refusals
 from fl_platform.judging.judge import MODELS_BACK, Judgement, judge_round, refused_of
 from fl_platform.protocol.bundle import TaskState
+from fl_platform.protocol.model_spec import ScaleSpec, TensorSpec
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.seats import OWNER_SEAT
 from fl_platform.protocol.sources import Axis, Refused
-from fl_platform.protocol.spec import ScaleSpec, TensorSpec
 from fl_platform.store.unixfs import cid_of
-from fl_platform.updates import decode_model, decode_update, encode_model, floats_of, model_root, pack_update
+from fl_platform.updates import decode_model, decode_update, encode_model, floats_of, pack_update, row_root
 from tests.support.rounds import (
     AGGREGATOR,
     STAKE,
@@ -76,7 +76,7 @@ def test_a_happy_round() -> None:
     assert earned(judgement.after, AGGREGATOR) == split.fee
     assert all(s.reputation > 0 for s in judgement.after.standings[OWNER_SEAT + 1 :])
     assert judgement.after.model == cid_of(judgement.model_bytes).digest
-    assert judgement.after.model_root == model_root(judgement.row, round_.spec.model)
+    assert judgement.after.model_root == row_root(judgement.row, round_.spec.model)
     assert judgement.after.previous_models == (round_.before.model,)
     assert decode_model(judgement.model_bytes, round_.spec.model).tolist() == judgement.row.tolist()
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from fl_platform.judging.model_step import ModelSteps, moved
-from fl_platform.judging.round_rows import cell_of, sums_root
+from fl_platform.judging.round_rows import cell_of
+from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 from fl_platform.protocol.operations import wrap
 from fl_platform.protocol.rows import LARGEST_FACTOR, LARGEST_WEIGHT, STEP_POINT, step_body
-from fl_platform.protocol.spec import ModelSpec, TensorSpec
-from fl_platform.updates.model_row import model_root
+from fl_platform.updates.model_row import row_root
 
 MODEL = ModelSpec("m", (TensorSpec("w", (90, 3)), TensorSpec("var", (7,), counted=False, nonnegative=True)))
 EDGES = (0, 1, -1, 2**31 - 1, 1 - 2**31, -(2**31), 2**16, -(2**16) - 1)
@@ -53,7 +53,7 @@ def test_every_tensor_has_a_factor_of_its_own() -> None:
 
 def test_steps_know_rows_by_their_roots_and_keep_what_they_make() -> None:
     row, sums = np.arange(MODEL.size, dtype=np.int32), np.ones(MODEL.size, np.int32)
-    root, moving = cell_of(model_root(row, MODEL)), cell_of(sums_root(MODEL, sums))
+    root, moving = cell_of(row_root(row, MODEL)), cell_of(row_root(sums, MODEL))
     steps = ModelSteps(MODEL, {root: row}, {moving: sums}.__getitem__)
     assert steps.step(root, moving, [0, 1]) == root  # nothing moves, and all of it is named as before
     new = steps.step(root, moving, [2 * 2**STEP_POINT, 1])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fl_platform.judging import round_rows as module
-from fl_platform.judging.round_rows import RoundRows, cell_of, products, root_of, sums_root
-from fl_platform.protocol.spec import ModelSpec, TensorSpec
+from fl_platform.judging.round_rows import RoundRows, cell_of, products, root_of
+from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
+from fl_platform.updates.model_row import row_root
 
 MODEL = ModelSpec("m", (TensorSpec("a", (300,)), TensorSpec("b", (7, 9)), TensorSpec("c", (5,), counted=False)))
 
@@ -60,5 +61,5 @@ def test_a_combination_is_the_root_of_the_sum() -> None:
     root = rows.combine([1, 0, 3, 4], [5, 9, 0, 7])
     wanted = np.array([5 * a + 7 * b for a, b in zip(integers[1], integers[4], strict=True)], np.int32)
     assert np.array_equal(rows.made[root], wanted)
-    assert root_of(root) == sums_root(MODEL, wanted)
+    assert root_of(root) == row_root(wanted, MODEL)
     assert cell_of(root_of(root)) == root

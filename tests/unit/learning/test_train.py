@@ -26,7 +26,7 @@ from fl_platform.learning.parameters import initial_state, load_state, model_spe
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask
 from fl_platform.learning.train import Bench, Past, train_locally
-from fl_platform.protocol.spec import ScaleSpec
+from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.updates.codec import encode_update
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.bundle import Carried, RoundBundle, RoundStart, TaskState, read_start
-from fl_platform.protocol.spec import ScaleSpec
+from fl_platform.protocol.model_spec import ScaleSpec
 from tests.adversarial.test_x_hostile_documents import BUNDLE
 
 digests = st.binary(min_size=32, max_size=32)

@@ -9,7 +9,8 @@ import pytest
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.canonical import canonical_json
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TaskSpec, TensorSpec, check_spec
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.protocol.spec import TaskSpec, check_spec
 from tests.support.specs import small_spec
 
 

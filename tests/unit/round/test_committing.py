@@ -17,7 +17,7 @@ from fl_platform.audit.verify import Result
 from fl_platform.audit.verify_files import Files, Offline
 from fl_platform.judging.judge import Judgement, conclude
 from fl_platform.judging.model_step import ModelSteps
-from fl_platform.judging.round_rows import cell_of, sums_root
+from fl_platform.judging.round_rows import cell_of
 from fl_platform.judging.validation import RevealedRow
 from fl_platform.protocol.bundle import Entry, RoundBundle, parse_roster, roster_bytes
 from fl_platform.protocol.messages import (
@@ -39,6 +39,7 @@ from fl_platform.round.waiting import Waiting
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
+from fl_platform.updates.model_row import row_root
 from tests.support.chain import AGGREGATOR, Stage, disputed_stage
 from tests.support.small_task import SmallTask, open_small_task
 
@@ -161,7 +162,7 @@ class LyingSums(Aggregator):
         spec, before = self.reader.spec, self.reader.current_state()
         sums = honest.sums.copy()
         self.change(sums)
-        lied = Lied(honest.tape.program.outputs[Output.SUMS], np.array(cell_of(sums_root(spec.model, sums)), object))
+        lied = Lied(honest.tape.program.outputs[Output.SUMS], np.array(cell_of(row_root(sums, spec.model)), object))
         context = self.reader.round_context(round_number, self._contracts.address, entries)
         parent = {cell_of(before.model_root): self.reader.model_row(before.model)}
         steps = ModelSteps(spec.model, parent, {int(lied.cells): sums}.__getitem__)

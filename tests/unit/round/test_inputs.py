@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fl_platform.errors import StoreMissing, TaskClosed
-from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.inputs import lacking
 from fl_platform.round.transport import LocalTransport
 from fl_platform.store.disk import DiskStore
 from fl_platform.task.reading import TaskReader
-from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, SUCCESSOR, disputed_stage
-from tests.support.small_task import open_small_task
+from tests.support.small_task import open_small_task, successor_of
 
 
 class Lacking(DiskStore):
@@ -43,14 +42,7 @@ def test_an_aggregator_without_the_parent_loses_no_bond(tmp_path: Path, rostered
         bundle = task.reader.bundle(0)
         withheld = frozenset({bundle.after.model, bundle.aggregate})
         store, own = Lacking(tmp_path / "store"), stage.as_(SUCCESSOR)
-        successor = Aggregator(
-            reader=TaskReader(own, store, number), contracts=own, reveal_key=reveal_key(SUCCESSOR),
-            workdir=tmp_path / "successor", wait_until=stage.chain.wait_until,
-        )  # fmt: skip
-        own.mint(SUCCESSOR.address, successor.reader.spec.money.bond)
-        successor.bond()
-        stage.chain.wait_until(stage.owner.window(number)[1])
-        stage.owner.advance(number)
+        successor = successor_of(stage, tmp_path, replace(task, reader=TaskReader(own, store, number)))
         if rostered:
             successor.roster(successor.collect(transport))
         store.gone = withheld

@@ -20,8 +20,9 @@ from fl_platform.errors import DocumentInvalid, ProgramNotAccepted
 from fl_platform.flower.keys import create_node_key, load_node_key
 from fl_platform.judging.program import check_rules, is_own, know_program, program_of
 from fl_platform.ledger.binding import bind
+from fl_platform.protocol.model_spec import MAX_PARAMETERS, ModelSpec, TensorSpec
 from fl_platform.protocol.sources import OWN_WORDS
-from fl_platform.protocol.spec import MAX_PARAMETERS, ModelSpec, Money, TaskSpec, TensorSpec, check_spec
+from fl_platform.protocol.spec import Money, TaskSpec, check_spec
 from fl_platform.protocol.tape import Tape
 from fl_platform.round import membership
 from fl_platform.round.offer import Offer

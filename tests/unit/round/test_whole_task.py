@@ -17,7 +17,7 @@ from fl_platform.cli.demo.federation import POT, DemoParties
 from fl_platform.judging.tapes import told_numbers
 from fl_platform.ledger.records import SealRecord
 from fl_platform.protocol.bundle import RoundBundle, Standing, by_account, claim_leaves
-from fl_platform.protocol.spec import ScaleSpec
+from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.round.aggregator import SealedRound
 from fl_platform.round.transport import LocalTransport
 from fl_platform.rules.compose import Rule, compose

@@ -13,7 +13,7 @@ from fl_platform.learning.datasets import load_digits_split
 from fl_platform.learning.models import MODELS
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import DataTask
-from fl_platform.protocol.spec import FARTHEST_DOWN, FARTHEST_UP, ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.protocol.model_spec import FARTHEST_DOWN, FARTHEST_UP, ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.updates import measured_scale, rounding_seed, step_of
 from fl_platform.updates.scale import SPREAD, largest_integer
 from scripts.bench.averaging import Arm, average, next_scale

@@ -12,15 +12,14 @@ import pytest
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.watcher import Watcher
 from fl_platform.protocol.bundle import TaskState
-from fl_platform.protocol.spec import ScaleSpec
-from fl_platform.round.aggregator import Aggregator
+from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.round.transport import LocalTransport
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
-from fl_platform.updates import encode_model, model_root
-from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage, wallet
-from tests.support.small_task import SmallTask, open_small_task
+from fl_platform.updates import encode_model, row_root
+from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, disputed_stage, wallet
+from tests.support.small_task import SmallTask, open_small_task, successor_of
 
 STRANGER = wallet(7)
 Bend = Callable[[SmallTask, TaskState], TaskState]
@@ -30,14 +29,14 @@ def another_model(task: SmallTask, after: TaskState) -> TaskState:
     spec = task.reader.spec
     row = np.zeros(spec.model.size, np.int32)
     file = task.reader.store.put(encode_model(row, spec.model)).digest
-    return dataclasses.replace(after, model=file, model_root=model_root(row, spec.model))
+    return dataclasses.replace(after, model=file, model_root=row_root(row, spec.model))
 
 
 def another_file(task: SmallTask, after: TaskState) -> TaskState:
     return dataclasses.replace(after, model=task.reader.store.put(b"no model").digest)
 
 
-def itself(_: SmallTask, after: TaskState) -> TaskState:
+def a_file_that_is_nowhere(_: SmallTask, after: TaskState) -> TaskState:
     return dataclasses.replace(after, model=b"\7" * 32)
 
 
@@ -53,21 +52,7 @@ def finer_steps(_: SmallTask, after: TaskState) -> TaskState:
     return dataclasses.replace(after, scale=ScaleSpec(tuple(one - 6 for one in after.scale.exponents)))
 
 
-def successor_of(stage: Stage, task: SmallTask, folder: Path) -> Aggregator:
-    """Return the second aggregator, bonded, once the first one was late."""
-    own, number = stage.as_(SUCCESSOR), task.reader.task
-    made = Aggregator(
-        reader=TaskReader(own, task.reader.store, number), contracts=own, reveal_key=reveal_key(SUCCESSOR),
-        workdir=folder / "successor", wait_until=stage.chain.wait_until,
-    )  # fmt: skip
-    own.mint(SUCCESSOR.address, made.reader.spec.money.bond)
-    made.bond()
-    stage.chain.wait_until(stage.owner.window(number)[1])
-    stage.owner.advance(number)
-    return made
-
-
-@pytest.mark.parametrize("bend", [another_model, another_file, itself, another_reputation, finer_steps])
+@pytest.mark.parametrize("bend", [another_model, another_file, a_file_that_is_nowhere, another_reputation, finer_steps])
 def test_who_builds_on_it_goes_by_the_seal_and_the_tape(tmp_path: Path, bend: Bend) -> None:
     with disputed_stage() as stage:
         task = open_small_task(stage, tmp_path, trainers=3, rounds=2, aggregators=(AGGREGATOR, SUCCESSOR))
@@ -82,7 +67,7 @@ def test_who_builds_on_it_goes_by_the_seal_and_the_tape(tmp_path: Path, bend: Be
 
         task.aggregator._store = lying  # type: ignore[method-assign, assignment]
         task.aggregator.run(transport, rounds=1)
-        (sealed,) = successor_of(stage, task, tmp_path).run(transport)
+        (sealed,) = successor_of(stage, tmp_path, task).run(transport)
         assert sealed.bundle.before.model_root == true[0].after.model_root
         assert sealed.bundle.before.state == true[0].after.state
         assert sealed.bundle.before.scale == true[0].after.scale

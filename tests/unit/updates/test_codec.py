@@ -24,8 +24,8 @@ from fl_platform.errors import (
     UpdateNotFinite,
     UpdateRangeExceeded,
 )
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.protocol.rows import integers_of
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.updates.codec import (
     HEADER_BYTES,
     MAX_SATURATED_PPM,

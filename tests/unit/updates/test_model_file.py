@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import load
 
 from fl_platform.errors import UpdateHeaderMismatch, UpdateLengthMismatch
-from fl_platform.protocol.spec import ModelSpec, TensorSpec
+from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 from fl_platform.updates.model_file import decode_model, encode_model, model_header, model_length
 
 # Not in alphabetical order, with a scalar and an odd size.

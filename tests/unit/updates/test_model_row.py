@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fl_platform.errors import UpdateNotFinite
-from fl_platform.protocol.spec import ModelSpec, ScaleSpec, TensorSpec
-from fl_platform.updates.model_row import floats_of, integers_nearest, model_root, saturated, with_points
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, TensorSpec
+from fl_platform.updates.model_row import floats_of, integers_nearest, row_root, saturated, with_points
 
 MODEL = ModelSpec("m", (TensorSpec("w", (40, 5)), TensorSpec("b", (5,)), TensorSpec("var", (5,), False, True)))
 SCALE = ScaleSpec((-14, -12, -9))
@@ -63,7 +63,7 @@ def test_a_model_stored_by_another_power_of_two_has_the_same_integers() -> None:
     first, second = with_points(MODEL, SCALE, state()), with_points(MODEL, other, scaled)
     rows = integers_nearest(state(), first), integers_nearest(scaled, second)
     assert rows[0].tolist() == rows[1].tolist()
-    assert model_root(rows[0], first) == model_root(rows[1], second)
+    assert row_root(rows[0], first) == row_root(rows[1], second)
 
 
 def test_what_leaves_the_range_saturates_and_is_counted() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fl_platform.errors import ConfigError
-from fl_platform.protocol.spec import ModelSpec, TensorSpec
+from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 from fl_platform.updates import decode_update, encode_update
 from fl_platform.updates.scale import (
     CLIP_FACTOR,

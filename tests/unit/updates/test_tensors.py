@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fl_platform.protocol.spec import ModelSpec, TensorSpec
+from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 from fl_platform.updates.tensors import energy, exact_sum, l2_norm, tensor_slices
 
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from fl_platform.judging.model_step import moved
+from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 from fl_platform.protocol.rows import STEP_POINT
-from fl_platform.protocol.spec import ModelSpec, TensorSpec
 from fl_platform.updates import decode_update, dequantise, encode_update, floats_of, integers_nearest, measured_scale
 from fl_platform.updates.model_row import with_points
 
