@@ -126,8 +126,13 @@ def split_tensors(flat: npt.NDArray[np.generic], model: ModelSpec) -> dict[str, 
     return {tensor.name: flat[place].reshape(tensor.shape) for tensor, place in places}
 
 
-def dequantise(integers: Integers, *, model: ModelSpec, scale: ScaleSpec) -> dict[str, npt.NDArray[np.float32]]:
-    """Integers back to a float32 delta (q * step_t in float64, rounded once). For inspection; audits use integers."""
+def dequantise(
+    integers: Integers | npt.NDArray[np.int32], *, model: ModelSpec, scale: ScaleSpec
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Integers, of an update or a sum, back to a float32 delta (q * step_t in float64, rounded once).
+
+    For inspection: audits use integers.
+    """
     values = np.empty(model.size, dtype=np.float32)
     for index, place in enumerate(tensor_slices(model)):
         values[place] = integers[place].astype(np.float64) * step_of(scale, index)

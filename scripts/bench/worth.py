@@ -48,7 +48,7 @@ from fl_platform.protocol.sources import INDEX_OF, Source
 from fl_platform.protocol.spec import AggregationRule
 from fl_platform.protocol.tape import Given, Lengths, Tape
 from fl_platform.rules.compose import Rule, compose
-from fl_platform.updates import encode_update, measured_scale, rounding_seed, step_of
+from fl_platform.updates import dequantise, encode_update, measured_scale, rounding_seed
 from fl_platform.updates.codec import decode_update
 from fl_platform.updates.scale import CLIP_FACTOR, SPREAD
 from fl_platform.updates.tensors import Integers, tensor_slices
@@ -149,10 +149,10 @@ def run(args: argparse.Namespace) -> Iterator[Row]:
             Setting("mnist", "mnist-mlp", partition, 20, rounds, 1_000, TrainPlan(1, 32, 0.05), seed)
             for seed in range(1, seeds + 1)
         ]
-        records = [_records(setting, args) for setting in settings]
+        records = [list(_play(setting, args.mnist)) for setting in settings]
         yield from _rows(f"mnist {partition}", records, 20, judged=RECOMMENDED)
     digits = [Setting("digits", "digits-mlp", "iid", 5, 5, 150, TrainPlan(5, 16, 0.1), seed) for seed in range(1, 6)]
-    yield from _rows("digits iid", [_records(setting, args) for setting in digits], 5, judged=RECOMMENDED)
+    yield from _rows("digits iid", [list(_play(setting, args.mnist)) for setting in digits], 5, judged=RECOMMENDED)
 
 
 def _rows(name: str, runs: Sequence[Sequence[RoundRecord]], trainers: int, *, judged: Fraction) -> list[Row]:
@@ -280,20 +280,6 @@ def _handed(record: RoundRecord, before: Tape | None) -> list[Array] | None:
     return found
 
 
-def _records(setting: Setting, args: argparse.Namespace) -> list[RoundRecord]:
-    return list(_play(setting, args.mnist))
-
-
-def _moved(parent: Delta, sums: Sums, model: ModelSpec, scale: ScaleSpec, divisor: int) -> Delta:
-    """Return the honest federation's next model: the mean of what was sent, in floats; a task steps in integers."""
-    places = zip(model.tensors, tensor_slices(model), strict=True)
-    return {
-        tensor.name: parent[tensor.name]
-        + (sums[place] * (step_of(scale, index) / divisor)).astype(np.float32).reshape(tensor.shape)
-        for index, (tensor, place) in enumerate(places)
-    }
-
-
 def _play(setting: Setting, folder: Path | None) -> Iterator[RoundRecord]:
     """Train the honest federation round by round and yield what each round's worth depends on."""
     split = load_split(setting.data, folder=folder, seed=setting.seed)
@@ -316,7 +302,9 @@ def _play(setting: Setting, folder: Path | None) -> Iterator[RoundRecord]:
         reference = deltas["reference"]
         rows = {name: _encoded(name, delta, setting, number, model, scale) for name, delta in deltas.items()}
         sums = _honest_sums(setting.trainers, rows, model)
-        state = _moved(chain[0], sums, model, scale, _weight(setting.trainers))
+        # in floats: a task's integers do not matter here
+        sent, divisor = dequantise(sums, model=model, scale=scale), np.float32(_weight(setting.trainers))
+        state = {name: parameter + sent[name] / divisor for name, parameter in chain[0].items()}
         accuracy = evaluate(federation.factory(), state, federation.test).accuracy
         record = _record(rows, past, scale, start, model, accuracy)
         yield record
