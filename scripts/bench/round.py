@@ -72,7 +72,7 @@ PARTS: Parts = {
     "store, writing": ((DiskStore, "put"),),
     "store, reading": ((DiskStore, "get"),),
     "opening updates": ((opening.UpdateOpener, "open"),),
-    "content roots": ((content, "content_root"), (round_rows, "content_root"), (model_row, "content_root")),
+    "content roots": ((content, "content_root"), (model_row, "content_root")),
     "checking commitments": ((Openings, "add"), (Openings, "faults"), (Layer, "faults"), (judge, "blinding_sums")),
     "inner products": ((round_rows, "products"),),
     "sum and new model": ((round_rows, "weighted_sum"), (model_step, "moved"), (judge, "encode_model")),
