@@ -9,12 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fl_platform.protocol.bundle import RoundStart, TaskState
 from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.protocol.program import Output
-from fl_platform.protocol.tree import climbed, column_root
 
 if TYPE_CHECKING:
     from fl_platform.task.reading import TaskReader
@@ -42,7 +39,10 @@ def sealed_state(reader: TaskReader, number: int) -> TaskState:
 def is_sealed_start(reader: TaskReader, start: RoundStart) -> bool:
     """Whether a round's start has the model and the scale that the seal before it fixes: so much of a bundle as a
     trainer reads shows the scale's column with its way to the tape's root."""
+    import numpy as np
+
     from fl_platform.judging.program import program_of
+    from fl_platform.protocol.tree import climbed, column_root
 
     seal = reader.history().rounds[start.round - 1].seal
     if seal is None or not reader.spec.exact:
