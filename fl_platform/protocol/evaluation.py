@@ -313,7 +313,7 @@ def _least(column: Column, x: list[Array], shape: Place) -> Array:
     wanted = np.broadcast_to(x[2], shape)
     for place in itertools.product(*map(range, shape)):
         pairs = sorted((max(low, int(v)), int(w)) for v, w in zip(values[place], weights[place], strict=True))
-        found[place] = _least_of(pairs, int(wanted[place]), low, high)
+        found[place] = least_of(pairs, int(wanted[place]), low, high)
     return found
 
 
@@ -325,7 +325,7 @@ def _inverse(x: Array, length: int) -> Array:
     return found
 
 
-def _least_of(pairs: list[tuple[int, int]], wanted: int, low: int, high: int) -> int:
+def least_of(pairs: list[tuple[int, int]], wanted: int, low: int, high: int) -> int:
     if wanted <= 0:
         return low
     total = 0

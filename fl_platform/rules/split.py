@@ -45,10 +45,13 @@ def catch_up(
     b: Builder, parties: Parties, axis: Axis, *, pot: Cells, pots_before: Cells, fee_bps: Cells | int,
     base_bps: Cells | int,
 ) -> Split:  # fmt: skip
-    """Write down how one pot is split; `pots_before`: what earlier rounds put through the split, wei."""
+    """Write down how one pot is split; `pots_before`: what earlier rounds put through the split, wei.
+
+    Nothing here can be negative: `maximum` only tells a circuit so, and changes no value.
+    """
     fee = b.name("fee", pot * fee_bps // BASIS)
-    rest = pot - fee
-    by_worth = rest - rest * base_bps // BASIS
+    rest = b.maximum(pot - fee, 0)
+    by_worth = b.maximum(rest - rest * base_bps // BASIS, 0)
     positive = b.maximum(parties.score, 0)
     so_far = pots_before + by_worth
     entitled = b.name("entitled", share_down(b, so_far, positive, b.sum(positive, axis)))
@@ -59,7 +62,8 @@ def catch_up(
     scored_pot = b.name("scored_pot", b.select(b.sum(scored, axis), by_worth, 0))
     stakes = b.select(parties.admitted, parties.stake, 0)
     by_stake = b.select(b.sum(stakes, axis), stakes, parties.stake)
-    base = b.name("base", share_down(b, rest - scored_pot, by_stake, b.sum(by_stake, axis)))
+    base_pot = b.maximum(rest - scored_pot, 0)
+    base = b.name("base", share_down(b, base_pot, by_stake, b.sum(by_stake, axis)))
     dust = b.name("dust", rest - b.sum(base, axis) - b.sum(scored, axis))
     return Split(fee, base, scored, scored_pot, dust)
 

@@ -10,12 +10,14 @@ Tests: tests/unit/zk/groth16/test_groth16.py
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import DocumentInvalid
+from zk.circuits.system import Linear
 from zk.curve.bn254 import FIELD, ORDER
 from zk.groth16 import arithmetic
 
@@ -115,6 +117,28 @@ def read_r1cs(data: bytes) -> R1cs:
     scalars = np.ascontiguousarray(value).view(np.uint64)
     arithmetic.to_montgomery(scalars)
     return R1cs(signals, outputs + inputs, count, Entries(matrix, constraint, signal, scalars))
+
+
+def write_r1cs(
+    signals: int, public: int, rows: Sequence[tuple[Linear, Linear, Linear]], booleans: Sequence[int]
+) -> bytes:  # fmt: skip
+    """Return the bytes of a .r1cs that snarkjs reads too: rows a * b = c, and after them b * (b - 1) = 0."""
+    one, minus = (1).to_bytes(32, "little"), (ORDER - 1).to_bytes(32, "little")
+    parts: list[bytes] = []
+    for row in rows:
+        for expression in row:
+            terms = sorted((signal, factor % ORDER) for signal, factor in expression.terms.items() if factor % ORDER)
+            parts.append(struct.pack("<I", len(terms)))
+            parts += [struct.pack("<I", signal) + factor.to_bytes(32, "little") for signal, factor in terms]
+    for signal in booleans:
+        number = struct.pack("<I", signal)
+        parts.append(b"\1\0\0\0" + number + one + b"\2\0\0\0\0\0\0\0" + minus + number + one + bytes(4))
+    count = len(rows) + len(booleans)
+    head = struct.pack("<I", 32) + ORDER.to_bytes(32, "little")
+    head += struct.pack("<IIIIQI", signals, 0, public, signals - 1 - public, signals, count)
+    labels = np.arange(signals, dtype=np.uint64).tobytes()
+    body = b"".join(struct.pack("<IQ", k + 1, len(part)) + part for k, part in enumerate((head, b"".join(parts), labels)))
+    return b"r1cs" + struct.pack("<II", 1, 3) + body
 
 
 def _points(raw: memoryview, words: int) -> Words:

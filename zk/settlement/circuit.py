@@ -1,0 +1,157 @@
+"""The settlement circuit of a program: from a committed round follows the list of what everybody gets.
+
+    circuit = Circuit(program, Shape(trainers=16, directions=4))
+    circuit.r1cs()                          what keys are made for: a function of program and shape alone
+    made = circuit.settle(tape, rho_of)     of a sealed round: commitment, list and witness
+
+Three numbers are public: the commitment to all that is given, the value of the list's polynomial at rho, and rho. The
+list travels in calldata; the contract takes rho = keccak(context, commitment, list) and the value there itself. The list
+follows from the commitment, which was fixed before rho, so another list has the same value with probability
+length / r.
+
+    list    by seat: wei earned so far, reputation above them (128 bits up) | weights, 12 a number, 20 bits each | divisor
+
+Tests: tests/zk/test_settlement_circuit.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from fl_platform.errors import NoCircuit
+from fl_platform.protocol.program import Output, Program
+from fl_platform.protocol.sources import Axis
+from fl_platform.protocol.tape import Tape
+from zk.circuits.gates import ONE
+from zk.circuits.hashing import permutation
+from zk.circuits.system import Cell, System, Value, total
+from zk.compile_program import Compiler, Shape
+from zk.curve.bn254 import ORDER
+from zk.groth16.files import Words, write_r1cs
+from zk.keccak import keccak256
+
+PUBLIC = 3  # commitment, the list's value at rho, rho
+DOMAIN = b"fl-platform settlement circuit 1"
+REPUTATION_SHIFT = 128
+WEIGHT_BITS = 20
+WEIGHTS_A_NUMBER = 12
+_PACKED_BITS = 250  # of one element under the commitment
+_RATE = 7  # elements of a permutation beside the chain's
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What follows from a round."""
+
+    commitment: int
+    values: tuple[int, ...]  # the list
+    public: tuple[int, int, int]  # commitment, value, rho
+    witness: Words  # plain scalars of all signals, (n, 4)
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A program's circuit with room for a number of trainers."""
+
+    program: Program
+    shape: Shape
+
+    @property
+    def tag(self) -> int:
+        """What stands for program and shape at the commitment's start."""
+        shape = (self.shape.trainers, self.shape.directions, self.shape.aggregators)
+        data = DOMAIN + self.program.root + b"".join(number.to_bytes(32, "big") for number in shape)
+        return int.from_bytes(keccak256(data), "big") % ORDER
+
+    @property
+    def weight(self) -> int:
+        """The column of the weights that updates have in the sum."""
+        return self.program.columns[self.program.outputs[Output.SUMS]].operands[1].column
+
+    @cached_property
+    def system(self) -> System:
+        """The constraints. Raises NoCircuit naming the column that has none."""
+        system = System(concrete=False)
+        public = [system.hint(lambda: 0) for _ in range(PUBLIC)]
+        root, values = self._follow(Compiler(self.program, self.shape, system))
+        system.require(root, 1, public[0])
+        system.require(_at(system, values, public[2]), 1, public[1])
+        return system
+
+    def r1cs(self) -> bytes:
+        """Return the constraints as a .r1cs file."""
+        system = self.system
+        return write_r1cs(system.signals, PUBLIC, [row for row in system.rows], system.booleans)
+
+    def settle(self, tape: Tape, rho_of: Callable[[int, Sequence[int]], int]) -> Settled:
+        """Return what follows from a round, and the circuit's signals for it. Raises NoCircuit, DocumentInvalid."""
+        system = System(concrete=True)
+        system.values += [0] * PUBLIC
+        system.signals += PUBLIC
+        root, found = self._follow(Compiler(self.program, self.shape, system, tape))
+        commitment, values = int(root) % ORDER, tuple(int(one) for one in found)  # type: ignore[arg-type]
+        rho = rho_of(commitment, values)
+        value = int(_at(system, values, rho)) % ORDER  # type: ignore[arg-type]
+        system.values[1 : 1 + PUBLIC] = (commitment, value, rho)
+        data = b"".join(one.to_bytes(32, "little") for one in system.values)
+        return Settled(commitment, values, (commitment, value, rho), np.frombuffer(data, np.uint64).reshape(-1, 4))
+
+    def _follow(self, compiler: Compiler) -> tuple[Value, list[Value]]:
+        outputs = self.program.outputs
+        earned, reputation, divisor = (outputs[each] for each in (Output.EARNED, Output.REPUTATION, Output.DIVISOR))
+        compiler.compile([earned, reputation, divisor, self.weight])
+        cells, active = compiler.cells, compiler.active
+        root = _committed(compiler.system, compiler.given, self.tag)
+        values: list[Value] = []
+        for seat, here in enumerate(active[Axis.SEAT]):
+            claim, standing = cells[earned][seat], cells[reputation][seat]
+            _require_width(claim, REPUTATION_SHIFT)
+            _require_width(standing, _PACKED_BITS - REPUTATION_SHIFT)
+            both = Cell(claim.value + standing.value * (1 << REPUTATION_SHIFT), 0, (1 << _PACKED_BITS) - 1)
+            values.append(compiler.gates.times(here, both).value)
+        weights = [compiler.gates.times(here, one) for here, one in zip(active[Axis.ENTRY], cells[self.weight], strict=True)]
+        for start in range(0, len(weights), WEIGHTS_A_NUMBER):
+            part = weights[start : start + WEIGHTS_A_NUMBER]
+            for one in part:
+                _require_width(one, WEIGHT_BITS)
+            values.append(total((one.value, 1 << WEIGHT_BITS * k) for k, one in enumerate(part)))
+        values.append(cells[divisor][()].value)
+        return root, values
+
+
+def _require_width(cell: Cell, bits: int) -> None:
+    if cell.low < 0 or cell.high >> bits:
+        raise NoCircuit(f"a number of the list is within {cell.low} and {cell.high}; {bits} bits are its place")
+
+
+def _committed(system: System, given: Sequence[Cell], tag: int) -> Value:
+    """Return the commitment to given numbers: packed by their bounds, then a chain of permutations."""
+    packed: list[Value] = []
+    part: list[tuple[Value, int]] = []
+    used = 0
+    for cell in given:
+        width = (cell.high - cell.low).bit_length()
+        if used + width > _PACKED_BITS:
+            packed.append(total(part))
+            part, used = [], 0
+        part.append((cell.value - cell.low, 1 << used))
+        used += width
+    packed.append(total(part))
+    chain: Value = tag
+    for start in range(0, len(packed), _RATE):
+        block = packed[start : start + _RATE]
+        chain = permutation(system, [chain, *block, *[0] * (_RATE - len(block))])
+    return chain
+
+
+def _at(system: System, values: Sequence[Value], rho: Value) -> Value:
+    """Return sum values[i] * rho^i."""
+    found = values[-1]
+    for value in reversed(values[:-1]):
+        raised = system.product(found, rho)
+        found = (raised % ORDER if isinstance(raised, int) else raised) + value
+    return found
