@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import NoCircuit
-from fl_platform.protocol.checker import counted, reads_beside
+from fl_platform.protocol.checker import counted, row_kinds
 from fl_platform.protocol.evaluation import least_of
 from fl_platform.protocol.operations import PLAIN, Bounds, Op
 from fl_platform.protocol.program import Column, Operand, Program
@@ -32,8 +32,9 @@ from zk.circuits.system import Cell, System, total
 Cells = npt.NDArray[np.object_]  # of Cell, along a column's axes
 # What a circuit holds of given numbers, in bits; a round with a larger one has no proof. Wei of a task in all, scores,
 # products of two updates, and of an update with an earlier sum.
-HELD: Mapping[Op, int] = {Op.PREV: 84, Op.DOT: 50, Op.DOT_SHIFTED: 72}
-_FIXED = frozenset({Axis.DIRECTION, Axis.OTHER_DIRECTION})
+HELD: Mapping[Op, int] = {Op.PREV: 84, Op.DOT: 50, Op.DOT_SHIFTED: 60}
+HELD_OF_SUMS = 76  # products of two earlier sums
+_SUMS_TWICE = row_kinds((Kind.SUMS, Kind.SUMS))
 _SEATED = frozenset({Source.SEAT_OF, Source.AGGREGATOR})  # which hold seats
 
 
@@ -112,6 +113,7 @@ class Compiler:
         read = [operand for number in numbers for operand in self._operands(number)]
         self._held = {operand.column for operand in read if operand.map is Map.LAST}
         cut = self._cut(numbers, wanted)
+        self._read_at = self._marked(numbers, wanted)
         for number in numbers:
             if number in cut.values():
                 continue  # only its cut is read
@@ -121,9 +123,56 @@ class Compiler:
             except NoCircuit as error:
                 raise NoCircuit(f"column {column.name!r}: {error}") from error
 
+    def _symmetric(self, column: Column) -> bool:
+        """Whether a product of rows is the same with its pair exchanged."""
+        pair = len(column.axes) > 1 and TWINS.get(column.axes[-2]) is column.axes[-1]
+        if not pair or column.op not in (Op.DOT, Op.DOT_SHIFTED) or not _swapped(column.operands[0], column.operands[1]):
+            return False
+        if column.op is Op.DOT:
+            return True
+        shifts = self.program.columns[column.operands[2].column]
+        return shifts.op is Op.ADD and _swapped(*shifts.operands)
+
     def _operands(self, number: int) -> tuple[Operand, ...]:
         column = self.program.columns[number]
         return () if is_given(self.program, column) else column.operands
+
+    def _marked(self, numbers: Sequence[int], wanted: Sequence[int]) -> dict[int, npt.NDArray[np.bool_]]:
+        """Return by column which cells something depends on."""
+        columns = self.program.columns
+        marks = {n: np.full(self.lengths.shape(columns[n].axes), n in wanted) for n in numbers}
+        for number in reversed(numbers):
+            column, own = columns[number], marks[number]
+            if is_given(self.program, column):
+                if self._symmetric(column):
+                    own |= np.swapaxes(own, -2, -1)
+            elif column.op in (Op.LEAST, Op.INVERSE):
+                for operand in column.operands:
+                    marks[operand.column][...] = True
+            else:
+                for place in reversed(list(np.ndindex(*own.shape))):
+                    if own[place]:
+                        self._mark(column, place, marks)
+        return marks
+
+    def _mark(self, column: Column, place: Place, marks: Mapping[int, npt.NDArray[np.bool_]]) -> None:
+        """Mark what one cell reads."""
+        for number, operand in enumerate(column.operands):
+            gathered = column.op is Op.GATHER and number == 0
+            axes = operand.axes[:-1] if gathered else operand.axes
+            at = place_of(operand, column, place, axes, self.lengths)
+            if at is None:
+                continue
+            if gathered:
+                index = self.program.columns[column.operands[1].column]
+                if index.op is not Op.CONST:
+                    marks[operand.column][at] = True
+                elif 0 <= index.immediate < self.lengths.of(operand.axes[-1]):
+                    marks[operand.column][(*at, index.immediate)] = True
+            elif operand.map is Map.LAST and operand.axes[-1] in self.active and not self._runs(operand.column):
+                marks[operand.column][at[:-1]] = True
+            else:
+                marks[operand.column][at] = True
 
     # --- lengths ------------------------------------------------------------------------------------------------------
 
@@ -154,8 +203,10 @@ class Compiler:
             found[:] = self._inverse(number, column)
             return found
         self.cells[number] = found  # a running value reads its own column
-        symmetric = is_given(self.program, column) and _symmetric(column)
+        symmetric = is_given(self.program, column) and self._symmetric(column)
         for place in np.ndindex(*found.shape):
+            if not self._read_at[number][place]:
+                continue
             if symmetric and place[-2] > place[-1]:
                 found[place] = found[(*place[:-2], place[-1], place[-2])]
             else:
@@ -196,7 +247,7 @@ class Compiler:
 
     def _bounds(self, column: Column) -> Bounds:
         low, high = column.bounds
-        held = 1 << HELD.get(column.op, 250)
+        held = 1 << (HELD_OF_SUMS if column.immediate == _SUMS_TWICE and column.op is Op.DOT_SHIFTED else HELD.get(column.op, 250))
         if column.op is Op.EQ:
             low, high = 0, 1
         if column.op is Op.SOURCE and column.immediate in {immediate_of(source) for source in _SEATED}:
@@ -310,7 +361,11 @@ class Compiler:
     # --- quotients that are cut ---------------------------------------------------------------------------------------
 
     def _cut(self, numbers: Sequence[int], wanted: Sequence[int]) -> dict[int, int]:
-        """Return the CLAMPs that alone read a quotient, and the quotient's column: together they need fewer bits."""
+        """Return the CLAMPs that alone read a quotient, and the quotient's column.
+
+        Such a clamp says how large a quotient can be, and so how many bits it needs; where it would cut, the round has
+        no proof.
+        """
         readers: dict[int, list[int]] = {}
         for number in numbers:
             for operand in self._operands(number):
@@ -345,7 +400,7 @@ class Compiler:
         if low.known is None or high.known is None:
             return self.gates.give(Op.CLAMP, self.gates.give(source.op, *x), low, high)
         top = x[0] if source.op is Op.DIV else self.gates.times(x[0], x[1])
-        return self.gates.quotient(top, x[-1], (low.known, high.known), (low.known, high.known))
+        return self.gates.quotient(top, x[-1], (low.known, high.known))
 
     def _sums(self, total_: Operand, part: Operand) -> bool:
         """Whether a column is the sum of another."""
@@ -360,9 +415,6 @@ class Compiler:
         )  # fmt: skip
 
 
-def _symmetric(column: Column) -> bool:
-    """Whether a product of rows is the same with its pair exchanged."""
-    if column.op is not Op.DOT or len(column.axes) < 2 or TWINS.get(column.axes[-2]) is not column.axes[-1]:
-        return False
-    one, other = column.operands
+def _swapped(one: Operand, other: Operand) -> bool:
+    """Whether both read one column, one of them with its pair exchanged."""
     return one.column == other.column and {one.map, other.map} == {Map.OWN, Map.SWAPPED}

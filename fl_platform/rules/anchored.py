@@ -24,7 +24,7 @@ from fl_platform.rules.duplicates import shared
 from fl_platform.rules.entries import Chosen, Entries
 from fl_platform.rules.worth import Worth
 
-SHARE_BITS = 48  # of a part of the stake
+SHARE_BITS = 32  # of a part of the stake
 SCORE_BITS = 40  # of an update along r by a trainer that holds the whole stake
 _FARTHEST = ONE << 14  # no quality is over 8^.5 * (1 + alpha), and alpha is 1,000 at most
 _SHIFT = SCORE_BITS - SHARE_BITS - (ONE.bit_length() - 1)

@@ -1,8 +1,9 @@
 """The span of earlier rounds' sums, which anybody can copy from the chain.
 
-Directions and updates are brought to unit length; then steps of Cholesky give each update's cosine with one more vector
-of an orthonormal basis. Cells are 2^-30 fine. A direction of whose squared length less than `LEAST` is new is left out:
-a combination of those before it, no sum at all, or so near to one that rounding would decide.
+Directions are brought to unit length; then steps of Cholesky give the factors by which each vector of an orthonormal
+basis is a sum of them. An update's cosine with such a vector is one sum and one division. Cells are 2^-30 fine. A
+direction of whose squared length less than `LEAST` is new is left out: a combination of those before it, no sum at all,
+or so near to one that rounding would decide.
 
 With a_b and e_b the exponents of block b then and now, <q, P> = sum_b 2^(a_b - e_b - m) <q_b, S_b>, m the least of
 a_b - e_b: shifts are to the left alone, and exact. 2^m is a direction's length, which no cosine sees.
@@ -13,9 +14,13 @@ from __future__ import annotations
 from fl_platform.protocol.building import Builder, Cells
 from fl_platform.protocol.sources import Axis, Source
 from fl_platform.rules.carried import MOVES, Carried
-from fl_platform.rules.cosines import MOST, ONE, cosine, length_of
+from fl_platform.rules.cosines import LENGTH_BITS, MOST, ONE, cosine, length_of
 
 LEAST = ONE >> 16  # a direction within 0.2 degrees of the span of newer ones adds nothing
+# Of a basis vector's factors: no root of LEAST makes one larger, and rounding does not come near it.
+_STEEPEST = ONE << 16
+_FACTOR_BITS = 60  # behind the point, of a factor over a direction's length
+_LARGEST_FACTOR = 1 << 64
 _RANGE = MOVES[1] - MOVES[0]
 # Exponents move by one a round, so the newest sixteen sums are at most 32 apart; two of them must fit a shift of 63.
 _WIDEST = 31
@@ -28,18 +33,24 @@ def components(b: Builder, content: Cells, length: Cells, carried: Carried, coun
     shifts = _shifts(b, carried)
     pairs = b.dot(past, past.swapped(), shifts=shifts + shifts.swapped())
     lengths = length_of(b, b.maximum(pairs.diagonal(), 0))
-    left = cosine(b, pairs, lengths, lengths.swapped(), ONE)
-    toward = cosine(b, b.dot(content, past, shifts=shifts), length, lengths)
+    left = cosine(b, pairs, lengths, lengths.swapped(), 2 * ONE)
+    products = b.dot(content, past, shifts=shifts)
+    here = b.numbers(lengths)
+    part = b.select(here == here.swapped(), ONE, 0)  # of the first direction in what the second one is without a basis
     found: list[Cells] = []
     for k in range(count):
         column = b.gather(left, k)
         rest = b.gather(column, k)
         root = b.root(b.select(rest < LEAST, 0, rest * ONE))  # 0: left out, as what is divided by it is 0
-        lower = b.clamp(b.muldiv(column, ONE, root), -ONE, ONE)
-        found.append(b.name(f"component{k}", b.clamp(b.muldiv(b.gather(toward, k), ONE, root), -MOST, MOST)))
+        lower = b.clamp(b.muldiv(column, ONE, root), -2 * ONE, 2 * ONE)
+        basis = b.clamp(b.muldiv(b.gather(part, k), ONE, root), -_STEEPEST, _STEEPEST)
+        factor = b.clamp(b.muldiv(basis, 1 << _FACTOR_BITS, lengths), -_LARGEST_FACTOR, _LARGEST_FACTOR)
+        along = b.sum(products, Axis.DIRECTION, weight=factor)
+        inside = along // (length * (1 << _FACTOR_BITS - 2 * LENGTH_BITS))
+        found.append(b.name(f"component{k}", b.clamp(inside, -MOST, MOST)))
         if k + 1 < count:
-            left = b.clamp(left - lower * lower.swapped() // ONE, -ONE, ONE)
-            toward = b.clamp(toward - found[k] * lower // ONE, -MOST, MOST)
+            left = left - lower * lower.swapped() // ONE
+            part = part - basis * lower.swapped() // ONE
     return tuple(found)
 
 

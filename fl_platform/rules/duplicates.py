@@ -6,6 +6,8 @@ copies 0.985 to 1.004, honest pairs up to 0.977 (two trainers with the same two 
 near-duplicates, itself among them, and not with theirs: chains would make strangers share, and who makes a chain is
 not asked.
 
+A group earns its mean quality times its mean stake, both by stake: as much as one of them, whose stake that is.
+
 Tests: tests/unit/rules/test_payment.py
 """
 
@@ -13,17 +15,22 @@ from __future__ import annotations
 
 from fl_platform.protocol.building import Cells
 from fl_platform.protocol.sources import Axis
+from fl_platform.rules.cosines import LENGTH_BITS
 from fl_platform.rules.entries import Entries
 from fl_platform.rules.stakes import BASIS
+
+
+_FINE = 32  # bits of the square of a bound on cosines
+_LARGEST = 1 << 80  # of a quality times parts of the stake
 
 
 def near(entries: Entries) -> Cells:
     """Return 1 for each pair of near-duplicates; an update that is not zero is its own, whatever the bound."""
     b = entries.b
     bps = b.minimum(b.word("duplicate_bps"), BASIS - 1)
-    product = b.maximum(entries.pairs, 0)
-    energy = entries.clean_energy
-    return b.name("near", product * product > b.muldiv(energy * bps, energy.swapped(), BASIS))
+    limit = b.root(bps * (1 << _FINE) // BASIS)
+    product = entries.pairs * (1 << _FINE // 2 + 2 * LENGTH_BITS)
+    return b.name("near", product > entries.length * entries.length.swapped() * limit)
 
 
 def stake_near(entries: Entries, stake: Cells) -> Cells:
@@ -32,12 +39,13 @@ def stake_near(entries: Entries, stake: Cells) -> Cells:
 
 
 def shared(entries: Entries, stake: Cells, quality: Cells) -> Cells:
-    """Return each update's part of what it and its near-duplicates make: mean quality * largest stake * its share.
+    """Return each update's part of what it and its near-duplicates make: mean quality * mean stake * its share.
 
     Alone that is quality * stake.
     """
     b = entries.b
     pair, together = near(entries), stake_near(entries, stake)
     made = b.sum(pair, Axis.OTHER, weight=(stake * quality).swapped())
-    largest = b.largest(b.select(pair, stake.swapped(), 0), Axis.OTHER)
-    return b.muldiv(made * largest, stake, together * together)
+    squares = b.sum(pair, Axis.OTHER, weight=(stake * stake).swapped())
+    own = b.clamp(b.muldiv(made, stake, together), -_LARGEST, _LARGEST)
+    return b.clamp(b.muldiv(own, squares, together * together), -_LARGEST, _LARGEST)

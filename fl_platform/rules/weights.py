@@ -2,6 +2,8 @@
 
     a_i = floor(2^16 * c_i / sum c * min(1, tau / |u_i|)),   c_i = min(stake_i, cap of the total stake)
 
+with c_i / sum c rounded down to 2^-32 first.
+
 tau is the median length by stake times the clip factor. The sum is divided by the sum of unclipped weights: clipping
 shortens the step, it does not give others a larger voice.
 
@@ -18,6 +20,7 @@ from fl_platform.rules.entries import Chosen, Entries
 from fl_platform.rules.stakes import BASIS
 
 WEIGHT_ONE = 1 << 16
+_FINER = 1 << 16  # of a part of the stake, against a weight
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,12 @@ def by_stake(entries: Entries, chosen: Chosen) -> Weights:
     """Write down a_i of those in the sum."""
     b = entries.b
     share = b.select(chosen.summed, chosen.stake, 0)
-    total = b.sum(share, Axis.ENTRY)
+    most = WEIGHT_ONE * _FINER
+    part = b.clamp(b.muldiv(share, most, b.sum(share, Axis.ENTRY)), 0, most)
     limit = entries.median_length * b.word("clip_bps") // BASIS
     b.name("clipped", b.select(chosen.summed, entries.length > limit, 0))
-    whole = share * WEIGHT_ONE
-    return Weights(
-        b.clamp(b.muldiv(whole, b.minimum(entries.length, limit), total * entries.length), 0, WEIGHT_ONE),
-        b.clamp(whole // total, 0, WEIGHT_ONE),
-    )
+    shortened = b.muldiv(part, b.minimum(entries.length, limit), entries.length * _FINER)
+    return Weights(b.clamp(shortened, 0, WEIGHT_ONE), part // _FINER)
 
 
 def bounded(b: Builder, weight: Cells) -> Cells:

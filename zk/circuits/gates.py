@@ -100,13 +100,10 @@ class Gates:
 
     # --- dividing -----------------------------------------------------------------------------------------------------
 
-    def quotient(self, x: Cell, y: Cell, bounds: Bounds, ends: Bounds | None = None) -> Cell:
-        """Return floor(x / y), 0 where y is 0; `bounds`: what the result keeps to.
-
-        ends: what the quotient is cut to; what lies beyond then needs no bits.
-        """
+    def quotient(self, x: Cell, y: Cell, bounds: Bounds) -> Cell:
+        """Return floor(x / y), 0 where y is 0. It is held to the bounds: outside of them there is no witness."""
         if x.known == 0:
-            return ZERO if ends is None else constant(max(ends[0], min(ends[1], 0)))
+            return ZERO
         if y.low < 0:
             sign = self.give(Op.SUB, ONE, self.give(Op.MUL, constant(2), self.less(y, ZERO)))
             x, y = self.times(x, sign), self.times(y, sign)
@@ -114,47 +111,22 @@ class Gates:
         zero = self.is_zero(y)
         divisor = Cell(y.value + zero.value, max(1, y.low), max(1, y.high))
         top = x.value - self.times(x, zero).value
-        if divisor.known == 1 and ends is None:
+        if divisor.known == 1:
             return Cell(top, *bounds)
-        low, high = bounds if ends is None else ends
+        low, width = bounds[0], (bounds[1] - bounds[0]).bit_length()
         below = divisor.value
-        found = self.system.hint(lambda: max(low, min(high, int(top) // int(below))))  # type: ignore[arg-type]
-        width = (high - low).bit_length()
+        found = self.system.hint(lambda: int(top) // int(below))  # type: ignore[arg-type]
         self.system.bits(found - low, width)
-        out = Cell(found, low, low + (1 << width))
-        covered = self.times(out, divisor)
-        rest = Cell(top - covered.value, min(0, x.low) - covered.high, max(0, x.high) - covered.low)
-        if ends is None:
-            self._demand_below(rest, divisor)
-        else:
-            if high - low != (1 << width) - 1:
-                self.system.bits(high - found, width)
-            self._demand_cut(rest, divisor, Cell(found, low, high), never_negative=x.low >= 0 and low >= 0)
-        return Cell(found, low, high)
+        rest = top - self.times(Cell(found, low, low + (1 << width)), divisor).value
+        last = (divisor.high - 1).bit_length()
+        self.system.bits(rest, last)
+        if divisor.known != 1 << last:
+            self.system.bits(divisor.value - 1 - rest, last)
+        return Cell(found, *bounds)
 
-    def _demand_below(self, rest: Cell, divisor: Cell) -> None:
-        """Demand 0 <= rest < divisor."""
-        width = (divisor.high - 1).bit_length()
-        self.system.bits(rest.value, width)
-        if divisor.known != 1 << width:
-            self.system.bits(divisor.value - 1 - rest.value, width)
-
-    def _demand_cut(self, rest: Cell, divisor: Cell, out: Cell, *, never_negative: bool) -> None:
-        """Demand it but where `out` is an end: there the half that a quotient beyond it keeps to."""
-        if never_negative:
-            self.system.bits(rest.value, rest.high.bit_length())
-        else:
-            self._unless(self.less(rest, ZERO), out, out.low)
-        self._unless(self.give(Op.SUB, ONE, self.less(rest, divisor)), out, out.high)
-
-    def _unless(self, wrong: Cell, x: Cell, end: int) -> None:
-        """Demand that a 0 or 1 is 0 but where x is `end`."""
-        away = self.give(Op.SUB, ONE, self.give(Op.EQ, x, constant(end)))
-        self.system.require(wrong.value, away.value, 0)
-
-    def muldiv(self, x: Cell, y: Cell, z: Cell, bounds: Bounds, ends: Bounds | None = None) -> Cell:
+    def muldiv(self, x: Cell, y: Cell, z: Cell, bounds: Bounds) -> Cell:
         """Return floor(x * y / z), 0 where z is 0; see `quotient`."""
-        return self.quotient(self.times(x, y), z, bounds, ends)
+        return self.quotient(self.times(x, y), z, bounds)
 
     def root(self, x: Cell, bounds: Bounds) -> Cell:
         """Return the floor of the square root; 0 of what is negative."""
@@ -235,12 +207,13 @@ class Gates:
             self.system.bits(high - found, (high - low).bit_length())
         below, same = [], []
         for value, weight in zip(values, weights, strict=True):
-            below.append(self.times(self.less(value, v), weight))
+            below.append(self.times(self.give(Op.LT, value, v), weight))
             same.append(self.times(self.give(Op.EQ, value, v), weight))
         under = Cell(total((one.value, 1) for one in below), 0, sum(one.high for one in weights))
         upto = Cell(total((one.value, 1) for one in (*below, *same)), 0, under.high)
-        self._unless(self.give(Op.SUB, ONE, self.less(under, wanted)), v, low)
-        self._unless(self.less(upto, wanted), v, high)
+        for wrong, end in ((self.give(Op.SUB, ONE, self.less(under, wanted)), low), (self.less(upto, wanted), high)):
+            away = self.give(Op.SUB, ONE, self.give(Op.EQ, v, constant(end)))
+            self.system.require(wrong.value, away.value, 0)
         return v
 
 
@@ -257,11 +230,11 @@ def _modulo(value: Value) -> Value:
 
 
 def _least(gates: Gates, x: Cell, y: Cell) -> Cell:
-    return gates.select(gates.less(y, x), y, x)
+    return gates.select(gates.give(Op.LT, x, y), x, y)
 
 
 def _greatest(gates: Gates, x: Cell, y: Cell) -> Cell:
-    return gates.select(gates.less(x, y), y, x)
+    return gates.select(gates.give(Op.LT, x, y), y, x)
 
 
 def _linear(one: Callable[[Value, Value], Value]) -> Callable[..., Cell]:
