@@ -30,11 +30,16 @@ from zk.circuits.gates import ONE, ZERO, Gates, constant
 from zk.circuits.system import Cell, System, total
 
 Cells = npt.NDArray[np.object_]  # of Cell, along a column's axes
-# What a circuit holds of given numbers, in bits; a round with a larger one has no proof. Wei of a task in all, scores,
-# products of two updates, and of an update with an earlier sum.
-HELD: Mapping[Op, int] = {Op.PREV: 84, Op.DOT: 50, Op.DOT_SHIFTED: 60}
-HELD_OF_SUMS = 76  # products of two earlier sums
-_SUMS_TWICE = row_kinds((Kind.SUMS, Kind.SUMS))
+# What a circuit holds of given numbers, in bits; a round with a larger one has no proof. Products of two updates, of an
+# update with an earlier sum, of two earlier sums; wei of one round or stake; wei of a task so far, and its scores.
+HELD: Mapping[tuple[Op, int], int] = {
+    (Op.DOT, row_kinds((Kind.UPDATE, Kind.UPDATE))): 50,
+    (Op.DOT_SHIFTED, row_kinds((Kind.UPDATE, Kind.SUMS))): 60,
+    (Op.DOT_SHIFTED, row_kinds((Kind.SUMS, Kind.SUMS))): 76,
+    (Op.SOURCE, immediate_of(Source.POT)): 76,
+    (Op.SOURCE, immediate_of(Source.STAKE)): 76,
+}
+HELD_CARRIED = 80
 _SEATED = frozenset({Source.SEAT_OF, Source.AGGREGATOR})  # which hold seats
 
 
@@ -247,7 +252,7 @@ class Compiler:
 
     def _bounds(self, column: Column) -> Bounds:
         low, high = column.bounds
-        held = 1 << (HELD_OF_SUMS if column.immediate == _SUMS_TWICE and column.op is Op.DOT_SHIFTED else HELD.get(column.op, 250))
+        held = 1 << HELD.get((column.op, column.immediate), HELD_CARRIED if column.op is Op.PREV else 250)
         if column.op is Op.EQ:
             low, high = 0, 1
         if column.op is Op.SOURCE and column.immediate in {immediate_of(source) for source in _SEATED}:

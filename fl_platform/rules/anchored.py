@@ -18,24 +18,22 @@ Tests: tests/unit/rules/test_rule.py
 from __future__ import annotations
 
 from fl_platform.protocol.building import Cells
-from fl_platform.protocol.sources import Axis
 from fl_platform.rules.cosines import ONE
 from fl_platform.rules.duplicates import shared
 from fl_platform.rules.entries import Chosen, Entries
+from fl_platform.rules.stakes import PART_ONE
 from fl_platform.rules.worth import Worth
 
-SHARE_BITS = 32  # of a part of the stake
 SCORE_BITS = 40  # of an update along r by a trainer that holds the whole stake
 _FARTHEST = ONE << 14  # no quality is over 8^.5 * (1 + alpha), and alpha is 1,000 at most
-_SHIFT = SCORE_BITS - SHARE_BITS - (ONE.bit_length() - 1)
+_SHIFT = SCORE_BITS - (PART_ONE * ONE).bit_length() + 1
 
 
 def anchored(entries: Entries, chosen: Chosen) -> Worth:
     """Write down s_i, parts of 2^SCORE_BITS; not measured where there is no reference, or it is zero."""
     b = entries.b
-    share = b.clamp(b.muldiv(chosen.stake, 1 << SHARE_BITS, b.sum(chosen.stake, Axis.ENTRY)), 0, 1 << SHARE_BITS)
     worth = b.name("quality", quality(entries))
-    made = shared(entries, share, worth) if entries.shares else share * worth
+    made = shared(entries, chosen.part, worth) if entries.shares else chosen.part * worth
     return Worth(b.shift(made, _SHIFT), entries.has_reference)
 
 

@@ -24,7 +24,7 @@ from fl_platform.rules.entries import Chosen, Entries
 from fl_platform.rules.model import next_model
 from fl_platform.rules.payment import pay
 from fl_platform.rules.selections import Selected
-from fl_platform.rules.stakes import capped
+from fl_platform.rules.stakes import capped, parts
 from fl_platform.rules.steps import next_steps
 from fl_platform.rules.weights import Weights, bounded
 from fl_platform.rules.worth import Worth
@@ -88,10 +88,10 @@ def _choose(entries: Entries, rule: Rule) -> Chosen:
     selected = _part(SELECTIONS, rule.selection)(entries, verdict)
     if selected.judged is not None:
         passed = passed * selected.judged
+    stake = capped(b, mine, b.word("stake_cap_bps"))
     return Chosen(
         verdict=b.name("verdict", selected.verdict), passed=b.name("passed", passed),
-        summed=selected.verdict == 0, stake=capped(b, mine, b.word("stake_cap_bps")),
-        judged=selected.judged,
+        summed=selected.verdict == 0, stake=stake, part=parts(b, stake), judged=selected.judged,
     )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ from fl_platform.rules.cosines import LENGTH_BITS, MOST, ONE, cosine, length_of
 LEAST = ONE >> 16  # a direction within 0.2 degrees of the span of newer ones adds nothing
 # Of a basis vector's factors: no root of LEAST makes one larger, and rounding does not come near it.
 _STEEPEST = ONE << 16
-_FACTOR_BITS = 60  # behind the point, of a factor over a direction's length
-_LARGEST_FACTOR = 1 << 64
+_FACTOR_BITS = 44  # behind the point, of a factor over a direction's length
+_LARGEST_FACTOR = 1 << 60
 _RANGE = MOVES[1] - MOVES[0]
 # Exponents move by one a round, so the newest sixteen sums are at most 32 apart; two of them must fit a shift of 63.
 _WIDEST = 31

@@ -20,7 +20,7 @@ from fl_platform.rules.entries import Entries
 from fl_platform.rules.stakes import BASIS
 
 
-_FINE = 32  # bits of the square of a bound on cosines
+_FINE = 24  # bits of the square of a bound on cosines
 _LARGEST = 1 << 80  # of a quality times parts of the stake
 
 

@@ -2,7 +2,7 @@
 
     a_i = floor(2^16 * c_i / sum c * min(1, tau / |u_i|)),   c_i = min(stake_i, cap of the total stake)
 
-with c_i / sum c rounded down to 2^-32 first.
+with c_i / sum c rounded down to 2^-32 first, of those that passed the screens and again of those in the sum.
 
 tau is the median length by stake times the clip factor. The sum is divided by the sum of unclipped weights: clipping
 shortens the step, it does not give others a larger voice.
@@ -15,12 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fl_platform.protocol.building import Builder, Cells
-from fl_platform.protocol.sources import Axis
 from fl_platform.rules.entries import Chosen, Entries
-from fl_platform.rules.stakes import BASIS
+from fl_platform.rules.stakes import BASIS, PART_ONE, parts
 
 WEIGHT_ONE = 1 << 16
-_FINER = 1 << 16  # of a part of the stake, against a weight
+_FINER = PART_ONE // WEIGHT_ONE
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,7 @@ class Weights:
 def by_stake(entries: Entries, chosen: Chosen) -> Weights:
     """Write down a_i of those in the sum."""
     b = entries.b
-    share = b.select(chosen.summed, chosen.stake, 0)
-    most = WEIGHT_ONE * _FINER
-    part = b.clamp(b.muldiv(share, most, b.sum(share, Axis.ENTRY)), 0, most)
+    part = parts(b, b.select(chosen.summed, chosen.part, 0))
     limit = entries.median_length * b.word("clip_bps") // BASIS
     b.name("clipped", b.select(chosen.summed, entries.length > limit, 0))
     shortened = b.muldiv(part, b.minimum(entries.length, limit), entries.length * _FINER)
