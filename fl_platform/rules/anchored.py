@@ -18,6 +18,7 @@ Tests: tests/unit/rules/test_rule.py
 from __future__ import annotations
 
 from fl_platform.protocol.building import Cells
+from fl_platform.protocol.operations import Op
 from fl_platform.rules.cosines import ONE
 from fl_platform.rules.duplicates import shared
 from fl_platform.rules.entries import Chosen, Entries
@@ -44,7 +45,8 @@ def quality(entries: Entries) -> Cells:
     inside, own = b.select(toward, 0, 0), b.const(0)  # <Proj u, r> and |Proj r|^2, parts of ONE^2
     for one in entries.components:
         of_reference = entries.of_reference(one)
-        inside, own = inside + one * of_reference, own + of_reference * of_reference
+        inside = b.plain(Op.MULADD, one, of_reference, inside)
+        own = b.plain(Op.MULADD, of_reference, of_reference, own)
     beyond = toward - inside * num // (den * ONE)
     # |r_perp|^2 = |r|^2 - (2 alpha - alpha^2) |Proj r|^2
     rest = b.maximum(ONE * ONE - own * (num * den * 2 - num * num) // (den * den), 0)

@@ -11,13 +11,13 @@ from __future__ import annotations
 from fl_platform.protocol.building import Builder, Cells
 
 ONE = 1 << 30  # a cosine of 1
-LENGTH_BITS = 8  # of a length, behind the point
+LENGTH_BITS = 16  # of a length, behind the point
 # At least an eighth of the energy is left when expected rounding noise is taken out: no cosine is over 8^.5 = 2.9.
 MOST = 4 * ONE - 1
 
 
 def length_of(b: Builder, energy: Cells) -> Cells:
-    """Return the square root of a squared length, 2^-8 steps, rounded down."""
+    """Return the square root of a squared length, 2^-16 steps, rounded down."""
     return b.root(energy * (1 << 2 * LENGTH_BITS))
 
 

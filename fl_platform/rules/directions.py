@@ -17,10 +17,10 @@ from fl_platform.rules.carried import MOVES, Carried
 from fl_platform.rules.cosines import LENGTH_BITS, MOST, ONE, cosine, length_of
 
 LEAST = ONE >> 16  # a direction within 0.2 degrees of the span of newer ones adds nothing
-# Of a basis vector's factors: no root of LEAST makes one larger, and rounding does not come near it.
-_STEEPEST = ONE << 16
-_FACTOR_BITS = 44  # behind the point, of a factor over a direction's length
-_LARGEST_FACTOR = 1 << 60
+# How much of each direction, as it was sealed, a basis vector is: bits behind the point beside ONE's, and what none
+# comes near: a direction is a step long at least, and no root of LEAST makes more than 2^8 of it.
+_FACTOR_BITS = 60
+_LARGEST_FACTOR = 1 << 66
 _RANGE = MOVES[1] - MOVES[0]
 # Exponents move by one a round, so the newest sixteen sums are at most 32 apart; two of them must fit a shift of 63.
 _WIDEST = 31
@@ -36,21 +36,21 @@ def components(b: Builder, content: Cells, length: Cells, carried: Carried, coun
     left = cosine(b, pairs, lengths, lengths.swapped(), 2 * ONE)
     products = b.dot(content, past, shifts=shifts)
     here = b.numbers(lengths)
-    part = b.select(here == here.swapped(), ONE, 0)  # of the first direction in what the second one is without a basis
+    # how much of the first direction is in what the second one has without the basis
+    part = b.select(here == here.swapped(), b.muldiv(ONE, 1 << _FACTOR_BITS, lengths), 0)
     found: list[Cells] = []
     for k in range(count):
         column = b.gather(left, k)
         rest = b.gather(column, k)
         root = b.root(b.select(rest < LEAST, 0, rest * ONE))  # 0: left out, as what is divided by it is 0
         lower = b.clamp(b.muldiv(column, ONE, root), -2 * ONE, 2 * ONE)
-        basis = b.clamp(b.muldiv(b.gather(part, k), ONE, root), -_STEEPEST, _STEEPEST)
-        factor = b.clamp(b.muldiv(basis, 1 << _FACTOR_BITS, lengths), -_LARGEST_FACTOR, _LARGEST_FACTOR)
-        along = b.sum(products, Axis.DIRECTION, weight=factor)
+        factor = b.clamp(b.muldiv(b.gather(part, k), ONE, root), -_LARGEST_FACTOR, _LARGEST_FACTOR)
+        along = b.running(products, Axis.DIRECTION, weight=factor).last()
         inside = along // (length * (1 << _FACTOR_BITS - 2 * LENGTH_BITS))
         found.append(b.name(f"component{k}", b.clamp(inside, -MOST, MOST)))
         if k + 1 < count:
             left = left - lower * lower.swapped() // ONE
-            part = part - basis * lower.swapped() // ONE
+            part = part - factor * lower.swapped() // ONE
     return tuple(found)
 
 

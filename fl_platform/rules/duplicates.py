@@ -21,6 +21,7 @@ from fl_platform.rules.stakes import BASIS
 
 
 _FINE = 24  # bits of the square of a bound on cosines
+_LENGTH_BITS = 8  # of a length, behind the point, where pairs are compared: there are many of them
 _LARGEST = 1 << 80  # of a quality times parts of the stake
 
 
@@ -29,8 +30,9 @@ def near(entries: Entries) -> Cells:
     b = entries.b
     bps = b.minimum(b.word("duplicate_bps"), BASIS - 1)
     limit = b.root(bps * (1 << _FINE) // BASIS)
-    product = entries.pairs * (1 << _FINE // 2 + 2 * LENGTH_BITS)
-    return b.name("near", product > entries.length * entries.length.swapped() * limit)
+    length = entries.length // (1 << LENGTH_BITS - _LENGTH_BITS)
+    product = entries.pairs * (1 << _FINE // 2 + 2 * _LENGTH_BITS)
+    return b.name("near", product > length * length.swapped() * limit)
 
 
 def stake_near(entries: Entries, stake: Cells) -> Cells:

@@ -20,7 +20,7 @@ from fl_platform.rules.stakes import capped, lower_median
 # Stochastic rounding adds f(1 - f) per parameter for a fraction f: 1/6 if fractions are uniform, less where deltas
 # crowd around zero. Measured on MNIST deltas at int8: 1/6.9.
 ROUNDING_SHARE = 7
-LONGEST_LENGTH = (0, 2**38)  # of 2^28 integers of 16 bits
+LONGEST_LENGTH = (0, 2**46)  # of 2^28 integers of 16 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Entries:
 
     @cached_property
     def length(self) -> Cells:
-        """Square root of the clean energy, 2^-8 steps."""
+        """Square root of the clean energy, 2^-16 steps."""
         return self.b.name("clean_length", length_of(self.b, self.clean_energy))
 
     @cached_property

@@ -8,6 +8,7 @@ goes its way much less than the median update does is no work on this task.
 from __future__ import annotations
 
 from fl_platform.protocol.building import Builder, Cells
+from fl_platform.protocol.operations import Op
 from fl_platform.rules.cosines import MOST, ONE
 from fl_platform.rules.entries import Entries
 from fl_platform.rules.stakes import BASIS, lower_median
@@ -36,9 +37,9 @@ def length(entries: Entries, verdict: Cells) -> Cells:
 def replay(entries: Entries, verdict: Cells) -> Cells:
     """Refuse of what earlier rounds' sums make up more than near-duplicates have in common."""
     b = entries.b
-    inside = entries.components[0] * entries.components[0]
-    for one in entries.components[1:]:
-        inside = inside + one * one
+    inside = b.const(0)
+    for one in entries.components:
+        inside = b.plain(Op.MULADD, one, one, inside)
     b.name("replayed", inside)
     limit = b.word("duplicate_bps") * (ONE * ONE) // BASIS
     return refuse(b, verdict, (inside > limit) * Verdict.REPLAY)

@@ -60,8 +60,8 @@ CODES: Mapping[Verdict, str] = {
 # Columns that a person asks about, by their names in a program.
 COLUMNS: Mapping[str, str] = {
     "verdict": "verdict",
-    "clean_length": "length without expected rounding noise, 2^-8 steps",
-    "median_length": "median length by capped stake, 2^-8 steps",
+    "clean_length": "length without expected rounding noise, 2^-16 steps",
+    "median_length": "median length by capped stake, 2^-16 steps",
     "toward_reference": "cosine with the reference, 2^-30",
     "replayed": "part of it that earlier rounds' sums make up, 2^-60",
     "distance": "sum of squared distances to its nearest neighbours, squared steps",

@@ -195,12 +195,14 @@ class Slow:
 
     def weigh(self) -> None:
         self.passed_stake = self.cap([e.stake if p else 0 for e, p in zip(self.entries, self.passed, strict=True)])
-        shares = [s if v == 0 else 0 for s, v in zip(self.passed_stake, self.verdicts, strict=True)]
-        total, limit = sum(shares), self.median * self.words["clip_bps"] // 10_000
-        self.full = [(s << 16) // total if s else 0 for s in shares]
-        self.weights = [
-            (s << 16) * min(limit, n) // (total * n) if s else 0 for s, n in zip(shares, self.length, strict=True)
-        ]
+        self.parts = self.parts_of(self.passed_stake)
+        shares = self.parts_of([s if v == 0 else 0 for s, v in zip(self.parts, self.verdicts, strict=True)])
+        limit = self.median * self.words["clip_bps"] // 10_000
+        self.full = [s >> 16 for s in shares]
+        self.weights = [s * min(limit, n) // (n << 16) if s else 0 for s, n in zip(shares, self.length, strict=True)]
+
+    def parts_of(self, stakes: Sequence[int]) -> list[int]:
+        return [(s << 32) // sum(stakes) if s else 0 for s in stakes]
 
     # --- worth --------------------------------------------------------------------------------------------------------
 
@@ -244,7 +246,7 @@ class Slow:
                 group = self.near(i)
                 together = sum(stake[j] for j in group)
                 mean = sum(qualities[j] * stake[j] for j in group) / together
-                found[i] = mean * max(stake[j] for j in group) * stake[i] / together
+                found[i] = mean * sum(stake[j] ** 2 for j in group) / together * stake[i] / together
         return found
 
     # --- steps --------------------------------------------------------------------------------------------------------
