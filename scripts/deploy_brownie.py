@@ -5,9 +5,8 @@
 
 A node that holds unlocked accounts (anvil, ganache) lends its first one, and gets a faucet token as well. Elsewhere
 FL_PLATFORM_WALLET names a keystore file, and FL_PLATFORM_PASSWORD its password (Brownie asks when it is not set).
-Settlement proofs are deployed where their keys are good: development keys on local chains only. What Brownie compiled
-must be what this package ships, apart from the metadata that Brownie cannot leave out; what is sent is the shipped
-creation code.
+What Brownie compiled must be what this package ships, apart from the metadata that Brownie cannot leave out; what is
+sent is the shipped creation code.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from fl_platform.chain.artifacts import Artifact, load
 from fl_platform.chain.types import ZERO_ADDRESS, Deployed
 from fl_platform.errors import ChainError, ConfigError, IntegrityError
 from fl_platform.ledger import deploy
-from fl_platform.ledger.proofs import left_out
 
 WALLET_VARIABLE = "FL_PLATFORM_WALLET"
 PASSWORD_VARIABLE = "FL_PLATFORM_PASSWORD"
@@ -37,12 +35,9 @@ def main(file: str = "") -> None:
     local = len(accounts) > 0
     deployer = accounts[0] if local else _wallet()
     names = (*deploy.CONTRACTS, deploy.TOKEN) if local else deploy.CONTRACTS
-    missing = left_out(web3.eth.chain_id)
-    for contract in (*names, *(() if missing else deploy.PROOFS)):
+    for contract in (*names, deploy.PROOFS):
         _require_same_code(load(contract))
-    deployed = _create_all(deployer, names)
-    if missing is None:
-        deployed |= _create_proofs(deployer)
+    deployed = _create_all(deployer, names) | {deploy.PROOFS: _create(deployer, deploy.PROOFS)}
     deployment = deploy.Deployment(
         network=name,
         chain_id=web3.eth.chain_id,
@@ -52,8 +47,6 @@ def main(file: str = "") -> None:
         digests={contract: load(contract).digest for contract in deployed},
     )
     deployment.write(path)
-    if missing is not None:
-        print(f"settlement proofs are left out: {missing}")
     print(f"{len(deployed)} contracts on {name} (chain {deployment.chain_id}); written to {path}")
 
 
@@ -77,13 +70,6 @@ def _create_all(deployer: LocalAccount, names: tuple[str, ...]) -> dict[str, Dep
         if done[name].address != planned[name]:
             raise ChainError(f"{name} is not where it was planned: something else sends from {deployer.address}")
     return done
-
-
-def _create_proofs(deployer: LocalAccount) -> dict[str, Deployed]:
-    """Create the verifiers of settlement proofs, then the gate that is told where they are."""
-    *verifiers, gate = deploy.PROOFS
-    done = {name: _create(deployer, name) for name in verifiers}
-    return done | {gate: _create(deployer, gate, [done[name].address for name in verifiers])}
 
 
 def _create(deployer: LocalAccount, name: str, *arguments: object) -> Deployed:

@@ -1,43 +1,48 @@
 """Proving (step 9): the settlement proof of a sealed round, made from chain and store by anybody.
 
-The proof says that the claims on chain follow from the round's Gram matrix by the frozen rule. It is bound to the
-address that will hand it in (`claimant`): nobody else can, and nobody's copy counts.
+The proof says that the claims on chain follow by the task's program from what the round's tape has as given. It is
+bound to the address that will hand it in (`claimant`): nobody else can, and nobody's copy counts.
+
+Tests: tests/unit/audit/test_proving.py
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, NoCircuit, RpcUnavailable
-from fl_platform.ledger.proofs import Accepted, Proofs, list_hash
+from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, RpcUnavailable
+from fl_platform.judging.circuits import circuit_of, require_prover
+from fl_platform.judging.tapes import told_tape
+from fl_platform.ledger.proofs import Accepted, Proofs
 from fl_platform.ledger.records import SealRecord
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.tape import Tape
 from fl_platform.task.reading import TaskReader
-from zk.settlement.proof_file import ProofFile, key_of
-from zk.settlement.statement import Round
-
-FAST = ("mclbn256", "numba", "wasmtime")  # what the extra `fast` brings and a prover needs
+from zk.groth16.verifier import VerifyingKey
+from zk.settlement.binding import list_hash
+from zk.settlement.circuit import Circuit
+from zk.settlement.proof_file import ProofFile
 
 
 @dataclass(frozen=True)
 class SettlementStatement:
-    """What there is to prove of a round: the circuit's inputs, and what follows from them."""
+    """What there is to prove of a round, and what follows."""
 
     round: int
-    made: Round
+    circuit: Circuit = field(repr=False)
+    tape: Tape = field(repr=False)
+    key: bytes  # digest of the verifying key that the task's rules name, 32 bytes
     commitment: int
-    values: tuple[int, ...]  # the list: claims, marks, total
+    values: tuple[int, ...]  # the list: claims, weights, divisor
+    accounts: tuple[bytes, ...]  # by seat, 20 bytes: whose claims they are
 
     @property
-    def slots(self) -> int:
-        """How many slots the circuit has."""
-        return len(self.made.slots)
-
-    @property
-    def scores_proved(self) -> bool:
-        """Whether scores and replay verdicts are proved, too; else they stand as the bundle gives them."""
-        return not self.made.rule.given
+    def trainers(self) -> int:
+        """How many the circuit has room for."""
+        return self.circuit.shape.trainers
 
 
 def last_sealed(reader: TaskReader) -> int:
@@ -60,21 +65,32 @@ def require_sealed(reader: TaskReader, round_number: int) -> SealRecord:
 def settlement_of(reader: TaskReader, round_number: int) -> SettlementStatement:
     """Return the settlement of a sealed round, held against its seal.
 
-    Raises ConfigError (not sealed), AuditDifference (the claims are not the bundle's), what reading raises, and else
-    NoCircuit: a round is judged by its program, and the first circuit of programs comes with the next release.
+    Raises ConfigError (not sealed), AuditDifference (the claims or the tape are not the sealed ones), NoCircuit (the
+    task has none, or it does not hold this round), and what reading raises.
     """
     seal = require_sealed(reader, round_number)
+    circuit_of(reader.spec)  # before a bundle is fetched for nothing
     bundle = reader.bundle(round_number)
     if (bundle.claims.digest, bundle.claims.total) != (seal.claim_root, seal.claim_total):
         raise AuditDifference(
             f"round {round_number}: the seal's claims are not the bundle's; `fl-platform watch` has the seal undone"
         )
-    raise NoCircuit(no_circuit(round_number))
+    found = statement_of(reader.spec, bundle)
+    if found.tape.root != seal.trace:
+        raise AuditDifference(
+            f"round {round_number}: the seal's tape is not the bundle's; `fl-platform watch` has the seal undone"
+        )
+    return found
 
 
-def no_circuit(round_number: int) -> str:
-    """Say why nothing is proved of a round."""
-    return f"round {round_number} was judged by its program: the circuit of programs comes with the next release"
+def statement_of(spec: TaskSpec, bundle: RoundBundle) -> SettlementStatement:
+    """Return the settlement that a bundle (untrusted) tells of. Raises NoCircuit, DocumentInvalid."""
+    circuit, tape = circuit_of(spec), told_tape(spec, bundle)
+    settled = circuit.settle(tape)
+    accounts = tuple(standing.trainer for standing in bundle.after.standings)
+    return SettlementStatement(
+        bundle.round, circuit, tape, spec.proofs.key, settled.commitment, settled.values, accounts
+    )
 
 
 def accepted_proof(proofs: Proofs, task: int, found: SettlementStatement) -> Accepted | None:
@@ -82,45 +98,40 @@ def accepted_proof(proofs: Proofs, task: int, found: SettlementStatement) -> Acc
 
     Raises AuditDifference when the accepted list is not the one that follows: then the proof system is broken.
     """
-    recorded = proofs.accepted_list(task, found.round, found.commitment)
+    recorded = proofs.accepted_list(task, found.round, found.commitment, found.key)
     if recorded is None:
-        return None  # anybody may prove something about a commitment of its own: that counts for nothing here
+        return None  # anybody may prove something about a commitment or a key of its own: that counts for nothing here
     if recorded != list_hash(found.values):
         raise AuditDifference(
             f"round {found.round}: the chain accepted another list for this very commitment: keys are forged or the "
-            f"circuit is wrong; trust no settlement proof of this deployment"
+            f"circuit is wrong; trust no settlement proof of this task"
         )
-    told = (a for a in proofs.accepted(task, found.round) if a.commitment == found.commitment)
+    wanted = found.commitment, found.key
+    told = (a for a in proofs.accepted(task, found.round) if (a.commitment, a.key) == wanted)
     accepted = next(told, None)
     if accepted is None:
         raise RpcUnavailable(f"round {found.round}: the chain keeps an accepted proof but hides its event; ask again")
     return accepted
 
 
-def require_prover() -> None:
-    """Raise ConfigError unless everything that a prover needs is installed."""
-    missing = [name for name in FAST if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"proving needs {', '.join(missing)}: pip install 'fl-platform[fast]'; verifying a proof does not"
-        )
-
-
 def prove(
-    proofs: Proofs, task: int, found: SettlementStatement, *, claimant: bytes,
-    watch: Callable[[str], None] = lambda _: None,
+    proofs: Proofs, task: int, found: SettlementStatement, key: VerifyingKey, *, claimant: bytes,
+    proving_key: Path | None = None, watch: Callable[[str], None] = lambda _: None,
 ) -> ProofFile:  # fmt: skip
     """Prove a settlement for `claimant`; `watch` is told what is being done. Seconds of both cores.
 
-    Raises ConfigError (see `require_prover`), DocumentInvalid, StoreMissing (the proving key is neither there nor can
-    be rebuilt).
+    key: the task's (`TaskReader.proof_key`). proving_key: the ceremony's .zkey, where the task's key is one's. Raises
+    ConfigError (see `require_prover`), DocumentInvalid (another key), StoreMissing (a ceremony's key that is not given).
     """
     require_prover()
-    from zk.settlement.prove import prove_settlement  # compiled kernels: not for those who only verify
+    from zk.groth16 import keys  # compiled kernels: not for those who only verify
+    from zk.settlement.proof import prove_settlement
 
-    watch(f"proving round {found.round} with {found.slots} slots")
-    context = proofs.context(task, found.round, claimant)
-    made = ProofFile(context, prove_settlement(found.made, context), key_of(found.slots))
+    watch("looking for the proving key: seconds to a minute the first time")
+    parameters = keys.proving_key(found.circuit.r1cs(), key, proving_key)
+    watch(f"proving round {found.round}, with room for {found.trainers} trainers")
+    context = proofs.context(task, found.round, claimant, found.key)
+    made = ProofFile(context, prove_settlement(found.circuit, parameters, found.tape, context), key)
     watch("verifying the proof")
     if not made.holds():
         raise DocumentInvalid(f"round {found.round}: the proof just made does not hold: report this, do not submit it")
@@ -130,14 +141,15 @@ def prove(
 def check_handed(proofs: Proofs, task: int, found: SettlementStatement, file: ProofFile, *, claimant: bytes) -> None:
     """Demand that a proof file (untrusted) can be handed in by `claimant` for this settlement.
 
-    Raises ConfigError (another wallet's), DocumentInvalid (another place or round, tampered with), PointInvalid.
+    Raises ConfigError (another wallet's), DocumentInvalid (another place, round or key, tampered with), PointInvalid.
     """
-    wanted = proofs.context(task, found.round, claimant)
+    wanted = proofs.context(task, found.round, claimant, found.key)
     if replace(file.context, claimant=wanted.claimant) != wanted or file.claimed.commitment != found.commitment:
         raise DocumentInvalid(
             f"the proof is for task {file.context.task} round {file.context.round}, gate "
-            f"0x{file.context.contract:040x} on chain {file.context.chain_id}; this is task {task} round {found.round},"
-            f" gate 0x{wanted.contract:040x} on chain {wanted.chain_id}, or its bundle is another: make the proof again"
+            f"0x{file.context.contract:040x} on chain {file.context.chain_id}, key {file.context.key.hex()[:16]}; this "
+            f"is task {task} round {found.round}, gate 0x{wanted.contract:040x} on chain {wanted.chain_id}, key "
+            f"{wanted.key.hex()[:16]}, or its bundle is another: make the proof again"
         )
     if file.context.claimant != wanted.claimant:
         raise ConfigError(

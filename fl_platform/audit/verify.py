@@ -1,7 +1,7 @@
 """Verifying without keys: what was checked and what was not, line by line, with the reason why it matters.
 
 Three layers (zk/README.md). M: everything is recomputed from public values. P: the sums are the weighted sums of what
-the trainers committed to. S: a settlement proof shows that the claims follow by the rule from the Gram matrix.
+the trainers committed to. S: a settlement proof shows that the claims follow by the program from what is given.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from fl_platform.audit.auditor import Auditor
 from fl_platform.audit.proving import SettlementStatement, accepted_proof, settlement_of
 from fl_platform.errors import AuditDifference, ConfigError, NoCircuit
 from fl_platform.ledger.contracts import Contracts
-from fl_platform.ledger.proofs import DEVELOPMENT, Proofs
+from fl_platform.ledger.proofs import Proofs
 from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.task.reading import TaskReader
-from zk.groth16 import package_keys
+from zk.groth16.verifier import VerifyingKey
 from zk.settlement.proof_file import ProofFile
 
 
@@ -141,17 +141,14 @@ def settlement_line(reader: TaskReader, proofs: Proofs | str, round_number: int)
     who = f"accepted on chain by 0x{accepted.claimant.hex()}"
     seal = reader.history().rounds[round_number].seal
     assert seal is not None
-    if proofs.claim_root(found.values) != (seal.claim_root, seal.claim_total, seal.claim_count):
+    claims = *proofs.claim_root(found.values, found.accounts), len(found.accounts)
+    if claims != (seal.claim_root, seal.claim_total, seal.claim_count):
         return line(Result.DIFFERS, f"{who}, but its claims are not the sealed ones: have the seal undone")
-    return line(Result.EQUAL, f"{who}, its claims are the sealed ones{_scores(found)}{_development(found.slots)}")
+    return line(Result.EQUAL, f"{who}, its claims are the sealed ones{_development(reader.proof_key())}")
 
 
-def _scores(found: SettlementStatement) -> str:
-    return "" if found.scores_proved else " (scores as the bundle gives them)"
-
-
-def _development(slots: int) -> str:
-    return " (development keys: anybody can forge)" if package_keys.entry(slots).stamp == DEVELOPMENT else ""
+def _development(key: VerifyingKey) -> str:
+    return " (a development key: anybody can forge)" if key.development else ""
 
 
 def gate_of(contracts: Contracts) -> Proofs | str:
@@ -218,7 +215,7 @@ class Expected:
 def proof_lines(file: ProofFile, expected: Expected | None) -> tuple[Line, ...]:
     """Verify a proof file alone, and against the round it should be about. Raises DocumentInvalid, PointInvalid.
 
-    Both are refusals of a malformed file, of one whose keys are not this package's, and of points that are none.
+    Both are refusals of a malformed file, of a development key off local chains, and of points that are none.
     """
     context = file.context
     place = (
@@ -233,12 +230,13 @@ def proof_lines(file: ProofFile, expected: Expected | None) -> tuple[Line, ...]:
         holds = Line("S", context.round, what, Result.DIFFERS, why)
     lines = [holds]
     if expected is None:
-        why = "the list follows from a commitment, which may be to anything; give the round (TASK ROUND) or --bundle"
-        lines.append(Line("S", context.round, "that the commitment is this round's", Result.UNCHECKED, why))
+        why = "both may be of anything's making; give the round (TASK ROUND) or --bundle"
+        what = "that the commitment is this round's, and the key this task's"
+        lines.append(Line("S", context.round, what, Result.UNCHECKED, why))
     else:
         lines += _against(file, expected)
-    if package_keys.entry(file.slots).stamp == DEVELOPMENT:
-        why = "the key's secrets are public (development keys): it convinces only who made it"
+    if file.key.development:
+        why = "the key's secrets are public (a development key): it convinces only who made it"
         lines.append(Line("S", context.round, "that the proof was not forged", Result.UNCHECKED, why))
     return tuple(lines)
 
@@ -272,8 +270,9 @@ def _against(file: ProofFile, expected: Expected) -> list[Line]:
         ("gate of the proof", f"0x{context.contract:040x}", None if gate is None else f"0x{gate:040x}"),
         ("task of the proof", context.task, expected.task),
         ("round of the proof", context.round, found.round),
-        ("commitment to the bundle's accounts, Gram matrix and rule", file.claimed.commitment, found.commitment),
-        ("list of claims, verdicts, weights and scores", file.claimed.values, found.values),
+        ("key of the proof", file.context.key.hex(), found.key.hex()),
+        ("commitment to what the bundle has as given", file.claimed.commitment, found.commitment),
+        ("list of claims and weights", file.claimed.values, found.values),
     )
     lines = []
     for what, said, right in pairs:
@@ -285,9 +284,6 @@ def _against(file: ProofFile, expected: Expected) -> list[Line]:
         else:
             why = _unlike(said, right)
             lines.append(Line("S", found.round, f"the {what}", Result.DIFFERS, why))
-    if not found.scores_proved:
-        why = "this round has more than one public direction, or scores that no circuit holds: only weights and money"
-        lines.append(Line("S", found.round, "that the scores follow from the Gram matrix", Result.UNCHECKED, why))
     return lines
 
 

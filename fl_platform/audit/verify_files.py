@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 
 from fl_platform.audit.audit_report import SUM, SUMS_UNCHECKED, WITHOUT_KEY, unpromised_of, without_key
-from fl_platform.audit.proving import no_circuit
-from fl_platform.audit.verify import Line, Result, no_subject, proof_lines, unchecked_lines
+from fl_platform.audit.proving import statement_of
+from fl_platform.audit.verify import Expected, Line, Result, no_subject, proof_lines, unchecked_lines
 from fl_platform.errors import ConfigError, FLError, NoCircuit
 from fl_platform.judging.admit import CONVICTED, MISSING, Refusal, RoundContext, is_reference
 from fl_platform.judging.commitments import check_round_sum
@@ -64,8 +64,11 @@ class Offline:
 
     def proof_lines(self, file: ProofFile) -> tuple[Line, ...]:
         """Verify a proof file against this round. Raises DocumentInvalid, PointInvalid for a file that is none."""
-        number = self.bundle.round
-        return (*proof_lines(file, None), no_subject(number, NoCircuit(no_circuit(number))))
+        try:
+            found = statement_of(self.spec, self.bundle)
+        except NoCircuit as error:
+            return (*proof_lines(file, None), no_subject(self.bundle.round, error))
+        return proof_lines(file, Expected(self.domain.chain_id, None, self.bundle.task, found))
 
     # --- lines -------------------------------------------------------------------------------------------------------
 

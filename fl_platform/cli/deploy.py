@@ -40,16 +40,14 @@ def deploy(
     """Put the contracts on a chain, or take over a deployment file.
 
     Makes a wallet where the folder has none. Interrupted, it goes on where it stopped. The file
-    WORKDIR/deployments/NETWORK.json holds no secret: hand it to everybody who takes part. Settlement proofs are left
-    out, and it says so, where only development keys ship: anybody can forge proofs for those. A development chain
-    that was restarted is a new one: what the folder has of the old one is kept in WORKDIR/past, and comes back when
-    that chain does.
+    WORKDIR/deployments/NETWORK.json holds no secret: hand it to everybody who takes part. A development chain that was
+    restarted is a new one: what the folder has of the old one is kept in WORKDIR/past, and comes back when that chain
+    does.
 
     Example: fl-platform deploy --wallet owner
     """
     from fl_platform.chain import wallets
     from fl_platform.cli.show import console, working
-    from fl_platform.ledger.proofs import CONTRACT, left_out
     from fl_platform.task.remembered import FILE, remember
 
     out = console(json_file)
@@ -68,19 +66,15 @@ def deploy(
             done = own.workspace.deploy(own.signer, with_token=local if token is None else token)
     if options.network != "embedded" and remember(options.workdir, network=options.network):
         out.print(f"later commands here take the network from {options.workdir / FILE}", markup=False)
-    missing = None if CONTRACT in done.contracts else left_out(done.chain_id) or "deploy again to add them"
     _show(out, done)
     for old in kept:
         out.print(f"the chain was restarted: what belongs to the old one is kept in {old.folder}", markup=False)
-    if missing is not None:
-        out.print(f"settlement proofs are left out: {missing}", markup=False)
     write_json(json_file, {
         "network": done.network,
         "chain_id": done.chain_id,
         "deployer": hexed(done.deployer),
         "contracts": {name: {"address": hexed(at.address), "block": at.block} for name, at in done.contracts.items()},
         "put_aside": [str(old.folder) for old in kept],
-        "left_out": {} if missing is None else {CONTRACT: missing},
     })  # fmt: skip
 
 

@@ -17,12 +17,13 @@ from fl_platform.cli.common import DATA, wei_of
 from fl_platform.cli.defaults import FILE
 from fl_platform.errors import ConfigError
 from fl_platform.learning.public import PUBLIC, TRAINERS
-from fl_platform.protocol.spec import MAX_BATCH, MAX_EPOCHS, OPTIMIZERS, PRECISIONS, SCHEDULES
+from fl_platform.protocol.spec import MAX_BATCH, MAX_EPOCHS, MAX_PROVED, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 if TYPE_CHECKING:
     from fl_platform.learning.plan import TrainPlan
     from fl_platform.round.data_choice import Lesson
     from fl_platform.round.offer import Offer
+    from zk.groth16.verifier import VerifyingKey
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -142,6 +143,14 @@ _OPTIONS = (
         "place of the parts that the other options name.",
     ),
     click.option(
+        "--proofs", type=click.IntRange(0, MAX_PROVED), metavar="TRAINERS", default=0,
+        help="Rounds can be proved, with room for so many trainers (docs/PROOF_KEYS.md). Needs the extra `fast`.",
+    ),
+    click.option(
+        "--proof-key", type=_FILE, help="The .zkey of a ceremony for that circuit. Default: a development key, which "
+        "anybody can forge for: local chains only.",
+    ),
+    click.option(
         "--alpha", metavar="FRACTION", help="Part of earlier rounds' directions taken out of the reference, as in 1/2."
     ),
     click.option(
@@ -218,7 +227,24 @@ def offer_of(lesson: Lesson, choices: dict[str, Any], *, token: bytes = bytes(20
         base_bps=choices["base_bps"],
         windows=choices["windows"],
         program=b"" if choices["program"] is None else choices["program"].read_bytes(),
+        proved=choices["proofs"],
+        proof_key=_proof_key(choices),
     )
+
+
+def _proof_key(choices: dict[str, Any]) -> VerifyingKey | None:
+    """Return the verifying key of a ceremony's file; None: none was given."""
+    file = choices["proof_key"]
+    if file is None:
+        return None
+    if not choices["proofs"]:
+        raise ConfigError("--proof-key is of a circuit with room for some trainers: say how many (`--proofs N`)")
+    from fl_platform.judging.circuits import require_prover
+
+    require_prover()
+    from zk.groth16 import keys
+
+    return keys.verifying_key(file)
 
 
 def _plan(choices: dict[str, Any], usual: TrainPlan) -> TrainPlan:

@@ -39,6 +39,7 @@ class _Done:
     """What became of one call."""
 
     found: SettlementStatement
+    development: bool  # whether anybody can forge for the task's key
     earlier: Accepted | None  # the chain had accepted a proof before
     made: ProofFile | None
     cpu_s: float
@@ -61,20 +62,25 @@ class _Done:
     "--from", "from_file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="With --submit: hand in this proof file, made for the wallet elsewhere, instead of making one.",
 )  # fmt: skip
+@click.option(
+    "--proving-key", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The .zkey of the task's ceremony (docs/PROOF_KEYS.md). Development keys are made again.",
+)  # fmt: skip
 @wallet_option
 @json_option
 @click.pass_obj
 def prove(
     options: Options, task: int, round_number: int | None, out: Path | None, submit: bool, claimant: str | None,
-    from_file: Path | None, wallet: str | None, json_file: Path | None,
+    from_file: Path | None, proving_key: Path | None, wallet: str | None, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Make a sealed round's settlement proof, and hand it to the contract.
 
-    The circuit of round programs comes with the next release: until then this says so and exits 3. The proof will show
-    that verdicts, weights, scores, payouts and reputations follow by the task's rule from the round's inner products;
-    not that these are of the updates. ROUND is the newest sealed one when left out. A proof is bound to one claimant:
-    nobody else can hand it in (--from hands in what was proved elsewhere). Needs the extra `fast`. A round that the
-    chain has accepted a proof for is said so, and not proved again unless --out asks for the file.
+    The proof shows that claims, reputations and weights follow by the task's program from what the round's tape has as
+    given: chain, receipts and inner products; not that the products are of the updates. The task must have been opened
+    with `--proofs N`; a round that its circuit does not hold is said so (exit 3). ROUND is the newest sealed one when
+    left out. A proof is bound to one claimant: nobody else can hand it in (--from hands in what was proved elsewhere).
+    Needs the extra `fast`. A round that the chain has accepted a proof for is said so, and not proved again unless
+    --out asks for the file.
 
     Example: fl-platform prove 1 --submit --wallet alice
     """
@@ -87,18 +93,18 @@ def prove(
     given = None if from_file is None else read_proof(from_file)
     if submit:
         with signing(options, wallet) as own:
-            done = _prove(own.workspace, task, round_number, own.signer.address, out, own.signer, given)
+            done = _prove(own.workspace, task, round_number, own.signer.address, out, own.signer, given, proving_key)
     else:
         chosen = address_of(options, claimant or pick_wallet(options, wallet))
         with reading(options) as workspace:
-            done = _prove(workspace, task, round_number, chosen, out, None, None)
+            done = _prove(workspace, task, round_number, chosen, out, None, None, proving_key)
     _show(console(json_file), done)
     write_json(json_file, _as_json(task, done))
 
 
 def _prove(
     workspace: Workspace, task: int, round_number: int | None, claimant: bytes, out: Path | None, signer: Any,
-    given: ProofFile | None,
+    given: ProofFile | None, proving_key: Path | None,
 ) -> _Done:  # fmt: skip
     from fl_platform.audit import proving
     from fl_platform.cli.show import working
@@ -111,36 +117,41 @@ def _prove(
     number = proving.last_sealed(reader) if named is None else named
     found = proving.settlement_of(reader, number)
     earlier = proving.accepted_proof(proofs, task, found)
+    development = reader.proof_key().development
     if earlier is not None and out is None:
-        return _Done(found, earlier, None, 0.0, None, None)
+        return _Done(found, development, earlier, None, 0.0, None, None)
     if given is not None:
         proving.check_handed(proofs, task, found, given, claimant=claimant)
-        return _Done(found, None, given, 0.0, _submit(proofs, given), None)
+        return _Done(found, development, None, given, 0.0, _submit(proofs, given), None)
     started = time.process_time()
     with working("proving") as say:
-        made = proving.prove(proofs, task, found, claimant=claimant, watch=say)
+        made = proving.prove(
+            proofs, task, found, reader.proof_key(), claimant=claimant, proving_key=proving_key, watch=say
+        )
     cpu_s = time.process_time() - started
     file = out or (None if signer else Path(f"proof-{task}-{number}.json"))
     if file is not None:  # before it is handed in: that may fail
         file.write_bytes(made.to_bytes())
     receipt = _submit(proofs, made) if signer and earlier is None else None
-    return _Done(found, earlier, made, cpu_s, receipt, file)
+    return _Done(found, development, earlier, made, cpu_s, receipt, file)
 
 
 def _submit(proofs: Proofs, made: ProofFile) -> TxReceipt | None:
     from fl_platform.cli.show import working
 
     with working("handing the proof in"):
-        return proofs.submit(made.context.task, made.context.round, made.claimed)
+        return proofs.submit(made)
 
 
 def _show(out: Any, done: _Done) -> None:
     from fl_platform.cli.show import pairs
 
     found = done.found
-    lines = [("round", f"{found.round}, {found.slots} slots"), ("commitment", f"0x{found.commitment:064x}")]
-    scores = "proved" if found.scores_proved else "as the bundle gives them; what follows from them is proved"
-    lines.append(("scores", scores))
+    lines = [
+        ("round", f"{found.round}, room for {found.trainers} trainers"),
+        ("commitment", f"0x{found.commitment:064x}"),
+        ("key", found.key.hex() + (" (development: anybody can forge)" if done.development else "")),
+    ]
     if done.earlier is not None:
         lines.append(("on chain", f"accepted before, handed in by {hexed(done.earlier.claimant)}: nothing to do"))
     if done.made is not None:
@@ -161,9 +172,10 @@ def _as_json(task: int, done: _Done) -> dict[str, Any]:
     return {
         "task": task,
         "round": done.found.round,
-        "slots": done.found.slots,
+        "trainers": done.found.trainers,
+        "key": hexed(done.found.key),
+        "development_key": done.development,
         "commitment": f"0x{done.found.commitment:064x}",
-        "scores_proved": done.found.scores_proved,
         "accepted_before": None if done.earlier is None else {"claimant": hexed(done.earlier.claimant)},
         "claimant": None if done.made is None else _claimant(done.made),
         "cpu_seconds": round(done.cpu_s, 3),

@@ -29,8 +29,7 @@ CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation"
 # Disputes follow, where a deployment has its own; the last is what the ledger trusts.
 DISPUTES = ("Tapes", "Complaints", "Sources", "Reveals", "Referee")
 TOKEN = "FaucetToken"
-# The gate of settlement proofs after its verifiers; no other contract knows them (`proofs.add_proofs`).
-PROOFS = ("SettlementVerifier4", "SettlementVerifier16", "SettlementVerifier64", "SettlementProofs")
+PROOFS = "SettlementProofs"  # the gate of settlement proofs; no other contract knows it (`proofs.add_proofs`)
 # What a constructor's parameters are called, and which contract each wants.
 WIRES = {
     "escrow_": "Escrow",

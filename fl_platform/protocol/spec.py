@@ -22,6 +22,7 @@ RELEASE_BEFORE = "0.1.x"  # audits tasks of the format before
 BASIS = 10_000
 MAX_COMMITTED = 2**28  # parameters with layer P: 4,096 points, half of what a message may have
 MAX_SPEC_BYTES = 1024 * 1024
+MAX_PROVED = 256  # trainers that a settlement circuit has room for
 MAX_AUDITORS = 64  # each costs every trainer two products of the curve a round
 MAX_WITNESSES = 64  # a contract reads what each said
 NO_BASE = b""  # in as few bytes as there are: whoever shows the rules on chain pays for each
@@ -132,6 +133,14 @@ class Money:
 
 
 @dataclass(frozen=True)
+class ProofRule:
+    """How rounds of the task are proved (zk/README.md)."""
+
+    trainers: int = 0  # that the circuit has room for; 0: rounds are not proved
+    key: bytes = b""  # sha256 of the verifying key's object, 32 bytes; empty: none
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """A whole task. Immutable once its digest is on chain."""
 
@@ -157,6 +166,7 @@ class TaskSpec:
     exact: (
         bool  # false when a strategy outside integer arithmetic is wrapped: the audit then compares within a tolerance
     )
+    proofs: ProofRule = ProofRule()
 
     def to_bytes(self) -> bytes:
         """Return the canonical document that goes to the store."""
@@ -224,6 +234,11 @@ def check_spec(spec: TaskSpec) -> None:
         ),
         *_training_checks(spec.training),
         *_witness_checks(spec),
+        (
+            0 <= spec.proofs.trainers <= MAX_PROVED and len(spec.proofs.key) == 32 * bool(spec.proofs.trainers),
+            f"proofs have room for {spec.proofs.trainers} trainers and a key of {len(spec.proofs.key)} bytes; 0 "
+            f"without a key, or 1 to {MAX_PROVED} with one of 32",
+        ),
         (_one_key_each(spec), "a party is listed with two wrap keys: one box would be taken for another"),
         *(
             (low <= value <= high, f"{name} {value} must be {low} to {high}")

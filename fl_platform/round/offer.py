@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from fl_platform.chain.types import ZERO_ADDRESS
 from fl_platform.errors import ConfigError
@@ -13,6 +14,9 @@ from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
 from fl_platform.protocol.spec import BASIS, Money, Party, TaskSpec, Windows, WorthRule
 from fl_platform.round.owner import HOURLY, Objects, Terms, default_terms, draft_spec
 from fl_platform.round.validation_slices import LEAVE_ONE_OUT
+
+if TYPE_CHECKING:
+    from zk.groth16.verifier import VerifyingKey
 
 NOBODY = Party(ZERO_ADDRESS, bytes(64))
 
@@ -48,6 +52,8 @@ class Offer:
     validation_root: bytes = bytes(32)  # over the owner's rows: leave-one-out
     commitments: bool = True  # layer P: anybody can check the sums
     program: bytes = b""  # a round program of one's own; empty: composed of the package's parts
+    proved: int = 0  # trainers that settlement proofs have room for; 0: rounds are not proved
+    proof_key: VerifyingKey | None = None  # of a ceremony for that circuit; None: made for development
 
     def terms(self) -> Terms:
         """Return the owner's terms. Raises ConfigError when they cannot work."""
@@ -76,6 +82,7 @@ class Offer:
         return replace(
             terms, bits=self.bits, strictness=strictness, worth=worth, windows=WINDOWS[self.windows],
             commitments=PEDERSEN if self.commitments else NO_COMMITMENTS, program=self.program,
+            proved=self.proved, proof_key=self.proof_key,
         )  # fmt: skip
 
     def _byzantine(self) -> int:

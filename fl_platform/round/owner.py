@@ -6,8 +6,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fl_platform.errors import ConfigError
+from fl_platform.judging.circuits import proof_rule
 from fl_platform.judging.program import check_rules, know_program, program_of, terms_of
 from fl_platform.learning.base import base_digest, check_buffers, encode_base
 from fl_platform.learning.parameters import initial_module, model_spec, state_arrays
@@ -35,9 +37,12 @@ from fl_platform.updates import encode_model, integers_nearest, measured_scale, 
 from fl_platform.updates.model_row import with_points
 from zk.curve import bn254
 
+if TYPE_CHECKING:
+    from zk.groth16.verifier import VerifyingKey
+
 logger = logging.getLogger(__name__)
 
-Objects = tuple[bytes, ...]  # what the rules name by digest: initial model, and base and program where there are some
+Objects = tuple[bytes, ...]  # what the rules name by digest: initial model; base, program, proof key where there are
 
 BASIS = 10_000
 
@@ -67,6 +72,8 @@ class Terms:
     seed: int  # of the initial model
     program: bytes = b""  # bytes of a round program of one's own; empty: composed of the parts that the rules name
     commitments: str = PEDERSEN  # layer P: anybody can check the sums; or "none"
+    proved: int = 0  # trainers that settlement proofs have room for; 0: rounds are not proved
+    proof_key: VerifyingKey | None = None  # of a ceremony for that circuit; None: made for development
 
 
 def draft_spec(
@@ -123,7 +130,8 @@ def draft_spec(
     )
     check_spec(spec)
     check_rules(spec)
-    return spec, tuple(data for data in (initial, base, terms.program) if data)
+    proved, key = proof_rule(spec, terms.proved, terms.proof_key) if terms.proved else (spec.proofs, b"")
+    return replace(spec, proofs=proved), tuple(data for data in (initial, base, terms.program, key) if data)
 
 
 def usual_witnesses(owner: bytes, aggregators: Sequence[Party], auditors: Sequence[Party]) -> tuple[bytes, ...]:
@@ -154,9 +162,13 @@ class Owner:
                 f"the bounty is {tokens(bounty)} tokens, the wallet holds {tokens(balance)}: draw some with "
                 "`fl-platform wallet fund NAME --tokens N`, where there is a faucet, or lower --pot or --rounds"
             )
-        named = tuple(one for one in (spec.initial_model, spec.base_model, spec.aggregation.program) if one)
-        if tuple(self._store.put(data).digest for data in objects) != named:
-            raise ConfigError("initial model, frozen base or round program are not those that the rules name")
+        all_named = spec.initial_model, spec.base_model, spec.aggregation.program, spec.proofs.key
+        if tuple(self._store.put(data).digest for data in objects) != tuple(one for one in all_named if one):
+            raise ConfigError("initial model, frozen base, program or proof key are not those that the rules name")
+        if spec.proofs.trainers:
+            from zk.groth16.verifier import VerifyingKey, refuse_development_key
+
+            refuse_development_key(VerifyingKey.from_bytes(objects[-1]), chain_id=self._contracts.chain_id)
         document = self._store.put(spec.to_bytes())
         task = self._contracts.open_task(spec, program=program_of(spec).root, rules=terms_of(spec).root)
         logger.info("task %d open, rules %s", task, document)

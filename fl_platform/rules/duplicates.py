@@ -19,7 +19,6 @@ from fl_platform.rules.cosines import LENGTH_BITS
 from fl_platform.rules.entries import Entries
 from fl_platform.rules.stakes import BASIS
 
-
 _FINE = 24  # bits of the square of a bound on cosines
 _LENGTH_BITS = 8  # of a length, behind the point, where pairs are compared: there are many of them
 _LARGEST = 1 << 80  # of a quality times parts of the stake

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fl_platform.judging.sums import Sums
     from fl_platform.ledger.reveals import Package
     from fl_platform.updates.model_row import ModelRow
+    from zk.groth16.verifier import VerifyingKey
 
     State = Mapping[str, npt.NDArray[np.float32]]
 
@@ -89,6 +90,16 @@ class TaskReader:
     def object(self, digest: bytes, *, max_bytes: int = MAX_BUNDLE_BYTES) -> bytes:
         """Return the object whose root block has this sha256, verified. Raises StoreMissing, CidMismatch."""
         return self.store.get(self.store.locate(digest), max_bytes=max_bytes)
+
+    def proof_key(self) -> VerifyingKey:
+        """Return the key that the task's settlement proofs are held to, checked.
+
+        Raises StoreMissing, CidMismatch, DocumentInvalid, PointInvalid.
+        """
+        from zk.groth16.verifier import VerifyingKey
+
+        with held_by("the owner", self.history().opened.owner, what=f"the key of task {self.task}'s proofs"):
+            return VerifyingKey.from_bytes(self.object(self.spec.proofs.key, max_bytes=MAX_SPEC_BYTES))
 
     def bundle(self, round_number: int) -> RoundBundle:
         """Return the sealed bundle of a round. Raises StoreMissing, CidMismatch, DocumentInvalid, IntegrityError."""

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from zk.settlement.inputs import statement
+
 from scripts.bench.harness import Row, at_most, cpu_seconds
 from tests.support.evm import Contract, Evm
 from tests.support.settlement_vectors import CLAIMANT, ROUND, TASK, context, deploy, round_of, vector
 from zk.groth16 import files, keys, package_keys, prover, verifier, witness
-from zk.settlement.inputs import statement
 from zk.settlement.proof import public_inputs
 
 TOOLS = Path(__file__).resolve().parent.parent / "node_tools" / "zk"

@@ -1,8 +1,8 @@
 """The operations of a round's cells as constraints: each gives the one value that protocol/arithmetic.py gives.
 
 A gate costs what its operands' bounds ask for, and nothing where these decide: a sum is free, a product is one
-constraint, a comparison one for each bit that the difference can have. Bounds are taken as given for what is put in, and
-proved for all that is made here.
+constraint, a comparison one for each bit that the difference can have. Bounds are taken as given for what is put in,
+and proved for all that is made here.
 
 Tests: tests/zk/test_gates.py
 """
@@ -95,7 +95,7 @@ class Gates:
         bounds = bounds_of(Op.MUL, (x.low, x.high), (y.low, y.high))
         for one, other in ((x, y), (y, x)):
             if one.known is not None:
-                return Cell(other.value * one.known, *bounds)
+                return Cell(other.value * one.known, *_narrow(bounds))
         return Cell(self.system.product(x.value, y.value), *_narrow(bounds))
 
     # --- dividing -----------------------------------------------------------------------------------------------------
@@ -160,7 +160,8 @@ class Gates:
 
         def factor(sign: int) -> Cell:
             parts = ((one.value, 1 << max(0, sign * amount)) for amount, one in amounts.items())
-            return Cell(total(parts), 1 << max(0, min(sign * y.low, sign * y.high)), 1 << max(0, sign * y.low, sign * y.high))
+            ends = sorted((sign * y.low, sign * y.high))
+            return Cell(total(parts), 1 << max(0, ends[0]), 1 << max(0, ends[1]))
 
         raised = self.times(x, factor(1))
         return raised if y.low >= 0 else self.quotient(raised, factor(-1), bounds)
@@ -175,7 +176,7 @@ class Gates:
         can = range(max(0, index.low), min(length.high, index.high + 1))
         allowed = [place for place in can if places is None or place in places]
         if index.known is not None:
-            return {place: inside for place in allowed}
+            return dict.fromkeys(allowed, inside)
         if inside.known and allowed == [0, 1]:
             return {0: Cell(1 - index.value, 0, 1), 1: Cell(index.value, 0, 1)}
         told = index.value
@@ -190,11 +191,13 @@ class Gates:
 
     def chosen(self, selectors: Mapping[int, Cell], cells: Mapping[int, Cell]) -> Cell:
         """Return the cell that selectors name; 0 where they name none."""
-        parts = [self.times(one, cells[place]) for place, one in selectors.items()]
+        parts = [self.times(one, cells[place]) for place, one in selectors.items() if place in cells]
         low, high = (edge([0, *(getattr(one, name) for one in parts)]) for edge, name in ((min, "low"), (max, "high")))
         return Cell(total((one.value, 1) for one in parts), low, high)
 
-    def least(self, values: Sequence[Cell], weights: Sequence[Cell], wanted: Cell, bounds: Bounds, found: Value) -> Cell:
+    def least(
+        self, values: Sequence[Cell], weights: Sequence[Cell], wanted: Cell, bounds: Bounds, found: Value
+    ) -> Cell:
         """Hold a hint to the least v within bounds with sum of (x <= v) * weight >= wanted, else the upper end.
 
         found: a new signal. Weights are not negative. What weighs less than wanted below v, and no less up to v, is

@@ -33,10 +33,9 @@ def permutation(system: System, inputs: Sequence[Value]) -> Value:
         return _evaluated(last, known)
     signals = [linear(value) for value in inputs]
     for expression in boxes:
-        read = _substituted(expression, signals)
-        square = linear(system.product(read, read))
-        fourth = linear(system.product(square, square))
-        signals.append(linear(system.product(fourth, read)))
+        box = _substituted(expression, signals)
+        squared = system.product(box, box)
+        signals.append(linear(system.product(system.product(squared, squared), box)))
     return _substituted(last, signals)
 
 
@@ -65,8 +64,12 @@ def _layout() -> tuple[tuple[_Expression, ...], _Expression]:
         for lane in range(1 if partial else WIDTH):
             boxes.append(state[lane])
             state[lane] = {WIDTH - 2 + len(boxes): 1}
-        state = [functools.reduce(lambda done, k: _plus(done, state[k], row[k]), range(WIDTH), {}) for row in fixed.matrix]
+        state = [_mixed(state, row) for row in fixed.matrix]
     return tuple(boxes), state[0]
+
+
+def _mixed(state: Sequence[_Expression], row: Sequence[int]) -> _Expression:
+    return functools.reduce(lambda done, k: _plus(done, state[k], row[k]), range(WIDTH), {})
 
 
 def _plus(one: _Expression, other: _Expression, factor: int) -> _Expression:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from fl_platform.errors import DocumentInvalid, NoCircuit
+from fl_platform.errors import NoCircuit
 from zk.curve.bn254 import ORDER
 
 WIDEST = 251  # bits that an expression may have, sign apart: below r / 4, so equal modulo r is equal
@@ -63,6 +63,12 @@ class Cell:
     high: int
 
     @property
+    def number(self) -> int:
+        """The value, in the concrete reading."""
+        assert isinstance(self.value, int)
+        return self.value
+
+    @property
     def known(self) -> int | None:
         """The constant that it is; None: not one."""
         return self.low if self.low == self.high else None
@@ -107,21 +113,21 @@ class System:
             assert isinstance(one, int)
             assert isinstance(other, int)
             self.signals += 1
-            found = one * other
-            self.values.append(found % ORDER)
-            return found
+            result = one * other
+            self.values.append(result % ORDER)
+            return result
         found = self.hint(lambda: 0)
         self.rows.append((linear(one), linear(other), linear(found)))
         return found
 
     def require(self, one: Value, other: Value, product: Value) -> None:
-        """Demand one * other = product. Raises DocumentInvalid, concrete, where it is not."""
+        """Demand one * other = product. Raises NoCircuit, concrete, where it is not."""
         if self.concrete:
             assert isinstance(one, int)
             assert isinstance(other, int)
             assert isinstance(product, int)
             if (one * other - product) % ORDER:
-                raise DocumentInvalid("the circuit refuses these inputs: a constraint does not hold")
+                raise NoCircuit("circuits refuse these numbers: a constraint does not hold")
         else:
             self.rows.append((linear(one), linear(other), linear(product)))
 
@@ -138,7 +144,7 @@ class System:
         if self.concrete:
             assert isinstance(value, int)
             if value >> width:
-                raise DocumentInvalid(f"the circuit refuses these inputs: {value} is not within {width} bits")
+                raise NoCircuit(f"circuits refuse these numbers: {value} is not within {width} bits")
             found = [value >> place & 1 for place in range(width)]
             self.values += found[1:]
             self.signals += width - 1
@@ -156,7 +162,7 @@ class System:
         if isinstance(found, Linear):
             self.booleans.append(self.signals - 1)
         elif found not in (0, 1):
-            raise DocumentInvalid(f"the circuit refuses these inputs: {found} is neither 0 nor 1")
+            raise NoCircuit(f"circuits refuse these numbers: {found} is neither 0 nor 1")
         return found
 
 

@@ -2,13 +2,14 @@
 
 A file is 4 bytes of type, a version, and sections of (type u32, size u64, bytes). A .zkey's points and coefficients are
 in Montgomery form, which is also libmcl's, so they are used as they lie. Files may come from strangers: sizes are
-checked before anything is read; that a key belongs to a circuit only its hash says (zk/keys/manifest.json).
+checked before anything is read; that a key belongs to a circuit only its digest says, which a task freezes.
 
 Tests: tests/unit/zk/groth16/test_groth16.py
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -137,7 +138,8 @@ def write_r1cs(
     head = struct.pack("<I", 32) + ORDER.to_bytes(32, "little")
     head += struct.pack("<IIIIQI", signals, 0, public, signals - 1 - public, signals, count)
     labels = np.arange(signals, dtype=np.uint64).tobytes()
-    body = b"".join(struct.pack("<IQ", k + 1, len(part)) + part for k, part in enumerate((head, b"".join(parts), labels)))
+    found = head, b"".join(parts), labels
+    body = b"".join(struct.pack("<IQ", k + 1, len(part)) + part for k, part in enumerate(found))
     return b"r1cs" + struct.pack("<II", 1, 3) + body
 
 
@@ -184,6 +186,14 @@ def read_zkey(data: bytes | memoryview) -> ProvingKey:
     return ProvingKey(
         signals, public, domain, alpha1, beta1, beta2, gamma2, delta1, delta2, ic, entries, a, b1, b2, c, h
     )
+
+
+def ceremony_of(data: bytes | memoryview) -> bytes:
+    """Return the digest of a .zkey's contributions, 32 bytes; zero where there are none. Raises DocumentInvalid."""
+    raw = _section(sections(data, b"zkey"), 10)
+    if len(raw) < 68 or struct.unpack_from("<I", raw, 64)[0] == 0:
+        return bytes(32)
+    return hashlib.sha256(raw).digest()
 
 
 def write_zkey(key: ProvingKey) -> bytes:

@@ -1,8 +1,7 @@
-"""Where proving keys come from: they are too big to ship, so they are rebuilt and cached.
+"""Where proving keys come from: a development key is rebuilt from its circuit and cached, a ceremony's is a file.
 
-zk/keys/manifest.json names every file by sha256. A proving key is taken from the cache (FL_PLATFORM_ZK, else
-~/.cache/fl-platform/zk) or from build/zk of a checkout if its hash is the manifest's; a development key is otherwise
-rebuilt from the constraints that ship (6 seconds for 4 slots) and put into the cache.
+The cache is FL_PLATFORM_ZK, else ~/.cache/fl-platform/zk. Nothing in it is believed: what a key proves is held to the
+verifying key that a task froze.
 
 Tests: tests/unit/zk/groth16/test_groth16.py
 """
@@ -11,79 +10,65 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import lzma
 import os
 import tempfile
 from pathlib import Path
 
 from fl_platform.errors import DocumentInvalid, StoreMissing
-from zk.groth16 import files, toy_setup
+from zk.groth16 import files, prover, toy_setup
 from zk.groth16.files import ProvingKey
-from zk.groth16.package_keys import SHIPPED, Entry, entry
+from zk.groth16.verifier import VerifyingKey, check_key
 
 logger = logging.getLogger(__name__)
-BUILT = SHIPPED.parent.parent / "build" / "zk"
 
 
-def program(slots: int) -> bytes:
-    """Return the WebAssembly that calculates a circuit's witness. Raises StoreMissing, DocumentInvalid."""
-    found = entry(slots)
-    return _file(f"{found.name}.wasm", found.wasm)
+def development_key(r1cs: bytes) -> ProvingKey:
+    """Return the development key of a .r1cs file: seconds the first time, then from the cache."""
+    digest = hashlib.sha256(r1cs).digest()
+    name = f"development-{digest.hex()[:32]}.zkey"
+    path = _cache() / name
+    if path.is_file():
+        try:
+            return files.read_zkey(path.read_bytes())
+        except DocumentInvalid as error:
+            logger.warning("%s is made again: %s", path, error)
+    made = toy_setup.development_key(files.read_r1cs(r1cs), digest)
+    check_key(prover.verifying_key(made))  # no key with a point at infinity
+    _keep(name, files.write_zkey(made))
+    return made
 
 
-def constraints(slots: int) -> bytes:
-    """Return a circuit's .r1cs. Raises StoreMissing, DocumentInvalid."""
-    found = entry(slots)
-    return _file(f"{found.name}.r1cs", found.r1cs)
+def verifying_key(file: Path) -> VerifyingKey:
+    """Return the verifying key in a .zkey (untrusted), checked. Raises DocumentInvalid, PointInvalid."""
+    data = file.read_bytes()
+    found = prover.verifying_key(files.read_zkey(data), files.ceremony_of(data))
+    check_key(found)
+    return found
 
 
-def proving_key(slots: int) -> ProvingKey:
-    """Return a circuit's proving key. Raises StoreMissing where it neither lies anywhere nor can be rebuilt."""
-    return files.read_zkey(zkey_bytes(slots))
+def proving_key(r1cs: bytes, wanted: VerifyingKey, file: Path | None) -> ProvingKey:
+    """Return the proving key behind a verifying key; `file`: the ceremony's .zkey, where it is one's.
 
-
-def zkey_bytes(slots: int) -> bytes:
-    """Return the bytes of a circuit's .zkey. Raises as `proving_key`."""
-    found = entry(slots)
-    name = f"{found.name}.zkey"
-    try:
-        return _file(name, found.zkey)
-    except StoreMissing:
-        if found.stamp != "dev":
-            raise
-    data = _rebuilt(found)
-    _keep(name, data)
-    return data
-
-
-def _rebuilt(found: Entry) -> bytes:
-    logger.info("rebuilding the development key of %s: seconds, once", found.name)
-    circuit = files.read_r1cs(constraints(found.slots))
-    data = files.write_zkey(toy_setup.development_key(circuit, bytes.fromhex(found.r1cs)))
-    return _checked(f"{found.name}.zkey", data, found.zkey)
+    Raises DocumentInvalid where it is another one's, StoreMissing where a ceremony's key is not given.
+    """
+    if file is None and not wanted.development:
+        raise StoreMissing("the task's key was made in a ceremony: give its .zkey file (`--proving-key FILE`)")
+    if file is None:
+        found, ceremony = development_key(r1cs), bytes(32)
+    else:
+        data = file.read_bytes()
+        found, ceremony = files.read_zkey(data), files.ceremony_of(data)
+    made = prover.verifying_key(found, ceremony)
+    if made.digest != wanted.digest:
+        raise DocumentInvalid(
+            f"this proving key belongs to the verifying key {made.digest.hex()[:16]}, the task's is "
+            f"{wanted.digest.hex()[:16]}: take the file of the task's ceremony, or the release that opened the task"
+        )
+    return found
 
 
 def _cache() -> Path:
     return Path(os.environ.get("FL_PLATFORM_ZK") or Path.home() / ".cache" / "fl-platform" / "zk")
-
-
-def _file(name: str, digest: str) -> bytes:
-    packed = SHIPPED / f"{name}.xz"
-    if packed.is_file():
-        return _checked(name, lzma.decompress(packed.read_bytes()), digest)
-    for folder in (_cache(), BUILT):
-        if (folder / name).is_file():
-            data = (folder / name).read_bytes()
-            if hashlib.sha256(data).hexdigest() == digest:
-                return data
-            logger.warning("%s in %s is not the one of the manifest", name, folder)
-    raise StoreMissing(f"{name} is neither shipped nor cached: run `python scripts/build_circuits.py`")
-
-
-def _checked(name: str, data: bytes, digest: str) -> bytes:
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise DocumentInvalid(f"{name} is not the file that the manifest names: run `python scripts/build_circuits.py`")
-    return data
 
 
 def _keep(name: str, data: bytes) -> None:

@@ -117,13 +117,13 @@ def to_point2(point: Words) -> Point2:
     return Point2((values[0], values[1]), (values[2], values[3]))
 
 
-def verifying_key(key: ProvingKey, *, stamp: str) -> VerifyingKey:
-    """Return what a verifier needs of a proving key."""
+def verifying_key(key: ProvingKey, ceremony: bytes = bytes(32)) -> VerifyingKey:
+    """Return what a verifier needs of a proving key; `ceremony`: zero for a development key."""
 
     def one(point: Words) -> Point:
         return mcl.load().to_point(point.reshape(12))
 
     return VerifyingKey(
         one(key.alpha1), to_point2(key.beta2[0]), to_point2(key.gamma2[0]), to_point2(key.delta2[0]),
-        tuple(one(point) for point in key.ic), stamp,
+        tuple(one(point) for point in key.ic), ceremony,
     )  # fmt: skip

@@ -12,7 +12,7 @@ Tests: tests/unit/zk/groth16/test_groth16.py
 from __future__ import annotations
 
 import functools
-import json
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from zk.curve import pairing
 from zk.curve.bn254 import FIELD, ORDER, Point, add, encode, negate, validate
 
 logger = logging.getLogger(__name__)
+_LEAST_KEY, _MOST_KEY = 32 * 17, 32 * 1_024  # of one public input, and more than any circuit here has
 _NO_POINT = "this point is not on the second curve (or infinity): ask its sender for a real proof"
 
 
@@ -67,23 +68,50 @@ class Proof:
 
 @dataclass(frozen=True)
 class VerifyingKey:
-    """What a verifier holds. `stamp` is "dev" where the key's secrets are known."""
+    """What a verifier holds. `ceremony`: a digest of how it was made; zero where its secrets are known to everyone."""
 
     alpha: Point
     beta: Point2
     gamma: Point2
     delta: Point2
     ic: tuple[Point, ...]
-    stamp: str
+    ceremony: bytes  # 32 bytes
+
+    @property
+    def development(self) -> bool:
+        """Whether anybody can forge proofs for it."""
+        return not any(self.ceremony)
+
+    @property
+    def digest(self) -> bytes:
+        """What a task freezes, 32 bytes: sha256, so that a store finds the key by it."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
+    def to_bytes(self) -> bytes:
+        """Return the words that contracts/proof/Groth16.sol reads: points, then the ceremony."""
+        second = b"".join(_encode2(point) for point in (self.beta, self.gamma, self.delta))
+        return encode(self.alpha) + second + b"".join(map(encode, self.ic)) + self.ceremony
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> VerifyingKey:
+        """Read a key of any number of public inputs (untrusted) and check it. Raises DocumentInvalid, PointInvalid."""
+        if len(data) % 64 != 32 or not _LEAST_KEY <= len(data) <= _MOST_KEY:
+            raise DocumentInvalid(f"a verifying key has {_LEAST_KEY} to {_MOST_KEY} bytes, not {len(data)}")
+        words = [int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data) - 32, 32)]
+        ones = [Point(*words[at : at + 2]) for at in (0, *range(14, len(words), 2))]
+        twos = [Point2((words[at + 1], words[at]), (words[at + 3], words[at + 2])) for at in (2, 6, 10)]
+        key = cls(ones[0], twos[0], twos[1], twos[2], tuple(ones[1:]), data[-32:])
+        check_key(key)
+        return key
 
     def to_json(self) -> dict[str, object]:
-        """Return snarkjs' form, with the stamp."""
+        """Return snarkjs' form."""
 
         def two(point: Point2) -> list[list[str]]:
             return [_decimal(*point.x), _decimal(*point.y), _decimal(1, 0)]
 
         return {
-            "protocol": "groth16", "curve": "bn128", "nPublic": len(self.ic) - 1, "stamp": self.stamp,
+            "protocol": "groth16", "curve": "bn128", "nPublic": len(self.ic) - 1,
             "vk_alpha_1": _decimal(self.alpha.x, self.alpha.y, 1), "vk_beta_2": two(self.beta),
             "vk_gamma_2": two(self.gamma), "vk_delta_2": two(self.delta),
             "IC": [_decimal(p.x, p.y, 1) for p in self.ic],
@@ -105,20 +133,6 @@ def proof_of(body: Any) -> Proof:
         return Proof(_one(body["pi_a"]), _two(body["pi_b"]), _one(body["pi_c"]))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DocumentInvalid(f"this is no Groth16 proof: {error!r}; ask its prover for the proof.json") from error
-
-
-def parse_key(text: str) -> VerifyingKey:
-    """Read snarkjs' form of a verifying key and check it. Raises DocumentInvalid, PointInvalid."""
-    try:
-        body = json.loads(text)
-        key = VerifyingKey(
-            _one(body["vk_alpha_1"]), _two(body["vk_beta_2"]), _two(body["vk_gamma_2"]), _two(body["vk_delta_2"]),
-            tuple(_one(p) for p in body["IC"]), str(body.get("stamp", "")),
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DocumentInvalid(f"this is no Groth16 verifying key: {error!r}") from error
-    check_key(key)
-    return key
 
 
 def _one(value: Sequence[str]) -> Point:
@@ -150,10 +164,10 @@ def check_key(key: VerifyingKey) -> None:
 
 def refuse_development_key(key: VerifyingKey, *, chain_id: int) -> None:
     """Raise DocumentInvalid if the key's secrets are known and the network is not a local one."""
-    if key.stamp == "dev" and chain_id not in LOCAL_CHAINS:
+    if key.development and chain_id not in LOCAL_CHAINS:
         raise DocumentInvalid(
-            f"this key is stamped dev: anyone can forge proofs for it, so it is refused on chain {chain_id}; "
-            "make keys from a public ceremony (zk/README.md, Keys)"
+            f"this is a development key: anyone can forge proofs for it, so it is refused on chain {chain_id}; "
+            "make keys in a ceremony (docs/PROOF_KEYS.md)"
         )
 
 

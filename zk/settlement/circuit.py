@@ -5,11 +5,12 @@
     made = circuit.settle(tape, rho_of)     of a sealed round: commitment, list and witness
 
 Three numbers are public: the commitment to all that is given, the value of the list's polynomial at rho, and rho. The
-list travels in calldata; the contract takes rho = keccak(context, commitment, list) and the value there itself. The list
-follows from the commitment, which was fixed before rho, so another list has the same value with probability
-length / r.
+list travels in calldata; the contract takes rho = keccak(context, commitment, list) and the value there itself
+(`binding`). The list follows from the commitment, which was fixed before rho, so another list has the same value with
+probability length / r.
 
-    list    by seat: wei earned so far, reputation above them (128 bits up) | weights, 12 a number, 20 bits each | divisor
+    list    by seat: wei earned so far, reputation above them (128 bits up) | weights, 12 a number of 20 bits each |
+            divisor
 
 Tests: tests/zk/test_settlement_circuit.py
 """
@@ -26,10 +27,10 @@ from fl_platform.errors import NoCircuit
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.tape import Tape
-from zk.circuits.gates import ONE
 from zk.circuits.hashing import permutation
+from zk.circuits.plan import Plan, Shape
 from zk.circuits.system import Cell, System, Value, total
-from zk.compile_program import Compiler, Shape
+from zk.compile_program import Compiler
 from zk.curve.bn254 import ORDER
 from zk.groth16.files import Words, write_r1cs
 from zk.keccak import keccak256
@@ -49,7 +50,6 @@ class Settled:
 
     commitment: int
     values: tuple[int, ...]  # the list
-    public: tuple[int, int, int]  # commitment, value, rho
     witness: Words  # plain scalars of all signals, (n, 4)
 
 
@@ -67,17 +67,20 @@ class Circuit:
         data = DOMAIN + self.program.root + b"".join(number.to_bytes(32, "big") for number in shape)
         return int.from_bytes(keccak256(data), "big") % ORDER
 
-    @property
-    def weight(self) -> int:
-        """The column of the weights that updates have in the sum."""
-        return self.program.columns[self.program.outputs[Output.SUMS]].operands[1].column
+    @cached_property
+    def plan(self) -> Plan:
+        """What it has of the program: what seats have earned, their reputations, the divisor, entries' weights."""
+        outputs = self.program.outputs
+        weights = self.program.columns[outputs[Output.SUMS]].operands[1].column
+        earned, reputation, divisor = (outputs[each] for each in (Output.EARNED, Output.REPUTATION, Output.DIVISOR))
+        return Plan(self.program, self.shape, (earned, reputation, divisor, weights))
 
     @cached_property
     def system(self) -> System:
         """The constraints. Raises NoCircuit naming the column that has none."""
         system = System(concrete=False)
         public = [system.hint(lambda: 0) for _ in range(PUBLIC)]
-        root, values = self._follow(Compiler(self.program, self.shape, system))
+        root, values = self._follow(Compiler(self.plan, system))
         system.require(root, 1, public[0])
         system.require(_at(system, values, public[2]), 1, public[1])
         return system
@@ -85,25 +88,28 @@ class Circuit:
     def r1cs(self) -> bytes:
         """Return the constraints as a .r1cs file."""
         system = self.system
-        return write_r1cs(system.signals, PUBLIC, [row for row in system.rows], system.booleans)
+        return write_r1cs(system.signals, PUBLIC, system.rows, system.booleans)
 
-    def settle(self, tape: Tape, rho_of: Callable[[int, Sequence[int]], int]) -> Settled:
-        """Return what follows from a round, and the circuit's signals for it. Raises NoCircuit, DocumentInvalid."""
+    def settle(self, tape: Tape, rho_of: Callable[[int, Sequence[int]], int] = lambda _, __: 0) -> Settled:
+        """Return what follows from a round, and the circuit's signals for it.
+
+        tape: of a sealed round, untrusted. rho_of: from commitment and list; without it the witness proves nothing.
+        Raises NoCircuit naming what the circuit does not hold.
+        """
         system = System(concrete=True)
         system.values += [0] * PUBLIC
         system.signals += PUBLIC
-        root, found = self._follow(Compiler(self.program, self.shape, system, tape))
+        root, found = self._follow(Compiler(self.plan, system, tape))
         commitment, values = int(root) % ORDER, tuple(int(one) for one in found)  # type: ignore[arg-type]
         rho = rho_of(commitment, values)
         value = int(_at(system, values, rho)) % ORDER  # type: ignore[arg-type]
         system.values[1 : 1 + PUBLIC] = (commitment, value, rho)
         data = b"".join(one.to_bytes(32, "little") for one in system.values)
-        return Settled(commitment, values, (commitment, value, rho), np.frombuffer(data, np.uint64).reshape(-1, 4))
+        return Settled(commitment, values, np.frombuffer(data, np.uint64).reshape(-1, 4))
 
     def _follow(self, compiler: Compiler) -> tuple[Value, list[Value]]:
-        outputs = self.program.outputs
-        earned, reputation, divisor = (outputs[each] for each in (Output.EARNED, Output.REPUTATION, Output.DIVISOR))
-        compiler.compile([earned, reputation, divisor, self.weight])
+        compiler.compile()
+        earned, reputation, divisor, _ = self.plan.wanted
         cells, active = compiler.cells, compiler.active
         root = _committed(compiler.system, compiler.given, self.tag)
         values: list[Value] = []
@@ -113,13 +119,14 @@ class Circuit:
             _require_width(standing, _PACKED_BITS - REPUTATION_SHIFT)
             both = Cell(claim.value + standing.value * (1 << REPUTATION_SHIFT), 0, (1 << _PACKED_BITS) - 1)
             values.append(compiler.gates.times(here, both).value)
-        weights = [compiler.gates.times(here, one) for here, one in zip(active[Axis.ENTRY], cells[self.weight], strict=True)]
+        there = zip(active[Axis.ENTRY], cells[self.plan.wanted[-1]], strict=True)
+        weights = [compiler.gates.times(here, one) for here, one in there]
         for start in range(0, len(weights), WEIGHTS_A_NUMBER):
             part = weights[start : start + WEIGHTS_A_NUMBER]
             for one in part:
                 _require_width(one, WEIGHT_BITS)
             values.append(total((one.value, 1 << WEIGHT_BITS * k) for k, one in enumerate(part)))
-        values.append(cells[divisor][()].value)
+        values.append(cells[divisor].item().value)
         return root, values
 
 
@@ -149,8 +156,8 @@ def _committed(system: System, given: Sequence[Cell], tag: int) -> Value:
 
 
 def _at(system: System, values: Sequence[Value], rho: Value) -> Value:
-    """Return sum values[i] * rho^i."""
-    found = values[-1]
+    """Return sum values[i] * rho^i + rho^length (`binding.value_at`)."""
+    found = values[-1] + rho
     for value in reversed(values[:-1]):
         raised = system.product(found, rho)
         found = (raised % ORDER if isinstance(raised, int) else raised) + value

@@ -1,24 +1,23 @@
-"""A settlement proof and how anyone verifies it: py_ecc alone, no compiled code.
+"""A settlement proof, how it is made, and how anyone verifies it. Only making one needs the extra `fast`.
 
 Tests: tests/contracts/test_settlement_proofs.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fl_platform.errors import DocumentInvalid
 from zk import bounded_json
-from zk.curve.bn254 import ORDER
 from zk.groth16 import verifier
-from zk.groth16.package_keys import verifying_key
-from zk.groth16.verifier import Proof, proof_of
-from zk.settlement.inputs import Context, commitment, rho_of, value_at
-from zk.settlement.statement import Round
+from zk.groth16.verifier import Proof, VerifyingKey, proof_of
+from zk.settlement.binding import Context, public_inputs, rho_of
 
-FORMAT = "fl-platform settlement proof 1"
+if TYPE_CHECKING:
+    from fl_platform.protocol.tape import Tape
+    from zk.groth16.files import ProvingKey
+    from zk.settlement.circuit import Circuit
 
 
 @dataclass(frozen=True)
@@ -26,57 +25,45 @@ class SettlementProof:
     """What goes to a verifier or into `SettlementProofs.submit`."""
 
     commitment: int
-    values: tuple[int, ...]  # the list: claims, marks, total
+    values: tuple[int, ...]  # the list: claims, weights, divisor
     proof: Proof
 
-    def to_json(self) -> dict[str, object]:
-        """Return the form of a proof file; numbers are decimal text."""
+    def to_body(self) -> dict[str, object]:
+        """Return what a proof file has of it; numbers are decimal text."""
         values = [str(value) for value in self.values]
-        return {"format": FORMAT, "commitment": str(self.commitment), "values": values, "proof": self.proof.to_json()}
-
-    @classmethod
-    def from_json(cls, text: str) -> SettlementProof:
-        """Read a proof (untrusted). Raises DocumentInvalid."""
-        return cls.from_body(bounded_json.parse(text, what=f"this is no settlement proof ({FORMAT})"))
+        return {"commitment": str(self.commitment), "values": values, "proof": self.proof.to_json()}
 
     @classmethod
     def from_body(cls, body: Any) -> SettlementProof:
         """Read a proof from parsed JSON (untrusted). Raises DocumentInvalid."""
         try:
-            if body["format"] != FORMAT:
-                raise ValueError(f"format {body['format']!r}")
             if not isinstance(body["values"], list):
                 raise ValueError("values are no list")
             values = tuple(bounded_json.number(value) for value in body["values"])
             return cls(bounded_json.number(body["commitment"]), values, proof_of(body["proof"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise DocumentInvalid(f"this is no settlement proof ({FORMAT}): {error!r}") from error
+            raise DocumentInvalid(f"this is no settlement proof: {error!r}") from error
 
 
-def verify_settlement(claimed: SettlementProof, context: Context) -> bool:
-    """Tell whether a list follows from a commitment, for this context; all three untrusted.
+def prove_settlement(circuit: Circuit, key: ProvingKey, tape: Tape, context: Context) -> SettlementProof:
+    """Prove what follows from a round. Raises NoCircuit where the circuit does not hold it."""
+    from zk.groth16 import prover  # compiled kernels: not for those who only verify
 
-    It does not tell what the commitment holds: compare it with `commitment(round)` of the round's bundle
-    (`matches_round`). Raises DocumentInvalid for a development key off local networks, an element that is not below r
-    or a list of no circuit's length; PointInvalid for points that are none.
+    settled = circuit.settle(tape, lambda commitment, values: rho_of(context, commitment, values))
+    proved = prover.prove(key, settled.witness)
+    if proved.public != public_inputs(context, settled.commitment, settled.values):
+        raise DocumentInvalid("the circuit's list has another value than the contract's: report this, settle nothing")
+    return SettlementProof(settled.commitment, settled.values, proved.proof)
+
+
+def verify_settlement(claimed: SettlementProof, context: Context, key: VerifyingKey) -> bool:
+    """Tell whether a list follows from a commitment, for this context and key; all three untrusted.
+
+    It does not tell what the commitment holds: compare it with what `Circuit.settle` finds for the round's bundle; nor
+    whose key it is: compare it with the task's. Raises DocumentInvalid for a development key off local networks,
+    another key than the context's, an element that is not below r; PointInvalid for points that are none.
     """
-    slots, odd = divmod(len(claimed.values), 2)
-    key = verifying_key(slots) if odd else None
-    if key is None:
-        raise DocumentInvalid(f"a list has 2 n + 1 numbers, not {len(claimed.values)}")
     verifier.refuse_development_key(key, chain_id=context.chain_id)
-    return verifier.verify(key, public_inputs(claimed.commitment, claimed.values, context), claimed.proof)
-
-
-def public_inputs(root: int, values: Sequence[int], context: Context) -> tuple[int, int, int]:
-    """Return commitment, value and rho as a contract computes them. Raises DocumentInvalid for elements not below r."""
-    for index, value in enumerate((root, *values)):
-        if not 0 <= value < ORDER:
-            raise DocumentInvalid(f"element {index} is {value}, not below r: another number's alias")
-    rho = rho_of(context, root, values)
-    return root, value_at(values, rho), rho
-
-
-def matches_round(claimed: SettlementProof, round_: Round) -> bool:
-    """Tell whether the commitment is this round's: the check that a holder of the bundle adds."""
-    return claimed.commitment == commitment(round_)
+    if key.digest != context.key:
+        raise DocumentInvalid(f"the key is {key.digest.hex()[:16]}, the proof is bound to {context.key.hex()[:16]}")
+    return verifier.verify(key, public_inputs(context, claimed.commitment, claimed.values), claimed.proof)

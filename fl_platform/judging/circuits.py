@@ -1,0 +1,67 @@
+"""A task's settlement circuit: that of its program, with room for as many trainers as its rules say.
+
+Tests: tests/unit/audit/test_proving.py
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from fl_platform.errors import ConfigError, NoCircuit
+from fl_platform.judging.program import lengths_of, program_of
+from fl_platform.protocol.spec import ProofRule, TaskSpec
+
+if TYPE_CHECKING:
+    from zk.groth16.verifier import VerifyingKey
+    from zk.settlement.circuit import Circuit
+
+FAST = ("mclbn256", "numba")  # what the extra `fast` brings and a prover needs
+
+
+def require_prover() -> None:
+    """Raise ConfigError unless everything that a prover needs is installed."""
+    missing = [name for name in FAST if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"proving needs {', '.join(missing)}: pip install 'fl-platform[fast]'; verifying a proof does not"
+        )
+
+
+def circuit_of(spec: TaskSpec) -> Circuit:
+    """Return the circuit that a task's rounds are proved by. Raises NoCircuit: the task has none."""
+    if not spec.proofs.trainers:
+        raise NoCircuit("the task was opened without settlement proofs (`fl-platform task open --proofs N`)")
+    return _circuit(spec)
+
+
+@lru_cache(maxsize=8)
+def _circuit(spec: TaskSpec) -> Circuit:
+    from zk.circuits.plan import Shape
+    from zk.settlement.circuit import Circuit
+
+    directions = lengths_of(spec, entries=0, seats=0).directions
+    return Circuit(program_of(spec), Shape(spec.proofs.trainers, directions, len(spec.aggregators)))
+
+
+def development_key(spec: TaskSpec) -> VerifyingKey:
+    """Return the development key of a task's circuit, which anybody can forge for; seconds, and then cached.
+
+    spec: with room for trainers, and whatever key. Raises ConfigError (see `require_prover`), NoCircuit.
+    """
+    require_prover()
+    from zk.groth16 import keys, prover
+
+    return prover.verifying_key(keys.development_key(circuit_of(spec).r1cs()))
+
+
+def proof_rule(spec: TaskSpec, trainers: int, key: VerifyingKey | None) -> tuple[ProofRule, bytes]:
+    """Return what a task's rules say of its proofs, and the key's object. `key`: a ceremony's; None: for development.
+
+    Raises ConfigError, NoCircuit as `development_key`.
+    """
+    from dataclasses import replace
+
+    made = key or development_key(replace(spec, proofs=ProofRule(trainers, bytes(32))))
+    return ProofRule(trainers, made.digest), made.to_bytes()
