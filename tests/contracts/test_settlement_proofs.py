@@ -1,11 +1,9 @@
-"""The generated verifiers and the gate, on the same vectors as py_ecc: one answer; and what they refuse."""
+"""The gate on the same proof as py_ecc and libmcl: one answer; and what it refuses."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +11,16 @@ import pytest
 
 from fl_platform.chain.evm import EvmNode, Genesis
 from fl_platform.errors import DocumentInvalid, PointInvalid
-from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.merkle_sum import Leaf, build
+from fl_platform.protocol.program import Output
 from tests.support.evm import START, Contract, Evm, Reverted, account
-from tests.support.settlement_vectors import CLAIMANT, ROUND, TASK, context, deploy, vector
+from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy, proof, proof_file, provable, words
 from zk.curve.bn254 import FIELD, ORDER
-from zk.groth16 import package_keys, verifier
-from zk.groth16.verifier import Point2, Proof
-from zk.settlement.inputs import claims_of, rho_of, value_at
-from zk.settlement.proof import SettlementProof, public_inputs, verify_settlement
-
-SIZES = (4, 16, 64)
+from zk.groth16 import verifier
+from zk.groth16.verifier import Point2, Proof, VerifyingKey
+from zk.settlement.binding import list_hash, public_inputs, rho_of, value_at
+from zk.settlement.circuit import REPUTATION_SHIFT
+from zk.settlement.proof import verify_settlement
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +40,8 @@ def gate(evm: Evm, deployed: Contract) -> Any:
     evm.restore(mark)
 
 
-def submit(gate: Contract, slots: int, **changes: Any) -> Any:
-    claimed = vector(slots).claimed
+def submit(gate: Contract, **changes: Any) -> Any:
+    claimed = proof()
     return gate.send(
         changes.get("sender", CLAIMANT),
         "submit",
@@ -53,46 +50,40 @@ def submit(gate: Contract, slots: int, **changes: Any) -> Any:
         changes.get("commitment", claimed.commitment),
         changes.get("values", list(claimed.values)),
         changes.get("proof", list(claimed.proof.words())),
+        changes.get("key", words(provable().key)),
     )
 
 
-def both(gate: Contract, slots: int, proof: Proof, public: Sequence[int]) -> bool:
-    """Ask py_ecc and the generated contract; they must agree (a typed refusal counts as no)."""
-    size_of_list = 2 * slots + 1
-    address = gate.call("verifierOf", size_of_list)
-    contract = Contract(gate.evm, f"SettlementVerifier{slots}", address)
-    on_chain = contract.call("verify", list(proof.words()), list(public))
-    try:
-        off_chain = verifier.verify(package_keys.verifying_key(slots), public, proof)
-    except (DocumentInvalid, PointInvalid):
-        off_chain = False
-    assert on_chain == off_chain
-    return bool(on_chain)
-
-
-@pytest.mark.parametrize("slots", SIZES)
-def test_true_and_tampered_vectors_have_one_answer(gate: Contract, slots: int) -> None:
-    claimed = vector(slots).claimed
-    public = public_inputs(claimed.commitment, claimed.values, context())
-    assert both(gate, slots, claimed.proof, public)
-    tampered = (public[0], (public[1] + 1) % ORDER, public[2])
-    assert not both(gate, slots, claimed.proof, tampered)
-    assert gate.call("rhoOf", TASK, ROUND, CLAIMANT.address, claimed.commitment, list_hash(claimed.values)) == public[2]
-    assert gate.call("valueAt", list(claimed.values), public[2]) == public[1]
-
-
-def list_hash(values: Sequence[int]) -> bytes:
-    return keccak256(b"".join(value.to_bytes(32, "big") for value in values))
-
-
-@pytest.mark.parametrize("slots", SIZES)
-def test_a_proof_is_accepted_once_and_within_its_gas(gate: Contract, slots: int) -> None:
-    claimed = vector(slots).claimed
-    outcome = submit(gate, slots)
-    assert outcome.event("SettlementAccepted")["listHash"] == list_hash(claimed.values)
-    assert gate.call("acceptedList", TASK, ROUND, claimed.commitment) == list_hash(claimed.values)
+def refused(gate: Contract, **changes: Any) -> bool:
     with pytest.raises(Reverted) as caught:
-        submit(gate, slots)
+        submit(gate, **changes)
+    return bool(caught.value.name == "SettlementProofs_Refused")
+
+
+def about() -> bytes:
+    from fl_platform.protocol.keccak import keccak256
+
+    place = TASK, ROUND, proof().commitment
+    return keccak256(b"".join(one.to_bytes(32, "big") for one in place) + provable().key.digest)
+
+
+def test_contract_and_python_read_a_list_at_the_same_point(gate: Contract) -> None:
+    claimed = proof()
+    commitment, value, rho = public_inputs(context(), claimed.commitment, claimed.values)
+    assert commitment == claimed.commitment
+    assert gate.call("rhoOf", about(), CLAIMANT.address, list_hash(claimed.values)) == rho
+    assert gate.call("valueAt", list(claimed.values), rho) == value
+
+
+def test_a_proof_is_accepted_once(gate: Contract) -> None:
+    claimed, key = proof(), provable().key.digest
+    outcome = submit(gate)
+    told = outcome.event("SettlementAccepted")
+    assert (told["listHash"], told["key"]) == (list_hash(claimed.values), key)
+    assert gate.call("acceptedList", TASK, ROUND, claimed.commitment, key) == list_hash(claimed.values)
+    assert gate.call("acceptedList", TASK, ROUND, claimed.commitment, bytes(32)) == bytes(32)
+    with pytest.raises(Reverted) as caught:
+        submit(gate)
     assert caught.value.name == "SettlementProofs_AlreadyAccepted"
 
 
@@ -100,55 +91,51 @@ def test_a_proof_is_accepted_once_and_within_its_gas(gate: Contract, slots: int)
     "change",
     [
         {"sender": account("thief")}, {"task": TASK + 1}, {"round": ROUND + 1}, {"commitment": 5},
-        {"commitment": vector(4).claimed.commitment + ORDER},
+        {"commitment": proof().commitment + ORDER}, {"key": [*words(provable().key)[:-1], 7]},
+        {"key": [*words(provable().key)[2:4], *words(provable().key)[2:]]},
     ],
-    ids=["claimant", "task", "round", "commitment", "alias"],
+    ids=["claimant", "task", "round", "commitment", "alias", "ceremony", "alpha"],
 )  # fmt: skip
 def test_a_proof_for_something_else_is_refused(gate: Contract, change: dict[str, Any]) -> None:
-    with pytest.raises(Reverted) as caught:
-        submit(gate, 4, **change)
-    assert caught.value.name == "SettlementProofs_Refused"
+    assert refused(gate, **change)
 
 
 def test_a_proof_for_another_gate_or_chain_is_refused(evm: Evm) -> None:
-    claimed = vector(4).claimed
-    other = evm.create(
-        account("other").address, "SettlementProofs",
-        [evm.create(account("other").address, f"SettlementVerifier{size}").address for size in SIZES],
-    )  # fmt: skip
-    with pytest.raises(Reverted) as caught:
-        submit(other, 4)
-    assert caught.value.name == "SettlementProofs_Refused"
-    assert verify_settlement(claimed, context())
-    assert not verify_settlement(claimed, replace(context(), chain_id=31337))
+    assert refused(evm.create(account("other").address, "SettlementProofs"))
+    assert verify_settlement(proof(), context(), provable().key)
+    assert not verify_settlement(proof(), replace(context(), chain_id=31337), provable().key)
 
 
-@pytest.mark.parametrize("index", [0, 6, 8])  # a claim, a mark, the total
+def test_a_proof_under_another_key_is_no_proof() -> None:
+    other = replace(provable().key, ceremony=b"\1" * 32)
+    with pytest.raises(DocumentInvalid, match="the key is "):
+        verify_settlement(proof(), context(), other)
+    assert not verify_settlement(proof(), replace(context(), key=other.digest), other)
+
+
+@pytest.mark.parametrize("index", range(len(proof().values)))  # claims, weights, divisor
 def test_every_number_of_the_list_is_bound(gate: Contract, index: int) -> None:
-    values = list(vector(4).claimed.values)
-    values[index] ^= 1
-    with pytest.raises(Reverted) as caught:
-        submit(gate, 4, values=values)
-    assert caught.value.name == "SettlementProofs_Refused"
+    values = list(proof().values)
+    values[index] += 1
+    assert refused(gate, values=values)
+
+
+@pytest.mark.parametrize("change", [lambda v: [*v, 0], lambda v: v[:-1], lambda v: [0, *v], lambda v: []])
+def test_the_list_ends_where_the_circuit_says(gate: Contract, change: Any) -> None:
+    assert refused(gate, values=change(list(proof().values)))
 
 
 def test_a_number_of_the_list_cannot_hide_behind_its_alias(gate: Contract) -> None:
-    values = list(vector(4).claimed.values)
+    values = list(proof().values)
     values[2] += ORDER
     with pytest.raises(Reverted) as caught:
-        submit(gate, 4, values=values)
+        submit(gate, values=values)
     assert (caught.value.name, caught.value.values) == ("SettlementProofs_ElementOutOfField", (2, values[2]))
     with pytest.raises(DocumentInvalid, match="alias"):
-        verify_settlement(replace(vector(4).claimed, values=tuple(values)), context())
+        verify_settlement(replace(proof(), values=tuple(values)), context(), provable().key)
     # the alias alone would have passed: the polynomial does not see it
     rho = rho_of(context(), 1, values)
-    assert value_at(values, rho) == value_at(vector(4).claimed.values, rho)
-
-
-def test_a_list_of_no_circuit_is_refused(gate: Contract) -> None:
-    with pytest.raises(Reverted) as caught:
-        submit(gate, 4, values=[1, 2, 3])
-    assert caught.value.name == "SettlementProofs_UnknownLength"
+    assert value_at(values, rho) == value_at(proof().values, rho)
 
 
 def broken(proof: Proof) -> list[Proof]:
@@ -192,52 +179,70 @@ def outside_the_group() -> Point2:
 OUTSIDE = outside_the_group()
 
 
-def test_points_that_are_none_are_refused_by_both(gate: Contract) -> None:
-    claimed = vector(4).claimed
-    public = public_inputs(claimed.commitment, claimed.values, context())
-    assert [both(gate, 4, proof, public) for proof in broken(claimed.proof)] == [False] * 12
+def test_points_that_are_none_are_refused_by_all(gate: Contract) -> None:
+    claimed, key = proof(), provable().key
+    public = public_inputs(context(), claimed.commitment, claimed.values)
+    for made in broken(claimed.proof):
+        assert refused(gate, proof=list(made.words()))
+        for verify in (verifier.verify, verifier.verify_slowly):
+            try:
+                assert not verify(key, public, made)
+            except PointInvalid:
+                pass
     for index in range(3):
         alias = [value + ORDER * (i == index) for i, value in enumerate(public)]
-        assert not both(gate, 4, claimed.proof, alias)
+        with pytest.raises(DocumentInvalid, match="not below r"):
+            verifier.verify(key, alias, claimed.proof)
 
 
-@pytest.mark.parametrize("slots", SIZES)
-def test_the_claim_tree_of_the_list_is_the_seals(gate: Contract, slots: int) -> None:
-    values = vector(slots).claimed.values
-    leaves = [
-        Leaf(address.to_bytes(20, "big"), wei, (values[slots + i] >> 20 & 0xFFFFF).to_bytes(32, "big"))
-        for i, (address, wei) in enumerate(claims_of(values))
-    ]
+def test_the_claim_tree_of_the_list_is_the_seals(gate: Contract) -> None:
+    values, tape = proof().values, provable().tape
+    earned, reputation = tape.output(Output.EARNED), tape.output(Output.REPUTATION)
+    accounts = [bytes([seat + 1]) * 20 for seat in range(len(earned))]
+    leaves = tuple(
+        Leaf(account, int(wei), int(part).to_bytes(32, "big"))
+        for account, wei, part in zip(accounts, earned, reputation, strict=True)
+    )
     tree = build(leaves)
-    assert gate.call("claimRoot", list(values)) == (tree.digest, tree.total, len(leaves))
+    assert gate.call("claimRoot", list(values), accounts) == (tree.digest, tree.total)
+    assert values[REFERENCE] == int(earned[REFERENCE]) + (int(reputation[REFERENCE]) << REPUTATION_SHIFT)
+
+
+REFERENCE = 8
+
+
+def other_chain(chain_id: int) -> Evm:
+    made = Evm()
+    made._vm = EvmNode(Genesis(timestamp=START, chain_id=chain_id)).chain.get_vm()
+    made._state = made._vm.state
+    made._state.execution_context._base_fee_per_gas = 0
+    return made
 
 
 def test_known_secrets_are_refused_off_local_networks() -> None:
-    main_net = Evm()
-    main_net._vm = EvmNode(Genesis(timestamp=START, chain_id=1)).chain.get_vm()
-    main_net._state = main_net._vm.state
-    main_net._state.execution_context._base_fee_per_gas = 0
     with pytest.raises(Reverted) as caught:
-        deploy(main_net)
-    assert (caught.value.name, caught.value.values[1]) == ("SettlementProofs_DevelopmentKey", 1)
-    key = package_keys.verifying_key(4)
-    assert key.stamp == "dev"
-    verifier.refuse_development_key(key, chain_id=31337)
-    with pytest.raises(DocumentInvalid, match="dev"):
-        verify_settlement(vector(4).claimed, replace(context(), chain_id=1))
+        submit(deploy(other_chain(1)))
+    assert (caught.value.name, caught.value.values) == ("SettlementProofs_DevelopmentKey", (1,))
+    assert provable().key.development
+    verifier.refuse_development_key(provable().key, chain_id=31337)
+    with pytest.raises(DocumentInvalid, match="development key"):
+        verify_settlement(proof(), replace(context(), chain_id=1), provable().key)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", '{"format": "other"}', '{"format": "fl-platform settlement proof 1", "commitment": "x"}']
-)
-def test_what_is_no_proof_file_is_refused(text: str) -> None:
-    with pytest.raises(DocumentInvalid, match="no settlement proof"):
-        SettlementProof.from_json(text)
+def test_a_key_reads_back_as_the_contract_takes_it() -> None:
+    key = provable().key
+    assert VerifyingKey.from_bytes(key.to_bytes()) == key
+    assert len(words(key)) == 23
+    for data in (key.to_bytes()[:-32], key.to_bytes() + bytes(32), b""):
+        with pytest.raises((DocumentInvalid, PointInvalid)):
+            VerifyingKey.from_bytes(data)
+    infinity = bytes(64) + key.to_bytes()[64:]
+    with pytest.raises(PointInvalid):
+        VerifyingKey.from_bytes(infinity)
 
 
 def test_verifying_needs_no_compiled_code() -> None:
-    code = "import sys, zk.settlement.proof; print(sorted({'numba', 'wasmtime', 'mclbn256'} & set(sys.modules)))"
+    code = "import sys, zk.settlement.proof_file; print(sorted({'numba', 'mclbn256'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    claimed = vector(4).claimed
-    assert SettlementProof.from_json(json.dumps(claimed.to_json())) == claimed
+    assert proof_file().holds()

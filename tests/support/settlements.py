@@ -1,91 +1,75 @@
-"""Rounds for settlement tests: small integer vectors, their Gram matrix, and the platform's own spec around them."""
+"""Settlement proofs for tests: of the smallest shipped rule, with its development key (seconds, then cached)."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 
-from zk.settlement.inputs import padded
-from zk.settlement.statement import Round, Rule, Slot
+from fl_platform.chain.evm import CHAIN_ID
+from fl_platform.protocol.tape import Tape
+from fl_platform.rules.compose import Rule, compose
+from tests.support.evm import Contract, Evm, account, created_at
+from tests.support.rule_rounds import Federation
+from zk.circuits.plan import Shape
+from zk.groth16 import keys, prover
+from zk.groth16.files import ProvingKey
+from zk.groth16.verifier import VerifyingKey
+from zk.settlement.binding import Context
+from zk.settlement.circuit import Circuit
+from zk.settlement.proof import SettlementProof, prove_settlement
+from zk.settlement.proof_file import ProofFile
+
+DEPLOYER = account("settlement")
+CLAIMANT = account("claimant")
+TASK, ROUND = 3, 9
+SMALLEST = Rule(screens=(), worth="equal", directions=0, shares=False)
+AGGREGATORS = 3  # that rounds of `Federation` may be sealed by
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What a made-up round looks like."""
+class Provable:
+    """A circuit with its keys and a round of it."""
 
-    trainers: int
-    size: int = 400  # parameters
-    krum: bool = False
-    byzantine: int = 0
-    directions: int = 1
-    reference: bool = True
-    spread: int = 40  # noise against the common direction; coordinates stay below 128
+    circuit: Circuit
+    parameters: ProvingKey
+    key: VerifyingKey
+    tape: Tape
 
 
-def vectors(shape: Shape, rng: random.Random) -> tuple[list[list[int]], list[int], list[int]]:
-    """Return updates, reference, direction."""
-    way = [rng.randint(-30, 30) for _ in range(shape.size)]
-
-    def near(strength: float) -> list[int]:
-        return [max(-127, min(127, round(strength * w + rng.gauss(0, shape.spread / 2)))) for w in way]
-
-    updates = [near(rng.choice((1.0, 0.9, 1.2, 0.6))) for _ in range(shape.trainers)]
-    return updates, near(1.0), near(0.5)
+@cache
+def provable() -> Provable:
+    """Return the smallest rule's circuit with room for three trainers."""
+    circuit = Circuit(compose(SMALLEST), Shape(3, 0, AGGREGATORS))
+    parameters = keys.development_key(circuit.r1cs())
+    task = Federation(random.Random(4), trainers=3, directions=0)
+    return Provable(circuit, parameters, prover.verifying_key(parameters), task.round(circuit.program, None, "all equal"))
 
 
-def dot(left: list[int], right: list[int]) -> int:
-    """Inner product."""
-    return sum(a * b for a, b in zip(left, right, strict=True))
+def context() -> Context:
+    """Return what `proof` is bound to: the first contract that the account "settlement" deploys."""
+    gate = int.from_bytes(created_at(DEPLOYER.address, 0), "big")
+    return Context(CHAIN_ID, gate, TASK, ROUND, int.from_bytes(CLAIMANT.address, "big"), provable().key.digest)
 
 
-BASE = Rule(
-    krum=0, byzantine=0, clip_bps=15_000, reject_bps=40_000, floor_bps=1_000, duplicate_bps=9_000, alpha_num=1,
-    alpha_den=1, base_bps=2_000, stake_cap_bps=4_000, fee_bps=500, size=400, longest=1 << 40, rounding=40,
-    pot=10**18, pots_before=3 * 10**18, reference=1, directions=1, given=0, measured=1, aggregator=0,
-)  # fmt: skip
+def deploy(evm: Evm) -> Contract:
+    """Deploy the gate at the address that `context` names."""
+    return evm.create(DEPLOYER.address, "SettlementProofs")
 
 
-def made_round(shape: Shape, seed: int, **rule: int) -> Round:
-    """Return a round with honest, short, long, flipped and missing updates among the trainers."""
-    rng = random.Random(seed)
-    updates, reference, direction = vectors(shape, rng)
-    slots = []
-    for i in range(shape.trainers):
-        fault = rng.choice(("", "", "", "", "flip", "short", "long", "gone", "idle"))
-        if fault == "flip":
-            updates[i] = [-v for v in updates[i]]
-        elif fault == "short":
-            updates[i] = [v // 40 for v in updates[i]]
-        elif fault == "long":
-            updates[i] = [v * 9 for v in updates[i]]
-        here = fault not in ("gone", "idle")
-        if not here:
-            updates[i] = [0] * shape.size
-        slots.append(
-            Slot(
-                address=(i + 1) << 100 | rng.getrandbits(90),
-                stake=0 if fault == "idle" else rng.randint(10**18, 10**19),
-                rostered=int(fault != "idle"),
-                candidate=int(here),
-                score_sum=rng.randint(-(10**11), 3 * 10**11),
-                paid_scored=rng.randint(0, 10**18),
-                paid_base=rng.randint(0, 10**18),
-                reputation=rng.randint(0, 10**6),
-                given_score=0,
-                given_replay=0,
-                squared=dot(updates[i], updates[i]),
-                inner=dot(updates[i], reference) if shape.reference else 0,
-                along=dot(updates[i], direction) if shape.directions else 0,
-            )
-        )
-    between = [[dot(a, b) for b in updates] for a in updates]
-    shared = [
-        dot(reference, reference) * shape.reference,
-        dot(reference, direction) * shape.reference * shape.directions,
-        dot(direction, direction) * shape.directions,
-    ]
-    chosen = replace(
-        BASE, krum=int(shape.krum), byzantine=shape.byzantine, size=shape.size, directions=shape.directions,
-        reference=int(shape.reference), measured=int(shape.reference),
-    )  # fmt: skip
-    return padded(replace(chosen, **rule), shared, slots, between)
+@cache
+def proof() -> SettlementProof:
+    """Return a proof of the round for `context`."""
+    made = provable()
+    return prove_settlement(made.circuit, made.parameters, made.tape, context())
+
+
+def proof_file() -> ProofFile:
+    """Return it as a file."""
+    return ProofFile(context(), proof(), provable().key)
+
+
+def words(key: VerifyingKey) -> list[int]:
+    """Return a key as the contract takes it."""
+    data = key.to_bytes()
+    return [int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data), 32)]
