@@ -5,7 +5,7 @@
     python scripts/build_circuits.py --size 4   one circuit only (may be repeated)
 
 Needs Node 20 and `npm ci` in scripts/node_tools/zk. Everything is a function of zk/circuits and
-zk/settlement/poseidon.py: the keys' secrets are hashes of the constraints (zk/groth16/toy_setup.py), so the files come
+zk/poseidon.py: the keys' secrets are hashes of the constraints (zk/groth16/toy_setup.py), so the files come
 out the same everywhere.
 Big files go to build/zk/: settleN.r1cs, settleN.wasm, settleN.zkey. In git: zk/keys/manifest.json with their hashes,
 the verifying keys, constraints and program where they are small, and contracts/proof/.
@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 from zk.curve.bn254 import Point  # noqa: E402
 from zk.groth16 import files, prover, toy_setup, verifier  # noqa: E402
 from zk.settlement.inputs import SIZES  # noqa: E402
-from zk.settlement.poseidon import constants  # noqa: E402
+from zk.poseidon import constants  # noqa: E402
 
 CIRCUITS = ROOT / "zk" / "circuits"
 KEYS = ROOT / "zk" / "keys"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from fl_platform.errors import DocumentInvalid
 from zk.curve.bn254 import ORDER
 from zk.keccak import keccak256
-from zk.settlement.poseidon import hash_list
+from zk.poseidon import hash_list
 from zk.settlement.statement import EMPTY, Round, Rule, Settled, Slot, settle_round
 
 SIZES = {4: True, 16: True, 64: False}  # slots -> whether the layout has pairs (multi-Krum, near-duplicates)
