@@ -33,7 +33,7 @@ from fl_platform.protocol.terms import WORD_LEAVES, Terms
 SEAL = "(bytes32,bytes32,bytes32,bytes32,uint40,uint32,bytes32,uint128,uint32,uint40,address)"
 _ROSTER = "(bytes32,uint32,uint128,uint32,uint40,address,uint8)"
 _TERMS = f"({'uint256,' * 6}bytes32,address,bytes32,bytes32,bytes32,uint256,bytes32,bytes32)"
-_BLOCK = "(uint256,int256[7],bytes32[])"
+_BLOCK = "(uint256,int256[8],bytes32[])"
 _TARGET = f"(uint256,uint256,{SEAL},{_ROSTER},{_TERMS},uint16,bytes32,address[],address[],address[],{_BLOCK}[])"
 _BOX = "(address,(uint256,uint256),(uint256,uint256),bytes32)"
 _ENTRY = f"({RECEIPT_ABI},uint128,bytes,{_BOX}[])"
