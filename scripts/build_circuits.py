@@ -29,8 +29,8 @@ sys.path.insert(0, str(ROOT))
 
 from zk.curve.bn254 import Point  # noqa: E402
 from zk.groth16 import files, prover, toy_setup, verifier  # noqa: E402
-from zk.settlement.inputs import SIZES  # noqa: E402
 from zk.poseidon import constants  # noqa: E402
+from zk.settlement.inputs import SIZES  # noqa: E402
 
 CIRCUITS = ROOT / "zk" / "circuits"
 KEYS = ROOT / "zk" / "keys"

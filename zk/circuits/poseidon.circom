@@ -1,6 +1,6 @@
 pragma circom 2.1.6;
 include "poseidon_constants.circom";
-// Width 9, 8 full and 63 partial rounds, x^5: zk/settlement/poseidon.py. Mixing stays in linear expressions; an S-box first names
+// Width 9, 8 full and 63 partial rounds, x^5: zk/poseidon.py. Mixing stays in linear expressions; an S-box first names
 // its operand, so that long expressions stand in one constraint instead of three.
 
 template Fifth() {

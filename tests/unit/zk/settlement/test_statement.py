@@ -13,8 +13,8 @@ from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.merkle_sum import Leaf, build
 from tests.support.settlements import BASE, Shape, made_round
 from zk.curve.bn254 import ORDER
-from zk.settlement.inputs import Context, claims_of, commitment, padded, payload, rho_of, statement, value_at
 from zk.poseidon import permute_hash
+from zk.settlement.inputs import Context, claims_of, commitment, padded, payload, rho_of, statement, value_at
 from zk.settlement.statement import ADMITTED, NOT_HERE, settle_round
 
 CONTEXT = Context(31337, 0x1234, 5, 6, 0x77)
