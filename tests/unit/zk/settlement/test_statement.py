@@ -13,7 +13,6 @@ from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.merkle_sum import Leaf, build
 from tests.support.settlements import BASE, Shape, made_round
 from zk.curve.bn254 import ORDER
-from zk.poseidon import permute_hash
 from zk.settlement.inputs import Context, claims_of, commitment, padded, payload, rho_of, statement, value_at
 from zk.settlement.statement import ADMITTED, NOT_HERE, settle_round
 
@@ -74,12 +73,6 @@ def test_every_number_is_under_the_commitment() -> None:
         seen.add(commitment(replace(round_, pairs=pairs)))
     seen.add(commitment(replace(round_, pairs=())))
     assert len(seen) == 1 + 21 + 13 + 3 + 3 + 1
-
-
-def test_poseidon_is_everybody_elses() -> None:
-    # circomlib's published vectors, widths 3 and 5
-    assert permute_hash([1, 2]) == 7853200120776062878684798364095072458815029376092732009249414926327459813530
-    assert permute_hash([1, 2, 3, 4]) == 18821383157269793795438455681495246036402687001665670618754263018637548127333
 
 
 def test_the_list_carries_the_claims_of_the_seal() -> None:
