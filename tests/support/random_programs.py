@@ -71,7 +71,9 @@ class Author:
         """Hashes by groups of eight, of three at one place and along an axis, and whether two are equal."""
         some = self.dice.sample([c for c in made if c.axes and c.operand.map is Map.OWN and grouped(c.axes)], 2)
         hashed = [b.hash(one) for one in some]
-        hashed += [b.hash(one) for one in hashed if one.axes and grouped(one.axes) is not None]
+        for one in hashed:  # grows: groups of groups
+            if one.axes and grouped(one.axes) is not None:
+                hashed.append(b.hash(one))
         short = self.dice.choice([c for c in made if c.axes and c.operand.map is Map.OWN])
         chain, along = b.hash_along(short, self.dice.choice((0, -5))), short.axes[-1]
         both = [(one, self._some_of(made, set(one.axes)), 0 if along in one.axes else chain) for one in hashed]
