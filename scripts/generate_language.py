@@ -1,7 +1,8 @@
-"""Write contracts/libraries/Language.sol: the numbers of the round program's language, from the Python enumerations.
+"""Write contracts/libraries/Language.sol, the numbers of the round program's language from the Python enumerations, and
+PoseidonWords.sol, the constants of its hash.
 
-    python scripts/generate_language.py            writes it
-    python scripts/generate_language.py --check    exits 1 where it differs
+    python scripts/generate_language.py            writes both
+    python scripts/generate_language.py --check    exits 1 where one differs
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from fl_platform.protocol.program import MAGIC, Output
 from fl_platform.protocol.rows import LARGEST_WEIGHT, STEP_POINT
 from fl_platform.protocol.seats import REFERENCE_SEAT
 from fl_platform.protocol.sources import MOST_FORCED, MOST_ROSTERED, Axis, Kind, Map, Refused, Source
+from zk.poseidon import WIDTH, schedule
 
-TARGET = Path(__file__).resolve().parent.parent / "contracts" / "libraries" / "Language.sol"
+LIBRARIES = Path(__file__).resolve().parent.parent / "contracts" / "libraries"
 PREFIXES: tuple[tuple[str, type[IntEnum]], ...] = (
     ("", Op), ("AXIS_", Axis), ("MAP_", Map), ("KIND_", Kind), ("SOURCE_", Source), ("REFUSED_", Refused),
     ("OUTPUT_", Output),
@@ -56,16 +58,40 @@ def language() -> str:
     return "\n".join([*lines, "}", ""])
 
 
+def poseidon_words() -> str:
+    """Return the text of the library of the hash's constants, in the order in which a permutation needs them."""
+    fixed = schedule(WIDTH)
+    partial = [turn.constant for block in fixed.blocks for turn in block.turns]
+    words = [*(c for line in fixed.first for c in line), *partial, *(c for line in fixed.last for c in line)]
+    words += [entry for row in fixed.matrix for entry in row]
+    lines = [
+        "// SPDX-License-Identifier: Apache-2.0",
+        "// Written by scripts/generate_language.py from zk/poseidon.py: edit that.",
+        "pragma solidity ^0.8.24;",
+        "",
+        "/// @title PoseidonWords",
+        "/// @notice Constants of the hash of eight: of four full rounds nine each, of 63 one each, of four full ones",
+        "/// nine each, then the matrix, row by row.",
+        "library PoseidonWords {",
+        "    function all() internal pure returns (bytes memory) {",
+        '        return hex"' + words[0].to_bytes(32, "big").hex() + '"',
+        *(f'            hex"{word.to_bytes(32, "big").hex()}"' for word in words[1:]),
+    ]
+    return "\n".join([*lines[:-1], lines[-1] + ";", "    }", "}", ""])
+
+
 def main() -> int:
     """Write or check the file; return the exit code."""
     assert sorted(PLAIN) == list(range(min(PLAIN), max(PLAIN) + 1)), "plain operations must be one run of numbers"
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(language())
-        return 0
-    if TARGET.read_text() == language():
-        return 0
-    print(f"{TARGET.name} is not what fl_platform/protocol says: run python scripts/generate_language.py")
-    return 1
+    stale = 0
+    for name, text in (("Language.sol", language()), ("PoseidonWords.sol", poseidon_words())):
+        target = LIBRARIES / name
+        if "--check" not in sys.argv[1:]:
+            target.write_text(text)
+        elif target.read_text() != text:
+            print(f"{name} is not what the Python code says: run python scripts/generate_language.py")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

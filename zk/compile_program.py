@@ -12,34 +12,27 @@ Tests: tests/zk/test_compile_program.py
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import NoCircuit
-from fl_platform.protocol.checker import counted, row_kinds
+from fl_platform.protocol.checker import counted
 from fl_platform.protocol.evaluation import least_of
-from fl_platform.protocol.operations import PLAIN, Bounds, Op
+from fl_platform.protocol.held import held_bounds
+from fl_platform.protocol.operations import GROUP, PLAIN, Bounds, Op
 from fl_platform.protocol.program import Column, Operand
-from fl_platform.protocol.sources import SECOND, TWINS, Axis, Kind, Map, Source, immediate_of
+from fl_platform.protocol.sources import GROUPED, SECOND, TWINS, Axis, Kind, Map, Source, immediate_of
 from fl_platform.protocol.tape import Place, Tape, place_of
 from zk.circuits.gates import ONE, ZERO, Gates, constant
+from zk.circuits.hashing import permutation
 from zk.circuits.plan import Plan
-from zk.circuits.system import Cell, System, total
+from zk.circuits.system import Cell, System, Value, total
+from zk.curve.fields import ORDER
 
 Cells = npt.NDArray[np.object_]  # of Cell, along a column's axes; None where nothing depends on one
-# What a circuit holds of given numbers, in bits; a round with a larger one has no proof. Products of two updates, of an
-# update with an earlier sum, of two earlier sums; wei of one round or stake; wei of a task so far, and its scores.
-HELD: Mapping[tuple[Op, int], int] = {
-    (Op.DOT, row_kinds((Kind.UPDATE, Kind.UPDATE))): 50,
-    (Op.DOT_SHIFTED, row_kinds((Kind.UPDATE, Kind.SUMS))): 60,
-    (Op.DOT_SHIFTED, row_kinds((Kind.SUMS, Kind.SUMS))): 76,
-    (Op.SOURCE, immediate_of(Source.POT)): 76,
-    (Op.SOURCE, immediate_of(Source.STAKE)): 76,
-}
-HELD_CARRIED = 80
 _COUNT, _SEATED = immediate_of(Source.COUNT), {immediate_of(Source.SEAT_OF), immediate_of(Source.AGGREGATOR)}
 
 
@@ -50,7 +43,6 @@ class Compiler:
     plan: Plan
     system: System
     tape: Tape | None = None
-    given: list[Cell] = field(default_factory=list)  # in order of columns, row by row; all of it the round's own
     cells: dict[int, Cells] = field(default_factory=dict)  # by column
 
     def __post_init__(self) -> None:
@@ -66,6 +58,8 @@ class Compiler:
         self.count, entries = self._length(self.lengths.entries, 0 if real is None else real.entries)
         self.seats, seats = self._length(self.lengths.seats, 0 if real is None else real.seats)
         self.active = {Axis.ENTRY: entries, Axis.OTHER: entries, Axis.SEAT: seats}
+        for group, (axis, places) in GROUPED.items():  # a group is there where its first place is
+            self.active[group] = self.active[axis][::places]
         self._selectors: dict[tuple[int, Axis], dict[int, Cell]] = {}
         self._first: dict[int, list[dict[int, Cell]]] = {}
         self._quotients: dict[tuple[int, ...], Cell] = {}
@@ -89,14 +83,13 @@ class Compiler:
         active = [Cell(self.system.boolean(lambda k=k: int(k < real)), 0, 1) for k in range(room)]  # type: ignore[misc]
         for one, behind in itertools.pairwise(active):
             self.system.require(behind.value, 1 - one.value, 0)
-        length = Cell(total((one.value, 1) for one in active), 0, room)
-        self.given.append(length)
-        return length, active
+        return Cell(total((one.value, 1) for one in active), 0, room), active
 
     def _of(self, axis: Axis) -> Cell:
         """How long an axis is."""
         if axis in (Axis.ENTRY, Axis.OTHER):
             return self.count
+        assert axis not in GROUPED, "no place among groups is anything but a constant"
         return self.seats if axis is Axis.SEAT else constant(self.lengths.of(axis))
 
     def _is_there(self, axis: Axis, place: int) -> Cell:
@@ -107,7 +100,7 @@ class Compiler:
     def _column(self, number: int, column: Column) -> None:
         if Axis.BLOCK in column.axes:
             raise NoCircuit("what is paid depends on blocks of parameters, which circuits do not hold")
-        if column.kind is not Kind.NUMBER and column.op is not Op.CONST:
+        if column.kind not in (Kind.NUMBER, Kind.FIELD) and column.op is not Op.CONST:
             raise NoCircuit("what is paid depends on a root itself, which a circuit does not hold")
         found = self.cells[number] = np.empty(self.lengths.shape(column.axes), dtype=object)
         if column.op is Op.INVERSE:
@@ -124,6 +117,10 @@ class Compiler:
     def _cell(self, number: int, column: Column, place: Place) -> Cell:
         if column.op is Op.CONST:
             return constant(column.immediate)
+        if column.op is Op.POSEIDON:
+            return self._hash_of_group(column, place)
+        if column.op is Op.POSEIDON3:
+            return self._hash([self._read(column, operand, place) for operand in column.operands])
         if self.plan.runs(number):
             return self._running(number, column, place)
         if column.op is Op.GATHER:
@@ -146,19 +143,15 @@ class Compiler:
         real = 0 if self.tape is None else self.tape.cell(number, place)
         if self.tape is not None and not low <= real <= high:
             raise NoCircuit(f"the round has {real} at {place}, circuits hold {low} to {high}")
-        if low == high:
-            return constant(low)
-        self.given.append(Cell(self.system.hint(lambda: real), low, high))
-        return self.given[-1]
+        return constant(low) if low == high else Cell(self.system.hint(lambda: real), low, high)
 
     def _bounds(self, column: Column) -> Bounds:
-        low, high = (0, 1) if column.op is Op.EQ else column.bounds
+        low, high = held_bounds(column)
         if column.op is Op.SOURCE and column.immediate in _SEATED:
             high = self.plan.shape.seats[-1] if column.axes else self.plan.shape.aggregators - 1
         if any(axis in self.active for axis in column.axes):
-            low, high = min(0, low), max(0, high)
-        held = 1 << HELD.get((column.op, column.immediate), HELD_CARRIED if column.op is Op.PREV else 250)
-        return max(low, -held), min(high, held)
+            return min(0, low), max(0, high)
+        return low, high
 
     # --- operands -----------------------------------------------------------------------------------------------------
 
@@ -192,6 +185,32 @@ class Compiler:
             return self.gates.give(Op.ADD, self.gates.give(Op.MUL, here, added), before)
         return self.gates.give(Op.SEL, here, self.gates.give(column.op, *x), before)
 
+    def _hash_of_group(self, column: Column, place: Place) -> Cell:
+        """The hash of eight cells; of what lies behind the last place it reads 0."""
+        source = column.operands[0]
+        axis, inner = source.axes[-1], place[: len(source.axes) - 1]
+        first = GROUP * place[-1] if len(place) == len(source.axes) else 0
+        assert axis in self.active, "an axis with groups is one of which a round may have less"
+        active, row = self.active[axis], self.cells[source.column][inner]
+        if len(row) <= 1:  # what stands alone is not hashed
+            return row[0] if len(row) else ZERO
+        cells = [self._there(active[first + k], one) for k, one in enumerate(row[first : first + GROUP])]
+        hashed = self._hash(cells)
+        if first:
+            return hashed
+        unlike = self._there(active[1], Cell(hashed.value - cells[0].value, -ORDER, ORDER))
+        return Cell(_modulo(cells[0].value + unlike.value), 0, ORDER - 1)
+
+    def _there(self, here: Cell, one: Cell) -> Cell:
+        """Return a number of the field, or 0."""
+        if one.known == 0:
+            return ZERO
+        return Cell(self.system.product(here.value, one.value), min(0, one.low), max(0, one.high))
+
+    def _hash(self, cells: Sequence[Cell]) -> Cell:
+        inputs = [*(one.value for one in cells), *[0] * (GROUP - len(cells))]
+        return Cell(permutation(self.system, inputs), 0, ORDER - 1)
+
     def _gather(self, column: Column, place: Place) -> Cell:
         source, index = column.operands
         axis = source.axes[-1]
@@ -210,7 +229,10 @@ class Compiler:
         return {k: cell for k, cell in enumerate(cells) if cell is not None}
 
     def _selected(self, index: Cell, axis: Axis) -> dict[int, Cell]:
-        key = id(index), TWINS[axis] if axis in SECOND else axis
+        if index.known is not None:
+            inside = 0 <= index.known < self.lengths.of(axis)
+            return {index.known: self._is_there(axis, index.known)} if inside else {}
+        key = id(index), TWINS.get(axis, axis) if axis in SECOND else axis
         if key not in self._selectors:
             places = self.plan.shape.seats if axis is Axis.SEAT else None
             self._selectors[key] = self.gates.selectors(index, self._of(axis), places)
@@ -277,3 +299,7 @@ class Compiler:
             return self.gates.give(Op.CLAMP, self.gates.give(source.op, *x), low, high)
         top = x[0] if source.op is Op.DIV else self.gates.times(x[0], x[1])
         return self.gates.quotient(top, x[-1], (low.known, high.known))
+
+
+def _modulo(value: Value) -> Value:
+    return value % ORDER if isinstance(value, int) else value

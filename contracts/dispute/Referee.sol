@@ -38,10 +38,15 @@ contract Referee is Rosters, IBonds, IEquivocations {
 
     mapping(bytes32 key => Waiting) public waiting;
 
-    constructor(address tapes_, address sources_, address ledger_, address escrow_, address registry_, address reveals_)
-        RefereeCore(tapes_)
-        Rosters(ledger_, escrow_, registry_, sources_)
-    {
+    constructor(
+        address tapes_,
+        address poseidon_,
+        address sources_,
+        address ledger_,
+        address escrow_,
+        address registry_,
+        address reveals_
+    ) RefereeCore(tapes_, poseidon_) Rosters(ledger_, escrow_, registry_, sources_) {
         reveals = reveals_;
     }
 

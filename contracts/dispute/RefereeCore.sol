@@ -26,6 +26,8 @@ abstract contract RefereeCore is IReferee {
     }
 
     address public immutable tapes;
+    /// @notice Decides cells that are hashes ({IPoseidon}), in place of `tapes`.
+    address public immutable poseidon;
 
     /// @notice By seal, and by roster and leaf ({Rosters}: then by life): what was shown of one says nothing of another.
     mapping(bytes32 key => mapping(bytes32 id => State)) public questions;
@@ -34,8 +36,8 @@ abstract contract RefereeCore is IReferee {
     /// @notice By who committed, and commitment: its block. Who repeats another's commitment to itself has none of its own calls.
     mapping(address challenger => mapping(bytes32 commitment => uint256)) public committedIn;
 
-    constructor(address tapes_) {
-        tapes = tapes_;
+    constructor(address tapes_, address poseidon_) {
+        (tapes, poseidon) = (tapes_, poseidon_);
     }
 
     // --- what the heir says -------------------------------------------------------------------------------------------
@@ -279,7 +281,9 @@ abstract contract RefereeCore is IReferee {
     /// @inheritdoc IReferee
     function refute(bytes calldata target, Refutation.Claim calldata claim) external {
         bytes memory facts = _requireDisputable(target);
-        if (!_isSo(tapes, ITapes.refutes.selector, facts)) revert Referee_NotRefuted(claim.column);
+        // who decides it looks whether this is the column's instruction
+        address by = uint8(uint256(claim.words[0]) >> 120) < Language.POSEIDON ? tapes : poseidon;
+        if (!_isSo(by, ITapes.refutes.selector, facts)) revert Referee_NotRefuted(claim.column);
         _refuted(target, bytes32(facts), claim.column);
     }
 

@@ -9,10 +9,10 @@ import {CipherLeaves} from "../libraries/CipherLeaves.sol";
 import {Contents} from "../libraries/Contents.sol";
 import {Dleq} from "../libraries/Dleq.sol";
 import {Documents} from "../libraries/Documents.sol";
-import {Layouts} from "../libraries/Layouts.sol";
 import {KeyWraps} from "../libraries/KeyWraps.sol";
 import {Receipts} from "../libraries/Receipts.sol";
 import {Refutation} from "../libraries/Refutation.sol";
+import {Terms} from "../libraries/Terms.sol";
 
 /// @title RevealProofs
 /// @notice The arithmetic of {Reveals}: signatures, boxes and blocks. Changes nothing.
@@ -46,15 +46,8 @@ abstract contract RevealProofs is IReveals {
 
     function _requireParty(uint256 task, address recipient, Party calldata party) internal view {
         bytes calldata document = party.document;
-        _requireDocument(task, document);
+        Documents.requireDigest(document, registry.specOf(task));
         Documents.requireParty(document, party.place, recipient, party.key.x, party.key.y);
-    }
-
-    /// @dev Returns the width of the task's integers.
-    function _requireBits(uint256 task, bytes calldata document, uint256 place) internal view returns (uint256 bits) {
-        _requireDocument(task, document);
-        bits = Documents.number(document, place, 'bits":');
-        if (bits == 0 || bits > MAX_BITS) revert Documents.Documents_KeyNotThere(place);
     }
 
     /// @dev Reverts when the box opens to the committed key.
@@ -91,28 +84,29 @@ abstract contract RevealProofs is IReveals {
         if (bits == 0 || bits > MAX_BITS || spot.place >= Contents.COORDINATES) {
             revert Reveals_NoSuchLeaf(spot.place, bits);
         }
-        Layouts.Span memory span = _spanOf(receipt.task, model, spot.index);
-        Contents.requireLeaf(content, spot.index, bits, Refutation.depthOf(span.leaves), receipt.contentRoot);
+        (uint256 first, uint256 count) = _spanOf(receipt.task, model, spot.index);
+        Contents.requireLeaf(content, spot.index, bits, Refutation.depthOf(model.terms.leaves), receipt.contentRoot);
         int256 told = _committed(content.body, spot.place, bits);
-        int256 found = spot.place < span.count
-            ? _decrypted(receipt, key, cipher, (span.first + spot.place) * bits, bits)
-            : int256(0);
+        int256 found =
+            spot.place < count ? _decrypted(receipt, key, cipher, (first + spot.place) * bits, bits) : int256(0);
         if (told == found) revert Reveals_OpeningIsGood(receipt.task, receipt.round, receipt.trainer);
     }
 
-    /// @dev Returns the coordinates of a leaf. Reverts where the task's trees have no such leaf.
+    /// @dev Returns a leaf's first coordinate in the update, and how many of its 128 are there. Reverts where the task's
+    /// trees have no such leaf, or another block has it.
     function _spanOf(uint256 task, Model calldata model, uint256 index)
         internal
         view
-        returns (Layouts.Span memory span)
+        returns (uint256 first, uint256 count)
     {
-        _requireDocument(task, model.document);
-        span = Layouts.spanOf(model.document, model.list, index);
-        if (index >= span.leaves) revert Reveals_NoSuchLeaf(index, span.leaves);
-    }
-
-    function _requireDocument(uint256 task, bytes calldata document) private view {
-        Documents.requireDigest(document, registry.specOf(task));
+        if (Terms.rootOf(model.terms) != registry.rulesOf(task)) revert Terms.Terms_Mismatch(index);
+        Terms.requireBlock(model.terms, model.block_);
+        int256[8] calldata words = model.block_.words;
+        uint256 from = uint256(words[0]);
+        if (index < from || index - from >= uint256(words[1])) revert Reveals_NoSuchLeaf(index, model.terms.leaves);
+        uint256 before = (index - from) * Contents.COORDINATES;
+        (first, count) = (uint256(words[7]) + before, uint256(words[2]) - before);
+        if (count > Contents.COORDINATES) count = Contents.COORDINATES;
     }
 
     function _committed(bytes calldata body, uint256 place, uint256 bits) private pure returns (int256) {

@@ -113,17 +113,14 @@ contract Reveals is RevealProofs {
     }
 
     /// @inheritdoc IReveals
-    function demandContent(SignedReceipt calldata signed, uint256 index, Model calldata model, uint256 bits)
+    function demandContent(SignedReceipt calldata signed, uint256 index, Model calldata model)
         external
         returns (bytes32 id)
     {
-        uint256 leaves = _spanOf(signed.receipt.task, model, index).leaves;
-        // more leaves than a u32 counts, no model of the platform has
-        if (leaves > type(uint32).max) revert Reveals_NoSuchLeaf(index, leaves);
-        uint256 width = _requireBits(signed.receipt.task, model.document, bits);
-        return _open(
-            signed, Subject.Content, Named(address(0), Dleq.Point(0, 0), uint32(index), uint32(leaves), uint8(width))
-        );
+        _spanOf(signed.receipt.task, model, index);
+        // no model of the platform has more leaves than a u32 counts
+        (uint32 leaves, uint8 bits) = (uint32(model.terms.leaves), uint8(model.terms.updateBits));
+        return _open(signed, Subject.Content, Named(address(0), Dleq.Point(0, 0), uint32(index), leaves, bits));
     }
 
     /// @inheritdoc IReveals

@@ -114,7 +114,18 @@ contract Sources is SourceEntries {
         (out.tape, out.columns) = (record.trace, t.columns);
         uint256 entries = uint256(roster.count) + record.forced;
         uint256 directions = t.terms.directions;
-        out.lengths = [uint256(0), entries, entries, roster.seats, t.terms.blocks, directions, directions];
+        uint256[16] memory lengths = out.lengths;
+        lengths[Language.AXIS_ENTRY] = lengths[Language.AXIS_OTHER] = entries;
+        lengths[Language.AXIS_SEAT] = roster.seats;
+        lengths[Language.AXIS_BLOCK] = t.terms.blocks;
+        lengths[Language.AXIS_DIRECTION] = lengths[Language.AXIS_OTHER_DIRECTION] = directions;
+        // groups of eight of each, of eight of these, and so on
+        lengths[Language.AXIS_ENTRY_8] = lengths[Language.AXIS_OTHER_8] = (entries + 7) >> 3;
+        lengths[Language.AXIS_ENTRY_64] = lengths[Language.AXIS_OTHER_64] = (entries + 63) >> 6;
+        uint256 groups = roster.seats;
+        for (uint256 axis = Language.AXIS_SEAT_8; axis <= Language.AXIS_SEAT_32768; ++axis) {
+            lengths[axis] = groups = (groups + 7) >> 3;
+        }
     }
 
     // --- sources ------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ contract Tapes is TapeNodes {
             row = a.hashes;
         }
         if (row.length != 1 << levels) revert Tapes_WrongAnswer();
-        bytes32 node = _fold(row);
+        bytes32 node = Rows.fold(row);
         if (!cells) {
             uint256 top = Refutation.depthOf(f.round.columns);
             if (q.level > top || uint256(q.index) >> (top - q.level) != 0) revert Tapes_NoSuchNode();
@@ -68,7 +68,7 @@ contract Tapes is TapeNodes {
         uint256 levels = q.level < FAN ? q.level : FAN;
         if (a.hashes.length != 1 << levels || a.siblings.length != depth - q.level) revert Tapes_WrongAnswer();
         Rows.requireEmptyBehind(a.hashes, uint256(q.index) << levels, q.level - levels, f.leaves);
-        bytes32 node = _fold(a.hashes);
+        bytes32 node = Rows.fold(a.hashes);
         if (Rows.climb(node, q.index, a.siblings, 0, depth - q.level) != root) revert Tapes_WrongAnswer();
     }
 
@@ -83,15 +83,6 @@ contract Tapes is TapeNodes {
         if (root == 0) return;
         uint256 kind = sum ? Language.KIND_UPDATE : (uint256(a.instruction.words[1]) >> (8 * q.leaf)) & 0xFF;
         Rows.requireLeaf(a.leaf, q.index, Rows.bitsOf(kind, f.updateBits), Refutation.depthOf(f.leaves), root);
-    }
-
-    function _fold(bytes32[] memory row) private pure returns (bytes32) {
-        for (uint256 width = row.length; width > 1; width >>= 1) {
-            for (uint256 i = 0; i < width; i += 2) {
-                row[i >> 1] = Rows.nodeHash(row[i], row[i + 1]);
-            }
-        }
-        return row[0];
     }
 
     /// @dev The cell of a column with this operation, opened.

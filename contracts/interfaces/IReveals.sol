@@ -5,6 +5,7 @@ import {CipherLeaves} from "../libraries/CipherLeaves.sol";
 import {Contents} from "../libraries/Contents.sol";
 import {Dleq} from "../libraries/Dleq.sol";
 import {KeyWraps} from "../libraries/KeyWraps.sol";
+import {Terms} from "../libraries/Terms.sol";
 import {IRoundLedger} from "./IRoundLedger.sol";
 
 /// @title IReveals
@@ -62,12 +63,10 @@ interface IReveals {
         Dleq.Point key;
     }
 
-    /// @notice The model, shown in the specification whose digest was frozen at the opening.
-    /// @param document The specification's bytes.
-    /// @param list Where the opening quote of "tensors" stands.
+    /// @notice Where a leaf lies in an update: the task's terms, and the block of parameters that the leaf is of.
     struct Model {
-        bytes document;
-        uint256 list;
+        Terms.Facts terms;
+        Terms.Block block_;
     }
 
     /// @notice One integer of a content tree.
@@ -258,8 +257,7 @@ interface IReveals {
     /// @notice Ask a trainer for a leaf of its content tree. Locks the bond of a demand ({IBonds}).
     /// Requirements: as `demandKey`; there is such a leaf.
     /// @param model Tells how many leaves there are.
-    /// @param bits Where in the specification the opening quote of "bits" stands.
-    function demandContent(SignedReceipt calldata signed, uint256 index, Model calldata model, uint256 bits)
+    function demandContent(SignedReceipt calldata signed, uint256 index, Model calldata model)
         external
         returns (bytes32 id);
 

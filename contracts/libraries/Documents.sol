@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 /// @title Documents
-/// @notice Reading numbers out of a task's specification: canonical JSON (sorted keys, no spaces) whose SHA-256 is on chain.
+/// @notice Finding parties in a task's specification: canonical JSON (sorted keys, no spaces) whose SHA-256 is on chain.
 /// Documents stay in calldata.
 ///
 /// A caller says where a key stands; the contract only looks whether it does. A quote inside a JSON string is written \",
@@ -41,23 +41,6 @@ library Documents {
                 let m := mload(0x40)
                 calldatacopy(m, add(at, 1), length)
                 found := eq(keccak256(m, length), keccak256(add(text, 32), length))
-            }
-        }
-    }
-
-    /// @notice Return the non-negative number of a key whose opening quote stands at `place`.
-    /// @param key The key with its closing quote and colon.
-    function number(bytes calldata document, uint256 place, bytes memory key) internal pure returns (uint256 value) {
-        if (!follows(document, place, key)) revert Documents_KeyNotThere(place);
-        // From behind the colon to the first byte that is no digit, at most to the document's end; canonical integers have no
-        // point or leading zero, and those read here no sign. A specification of so many digits that they overflow does not
-        // pass the platform's own checks.
-        assembly ("memory-safe") {
-            let end := add(document.offset, document.length)
-            for { let at := add(document.offset, add(add(place, 1), mload(key))) } lt(at, end) { at := add(at, 1) } {
-                let digit := sub(byte(0, calldataload(at)), 48)
-                if gt(digit, 9) { break }
-                value := add(mul(value, 10), digit)
             }
         }
     }

@@ -47,6 +47,8 @@ library Language {
     uint8 internal constant DOT_SHIFTED = 24;
     uint8 internal constant COMBINE = 25;
     uint8 internal constant STEP = 26;
+    uint8 internal constant POSEIDON = 27;
+    uint8 internal constant POSEIDON3 = 28;
 
     uint256 internal constant AXIS_ENTRY = 1;
     uint256 internal constant AXIS_OTHER = 2;
@@ -54,6 +56,15 @@ library Language {
     uint256 internal constant AXIS_BLOCK = 4;
     uint256 internal constant AXIS_DIRECTION = 5;
     uint256 internal constant AXIS_OTHER_DIRECTION = 6;
+    uint256 internal constant AXIS_ENTRY_8 = 7;
+    uint256 internal constant AXIS_ENTRY_64 = 8;
+    uint256 internal constant AXIS_OTHER_8 = 9;
+    uint256 internal constant AXIS_OTHER_64 = 10;
+    uint256 internal constant AXIS_SEAT_8 = 11;
+    uint256 internal constant AXIS_SEAT_64 = 12;
+    uint256 internal constant AXIS_SEAT_512 = 13;
+    uint256 internal constant AXIS_SEAT_4096 = 14;
+    uint256 internal constant AXIS_SEAT_32768 = 15;
 
     uint256 internal constant MAP_OWN = 0;
     uint256 internal constant MAP_SWAPPED = 1;
@@ -65,6 +76,7 @@ library Language {
     uint256 internal constant KIND_MODEL = 1;
     uint256 internal constant KIND_UPDATE = 2;
     uint256 internal constant KIND_SUMS = 3;
+    uint256 internal constant KIND_FIELD = 4;
 
     uint256 internal constant SOURCE_WORD = 1;
     uint256 internal constant SOURCE_COUNT = 2;
@@ -97,4 +109,5 @@ library Language {
     uint256 internal constant OUTPUT_DIVISOR = 4;
     uint256 internal constant OUTPUT_EXPONENTS = 5;
     uint256 internal constant OUTPUT_MODEL = 6;
+    uint256 internal constant OUTPUT_SETTLEMENT = 7;
 }

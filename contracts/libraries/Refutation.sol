@@ -25,12 +25,12 @@ library Refutation {
     uint256 private constant NONE = 0xFFFF << 20;
 
     /// @notice What a round's contract knows of its tape.
-    /// @param lengths By axis ({Language}), from 1: entries, entries again, seats, blocks, directions, directions again.
+    /// @param lengths By axis ({Language}), from 1: entries, entries again, seats, blocks, directions, directions again, groups.
     struct Round {
         bytes32 program;
         bytes32 tape;
         uint256 columns;
-        uint256[7] lengths;
+        uint256[16] lengths;
     }
 
     /// @notice A cell, and its path: of the column first, then of the columns.
@@ -62,7 +62,7 @@ library Refutation {
         if (!plain && op != Language.CONST && op != Language.GATHER && op != Language.MUST) {
             revert Refutation_OtherKind(op);
         }
-        int256[3] memory x = _operands(round, claim, packed, op);
+        int256[3] memory x = operandsOf(round, claim, packed, op);
         if (op == Language.CONST) return claim.claimed.value != int256(uint256(claim.words[1]));
         // a check that is 0 fells its seal, whether or not the tape says so
         if (op == Language.MUST) return x[0] == 0 || claim.claimed.value != x[0];
@@ -70,9 +70,9 @@ library Refutation {
         return claim.claimed.value != Operations.give(op, x[0], x[1], x[2]);
     }
 
-    /// @dev Each operand that the instruction has, read where its map says.
-    function _operands(Round memory round, Claim memory claim, uint256 packed, uint8 op)
-        private
+    /// @notice Return each operand that the instruction has, read where its map says.
+    function operandsOf(Round memory round, Claim memory claim, uint256 packed, uint8 op)
+        internal
         pure
         returns (int256[3] memory x)
     {
@@ -128,7 +128,7 @@ library Refutation {
         pure
         returns (uint256[3] memory spot, bool inside)
     {
-        uint256[7] memory known;
+        uint256[16] memory known;
         uint256 owned = countOf(own);
         for (uint256 i = 0; i < owned; ++i) {
             known[axisAt(own, i)] = place[i];

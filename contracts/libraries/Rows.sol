@@ -57,6 +57,16 @@ library Rows {
         }
     }
 
+    /// @notice Return the node over a row of nodes, as many as a power of two. The row is used up.
+    function fold(bytes32[] memory row) internal pure returns (bytes32) {
+        for (uint256 width = row.length; width > 1; width >>= 1) {
+            for (uint256 i = 0; i < width; i += 2) {
+                row[i >> 1] = nodeHash(row[i], row[i + 1]);
+            }
+        }
+        return row[0];
+    }
+
     /// @notice Return where a node leads by `levels` siblings from `from` on.
     function climb(bytes32 node, uint256 index, bytes32[] memory siblings, uint256 from, uint256 levels)
         internal

@@ -8,7 +8,7 @@ import {ITapes} from "../interfaces/ITapes.sol";
 /// offset in the data moves it.
 library Tails {
     /// @notice Bytes of {ITapes.Facts}: all of its fields are words.
-    uint256 internal constant FACTS = 14 * 32;
+    uint256 internal constant FACTS = 23 * 32;
 
     /// @notice Return the facts, which `words` words follow.
     function facts(uint256 words) internal pure returns (ITapes.Facts memory) {

@@ -35,10 +35,11 @@ library Terms {
 
     /// @notice One block of parameters with its path.
     /// @param words First leaf, leaves, parameters, whether they count, exponent of the first step, bits that this
-    /// has in the model, whether the model's numbers are never below 0; from the third on in the order of {Language}'s sources.
+    /// has in the model, whether the model's numbers are never below 0, first parameter; from the third on in the order of
+    /// {Language}'s sources.
     struct Block {
         uint256 index;
-        int256[7] words;
+        int256[8] words;
         bytes32[] path;
     }
 

@@ -3,7 +3,6 @@ pragma solidity ^0.8.24;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
-import {Documents} from "../libraries/Documents.sol";
 import {MerkleSum} from "../libraries/MerkleSum.sol";
 import {Receipts} from "../libraries/Receipts.sol";
 
@@ -42,15 +41,6 @@ contract LibraryHarness {
         ECDSA.RecoverError problem;
         (signer, problem,) = ECDSA.tryRecover(digest, signature);
         if (problem != ECDSA.RecoverError.NoError) signer = address(0);
-    }
-
-    function number(bytes calldata document, uint256 place, bytes calldata key, bytes32 digest)
-        external
-        view
-        returns (uint256)
-    {
-        Documents.requireDigest(document, digest);
-        return Documents.number(document, place, key);
     }
 
     /// @notice The node that must not be used: it binds the sum of the children, not the children's sums.

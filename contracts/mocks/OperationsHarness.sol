@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {Hashes} from "../libraries/Hashes.sol";
+import {Language} from "../libraries/Language.sol";
 import {Operations} from "../libraries/Operations.sol";
 import {Refutation} from "../libraries/Refutation.sol";
 
@@ -12,6 +14,7 @@ contract OperationsHarness {
     }
 
     function isRefuted(Refutation.Round calldata round, Refutation.Claim calldata claim) external pure returns (bool) {
-        return Refutation.isRefuted(round, claim);
+        bool hashed = uint8(uint256(claim.words[0]) >> 120) >= Language.POSEIDON;
+        return hashed ? Hashes.isRefuted(round, claim) : Refutation.isRefuted(round, claim);
     }
 }

@@ -30,7 +30,7 @@ contract RefereeHarness is RefereeCore {
     mapping(bytes32 key => bool) private _fallen;
     mapping(address account => int256) public bonds;
 
-    constructor(address tapes_) RefereeCore(tapes_) {}
+    constructor(address tapes_, address poseidon_) RefereeCore(tapes_, poseidon_) {}
 
     function register(bytes calldata target) external {
         registered[keccak256(abi.encode(_seal(target)))] = true;

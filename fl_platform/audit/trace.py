@@ -14,7 +14,7 @@ from fl_platform.errors import AuditDifference, ConfigError
 from fl_platform.judging.admit import MISSING
 from fl_platform.judging.judge_public import public_tape
 from fl_platform.judging.tapes import axis_in_words, column_in_words, place_in_words, told_tape
-from fl_platform.protocol.openings import operand_places
+from fl_platform.protocol.openings import reads_of
 from fl_platform.protocol.operations import HINTS, ROWS, Op
 from fl_platform.protocol.program import Column, Program
 from fl_platform.protocol.receipt import Receipt
@@ -42,6 +42,7 @@ _FORMULAS = {
     Op.INVERSE: "a hint, which checks hold to its one right value", Op.CLAIMED: "the sealer's word",
     Op.DOT: "inner product of two updates or sums", Op.DOT_SHIFTED: "inner product of two updates or sums",
     Op.COMBINE: "content root of the weighted sum of all updates",
+    Op.POSEIDON3: "hash of {0}, {1} and {2}",
 }  # fmt: skip
 
 
@@ -94,7 +95,8 @@ class TracedRound:
         of = f" of {' and '.join(parts)}" if parts else ""
         axis = column.axes[-1]
         whole = place[-1] + 1 == self.told.lengths.of(axis)
-        over = f"all {_MANY[axis]}" if whole else f"{_MANY[axis]} up to that of {last}"
+        many = _MANY.get(axis, "groups")
+        over = f"all {many}" if whole else f"{many} up to that of {last}"
         return f"{column_in_words(self.program, number)}{of}, added up over {over}"
 
     def differs(self, cell: Cell) -> bool:
@@ -166,9 +168,14 @@ def _terms(traced: TracedRound, cell: Cell) -> list[list[Cell]]:
 
 
 def _operands(traced: TracedRound, cell: Cell) -> list[Cell]:
-    column = traced.program.columns[cell[0]]
-    places = operand_places(traced.told, *cell)
-    return [(operand.column, at) for operand, at in zip(column.operands, places, strict=True) if at is not None]
+    return [
+        (number, at) for number, at in reads_of(traced.told, *cell) if at is not None and _is_there(traced, number, at)
+    ]
+
+
+def _is_there(traced: TracedRound, number: int, place: Place) -> bool:
+    """Whether a place is one of a column's: a hash reads what fills its last group as well."""
+    return all(at < length for at, length in zip(place, traced.told.columns[number].shape, strict=True))
 
 
 def _counts(traced: TracedRound, term: Sequence[Cell]) -> bool:
@@ -194,11 +201,12 @@ def _why(traced: TracedRound, cell: Cell) -> str:
         return _FORMULAS[column.op]
     if _is_running(column, number):
         return _terms_in_words(traced, cell)
-    places = operand_places(traced.told, number, place)
     values = [
-        "0" if at is None else _value(traced.program, (operand.column, at), traced.told.cell(operand.column, at))
-        for operand, at in zip(column.operands, places, strict=True)
+        "0" if at is None else _value(traced.program, (read, at), traced.told.cell(read, at))
+        for read, at in reads_of(traced.told, number, place)
     ]
+    if column.op is Op.POSEIDON:
+        return f"hash of {', '.join(values)}"
     return _FORMULAS[column.op].format(*values)
 
 

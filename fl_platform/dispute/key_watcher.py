@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import EnvelopeInvalid, FLError, RetryError, StoreUnavailable
+from fl_platform.judging.program import terms_of
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.records import ContentLeafRecord, ring_size
 from fl_platform.ledger.reveals import (
@@ -230,13 +231,14 @@ class KeyWatcher:
         return _Opened(key, data, plain[HEADER_BYTES:], spec.model.leaves, spec.codec.bits)
 
     def _against_content(self, reveals: Reveals, entry: Entry, opened: _Opened, leaves: list[ShownLeaf]) -> str:
+        terms = terms_of(self._reader.spec)
         for index, leaf in leaves:
             wrong = _wrong_integer(opened, index, leaf)
             if wrong is not None:
-                reveals.bad_opening(entry.signed, opened.key, wrong)
+                reveals.bad_opening(entry.signed, opened.key, wrong, terms)
                 return "bad opening proved"
         wanted = _next_leaf(opened, leaves)
-        if wanted is None or reveals.demand_content(entry.signed, wanted) is None:
+        if wanted is None or reveals.demand_content(entry.signed, wanted, terms) is None:
             return ""
         return "content demanded"
 

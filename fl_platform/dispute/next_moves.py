@@ -28,7 +28,7 @@ from fl_platform.dispute.questions import FAN, NO_CELL, NO_LEAF, PARTS, PREFIXES
 from fl_platform.dispute.views import Frontier, HiddenView, KnownView, NotShownError, View
 from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.evaluation import evaluate, evaluate_column
-from fl_platform.protocol.openings import Opened, Refutation, instruction_path, operand_places
+from fl_platform.protocol.openings import Opened, instruction_path, reads_of, refuting
 from fl_platform.protocol.operations import CLOSED_ROWS, HINTS, Op
 from fl_platform.protocol.program import Column
 from fl_platform.protocol.rows import SUM_BITS, body_of, row_leaf_hash, row_levels
@@ -182,11 +182,7 @@ def _back(
         along = [(*place[:-1], at) for at in range(place[-1] + 1)]
         cells = _all_opened(view, [(number, at) for at in along])
         place = next(at for at, cell in zip(along, cells, strict=True) if cell.value != held.tape.cell(number, at))
-    reads = [
-        (operand.column, at)
-        for operand, at in zip(column.operands, operand_places(held.tape, number, place), strict=True)
-        if at is not None and operand.column != number
-    ]
+    reads = [(read, at) for read, at in reads_of(held.tape, number, place) if at is not None and read != number]
     cells = _all_opened(view, reads)
     for (read, at), cell in zip(reads, cells, strict=True):
         if cell.value != held.tape.cell(read, at):
@@ -217,7 +213,7 @@ def _step(
     """Return what fells a cell that does not follow from the cells that it reads."""
     column = known.program.columns[number]
     if not is_inside(held.tape, number, place):
-        return Refute(CellClaim(_refutation(known, number, place, view.opened(number, place), ())))
+        return Refute(CellClaim(refuting(held.tape, number, place, view.opened(number, place), ())))
     if column.op in GIVEN:
         return GivenDiffers(number, place, view.opened(number, place))
     if column.op in (Op.DOT, Op.DOT_SHIFTED):
@@ -226,19 +222,11 @@ def _step(
         return Refute(_combine(known, view, held, number, place, shown))
     if column.op is Op.STEP:
         return Refute(_stepped(known, view, held, number, place, shown))
-    at = operand_places(held.tape, number, place)
-    wanted = [(operand.column, spot) for operand, spot in zip(column.operands, at, strict=True) if spot is not None]
-    claimed, *cells = _all_opened(view, [(number, place), *wanted])
+    reads = reads_of(held.tape, number, place)
+    claimed, *cells = _all_opened(view, [(number, place), *((read, at) for read, at in reads if at is not None)])
     rest: Iterator[Opened] = iter(cells)
-    operands = tuple(None if spot is None else next(rest) for spot in at)
-    return Refute(CellClaim(_refutation(known, number, place, claimed, operands)))
-
-
-def _refutation(
-    known: KnownRound, number: int, place: Place, claimed: Opened, operands: tuple[Opened | None, ...]
-) -> Refutation:
-    words, path = known.program.columns[number].words(), instruction_path(known.program, number)
-    return Refutation(number, place, words, path, claimed, operands)
+    operands = [None if at is None else next(rest) for _, at in reads]
+    return Refute(CellClaim(refuting(held.tape, number, place, claimed, operands)))
 
 
 def _dot(

@@ -33,7 +33,7 @@ from fl_platform.protocol.terms import WORD_LEAVES, Terms
 SEAL = "(bytes32,bytes32,bytes32,bytes32,uint40,uint32,bytes32,uint128,uint32,uint40,address)"
 _ROSTER = "(bytes32,uint32,uint128,uint32,uint40,address,uint8)"
 _TERMS = f"({'uint256,' * 6}bytes32,address,bytes32,bytes32,bytes32,uint256,bytes32,bytes32)"
-_BLOCK = "(uint256,int256[7],bytes32[])"
+_BLOCK = "(uint256,int256[8],bytes32[])"
 _TARGET = f"(uint256,uint256,{SEAL},{_ROSTER},{_TERMS},uint16,bytes32,address[],address[],address[],{_BLOCK}[])"
 _BOX = "(address,(uint256,uint256),(uint256,uint256),bytes32)"
 _ENTRY = f"({RECEIPT_ABI},uint128,bytes,{_BOX}[])"
@@ -75,7 +75,7 @@ class Target:
         fields = (
             self.task, self.round, plain(self.record), plain(self.roster), self.terms.facts(),
             len(self.program.columns), self.program.levels[-1][0], self.aggregators, self.terms.auditors,
-            self.terms.witnesses, [shown_block(self.terms, block) for block in blocks],
+            self.terms.witnesses, [self.terms.shown_block(block) for block in blocks],
         )  # fmt: skip
         return encode([_TARGET], [fields])
 
@@ -139,15 +139,10 @@ def _evidence(
     if source in _OF_ENTRY:
         return encode([_ENTRY], [_entry(entries[place[0]])])
     if source in _OF_BLOCK:
-        return encode([_BLOCK], [shown_block(target.terms, place[0])])
+        return encode([_BLOCK], [target.terms.shown_block(place[0])])
     if source in (Source.POT, Source.PARENT) and parent is not None:
         return _parent(parent, NO_CELL)
     return b""
-
-
-def shown_block(terms: Terms, block: int) -> tuple[object, ...]:
-    """Return the fields of a block with its path."""
-    return (block, list(terms.block_words(block)), list(path_of(row_levels(terms.block_leaves), block)))
 
 
 def answer_entry(shown: EntryShown, signature: bytes) -> Answer:

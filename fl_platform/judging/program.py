@@ -10,7 +10,7 @@ from functools import lru_cache
 from fl_platform.errors import ConfigError, DocumentInvalid
 from fl_platform.protocol.keypackage import recipients
 from fl_platform.protocol.operations import Op
-from fl_platform.protocol.program import Output, Program
+from fl_platform.protocol.program import UNSEALED, Output, Program
 from fl_platform.protocol.sources import INDEX_OF, LONGEST, OWN_WORDS, Axis, Source
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Lengths
@@ -109,7 +109,7 @@ def terms_of(spec: TaskSpec) -> Terms:
 def check_rules(spec: TaskSpec) -> None:
     """Refuse rules that no program or no terms can be made of. Raises DocumentInvalid."""
     program, terms = program_of(spec), terms_of(spec)
-    if lacking := [output.name.lower() for output in Output if output not in program.outputs]:
+    if lacking := [each.name.lower() for each in Output if each not in {*program.outputs, *UNSEALED}]:
         raise DocumentInvalid(f"task spec: the program lacks the output {lacking[0]}, which a seal is held to")
     _require_one_step(program)
     for column in program.columns:

@@ -24,7 +24,7 @@ from fl_platform.protocol.operations import CLOSED_ROWS, ROWS, Op
 from fl_platform.protocol.program import Column, Program
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.protocol.seats import REFERENCE_SEAT
-from fl_platform.protocol.sources import Axis, Source
+from fl_platform.protocol.sources import GROUPED, Axis, Source
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Given, Lengths, ModelStepper, Place, RowSource, Tape, first_unlike
 from fl_platform.rules.verdicts import COLUMNS
@@ -222,4 +222,7 @@ def axis_in_words(axis: Axis, at: int, receipts: Sequence[Receipt], seats: Seque
         return f"0x{receipts[at].trainer.hex()}"
     if axis is Axis.SEAT and at < len(seats):
         return f"0x{seats[at].hex()} (seat {at})"
+    if axis in GROUPED:
+        of, places = GROUPED[axis]
+        return f"group {at} of {places} {'seats' if of is Axis.SEAT else 'entries'}"
     return f"{_PLACES.get(axis, axis.name.lower())} {at}"

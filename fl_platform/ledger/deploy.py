@@ -27,7 +27,9 @@ FORMAT = "fl-platform/deployment/1"
 # In this order, nonce by nonce.
 CONTRACTS = ("Escrow", "TaskRegistry", "RoundLedger", "Settlement", "Reputation", "LedgerViews")
 # Disputes follow, where a deployment has its own; the last is what the ledger trusts.
-DISPUTES = ("Tapes", "Complaints", "Sources", "Reveals", "Referee")
+DISPUTES = ("Poseidon", "Tapes", "Complaints", "Sources", "Reveals", "Referee")
+# Has no state and no wires, so that one would do for all deployments on a chain: its gas is counted apart.
+SHARED = ("Poseidon",)
 TOKEN = "FaucetToken"
 PROOFS = "SettlementProofs"  # the gate of settlement proofs; no other contract knows it (`proofs.add_proofs`)
 # What a constructor's parameters are called, and which contract each wants.
@@ -38,6 +40,7 @@ WIRES = {
     "settlement_": "Settlement",
     "reveals_": "Reveals",
     "tapes_": "Tapes",
+    "poseidon_": "Poseidon",
     "sources_": "Sources",
     "complaints_": "Complaints",
 }
@@ -53,6 +56,7 @@ GETTERS = {
     "large": "SettlementVerifier64",
     "reveals": "Reveals",
     "tapes": "Tapes",
+    "poseidon": "Poseidon",
     "sources": "Sources",
     "complaints": "Complaints",
 }

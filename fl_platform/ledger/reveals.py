@@ -24,6 +24,7 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import wrap_keys
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
 from fl_platform.protocol.spec import Party, TaskSpec
+from fl_platform.protocol.terms import Terms
 from zk.commitment.dleq import DleqProof
 from zk.curve import bn254
 from zk.curve.bn254 import Point
@@ -87,10 +88,10 @@ class CipherLeaf:
 
 @dataclass(frozen=True)
 class ShownModel:
-    """IReveals.Model: the specification, and where it lists the model's tensors."""
+    """IReveals.Model: a task's terms, and the block of parameters that a leaf is of."""
 
-    document: bytes
-    list: int
+    terms: tuple[object, ...]
+    block: tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,9 @@ def show_party(spec: TaskSpec, party: Party) -> ShownParty:
     return ShownParty(document, max(place, 0), bn254.decode(party.wrap_key))
 
 
-def show_model(spec: TaskSpec) -> ShownModel:
-    """Return the specification with the place of its tensors."""
-    document = spec.to_bytes()
-    return ShownModel(document, document.find(b'"tensors":['))
+def show_model(terms: Terms, leaf: int) -> ShownModel:
+    """Return what says where a leaf lies in an update."""
+    return ShownModel(terms.facts(), terms.shown_block(terms.block_of(leaf)))
 
 
 class Reveals:
@@ -204,12 +204,12 @@ class Reveals:
         receipt = signed.receipt
         return self._show(receipt, "bad wrap", "badWrap", signed, package, index, shared, proof)
 
-    def bad_opening(self, signed: SignedReceipt, key: bytes, wrong: ShownInteger) -> TxReceipt | None:
+    def bad_opening(self, signed: SignedReceipt, key: bytes, wrong: ShownInteger, terms: Terms) -> TxReceipt | None:
         """Show that an integer of the ciphertext is not the committed one. Raises TransactionReverted when it is."""
         receipt = signed.receipt
         return self._show(
             receipt, "bad opening", "badOpening", signed, key, wrong.cipher, wrong.content, (wrong.index, wrong.place),
-            show_model(self._spec),
+            show_model(terms, wrong.index),
         )  # fmt: skip
 
     def demand_key(self, signed: SignedReceipt, party: Party) -> TxReceipt | None:
@@ -220,12 +220,11 @@ class Reveals:
             already=lambda: self.asked(signed.receipt, KEY, party.address, 0),
         )  # fmt: skip
 
-    def demand_content(self, signed: SignedReceipt, index: int) -> TxReceipt | None:
+    def demand_content(self, signed: SignedReceipt, index: int, terms: Terms) -> TxReceipt | None:
         """Ask a trainer for a content leaf; locks the bond. None where it was asked before."""
-        shown = show_model(self._spec)
         return self._ask(
             signed.receipt, f"demand content 0x{signed.receipt.struct_hash().hex()[:16]} {index}", "demandContent",
-            signed, index, shown, shown.document.find(b'"bits":'),
+            signed, index, show_model(terms, index),
             already=lambda: self.asked(signed.receipt, CONTENT, bytes(20), index),
         )  # fmt: skip
 

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fl_platform.protocol.operations import BITS, HALF, Op, wrap
+from fl_platform.protocol.operations import BITS, GROUP, HALF, Op, wrap
+from zk.curve.fields import ORDER
+from zk.poseidon import permute_hash
 
 Array = npt.NDArray[Any]  # int64, or Python integers
 
 
 def apply(op: Op, *operands: int) -> int:
-    """Return what a PLAIN operation gives of single cells (each of 256 bits)."""
+    """Return what a PLAIN operation gives of single cells (each of 256 bits); POSEIDON3 as well."""
     # of one element: what numpy computes of arrays without axes are bare numbers, which it then takes for int64
     cells = [np.array([value], dtype=object) for value in operands]
     return wrap(int(give(op, *cells)[0]))
@@ -30,6 +32,11 @@ def apply(op: Op, *operands: int) -> int:
 def give(op: Op, *x: Array) -> Array:
     """Return what a PLAIN operation gives, without wrapping: whoever calls knows the bounds."""
     return _GIVE[op](*x)
+
+
+def hash_of(*cells: int) -> int:
+    """Return the hash of eight cells, or of fewer and zeros behind them."""
+    return permute_hash([cell % ORDER for cell in cells] + [0] * (GROUP - len(cells)))
 
 
 def _div(x: Array, y: Array) -> Array:
@@ -48,6 +55,7 @@ def _shift(x: Array, y: Array) -> Array:
 
 _root: Callable[..., Any] = np.frompyfunc(lambda x: math.isqrt(max(0, int(x))), 1, 1)
 _bits: Callable[..., Any] = np.frompyfunc(lambda x: max(0, int(x)).bit_length(), 1, 1)
+_hashed: Callable[..., Any] = np.frompyfunc(lambda x, y, z: hash_of(int(x), int(y), int(z)), 3, 1)
 _shifted: Callable[..., Any] = np.frompyfunc(lambda x, y: _shift_one(int(x), int(y)), 2, 1)
 
 
@@ -73,4 +81,5 @@ _GIVE: dict[Op, Callable[..., Array]] = {
     Op.SEL: lambda x, y, z: np.asarray(np.where(x != 0, y, z)),
     Op.BITS: lambda x: np.asarray(_bits(x)),
     Op.SHIFT: _shift,
+    Op.POSEIDON3: lambda x, y, z: np.asarray(_hashed(x, y, z)),
 }

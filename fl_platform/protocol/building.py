@@ -19,19 +19,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.checker import check, checked, read_axes, row_kinds
+from fl_platform.protocol.checker import check, checked, joined, read_axes, row_kinds, sorted_axes
 from fl_platform.protocol.operations import HINTS, Bounds, Op
 from fl_platform.protocol.program import MAX_COLUMNS, Column, Operand, Output, Program
 from fl_platform.protocol.sources import (
     INDEX_OF,
     RAW,
-    SECOND,
-    TWINS,
     Axis,
     Kind,
     Map,
     Source,
     given_of,
+    grouped,
     immediate_of,
 )
 
@@ -124,6 +123,11 @@ class Builder:
         check(found)
         return found
 
+    @property
+    def columns(self) -> Sequence[Column]:
+        """What was written so far."""
+        return self._columns
+
     # --- what is given ------------------------------------------------------------------------------------------------
 
     def source(self, source: Source) -> Cells:
@@ -175,7 +179,7 @@ class Builder:
     def plain(self, op: Op, *values: Cells | int) -> Cells:
         """Return what an operation gives of cells at one place; numbers are constants."""
         cells = [self.const(value) if isinstance(value, int) else value for value in values]
-        return self._add(op, _joined(cells), tuple(one.operand for one in cells))
+        return self._add(op, joined([one.operand for one in cells]), tuple(one.operand for one in cells))
 
     def select(self, condition: Cells, yes: Cells | int, no: Cells | int) -> Cells:
         """Return `yes` where the condition is not 0, else `no`."""
@@ -218,15 +222,19 @@ class Builder:
         """Return the greatest of x along an axis, and no less than 0."""
         return self._scan(Op.MAX, [x], axis).last() + 0
 
+    def ones(self, axis: Axis) -> Cells:
+        """Return 1 at every place of an axis."""
+        return self._add(Op.ADD, (axis,), (self.const(1).operand, self.const(0).operand))
+
     def numbers(self, like: Cells) -> Cells:
         """Return 0, 1, 2 ... along the last axis of `like`."""
         return self.running(self.select(like, 1, 1)) - 1
 
-    def gather(self, x: Cells, at: Cells | int) -> Cells:
-        """Return the cell of x that `at` names along x's last axis; 0 outside of it."""
+    def gather(self, x: Cells, at: Cells | int, *, axes: tuple[Axis, ...] = ()) -> Cells:
+        """Return the cell of x that `at` names along x's last axis; 0 outside of it. `axes`: in another order."""
         place = self.const(at) if isinstance(at, int) else at
-        axes = _sorted({*read_axes(x.operand, gathered=True), *place.axes})
-        return self._add(Op.GATHER, axes, (x.operand, place.operand))
+        usual = sorted_axes({*read_axes(x.operand, gathered=True), *place.axes})
+        return self._add(Op.GATHER, axes or usual, (x.operand, place.operand))
 
     # --- hints --------------------------------------------------------------------------------------------------------
 
@@ -236,7 +244,7 @@ class Builder:
         A hint: the sealer brings it, and columns that the compiler writes hold it to its one right value.
         """
         weights = self.const(weight) if isinstance(weight, int) else weight
-        axes = _sorted({*x.axes, *weights.axes, *wanted.axes} - {axis})
+        axes = sorted_axes({*x.axes, *weights.axes, *wanted.axes} - {axis})
         operands = (x.operand, weights.operand, wanted.operand)
         return self._held(self._add(Op.LEAST, axes, operands, int(axis), bounds=bounds))
 
@@ -303,7 +311,7 @@ class Builder:
 
         `shifts`: block b counts 2^shifts[b] times.
         """
-        own = _sorted({*x.axes, *y.axes, *((Axis.BLOCK,) if by_block else ())})
+        own = sorted_axes({*x.axes, *y.axes, *((Axis.BLOCK,) if by_block else ())})
         kinds = row_kinds([self._columns[one.operand.column].kind for one in (x, y)])
         if shifts is None:
             return self._add(Op.DOT, own, (x.operand, y.operand), kinds)
@@ -317,8 +325,21 @@ class Builder:
         """Return the content root of a model moved by sums; `factors`: packed, by block (`rows.step_body`)."""
         kinds = row_kinds((Kind.MODEL, Kind.SUMS))
         return self._add(
-            Op.STEP, _sorted({*model.axes, *sums.axes}), (model.operand, sums.operand, factors.operand), kinds
+            Op.STEP, sorted_axes({*model.axes, *sums.axes}), (model.operand, sums.operand, factors.operand), kinds
         )
+
+    # --- hashes -------------------------------------------------------------------------------------------------------
+
+    def hash(self, x: Cells) -> Cells:
+        """Return the hashes of each eight cells along the last axis of x, along its axis of groups: or the one of all
+        of them, where there are no more than eight groups."""
+        axes = grouped(x.axes)
+        assert axes is not None, "an axis that has no groups, and is longer than one"
+        return self._add(Op.POSEIDON, axes, (x.operand,))
+
+    def hash_along(self, x: Cells, y: Cells | int) -> Cells:
+        """Return the last of a chain of hashes along the last axis of x, which may have no groups."""
+        return self._scan(Op.POSEIDON3, [x, self.const(y) if isinstance(y, int) else y], None).last()
 
     # --- names --------------------------------------------------------------------------------------------------------
 
@@ -340,9 +361,9 @@ class Builder:
 
     def _scan(self, op: Op, cells: Sequence[Cells], axis: Axis | None) -> Cells:
         """Return a column that goes on from the place before it along an axis (None: the last one), at first from 0."""
-        joined = _joined(cells)
-        scanned = joined[-1] if axis is None else axis
-        axes = (*(each for each in joined if each is not scanned), scanned)
+        read = joined([one.operand for one in cells])
+        scanned = read[-1] if axis is None else axis
+        axes = (*(each for each in read if each is not scanned), scanned)
         known = (op, axes, tuple(one.operand for one in cells), "running")
         if known in self._known:
             return Cells(self, Operand(self._known[known], axes=axes))
@@ -374,17 +395,3 @@ class Builder:
             self._columns.append(replace(drafted, kind=kind, bounds=found))
             self._known[key] = number
         return Cells(self, Operand(number, axes=axes))
-
-
-def _joined(cells: Sequence[Cells]) -> tuple[Axis, ...]:
-    """Return the axes of a cell that reads these, each once: as the longest of them has them where it has all."""
-    wanted = {axis for one in cells for axis in one.axes}
-    wanted |= {TWINS[axis] for axis in wanted & SECOND}
-    for one in cells:
-        if one.operand.map in (Map.OWN, Map.BEFORE) and set(one.axes) == wanted:
-            return one.axes
-    return _sorted(wanted)
-
-
-def _sorted(axes: set[Axis]) -> tuple[Axis, ...]:
-    return tuple(sorted(axes | {TWINS[axis] for axis in axes & SECOND}))

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.operations import PLAIN, ROWS, WIDEST, Bounds, Op, bounds_of, operands_of
+from fl_platform.protocol.operations import HASHES, PLAIN, ROWS, WIDEST, Bounds, Op, bounds_of, operands_of
 from fl_platform.protocol.program import MAX_AXES, SHAPES, Column, Operand, Program
-from fl_platform.protocol.sources import LONGEST, RAW, SECOND, TWINS, Axis, Kind, Map, given_of
+from fl_platform.protocol.sources import GROUPED, LONGEST, RAW, SECOND, TWINS, Axis, Kind, Map, given_of, grouped
 
 _ROWS = (Kind.UPDATE, Kind.SUMS)
 _STEPPED = (Kind.MODEL, Kind.SUMS)
@@ -21,6 +21,7 @@ _STEPPED = (Kind.MODEL, Kind.SUMS)
 ROW_BITS = {Kind.UPDATE: 15, Kind.SUMS: 31}
 _LONGEST_ROW = 28
 WIDEST_SHIFT = 63
+_SCANS = PLAIN | {Op.POSEIDON3}
 BY_BLOCK = frozenset({Op.DOT_SHIFTED, Op.STEP})  # whose third operand is read at the block of each leaf
 
 
@@ -95,6 +96,21 @@ def read_axes(operand: Operand, *, gathered: bool = False) -> tuple[Axis, ...]:
     return read
 
 
+def joined(operands: Sequence[Operand]) -> tuple[Axis, ...]:
+    """Return the axes of a cell that reads these, each once: as the longest of them has them where it has all."""
+    wanted = {axis for one in operands for axis in read_axes(one)}
+    wanted |= {TWINS[axis] for axis in wanted & SECOND}
+    for one in operands:
+        if one.map in (Map.OWN, Map.BEFORE) and set(read_axes(one)) == wanted:
+            return read_axes(one)
+    return sorted_axes(wanted)
+
+
+def sorted_axes(axes: set[Axis]) -> tuple[Axis, ...]:
+    """Return axes in their order, with the first of each pair."""
+    return tuple(sorted(axes | {TWINS[axis] for axis in axes & SECOND}))
+
+
 def _check_axes(column: Column) -> None:
     axes = column.axes
     alone = [axis for axis in axes if axis in SECOND and TWINS[axis] not in axes]
@@ -110,10 +126,14 @@ def _check_place(column: Column, index: int, number: int, before: Sequence[Colum
     if operand.axes != source.axes:
         raise _bad(column, f"says that operand {index} has the axes {[axis.name for axis in operand.axes]}")
     if operand.column == number:
-        if operand.map is not Map.BEFORE or column.op not in PLAIN or not column.axes:
+        if operand.map is not Map.BEFORE or column.op not in _SCANS or not column.axes:
             raise _bad(column, "reads itself at another place than the one before")
         return
     gathered = column.op is Op.GATHER and index == 0
+    if column.op is Op.POSEIDON:
+        if not operand.axes or operand.map is not Map.OWN or grouped(operand.axes) != column.axes:
+            raise _bad(column, f"hashes {source.name!r} by eight, which must have groups as its last axis, and no map")
+        return
     if column.op is Op.INVERSE:
         if len(column.axes) != 1 or operand.axes != (Axis.ENTRY,) or operand.map is not Map.OWN:
             raise _bad(column, f"turns {source.name!r} round, which must be of entries, and have one axis itself")
@@ -141,7 +161,7 @@ def _beside(column: Column) -> tuple[Axis, ...]:
 def _check_map(column: Column, operand: Operand, name: str, *, gathered: bool) -> None:
     if gathered and (not operand.axes or operand.map is not Map.OWN):
         raise _bad(column, f"gathers from {name!r}, which must have an axis and no map")
-    if operand.map is Map.BEFORE and (column.op not in PLAIN or not column.axes):
+    if operand.map is Map.BEFORE and (column.op not in _SCANS or not column.axes):
         raise _bad(column, f"reads the place before, which {column.op.name} here cannot")
     if operand.map is Map.LAST:
         own = {*column.axes, counted(column)}
@@ -160,6 +180,10 @@ def _kind(column: Column, number: int, before: Sequence[Column]) -> Kind:
             raise _bad(column, f"is no source of the protocol: number {column.immediate}, axes {list(column.axes)}")
         return given.kind
     kinds = [column.kind if o.column == number else _kind_of(before[o.column]) for o in column.operands]
+    if op in HASHES:
+        return Kind.FIELD if set(kinds) <= {Kind.NUMBER, Kind.FIELD, None} else _refuse(column, kinds)
+    if Kind.FIELD in kinds and op is not Op.EQ:
+        return _refuse(column, kinds)
     if op is Op.SEL:
         return _same(column, kinds[1:]) if kinds[0] in (Kind.NUMBER, None) else _refuse(column, kinds)
     if op is Op.EQ:
@@ -270,8 +294,10 @@ def _check_carried(column: Column, program: Program) -> None:
     source = program.columns[operand.column]
     if (source.axes, source.kind) != (column.axes, column.kind) or operand.axes != column.axes:
         raise _bad(column, f"carries {source.name!r}, which has another shape or kind")
-    if set(column.axes) & {Axis.ENTRY, Axis.OTHER}:
+    if {GROUPED.get(axis, (axis, 1))[0] for axis in column.axes} & {Axis.ENTRY, Axis.OTHER}:
         raise _bad(column, "carries entries, which every round has anew")
+    if column.kind is Kind.FIELD:
+        raise _bad(column, "carries a hash, which no later round reads")
     if column.kind is not Kind.NUMBER and column.immediate:
         raise _bad(column, f"begins with the root {column.immediate}, which nobody could open; begin with 0")
     least, most = min(column.immediate, source.bounds[0]), max(column.immediate, source.bounds[1])

@@ -9,6 +9,7 @@ Tests: tests/unit/protocol/test_tape.py
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,13 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.arithmetic import Array, apply, give
+from fl_platform.protocol.arithmetic import Array, apply, give, hash_of
 from fl_platform.protocol.checker import counted, read_axes, reads_beside
-from fl_platform.protocol.operations import CLOSED_ROWS, HINTS, PLAIN, ROWS, Op, bounds_of, wrap
+from fl_platform.protocol.openings import reads_of
+from fl_platform.protocol.operations import CLOSED_ROWS, GROUP, HINTS, PLAIN, ROWS, Op, bounds_of, wrap
 from fl_platform.protocol.program import Column, Operand, Program
 from fl_platform.protocol.rows import shifted
 from fl_platform.protocol.sources import Axis, Kind, Map, Source
 from fl_platform.protocol.tape import Given, Lengths, ModelStepper, Place, RowSource, Tape, place_of
+from zk.curve.fields import ORDER
 
 _FAST = 1 << 62  # what stays inside this is reckoned in int64
 
@@ -66,6 +69,11 @@ def recompute(tape: Tape, number: int, place: Place) -> int:
         source, index = column.operands
         inner = place_of(source, column, place, source.axes[:-1], tape.lengths)
         return 0 if inner is None else tape.cell(source.column, (*inner, _read(tape, column, index, place)))
+    if column.op is Op.POSEIDON:
+        of = column.operands[0]
+        if tape.lengths.of(of.axes[-1]) <= 1:
+            return tape.cell(of.column, place[: len(of.axes) - 1] + (0,)) % ORDER
+        return hash_of(*(tape.cell(read, at) for read, at in reads_of(tape, number, place) if at is not None))
     cells = [_read(tape, column, operand, place) for operand in column.operands]
     return cells[0] if column.op is Op.MUST else apply(column.op, *cells)
 
@@ -114,9 +122,11 @@ class _Evaluator:
             return _inverse(self.found[column.operands[0].column], shape[0])
         if op is Op.CLAIMED or self._lacks_rows(op):
             raise DocumentInvalid(f"column {column.name!r} is not given, and nothing here computes it")
+        if op is Op.POSEIDON:
+            return _hash_groups(self.found[column.operands[0].column], shape)
         fast = self._is_fast(column)
         x = [self._aligned(column, i, fast) for i in range(len(column.operands))]
-        if op in PLAIN:
+        if op in PLAIN or op is Op.POSEIDON3:
             # numpy makes bare numbers of arrays without axes, and int64 of those: none are given to it
             cells = np.asarray(give(op, *map(np.atleast_1d, x)))
             return np.broadcast_to(cells if shape else cells.reshape(()), shape)
@@ -221,6 +231,21 @@ def _previous(column: Column, shape: Place, given: Given) -> Array:
         common = tuple(slice(0, min(old, new)) for old, new in zip(before.shape, shape, strict=True))
         cells[common] = before[common]
     return cells
+
+
+def _hash_groups(cells: Array, shape: Place) -> Array:
+    """Hash each eight cells along the last axis; equal ones once, as what is not there is 0 in most of them."""
+    if cells.shape[-1] <= 1:
+        alone = [int(cell) % ORDER for cell in cells.reshape(-1)] or [0] * math.prod(shape)
+        return np.array(alone, dtype=object).reshape(shape)
+    groups = -(-cells.shape[-1] // GROUP) if len(shape) == cells.ndim else 1
+    padded = np.zeros((*cells.shape[:-1], groups * GROUP), dtype=object)
+    padded[..., : cells.shape[-1]] = cells
+    rows = [tuple(map(int, row)) for row in padded.reshape(-1, GROUP).tolist()]
+    hashes = {row: hash_of(*row) for row in dict.fromkeys(rows)}
+    found = np.empty(len(rows), dtype=object)
+    found[:] = [hashes[row] for row in rows]
+    return found.reshape(shape)
 
 
 def _rows(column: Column, x: list[Array], shape: Place, lengths: Lengths, rows: RowSource) -> Array:

@@ -1,8 +1,8 @@
 """Where a vector's integers lie in the leaves of its content tree: every block starts a leaf.
 
 A block is a tensor. Its last leaf is filled up with zeros, in the tree only and never in a file, so that a leaf has one
-step and belongs to one tensor. The table of block sizes follows from the task's specification; its twin on chain is
-`contracts/libraries/Layouts.sol`.
+step and belongs to one tensor. The table of block sizes follows from the task's specification, and the task's terms
+freeze it (`terms.Block`).
 
 Tests: tests/unit/updates/test_content.py
 """

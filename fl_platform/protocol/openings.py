@@ -8,9 +8,10 @@ Tests: tests/contracts/test_refutation.py
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from fl_platform.protocol.operations import HINTS, ROWS, Op
+from fl_platform.protocol.operations import GROUP, HINTS, ROWS, Op
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import path_of
 from fl_platform.protocol.tape import Place, Tape, place_of
@@ -41,21 +42,41 @@ class Refutation:
 
 def refutation_of(tape: Tape, column: int, place: Place) -> Refutation:
     """Return what decides a cell that reads cells alone, from a whole tape."""
-    program = tape.program
-    found = program.columns[column]
-    assert found.op not in OTHER_KINDS, "not decided by cells at named places"
-    places = operand_places(tape, column, place)
-    operands = tuple(
-        None if at is None else opened(tape, operand.column, at)
-        for operand, at in zip(found.operands, places, strict=True)
-    )
-    return Refutation(
-        column, place, found.words(), instruction_path(program, column), opened(tape, column, place), operands
-    )
+    assert tape.program.columns[column].op not in OTHER_KINDS, "not decided by cells at named places"
+    reads = reads_of(tape, column, place)
+    operands = [None if at is None else opened(tape, number, at) for number, at in reads]
+    return refuting(tape, column, place, opened(tape, column, place), operands)
 
 
-def operand_places(tape: Tape, column: int, place: Place) -> list[Place | None]:
-    """Return where a cell reads its operands; None: outside, which is 0."""
+def refuting(
+    tape: Tape, column: int, place: Place, claimed: Opened, operands: Sequence[Opened | None]
+) -> Refutation:
+    """Return what decides a cell of which `reads_of` says what it reads. Eight cells of a hash have one path."""
+    program, found = tape.program, tape.program.columns[column]
+    if found.op is Op.POSEIDON and operands:
+        level = len(operands).bit_length() - 1
+        cells = [replace(one, siblings=()) for one in operands if one is not None]
+        assert operands[0] is not None, "a hash reads all of its group"
+        operands = [replace(cells[0], siblings=operands[0].siblings[level:]), *cells[1:]]
+    return Refutation(column, place, found.words(), instruction_path(program, column), claimed, tuple(operands))
+
+
+def reads_of(tape: Tape, column: int, place: Place) -> list[tuple[int, Place | None]]:
+    """Return the cells that a cell reads, column and place; None: outside, which is 0.
+
+    Of a hash all of its group, which is a node of the column's tree: what fills that is no part of the column.
+    """
+    found = tape.program.columns[column]
+    if found.op is Op.POSEIDON:
+        of = found.operands[0]
+        *inner, group = place if len(found.axes) == len(of.axes) else (*place, 0)
+        count = min(GROUP, 1 << depth_of(tape.lengths.of(of.axes[-1])))
+        return [(of.column, (*inner, GROUP * group + at)) for at in range(count)]
+    places = _operand_places(tape, column, place)
+    return [(operand.column, at) for operand, at in zip(found.operands, places, strict=True)]
+
+
+def _operand_places(tape: Tape, column: int, place: Place) -> list[Place | None]:
     found = tape.program.columns[column]
     if found.op is not Op.GATHER:
         return [place_of(operand, found, place, operand.axes, tape.lengths) for operand in found.operands]

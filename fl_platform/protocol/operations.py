@@ -51,16 +51,22 @@ class Op(IntEnum):
     DOT_SHIFTED = 24  # the same, block b times 2^z[b]
     COMBINE = 25  # the content root of the sum of row x times y along x's last axis, which y has and the own has not
     STEP = 26  # the content root of model x moved by sums y, in block b by what z[b] packs (rows.step_body); 0 as DOT
+    # The hash of eight cells of x, one after another along its last axis; outside of x they are 0. Of an axis of one
+    # place it is that cell modulo r: nothing is hashed that stands alone.
+    POSEIDON = 27
+    POSEIDON3 = 28  # the hash of x, y, z and five zeros
 
 
 PLAIN = frozenset(op for op in Op if Op.ADD <= op <= Op.SHIFT)  # of a cell's operands alone
 HINTS = frozenset({Op.LEAST, Op.INVERSE})  # brought by who seals; checks hold each to its one right value
 CLOSED_ROWS = frozenset({Op.DOT, Op.DOT_SHIFTED, Op.COMBINE})  # of updates, which only key holders read
 ROWS = CLOSED_ROWS | {Op.STEP}  # of vectors over all parameters, by their content roots
+HASHES = frozenset({Op.POSEIDON, Op.POSEIDON3})  # what a circuit can afford to hash by; read as their remainder by r
+GROUP = 8  # cells that one POSEIDON reads
 OPERANDS = {
     Op.CONST: 0, Op.SOURCE: 0, Op.PREV: 1, Op.MULADD: 3, Op.MULDIV: 3, Op.ROOT: 1, Op.CLAMP: 3, Op.SEL: 3, Op.BITS: 1,
     Op.LEAST: 3, Op.MUST: 1, Op.INVERSE: 1, Op.CLAIMED: 0, Op.DOT_SHIFTED: 3,
-    Op.STEP: 3,
+    Op.STEP: 3, Op.POSEIDON: 1, Op.POSEIDON3: 3,
 }  # fmt: skip
 _TWO = 2  # all others
 

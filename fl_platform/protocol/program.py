@@ -27,7 +27,7 @@ from fl_platform.protocol.operations import Bounds, Op
 from fl_platform.protocol.sources import Axis, Kind, Map
 
 MAGIC = b"flp1"
-MAX_COLUMNS = 1_024
+MAX_COLUMNS = 1_280
 MAX_PROGRAM_BYTES = 256 * 1024
 MAX_AXES = 3
 _WORD = 32
@@ -45,8 +45,10 @@ class Output(IntEnum):
     DIVISOR = 4  # that the sum is divided by
     EXPONENTS = 5  # by block: of the next round's steps
     MODEL = 6  # content root of the new model
+    SETTLEMENT = 7  # hash of all that was given and decides what is paid; what a proof of it is about
 
 
+UNSEALED = frozenset({Output.SETTLEMENT})  # what a program may lack: no word of a seal is held to it
 SHAPES: Mapping[Output, tuple[tuple[Axis, ...], Kind]] = {
     Output.EARNED: ((Axis.SEAT,), Kind.NUMBER),
     Output.REPUTATION: ((Axis.SEAT,), Kind.NUMBER),
@@ -55,6 +57,7 @@ SHAPES: Mapping[Output, tuple[tuple[Axis, ...], Kind]] = {
     Output.DIVISOR: ((), Kind.NUMBER),
     Output.EXPONENTS: ((Axis.BLOCK,), Kind.NUMBER),
     Output.MODEL: ((), Kind.MODEL),
+    Output.SETTLEMENT: ((), Kind.FIELD),
 }
 
 

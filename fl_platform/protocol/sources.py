@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from fl_platform.protocol.operations import Bounds
+from fl_platform.protocol.operations import GROUP, Bounds
 
 
 class Axis(IntEnum):
@@ -24,12 +24,33 @@ class Axis(IntEnum):
     BLOCK = 4  # of parameters: a tensor as a rule, in the order of leaves, those that count first
     DIRECTION = 5  # aggregates of earlier rounds, newest first
     OTHER_DIRECTION = 6  # the same, for pairs
+    ENTRY_8 = 7  # groups of eight entries, the last one maybe of fewer; of 64, and so on
+    ENTRY_64 = 8
+    OTHER_8 = 9
+    OTHER_64 = 10
+    SEAT_8 = 11
+    SEAT_64 = 12
+    SEAT_512 = 13
+    SEAT_4096 = 14
+    SEAT_32768 = 15
 
 
-# The longest that each can be: what the bounds of running values are reckoned with.
-LONGEST: Mapping[Axis, int] = {
+# What the groups of groups of an axis are, from below up. The last of them is no longer than one group.
+GROUPS: Mapping[Axis, tuple[Axis, ...]] = {
+    Axis.ENTRY: (Axis.ENTRY_8, Axis.ENTRY_64), Axis.OTHER: (Axis.OTHER_8, Axis.OTHER_64),
+    Axis.SEAT: (Axis.SEAT_8, Axis.SEAT_64, Axis.SEAT_512, Axis.SEAT_4096, Axis.SEAT_32768),
+}  # fmt: skip
+# Of what an axis has groups, and how many places each.
+GROUPED: Mapping[Axis, tuple[Axis, int]] = {
+    group: (axis, GROUP**level) for axis, groups in GROUPS.items() for level, group in enumerate(groups, 1)
+}
+_LONGEST = {
     Axis.ENTRY: 512, Axis.OTHER: 512, Axis.SEAT: 65_536, Axis.BLOCK: 256, Axis.DIRECTION: 16, Axis.OTHER_DIRECTION: 16,
 }  # fmt: skip
+# The longest that each can be: what the bounds of running values are reckoned with.
+LONGEST: Mapping[Axis, int] = _LONGEST | {
+    group: -(-_LONGEST[axis] // places) for group, (axis, places) in GROUPED.items()
+}
 # Of a round's entries: what its roster names at most, and what trainers can force in beside it (RoundLedger).
 MOST_ROSTERED = MOST_FORCED = LONGEST[Axis.ENTRY] // 2
 TWINS: Mapping[Axis, Axis] = {
@@ -56,6 +77,7 @@ class Kind(IntEnum):
     MODEL = 1  # the content root of a model's integers, int32
     UPDATE = 2  # the content root of an update's integers; 0: no row
     SUMS = 3  # the content root of a round's sums, int32; 0: no row
+    FIELD = 4  # a number below the order r of BN254's scalar field; read by POSEIDON, EQ and outputs alone
 
 
 RAW: Bounds = (-(2**255), 2**255 - 1)
@@ -164,6 +186,16 @@ INDEX_OF: Mapping[str, int] = {word.name: index for index, word in enumerate(WOR
 # Rules of a task's own name their numbers by these.
 OWN_WORDS = range(48, 64)
 OWN_BOUNDS: Bounds = (-(2**64), 2**64)
+
+
+def grouped(axes: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
+    """Return the axes of the groups of eight along the last one; None where that has none, and is longer than one."""
+    last = axes[-1]
+    of, _ = GROUPED.get(last, (last, 1))
+    above = [group for group in GROUPS.get(of, ()) if group > last]
+    if above:
+        return (*axes[:-1], above[0])
+    return axes[:-1] if LONGEST[last] <= GROUP else None
 
 
 def word_bounds(index: int) -> Bounds | None:

@@ -17,7 +17,7 @@ from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.checker import counted
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import Column, Operand, Output, Program, merkle_levels
-from fl_platform.protocol.sources import LONGEST, TWINS, Axis, Map, Source
+from fl_platform.protocol.sources import GROUPED, LONGEST, TWINS, Axis, Map, Source
 from fl_platform.protocol.tree import column_root
 
 Place = tuple[int, ...]
@@ -34,11 +34,12 @@ class Lengths:
 
     def of(self, axis: Axis) -> int:
         """Return an axis's length."""
+        of, places = GROUPED.get(axis, (axis, 1))
         found = {
             Axis.ENTRY: self.entries, Axis.OTHER: self.entries, Axis.SEAT: self.seats, Axis.BLOCK: self.blocks,
             Axis.DIRECTION: self.directions, Axis.OTHER_DIRECTION: self.directions,
         }  # fmt: skip
-        return found[axis]
+        return -(-found[of] // places)
 
     def shape(self, axes: tuple[Axis, ...]) -> Place:
         """Return the shape of a column. Raises DocumentInvalid: longer than any round can be."""

@@ -4,8 +4,8 @@
            ask bond, initial model, reference party's address, auditors' hash, recipients' hash, witnesses' hash,
            complaints needed, words root, blocks root)
     words  the Merkle root over 64 leaves keccak(0x00, index u8, int256)
-    blocks the Merkle root over leaves keccak(0x00, seven words: first leaf, leaves, parameters, counts, first exponent,
-           bits of a first step in the model, never below 0)
+    blocks the Merkle root over leaves keccak(0x00, eight words: first leaf, leaves, parameters, counts, first exponent,
+           bits of a first step in the model, never below 0, first parameter)
 
 Inner nodes are keccak(0x01, left, right); a hash of parties is keccak(addresses, 32 bytes each), that of
 recipients keccak(address, 32 bytes, and wrap key, 64 bytes, each).
@@ -16,6 +16,7 @@ Tests: tests/contracts/test_referee_bound.py
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,7 @@ from functools import cached_property
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.program import merkle_root
-from fl_platform.protocol.rows import COORDINATES, RowShape
+from fl_platform.protocol.rows import COORDINATES, RowShape, path_of, row_levels
 from fl_platform.protocol.sources import INDEX_OF, LONGEST, OWN_WORDS, SOURCES, Axis, Source, word_bounds
 
 WORD_LEAVES = OWN_WORDS.stop
@@ -106,12 +107,22 @@ class Terms:
         return [keccak256(b"\0" + b"".join(map(_word, self.block_words(k)))) for k in range(len(self.blocks))]
 
     def block_words(self, number: int) -> tuple[int, ...]:
-        """Return the seven words of a block's leaf."""
+        """Return the eight words of a block's leaf."""
         block, first = self.blocks[number], self.shape.starts[number]
         count = self.shape.starts[number + 1] - first
+        before = sum(each.size for each in self.blocks[:number])
         return (
             first, count, block.size, int(block.counts), block.first_exponent, block.step_bits, int(block.nonnegative),
+            before,
         )  # fmt: skip
+
+    def block_of(self, leaf: int) -> int:
+        """Return the block that a leaf of a row is of; the last one for what is behind all of them."""
+        return max(0, min(bisect_right(self.shape.starts, leaf), len(self.blocks)) - 1)
+
+    def shown_block(self, number: int) -> tuple[object, ...]:
+        """Return the fields of a block with its path, as contracts take it."""
+        return number, list(self.block_words(number)), list(path_of(row_levels(self.block_leaves), number))
 
     def facts(self) -> tuple[int | bytes, ...]:
         """Return the fields of the contract's struct, in order."""

@@ -24,6 +24,7 @@ from fl_platform.rules.entries import Chosen, Entries
 from fl_platform.rules.model import next_model
 from fl_platform.rules.payment import pay
 from fl_platform.rules.selections import Selected
+from fl_platform.rules.settlement import settle
 from fl_platform.rules.stakes import capped, parts
 from fl_platform.rules.steps import next_steps
 from fl_platform.rules.weights import Weights, bounded
@@ -72,10 +73,11 @@ def compose(rule: Rule) -> Program:
     b.output(Output.SUMS, sums)
     b.output(Output.DIVISOR, divisor)
     next_model(entries, sums, divisor)
-    pay(entries, chosen, _part(WORTHS, rule.worth)(entries, chosen))
+    earned, reputation = pay(entries, chosen, _part(WORTHS, rule.worth)(entries, chosen))
     next_steps(entries, chosen)
     if rule.directions:
         directions.hand_on(b, before, sums, divisor)
+    settle(b, [earned, reputation, divisor, weight], rule.directions)
     return b.program()
 
 

@@ -24,8 +24,8 @@ from fl_platform.rules.worth import Worth
 LARGEST_SCORE = 2**62  # of one round; no shipped measure comes near it
 
 
-def pay(entries: Entries, chosen: Chosen, worth: Worth) -> None:
-    """Split the pot, bring every standing forward and write down what may be claimed."""
+def pay(entries: Entries, chosen: Chosen, worth: Worth) -> tuple[Cells, Cells]:
+    """Split the pot, bring every standing forward and write down what may be claimed: wei and reputations, by seat."""
     b, before, taken = entries.b, entries.carried, entries.admission
 
     def of_seat(cells: Cells) -> Cells:
@@ -58,3 +58,4 @@ def pay(entries: Entries, chosen: Chosen, worth: Worth) -> None:
     moved = before.reputation + (target - before.reputation) // b.word("memory")
     kept = b.carry(before.reputation, b.select(of_seat(counts), moved, before.reputation))
     b.output(Output.REPUTATION, b.name("new_reputation", kept))
+    return earned, kept

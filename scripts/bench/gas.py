@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Iterator
 
 from fl_platform.chain.artifacts import load
-from fl_platform.ledger.deploy import CONTRACTS, DISPUTES, WIRES
+from fl_platform.ledger.deploy import CONTRACTS, DISPUTES, SHARED, WIRES
 from fl_platform.protocol.sources import MOST_ROSTERED
 from scripts.bench.harness import Row, at_most
 from tests.support.bound_rounds import referee_world
@@ -27,7 +27,8 @@ BARS = {
     "round n=": 80_000,
     "claim depth=": 56_000,
     "withdraw": 46_000,
-    "deployment": 24_000_000,  # all but the faucet and the gate of settlement proofs with its verifiers
+    "deployment": 24_000_000,  # all but the faucet, the hash, and the gate of settlement proofs with its verifiers
+    "hash of eight": 450_000,
     "join": 110_000,
     "join, very first": 110_000,
     "reputation a trainer n=20": 8_200,  # the claims of nine seats of aggregators and owner are hashed with them
@@ -44,7 +45,10 @@ def measure() -> dict[str, int]:
     found["reputation a trainer n=20"] = _reputation(20)
     found.update(_other())
     found.update(_rosters())
-    found["deployment"] = sum(deployment().values())
+    created = deployment()
+    found["deployment"] = sum(gas for name, gas in created.items() if name not in SHARED)
+    found |= {f"deployment of {name}": created[name] for name in SHARED}
+    found["hash of eight"] = _hash()
     return found
 
 
@@ -165,6 +169,11 @@ def _rosters() -> dict[str, int]:
     world.evm.restore(mark)
     found["refuteRoster"] = rostered(world, order=(1, 0, 2, 3)).refute(0, commit=True).gas
     return found
+
+
+def _hash() -> int:
+    evm = Evm()
+    return evm.create(account("deployer").address, "Poseidon").send(account("anyone"), "hash", [-1] * 8).gas
 
 
 def _row(case: str, gas: int) -> Row:

@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> Iterator[Row]:
         known, honest = sealed_round(Rule(), seed=n, trainers=n, sizes=(400, 112))
         figures[n] = max(_cell(court, known, honest, pairs=pairs).refute_gas for pairs in (False, True))
         yield at_most(f"n={n}: a cell refuted, tape known", figures[n], 350_000 if n > 64 else 300_000, unit="gas")
+        yield at_most(f"n={n}: a hash refuted, tape known", _hash(court, known, honest).refute_gas, 600_000, unit="gas")
         seconds = round(_tape_seconds(known), 2)
         yield at_most(f"n={n}: evaluate and root", seconds, {8: 1, 64: 2, 256: 10}[n], unit="CPU-s")
         if n == 64:
@@ -57,6 +58,14 @@ def _cell(court: Court, known: KnownRound, honest: Tape, *, pairs: bool, hidden:
     game = play(court, known, liar, hidden=hidden)
     assert isinstance(game.end, Refute)
     return game
+
+
+def _hash(court: Court, known: KnownRound, honest: Tape) -> Game:
+    """Refute a hash of pairs of entries."""
+    hashes = [n for n, one in enumerate(known.program.columns) if one.op is Op.POSEIDON]
+    number = max(hashes, key=lambda n: honest.columns[n].size)
+    place = tuple(length - 1 for length in honest.columns[number].shape)
+    return play(court, known, lie(known, honest, number, place, 0), hidden=False)
 
 
 def _hidden(court: Court, known: KnownRound, honest: Tape) -> Iterator[Row]:

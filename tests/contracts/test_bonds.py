@@ -1,6 +1,6 @@
 """Bonds of demands and questions are apart from stakes: a seal's bond is whole when the seal falls.
 
-A listed aggregator that is not current bonds, demands twenty leaves of a friend's receipt (together as much as its
+A listed aggregator that is not current bonds, demands leaves of a friend's twenty receipts (together as much as its
 bond), asks for its stake and exits. It bonds again, takes a round over and seals a lie; then the demands expire, as
 anybody may let them at any time. They pay back what was locked for them, and nothing of the bond that it sealed with.
 """
@@ -13,24 +13,21 @@ from typing import Any
 
 from fl_platform.dispute.next_moves import KnownRound, Refute, next_moves
 from fl_platform.ledger.reveals import show_model
-from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 from fl_platform.protocol.tape import Tape
 from tests.support.bound_rounds import BoundTask, RefereeWorld
 from tests.support.contracts import Params, Windows
 from tests.support.evm import account
 from tests.support.referee import lie
 from tests.support.reveals import told
-from tests.support.specs import small_spec
 
 CHALLENGER = account("challenger")
-LEAVES = 20
-SPEC = small_spec(model=ModelSpec("shown", (TensorSpec("tensor", (128 * LEAVES,)),)))
+DEMANDS = 20
 
 
 class Opened(RefereeWorld):
     def params(self, **changes: Any) -> Params:
         windows = Windows(unbonding=1_771)  # the least that the ledger takes
-        return replace(super().params(**(changes | {"rounds": 20})), spec=SPEC.digest, windows=windows)
+        return replace(super().params(**(changes | {"rounds": 20})), windows=windows)
 
 
 def test_the_bond_of_a_liar_is_there_when_its_lie_falls() -> None:
@@ -39,14 +36,11 @@ def test_the_bond_of_a_liar_is_there_when_its_lie_falls() -> None:
     task = BoundTask(random.Random(3), world)
     run, liar, friend = task.run, world.aggregators[1], task.people[0]
     task.play()
-    shown = show_model(SPEC)
-    receipt = run.receipt(friend, round=0)
+    shown = show_model(task.terms, 0)
+    receipts = [run.receipt(friend, round=0, length=length) for length in range(DEMANDS)]
     demands = [
-        told(world.reveals.send(
-            liar, "demandContent", (receipt, run.sign(friend, receipt)), leaf, shown, shown.document.find(b'"bits":')
-        ))
-        for leaf in range(LEAVES)
-    ]  # fmt: skip
+        told(world.reveals.send(liar, "demandContent", (one, run.sign(friend, one)), 0, shown)) for one in receipts
+    ]
     assert sum(made.bond for made in demands) == run.params.bond
     world.ledger.send(liar, "unbondAggregator", run.task)
     ready = world.evm.now + run.params.windows.unbonding

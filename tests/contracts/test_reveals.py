@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from fl_platform.judging.program import terms_of
 from fl_platform.ledger.records import ContentLeafRecord
-from fl_platform.ledger.reveals import ShownModel, ShownParty
+from fl_platform.ledger.reveals import ShownParty, show_model
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash
 from fl_platform.protocol.leaves import LeafTable
@@ -460,13 +461,19 @@ def test_only_leaves_that_there_are_can_be_asked_for(reverts: Reverts) -> None:
     for index in (count, 2**32, 2**255):
         with reverts("Reveals_NoSuchLeaf", index, count):
             scene.demand_content(index)
-    with reverts("Documents_KeyNotThere", 1):
-        scene.demand_content(0, place=1)
-    with pytest.raises(Reverted, match="Documents_DigestMismatch"):
-        scene.demand_content(0, shown=ShownModel(b"{}", 1), place=1)
-    document = scene.spec.to_bytes()
-    with reverts("Documents_KeyNotThere", 7):
-        scene.demand_content(0, shown=ShownModel(document, 7))
+    terms = terms_of(scene.spec)
+    honest, other = show_model(terms, 0), replace(terms, ask_bond=1)
+    with reverts("Terms_Mismatch", 0):
+        scene.demand_content(0, shown=show_model(other, 0))
+    longer = list(terms.block_words(0))
+    longer[1] += 1
+    with reverts("Terms_Mismatch", 0):
+        scene.demand_content(0, shown=replace(honest, block=(0, longer, honest.block[2])))
+    for index in (terms.shape.starts[1], terms.shape.starts[2]):
+        with reverts("Reveals_NoSuchLeaf", index, count):
+            scene.demand_content(index, shown=honest)
+    with reverts("Reveals_NoSuchLeaf", 0, count):
+        scene.demand_content(0, shown=show_model(terms, terms.shape.starts[1]))
     made = scene.demand_content(count - 1)
     scene.send("answerContent", made, scene.receipt(), scene.content(count - 1))
 

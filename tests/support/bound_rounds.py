@@ -42,13 +42,14 @@ class RefereeWorld(World):
     """The platform with the referee as its disputes."""
 
     def _disputes(self, deployer: bytes) -> None:
-        at = [created_at(deployer, nonce) for nonce in range(12)]
-        self.disputes = self.evm.create(deployer, "Referee", at[8], at[9], at[3], at[1], at[2], at[10])
+        at = [created_at(deployer, nonce) for nonce in range(13)]
+        self.disputes = self.evm.create(deployer, "Referee", at[8], at[12], at[9], at[3], at[1], at[2], at[10])
         self.views = self.evm.create(deployer, "LedgerOracle", at[3])
         self.tapes = self.evm.create(deployer, "Tapes")
         self.sources = self.evm.create(deployer, "Sources", at[3], at[1], at[2], at[10], at[11])
         self.reveals = self.evm.create(deployer, "Reveals", at[6], at[3], at[1], at[2])
         self.complaints = self.evm.create(deployer, "Complaints")
+        self.poseidon = self.evm.create(deployer, "Poseidon")
 
 
 @cache

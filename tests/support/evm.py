@@ -86,7 +86,7 @@ def _known() -> Abi:
     names = [
         "Escrow", "FaucetToken", "Reputation", "RoundLedger", "LedgerOracle", "Settlement", "TaskRegistry", "HookToken",
         "ReentrantClaimer", "RefusingToken", "MockDisputes", "LibraryHarness", "KeyHarness", "SettlementProofs",
-        "Referee", "Sources", "Tapes", "Reveals", "Complaints",
+        "Referee", "Poseidon", "Sources", "Tapes", "Reveals", "Complaints",
     ]  # fmt: skip
     first, *rest = [artifact(name).abi for name in names]
     return first.merged(*rest)

@@ -13,7 +13,7 @@ from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.building import Builder, Cells
 from fl_platform.protocol.operations import PLAIN, Op, operands_of
 from fl_platform.protocol.program import Program
-from fl_platform.protocol.sources import SECOND, SOURCES, WORDS, Axis, Kind, Source
+from fl_platform.protocol.sources import SECOND, SOURCES, WORDS, Axis, Kind, Map, Source, grouped
 from fl_platform.protocol.tape import Given, Lengths
 from tests.support.integer_rows import IntegerRows
 
@@ -46,6 +46,7 @@ class Author:
             except DocumentInvalid:  # too wide, or no such shape: another throw
                 continue
             made.append(found)
+        made += self._hashes(b, made)
         b.carry(carried, carried + self.dice.choice([c for c in made if set(c.axes) <= set(axes)]))
         return b.program()
 
@@ -65,6 +66,18 @@ class Author:
         made += [b.clamp(pairs, -SMALL, SMALL), b.clamp(b.dot(content, past, shifts=shifts), -SMALL, SMALL)]
         made.append(b.clamp(b.dot(content, content, by_block=True), -SMALL, SMALL))
         return content
+
+    def _hashes(self, b: Builder, made: list[Cells]) -> list[Cells]:
+        """Hashes by groups of eight, of three at one place and along an axis, and whether two are equal."""
+        some = self.dice.sample([c for c in made if c.axes and c.operand.map is Map.OWN and grouped(c.axes)], 2)
+        hashed = [b.hash(one) for one in some]
+        for one in hashed:  # grows: groups of groups
+            if one.axes and grouped(one.axes) is not None:
+                hashed.append(b.hash(one))
+        short = self.dice.choice([c for c in made if c.axes and c.operand.map is Map.OWN])
+        chain, along = b.hash_along(short, self.dice.choice((0, -5))), short.axes[-1]
+        both = [(one, self._some_of(made, set(one.axes)), 0 if along in one.axes else chain) for one in hashed]
+        return [b.plain(Op.EQ, one, b.plain(Op.POSEIDON3, one, some, last)) for one, some, last in both]
 
     def _one(self, b: Builder, made: list[Cells]) -> Cells:
         kind = self.dice.randrange(9)

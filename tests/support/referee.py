@@ -34,7 +34,7 @@ from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import Author, claimed_of, round_of
 
 WINDOW, ANSWER = 10_000, 100  # seconds
-FACTS = "(bytes32,(bytes32,bytes32,uint256,uint256[7]),uint256,uint256,uint256)"
+FACTS = "(bytes32,(bytes32,bytes32,uint256,uint256[16]),uint256,uint256,uint256)"
 TARGET = f"(({FACTS},uint256[],uint256,uint256,address,address),uint256[])"
 
 
@@ -49,8 +49,8 @@ class Court:
     def __post_init__(self) -> None:
         self.challenger, self.sealer = account("challenger").address, account("sealer").address
         deployer = account("deployer").address
-        tapes = self.world.evm.create(deployer, "Tapes")
-        self.contract: Contract = self.world.evm.create(deployer, "RefereeHarness", tapes.address)
+        tapes, poseidon = (self.world.evm.create(deployer, name).address for name in ("Tapes", "Poseidon"))
+        self.contract: Contract = self.world.evm.create(deployer, "RefereeHarness", tapes, poseidon)
 
     def register(self, tape: Tape, rows: IntegerRows, *, root: bytes | None = None) -> bytes:
         """Let a tape be sealed, or what has this root; return its target."""

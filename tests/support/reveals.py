@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from fl_platform.judging.program import terms_of
 from fl_platform.ledger.records import ContentLeafRecord, struct
 from fl_platform.ledger.reveals import (
     CipherLeaf,
@@ -22,7 +23,7 @@ from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
 from fl_platform.protocol.receipt import Receipt, sign_digest
-from fl_platform.protocol.spec import Party, TaskSpec
+from fl_platform.protocol.spec import CodecRule, Party, ScaleSpec, TaskSpec
 from fl_platform.store import envelope
 from fl_platform.store.keywrap import KeyBox, RevealKey
 from fl_platform.task.opening import record_of, wrap_context, wrap_for_all
@@ -74,11 +75,13 @@ class Scene:
         model = ModelSpec("shown", tuple(TensorSpec(f'tensor "{i}"', (size,)) for i, size in enumerate(sizes)))
         spec = small_spec(
             model=model,
+            codec=CodecRule(bits, "stochastic", ScaleSpec((-5,) * len(sizes))),
             aggregators=(Party(world.aggregators[0].address, bn254.encode(reveal_key(0).public)),),
             auditors=(Party(account("auditor").address, bn254.encode(reveal_key(1).public)),),
             reference=Party(account("reference").address, bn254.encode(reveal_key(2).public)),
         )
-        run = Run.start(world, trainers=3, bonded=2, spec=spec.digest, **changes)
+        rules = terms_of(spec).root
+        run = Run.start(world, trainers=3, bonded=2, spec=spec.digest, rules=rules, **changes)
         scene = cls(world, run, spec, plain_update(model.size, bits), bits)
         if rostered:
             run.roster()
@@ -203,7 +206,7 @@ class Scene:
             cipher = self.cipher((HEADER_BYTES + (part.start + place) * self.bits // 8) // 16)
         return self.show(
             "badOpening", self.signed(receipt), changes.get("key", KEY), cipher,
-            changes.get("content") or self.content(index), (index, place), show_model(self.spec),
+            changes.get("content") or self.content(index), (index, place), show_model(terms_of(self.spec), index),
         )  # fmt: skip
 
     def demand_key(self, number: int = 1, *, who: Account = CHALLENGER, **changes: Any) -> RevealDemand:
@@ -218,9 +221,8 @@ class Scene:
 
     def demand_content(self, index: int, *, receipt: Receipt | None = None, **changes: Any) -> RevealDemand:
         """Demand a content leaf."""
-        shown = changes.get("shown") or show_model(self.spec)
-        place = changes.get("place", shown.document.find(b'"bits":'))
-        done = self.send("demandContent", self.signed(receipt), index, shown, place)
+        shown = changes.get("shown") or show_model(terms_of(self.spec), index)
+        done = self.send("demandContent", self.signed(receipt), index, shown)
         self.gas["demandContent"] = done.gas
         return told(done)
 

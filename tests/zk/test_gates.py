@@ -15,7 +15,7 @@ from zk.circuits.gates import Gates, constant
 from zk.circuits.hashing import permutation
 from zk.circuits.system import Cell, Linear, System
 from zk.curve.bn254 import ORDER
-from zk.settlement.poseidon import permute_hash
+from zk.poseidon import permute_hash
 
 WIDTHS = (0, 1, 2, 3, 7, 20, 61)
 

@@ -233,10 +233,14 @@ def _modulo(value: Value) -> Value:
 
 
 def _least(gates: Gates, x: Cell, y: Cell) -> Cell:
+    if x.high <= y.low or y.high <= x.low:
+        return x if x.high <= y.low else y
     return gates.select(gates.give(Op.LT, x, y), x, y)
 
 
 def _greatest(gates: Gates, x: Cell, y: Cell) -> Cell:
+    if x.high <= y.low or y.high <= x.low:
+        return y if x.high <= y.low else x
     return gates.select(gates.give(Op.LT, x, y), y, x)
 
 

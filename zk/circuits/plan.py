@@ -18,12 +18,12 @@ import numpy.typing as npt
 from fl_platform.protocol.operations import PLAIN, Op
 from fl_platform.protocol.program import Column, Operand, Program
 from fl_platform.protocol.seats import FIRST_SEAT, REFERENCE_SEAT
-from fl_platform.protocol.sources import TWINS, Axis, Kind, Map
+from fl_platform.protocol.sources import GROUPED, TWINS, Axis, Kind, Map
 from fl_platform.protocol.tape import Lengths, Place, place_of
 
-VARIABLE = frozenset({Axis.ENTRY, Axis.OTHER, Axis.SEAT})  # axes of which a round may have less than a circuit
-_WHOLE = frozenset({Op.LEAST, Op.INVERSE})  # read all cells of their operands
-_FOLLOWED = PLAIN | {Op.GATHER}
+VARIABLE = frozenset({Axis.ENTRY, Axis.OTHER, Axis.SEAT, *GROUPED})  # axes of which a round may have less than a circuit
+_WHOLE = frozenset({Op.LEAST, Op.INVERSE, Op.POSEIDON})  # read all cells of their operands
+_FOLLOWED = PLAIN | {Op.GATHER, Op.POSEIDON3}
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Plan:
             if self.is_given(number):
                 if self.is_symmetric(number):
                     own |= np.swapaxes(own, -2, -1)
-            elif columns[number].op in _WHOLE:
+            elif columns[number].op in _WHOLE and own.any():
                 for operand in columns[number].operands:
                     marks[operand.column][...] = True
             elif columns[number].op in _FOLLOWED:

@@ -18,9 +18,9 @@ from py_ecc.optimized_bn128.optimized_curve import multiply as _multiply
 from py_ecc.optimized_bn128.optimized_curve import normalize as _normalize
 
 from fl_platform.errors import PointInvalid
+from zk.curve.fields import FIELD as FIELD
+from zk.curve.fields import ORDER as ORDER
 
-FIELD = 21888242871839275222246405745257275088696311157297823662689037894645226208583  # p
-ORDER = 21888242871839275222246405745257275088548364400416034343698204186575808495617  # r
 POINT_BYTES = 64
 
 

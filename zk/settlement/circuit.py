@@ -1,11 +1,11 @@
-"""The settlement circuit of a program: from a committed round follows the list of what everybody gets.
+"""The settlement circuit of a program: from a round's settlement cell follows the list of what everybody gets.
 
     circuit = Circuit(program, Shape(trainers=16, directions=4))
     circuit.r1cs()                          what keys are made for: a function of program and shape alone
     made = circuit.settle(tape, rho_of)     of a sealed round: commitment, list and witness
 
-Three numbers are public: the commitment to all that is given, the value of the list's polynomial at rho, and rho. The
-list travels in calldata; the contract takes rho = keccak(context, commitment, list) and the value there itself
+Three numbers are public: the settlement cell, which is a cell of the sealed tape and commits to all that is given, the
+value of the list's polynomial at rho, and rho. The list travels in calldata; the contract takes rho = keccak(context, commitment, list) and the value there itself
 (`binding`). The list follows from the commitment, which was fixed before rho, so another list has the same value with
 probability length / r.
 
@@ -27,21 +27,17 @@ from fl_platform.errors import NoCircuit
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.tape import Tape
-from zk.circuits.hashing import permutation
 from zk.circuits.plan import Plan, Shape
 from zk.circuits.system import Cell, System, Value, total
 from zk.compile_program import Compiler
 from zk.curve.bn254 import ORDER
 from zk.groth16.files import Words, write_r1cs
-from zk.keccak import keccak256
 
 PUBLIC = 3  # commitment, the list's value at rho, rho
-DOMAIN = b"fl-platform settlement circuit 1"
 REPUTATION_SHIFT = 128
 WEIGHT_BITS = 20
 WEIGHTS_A_NUMBER = 12
-_PACKED_BITS = 250  # of one element under the commitment
-_RATE = 7  # elements of a permutation beside the chain's
+_NUMBER_BITS = 250  # of a number of the list
 
 
 @dataclass(frozen=True)
@@ -60,20 +56,13 @@ class Circuit:
     program: Program
     shape: Shape
 
-    @property
-    def tag(self) -> int:
-        """What stands for program and shape at the commitment's start."""
-        shape = (self.shape.trainers, self.shape.directions, self.shape.aggregators)
-        data = DOMAIN + self.program.root + b"".join(number.to_bytes(32, "big") for number in shape)
-        return int.from_bytes(keccak256(data), "big") % ORDER
-
     @cached_property
     def plan(self) -> Plan:
         """What it has of the program: what seats have earned, their reputations, the divisor, entries' weights."""
         outputs = self.program.outputs
         weights = self.program.columns[outputs[Output.SUMS]].operands[1].column
-        earned, reputation, divisor = (outputs[each] for each in (Output.EARNED, Output.REPUTATION, Output.DIVISOR))
-        return Plan(self.program, self.shape, (earned, reputation, divisor, weights))
+        wanted = Output.SETTLEMENT, Output.EARNED, Output.REPUTATION, Output.DIVISOR
+        return Plan(self.program, self.shape, (*(outputs[each] for each in wanted), weights))
 
     @cached_property
     def system(self) -> System:
@@ -109,17 +98,16 @@ class Circuit:
 
     def _follow(self, compiler: Compiler) -> tuple[Value, list[Value]]:
         compiler.compile()
-        earned, reputation, divisor, _ = self.plan.wanted
+        settlement, earned, reputation, divisor, weight = self.plan.wanted
         cells, active = compiler.cells, compiler.active
-        root = _committed(compiler.system, compiler.given, self.tag)
         values: list[Value] = []
         for seat, here in enumerate(active[Axis.SEAT]):
             claim, standing = cells[earned][seat], cells[reputation][seat]
             _require_width(claim, REPUTATION_SHIFT)
-            _require_width(standing, _PACKED_BITS - REPUTATION_SHIFT)
-            both = Cell(claim.value + standing.value * (1 << REPUTATION_SHIFT), 0, (1 << _PACKED_BITS) - 1)
+            _require_width(standing, _NUMBER_BITS - REPUTATION_SHIFT)
+            both = Cell(claim.value + standing.value * (1 << REPUTATION_SHIFT), 0, (1 << _NUMBER_BITS) - 1)
             values.append(compiler.gates.times(here, both).value)
-        there = zip(active[Axis.ENTRY], cells[self.plan.wanted[-1]], strict=True)
+        there = zip(active[Axis.ENTRY], cells[weight], strict=True)
         weights = [compiler.gates.times(here, one) for here, one in there]
         for start in range(0, len(weights), WEIGHTS_A_NUMBER):
             part = weights[start : start + WEIGHTS_A_NUMBER]
@@ -127,32 +115,12 @@ class Circuit:
                 _require_width(one, WEIGHT_BITS)
             values.append(total((one.value, 1 << WEIGHT_BITS * k) for k, one in enumerate(part)))
         values.append(cells[divisor].item().value)
-        return root, values
+        return cells[settlement].item().value, values
 
 
 def _require_width(cell: Cell, bits: int) -> None:
     if cell.low < 0 or cell.high >> bits:
         raise NoCircuit(f"a number of the list is within {cell.low} and {cell.high}; {bits} bits are its place")
-
-
-def _committed(system: System, given: Sequence[Cell], tag: int) -> Value:
-    """Return the commitment to given numbers: packed by their bounds, then a chain of permutations."""
-    packed: list[Value] = []
-    part: list[tuple[Value, int]] = []
-    used = 0
-    for cell in given:
-        width = (cell.high - cell.low).bit_length()
-        if used + width > _PACKED_BITS:
-            packed.append(total(part))
-            part, used = [], 0
-        part.append((cell.value - cell.low, 1 << used))
-        used += width
-    packed.append(total(part))
-    chain: Value = tag
-    for start in range(0, len(packed), _RATE):
-        block = packed[start : start + _RATE]
-        chain = permutation(system, [chain, *block, *[0] * (_RATE - len(block))])
-    return chain
 
 
 def _at(system: System, values: Sequence[Value], rho: Value) -> Value:

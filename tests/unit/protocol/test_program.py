@@ -87,7 +87,7 @@ def column(op: Op, operands: tuple[Operand, ...], axes: tuple[Axis, ...] = (Axis
         (column(Op.SOURCE, (), axes=(), immediate=immediate_of(Source.WORD, 47)), "no source of the protocol"),
         (column(Op.SOURCE, (), immediate=immediate_of(Source.STAKE, 1)), "no source of the protocol"),
         (column(Op.LEAST, (READ, READ, READ), immediate=int(Axis.ENTRY)), "counts over ENTRY, which is its own"),
-        (column(Op.LEAST, (READ, READ, READ), immediate=9), "which is no axis"),
+        (column(Op.LEAST, (READ, READ, READ), immediate=16), "which is no axis"),
         (column(Op.LEAST, (READ, Operand(2, axes=E), READ), axes=(), immediate=int(Axis.ENTRY)), "later"),
         (column(Op.DOT, (READ, READ)), "reads NUMBER, NUMBER, which DOT cannot"),
         (column(Op.COMBINE, (READ, READ), axes=()), "which COMBINE cannot"),
@@ -96,6 +96,11 @@ def column(op: Op, operands: tuple[Operand, ...], axes: tuple[Axis, ...] = (Axis
         (column(Op.PREV, (Operand(7, axes=E),)), "carries column 7 of 2"),
         (column(Op.PREV, (Operand(1, axes=E),)), "carries entries"),
         (column(Op.CLAIMED, (READ,)), "1 operands, CLAIMED takes 0"),
+        (column(Op.POSEIDON, (READ,)), "hashes 'stake' by eight, which must have groups"),
+        (column(Op.POSEIDON, (READ,), axes=()), "by eight"),
+        (column(Op.POSEIDON, (READ,), axes=(Axis.ENTRY_64,)), "by eight"),
+        (column(Op.POSEIDON, (Operand(0, Map.LAST, E),), axes=()), "by eight"),
+        (column(Op.POSEIDON3, (READ, READ)), "2 operands, POSEIDON3 takes 3"),
     ],
 )
 def test_what_does_not_follow_is_refused(second: Column, says: str) -> None:
