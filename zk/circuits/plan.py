@@ -21,7 +21,8 @@ from fl_platform.protocol.seats import FIRST_SEAT, REFERENCE_SEAT
 from fl_platform.protocol.sources import GROUPED, TWINS, Axis, Kind, Map
 from fl_platform.protocol.tape import Lengths, Place, place_of
 
-VARIABLE = frozenset({Axis.ENTRY, Axis.OTHER, Axis.SEAT, *GROUPED})  # axes of which a round may have less than a circuit
+# Axes of which a round may have less than a circuit.
+VARIABLE = frozenset({Axis.ENTRY, Axis.OTHER, Axis.SEAT, *GROUPED})
 _WHOLE = frozenset({Op.LEAST, Op.INVERSE, Op.POSEIDON})  # read all cells of their operands
 _FOLLOWED = PLAIN | {Op.GATHER, Op.POSEIDON3}
 

@@ -5,9 +5,9 @@
     made = circuit.settle(tape, rho_of)     of a sealed round: commitment, list and witness
 
 Three numbers are public: the settlement cell, which is a cell of the sealed tape and commits to all that is given, the
-value of the list's polynomial at rho, and rho. The list travels in calldata; the contract takes rho = keccak(context, commitment, list) and the value there itself
-(`binding`). The list follows from the commitment, which was fixed before rho, so another list has the same value with
-probability length / r.
+value of the list's polynomial at rho, and rho. The list travels in calldata; the contract takes rho = keccak(context,
+commitment, list) and the value there itself (`binding`). The list follows from the commitment, which was fixed before
+rho, so another list has the same value with probability length / r.
 
     list    by seat: wei earned so far, reputation above them (128 bits up) | weights, 12 a number of 20 bits each |
             divisor
