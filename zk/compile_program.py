@@ -119,10 +119,10 @@ class Compiler:
             return constant(column.immediate)
         if column.op is Op.POSEIDON:
             return self._hash_of_group(column, place)
-        if column.op is Op.POSEIDON3:
-            return self._hash([self._read(column, operand, place) for operand in column.operands])
         if self.plan.runs(number):
             return self._running(number, column, place)
+        if column.op is Op.POSEIDON3:
+            return self._hash([self._read(column, operand, place) for operand in column.operands])
         if column.op is Op.GATHER:
             return self._gather(column, place)
         if column.op is Op.LEAST:
@@ -179,6 +179,10 @@ class Compiler:
         before = self._at(number, (*place[:-1], place[-1] - 1)) if place[-1] else ZERO
         here = self._is_there(column.axes[-1], place[-1]) if number in self.plan.held else ONE
         x = [before if one.column == number else self._read(column, one, place) for one in column.operands]
+        if column.op is Op.POSEIDON3:
+            hashed = self._hash(x)
+            moved = self._there(here, Cell(hashed.value - before.value, -ORDER, ORDER))
+            return Cell(_modulo(before.value + moved.value), 0, ORDER - 1)
         itself = [one.column == number for one in column.operands]
         if column.op in (Op.ADD, Op.MULADD) and itself == [False] * (len(x) - 1) + [True]:
             added = x[0] if column.op is Op.ADD else self.gates.give(Op.MUL, *x[:2])
@@ -193,7 +197,8 @@ class Compiler:
         assert axis in self.active, "an axis with groups is one of which a round may have less"
         active, row = self.active[axis], self.cells[source.column][inner]
         if len(row) <= 1:  # what stands alone is not hashed
-            return row[0] if len(row) else ZERO
+            alone = [self._there(here, one) for here, one in zip(active, row, strict=True)]
+            return Cell(_modulo(total((one.value, 1) for one in alone)), 0, ORDER - 1)
         cells = [self._there(active[first + k], one) for k, one in enumerate(row[first : first + GROUP])]
         hashed = self._hash(cells)
         if first:
@@ -203,8 +208,8 @@ class Compiler:
 
     def _there(self, here: Cell, one: Cell) -> Cell:
         """Return a number of the field, or 0."""
-        if one.known == 0:
-            return ZERO
+        if here.known is not None or one.known == 0:
+            return one if here.known else ZERO
         return Cell(self.system.product(here.value, one.value), min(0, one.low), max(0, one.high))
 
     def _hash(self, cells: Sequence[Cell]) -> Cell:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fl_platform.dispute.claims import CellClaim
@@ -11,6 +13,7 @@ from fl_platform.dispute.known import KnownRound
 from fl_platform.dispute.next_moves import Refute
 from fl_platform.protocol.arithmetic import hash_of
 from fl_platform.protocol.building import Builder
+from fl_platform.protocol.evaluation import recompute
 from fl_platform.protocol.openings import refutation_of
 from fl_platform.protocol.operations import HASHES, Op
 from fl_platform.protocol.program import Output
@@ -107,12 +110,30 @@ def test_what_fills_a_group_counts_as_nothing(court: Court) -> None:
     assert len(stakes) == 9
     assert int(honest.columns[1][1]) == hash_of(stakes[8])
     assert honest.cell(2, (0,)) == hash_of(*map(int, honest.columns[1]))
-    assert honest.cell(3, ()) == hash_of(honest.cell(2, (0,)))
+    assert honest.cell(3, ()) == honest.cell(2, (0,))  # alone: it is not hashed again
+    again = lie(known, honest, 3, (), hash_of(honest.cell(2, (0,))))
+    assert isinstance(play(court, known, again, hidden=False).end, Refute)
     game = play(court, known, lie(known, honest, 1, (1,), hash_of(stakes[8], 1)), hidden=False)
     assert isinstance(game.end, Refute)
 
 
-def test_an_empty_column_has_the_hash_of_zeros(court: Court) -> None:
+@pytest.mark.parametrize("stake", [0, 5, 2**79])
+def test_what_stands_alone_is_itself(court: Court, stake: int) -> None:
+    """Modulo r, as all that is hashed: below 0 a number is that much less than r."""
+    b = Builder()
+    b.hash(b.source(Source.STAKE) - 5)
+    program = b.program()
+    task = Federation(random.Random(5), trainers=1)
+    lengths, given = task.given(task.crowd(0), None)
+    given = replace(given, sources={**given.sources, Source.STAKE: np.array([stake], dtype=object)})
+    known, honest = round_known(program, lengths, given)
+    last = len(program.columns) - 1
+    assert honest.cell(last, (0,)) == (stake - 5) % ORDER == recompute(honest, last, (0,))
+    for told in ((stake - 4) % ORDER, hash_of(stake - 5), -5):
+        assert isinstance(play(court, known, lie(known, honest, last, (0,), told), hidden=False).end, Refute)
+
+
+def test_an_empty_column_has_the_hash_0(court: Court) -> None:
     b = Builder()
     b.output(Output.SETTLEMENT, b.hash(b.hash(b.hash(b.source(Source.STAKE)))))
     b.plain(Op.POSEIDON3, b.hash_along(b.ones(Axis.DIRECTION), 2), 3, 4)
@@ -120,7 +141,7 @@ def test_an_empty_column_has_the_hash_of_zeros(court: Court) -> None:
     task = Federation(random.Random(5), trainers=1, directions=0)
     _, given = task.given([], None)
     known, honest = round_known(program, Lengths(0, 9), given)
-    assert honest.cell(program.outputs[Output.SETTLEMENT], ()) == hash_of()
+    assert honest.cell(program.outputs[Output.SETTLEMENT], ()) == 0
     assert honest.cell(len(program.columns) - 1, ()) == hash_of(0, 3, 4)
     for number in (program.outputs[Output.SETTLEMENT], len(program.columns) - 1):
         assert isinstance(play(court, known, lie(known, honest, number, (), 7), hidden=True).end, Refute)

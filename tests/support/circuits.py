@@ -23,7 +23,8 @@ def unsatisfied(system: System, values: Sequence[int]) -> int | None:
     for number, (one, other, product) in enumerate(system.rows):
         if (_at(one, values) * _at(other, values) - _at(product, values)) % ORDER:
             return number
-    return next((len(system.rows) + k for k, signal in enumerate(system.booleans) if values[signal] not in (0, 1)), None)
+    bad = (len(system.rows) + k for k, signal in enumerate(system.booleans) if values[signal] not in (0, 1))
+    return next(bad, None)
 
 
 def _at(expression: Linear, values: Sequence[int]) -> int:

@@ -43,7 +43,8 @@ def provable() -> Provable:
     circuit = Circuit(compose(SMALLEST), Shape(3, 0, AGGREGATORS))
     parameters = keys.development_key(circuit.r1cs())
     task = Federation(random.Random(4), trainers=3, directions=0)
-    return Provable(circuit, parameters, prover.verifying_key(parameters), task.round(circuit.program, None, "all equal"))
+    tape = task.round(circuit.program, None, "all equal")
+    return Provable(circuit, parameters, prover.verifying_key(parameters), tape)
 
 
 def context() -> Context:
