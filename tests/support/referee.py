@@ -24,6 +24,7 @@ from fl_platform.dispute.questions import (
 )
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.openings import instruction_path
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import SUM_BITS, row_leaf_hash
 from fl_platform.protocol.sources import Axis
@@ -143,10 +144,14 @@ class Game:
     end: Move | None = None
 
 
-def play(court: Court, known: KnownRound, liar: Tape, *, hidden: bool, silent: bool = False) -> Game:
-    """Dispute a sealed tape to its end. The sealer shows what it sealed; `silent`: it shows nothing."""
+def play(
+    court: Court, known: KnownRound, liar: Tape, *, hidden: bool, silent: bool = False,
+    theirs: IntegerRows | None = None,
+) -> Game:  # fmt: skip
+    """Dispute a sealed tape to its end. The sealer shows what it sealed; `theirs`: rows that it alone has; `silent`: it
+    shows nothing, and gets rid of no question."""
     assert isinstance(known.rows, IntegerRows)
-    target, held, game = court.register(liar, known.rows), Liar(liar, known.rows), Game()
+    target, held, game = court.register(liar, known.rows), Liar(liar, theirs or known.rows), Game()
     shown: dict[Question, Answer] = {}
     overdue: tuple[Question, ...] = ()
     while True:
@@ -160,6 +165,7 @@ def play(court: Court, known: KnownRound, liar: Tape, *, hidden: bool, silent: b
                 game.questions += 1
                 game.gas += court.ask(target, question)
                 if silent:
+                    _try_to_dismiss(court, target, known, question)
                     court.world.evm.now += ANSWER + 1
                     overdue = (question,)
                     break
@@ -176,6 +182,15 @@ def play(court: Court, known: KnownRound, liar: Tape, *, hidden: bool, silent: b
             return game
         else:
             return game
+
+
+def _try_to_dismiss(court: Court, target: bytes, known: KnownRound, question: Question) -> None:
+    words, path = known.program.columns[question.column].words(), instruction_path(known.program, question.column)
+    try:
+        court.dismiss(target, question, words, path)
+    except Reverted:
+        return
+    raise AssertionError(f"a question about what was sealed is gone: {question}")
 
 
 def drawn_round(dice: random.Random, columns: int = 55) -> tuple[KnownRound, Tape]:
@@ -199,12 +214,14 @@ def lie(known: KnownRound, honest: Tape, number: int, place: Place, value: int) 
     return evaluate(known.program, known.lengths, replace(known.given, brought={**known.given.brought, **brought}))
 
 
-def lie_row(known: KnownRound, dice: random.Random, root: int) -> int:
-    """Return the root of a row that differs from another in one integer, kept so that its sealer can open it."""
+def lie_row(known: KnownRound, dice: random.Random, root: int, block: int | None = None) -> int:
+    """Return the root of a row that differs from another in one integer, of `block` or anywhere, kept so that its
+    sealer can open it."""
     rows = known.rows
     assert isinstance(rows, IntegerRows)
     integers = np.array(rows.rows[root])
-    at, by = dice.randrange(len(integers)), dice.choice((1, -1, 1000))
+    where = range(len(integers)) if block is None else range(*rows.place(block).indices(len(integers)))
+    at, by = dice.choice(where), dice.choice((1, -1, 1000))
     integers[at] += by if abs(integers[at] + by) < 2**31 else -by
     return rows.add(integers, bits=SUM_BITS)
 
