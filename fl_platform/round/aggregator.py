@@ -37,11 +37,10 @@ from fl_platform.round.grounds import Grounds, nobody
 from fl_platform.round.inputs import RoundInputs, await_inputs, read_inputs
 from fl_platform.round.kept_entries import KeptEntries
 from fl_platform.round.key_packages import KeyPackages
-from fl_platform.round.membership import require_first_model
 from fl_platform.round.predecessor import Predecessor, RosterNotToBeHad
 from fl_platform.round.waiting import PAUSE_S, BlockClock, Progress, Transport, Watch, margin
 from fl_platform.store.keywrap import RevealKey
-from fl_platform.task.opening import UpdateOpener, require_recipient
+from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader, roster_root
 from fl_platform.task.stakes import stake_among
 from fl_platform.task.taping import NO_TAPE, require_true_tape
@@ -115,17 +114,6 @@ class Aggregator:
     def reader(self) -> TaskReader:
         """What this aggregator reads of the task."""
         return self._reader
-
-    def bond(self) -> None:
-        """Lock the bond; does nothing when it is locked already.
-
-        Raises TransactionReverted when not on the list, ConfigError when no update is encrypted for this aggregator:
-        it could only seal a lie, or be late, and lose its bond either way.
-        """
-        require_recipient(self._reader.spec, self._contracts.address)
-        if self._contracts.address not in self._reader.history().bonded:
-            require_first_model(self._reader)
-            self._contracts.bond_aggregator(self._reader.task, self._reader.spec.money.bond)
 
     def run(self, transport: Transport, *, rounds: int | None = None) -> list[SealedRound]:
         """Work until the task is done, or `rounds` more rounds are sealed. Resumes wherever the chain stands."""

@@ -22,6 +22,7 @@ from fl_platform.protocol.bundle import Entry, claim_leaves
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.closing import can_be_asked, close, nothing_left
 from fl_platform.round.kept_entries import KeptEntries
+from fl_platform.round.membership import bond
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Transport
 from fl_platform.task.opening import UpdateOpener
@@ -101,7 +102,7 @@ def successor_of(
         reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
         reveal_key=reveal_key(SUCCESSOR), workdir=folder / "successor", wait_until=wait_until,
     )  # fmt: skip
-    made.bond()
+    bond(made.reader, contracts)
     return made
 
 

@@ -16,6 +16,7 @@ from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, d
 from fl_platform.protocol.seats import FIRST_SEAT
 from fl_platform.protocol.shown import Shown
 from fl_platform.round.aggregator import Aggregator
+from fl_platform.round.membership import bond
 from fl_platform.round.trainer import Trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Waiting
@@ -95,7 +96,7 @@ def successor_of(own: Stage, task: SmallTask, folder: Path) -> Aggregator:
         wait_until=own.chain.wait_until,
     )
     contracts.mint(SUCCESSOR.address, aggregator.reader.spec.money.bond)
-    aggregator.bond()
+    bond(aggregator.reader, contracts)
     return aggregator
 
 
@@ -188,7 +189,7 @@ def test_an_aggregator_to_whom_no_key_is_wrapped_does_not_bond(embedded: Stage, 
         wait_until=embedded.chain.wait_until,
     )
     with pytest.raises(ConfigError, match="no key"):
-        aggregator.bond()
+        bond(aggregator.reader, contracts)
 
 
 def test_an_audit_says_that_it_cannot_check_who_shares_the_pot_of_a_round_that_was_never_sealed(
