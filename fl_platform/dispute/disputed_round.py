@@ -23,7 +23,7 @@ from fl_platform.judging.judge import past_sums, refused_of
 from fl_platform.judging.program import program_of, terms_of
 from fl_platform.judging.round_rows import cell_of
 from fl_platform.judging.sums import Sums
-from fl_platform.judging.tapes import given_of, only_a_key_shows, told_tape
+from fl_platform.judging.tapes import given_of, only_a_key_shows
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.records import pack_siblings
 from fl_platform.ledger.reveals import NO_PACKAGE, Package, Reveals, ShownKey
@@ -39,6 +39,7 @@ from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
 from fl_platform.task.opening import UpdateOpener
 from fl_platform.task.reading import TaskReader
+from fl_platform.task.sealed_states import tape_of
 from fl_platform.task.stakes import stake_among
 from fl_platform.updates import update_length
 from fl_platform.updates.model_row import row_root
@@ -206,13 +207,13 @@ def parent_seal(reader: TaskReader, number: int) -> ParentSeal | None:
     record = reader.history().rounds[number - 1]
     assert record.seal is not None
     assert record.roster is not None
-    return ParentSeal(record.seal, record.roster, told_tape(reader.spec, reader.bundle(number - 1)))
+    return ParentSeal(record.seal, record.roster, tape_of(reader, reader.bundle(number - 1)))
 
 
 def _published(reader: TaskReader, target: Target, bundle: RoundBundle) -> Tape | None:
     """Return the tape that a bundle tells of, if it is the sealed one."""
     try:
-        tape = told_tape(reader.spec, bundle)
+        tape = tape_of(reader, bundle)
     except RetryError:
         raise
     except FLError:

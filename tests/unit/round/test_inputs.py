@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from fl_platform.errors import StoreMissing, TaskClosed
+from fl_platform.judging.program import program_of
 from fl_platform.judging.sums import Sums
+from fl_platform.protocol import tape
+from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import RoundStart
+from fl_platform.protocol.tree import column_root
 from fl_platform.round.inputs import await_inputs, read_inputs
 from fl_platform.round.transport import LocalTransport
 from fl_platform.task.reading import TaskReader
@@ -63,6 +67,23 @@ def test_it_is_looked_for_until_there_is_no_time(tmp_path: Path) -> None:
         assert isinstance(found, str)
         assert "withheld" in found
         assert len(asked) == 3
+
+
+def test_two_tapes_are_hashed_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the round before, for its seal and for what it hands on, and the round's own."""
+    hashed: list[int] = []
+
+    def counted(number: int, cells: Array) -> bytes:
+        hashed.append(number)
+        return column_root(number, cells)
+
+    with disputed_stage() as stage:
+        task = open_small_task(stage, tmp_path, trainers=3, rounds=2)
+        transport = LocalTransport(task.trainers)
+        task.aggregator.run(transport, rounds=1)
+        monkeypatch.setattr(tape, "column_root", counted)
+        task.aggregator.run(transport, rounds=1)
+        assert len(hashed) == 2 * len(program_of(task.reader.spec).columns)
 
 
 def test_model_and_sums_are_read_once_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
