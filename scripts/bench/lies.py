@@ -3,8 +3,9 @@
 Each lie is disputed on the real contracts, with the tape known and hidden, by what `dispute.next_moves` says. A root is
 changed to that of another row. Of the new model every way to lie is tried: one integer of each block, the model before,
 the sums, none, a row that its sealer shows to nobody but the referee, a root of no row at all. Cells of sources and
-carried cells are found too; what binds them to the chain is in tests/contracts/test_referee_bound.py. Questions and gas
-are of the referee and the arithmetic of tapes alone: a seal's binding, slash and overturn come on top.
+carried cells are found too; what binds them to the chain is in tests/contracts/test_referee_bound.py. In hidden tapes
+every third plain column is lied in, another third in each rule (--all: every one, an hour). Last come challenges of an
+honest tape, well formed ones and malformed ones: none may succeed.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from fl_platform.protocol.sources import Kind
 from fl_platform.protocol.tape import Tape
 from fl_platform.rules.compose import Rule, compose
 from scripts.bench.harness import Row, at_least, at_most
+from tests.support.false_challenges import Challenger
 from tests.support.integer_rows import IntegerRows
 from tests.support.random_programs import claiming
-from tests.support.referee import Court, Game, lie, lie_row, play, round_known
+from tests.support.referee import Court, Game, Reverted, lie, lie_row, play, round_known
 from tests.support.rule_rounds import Federation
 
 RULES = {
@@ -68,14 +70,22 @@ class Lie:
     silent: bool = False  # it shows nothing: it has no such row
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Let a person wait for every hidden column."""
+    parser.add_argument("--all", action="store_true", help="lie in every column of a hidden tape")
+
+
 def run(args: argparse.Namespace) -> Iterator[Row]:
-    """Lie in every column of every rule; --quick lies in every twentieth."""
+    """Lie in every column of every rule; --quick lies in every twentieth, and challenges 300 times."""
     court = Court()
-    for name, rule in RULES.items():
+    for index, (name, rule) in enumerate(RULES.items()):
         for hidden in (False, True):
             tally = Tally()
             known, honest = sealed_round(rule, seed=len(name))
-            for number in range(0, len(known.program.columns), 20 if args.quick else 1):
+            step = 20 if args.quick else 3 if hidden and not args.all else 1
+            for number, column in enumerate(known.program.columns):
+                if (number - index) % step and column.op not in (HINTS | ROWS):
+                    continue
                 lie_in(court, known, honest, number, hidden=hidden, tally=tally)
             case = f"{name}, tape {'hidden' if hidden else 'known'}"
             yield Row(f"{case}: lies", tally.lies, "lies")
@@ -89,6 +99,28 @@ def run(args: argparse.Namespace) -> Iterator[Row]:
                 yield at_most(f"{case}: most questions for a lie in a {kind} cell", most, limit, unit="questions")
             for line in tally.standing[:5]:
                 print(f"{case}: {line} stands")
+    yield from false_challenges(court, 300 if args.quick else 10_000)
+
+
+def false_challenges(court: Court, count: int) -> Iterator[Row]:
+    """Challenge honest tapes, with one change or none."""
+    found = Counter[str]()
+    for index, rule in enumerate(RULES.values()):
+        known, honest = sealed_round(rule, seed=index, sizes=(120, 90, 20))  # a leaf a block, so that none is asked for
+        assert isinstance(known.rows, IntegerRows)
+        challenger, target = Challenger(known, honest, random.Random(index)), court.register(honest, known.rows)
+        for _ in range(count // len(RULES)):
+            try:
+                court.send(target, challenger.draw())
+            except Reverted as error:
+                found["decided"] += "NotRefuted" in str(error)
+            else:
+                found["fell"] += 1
+            found["sent"] += 1
+        found["fell"] += court.fallen(target)
+    yield Row("false or malformed challenges of honest tapes", found["sent"], "challenges")
+    yield Row("of these, decided by a cell that follows", found["decided"], "challenges")
+    yield at_most("of these, that succeed", found["fell"], 0, unit="challenges")
 
 
 def sealed_round(
