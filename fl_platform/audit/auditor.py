@@ -42,9 +42,9 @@ from fl_platform.ledger.events import RewardClaimed
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.reveals import Package
 from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
+from fl_platform.protocol.commitment_opening import NO_COMMITMENTS
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import check_signature
-from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.store.unixfs import cid_of
 from fl_platform.task.accepting import require_accepted
 from fl_platform.task.opening import UpdateOpener

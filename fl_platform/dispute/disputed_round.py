@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fl_platform.dispute.known import KnownRound
-from fl_platform.dispute.questions import Answer as Shown
-from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.questions import Answer, Node, Question
 from fl_platform.dispute.round_leaves import OpenUpdates, PublicLeaves, RoundLeaves
 from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, allowed_refusals, shown_entry
 from fl_platform.errors import FLError, RetryError
@@ -141,7 +140,7 @@ def chain_entries(reader: TaskReader, record: RoundHistory, entries: Sequence[En
     return rostered + tuple(forced)
 
 
-def roster_shown(target: Target, shown: Mapping[Question, Shown]) -> tuple[Entry, ...] | None:
+def roster_shown(target: Target, shown: Mapping[Question, Answer]) -> tuple[Entry, ...] | None:
     """Return the roster as its sealer showed it, without keys; None: some entry was not shown yet."""
     found = []
     for index in range(target.roster.count):
@@ -154,7 +153,7 @@ def roster_shown(target: Target, shown: Mapping[Question, Shown]) -> tuple[Entry
 
 
 def signed_bundle(
-    bundle: RoundBundle, domain: Domain, shown: Mapping[Question, Shown]
+    bundle: RoundBundle, domain: Domain, shown: Mapping[Question, Answer]
 ) -> tuple[RoundBundle, tuple[Question, ...]]:  # fmt: skip
     """Return a bundle with the signatures that its sealer showed in the place of such as nobody made, and what it has
     to show yet: who sealed a roster answers for each of its receipts."""

@@ -11,7 +11,7 @@ import pytest
 from fl_platform.audit.auditor import Auditor
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Phase
-from fl_platform.dispute.defender import Answer, Defender
+from fl_platform.dispute.defender import Answered, Defender
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.roster_defender import RosterBonds
 from fl_platform.dispute.roster_watcher import RosterWatcher
@@ -142,7 +142,7 @@ def all_are_paid(stage: Stage, task: SmallTask, successor: Aggregator, *, differ
 def test_a_roster_that_nobody_can_show_falls_and_the_task_ends_paid(disputed: Stage, tmp_path: Path) -> None:
     """Its maker shows the two leaves that are somebody's; the third is nobody's."""
     task, _ = rostered_by(disputed, tmp_path, Invents, rounds=2)
-    answers: list[Answer] = []
+    answers: list[Answered] = []
     defender = defender_of(disputed, tmp_path, task)
     successor = successor_of(
         disputed, tmp_path, task, meanwhile=lambda: answers.extend(defender.step(disputed.chain.now()))

@@ -12,9 +12,9 @@ from fl_platform.audit.auditor import Auditor
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError, ReceiptParentMismatch, ReceiptReplayed
 from fl_platform.protocol.bundle import RoundBundle, WrappedKey
+from fl_platform.protocol.commitment_opening import CommitmentOpening
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, decode_message, encode_message
 from fl_platform.protocol.seats import FIRST_SEAT
-from fl_platform.protocol.shown import Shown
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.membership import bond
 from fl_platform.round.trainer import Trainer
@@ -131,7 +131,7 @@ def test_after_a_lost_dispute_the_round_and_those_after_it_are_worked_on_again_a
         """Garble every key and commitment, keep no update: the model stays and nobody else knows what was sent."""
         sealed = honest(*arguments)  # type: ignore[arg-type]
         keys = (WrappedKey(SUCCESSOR.address, bytes(64), bytes(32)),)
-        shown = Shown(b"\x01" * 64, bytes(32), b"")
+        shown = CommitmentOpening(b"\x01" * 64, bytes(32), b"")
         entries = tuple(dataclasses.replace(entry, keys=keys, shown=shown) for entry in sealed.bundle.entries)
         before = sealed.bundle.before
         after = dataclasses.replace(sealed.bundle.after, model=before.model, model_root=before.model_root)

@@ -17,8 +17,7 @@ from fl_platform.chain.types import TxReceipt
 from fl_platform.config import MINIMAL
 from fl_platform.dispute.defender import Defender
 from fl_platform.dispute.disputed_round import target_of
-from fl_platform.dispute.questions import Answer as Shown
-from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.questions import Answer, Node, Question
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.watcher import Watcher
 from fl_platform.errors import StoreUnavailable
@@ -287,7 +286,7 @@ def test_what_cannot_be_shown_keeps_no_other_answer_back(disputed: Stage, tmp_pa
         griefer.ask(target, question)
     shown = defender._shown
 
-    def away(record: RoundHistory, question: Question) -> Shown:
+    def away(record: RoundHistory, question: Question) -> Answer:
         if question == hidden:
             raise StoreUnavailable("no store answers")
         return shown(record, question)
