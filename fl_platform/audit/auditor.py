@@ -47,7 +47,7 @@ from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import check_signature
 from fl_platform.store.unixfs import cid_of
 from fl_platform.task.accepting import require_accepted
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.sealed_states import tape_of
 from fl_platform.task.taping import tape_root

@@ -25,7 +25,7 @@ from fl_platform.errors import ConfigError, DocumentInvalid, FLError, RetryError
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.reveals import Reveals
 from fl_platform.protocol.bundle import claim_leaves
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 
 logger = logging.getLogger(__name__)

@@ -36,7 +36,7 @@ from fl_platform.protocol.rows import RowLeaf
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.sealed_states import tape_of
 from fl_platform.task.stakes import stake_among

@@ -40,7 +40,7 @@ from fl_platform.round.key_packages import KeyPackages
 from fl_platform.round.predecessor import Predecessor, RosterNotToBeHad
 from fl_platform.round.waiting import PAUSE_S, BlockClock, Progress, Transport, Watch, margin
 from fl_platform.store.keywrap import RevealKey
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader, roster_root
 from fl_platform.task.stakes import stake_among
 from fl_platform.task.taping import NO_TAPE, require_true_tape

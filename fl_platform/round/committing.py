@@ -14,7 +14,7 @@ from fl_platform.protocol.bundle import Entry, EntryVerdict
 from fl_platform.protocol.commitment_opening import NOTHING_SHOWN, CommitmentOpening
 from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.updates import decode_update
 from fl_platform.updates.tensors import Integers
 from zk.commitment import pedersen

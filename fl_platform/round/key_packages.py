@@ -19,7 +19,7 @@ from fl_platform.protocol.keypackage import check_package
 from fl_platform.protocol.messages import Reveal, RevealOrder, Submission, decode_message
 from fl_platform.protocol.receipt import Domain, Receipt
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from fl_platform.round.committing import commit_update
 from fl_platform.round.membership import signed_file
 from fl_platform.store.envelope import check_key, decrypt
 from fl_platform.task.atomic_files import write_atomically
-from fl_platform.task.opening import sealed_update, wrap_for
+from fl_platform.task.decrypting import sealed_update, wrap_for
 from fl_platform.task.reading import TaskReader
 from fl_platform.updates.content import ContentLeaf, open_file
 from zk.curve import bn254

@@ -15,7 +15,7 @@ from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import Submission
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.round.revealing import keep_key, kept_key
-from fl_platform.task.opening import wrap_for_all
+from fl_platform.task.decrypting import wrap_for_all
 from fl_platform.task.reading import TaskReader
 
 

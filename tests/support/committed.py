@@ -14,7 +14,7 @@ from fl_platform.protocol.commitment_opening import PEDERSEN
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.round.committing import commit_update, mend
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.updates import decode_update
 from fl_platform.updates.tensors import Integers
 from tests.support.rounds import DOMAIN, Round, address_of, happy_round, place_of

@@ -33,7 +33,7 @@ from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tree import depth_of
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Waiting
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage

@@ -24,7 +24,7 @@ from fl_platform.round.signing import Signing
 from fl_platform.round.trainer import Trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Waiting
-from fl_platform.task.opening import UpdateOpener, record_of
+from fl_platform.task.decrypting import UpdateOpener, record_of
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from fl_platform.updates.codec import HEADER_BYTES

@@ -23,7 +23,7 @@ from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.round.closing import nothing_left
 from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.round.transport import LocalTransport
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
@@ -114,7 +114,7 @@ def test_a_look_judges_once_and_opens_each_update_once(
         monkeypatch.setattr(f"{module}.{name}", counted)
 
     counting("fl_platform.audit.auditor", "judge_round")
-    counting("fl_platform.task.opening", "decrypt")
+    counting("fl_platform.task.decrypting", "decrypt")
     entries = len(task.reader.bundle(0).entries)
     found = watcher_of(disputed, task, [], key=True).step(disputed.chain.now())
     assert bool(found) is (lie is not None)

@@ -36,7 +36,7 @@ from fl_platform.round.committing import Committed
 from fl_platform.round.trainer import Conduct, Trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Waiting
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from fl_platform.updates.model_row import row_root
