@@ -171,7 +171,9 @@ def lies_about(
     elif column.kind is Kind.NUMBER:
         yield Lie(wrap(cell + dice.choice((1, -1))))
     else:
-        yield Lie(dice.choice(rows.beside(cell or honest.cell(number, (0,) * len(place)))))
+        others = rows.beside(cell or honest.cell(number, (0,) * len(place)))
+        if others:  # a column that never has a row has none beside it
+            yield Lie(dice.choice(others))
 
 
 def told_by(known: KnownRound, told: Lie) -> KnownRound:
