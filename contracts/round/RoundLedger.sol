@@ -9,14 +9,14 @@ import {Language} from "../libraries/Language.sol";
 import {MemberFlags} from "../libraries/MemberFlags.sol";
 import {MerkleSum} from "../libraries/MerkleSum.sol";
 import {Receipts} from "../libraries/Receipts.sol";
-import {DisputeSeam} from "./DisputeSeam.sol";
 import {LedgerState} from "./LedgerState.sol";
+import {Overturn} from "./Overturn.sol";
 
 /// @title RoundLedger
 /// @notice See {IRoundLedger}. A round in three steps, and what it pays: {rosterRound}, {forceInclude}, {sealRound}, {claim}. Who
-/// works on it is {Succession}'s, the way back {DisputeSeam}'s. Holds no money; the escrow moves it on this contract's word. No
+/// works on it is {Succession}'s, the way back {Overturn}'s. Holds no money; the escrow moves it on this contract's word. No
 /// owner, no upgrade.
-contract RoundLedger is DisputeSeam {
+contract RoundLedger is Overturn {
     using Heads for uint256;
 
     /// @dev Round and life in which a trainer forced a receipt last: (round + 1) << 8 | life.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fl_platform.errors import CidMismatch, StoreMissing
 from fl_platform.judging.commitments import unpromised
 from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.protocol.shown import NO_COMMITMENTS
+from fl_platform.protocol.commitment_opening import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
 
 WITHOUT_KEY = (

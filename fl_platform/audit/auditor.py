@@ -37,18 +37,19 @@ from fl_platform.judging.admit import MISSING, UpdateSource, is_reference
 from fl_platform.judging.commitments import check_round_sum
 from fl_platform.judging.judge import Judgement, judge_round
 from fl_platform.judging.judge_public import rejudge_public
-from fl_platform.judging.tapes import first_difference, place_in_words, told_tape
+from fl_platform.judging.tapes import first_difference, place_in_words
 from fl_platform.ledger.events import RewardClaimed
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.reveals import Package
 from fl_platform.protocol.bundle import Entry, RoundBundle, TaskState
+from fl_platform.protocol.commitment_opening import NO_COMMITMENTS
 from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.receipt import check_signature
-from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.store.unixfs import cid_of
 from fl_platform.task.accepting import require_accepted
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
+from fl_platform.task.sealed_states import tape_of
 from fl_platform.task.taping import tape_root
 from fl_platform.task.validating import parse_slice, readable_slice, utility_of
 
@@ -259,7 +260,7 @@ class Auditor:
 
     def _compare_tapes(self, bundle: RoundBundle, judged: Judgement) -> None:
         """The bundle's cells are those that follow: else the first one that is not, in words."""
-        told = told_tape(self._reader.spec, bundle)
+        told = tape_of(self._reader, bundle)
         self._checks += sum(cells.size for cells in judged.tape.columns)
         found = first_difference(told, judged.tape)
         if found is not None:

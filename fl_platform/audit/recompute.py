@@ -12,7 +12,7 @@ from fl_platform.judging.admit import MISSING
 from fl_platform.judging.bundling import judged_again
 from fl_platform.judging.judge import judge_round
 from fl_platform.protocol.bundle import RoundBundle
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.taping import tape_root
 from fl_platform.task.validating import parse_slice, utility_of

@@ -25,7 +25,7 @@ from fl_platform.audit.proving import SettlementStatement, accepted_proof, settl
 from fl_platform.errors import AuditDifference, ConfigError, NoCircuit
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.proofs import Proofs
-from fl_platform.protocol.shown import NO_COMMITMENTS
+from fl_platform.protocol.commitment_opening import NO_COMMITMENTS
 from fl_platform.task.reading import TaskReader
 from zk.groth16.verifier import VerifyingKey
 from zk.settlement.proof_file import ProofFile

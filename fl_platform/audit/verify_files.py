@@ -20,9 +20,9 @@ from fl_platform.judging.judge_public import public_tape, rejudge_public
 from fl_platform.judging.sums import Sums, read_sums
 from fl_platform.judging.tapes import carried_out, first_difference, place_in_words, told_tape
 from fl_platform.protocol.bundle import RoundBundle, TaskState
+from fl_platform.protocol.commitment_opening import NO_COMMITMENTS
 from fl_platform.protocol.program import Output
 from fl_platform.protocol.receipt import Domain, check_signature
-from fl_platform.protocol.shown import NO_COMMITMENTS
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
 from fl_platform.store.unixfs import cid_of

@@ -33,7 +33,7 @@ from fl_platform.cli.common import (
 
 if TYPE_CHECKING:
     from fl_platform.cli.show import Bar
-    from fl_platform.dispute.defender import Answer, Defender
+    from fl_platform.dispute.defender import Answered, Defender
     from fl_platform.round.aggregator import Aggregator, SealedRound
     from fl_platform.round.reporting import RoundsSealed
     from fl_platform.round.waiting import Progress, Transport, Watch
@@ -189,7 +189,7 @@ def defend(
     from fl_platform.round.closing import nothing_left
 
     out = console(json_file)
-    answers: list[Answer] = []
+    answers: list[Answered] = []
     with signing(options, wallet) as own:
         reader = own.workspace.reader(task)
         reader.history()  # an unknown task is the caller's mistake

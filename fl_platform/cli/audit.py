@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fl_platform.audit.audit_report import AuditReport
     from fl_platform.audit.exporting import Exported
     from fl_platform.audit.verify import Line
-    from fl_platform.task.opening import UpdateOpener
+    from fl_platform.task.decrypting import UpdateOpener
     from fl_platform.task.reading import TaskReader
 
 

@@ -16,8 +16,7 @@ from fl_platform.chain.client import Planned
 from fl_platform.dispute.answers import HeldTape
 from fl_platform.dispute.disputed_round import DisputedRound, disputed_round, target_of
 from fl_platform.dispute.outputs import answer_claims
-from fl_platform.dispute.questions import Answer as Shown
-from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.questions import Answer, Node, Question
 from fl_platform.dispute.referee import Asked, Referee
 from fl_platform.dispute.roster_defender import Kept, RosterBonds, RosterDefender
 from fl_platform.dispute.rosters import Rosters
@@ -26,14 +25,14 @@ from fl_platform.errors import ConfigError, DocumentInvalid, FLError, RetryError
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.reveals import Reveals
 from fl_platform.protocol.bundle import claim_leaves
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answered:
     """One move that the defender made, or could not make."""
 
     round: int
@@ -62,7 +61,7 @@ class Defender:
 
     def __init__(
         self, reader: TaskReader, referee: Referee, *, opener: UpdateOpener,
-        watch: Callable[[Answer], None] = lambda _: None, kept: Kept | None = None,
+        watch: Callable[[Answered], None] = lambda _: None, kept: Kept | None = None,
     ) -> None:  # fmt: skip
         """Create a defender; `referee` holds the sealer's wallet, `opener` its key to the updates.
 
@@ -80,7 +79,7 @@ class Defender:
         self._rosters = None if kept is None else RosterDefender(reader, rosters, self._sealer, kept)
         self._bonds = RosterBonds(reader, rosters)
 
-    def step(self, now: int) -> list[Answer]:
+    def step(self, now: int) -> list[Answered]:
         """Answer all that waits for this sealer at block time `now`, and take its own bonds back.
 
         All answers are handed in, what is due first before the others, and then waited for: so it can be asked no
@@ -112,7 +111,7 @@ class Defender:
         show, dismiss = partial(self._showing, record, asked), partial(self._referee.dismissing, target, asked)
         return _Due(record.number, f"answer to {asked.question}", asked.deadline, show, dismiss)
 
-    def _release(self, target: Target) -> Answer:
+    def _release(self, target: Target) -> Answered:
         what = "end of the last question"
         try:
             self._referee.release(target)
@@ -120,11 +119,11 @@ class Defender:
             raise
         except FLError as error:
             return self._failed(target.round, what, error)
-        return Answer(target.round, what)
+        return Answered(target.round, what)
 
     # --- many at once ---
 
-    def _answer(self, due: Sequence[_Due]) -> list[Answer]:
+    def _answer(self, due: Sequence[_Due]) -> list[Answered]:
         """Show what can be shown, and end what has no answer: whoever asks may ask anything."""
         left = due
         while left:
@@ -139,7 +138,7 @@ class Defender:
             if isinstance(one.problem, TransactionReverted):  # it has an answer
                 one.problem = problem
         return [
-            Answer(one.round, one.what) if one.problem is None else self._failed(one.round, one.what, one.problem)
+            Answered(one.round, one.what) if one.problem is None else self._failed(one.round, one.what, one.problem)
             for one in due
         ]
 
@@ -161,9 +160,9 @@ class Defender:
         if out_of_reach:
             raise out_of_reach[0]
 
-    def _failed(self, number: int, what: str, error: Exception) -> Answer:
+    def _failed(self, number: int, what: str, error: Exception) -> Answered:
         logger.warning("round %d: %s failed: %s", number, what, error)
-        return Answer(number, what, str(error))
+        return Answered(number, what, str(error))
 
     def _showing(self, record: RoundHistory, asked: Asked) -> Planned:
         """Return the call that shows a node. Raises DocumentInvalid where there is none, or none before another."""
@@ -175,7 +174,7 @@ class Defender:
         except Exception as error:
             raise DocumentInvalid(f"{type(error).__name__}: {error}") from error
 
-    def _shown(self, record: RoundHistory, question: Question) -> Shown:
+    def _shown(self, record: RoundHistory, question: Question) -> Answer:
         """Return what shows a node; raises anything where there is none."""
         disputed, held = self._hold(record)
         if question.node is Node.CLAIMS:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fl_platform.dispute.known import KnownRound
-from fl_platform.dispute.questions import Answer as Shown
-from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.questions import Answer, Node, Question
 from fl_platform.dispute.round_leaves import OpenUpdates, PublicLeaves, RoundLeaves
 from fl_platform.dispute.targets import EntryShown, ParentSeal, Target, allowed_refusals, shown_entry
 from fl_platform.errors import FLError, RetryError
@@ -23,7 +22,7 @@ from fl_platform.judging.judge import past_sums, refused_of
 from fl_platform.judging.program import program_of, terms_of
 from fl_platform.judging.round_rows import cell_of
 from fl_platform.judging.sums import Sums
-from fl_platform.judging.tapes import given_of, only_a_key_shows, told_tape
+from fl_platform.judging.tapes import given_of, only_a_key_shows
 from fl_platform.ledger.history import RoundHistory
 from fl_platform.ledger.records import pack_siblings
 from fl_platform.ledger.reveals import NO_PACKAGE, Package, Reveals, ShownKey
@@ -37,8 +36,9 @@ from fl_platform.protocol.rows import RowLeaf
 from fl_platform.protocol.sources import Refused, Source
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
+from fl_platform.task.sealed_states import tape_of
 from fl_platform.task.stakes import stake_among
 from fl_platform.updates import update_length
 from fl_platform.updates.model_row import row_root
@@ -140,7 +140,7 @@ def chain_entries(reader: TaskReader, record: RoundHistory, entries: Sequence[En
     return rostered + tuple(forced)
 
 
-def roster_shown(target: Target, shown: Mapping[Question, Shown]) -> tuple[Entry, ...] | None:
+def roster_shown(target: Target, shown: Mapping[Question, Answer]) -> tuple[Entry, ...] | None:
     """Return the roster as its sealer showed it, without keys; None: some entry was not shown yet."""
     found = []
     for index in range(target.roster.count):
@@ -153,7 +153,7 @@ def roster_shown(target: Target, shown: Mapping[Question, Shown]) -> tuple[Entry
 
 
 def signed_bundle(
-    bundle: RoundBundle, domain: Domain, shown: Mapping[Question, Shown]
+    bundle: RoundBundle, domain: Domain, shown: Mapping[Question, Answer]
 ) -> tuple[RoundBundle, tuple[Question, ...]]:  # fmt: skip
     """Return a bundle with the signatures that its sealer showed in the place of such as nobody made, and what it has
     to show yet: who sealed a roster answers for each of its receipts."""
@@ -206,13 +206,13 @@ def parent_seal(reader: TaskReader, number: int) -> ParentSeal | None:
     record = reader.history().rounds[number - 1]
     assert record.seal is not None
     assert record.roster is not None
-    return ParentSeal(record.seal, record.roster, told_tape(reader.spec, reader.bundle(number - 1)))
+    return ParentSeal(record.seal, record.roster, tape_of(reader, reader.bundle(number - 1)))
 
 
 def _published(reader: TaskReader, target: Target, bundle: RoundBundle) -> Tape | None:
     """Return the tape that a bundle tells of, if it is the sealed one."""
     try:
-        tape = told_tape(reader.spec, bundle)
+        tape = tape_of(reader, bundle)
     except RetryError:
         raise
     except FLError:

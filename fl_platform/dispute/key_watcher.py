@@ -35,7 +35,7 @@ from fl_platform.protocol.keypackage import has_package
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.receipt import Receipt
 from fl_platform.store.envelope import decrypt, open_leaf
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.updates.codec import HEADER_BYTES, update_length
 from fl_platform.updates.content import ContentLeaf, content_root, open_content

@@ -8,8 +8,6 @@ Where the sealer's tape is known, every column is evaluated again from the seale
 that differs does not follow from cells that are there. Where it is hidden, the search goes down to the first cell that
 differs from the honest tape. What is the sealer's to say there is put in (`known`). A hint that differs is not wrong by
 itself, too: with it put in, a check on it is 0, or one of the cells between them is not what follows.
-
-Tests: tests/contracts/test_referee.py
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from fl_platform.protocol.arithmetic import Array
 from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.rows import COORDINATES, Integers, RowLeaf, RowShape, integers_of
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import SUM_BITS, Bytes2D, content_levels, open_content
 from fl_platform.updates.model_row import ModelRow

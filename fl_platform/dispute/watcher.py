@@ -43,7 +43,7 @@ from fl_platform.protocol.program import Output
 from fl_platform.protocol.sources import Source
 from fl_platform.protocol.tape import Tape
 from fl_platform.task.accepting import require_accepted
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.taping import NO_TAPE
 

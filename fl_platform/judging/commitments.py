@@ -25,8 +25,8 @@ import numpy as np
 from fl_platform.errors import CommitmentMismatch, RejectedInput
 from fl_platform.judging.sums import Sums
 from fl_platform.protocol.bundle import Entry, RoundBundle
+from fl_platform.protocol.commitment_opening import PEDERSEN, CommitmentOpening
 from fl_platform.protocol.receipt import Domain, Receipt
-from fl_platform.protocol.shown import PEDERSEN, Shown
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.updates.tensors import Integers
 from zk.commitment import pedersen
@@ -95,12 +95,12 @@ class Layer:
         """
         return entry.forced or self.spec.strictness == "standard" or not self.is_promised(entry.receipt, entry.shown)
 
-    def is_promised(self, receipt: Receipt, shown: Shown) -> bool:
+    def is_promised(self, receipt: Receipt, shown: CommitmentOpening) -> bool:
         """Whether a shown commitment, of the right lengths, hashes to its receipt's."""
         root = Commitment(shown.points, self.length).root
         return pedersen.roster_commitment(root, shown.salt) == receipt.commitment
 
-    def commitment(self, receipt: Receipt, shown: Shown) -> Commitment:
+    def commitment(self, receipt: Receipt, shown: CommitmentOpening) -> Commitment:
         """Return the shown commitment (unverified), on points of the curve.
 
         Raises CommitmentMismatch, PointInvalid: in this order, nothing large is made before the lengths fit.
@@ -147,7 +147,7 @@ def layer_of(spec: TaskSpec, domain: Domain, *, task: int, round_number: int) ->
     return Layer(spec, domain, task, round_number) if spec.commitments == PEDERSEN else None
 
 
-def fits(shown: Shown, spec: TaskSpec) -> bool:
+def fits(shown: CommitmentOpening, spec: TaskSpec) -> bool:
     """Whether what a peer shows has the lengths that the rules imply. The proof may be absent; without layer P all."""
     points, salt, proof = _lengths(spec.model.size)
     return (

@@ -25,9 +25,9 @@ from fl_platform.judging.sums import Sums
 from fl_platform.judging.tapes import given_of, only_a_key_shows, round_lengths, stepped_columns, told_cells, told_tape
 from fl_platform.judging.validation import RevealedRow
 from fl_platform.protocol.bundle import RoundBundle, TaskState
+from fl_platform.protocol.commitment_opening import PEDERSEN
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.program import Output
-from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import ModelStepper, Tape
 from fl_platform.updates.model_row import row_root

@@ -14,7 +14,7 @@ from typing import TypeVar
 from fl_platform.chain.types import BlockRef, Phase
 from fl_platform.errors import IntegrityError
 from fl_platform.ledger import events as ev
-from fl_platform.ledger.history import Forced, Opened, Replacement, RoundHistory, TaskHistory
+from fl_platform.ledger.history import Forced, OpenedTask, Replacement, RoundHistory, TaskHistory
 from fl_platform.ledger.records import LIVES, Head, RosterRecord, SealRecord
 
 T = TypeVar("T")
@@ -103,11 +103,11 @@ def _frozen(mapping: Mapping[bytes, T]) -> Mapping[bytes, T]:
     return MappingProxyType(dict(sorted(mapping.items())))
 
 
-def _opened(event: ev.TaskOpened, ledger: ev.LedgerOpened) -> Opened:
+def _opened(event: ev.TaskOpened, ledger: ev.LedgerOpened) -> OpenedTask:
     params = event.params
     if params.aggregators != ledger.aggregators:
         raise IntegrityError(f"task {event.task}: registry and ledger opened it with different aggregators")
-    return Opened(
+    return OpenedTask(
         owner=event.owner,
         token=params.token,
         pot=params.pot,

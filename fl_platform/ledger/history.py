@@ -20,7 +20,7 @@ LATENESS_BPS = 1_000  # of a round's pot, rounded up: what a missed deadline cos
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedTask:
     """What the owner fixed, as the contracts enforce it."""
 
     owner: bytes
@@ -96,7 +96,7 @@ class TaskHistory:
 
     task: int
     block: BlockRef
-    opened: Opened
+    opened: OpenedTask
     head: Head
     rounds: tuple[RoundHistory, ...]  # every round reached so far, and the head's
     members: Mapping[bytes, int]  # trainers whose stake is locked: what each joined with, wei

@@ -13,10 +13,10 @@ from functools import cached_property
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol import merkle_sum
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.commitment_opening import NOTHING_SHOWN, CommitmentOpening
 from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.model_spec import ScaleSpec, check_scale
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
-from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.sources import RAW
 from fl_platform.protocol.spec import TaskSpec
 
@@ -45,7 +45,7 @@ class Entry:
     keys: tuple[WrappedKey, ...]  # empty: never revealed
     keys_signature: bytes  # 65 bytes over receipt and keys (protocol/keypackage.py); empty without keys
     forced: bool  # came by `forceInclude`, not by the roster
-    shown: Shown = NOTHING_SHOWN  # the commitment behind the receipt's hash, in tasks with layer P
+    shown: CommitmentOpening = NOTHING_SHOWN  # the commitment behind the receipt's hash, in tasks with layer P
 
     @property
     def signed(self) -> SignedReceipt:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.commitment_opening import NOTHING_SHOWN, CommitmentOpening
 from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.protocol.receipt import Receipt, SignedReceipt
-from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 
@@ -44,7 +44,7 @@ class Submission:
     signature: bytes  # 65 bytes
     keys: tuple[WrappedKey, ...]
     keys_signature: bytes  # 65 bytes over receipt and keys; empty without keys
-    shown: Shown = NOTHING_SHOWN
+    shown: CommitmentOpening = NOTHING_SHOWN
 
     @property
     def signed(self) -> SignedReceipt:
@@ -70,7 +70,7 @@ class Reveal:
     trainer: bytes  # 20 bytes
     keys: tuple[WrappedKey, ...]
     keys_signature: bytes  # 65 bytes over receipt and keys
-    shown: Shown = NOTHING_SHOWN
+    shown: CommitmentOpening = NOTHING_SHOWN
 
 
 Message = RoundOrder | Submission | RevealOrder | Reveal

@@ -11,9 +11,9 @@ from functools import cached_property
 
 from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.canonical import canonical_json, parse_canonical
+from fl_platform.protocol.commitment_opening import NO_COMMITMENTS, PEDERSEN
 from fl_platform.protocol.document import from_json, to_json
 from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, model_checks
-from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
 from fl_platform.protocol.sources import OWN_BOUNDS, OWN_WORDS, WORDS
 
 FORMAT = "fl-platform/task/2"

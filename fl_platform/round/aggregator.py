@@ -34,14 +34,13 @@ from fl_platform.round.collecting import Collector, others_turn
 from fl_platform.round.committing import mend
 from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.round.grounds import Grounds, nobody
-from fl_platform.round.inputs import lacking, require_inputs
+from fl_platform.round.inputs import RoundInputs, await_inputs, read_inputs
 from fl_platform.round.kept_entries import KeptEntries
 from fl_platform.round.key_packages import KeyPackages
-from fl_platform.round.membership import require_first_model
 from fl_platform.round.predecessor import Predecessor, RosterNotToBeHad
 from fl_platform.round.waiting import PAUSE_S, BlockClock, Progress, Transport, Watch, margin
 from fl_platform.store.keywrap import RevealKey
-from fl_platform.task.opening import UpdateOpener, require_recipient
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader, roster_root
 from fl_platform.task.stakes import stake_among
 from fl_platform.task.taping import NO_TAPE, require_true_tape
@@ -94,6 +93,7 @@ class Aggregator:
         self._wait_until, self._watch, self._reveal_slice = wait_until, watch, reveal_slice
         self._pause, self._witnesses, self._conduct = pause, witnesses, conduct or AggregatorConduct()
         self._kept = KeptEntries.of(workdir, reader.task)
+        self._read: tuple[object, RoundInputs] | None = None  # the names of some inputs, the inputs
         self._closed: set[bytes] = set()  # receipts, by struct hash, whose updates did not open here
         self._collector = Collector(
             reader,
@@ -115,17 +115,6 @@ class Aggregator:
         """What this aggregator reads of the task."""
         return self._reader
 
-    def bond(self) -> None:
-        """Lock the bond; does nothing when it is locked already.
-
-        Raises TransactionReverted when not on the list, ConfigError when no update is encrypted for this aggregator:
-        it could only seal a lie, or be late, and lose its bond either way.
-        """
-        require_recipient(self._reader.spec, self._contracts.address)
-        if self._contracts.address not in self._reader.history().bonded:
-            require_first_model(self._reader)
-            self._contracts.bond_aggregator(self._reader.task, self._reader.spec.money.bond)
-
     def run(self, transport: Transport, *, rounds: int | None = None) -> list[SealedRound]:
         """Work until the task is done, or `rounds` more rounds are sealed. Resumes wherever the chain stands."""
         sealed: list[SealedRound] = []
@@ -137,7 +126,7 @@ class Aggregator:
                 raise TaskClosed(others_turn(self._reader.history(), self._contracts.address))
             if head.phase is Phase.OPEN:
                 require_true_tape(self._reader, head.round)
-                require_inputs(self._reader)
+                self._inputs()
                 self.roster(self.collect(transport))
             else:
                 adopt_recomputed(self._reader, self._opener, head.round)
@@ -226,10 +215,11 @@ class Aggregator:
         as_of = self._contracts.as_of(self._reader.task)
         clock = BlockClock(self._contracts.chain.next_time)
         while True:
-            if why := lacking(self._reader, lambda: not once and self._has_time(clock)):
-                raise self._passed(round_number, why)
+            inputs = await_inputs(self._inputs, lambda: not once and self._has_time(clock))
+            if isinstance(inputs, str):
+                raise self._passed(round_number, inputs)
             try:
-                return self._judge(round_number, entries, revealed, as_of), as_of
+                return self._judge(round_number, entries, inputs, revealed, as_of), as_of
             except UpdatesNotOpened as error:
                 self._watch(Progress(round_number, "wait", f"{error}; looking for it, or for a ground to leave it out"))
                 closed = [entries[i] for i in error.reasons]
@@ -267,9 +257,18 @@ class Aggregator:
             f"own, keep `fl-platform aggregator defend {self._reader.task}` running: its leaves can still be asked for"
         )
 
+    def _inputs(self) -> RoundInputs:
+        """Return what the current round is judged from, read once a round: a model can be large."""
+        state = self._reader.current_state()
+        names = state.model_root, state.sums
+        if self._read is None or self._read[0] != names:
+            self._read = names, read_inputs(self._reader)
+        return self._read[1]
+
     def _judge(
-        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], as_of: int
-    ) -> Judgement:
+        self, round_number: int, entries: tuple[Entry, ...], inputs: RoundInputs, revealed: Sequence[RevealedRow],
+        as_of: int,
+    ) -> Judgement:  # fmt: skip
         context = self._reader.round_context(round_number, self._contracts.address, entries, as_of=as_of)
         return judge_round(
             self._reader.spec,
@@ -278,8 +277,8 @@ class Aggregator:
             self._reader.current_state(),
             entries,
             updates=self._opener.source(entries),
-            models=self._reader.parent_row,
-            sums=self._reader.sums_of,
+            models=lambda _: inputs.parent,
+            sums=inputs.sums.__getitem__,
             keys=self._opener.keys(entries),
             validation=revealed,
             utility=utility_of(self._reader.spec),

@@ -11,10 +11,10 @@ from fl_platform.errors import CommitmentMismatch, RejectedInput
 from fl_platform.judging.admit import is_reference_party
 from fl_platform.judging.commitments import Layer, Openings, layer_of
 from fl_platform.protocol.bundle import Entry, EntryVerdict
+from fl_platform.protocol.commitment_opening import NOTHING_SHOWN, CommitmentOpening
 from fl_platform.protocol.receipt import Domain
-from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.updates import decode_update
 from fl_platform.updates.tensors import Integers
 from zk.commitment import pedersen
@@ -26,7 +26,7 @@ class Committed:
     """What a trainer's receipt carries, and what it will show."""
 
     hidden: bytes  # keccak256(root, salt), 32 bytes; zeros without layer P
-    shown: Shown
+    shown: CommitmentOpening
 
 
 NOT_COMMITTED = Committed(bytes(32), NOTHING_SHOWN)
@@ -61,7 +61,7 @@ def commit_update(
             row, secrets.seed, commitment=commitment, binding=layer.binding(trainer), generators=layer.generators
         ).encode()
     hidden = pedersen.roster_commitment(commitment.root, secrets.salt)
-    return Committed(hidden, Shown(commitment.points, secrets.salt, proof))
+    return Committed(hidden, CommitmentOpening(commitment.points, secrets.salt, proof))
 
 
 def _integers(plain: bytes, spec: TaskSpec) -> Integers:

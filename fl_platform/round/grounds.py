@@ -19,7 +19,7 @@ from fl_platform.errors import FLError, RetryError
 from fl_platform.ledger.complaints import Complaints
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.protocol.bundle import Entry
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 
 logger = logging.getLogger(__name__)

@@ -14,12 +14,12 @@ from fl_platform.errors import ReceiptSignatureInvalid, RejectedInput
 from fl_platform.judging.commitments import fits
 from fl_platform.ledger.reveals import Package
 from fl_platform.protocol.bundle import Entry, WrappedKey
+from fl_platform.protocol.commitment_opening import NOTHING_SHOWN, CommitmentOpening
 from fl_platform.protocol.keypackage import check_package
 from fl_platform.protocol.messages import Reveal, RevealOrder, Submission, decode_message
 from fl_platform.protocol.receipt import Domain, Receipt
-from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.protocol.spec import TaskSpec
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class KeyPackages:
 
     def __init__(self, opener: UpdateOpener, domain: Domain, spec: TaskSpec) -> None:
         self._opener, self._domain, self._spec = opener, domain, spec
-        self._kept: dict[bytes, tuple[Package, Shown | None]] = {}
+        self._kept: dict[bytes, tuple[Package, CommitmentOpening | None]] = {}
 
     @property
     def kept(self) -> KeysView[bytes]:
@@ -64,7 +64,9 @@ class KeyPackages:
             except RejectedInput as error:
                 logger.warning("refused an answer about a forced receipt: %s", error)
 
-    def add(self, receipt: Receipt, keys: tuple[WrappedKey, ...], signature: bytes, shown: Shown | None = None) -> None:
+    def add(
+        self, receipt: Receipt, keys: tuple[WrappedKey, ...], signature: bytes, shown: CommitmentOpening | None = None
+    ) -> None:
         """Take a package in. Raises ReceiptSignatureInvalid where the receipt's trainer did not sign it.
 
         One that does not open is kept where no other comes: it proves on chain what its trainer did.
@@ -94,12 +96,12 @@ class KeyPackages:
         return tuple(self.fill(entry) for entry in entries)
 
 
-def with_package(entry: Entry, package: Package, shown: Shown | None = None) -> Entry:
+def with_package(entry: Entry, package: Package, shown: CommitmentOpening | None = None) -> Entry:
     """Return an entry with other keys, and with what came along of the commitment (None: that stays)."""
     shown = entry.shown if shown is None else shown
     return replace(entry, keys=package[0], keys_signature=package[1], shown=shown)
 
 
-def fitting(shown: Shown, spec: TaskSpec) -> Shown:
+def fitting(shown: CommitmentOpening, spec: TaskSpec) -> CommitmentOpening:
     """Return what a peer shows if its lengths are those of the rules, else nothing: a bundle carries no ballast."""
     return shown if fits(shown, spec) else NOTHING_SHOWN

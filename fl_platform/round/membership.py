@@ -18,7 +18,7 @@ from fl_platform.protocol.messages import Submission, decode_message
 from fl_platform.protocol.spec import TaskSpec, TrainingRule
 from fl_platform.round.site import Site
 from fl_platform.task.accepting import require_accepted
-from fl_platform.task.opening import require_recipient
+from fl_platform.task.decrypting import require_recipient
 from fl_platform.task.reading import TaskReader
 
 WORKING = (Phase.OPEN, Phase.ROSTERED)

@@ -10,7 +10,7 @@ from fl_platform.chain.types import ZERO_ADDRESS
 from fl_platform.errors import ConfigError
 from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
-from fl_platform.protocol.shown import NO_COMMITMENTS, PEDERSEN
+from fl_platform.protocol.commitment_opening import NO_COMMITMENTS, PEDERSEN
 from fl_platform.protocol.spec import BASIS, Money, Party, TaskSpec, Windows, WorthRule
 from fl_platform.round.owner import HOURLY, Objects, Terms, default_terms, draft_spec
 from fl_platform.round.validation_slices import LEAVE_ONE_OUT

@@ -17,7 +17,7 @@ from fl_platform.learning.plan import TrainPlan
 from fl_platform.learning.task import LearningTask
 from fl_platform.learning.train import build_module, train_locally
 from fl_platform.ledger.contracts import Contracts
-from fl_platform.protocol.shown import PEDERSEN
+from fl_platform.protocol.commitment_opening import PEDERSEN
 from fl_platform.protocol.spec import (
     AggregationRule,
     CodecRule,

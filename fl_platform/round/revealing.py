@@ -17,16 +17,16 @@ from fl_platform.errors import ConfigError, FLError, RetryError
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.records import ContentLeafRecord
 from fl_platform.ledger.reveals import KEY, RevealDemand, Reveals
+from fl_platform.protocol.commitment_opening import CommitmentOpening
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import Submission, decode_message
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.shown import Shown
 from fl_platform.protocol.spec import Party
 from fl_platform.round.committing import commit_update
 from fl_platform.round.membership import signed_file
 from fl_platform.store.envelope import check_key, decrypt
 from fl_platform.task.atomic_files import write_atomically
-from fl_platform.task.opening import sealed_update, wrap_for
+from fl_platform.task.decrypting import sealed_update, wrap_for
 from fl_platform.task.reading import TaskReader
 from fl_platform.updates.content import ContentLeaf, open_file
 from zk.curve import bn254
@@ -51,7 +51,7 @@ def force_reveal(reader: TaskReader, contracts: Contracts, signer: Signer, folde
     Reveals(contracts, reader.spec, signer).force(signed.signed, signed.keys, signed.keys_signature)
 
 
-def shown_if_forced(reader: TaskReader, folder: Path, signed: Submission) -> Shown:
+def shown_if_forced(reader: TaskReader, folder: Path, signed: Submission) -> CommitmentOpening:
     """Return what a trainer shows whose receipt was forced in: with the proof that a strict round's roster needs not.
 
     Where the update or its key is lost from `folder` and store, no proof can be made, and the keys go out without:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from fl_platform.chain.signer import Signer
 from fl_platform.protocol.bundle import WrappedKey
+from fl_platform.protocol.commitment_opening import CommitmentOpening
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.messages import Submission
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.shown import Shown
 from fl_platform.round.revealing import keep_key, kept_key
-from fl_platform.task.opening import wrap_for_all
+from fl_platform.task.decrypting import wrap_for_all
 from fl_platform.task.reading import TaskReader
 
 
@@ -28,7 +28,7 @@ class Signing:
     secret: bytes
     folder: Path  # the trainer's own; it keeps the keys
 
-    def submission(self, receipt: Receipt, key: bytes, shown: Shown) -> Submission:
+    def submission(self, receipt: Receipt, key: bytes, shown: CommitmentOpening) -> Submission:
         """Sign a receipt and the package of its update's key; the key is kept before."""
         domain, spec = self.reader.domain, self.reader.spec
         signed = self.signer.sign_receipt(receipt, domain)

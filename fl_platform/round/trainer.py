@@ -32,6 +32,7 @@ from fl_platform.learning.train import Bench, LocalUpdate, Past, build_module, t
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.reveals import RevealDemand
 from fl_platform.protocol.canonical import canonical_json
+from fl_platform.protocol.commitment_opening import NOTHING_SHOWN
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.messages import (
     Reveal,
@@ -43,7 +44,6 @@ from fl_platform.protocol.messages import (
     message_kind,
 )
 from fl_platform.protocol.receipt import Domain, Receipt
-from fl_platform.protocol.shown import NOTHING_SHOWN
 from fl_platform.protocol.spec import NO_BASE
 from fl_platform.round.committing import commit_update
 from fl_platform.round.memory import keep_memory, memory_before

@@ -17,7 +17,7 @@ from fl_platform.errors import ConfigError, FLError, RetryError
 from fl_platform.ledger.complaints import Complaints
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.task.opening import sealed_update
+from fl_platform.task.decrypting import sealed_update
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import Workspace
 from fl_platform.updates import update_length

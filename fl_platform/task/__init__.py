@@ -2,5 +2,5 @@
 
     workspace (folder, wallets, chain, store)
        -> reading (the task: rules, rounds, documents, each checked against the digest that names it)
-            -> opening (updates, with one party's key) ; validating, taping, stakes
+            -> decrypting (updates, with one party's key) ; validating, taping, stakes
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError
 from fl_platform.protocol.keypackage import recipients
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import party, reveal_key
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fl_platform.judging.admit import RoundContext
     from fl_platform.judging.sums import Sums
     from fl_platform.ledger.reveals import Package
+    from fl_platform.protocol.tape import Tape
     from fl_platform.updates.model_row import ModelRow
     from zk.groth16.verifier import VerifyingKey
 
@@ -50,6 +51,7 @@ class TaskReader:
         self._bundles: dict[bytes, RoundBundle] = {}
         self._starts: dict[bytes, RoundStart] = {}
         self._states: dict[int, tuple[TaskState, TaskState]] = {}  # as told, as sealed
+        self.kept_tape: tuple[RoundBundle, Tape] | None = None  # see `sealed_states.tape_of`
         self._models: dict[bytes, State] = {}
         self._sums: dict[bytes, Sums] = {}
         self._base: tuple[bytes | None] | None = None

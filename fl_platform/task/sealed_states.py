@@ -14,19 +14,31 @@ from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.protocol.program import Output
 
 if TYPE_CHECKING:
+    from fl_platform.protocol.bundle import RoundBundle
+    from fl_platform.protocol.tape import Tape
     from fl_platform.task.reading import TaskReader
+
+
+def tape_of(reader: TaskReader, bundle: RoundBundle) -> Tape:
+    """Return the tape of which a bundle tells; the last one is kept, for its root takes longest. Raises
+    DocumentInvalid."""
+    from fl_platform.judging.tapes import told_tape
+
+    if reader.kept_tape is None or reader.kept_tape[0] is not bundle:
+        reader.kept_tape = bundle, told_tape(reader.spec, bundle)
+    return reader.kept_tape[1]
 
 
 def sealed_state(reader: TaskReader, number: int) -> TaskState:
     """Return the state after a sealed round. As told, where the bundle's tape is not the sealed one (then the seal
     falls, or hides it), or the task has none. Raises DocumentInvalid and what reading the bundle raises."""
     from fl_platform.judging.admit import seats_of
-    from fl_platform.judging.tapes import carried_out, told_tape
+    from fl_platform.judging.tapes import carried_out
 
     bundle, seal = reader.bundle(number), reader.history().rounds[number].seal
     if seal is None or not reader.spec.exact:
         return bundle.after
-    tape = told_tape(reader.spec, bundle)
+    tape = tape_of(reader, bundle)
     if tape.root != seal.trace:
         return bundle.after
     return replace(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from fl_platform.errors import AuditDifference
 from fl_platform.judging.round_rows import root_of
-from fl_platform.judging.tapes import told_tape
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.program import Output
 from fl_platform.task.reading import TaskReader
+from fl_platform.task.sealed_states import tape_of
 
 NO_TAPE = bytes(32)
 
@@ -18,7 +18,7 @@ NO_TAPE = bytes(32)
 def tape_root(reader: TaskReader, bundle: RoundBundle) -> bytes:
     """Return what the seal of a bundle carries: the root of the cells that it tells of; zero in tasks outside integer
     arithmetic. Raises DocumentInvalid where it tells of no tape."""
-    return told_tape(reader.spec, bundle).root if reader.spec.exact else NO_TAPE
+    return tape_of(reader, bundle).root if reader.spec.exact else NO_TAPE
 
 
 def require_true_tape(reader: TaskReader, round_number: int) -> None:
@@ -30,7 +30,7 @@ def require_true_tape(reader: TaskReader, round_number: int) -> None:
     if seal is None:
         return
     bundle = reader.bundle(round_number - 1)
-    told = told_tape(reader.spec, bundle) if reader.spec.exact else None
+    told = tape_of(reader, bundle) if reader.spec.exact else None
     wrong = ""
     if seal.trace != (NO_TAPE if told is None else told.root):
         wrong = f"tape 0x{seal.trace.hex()}, not its bundle's"

@@ -41,8 +41,8 @@ from fl_platform.store import unixfs
 from fl_platform.store.disk import DiskStore
 from fl_platform.store.envelope import encrypt
 from fl_platform.store.keywrap import RevealKey
-from fl_platform.task import opening
-from fl_platform.task.opening import UpdateOpener, wrap_for_all
+from fl_platform.task import decrypting
+from fl_platform.task.decrypting import UpdateOpener, wrap_for_all
 from fl_platform.updates import decode_update, pack_update
 from fl_platform.updates.content import file_root
 from fl_platform.updates.tensors import Integers
@@ -61,11 +61,11 @@ MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str
 UNIT = "M parameters/CPU-s"
 PARTS: Parts = {
     "receipts and signatures": ((admit, "public_refusals"),),
-    "keys": ((opening, "unwrap_key"),),
-    "read, CIDs checked": ((opening, "sealed_update"),),
-    "leaf trees": ((opening, "check_leaves_root"),),
-    "decryption": ((opening, "decrypt"),),
-    "content roots": ((opening, "check_content"),),
+    "keys": ((decrypting, "unwrap_key"),),
+    "read, CIDs checked": ((decrypting, "sealed_update"),),
+    "leaf trees": ((decrypting, "check_leaves_root"),),
+    "decryption": ((decrypting, "decrypt"),),
+    "content roots": ((decrypting, "check_content"),),
     "header and range": ((admit, "check_update"),),
     "sum": ((sys.modules[__name__], "weighted_sum"),),
 }

@@ -1,7 +1,7 @@
 """Honest rounds of random rules: every cell again from its instruction, every product from its rows; what they cost.
 
 A tape is evaluated by whole columns. Here each of its cells is recomputed alone, as a contract decides it, from the
-bytes of its program, and each product and sum of rows from the integers: no cell may differ, and no check may fail.
+bytes of its program, and each product, sum and step of rows from the integers: no cell may differ, no check may fail.
 Rules, words, widths and rounds are drawn by seed. The figures of cost are of the package's compositions, rows of 512.
 """
 
@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
 from fl_platform.protocol.evaluation import evaluate, recompute
 from fl_platform.protocol.operations import ROWS, Op
 from fl_platform.protocol.program import Column, Operand, Program
-from fl_platform.protocol.rows import SUM_BITS
+from fl_platform.protocol.rows import LARGEST_WEIGHT, STEP_POINT, SUM_BITS
 from fl_platform.protocol.sources import Axis, Kind
 from fl_platform.protocol.tape import Lengths, Place, Tape, place_of
 from fl_platform.protocol.tree import column_root, tape_root
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> Iterator[Row]:
     yield at_most("cells that their instruction gives otherwise", len(found.differ), 0, unit="cells")
     yield at_most("checks that fail", len(found.broken), 0, unit="cells")
     yield Row("cells recomputed one by one", found.cells, "cells")
-    yield Row("of these products and sums of rows, from the integers", found.products, "cells")
+    yield Row("of these products, sums and steps of rows, from the integers", found.products, "cells")
     yield Row("drawing, evaluating and recomputing a cell", round(seconds / max(1, found.cells) * 1e6, 2), "CPU-us")
     for verdict in Verdict:
         yield Row(f"entries judged {verdict.name.lower().replace('_', ' ')}", found.verdicts[verdict], "entries")
@@ -135,7 +137,9 @@ def _recompute(tape: Tape, rows: IntegerRows, where: str, found: Found) -> None:
 
 
 def of_rows(tape: Tape, column: Column, place: Place, rows: IntegerRows) -> int:
-    """Return what a product or sum of rows is, from the integers, in Python's."""
+    """Return what a product, sum or step of rows is, from the integers, in Python's."""
+    if column.op is Op.STEP:
+        return _stepped(tape, column, place, rows)
     if column.op is Op.COMBINE:
         total = [0] * sum(rows.sizes)
         for entry in range(tape.lengths.of(column.operands[0].axes[-1])):
@@ -155,6 +159,22 @@ def of_rows(tape: Tape, column: Column, place: Place, rows: IntegerRows) -> int:
         shifted = column.op is Op.DOT_SHIFTED
         found += product << (_cell(tape, column, column.operands[2], (*place, block)) if shifted else 0)
     return found
+
+
+def _stepped(tape: Tape, column: Column, place: Place, rows: IntegerRows) -> int:
+    """Each w' = w + floor(f s / 2^40 + 1/2), in the exact fractions of `rules/model.py`."""
+    model, sums = (_cell(tape, column, operand, place) for operand in column.operands[:2])
+    if not model or not sums:
+        return 0
+    moved: list[int] = []
+    for block in range(len(rows.sizes)):
+        packed = _cell(tape, column, column.operands[2], (*place, block))
+        factor, least = Fraction(packed >> 1, 2**STEP_POINT), 0 if packed & 1 else -LARGEST_WEIGHT
+        at = rows.place(block)
+        for weight, total in zip(rows.rows[model][at], rows.rows[sums][at], strict=True):
+            to = int(weight) + math.floor(factor * int(total) + Fraction(1, 2))
+            moved.append(min(max(to, least), LARGEST_WEIGHT))
+    return rows.add(np.array(moved), bits=SUM_BITS)
 
 
 def _cell(tape: Tape, column: Column, operand: Operand, place: Place) -> int:

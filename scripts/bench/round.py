@@ -35,7 +35,7 @@ from fl_platform.ledger.contracts import Contracts
 from fl_platform.round import aggregator, committing, signing, trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.store.disk import DiskStore
-from fl_platform.task import opening
+from fl_platform.task import decrypting
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import Workspace
 from fl_platform.updates import content, model_row
@@ -68,10 +68,10 @@ PARTS: Parts = {
     "commitments": ((trainer, "commit_update"),),
     "proofs of knowledge": ((committing, "prove_knowledge"),),
     "sealing": ((trainer, "encrypt"), (trainer, "derive_update_key")),
-    "key wraps": ((signing, "wrap_for_all"), (opening, "unwrap_key")),
+    "key wraps": ((signing, "wrap_for_all"), (decrypting, "unwrap_key")),
     "store, writing": ((DiskStore, "put"),),
     "store, reading": ((DiskStore, "get"),),
-    "opening updates": ((opening.UpdateOpener, "open"),),
+    "opening updates": ((decrypting.UpdateOpener, "open"),),
     "content roots": ((content, "content_root"), (model_row, "content_root")),
     "checking commitments": ((Openings, "add"), (Openings, "faults"), (Layer, "faults"), (judge, "blinding_sums")),
     "inner products": ((round_rows, "products"),),

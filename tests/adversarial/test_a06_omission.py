@@ -25,7 +25,7 @@ from fl_platform.protocol.bundle import Entry
 from fl_platform.protocol.merkle_sum import Leaf
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.transport import LocalTransport
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage

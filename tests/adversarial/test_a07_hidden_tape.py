@@ -21,7 +21,7 @@ from fl_platform.judging.program import ASKS
 from fl_platform.judging.tapes import told_tape
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.round.transport import LocalTransport
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage

@@ -20,7 +20,7 @@ from fl_platform.judging.admit import OpenedUpdates, admit_entries
 from fl_platform.ledger.reveals import CipherLeaf
 from fl_platform.store import Cid, MemoryStore, cid_of, decrypt, encrypt, envelope, unixfs
 from fl_platform.store.unixfs import LEAF_BYTES
-from fl_platform.task.opening import check_content
+from fl_platform.task.decrypting import check_content
 from fl_platform.updates import pack_update
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import file_root

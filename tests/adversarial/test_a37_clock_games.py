@@ -1,6 +1,6 @@
 """A37: clock games. Every limit is [from, to): one second before, at, and at the end, for every timed call.
 
-Roster, seal, force-include, challenge and claim limits are in test_round_ledger.py and test_dispute_seam.py;
+Roster, seal, force-include, challenge and claim limits are in test_round_ledger.py and test_overturn.py;
 here are the neighbours: what opens in the very second in which the other closes.
 """
 

@@ -11,7 +11,7 @@ import pytest
 from fl_platform.audit.auditor import Auditor
 from fl_platform.chain.signer import Signer
 from fl_platform.chain.types import Phase
-from fl_platform.dispute.defender import Answer, Defender
+from fl_platform.dispute.defender import Answered, Defender
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.roster_defender import RosterBonds
 from fl_platform.dispute.roster_watcher import RosterWatcher
@@ -22,9 +22,10 @@ from fl_platform.protocol.bundle import Entry, claim_leaves
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.closing import can_be_asked, close, nothing_left
 from fl_platform.round.kept_entries import KeptEntries
+from fl_platform.round.membership import bond
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Transport
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
@@ -101,7 +102,7 @@ def successor_of(
         reader=TaskReader(contracts, task.reader.store, task.reader.task), contracts=contracts,
         reveal_key=reveal_key(SUCCESSOR), workdir=folder / "successor", wait_until=wait_until,
     )  # fmt: skip
-    made.bond()
+    bond(made.reader, contracts)
     return made
 
 
@@ -141,7 +142,7 @@ def all_are_paid(stage: Stage, task: SmallTask, successor: Aggregator, *, differ
 def test_a_roster_that_nobody_can_show_falls_and_the_task_ends_paid(disputed: Stage, tmp_path: Path) -> None:
     """Its maker shows the two leaves that are somebody's; the third is nobody's."""
     task, _ = rostered_by(disputed, tmp_path, Invents, rounds=2)
-    answers: list[Answer] = []
+    answers: list[Answered] = []
     defender = defender_of(disputed, tmp_path, task)
     successor = successor_of(
         disputed, tmp_path, task, meanwhile=lambda: answers.extend(defender.step(disputed.chain.now()))

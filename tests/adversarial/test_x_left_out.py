@@ -12,14 +12,15 @@ from fl_platform.audit.auditor import Auditor
 from fl_platform.chain.signer import Signer
 from fl_platform.errors import ConfigError, ReceiptParentMismatch, ReceiptReplayed
 from fl_platform.protocol.bundle import RoundBundle, WrappedKey
+from fl_platform.protocol.commitment_opening import CommitmentOpening
 from fl_platform.protocol.messages import RevealOrder, RoundOrder, Submission, decode_message, encode_message
 from fl_platform.protocol.seats import FIRST_SEAT
-from fl_platform.protocol.shown import Shown
 from fl_platform.round.aggregator import Aggregator
+from fl_platform.round.membership import bond
 from fl_platform.round.trainer import Trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Waiting
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, OWNER, SUCCESSOR, Stage, stage
@@ -95,7 +96,7 @@ def successor_of(own: Stage, task: SmallTask, folder: Path) -> Aggregator:
         wait_until=own.chain.wait_until,
     )
     contracts.mint(SUCCESSOR.address, aggregator.reader.spec.money.bond)
-    aggregator.bond()
+    bond(aggregator.reader, contracts)
     return aggregator
 
 
@@ -130,7 +131,7 @@ def test_after_a_lost_dispute_the_round_and_those_after_it_are_worked_on_again_a
         """Garble every key and commitment, keep no update: the model stays and nobody else knows what was sent."""
         sealed = honest(*arguments)  # type: ignore[arg-type]
         keys = (WrappedKey(SUCCESSOR.address, bytes(64), bytes(32)),)
-        shown = Shown(b"\x01" * 64, bytes(32), b"")
+        shown = CommitmentOpening(b"\x01" * 64, bytes(32), b"")
         entries = tuple(dataclasses.replace(entry, keys=keys, shown=shown) for entry in sealed.bundle.entries)
         before = sealed.bundle.before
         after = dataclasses.replace(sealed.bundle.after, model=before.model, model_root=before.model_root)
@@ -188,7 +189,7 @@ def test_an_aggregator_to_whom_no_key_is_wrapped_does_not_bond(embedded: Stage, 
         wait_until=embedded.chain.wait_until,
     )
     with pytest.raises(ConfigError, match="no key"):
-        aggregator.bond()
+        bond(aggregator.reader, contracts)
 
 
 def test_an_audit_says_that_it_cannot_check_who_shares_the_pot_of_a_round_that_was_never_sealed(

@@ -17,7 +17,7 @@ from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.building import Builder
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.openings import Opened, Refutation, instruction_path, opened, refutation_of
-from fl_platform.protocol.operations import HINTS, ROWS, Op, wrap
+from fl_platform.protocol.operations import ROWS, Op
 from fl_platform.protocol.rows import path_of, row_leaf_hash, row_levels
 from fl_platform.protocol.sources import Axis, Kind, Source
 from fl_platform.protocol.tape import Given, Lengths, Tape
@@ -26,40 +26,12 @@ from fl_platform.rules.compose import Rule
 from scripts.bench.lies import sealed_round
 from tests.support.evm import Reverted
 from tests.support.integer_rows import IntegerRows
-from tests.support.referee import ANSWER, WINDOW, Court, Liar, drawn_round, lie, lie_row, play, round_known
-
-CLAIMED_APART = (Op.CLAIMED,)  # what nobody decides
+from tests.support.referee import ANSWER, WINDOW, Court, Liar, drawn_round, lie, play, round_known, some_lie
 
 
 @pytest.fixture(scope="module")
 def court() -> Court:
     return Court()
-
-
-def some_lie(seed: int, *, among: frozenset[Op] | None = None) -> tuple[KnownRound, Tape, Tape, Op]:
-    """Return a round with one cell changed: known, honest tape, liar's tape, the column's operation."""
-    dice = random.Random(seed)
-    while True:
-        known, honest = drawn_round(dice)
-        numbers = [
-            n for n, column in enumerate(known.program.columns)
-            if honest.columns[n].size and column.op not in CLAIMED_APART and (among is None or column.op in among)
-            and not (column.kind is not Kind.NUMBER and column.op in (Op.SOURCE, Op.PREV, Op.SEL, Op.GATHER))
-            and (column.op, column.immediate) != (Op.CONST, 0)  # which is no row as well
-        ]  # fmt: skip
-        if numbers:
-            break
-    number = dice.choice(numbers)
-    column = known.program.columns[number]
-    place = tuple(dice.randrange(length) for length in honest.columns[number].shape)
-    cell = honest.cell(number, place)
-    is_row = column.op in (Op.COMBINE, Op.STEP)
-    value = lie_row(known, dice, cell) if is_row else wrap(cell + dice.choice((1, -1, 2**40, 2**254)))
-    if column.op in HINTS:
-        low, high = column.bounds
-        wild = (2**255 - 1, -(2**255), 2**254)
-        value = dice.choice([v for v in (low, high, low + 1, low - 3, high + 3, *wild) if v != cell])
-    return known, honest, lie(known, honest, number, place, value), column.op
 
 
 @pytest.mark.parametrize("seed", range(30))

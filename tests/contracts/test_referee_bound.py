@@ -117,9 +117,9 @@ def test_an_honest_claim_a_wrong_owner_and_a_wrong_amount(world: RefereeWorld) -
     task = BoundTask(dice, world)
     sealed = task.play()
     program = sealed.target.program
-    for output in (Output.EARNED, Output.REPUTATION, Output.TOTAL):
+    for output in (Output.EARNED, Output.REPUTATION, Output.TOTAL, Output.MODEL):
         seat = dice.randrange(len(sealed.seats))
-        place = () if output is Output.TOTAL else (seat,)
+        place = () if output in (Output.TOTAL, Output.MODEL) else (seat,)
         tree = task.run.seals[0][1]
         made = OutputClaim(
             output, program.header(), program_path(program), opened(sealed.honest, program.outputs[output], place),
@@ -127,6 +127,20 @@ def test_an_honest_claim_a_wrong_owner_and_a_wrong_amount(world: RefereeWorld) -
         )  # fmt: skip
         with pytest.raises(Reverted, match="NotRefuted"):
             claim(world, sealed, made)
+
+
+def test_a_model_that_is_not_its_tapes_falls(world: RefereeWorld) -> None:
+    """The tape is true, and the seal names another model beside it."""
+    task = BoundTask(random.Random(8), world)
+    task.play()
+    sealed = task.play(model=digest("another model"))
+    assert next_moves(sealed.known, sealed.honest.root, published=sealed.honest, shown={}) == ()
+    move = next_claims(sealed.target, sealed.honest, sealed.seats, published=sealed.claims, shown={})
+    assert isinstance(move, Refute)
+    assert isinstance(move.claim, OutputClaim)
+    assert move.claim.output is Output.MODEL
+    claim(world, sealed, move.claim)
+    assert has_fallen(world, sealed)
 
 
 @pytest.mark.parametrize("kind", ["owner", "amount", "reputation", "more seats"])

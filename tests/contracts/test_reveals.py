@@ -15,7 +15,7 @@ from fl_platform.protocol.keypackage import MAX_BOXES, boxes_hash
 from fl_platform.protocol.leaves import LeafTable
 from fl_platform.protocol.spec import Party
 from fl_platform.store import envelope
-from fl_platform.task.opening import record_of
+from fl_platform.task.decrypting import record_of
 from fl_platform.updates.content import content_root, open_content
 from tests.contracts.conftest import Reverts
 from tests.support.contracts import Run, digest

@@ -53,7 +53,8 @@ def test_a_folder_goes_on_with_a_node_that_was_started_again(tmp_path: Path, mon
     cli = CliInside(tmp_path, network="anvil")
     cli("wallet", "new", "--light", "owner")
     for number in range(2):
-        # Two blocks 0: nodes started within one second have the same one, and a coin-only `wallet fund` is at home on it.
+        # Two blocks 0: nodes started within one second have the same one, and a coin-only `wallet fund` is at home
+        # on it.
         with nodes.anvil(options=["--timestamp", str(1_800_000_000 + number)]) as node:
             monkeypatch.setenv("FL_PLATFORM_ANVIL_URL", node.url)
             if number:

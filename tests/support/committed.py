@@ -10,11 +10,11 @@ from fl_platform.errors import CommitmentMismatch
 from fl_platform.judging.bundling import bundle_of
 from fl_platform.judging.commitments import Layer, Openings
 from fl_platform.protocol.bundle import Entry, RoundBundle, WrappedKey
+from fl_platform.protocol.commitment_opening import PEDERSEN
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.receipt import Receipt
-from fl_platform.protocol.shown import PEDERSEN
 from fl_platform.round.committing import commit_update, mend
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.updates import decode_update
 from fl_platform.updates.tensors import Integers
 from tests.support.rounds import DOMAIN, Round, address_of, happy_round, place_of

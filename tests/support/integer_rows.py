@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -51,6 +51,14 @@ class IntegerRows:
         for _ in range(3):
             made.add(rng.integers(-127, 128, sum(made.sizes)))
         return made
+
+    def copy(self) -> IntegerRows:
+        """Return the same rows, to which others can be added."""
+        return replace(self, rows=dict(self.rows), _bits=dict(self._bits), _levels=dict(self._levels))
+
+    def beside(self, root: int) -> list[int]:
+        """Return the roots of the other rows of the same width."""
+        return [other for other, bits in self._bits.items() if bits == self._bits.get(root) and other != root]
 
     def draw_root(self, dice: random.Random) -> int:
         """Return the root of some update."""

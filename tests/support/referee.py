@@ -24,9 +24,11 @@ from fl_platform.dispute.questions import (
 )
 from fl_platform.protocol.evaluation import evaluate
 from fl_platform.protocol.keccak import keccak256
+from fl_platform.protocol.openings import instruction_path
+from fl_platform.protocol.operations import HINTS, Op, wrap
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.rows import SUM_BITS, row_leaf_hash
-from fl_platform.protocol.sources import Axis
+from fl_platform.protocol.sources import Axis, Kind
 from fl_platform.protocol.tape import Given, Lengths, Place, Tape
 from tests.support.contracts import World
 from tests.support.evm import Contract, Reverted, account
@@ -98,6 +100,33 @@ class Court:
         return self.contract.send(self.challenger, claim.function, about, *claim.encoded()).gas
 
 
+class PaperCourt:
+    """A referee that takes every answer and every claim: a game by `next_moves` alone, without a chain."""
+
+    claim: Claim | None = None
+
+    def register(self, tape: Tape, rows: IntegerRows) -> bytes:
+        """Return a name for a tape."""
+        return tape.root
+
+    def ask(self, target: bytes, question: Question) -> int:
+        """Ask; there is no gas."""
+        return 0
+
+    def show(self, target: bytes, question: Question, answer: Answer) -> int:
+        """Show; there is no gas."""
+        return 0
+
+    def send(self, target: bytes, claim: Claim) -> int:
+        """Keep a claim for who decides it."""
+        self.claim = claim
+        return 0
+
+    def fallen(self, target: bytes) -> bool:
+        """Whether anything was claimed."""
+        return self.claim is not None
+
+
 @dataclass
 class Liar(HeldTape):
     """A sealer whose answers fit its lies: parts add up to the cell, and prefixes end at the leaf that it sealed."""
@@ -143,10 +172,14 @@ class Game:
     end: Move | None = None
 
 
-def play(court: Court, known: KnownRound, liar: Tape, *, hidden: bool, silent: bool = False) -> Game:
-    """Dispute a sealed tape to its end. The sealer shows what it sealed; `silent`: it shows nothing."""
+def play(
+    court: Court | PaperCourt, known: KnownRound, liar: Tape, *, hidden: bool, silent: bool = False,
+    theirs: IntegerRows | None = None,
+) -> Game:  # fmt: skip
+    """Dispute a sealed tape to its end. The sealer shows what it sealed; `theirs`: rows that it alone has; `silent`: it
+    shows nothing, and gets rid of no question."""
     assert isinstance(known.rows, IntegerRows)
-    target, held, game = court.register(liar, known.rows), Liar(liar, known.rows), Game()
+    target, held, game = court.register(liar, known.rows), Liar(liar, theirs or known.rows), Game()
     shown: dict[Question, Answer] = {}
     overdue: tuple[Question, ...] = ()
     while True:
@@ -159,13 +192,15 @@ def play(court: Court, known: KnownRound, liar: Tape, *, hidden: bool, silent: b
             for question in game.end.questions:
                 game.questions += 1
                 game.gas += court.ask(target, question)
-                if silent:
+                if silent and isinstance(court, Court):
+                    _try_to_dismiss(court, target, known, question)
                     court.world.evm.now += ANSWER + 1
                     overdue = (question,)
                     break
                 shown[question] = held.answer(question)
                 game.gas += court.show(target, question, shown[question])
         elif isinstance(game.end, Lapse):
+            assert isinstance(court, Court)
             court.contract.send(court.challenger, "lapse", target, game.end.question.encoded())
             assert court.fallen(target)
             return game
@@ -176,6 +211,15 @@ def play(court: Court, known: KnownRound, liar: Tape, *, hidden: bool, silent: b
             return game
         else:
             return game
+
+
+def _try_to_dismiss(court: Court, target: bytes, known: KnownRound, question: Question) -> None:
+    words, path = known.program.columns[question.column].words(), instruction_path(known.program, question.column)
+    try:
+        court.dismiss(target, question, words, path)
+    except Reverted:
+        return
+    raise AssertionError(f"a question about what was sealed is gone: {question}")
 
 
 def drawn_round(dice: random.Random, columns: int = 55) -> tuple[KnownRound, Tape]:
@@ -199,14 +243,45 @@ def lie(known: KnownRound, honest: Tape, number: int, place: Place, value: int) 
     return evaluate(known.program, known.lengths, replace(known.given, brought={**known.given.brought, **brought}))
 
 
-def lie_row(known: KnownRound, dice: random.Random, root: int) -> int:
-    """Return the root of a row that differs from another in one integer, kept so that its sealer can open it."""
+def lie_row(known: KnownRound, dice: random.Random, root: int, block: int | None = None) -> int:
+    """Return the root of a row that differs from another in one integer, of `block` or anywhere, kept so that its
+    sealer can open it."""
     rows = known.rows
     assert isinstance(rows, IntegerRows)
     integers = np.array(rows.rows[root])
-    at, by = dice.randrange(len(integers)), dice.choice((1, -1, 1000))
+    where = range(len(integers)) if block is None else range(*rows.place(block).indices(len(integers)))
+    at, by = dice.choice(where), dice.choice((1, -1, 1000))
     integers[at] += by if abs(integers[at] + by) < 2**31 else -by
     return rows.add(integers, bits=SUM_BITS)
 
 
-__all__ = ["Court", "GivenDiffers", "Liar", "Reverted", "drawn_round", "lie", "lie_row", "play", "round_known"]
+def some_lie(seed: int, *, among: frozenset[Op] | None = None) -> tuple[KnownRound, Tape, Tape, Op]:
+    """Return a random round with one cell changed, that somebody decides: known, honest tape, liar's tape, the column's
+    operation."""
+    dice = random.Random(seed)
+    while True:
+        known, honest = drawn_round(dice)
+        numbers = [
+            n for n, column in enumerate(known.program.columns)
+            if honest.columns[n].size and column.op is not Op.CLAIMED and (among is None or column.op in among)
+            and not (column.kind is not Kind.NUMBER and column.op in (Op.SOURCE, Op.PREV, Op.SEL, Op.GATHER))
+            and (column.op, column.immediate) != (Op.CONST, 0)  # which is no row as well
+        ]  # fmt: skip
+        if numbers:
+            break
+    number = dice.choice(numbers)
+    column = known.program.columns[number]
+    place = tuple(dice.randrange(length) for length in honest.columns[number].shape)
+    cell = honest.cell(number, place)
+    is_row = column.op in (Op.COMBINE, Op.STEP)
+    value = lie_row(known, dice, cell) if is_row else wrap(cell + dice.choice((1, -1, 2**40, 2**254)))
+    if column.op in HINTS:
+        low, high = column.bounds
+        wild = (2**255 - 1, -(2**255), 2**254)
+        value = dice.choice([v for v in (low, high, low + 1, low - 3, high + 3, *wild) if v != cell])
+    return known, honest, lie(known, honest, number, place, value), column.op
+
+
+__all__ = [
+    "Court", "GivenDiffers", "Liar", "Reverted", "drawn_round", "lie", "lie_row", "play", "round_known", "some_lie",
+]  # fmt: skip

@@ -12,7 +12,7 @@ from fl_platform.audit.auditor import Auditor
 from fl_platform.cli.demo.federation import DemoParties, Settings, make_wallets, open_demo_task
 from fl_platform.config import resolve
 from fl_platform.learning.plan import TrainPlan
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import Workspace, reveal_key
 

@@ -26,7 +26,7 @@ from fl_platform.protocol.receipt import Receipt, sign_digest
 from fl_platform.protocol.spec import CodecRule, Party, ScaleSpec, TaskSpec
 from fl_platform.store import envelope
 from fl_platform.store.keywrap import KeyBox, RevealKey
-from fl_platform.task.opening import record_of, wrap_context, wrap_for_all
+from fl_platform.task.decrypting import record_of, wrap_context, wrap_for_all
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
 from tests.support.bound_rounds import CHALLENGER, RefereeWorld, referee_world

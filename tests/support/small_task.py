@@ -19,6 +19,7 @@ from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.spec import BASIS, Money, TaskSpec, WorthRule
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.conduct import AggregatorConduct
+from fl_platform.round.membership import bond
 from fl_platform.round.owner import Objects, Owner, default_terms, draft_spec
 from fl_platform.round.trainer import Trainer
 from fl_platform.round.witness import Witness
@@ -107,7 +108,7 @@ def sealer_of(
     """Return an aggregator of a task, of a kind or conduct of one's own, with a folder of its own; it is bonded."""
     sealer = _sealer(stage, folder / "sealer", task.reader.store, task.reader.task, wallet, kind, conduct)
     stage.as_(wallet).mint(wallet.address, sealer.reader.spec.money.bond)
-    sealer.bond()
+    bond(sealer.reader, stage.as_(wallet))
     return sealer
 
 
@@ -152,7 +153,7 @@ def _spec(
 def _aggregator(stage: Stage, folder: Path, store: DiskStore, task: int) -> Aggregator:
     aggregator = _sealer(stage, folder / "aggregator", store, task)
     stage.as_(AGGREGATOR).mint(AGGREGATOR.address, aggregator.reader.spec.money.bond)
-    aggregator.bond()
+    bond(aggregator.reader, stage.as_(AGGREGATOR))
     return aggregator
 
 

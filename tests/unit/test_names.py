@@ -22,6 +22,7 @@ GONE = {
     "ResidentServer": "TrainerServer",
     "Cast": "DemoParties",
     "play_out": "pursue",
+    "Shown": "CommitmentOpening: of a trainer; an Answer is a sealer's",
     "Box": "ShownKey: of a contract; WrappedKey is a document's, KeyBox the store's",
 }
 # What was said before in one room; elsewhere the word has its own meaning.

@@ -24,6 +24,7 @@ from fl_platform.learning.task import LearningTask, TransformedTask
 from fl_platform.learning.tasks import Federation, federate_public
 from fl_platform.protocol.spec import Money, TaskSpec
 from fl_platform.round.aggregator import Aggregator
+from fl_platform.round.membership import bond
 from fl_platform.round.offer import Offer
 from fl_platform.round.owner import Owner
 from fl_platform.round.site import Site, code_of
@@ -188,9 +189,8 @@ def open_demo_task(
     parties = _enlist(workspace, settings, wallets, federation, task=task, spec=spec, watch=watch)
     for member in parties.members:
         member.trainer.join()
-    parties.aggregator.bond()
-    if settings.lying:
-        aggregator_of(workspace, parties, SUCCESSOR, watch).bond()
+    for name in ("aggregator", SUCCESSOR) if settings.lying else ("aggregator",):
+        bond(workspace.reader(task), workspace.contracts(wallets[name]))
     return parties
 
 

@@ -14,7 +14,7 @@ from fl_platform.judging.program import terms_of
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.waiting import Watch
 from fl_platform.round.witness import witnesses_here
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.workspace import Workspace, reveal_key
 
 ASKS = 16  # questions that a watcher of the demo has the bonds for

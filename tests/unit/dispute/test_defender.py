@@ -17,8 +17,7 @@ from fl_platform.chain.types import TxReceipt
 from fl_platform.config import MINIMAL
 from fl_platform.dispute.defender import Defender
 from fl_platform.dispute.disputed_round import target_of
-from fl_platform.dispute.questions import Answer as Shown
-from fl_platform.dispute.questions import Node, Question
+from fl_platform.dispute.questions import Answer, Node, Question
 from fl_platform.dispute.referee import Referee
 from fl_platform.dispute.watcher import Watcher
 from fl_platform.errors import StoreUnavailable
@@ -34,7 +33,7 @@ from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tree import depth_of
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Waiting
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
@@ -287,7 +286,7 @@ def test_what_cannot_be_shown_keeps_no_other_answer_back(disputed: Stage, tmp_pa
         griefer.ask(target, question)
     shown = defender._shown
 
-    def away(record: RoundHistory, question: Question) -> Shown:
+    def away(record: RoundHistory, question: Question) -> Answer:
         if question == hidden:
             raise StoreUnavailable("no store answers")
         return shown(record, question)

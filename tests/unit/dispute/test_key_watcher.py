@@ -24,13 +24,13 @@ from fl_platform.round.signing import Signing
 from fl_platform.round.trainer import Trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Waiting
-from fl_platform.task.opening import UpdateOpener, record_of
+from fl_platform.task.decrypting import UpdateOpener, record_of
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from fl_platform.updates.codec import HEADER_BYTES
 from fl_platform.updates.content import content_root, open_content
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
-from tests.support.silent import Silent
+from tests.support.partial_store import PartialStore
 from tests.support.small_task import SmallTask, open_small_task, sealer_of
 
 WHO = (AGGREGATOR, SUCCESSOR)
@@ -117,7 +117,7 @@ def test_a_store_that_is_silent_about_one_update_hides_no_other(disputed: Stage,
     wraps(cheat, garbled)
     (sealed,) = task.aggregator.run(LocalTransport(task.trainers), rounds=1)
     orders = Desk(disputed, task)
-    store = Silent(tmp_path / "store")
+    store = PartialStore(tmp_path / "store")
     reader = TaskReader(orders.contracts, store, task.reader.task)
     watcher = KeyWatcher(reader, orders.contracts, SUCCESSOR, opener_of(task, reader))
     missing = next(e.receipt for e in sealed.bundle.entries if e.receipt.trainer != cheat.address)

@@ -23,12 +23,12 @@ from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.round.closing import nothing_left
 from fl_platform.round.conduct import AggregatorConduct
 from fl_platform.round.transport import LocalTransport
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
 from tests.support.liars import Hiding
-from tests.support.silent import Silent
+from tests.support.partial_store import PartialStore
 from tests.support.small_task import SmallTask, open_small_task, sealer_of
 
 WHO = (AGGREGATOR, SUCCESSOR)
@@ -48,7 +48,7 @@ def opener_of(reader: TaskReader, who: Signer) -> UpdateOpener:
 
 
 def watcher_of(
-    stage: Stage, task: SmallTask, told: list[Finding], *, key: bool = False, store: Silent | None = None
+    stage: Stage, task: SmallTask, told: list[Finding], *, key: bool = False, store: PartialStore | None = None
 ) -> Watcher:
     """Return the second aggregator as a watcher; `key`: it opens updates, and has bonded."""
     contracts = stage.as_(SUCCESSOR)
@@ -114,7 +114,7 @@ def test_a_look_judges_once_and_opens_each_update_once(
         monkeypatch.setattr(f"{module}.{name}", counted)
 
     counting("fl_platform.audit.auditor", "judge_round")
-    counting("fl_platform.task.opening", "decrypt")
+    counting("fl_platform.task.decrypting", "decrypt")
     entries = len(task.reader.bundle(0).entries)
     found = watcher_of(disputed, task, [], key=True).step(disputed.chain.now())
     assert bool(found) is (lie is not None)
@@ -249,9 +249,9 @@ def test_nobody_rosters_on_a_seal_whose_tape_is_not_its_bundles(disputed: Stage,
 # --- stores -----------------------------------------------------------------------------------------------------------
 
 
-def silent_watcher(stage: Stage, folder: Path, task: SmallTask) -> tuple[Watcher, Silent]:
+def silent_watcher(stage: Stage, folder: Path, task: SmallTask) -> tuple[Watcher, PartialStore]:
     """A watcher that holds a key."""
-    store = Silent(folder / "store")
+    store = PartialStore(folder / "store")
     return watcher_of(stage, task, [], key=True, store=store), store
 
 
@@ -344,7 +344,7 @@ def test_an_update_that_the_own_store_lacks_or_has_damaged_is_nobodys_lie(
 
 def test_an_update_that_nobody_has_shields_no_lie_that_public_values_tell(disputed: Stage, tmp_path: Path) -> None:
     task = sealed_by(disputed, tmp_path, Lying("pay-itself"))
-    store = Silent(tmp_path / "store")
+    store = PartialStore(tmp_path / "store")
     bundle = task.reader.bundle(0)
     for file in (tmp_path / "store").rglob(f"*{cid_text(store, bundle.entries[0].receipt.update)}*"):
         file.unlink()
@@ -354,7 +354,7 @@ def test_an_update_that_nobody_has_shields_no_lie_that_public_values_tell(disput
     assert bond(disputed, task) == 0
 
 
-def cid_text(store: Silent, digest: bytes) -> str:
+def cid_text(store: PartialStore, digest: bytes) -> str:
     return str(store.locate(digest))
 
 

@@ -28,9 +28,9 @@ from fl_platform.judging import commitments
 from fl_platform.judging.admit import OpenedUpdates, admit_entries
 from fl_platform.judging.commitments import check_round_sum, check_weighted_sum, fits, unpromised
 from fl_platform.protocol.bundle import Entry
+from fl_platform.protocol.commitment_opening import NOTHING_SHOWN, PEDERSEN, CommitmentOpening
 from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.protocol.receipt import sign_receipt
-from fl_platform.protocol.shown import NOTHING_SHOWN, PEDERSEN, Shown
 from fl_platform.protocol.spec import CodecRule
 from fl_platform.updates import pack_update
 from tests.support.commitments import slow_generators
@@ -316,7 +316,7 @@ def test_without_the_layer_nothing_is_asked_and_nothing_can_be_checked() -> None
     with pytest.raises(CommitmentMismatch, match="no commitments"):
         unpromised(round_.spec, bundle)
     assert mended(round_, bundle) == bundle
-    assert not fits(Shown(bytes(64), bytes(32), b""), round_.spec)
+    assert not fits(CommitmentOpening(bytes(64), bytes(32), b""), round_.spec)
 
 
 def test_a_round_without_anybody_has_a_sum_of_zero() -> None:

@@ -20,6 +20,7 @@ from fl_platform.judging.model_step import ModelSteps
 from fl_platform.judging.round_rows import cell_of
 from fl_platform.judging.validation import RevealedRow
 from fl_platform.protocol.bundle import Entry, RoundBundle, parse_roster, roster_bytes
+from fl_platform.protocol.commitment_opening import NOTHING_SHOWN, CommitmentOpening
 from fl_platform.protocol.messages import (
     Reveal,
     RevealOrder,
@@ -29,14 +30,13 @@ from fl_platform.protocol.messages import (
     encode_message,
 )
 from fl_platform.protocol.program import Output
-from fl_platform.protocol.shown import NOTHING_SHOWN, Shown
 from fl_platform.round import trainer as trainer_module
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.committing import Committed
 from fl_platform.round.trainer import Conduct, Trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.round.waiting import Waiting
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from fl_platform.updates.model_row import row_root
@@ -215,7 +215,7 @@ def test_without_commitments_the_same_lie_passes_a_stranger_by(embedded: Stage, 
 class Garbling(LocalTransport):
     """Changes what the first trainer shows of its commitment on the way; nothing that it signed."""
 
-    def __init__(self, task: SmallTask, shown: Shown) -> None:
+    def __init__(self, task: SmallTask, shown: CommitmentOpening) -> None:
         super().__init__(task.trainers)
         self._victim, self._shown = task.trainers[0].address, shown
 
@@ -235,9 +235,12 @@ class Garbling(LocalTransport):
 
 
 @pytest.mark.parametrize("strictness", ["standard", "strict"])
-@pytest.mark.parametrize("shown", [NOTHING_SHOWN, Shown(b"\x01" * 64, bytes(32), b""), Shown(bytes(10**5), b"", b"")])
+@pytest.mark.parametrize(
+    "shown",
+    [NOTHING_SHOWN, CommitmentOpening(b"\x01" * 64, bytes(32), b""), CommitmentOpening(bytes(10**5), b"", b"")],
+)
 def test_a_commitment_garbled_on_the_way_is_made_again_from_the_key(
-    embedded: Stage, tmp_path: Path, strictness: str, shown: Shown
+    embedded: Stage, tmp_path: Path, strictness: str, shown: CommitmentOpening
 ) -> None:
     task = opened(embedded, tmp_path, strictness=strictness)
     (sealed,) = task.aggregator.run(Garbling(task, shown))

@@ -30,7 +30,7 @@ from fl_platform.round.owner import Owner
 from fl_platform.round.trainer import Trainer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.store.memory import MemoryStore
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import party, reveal_key
 from tests.support.chain import AGGREGATOR, OWNER, Stage, stage

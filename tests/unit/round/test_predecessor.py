@@ -18,7 +18,7 @@ from fl_platform.protocol.receipt import check_signature
 from fl_platform.round.aggregator import Aggregator
 from fl_platform.round.kept_entries import KeptEntries
 from fl_platform.round.transport import LocalTransport
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.workspace import reveal_key
 from tests.support.chain import AGGREGATOR, ETHER, SUCCESSOR, Stage, disputed_stage
 from tests.support.small_task import SmallTask, open_small_task, sealer_of

@@ -12,7 +12,7 @@ from fl_platform.chain.types import Admission, BlockRef, Phase
 from fl_platform.dispute.rosters import Rosters, standing
 from fl_platform.ledger import events as ev
 from fl_platform.ledger.complaints import Complaints
-from fl_platform.ledger.history import Opened, RoundHistory, TaskHistory
+from fl_platform.ledger.history import OpenedTask, RoundHistory, TaskHistory
 from fl_platform.ledger.records import ClosedBooks, Head, Member, MemberFlag, RosterRecord, SealRecord
 from fl_platform.protocol.spec import Windows
 from fl_platform.round.account_view import Demanded, Known, is_named, look
@@ -26,7 +26,7 @@ WINDOWS = Windows(min_round=60, roster=600, force=100, reveal=200, seal=600, cha
                   unbonding=5000)  # fmt: skip
 NOW = 10_000
 PLACE = ev.Place(1, 0, bytes(32), bytes(32))
-OPENED = Opened(
+OPENED = OpenedTask(
     owner=OWNER, token=bytes(20), pot=10 * TOKEN, rounds=3, stake=TOKEN, bond=20 * TOKEN, fee_bps=500,
     admission=Admission.OPEN, allow_root=bytes(32), spec=bytes(32), program=bytes(32),
     rules=bytes(32), windows=WINDOWS,

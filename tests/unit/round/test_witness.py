@@ -20,7 +20,7 @@ from fl_platform.store.disk import DiskStore
 from fl_platform.store.unixfs import root_codec
 from fl_platform.task.reading import TaskReader
 from tests.support.chain import AGGREGATOR, OWNER, Stage, disputed_stage
-from tests.support.silent import Silent
+from tests.support.partial_store import PartialStore
 from tests.support.small_task import SmallTask, open_small_task
 
 STRANGER = Signer(b"\x77" * 32)
@@ -86,7 +86,7 @@ def test_an_update_is_looked_for_as_long_as_the_witness_is_patient(disputed: Sta
 def test_a_silent_store_proves_nothing(disputed: Stage, tmp_path: Path) -> None:
     task, (first, _) = rostered(disputed, tmp_path)
     want(disputed, task, first)
-    store = Silent(tmp_path / "store")
+    store = PartialStore(tmp_path / "store")
     store.silent = lambda digest: digest == first.update
     seeing = witness(disputed, task, store=store)
     assert seeing.step(disputed.chain.now()) == []

@@ -9,8 +9,8 @@ import pytest
 from fl_platform.errors import StoreMissing, StoreUnavailable
 from fl_platform.round.transport import LocalTransport
 from fl_platform.store import MemoryStore
+from fl_platform.task.decrypting import sealed_update
 from fl_platform.task.holders import held_by
-from fl_platform.task.opening import sealed_update
 from tests.support.rehearsal import rehearsal, small_settings
 
 

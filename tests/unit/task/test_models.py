@@ -11,9 +11,10 @@ import pytest
 from fl_platform.errors import DocumentInvalid, StoreMissing
 from fl_platform.round.membership import require_first_model
 from fl_platform.round.transport import LocalTransport
-from fl_platform.store.memory import MemoryStore
+from fl_platform.store.disk import DiskStore
 from fl_platform.task.reading import TaskReader
 from tests.support.chain import stage
+from tests.support.partial_store import PartialStore
 from tests.support.small_task import SmallTask, open_small_task
 
 
@@ -26,29 +27,11 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallTask]:
         yield task
 
 
-class Without(MemoryStore):
-    """Another store without some objects, by the digests in their CIDs."""
-
-    def __init__(self, task: SmallTask, *gone: bytes) -> None:
-        super().__init__()
-        self._full, self._gone = task.reader.store, gone
-
-    def get(self, cid, *, max_bytes):  # type: ignore[no-untyped-def]
-        if cid.digest in self._gone:
-            raise StoreMissing("gone")
-        return self._full.get(cid, max_bytes=max_bytes)
-
-    def locate(self, digest):  # type: ignore[no-untyped-def]
-        if digest in self._gone:
-            raise StoreMissing("gone")
-        return self._full.locate(digest)
-
-    def open_blocks(self, cid, *, max_bytes):  # type: ignore[no-untyped-def]
-        return self._full.open_blocks(cid, max_bytes=max_bytes)
-
-
 def reader_of(task: SmallTask, *gone: bytes) -> TaskReader:
-    return TaskReader(task.reader._contracts, Without(task, *gone), task.reader.task)
+    assert isinstance(task.reader.store, DiskStore)
+    store = PartialStore(task.reader.store.folder)
+    store.gone = frozenset(gone)
+    return TaskReader(task.reader._contracts, store, task.reader.task)
 
 
 def test_models_that_no_store_has_are_made_from_the_first_one_and_the_sums(sealed: SmallTask) -> None:
@@ -73,7 +56,7 @@ def test_what_nobody_sealed_is_not_made(sealed: SmallTask) -> None:
     state = sealed.reader.bundle(1).after
     with pytest.raises(DocumentInvalid, match="has the content root"):
         reader_of(sealed).require_model(state.model, bytes(31) + b"\1")
-    with pytest.raises(StoreMissing, match="gone"):
+    with pytest.raises(StoreMissing, match="withheld"):
         reader_of(sealed, state.model, sealed.reader.bundle(1).aggregate).require_model(state.model, state.model_root)
 
 

@@ -14,7 +14,7 @@ from fl_platform.dispute.watcher import Watcher
 from fl_platform.protocol.bundle import TaskState
 from fl_platform.protocol.model_spec import ScaleSpec
 from fl_platform.round.transport import LocalTransport
-from fl_platform.task.opening import UpdateOpener
+from fl_platform.task.decrypting import UpdateOpener
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import reveal_key
 from fl_platform.updates import encode_model, row_root

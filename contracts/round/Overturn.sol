@@ -5,9 +5,9 @@ import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {Heads} from "../libraries/Heads.sol";
 import {Succession} from "./Succession.sol";
 
-/// @title DisputeSeam
+/// @title Overturn
 /// @notice The way back of {RoundLedger}: what the disputes contract can do, and nobody else. See {IDisputes}.
-abstract contract DisputeSeam is Succession {
+abstract contract Overturn is Succession {
     using Heads for uint256;
 
     /// @notice The challenger's part of a bond lost in a dispute; below one half, so that accusing oneself never pays.

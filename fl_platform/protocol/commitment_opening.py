@@ -15,7 +15,7 @@ NO_COMMITMENTS = "none"
 
 
 @dataclass(frozen=True)
-class Shown:
+class CommitmentOpening:
     """Unverified, of any length, until `judging.commitments` has checked it. All empty: nothing is shown."""
 
     points: bytes  # 64 bytes a chunk of the model
@@ -23,4 +23,4 @@ class Shown:
     proof: bytes  # of knowledge of the opening; empty where a strict round's roster makes it needless
 
 
-NOTHING_SHOWN = Shown(b"", b"", b"")
+NOTHING_SHOWN = CommitmentOpening(b"", b"", b"")

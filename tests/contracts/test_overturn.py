@@ -1,4 +1,4 @@
-"""The seam for disputes: what the one trusted address can do, and what nobody else can.
+"""What the ledger lets a dispute do: the one trusted address, and nobody else.
 
 markChallenged    only disputes; only sealed rounds inside their window, with their record, once
 markUnchallenged  only disputes, only marked rounds: the frozen time is given back; claims go on
