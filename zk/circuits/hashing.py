@@ -1,4 +1,4 @@
-"""Poseidon of eight elements as constraints: 405 a permutation (zk/settlement/poseidon.py has it in integers).
+"""Poseidon of eight elements as constraints: 405 a permutation (zk/poseidon.py has it in integers).
 
 Mixing costs nothing: an S-box reads a linear expression of the inputs or of earlier S-boxes. Those expressions are the
 same for every permutation, so they are worked out once.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from zk.circuits.system import Linear, System, Value, linear
 from zk.curve.bn254 import ORDER
-from zk.settlement.poseidon import FULL_ROUNDS, PARTIAL_ROUNDS, WIDTH, constants
+from zk.poseidon import FULL_ROUNDS, PARTIAL_ROUNDS, WIDTH, constants
 
 _Expression = dict[int, int]  # -> factor; -1: the number 1; 0 to 7: an input; 8 and on: what an S-box gives
 
