@@ -184,7 +184,8 @@ def _counts(traced: TracedRound, term: Sequence[Cell]) -> bool:
 
 
 def _is_running(column: Column, number: int) -> bool:
-    return any(operand.column == number for operand in column.operands)
+    """Whether it is a sum; a chain of hashes reads its own past as any cell."""
+    return column.op is not Op.POSEIDON3 and any(operand.column == number for operand in column.operands)
 
 
 def _why(traced: TracedRound, cell: Cell) -> str:

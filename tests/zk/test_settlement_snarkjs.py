@@ -1,53 +1,80 @@
-"""The reference implementation on our keys, witnesses and proofs (needs `npm ci` in scripts/node_tools/zk)."""
+"""The reference implementation on our circuits, keys, witnesses and proofs (`npm ci` in scripts/node_tools/zk); and a
+ceremony of two parties, from a circuit to a proof that the gate takes where development keys are refused."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from fl_platform.errors import DocumentInvalid, StoreMissing
 from scripts.bench.prove import TOOLS, snarkjs
-from tests.support.settlement_vectors import context, round_of, vector
-from zk.groth16 import keys, package_keys, verifier, witness
-from zk.settlement.inputs import statement
-from zk.settlement.proof import public_inputs
+from tests.contracts.test_settlement_proofs import other_chain
+from tests.support.circuits import numbers
+from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy, proof, provable, words
+from zk.curve.bn254 import ORDER
+from zk.groth16 import files, keys, verifier
+from zk.settlement.binding import public_inputs, rho_of
+from zk.settlement.proof import prove_settlement, verify_settlement
 
 pytestmark = pytest.mark.node
-ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_snarkjs_says_what_the_others_say_about_the_vectors() -> None:
-    asked, expected = [], []
-    for slots in (4, 16, 64):
-        claimed = vector(slots).claimed
-        public = list(public_inputs(claimed.commitment, claimed.values, context()))
-        for change in (0, 1):
-            asked.append({
-                "vkey": package_keys.verifying_key(slots).to_json(),
-                "public": [str(public[0]), str(public[1] + change), str(public[2])],
-                "proof": claimed.proof.to_json(),
-            })  # fmt: skip
-            expected.append(not change)
+def test_snarkjs_says_what_the_others_say() -> None:
+    claimed, key = proof(), provable().key
+    public = list(public_inputs(context(), claimed.commitment, claimed.values))
+    asked = [
+        {
+            "vkey": key.to_json(),
+            "public": [str((value + change * (place == 1)) % ORDER) for place, value in enumerate(public)],
+            "proof": claimed.proof.to_json(),
+        }
+        for change in (0, 1)
+    ]
     done = subprocess.run(
         ["node", "verify.cjs"], cwd=TOOLS, input=json.dumps(asked), capture_output=True, text=True, check=True
     )
-    assert json.loads(done.stdout) == expected
+    assert json.loads(done.stdout) == [True, False]
 
 
 def test_snarkjs_proves_with_our_key_and_we_verify() -> None:
-    made = statement(round_of(4), context())
-    signals = witness.calculate(keys.program(4), made.inputs)
-    answer = snarkjs(keys.zkey_bytes(4), signals, package_keys.verifying_key(4), repeats=1)
+    made = provable()
+    settled = made.circuit.settle(made.tape, partial(rho_of, context()))
+    answer = snarkjs(files.write_zkey(made.parameters), settled.witness, made.key, repeats=1)
     assert answer is not None
     proof = verifier.parse_proof(json.dumps(answer["proof"]))
-    assert tuple(map(int, answer["publicSignals"])) == made.public
-    assert verifier.verify(package_keys.verifying_key(4), made.public, proof)
+    public = public_inputs(context(), settled.commitment, settled.values)
+    assert tuple(map(int, answer["publicSignals"])) == public == tuple(numbers(settled.witness)[1:4])
+    assert verifier.verify(made.key, public, proof)
 
 
-def test_the_circuit_builds_to_the_committed_hashes() -> None:
-    command = [sys.executable, "scripts/build_circuits.py", "--check", "--size", "4"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.mark.slow
+def test_a_ceremony_of_two_parties(tmp_path: Path) -> None:
+    """As docs/PROOF_KEYS.md says it: circuit, two contributions, a beacon, and a key that is no development key."""
+    made = provable()
+    (tmp_path / "circuit.r1cs").write_bytes(made.circuit.r1cs())
+    power = (made.circuit.system.constraints + 4).bit_length()
+    done = subprocess.run(
+        ["node", str(TOOLS / "ceremony.cjs"), str(tmp_path), str(power)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+    key = keys.verifying_key(tmp_path / "final.zkey")
+    assert not key.development
+    assert key.digest != keys.verifying_key(tmp_path / "first.zkey").digest
+    parameters = keys.proving_key(made.circuit.r1cs(), key, tmp_path / "final.zkey")
+    with pytest.raises(StoreMissing, match="--proving-key"):
+        keys.proving_key(made.circuit.r1cs(), key, None)
+    with pytest.raises(DocumentInvalid, match="belongs to the verifying key"):
+        keys.proving_key(made.circuit.r1cs(), key, tmp_path / "first.zkey")
+    evm = other_chain(1)
+    gate = deploy(evm)
+    place = replace(context(), chain_id=1, contract=int.from_bytes(gate.address, "big"), key=key.digest)
+    claimed = prove_settlement(made.circuit, parameters, made.tape, place)
+    assert verify_settlement(claimed, place, key)
+    sent = (TASK, ROUND, claimed.commitment, list(claimed.values), list(claimed.proof.words()), words(key))
+    outcome = gate.send(CLAIMANT, "submit", *sent)
+    assert outcome.event("SettlementAccepted")["key"] == key.digest

@@ -52,6 +52,18 @@ def test_a_payout_leads_to_receipts_rules_and_the_round_before(reader: TaskReade
     assert any("more below" in str(step) for step in cut)
 
 
+def test_the_settlement_cell_leads_to_what_was_given(reader: TaskReader) -> None:
+    traced = traced_round(reader, 1)
+    steps = list(walk(traced, cell_of(traced, "settlement", []), depth=200))
+    reasons, cells = " ".join(step.why for step in steps), " ".join(step.cell for step in steps)
+    for source in ("hash of 0x", "the task's rules: fee_bps", "the receipt: length", "the chain: stake", "of round 0"):
+        assert source in reasons, source
+    assert "group 0 of 8 seats" in cells
+    false = lying(reader, "energy", 1)
+    (departs,) = (step for step in walk(false, cell_of(false, "settlement", []), depth=0) if step.departs)
+    assert departs.cell.startswith("energy of 0x")
+
+
 @pytest.mark.parametrize("depth", [0, 3])
 def test_a_lie_is_found_below_any_depth(reader: TaskReader, depth: int) -> None:
     traced = lying(reader, "score", 1)
