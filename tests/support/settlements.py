@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 
 from fl_platform.chain.evm import CHAIN_ID
+from fl_platform.protocol.building import Builder
+from fl_platform.protocol.program import Output
+from fl_platform.protocol.seats import OWNER_SEAT
+from fl_platform.protocol.sources import Axis, Source
 from fl_platform.protocol.tape import Tape
 from fl_platform.rules.compose import Rule, compose
+from fl_platform.rules.settlement import settle
 from tests.support.evm import Contract, Evm, account, created_at
 from tests.support.rule_rounds import Federation
 from zk.circuits.plan import Shape
@@ -45,6 +50,24 @@ def provable() -> Provable:
     task = Federation(random.Random(4), trainers=3, directions=0)
     tape = task.round(circuit.program, None, "all equal")
     return Provable(circuit, parameters, prover.verifying_key(parameters), tape)
+
+
+def smallest() -> tuple[Circuit, Tape]:
+    """Return a circuit of few constraints, and a round of it: the owner gets the pot, and nobody is judged."""
+    b = Builder()
+    weight = b.name("weight", b.select(b.source(Source.REFUSED), 0, 1))
+    seat = b.numbers(b.ones(Axis.SEAT))
+    earned = b.name("earned", b.select(seat == OWNER_SEAT, b.source(Source.POT), 0))
+    standing = b.name("standing", b.select(seat, 0, 0))
+    divisor = b.name("divisor", b.sum(weight, Axis.ENTRY))
+    outputs = {Output.EARNED: earned, Output.REPUTATION: standing, Output.DIVISOR: divisor}
+    for output, cells in outputs.items():
+        b.output(output, cells)
+    b.output(Output.SUMS, b.combine(b.source(Source.CONTENT), weight))
+    settle(b, [*outputs.values(), weight], 0)
+    program = b.program()
+    task = Federation(random.Random(4), trainers=1, directions=0)
+    return Circuit(program, Shape(1, 0, AGGREGATORS)), task.round(program, None, "one")
 
 
 def context() -> Context:

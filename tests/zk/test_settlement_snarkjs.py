@@ -15,7 +15,7 @@ from fl_platform.errors import DocumentInvalid, StoreMissing
 from scripts.bench.prove import TOOLS, snarkjs
 from tests.contracts.test_settlement_proofs import other_chain
 from tests.support.circuits import numbers
-from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy, proof, provable, words
+from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy, proof, provable, smallest, words
 from zk.curve.bn254 import ORDER
 from zk.groth16 import files, keys, verifier
 from zk.settlement.binding import public_inputs, rho_of
@@ -55,9 +55,9 @@ def test_snarkjs_proves_with_our_key_and_we_verify() -> None:
 @pytest.mark.slow
 def test_a_ceremony_of_two_parties(tmp_path: Path) -> None:
     """As docs/PROOF_KEYS.md says it: circuit, two contributions, a beacon, and a key that is no development key."""
-    made = provable()
-    (tmp_path / "circuit.r1cs").write_bytes(made.circuit.r1cs())
-    power = (made.circuit.system.constraints + 4).bit_length()
+    circuit, tape = smallest()
+    (tmp_path / "circuit.r1cs").write_bytes(circuit.r1cs())
+    power = (circuit.system.constraints + 3).bit_length()
     done = subprocess.run(
         ["node", str(TOOLS / "ceremony.cjs"), str(tmp_path), str(power)], capture_output=True, text=True, check=False
     )
@@ -65,15 +65,15 @@ def test_a_ceremony_of_two_parties(tmp_path: Path) -> None:
     key = keys.verifying_key(tmp_path / "final.zkey")
     assert not key.development
     assert key.digest != keys.verifying_key(tmp_path / "first.zkey").digest
-    parameters = keys.proving_key(made.circuit.r1cs(), key, tmp_path / "final.zkey")
+    parameters = keys.proving_key(circuit.r1cs(), key, tmp_path / "final.zkey")
     with pytest.raises(StoreMissing, match="--proving-key"):
-        keys.proving_key(made.circuit.r1cs(), key, None)
+        keys.proving_key(circuit.r1cs(), key, None)
     with pytest.raises(DocumentInvalid, match="belongs to the verifying key"):
-        keys.proving_key(made.circuit.r1cs(), key, tmp_path / "first.zkey")
+        keys.proving_key(circuit.r1cs(), key, tmp_path / "first.zkey")
     evm = other_chain(1)
     gate = deploy(evm)
     place = replace(context(), chain_id=1, contract=int.from_bytes(gate.address, "big"), key=key.digest)
-    claimed = prove_settlement(made.circuit, parameters, made.tape, place)
+    claimed = prove_settlement(circuit, parameters, tape, place)
     assert verify_settlement(claimed, place, key)
     sent = (TASK, ROUND, claimed.commitment, list(claimed.values), list(claimed.proof.words()), words(key))
     outcome = gate.send(CLAIMANT, "submit", *sent)
