@@ -28,6 +28,7 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
+from fl_platform.cli.circuit import circuit
 from fl_platform.cli.forwarding import forward
 from fl_platform.cli.invite import invite
 from fl_platform.cli.model import model
@@ -47,6 +48,7 @@ def task() -> None:
 
 
 task.add_command(check)
+task.add_command(circuit)
 task.add_command(invite)
 task.add_command(model)
 

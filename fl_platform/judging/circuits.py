@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from fl_platform.errors import ConfigError, NoCircuit
-from fl_platform.judging.program import lengths_of, program_of
-from fl_platform.protocol.spec import ProofRule, TaskSpec
+from fl_platform.judging.program import composed_of, lengths_of, program_of
+from fl_platform.protocol.program import Program
+from fl_platform.protocol.spec import AggregationRule, ProofRule, TaskSpec, WorthRule
 
 if TYPE_CHECKING:
     from zk.groth16.verifier import VerifyingKey
@@ -43,6 +44,25 @@ def _circuit(spec: TaskSpec) -> Circuit:
 
     directions = lengths_of(spec, entries=0, seats=0).directions
     return Circuit(program_of(spec), Shape(spec.proofs.trainers, directions, len(spec.aggregators)))
+
+
+def circuit_of_rule(
+    trainers: int, aggregators: int, byzantine: int, worth: str, program: bytes | None
+) -> Circuit:  # fmt: skip
+    """Return the circuit of a task that is opened with these choices and what suits them; before there is one.
+
+    program: bytes of one's own, in place of the composed one. Raises ConfigError, DocumentInvalid, NoCircuit.
+    """
+    from zk.circuits.plan import Shape
+    from zk.settlement.circuit import Circuit
+
+    rule = AggregationRule(
+        selection="multi-krum" if byzantine else "mean", byzantine=byzantine, clip_bps=0, reject_bps=0, floor_bps=0,
+        duplicate_bps=0, server_lr_num=1, server_lr_den=1,
+    )  # fmt: skip
+    measure = WorthRule(worth, 0, 1, 0, 0, bytes(32), 0)
+    composed = composed_of(rule, measure) if program is None else Program.from_bytes(program)
+    return Circuit(composed, Shape(trainers, rule.directions, aggregators))
 
 
 def development_key(spec: TaskSpec) -> VerifyingKey:

@@ -12,7 +12,7 @@ from fl_platform.protocol.keypackage import recipients
 from fl_platform.protocol.operations import Op
 from fl_platform.protocol.program import UNSEALED, Output, Program
 from fl_platform.protocol.sources import INDEX_OF, LONGEST, OWN_WORDS, Axis, Source
-from fl_platform.protocol.spec import TaskSpec
+from fl_platform.protocol.spec import AggregationRule, TaskSpec, WorthRule
 from fl_platform.protocol.tape import Lengths
 from fl_platform.protocol.terms import Block, Terms
 from fl_platform.rules.compose import Rule, compose
@@ -53,7 +53,11 @@ def program_of(spec: TaskSpec) -> Program:
 
 def package_program(spec: TaskSpec) -> Program:
     """Return the program of the package's own parts that a task names. Raises DocumentInvalid."""
-    rule, worth = spec.aggregation, spec.worth
+    return composed_of(spec.aggregation, spec.worth)
+
+
+def composed_of(rule: AggregationRule, worth: WorthRule) -> Program:
+    """Return the program of the parts that rules name. Raises DocumentInvalid."""
     return _composed(Rule(rule.screens, rule.selection, rule.weighting, worth.kind, rule.directions, worth.shares))
 
 
