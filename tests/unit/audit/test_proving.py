@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +183,28 @@ def test_another_list_for_this_commitment_means_forged_keys(settled: Settled, mo
     monkeypatch.setattr(proofs, "accepted_list", lambda *_: list_hash(found.values))
     with pytest.raises(RpcUnavailable, match="hides its event"):  # kept by the contract, and no event tells of it
         proving.accepted_proof(proofs, task, found)
+
+
+def test_settling_and_verifying_need_no_compiled_code(tmp_path: Path, settled: Settled) -> None:
+    reader = settled.reader()
+    names = ("spec", "bundle", "proof")
+    parts = reader.spec.to_bytes(), reader.bundle(1).to_bytes(), settled.proof.to_bytes()
+    for name, data in zip(names, parts, strict=True):
+        (tmp_path / name).write_bytes(data)
+    code = """
+import sys
+from pathlib import Path
+for name in ("numba", "llvmlite", "mclbn256"):
+    sys.modules[name] = None  # as if it were not installed
+from fl_platform.audit.verify_files import Files, Offline
+from zk.settlement.proof_file import ProofFile
+spec, bundle, proof = (Path(sys.argv[1], name).read_bytes() for name in ("spec", "bundle", "proof"))
+lines = Offline(Files(spec, bundle)).proof_lines(ProofFile.from_bytes(proof))
+print([line.result.value for line in lines])
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(["equal"] * 2 + ["not checked"] + ["equal"] * 5 + ["not checked"])
 
 
 def test_without_the_extra_the_remedy_is_told(settled: Settled, monkeypatch: pytest.MonkeyPatch) -> None:
