@@ -18,6 +18,7 @@ from fl_platform.judging.tapes import told_tape
 from fl_platform.ledger.proofs import Accepted, Proofs
 from fl_platform.ledger.records import SealRecord
 from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.program import Output
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
 from fl_platform.task.reading import TaskReader
@@ -65,8 +66,8 @@ def require_sealed(reader: TaskReader, round_number: int) -> SealRecord:
 def settlement_of(reader: TaskReader, round_number: int) -> SettlementStatement:
     """Return the settlement of a sealed round, held against its seal.
 
-    Raises ConfigError (not sealed), AuditDifference (the claims or the tape are not the sealed ones), NoCircuit (the
-    task has none, or it does not hold this round), and what reading raises.
+    Raises ConfigError (not sealed), AuditDifference (the claims or the tape are not the sealed ones, or the tape's own
+    commitment is another), NoCircuit (the task has none, or it does not hold this round), and what reading raises.
     """
     seal = require_sealed(reader, round_number)
     circuit_of(reader.spec)  # before a bundle is fetched for nothing
@@ -79,6 +80,11 @@ def settlement_of(reader: TaskReader, round_number: int) -> SettlementStatement:
     if found.tape.root != seal.trace:
         raise AuditDifference(
             f"round {round_number}: the seal's tape is not the bundle's; `fl-platform watch` has the seal undone"
+        )
+    if found.commitment != int(found.tape.output(Output.SETTLEMENT)):
+        raise AuditDifference(
+            f"round {round_number}: the sealed tape's settlement cell is not that of what it has as given; "
+            "`fl-platform watch` has the seal undone"
         )
     return found
 
@@ -121,7 +127,7 @@ def prove(
     """Prove a settlement for `claimant`; `watch` is told what is being done. Seconds of both cores.
 
     key: the task's (`TaskReader.proof_key`). proving_key: the ceremony's .zkey, where the task's key is one's. Raises
-    ConfigError (see `require_prover`), DocumentInvalid (another key), StoreMissing (a ceremony's key that is not given).
+    ConfigError (see `require_prover`), DocumentInvalid (another key), StoreMissing (a ceremony's, which is not given).
     """
     require_prover()
     from zk.groth16 import keys  # compiled kernels: not for those who only verify

@@ -153,7 +153,9 @@ class Owner:
     def open(self, spec: TaskSpec, objects: Objects) -> int:
         """Publish the rules and what they name, escrow the whole bounty and open the task, and return its number.
 
-        Raises ConfigError when the wallet does not hold the bounty, TransactionReverted.
+        Raises ConfigError when the wallet does not hold the bounty or the objects are not those of the rules,
+        DocumentInvalid (a development key off local chains), PointInvalid (a key that accepts anything),
+        TransactionReverted.
         """
         bounty = spec.money.pot * spec.money.rounds
         balance = self._contracts.token_balance(spec.money.token, self._contracts.address)
@@ -167,8 +169,15 @@ class Owner:
             raise ConfigError("initial model, frozen base, program or proof key are not those that the rules name")
         if spec.proofs.trainers:
             from zk.groth16.verifier import VerifyingKey, refuse_development_key
+            from zk.settlement.circuit import PUBLIC
 
-            refuse_development_key(VerifyingKey.from_bytes(objects[-1]), chain_id=self._contracts.chain_id)
+            key = VerifyingKey.from_bytes(objects[-1])
+            refuse_development_key(key, chain_id=self._contracts.chain_id)
+            if len(key.ic) != PUBLIC + 1:
+                raise ConfigError(
+                    f"the proof key is of a circuit with {len(key.ic) - 1} public inputs, settlements have {PUBLIC}: "
+                    "take the file of a ceremony for this task's circuit"
+                )
         document = self._store.put(spec.to_bytes())
         task = self._contracts.open_task(spec, program=program_of(spec).root, rules=terms_of(spec).root)
         logger.info("task %d open, rules %s", task, document)

@@ -27,7 +27,7 @@ BARS = {
     "round n=": 80_000,
     "claim depth=": 56_000,
     "withdraw": 46_000,
-    "deployment": 24_000_000,  # all but the faucet, the hash, and the gate of settlement proofs with its verifiers
+    "deployment": 24_000_000,  # all but the faucet, the hash, and the gate of settlement proofs
     "hash of eight": 450_000,
     "join": 110_000,
     "join, very first": 110_000,

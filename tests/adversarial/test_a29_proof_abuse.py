@@ -1,8 +1,9 @@
 """A29: proof abuse. Abuses stand beside their honest twin: the twin must pass, each abuse must fail, here and on chain.
 
-Off chain: `verify_settlement` (py_ecc). On chain: `SettlementProofs.submit`. What makes the difference is one value:
-an alias, a place, a sender, a key, a point. A proof can be made anew from another (re-randomised); so what was accepted
-goes by task, round and commitment, and a second use is refused whatever its bytes.
+Off chain: `verify_settlement`. On chain: `SettlementProofs.submit`. What makes the difference is one value: an alias, a
+place, a sender, a key, a point. A proof can be made anew from another (re-randomised); so what was accepted goes by
+task, round, commitment and key, and a second use is refused whatever its bytes. A key is data: anybody may bring one
+whose secrets it keeps, and what it proves stands under that key's digest, which no task but its own names.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from py_ecc.optimized_bn128 import multiply, normalize
 
 from fl_platform.errors import DocumentInvalid, PointInvalid
 from tests.support.evm import Account, Contract, Evm, Reverted, account
-from tests.support.settlement_vectors import CLAIMANT, context, deploy, vector
+from tests.support.own_keys import forged, own_key
+from tests.support.settlements import CLAIMANT, context, deploy, proof, proof_file, provable, words
 from zk.curve.bn254 import FIELD, ORDER, Point
-from zk.groth16.verifier import Point2, Proof, _lift, _lift2
-from zk.settlement.inputs import Context, rho_of, value_at
+from zk.groth16.verifier import Point2, Proof, VerifyingKey, _lift, _lift2
+from zk.settlement.binding import Context, list_hash, rho_of, value_at
+from zk.settlement.circuit import REPUTATION_SHIFT
 from zk.settlement.proof import SettlementProof, verify_settlement
-from zk.settlement.proof_file import ProofFile, key_of
 
-SLOTS = 4
 THIEF = account("thief")
 
 
@@ -33,6 +34,7 @@ class Attempt:
 
     claimed: SettlementProof
     context: Context
+    key: VerifyingKey
     sender: Account
 
 
@@ -49,13 +51,13 @@ def gate(deployed: Contract) -> Iterator[Contract]:
 
 
 def honest() -> Attempt:
-    return Attempt(vector(SLOTS).claimed, context(), CLAIMANT)
+    return Attempt(proof(), context(), provable().key, CLAIMANT)
 
 
 def off_chain(attempt: Attempt) -> bool:
-    """Whether py_ecc accepts; a typed refusal is a no."""
+    """Whether a verifier accepts; a typed refusal is a no."""
     try:
-        return verify_settlement(attempt.claimed, attempt.context)
+        return verify_settlement(attempt.claimed, attempt.context, attempt.key)
     except (DocumentInvalid, PointInvalid):
         return False
 
@@ -66,7 +68,7 @@ def on_chain(gate: Contract, attempt: Attempt) -> str:
     try:
         gate.send(
             attempt.sender, "submit", place.task, place.round, claimed.commitment, list(claimed.values),
-            list(claimed.proof.words()),
+            list(claimed.proof.words()), words(attempt.key),
         )  # fmt: skip
     except Reverted as refused:
         return refused.name.removeprefix("SettlementProofs_")
@@ -85,8 +87,30 @@ def with_value(index: int, change: Callable[[int], int]) -> Callable[[Attempt], 
     return abuse
 
 
+def with_list(change: Callable[[tuple[int, ...]], tuple[int, ...]]) -> Callable[[Attempt], Attempt]:
+    return lambda a: replace(a, claimed=replace(a.claimed, values=change(a.claimed.values)))
+
+
+def swapped_claims(attempt: Attempt) -> Attempt:
+    """What two seats get, the one with what the other gets."""
+    values = list(attempt.claimed.values)
+    other = next(seat for seat, value in enumerate(values) if value != values[0])
+    values[0], values[other] = values[other], values[0]
+    return replace(attempt, claimed=replace(attempt.claimed, values=tuple(values)))
+
+
 def with_root(change: Callable[[int], int]) -> Callable[[Attempt], Attempt]:
     return lambda a: replace(a, claimed=replace(a.claimed, commitment=change(a.claimed.commitment)))
+
+
+def with_key(change: Callable[[VerifyingKey], VerifyingKey]) -> Callable[[Attempt], Attempt]:
+    """Another key, and the context says so: what verifies must be held to what the task names all the same."""
+
+    def abuse(attempt: Attempt) -> Attempt:
+        key = change(attempt.key)
+        return replace(attempt, key=key, context=replace(attempt.context, key=key.digest))
+
+    return abuse
 
 
 def with_place(**changes: int) -> Callable[[Attempt], Attempt]:
@@ -121,27 +145,37 @@ def stolen(attempt: Attempt) -> Attempt:
 
 
 def of_other_circuit(attempt: Attempt) -> Attempt:
-    """The proof of the circuit with 16 slots under the list of 4."""
-    return replace(attempt, claimed=replace(attempt.claimed, proof=vector(16).claimed.proof))
+    """A proof that holds under another circuit's key for the very same list and commitment."""
+    other = forged(attempt.context, attempt.claimed.commitment, attempt.claimed.values)
+    return replace(attempt, claimed=replace(attempt.claimed, proof=other.claimed.proof))
 
 
 ZERO, ZERO2 = Point(0, 0), Point2((0, 0), (0, 0))
-REFUSED, ALIAS, LENGTH = "Refused", "ElementOutOfField", "UnknownLength"
+REFUSED, ALIAS = "Refused", "ElementOutOfField"
 Abuses = dict[str, tuple[Callable[[Attempt], Attempt], str]]
 ABUSES: dict[str, Abuses] = {
     "aliases": {
         "of a claim": (with_value(0, lambda v: v + ORDER), ALIAS),
-        "of a mark": (with_value(SLOTS, lambda v: v + ORDER), ALIAS),
-        "of the total": (with_value(2 * SLOTS, lambda v: v + ORDER), ALIAS),
+        "of the weights": (with_value(-2, lambda v: v + ORDER), ALIAS),
+        "of the divisor": (with_value(-1, lambda v: v + ORDER), ALIAS),
         "of the commitment": (with_root(lambda v: v + ORDER), REFUSED),
     },
     "another list": {
-        "a wei more": (with_value(0, lambda v: v + (1 << 160)), REFUSED),
-        "another payee": (with_value(0, lambda v: v ^ 1), REFUSED),
-        "another verdict": (with_value(SLOTS, lambda v: v ^ 1 << 17), REFUSED),
-        "another dust": (with_value(2 * SLOTS, lambda v: v + (1 << 98)), REFUSED),
+        "a wei more": (with_value(0, lambda v: v + 1), REFUSED),
+        "another payee": (swapped_claims, REFUSED),
+        "more reputation": (with_value(-3, lambda v: v + (1 << REPUTATION_SHIFT)), REFUSED),
+        "another weight": (with_value(-2, lambda v: v ^ 1 << 20), REFUSED),
+        "another divisor": (with_value(-1, lambda v: v + 1), REFUSED),
         "another commitment": (with_root(lambda v: v ^ 1), REFUSED),
-        "a number less": (lambda a: replace(a, claimed=replace(a.claimed, values=a.claimed.values[:-1])), LENGTH),
+        "a number less": (with_list(lambda v: v[:-1]), REFUSED),
+        "a number more": (with_list(lambda v: (*v, 0)), REFUSED),
+        "no number": (with_list(lambda _: ()), REFUSED),
+    },
+    "another key": {
+        "of one's own": (with_key(lambda _: own_key()), REFUSED),
+        "passed off as a ceremony's": (with_key(lambda k: replace(k, ceremony=b"ceremony".ljust(32))), REFUSED),
+        "another gamma": (with_key(lambda k: replace(k, gamma=k.delta)), REFUSED),
+        "another base": (with_key(lambda k: replace(k, ic=(*k.ic[:3], k.ic[1]))), REFUSED),
     },
     "another place": {
         "another round": (with_place(round=10), REFUSED),
@@ -209,19 +243,41 @@ def test_a_proof_made_anew_from_another_is_no_second_use(gate: Contract, z: int)
 
 
 def test_a_proof_for_another_gate_or_chain(gate: Contract) -> None:
-    others = [gate.call("verifierOf", 2 * size + 1) for size in (4, 16, 64)]
-    second = gate.evm.create(account("somebody").address, "SettlementProofs", others)
+    second = gate.evm.create(account("somebody").address, "SettlementProofs")
     assert on_chain(second, honest()) == "Refused"
     assert not off_chain(with_place(contract=int.from_bytes(second.address, "big"))(honest()))
     assert not off_chain(with_place(chain_id=31337)(honest()))
     assert on_chain(gate, honest()) == ""
 
 
+def of_own_key(attempt: Attempt, values: tuple[int, ...]) -> Attempt:
+    """Another list for the very commitment, under a key whose secrets the thief keeps: it holds."""
+    place = replace(attempt.context, claimant=int.from_bytes(THIEF.address, "big"))
+    made = forged(place, attempt.claimed.commitment, values)
+    return Attempt(made.claimed, made.context, made.key, THIEF)
+
+
+def test_a_proof_under_a_key_of_ones_own_stands_beside_the_tasks_and_never_in_its_place(gate: Contract) -> None:
+    values = (proof().values[0] + 10**18, *proof().values[1:])
+    thiefs = of_own_key(honest(), values)
+    assert off_chain(thiefs)
+    assert on_chain(gate, thiefs) == ""  # it is a proof, under that key
+    place = context().task, context().round, proof().commitment
+    assert gate.call("acceptedList", *place, provable().key.digest) == bytes(32)
+    assert on_chain(gate, honest()) == ""  # nobody's place was taken
+    assert gate.call("acceptedList", *place, provable().key.digest) == list_hash(proof().values)
+    assert gate.call("acceptedList", *place, own_key().digest) == list_hash(values)
+    passed_off = replace(thiefs, key=provable().key, context=replace(thiefs.context, key=provable().key.digest))
+    assert not off_chain(passed_off)
+    assert on_chain(gate, with_place(round=10)(passed_off)) == "Refused"
+
+
 def test_a_stale_key(gate: Contract) -> None:
-    """The gate's verifiers are immutable; a file says which key it was made with."""
-    file = ProofFile(context(), honest().claimed, key_of(SLOTS))
+    """The gate keeps no key; a file has the key that its proof was made for, and no other will do."""
+    file = proof_file()
     assert file.holds()
-    with pytest.raises(DocumentInvalid, match="keys or circuit were replaced"):
-        replace(file, key=key_of(16)).holds()
+    with pytest.raises(DocumentInvalid, match="the proof is bound to"):
+        replace(file, key=own_key()).holds()
+    assert not replace(file, key=own_key(), context=replace(file.context, key=own_key().digest)).holds()
     setters = [name for name in gate.abi.functions() if name.lower().startswith(("set", "init", "upgrade", "transfer"))]
     assert setters == []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.contracts import Run, fresh_world
-from tests.support.evm import Contract, Evm, account
-from tests.support.settlement_vectors import CLAIMANT, ROUND, TASK, context, deploy, vector
-from zk.settlement.proof import public_inputs
+from tests.support.evm import Evm, account
+from tests.support.own_keys import forged, own_key
+from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy, words
 
 TOLERANCE = 1.02
 
@@ -58,15 +58,14 @@ def test_a_long_forced_list_does_not_make_the_seal_dearer(forced: int) -> None:
 def test_the_check_of_a_settlement_proof_is_flat_in_the_number_of_trainers() -> None:
     """Only the list grows, and it is its sender who pays for it: 32 bytes of calldata and one step of a polynomial."""
     gate = deploy(Evm())
-    checks, wholes = {}, {}
-    for slots in (4, 16, 64):
-        claimed = vector(slots).claimed
-        words, values = list(claimed.proof.words()), list(claimed.values)
-        public = list(public_inputs(claimed.commitment, claimed.values, context()))
-        verifier = Contract(gate.evm, f"SettlementVerifier{slots}", gate.call("verifierOf", len(values)))
-        checks[slots] = verifier.send(CLAIMANT, "verify", words, public).gas
-        wholes[slots] = gate.send(CLAIMANT, "submit", TASK, ROUND, claimed.commitment, values, words).gas
-    assert max(checks.values()) <= TOLERANCE * min(checks.values())
-    assert max(checks.values()) <= 240_000
-    slope = (wholes[64] - wholes[4]) / (64 - 4)
-    assert slope < 1_000  # gas a slot: two numbers of the list
+    number = (1 << 249) - 1  # as wide as one of the list may be
+    gas = {}
+    for length in (0, 14, 79, 287):  # no list, and those of 4, 64 and 256 trainers
+        claimed = forged(context(), commitment=length, values=(number,) * length).claimed
+        gas[length] = gate.send(
+            CLAIMANT, "submit", TASK, ROUND, length, list(claimed.values), list(claimed.proof.words()), words(own_key())
+        ).gas
+    numbers = [(gas[length] - gas[0]) / length for length in gas if length]
+    assert max(numbers) <= TOLERANCE * min(numbers)
+    assert max(numbers) < 700  # gas a number of the list: 32 bytes, a step of the polynomial and of the hash
+    assert gas[0] <= 275_000  # the check of a proof under a key of 23 words, and what is kept of it

@@ -43,7 +43,7 @@ def deploy_with_brownie(node: Node, network: str, file: Path, **more: str) -> De
 def test_brownie_deploys_what_the_platform_ships(network: str, start: Starter, tmp_path: Path) -> None:
     with start() as node:
         deployment = deploy_with_brownie(node, network, tmp_path / "deployment.json")
-    assert set(deployment.contracts) == {*CONTRACTS, TOKEN, *PROOFS}
+    assert set(deployment.contracts) == {*CONTRACTS, TOKEN, PROOFS}
 
 
 def test_brownie_deploys_from_a_keystore_where_the_node_holds_no_account(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_brownie_deploys_from_a_keystore_where_the_node_holds_no_account(tmp_pat
         assert node.accounts == ()
         node.fund("0x" + wallet.address.hex(), 10**18)
         deployment = deploy_with_brownie(node, "sepolia", tmp_path / "deployment.json", **secrets)
-        assert set(deployment.contracts) == set(CONTRACTS)  # no settlement proofs: only development keys ship
+        assert set(deployment.contracts) == {*CONTRACTS, PROOFS}
         with pytest.raises(BrownieFailed, match="FL_PLATFORM_WALLET"):
             deploy_with_brownie(node, "sepolia", tmp_path / "second.json")
 

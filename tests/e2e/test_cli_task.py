@@ -38,6 +38,7 @@ def prepare(cli: Cli) -> None:
     opened = cli.report(
         "task", "open", "--wallet", "owner", "--trainers", str(TRAINERS), "--rounds", str(ROUNDS), "--pot", "100",
         "--epochs", "2", "--aggregator", "aggregator", "--auditor", "auditor", "--windows", "hourly",
+        "--proofs", str(TRAINERS),
     )  # fmt: skip
     assert (opened["task"], opened["bounty_wei"]) == (1, ROUNDS * POT)
     for name in NAMES:
@@ -133,20 +134,34 @@ def take_the_model(cli: Cli, done: Any) -> None:
 
 
 def prove_and_verify(cli: Cli) -> None:
-    """A round of a program has no circuit yet, and everything else of it is verified: from chain, files and bundle."""
-    folder = cli.folder / "exported"
-    for words in (("--submit", "--wallet", "trainer-0"), ("1", "--wallet", "trainer-0")):
-        told = cli("prove", "1", *words, code=3).stderr
-        assert "round 1 was judged by its program: the circuit of programs comes with the next release" in told
-    for words in (("verify", "1"), ("verify", "1", "1")):
+    """The last round's settlement is proved, handed in, and verified by whoever wants: from chain, file and bundle."""
+    proof, folder = str(cli.folder / "proof.json"), cli.folder / "exported"
+    done = cli.report("prove", "1", "--submit", "--wallet", "trainer-0", "--out", proof)
+    assert (done["round"], done["trainers"], done["accepted_before"]) == (1, TRAINERS, None)
+    assert done["development_key"]
+    assert 250_000 < done["gas"] < 330_000
+    again = cli.report("prove", "1", "1", "--submit", "--wallet", "trainer-1")
+    assert (again["accepted_before"]["claimant"], again["transaction"]) == (done["claimant"], None)
+    for words in (("verify", "1"), ("verify", "1", "1"), ("verify", "1", "--proof", proof)):
         lines = cli.report(*words, code=3)["lines"]
-        assert "DIFFERENCE" not in {line["result"] for line in lines}
-        assert any("the circuit of programs comes with the next release" in line["why"] for line in lines)
+        said = {line["result"] for line in lines if line["layer"] == "S" and line["round"] == 1}
+        assert "DIFFERENCE" not in said
+        accepted = f"accepted on chain by {done['claimant']}, its claims are the sealed ones"
+        assert any(accepted in line["why"] for line in lines)
+    assert "DIFFERENCE" in cli("verify", "1", "0", "--proof", proof, code=4).stdout
     layers = cli.report("audit", "1", "--export", str(folder), code=3)["layers"]
     assert [line["layer"] for line in layers] == ["M", "P", "S"]
+    first = str(cli.folder / "first.json")  # made by one who pays no gas, handed in by another
+    cli("prove", "1", "0", "--claimant", "trainer-2", "--wallet", "owner", "--out", first)
+    assert "only that wallet" in cli("prove", "1", "--submit", "--wallet", "trainer-1", "--from", first, code=5).stderr
+    handed = cli.report("prove", "1", "--submit", "--wallet", "trainer-2", "--from", first)
+    assert (handed["round"], handed["gas"] > 250_000) == (0, True)
     files = ["--bundle", str(folder / "round-1.bundle.json"), "--spec", str(folder / "spec.json")]
-    told = cli("verify", *files, "--sums", str(folder / "round-1.sums"), "--models", str(folder), code=3).stdout
+    more = ["--sums", str(folder / "round-1.sums"), "--models", str(folder)]
+    told = cli("verify", *files, *more, "--proof", proof, code=3).stdout
     assert "M  equal: round 1: verdicts, weights, scores" in told
+    assert "S  equal: round 1: the list of claims" in told
+    assert "S  equal: round 1: the key of the proof" in told
     assert "DIFFERENCE" in cli("verify", *files, "--sums", str(folder / "round-0.sums"), code=4).stdout
 
 
@@ -183,13 +198,14 @@ def test_a_task_opens_on_a_rehearsal_of_sepolia(tmp_path: Path) -> None:
         cli("wallet", "new", "--light", "owner", "aggregator")
         deployed = cli.report("deploy", "--wallet", "owner")
         assert deployed["chain_id"] == nodes.SEPOLIA_CHAIN_ID
-        assert "anyone can forge" in deployed["left_out"]["SettlementProofs"]  # only development keys ship
-        assert "SettlementProofs" not in deployed["contracts"]
+        assert "SettlementProofs" in deployed["contracts"]
         cli("wallet", "fund", "owner", "--tokens", "10")
-        opened = cli.report(
+        words = (
             "task", "open", "--wallet", "owner", "--trainers", "2", "--rounds", "1", "--pot", "10", "--epochs", "1",
             "--aggregator", "aggregator",
         )  # fmt: skip
+        assert "anyone can forge proofs" in cli(*words, "--proofs", "2", code=7).stderr  # it needs a ceremony's key
+        opened = cli.report(*words)
         assert [task["task"] for task in cli.report("task", "list")] == [opened["task"]]
-        assert "development keys" in cli("prove", "1", "--wallet", "owner", code=5).stderr
+        assert "no sealed round" in cli("prove", "1", "--wallet", "owner", code=5).stderr
         assert cli.report("verify", "1", code=3)["ok"]  # nothing is sealed yet; what it lacks a key for is listed

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from fl_platform.errors import DocumentInvalid
 from zk.circuits.system import Linear
 from zk.curve.bn254 import FIELD, ORDER
-from zk.groth16 import arithmetic
 
 Words = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.uint32]
@@ -101,6 +100,8 @@ def _section(found: dict[int, memoryview], number: int, size: int | None = None)
 
 def read_r1cs(data: bytes) -> R1cs:
     """Read circom's constraints. Raises DocumentInvalid."""
+    from zk.groth16 import arithmetic  # compiled kernels: not for those who only settle and verify
+
     found = sections(data, b"r1cs")
     head = _section(found, 1, 64)
     width, prime = struct.unpack_from("<I", head)[0], int.from_bytes(head[4:36], "little")

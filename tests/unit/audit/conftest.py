@@ -1,4 +1,4 @@
-"""A whole honest task of two rounds, played once for all tests that only read it."""
+"""A whole honest task of two rounds with settlement proofs, played once for all tests that only read it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ import pytest
 
 from fl_platform.audit import proving
 from fl_platform.audit.proving import SettlementStatement
-from fl_platform.cli.demo.federation import DemoParties
+from fl_platform.chain.types import ZERO_ADDRESS
+from fl_platform.cli.demo.federation import BOND, FEE_BPS, POT, STAKE, DemoParties
 from fl_platform.ledger.proofs import Proofs
+from fl_platform.protocol.spec import Money
+from fl_platform.round.offer import Offer
 from fl_platform.round.transport import LocalTransport
 from fl_platform.task.reading import TaskReader
 from fl_platform.task.workspace import Workspace
-from tests.support.rehearsal import rehearsal
-from tests.support.settlements import Shape, made_round
-from zk.settlement.inputs import commitment, payload
+from tests.support.rehearsal import QUICK, rehearsal, small_settings
 from zk.settlement.proof_file import ProofFile
-from zk.settlement.statement import settle_round
+
+TRAINERS, ROUNDS = 5, 2
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A task, whose rounds have no circuit yet, and in their places settlements of the rule whose circuit ships.
-
-    That of round 1 has a proof on chain, made and handed in by the owner; that of round 0 has none.
-    """
+    """A task with what its rounds settle. Round 1 has a proof on chain, which the owner made; round 0 has none."""
 
     workspace: Workspace
     parties: DemoParties
-    kept: tuple[SettlementStatement, SettlementStatement]
+    rounds: tuple[SettlementStatement, SettlementStatement]
     proof: ProofFile
 
     def reader(self) -> TaskReader:
@@ -43,20 +42,22 @@ class Settled:
         return Proofs(self.workspace.contracts(signer), signer)
 
 
+def with_proofs(trainers: int) -> Offer:
+    """The rehearsal's rules, with proofs that have room for so many trainers."""
+    money = Money(ZERO_ADDRESS, POT, ROUNDS, STAKE, BOND, FEE_BPS)
+    return Offer("proved", "digits-mlp", money, TRAINERS, QUICK, seed=7, byzantine=1, proved=trainers)
+
+
 @pytest.fixture(scope="session")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settled]:
     """The task."""
-    with rehearsal(tmp_path_factory.mktemp("settled")) as (workspace, parties):
+    settings = small_settings(trainers=TRAINERS, rounds=ROUNDS, offer=with_proofs(TRAINERS))
+    with rehearsal(tmp_path_factory.mktemp("settled"), settings) as (workspace, parties):
         parties.aggregator.run(LocalTransport(parties.everybody))
-        owner = parties.wallets["owner"]
+        owner, reader = parties.wallets["owner"], workspace.reader(parties.task)
         proofs = Proofs(workspace.contracts(owner), owner)
-        kept = kept_settlement(0), kept_settlement(1)
-        proof = proving.prove(proofs, parties.task, kept[1], claimant=owner.address)
-        proofs.submit(parties.task, 1, proof.claimed)
-        yield Settled(workspace, parties, kept, proof)
-
-
-def kept_settlement(number: int) -> SettlementStatement:
-    """Return a settlement of the rule whose circuit ships, for a round of this number."""
-    made = made_round(Shape(6), seed=number)
-    return SettlementStatement(number, made, commitment(made), payload(made, settle_round(made)))
+        reader.history()
+        first, last = (proving.settlement_of(reader, number) for number in range(ROUNDS))
+        proof = proving.prove(proofs, parties.task, last, reader.proof_key(), claimant=owner.address)
+        proofs.submit(proof)
+        yield Settled(workspace, parties, (first, last), proof)

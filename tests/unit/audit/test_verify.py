@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from fl_platform.audit import auditor, verify
+from fl_platform.audit import auditor
 from fl_platform.audit.auditor import Auditor
 from fl_platform.audit.verify import (
     Expected,
@@ -21,8 +22,12 @@ from fl_platform.audit.verify import (
     verify_task,
 )
 from fl_platform.errors import DocumentInvalid, PointInvalid
+from fl_platform.protocol.bundle import RoundBundle
+from fl_platform.protocol.spec import ProofRule
+from fl_platform.task.reading import TaskReader
 from tests.support.chain import stage
 from tests.support.doctored import DoctoredReader
+from tests.support.own_keys import forged, own_key
 from tests.unit.audit.conftest import Settled
 from zk.curve.bn254 import ORDER
 from zk.settlement.proof import SettlementProof
@@ -50,33 +55,47 @@ def test_an_honest_task_is_equal_where_a_stranger_can_look(settled: Settled) -> 
     open_ = of(found, "M", Result.UNCHECKED)
     assert open_
     assert all(line.why for line in open_)
-    none = of(found, "S", Result.NONE)
-    assert [line.round for line in none] == [0, 1]
-    assert all("the circuit of programs comes with the next release" in line.why for line in none)
+    (none,), (proved,) = of(found, "S", Result.NONE), of(found, "S", Result.EQUAL)
+    assert (none.round, proved.round) == (0, 1)
+    assert "none is on chain" in none.why
 
 
-@pytest.fixture
-def kept(settled: Settled, monkeypatch: pytest.MonkeyPatch) -> Settled:
-    """The rounds' settlements are those whose circuit ships."""
-    monkeypatch.setattr(verify, "settlement_of", lambda _, number: settled.kept[number])
-    return settled
-
-
-def sealed_as(kept: Settled, number: int) -> dict[str, object]:
-    """The claims that a proved list has, as a seal says them."""
-    root, total, count = kept.proofs().claim_root(kept.kept[number].values)
-    return {"claim_root": root, "claim_total": total, "claim_count": count}
-
-
-def test_a_proof_on_chain_is_told_with_what_it_is_worth(kept: Settled) -> None:
-    none = settlement_line(kept.reader(), kept.proofs(), 0)
+def test_a_proof_on_chain_is_told_with_what_it_is_worth(settled: Settled) -> None:
+    none = settlement_line(settled.reader(), settled.proofs(), 0)
     assert (none.result, "none is on chain" in none.why) == (Result.NONE, True)
-    reader = DoctoredReader(kept.workspace, kept.parties.task, kept.reader().bundle(1), seal=sealed_as(kept, 1))
-    accepted = settlement_line(reader, kept.proofs(), 1)
+    accepted = settlement_line(settled.reader(), settled.proofs(), 1)
     assert accepted.result is Result.EQUAL
-    owner = kept.parties.wallets["owner"].address.hex()
+    owner = settled.parties.wallets["owner"].address.hex()
     assert f"settlement proof: accepted on chain by 0x{owner}, its claims are the sealed ones" in str(accepted)
-    assert "development keys" in str(accepted)
+    assert "(a development key: anybody can forge)" in str(accepted)
+
+
+def without_proofs(settled: Settled) -> TaskReader:
+    """A reader of the task as it were without `--proofs`."""
+    reader = settled.reader()
+    reader.spec = replace(reader.spec, proofs=ProofRule())
+    return reader
+
+
+def test_a_task_without_proofs_says_so(settled: Settled) -> None:
+    line = settlement_line(without_proofs(settled), settled.proofs(), 1)
+    assert line.result is Result.NONE
+    assert "opened without settlement proofs (`fl-platform task open --proofs N`)" in line.why
+
+
+def test_a_proof_under_a_key_of_ones_own_changes_nothing(settled: Settled) -> None:
+    found, thief = settled.rounds[1], settled.parties.wallets["auditor"].address
+    gate = settled.proofs("auditor")
+    values = (found.values[0] + 10**18, *found.values[1:])
+    made = forged(gate.context(settled.parties.task, 1, thief, found.key), found.commitment, values)
+    before = settlement_line(settled.reader(), settled.proofs(), 1)
+    assert gate.submit(made) is not None
+    assert settlement_line(settled.reader(), settled.proofs(), 1) == before
+    lines = proof_of_round(settled.reader(), settled.proofs(), 1, made)
+    assert lines[0].result is Result.EQUAL  # for that key
+    differing = [line.what for line in lines if line.result is Result.DIFFERS]
+    assert [what.split()[1] for what in differing] == ["key", "list"]
+    assert own_key().digest.hex() in next(line.why for line in lines if "key of the proof" in line.what)
 
 
 def test_one_round_says_that_it_starts_from_the_round_before(settled: Settled) -> None:
@@ -125,11 +144,25 @@ def test_claims_that_are_not_the_bundle_s(settled: Settled) -> None:
     assert "the seal's claims are not the bundle's" in line.why
 
 
-@pytest.mark.parametrize("change", [{"claim_root": bytes(32)}, {"claim_total": 1}, {"claim_count": 1}])
-def test_claims_that_are_not_the_proved_ones(kept: Settled, change: dict[str, object]) -> None:
-    seal = sealed_as(kept, 1) | change
-    reader = DoctoredReader(kept.workspace, kept.parties.task, kept.reader().bundle(1), seal=seal)
-    line = settlement_line(reader, kept.proofs(), 1)
+def change_pay(bundle: RoundBundle) -> RoundBundle:
+    """A wei more for who has been paid most, a wei less for another."""
+    told = next(column for column in bundle.after.state if column.name == "paid_scored")
+    cells = list(told.cells)
+    first, second = [seat for seat, wei in enumerate(cells) if wei][:2]
+    cells[first], cells[second] = cells[first] + 1, cells[second] - 1
+    state = tuple(replace(told, cells=tuple(cells)) if c is told else c for c in bundle.after.state)
+    return replace(bundle, after=replace(bundle.after, state=state))
+
+
+@pytest.mark.parametrize(
+    ("change", "seal"), [(change_pay, {}), (lambda bundle: bundle, {"claim_count": 1})], ids=["pay", "count"]
+)
+def test_claims_that_are_not_the_proved_ones(
+    settled: Settled, change: Callable[[RoundBundle], RoundBundle], seal: dict[str, object]
+) -> None:
+    bundle = change(settled.reader().bundle(1))
+    reader = DoctoredReader(settled.workspace, settled.parties.task, bundle, seal=seal)
+    line = settlement_line(reader, settled.proofs(), 1)
     assert line.result is Result.DIFFERS
     assert "its claims are not the sealed ones" in line.why
 
@@ -142,8 +175,12 @@ def test_layers_in_a_line_each(settled: Settled) -> None:
     assert summed.what == f"rounds 0, 1: {auditor.SUM}"
     assert "open to the updates" in layer_lines(reader, report, settled.proofs(), with_key=True)[1].what
     assert "rounds 0, 1 recomputed from public values" in recomputed.what
-    assert proved.result is Result.NONE
-    assert proved.why.startswith("rounds 0, 1: judged by its program: ")  # said once, of both
+    assert proved.result is Result.EQUAL
+    assert proved.why.startswith("round 0: none is on chain")
+    assert "; round 1: accepted on chain by 0x" in proved.why
+    nothing = layer_lines(without_proofs(settled), report, settled.proofs(), with_key=False)[-1]
+    assert nothing.result is Result.NONE
+    assert nothing.why.startswith("rounds 0, 1: the task was opened without")  # said once, of both
     why = "no settlement proofs: they were left out"
     assert layer_lines(reader, report, why, with_key=True)[-1].result is Result.NONE
 
@@ -164,21 +201,21 @@ def test_a_proof_file_alone_and_against_its_round(settled: Settled) -> None:
     assert alone.lines[0].result is Result.EQUAL
     assert "that the commitment is this round's" in str(alone.lines[1])
     assert "convinces only who made it" in alone.lines[-1].why
-    *_, last = proof_of_round(settled.reader(), settled.proofs(), 1, settled.proof)
+    *_, last = proof_of_round(without_proofs(settled), settled.proofs(), 1, settled.proof)
     assert (last.what, last.result) == ("what the proof should be about", Result.UNCHECKED)
-    assert "the circuit of programs comes with the next release" in last.why
+    assert "opened without settlement proofs" in last.why
 
 
-def test_a_proof_file_against_what_it_should_be_about(kept: Settled) -> None:
-    lines = proof_of_round(kept.reader(), kept.proofs(), 1, kept.proof)
-    assert [line.result for line in lines] == [Result.EQUAL] * 7 + [Result.UNCHECKED]
-    without_gate = proof_of_round(kept.reader(), "left out", 1, kept.proof)
+def test_a_proof_file_against_what_it_should_be_about(settled: Settled) -> None:
+    lines = proof_of_round(settled.reader(), settled.proofs(), 1, settled.proof)
+    assert [line.result for line in lines] == [Result.EQUAL] * 8 + [Result.UNCHECKED]
+    without_gate = proof_of_round(settled.reader(), "left out", 1, settled.proof)
     assert next(line.what for line in without_gate if line.result is Result.UNCHECKED) == "the gate of the proof"
 
 
 def expected(settled: Settled, number: int = 1) -> Expected:
     gate, task = settled.proofs().address, settled.parties.task
-    return Expected(settled.proof.context.chain_id, gate, task, settled.kept[number])
+    return Expected(settled.proof.context.chain_id, gate, task, settled.rounds[number])
 
 
 def test_a_proof_of_another_round_or_task_is_a_difference(settled: Settled) -> None:
@@ -201,14 +238,17 @@ def with_claimed(settled: Settled, claimed: SettlementProof) -> tuple[Line, ...]
 
 def test_what_was_tampered_with_no_longer_holds(settled: Settled) -> None:
     claimed, context = settled.proof.claimed, settled.proof.context
-    raised = (claimed.values[0] + (1 << 160), *claimed.values[1:])
+    raised = (claimed.values[0] + 1, *claimed.values[1:])
     lines = with_claimed(settled, replace(claimed, values=raised))
     assert (lines[0].result, lines[-2].result) == (Result.DIFFERS, Result.DIFFERS)
     assert f"number 0 is {raised[0]}" in lines[-2].why
-    with pytest.raises(DocumentInvalid, match="keys or circuit were replaced"):  # of another circuit's length
-        with_claimed(settled, replace(claimed, values=claimed.values + (0,) * 96))
+    longer = with_claimed(settled, replace(claimed, values=(*claimed.values, 0)))
+    assert (longer[0].result, longer[-2].result) == (Result.DIFFERS, Result.DIFFERS)
+    assert f"{len(claimed.values) + 1} numbers" in longer[-2].why
     swapped = replace(settled.proof, context=replace(context, claimant=context.claimant + 1))
     assert proof_lines(swapped, None)[0].result is Result.DIFFERS
+    with pytest.raises(DocumentInvalid, match="the proof is bound to"):  # under another key than it names
+        proof_lines(replace(settled.proof, key=own_key()), expected(settled))
     alias = (claimed.values[0] + ORDER, *claimed.values[1:])
     with pytest.raises(DocumentInvalid, match="alias"):
         with_claimed(settled, replace(claimed, values=alias))

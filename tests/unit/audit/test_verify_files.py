@@ -13,8 +13,10 @@ from fl_platform.audit.verify import Line, Result, Verification
 from fl_platform.audit.verify_files import Files, Offline, models_by_digest
 from fl_platform.errors import ConfigError, DocumentInvalid, StoreMissing
 from fl_platform.protocol.bundle import RoundBundle, sha256
+from fl_platform.protocol.spec import ProofRule, TaskSpec
 from fl_platform.store.unixfs import cid_of
 from fl_platform.task.reading import TaskReader
+from tests.support.own_keys import forged
 from tests.unit.audit.conftest import Settled
 
 
@@ -178,12 +180,33 @@ def test_what_is_no_document_is_refused(folder: Path) -> None:
         models_by_digest({})
 
 
-def test_a_bundle_says_that_no_proof_is_about_it_yet(settled: Settled, folder: Path) -> None:
+def test_a_proof_is_of_the_bundle_or_of_something_else(settled: Settled, folder: Path) -> None:
     lines = Offline(files(folder)).proof_lines(settled.proof)
-    assert lines[0].result is Result.EQUAL  # it is a proof, of something else
     assert not differing(lines)
+    open_ = [line.what for line in lines if line.result is Result.UNCHECKED]
+    assert open_ == ["the gate of the proof", "that the proof was not forged"]
+    assert {"the round of the proof", "the key of the proof", "the list of claims and weights"} < {
+        line.what for line in lines if line.result is Result.EQUAL
+    }
+    other = Offline(files(folder, 0)).proof_lines(settled.proof)
+    assert other[0].result is Result.EQUAL  # it is a proof, of something else
+    assert [line.what.split()[1] for line in differing(other)] == ["round", "commitment", "list"]
+
+
+def test_a_proof_under_a_key_of_ones_own_is_of_another_task(settled: Settled, folder: Path) -> None:
+    claimed = settled.proof.claimed
+    made = forged(settled.proof.context, claimed.commitment, (claimed.values[0] + 1, *claimed.values[1:]))
+    lines = Offline(files(folder)).proof_lines(made)
+    assert lines[0].result is Result.EQUAL  # for that key
+    assert [line.what.split()[1] for line in differing(lines)] == ["key", "list"]
+
+
+def test_rules_without_proofs_say_that_no_proof_is_about_them(settled: Settled, folder: Path) -> None:
+    honest = files(folder)
+    spec = replace(TaskSpec.from_bytes(honest.spec), proofs=ProofRule())
+    lines = Offline(replace(honest, spec=spec.to_bytes())).proof_lines(settled.proof)
     assert (lines[-1].what, lines[-1].result) == ("what the proof should be about", Result.UNCHECKED)
-    assert "the circuit of programs comes with the next release" in lines[-1].why
+    assert "opened without settlement proofs" in lines[-1].why
 
 
 def test_what_the_store_has_lost_is_listed(settled: Settled, tmp_path: Path) -> None:

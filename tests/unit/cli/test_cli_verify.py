@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.support.cli import CliInside
-from tests.support.settlement_vectors import context, vector
+from tests.support.own_keys import own_key
+from tests.support.settlements import proof_file
 from zk.curve.bn254 import FIELD, ORDER
-from zk.settlement.proof_file import ProofFile, key_of
 
 Body = dict[str, Any]
 
@@ -23,7 +23,7 @@ def cli(tmp_path: Path) -> CliInside:
 
 
 def body() -> Body:
-    value: Body = json.loads(ProofFile(context(), vector(4).claimed, key_of(4)).to_bytes())
+    value: Body = json.loads(proof_file().to_bytes())
     return value
 
 
@@ -46,7 +46,7 @@ def claims(value: Body) -> list[str]:
 
 
 def raise_claim(value: Body) -> None:
-    claims(value)[1] = str(int(claims(value)[1]) + (1 << 160))
+    claims(value)[1] = str(int(claims(value)[1]) + 1)
 
 
 def alias(value: Body) -> None:
@@ -75,8 +75,16 @@ def infinity(value: Body) -> None:
     value["settlement"]["proof"]["pi_a"] = ["0", "1", "0"]
 
 
-def stale(value: Body) -> None:
+def other_key(value: Body) -> None:
+    value["key"] = own_key().to_bytes().hex()
+
+
+def no_key(value: Body) -> None:
     value["key"] = "00" * 32
+
+
+def infinite_key(value: Body) -> None:
+    value["key"] = "00" * 64 + value["key"][128:]
 
 
 def real_network(value: Body) -> None:
@@ -87,8 +95,10 @@ def real_network(value: Body) -> None:
     ("change", "code", "says"),
     [
         (raise_claim, 4, "DIFFERENCE"), (swap_claimant, 4, "DIFFERENCE"), (flip, 4, "DIFFERENCE"),
+        (other_key, 4, "DIFFERENCE"),
         (alias, 7, "alias"), (off_curve, 7, "not on the curve"), (zero, 7, "infinity"),
-        (infinity, 7, "infinity"), (stale, 7, "keys or circuit were replaced"), (real_network, 7, "stamped dev"),
+        (infinity, 7, "infinity"), (no_key, 7, "a verifying key has"), (infinite_key, 7, "infinity"),
+        (real_network, 7, "this is a development key"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The gate of settlement proofs beside a platform: deployed, checked, left out, and used by a wallet."""
+"""The gate of settlement proofs beside a platform: deployed, checked, and used by a wallet."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pytest
 
 from fl_platform.chain.client import Chain
 from fl_platform.chain.embedded import EmbeddedBackend
-from fl_platform.chain.evm import CHAIN_ID
 from fl_platform.chain.types import Deployed
 from fl_platform.config import MINIMAL
 from fl_platform.errors import ConfigError, DeploymentMismatch, TransactionReverted, WalletError
 from fl_platform.ledger.contracts import Contracts
 from fl_platform.ledger.deploy import PROOFS, check
-from fl_platform.ledger.proofs import CONTRACT, Proofs, add_proofs, left_out, list_hash
+from fl_platform.ledger.proofs import Proofs, add_proofs
 from tests.support.chain import AGGREGATOR, EMBEDDED, ETHER, OWNER, SUCCESSOR, Stage, stage
 from tests.support.faults import FaultyBackend, Killed
-from tests.support.settlement_vectors import round_of
-from zk.settlement.prove import prove_settlement
-
-TASK, ROUND = 3, 9
+from tests.support.own_keys import forged, own_key
+from tests.support.settlements import ROUND, TASK, provable
+from zk.settlement.binding import list_hash
+from zk.settlement.proof import prove_settlement
+from zk.settlement.proof_file import ProofFile
 
 
 @pytest.fixture(scope="module")
@@ -32,51 +32,63 @@ def s() -> Iterator[Stage]:
         yield Stage(made.chain, Contracts(made.chain, deployment, OWNER))
 
 
+def made_for(proofs: Proofs, claimant: bytes) -> ProofFile:
+    """A proof of the smallest rule's round for this gate and claimant."""
+    made = provable()
+    context = proofs.context(TASK, ROUND, claimant, made.key.digest)
+    return ProofFile(context, prove_settlement(made.circuit, made.parameters, made.tape, context), made.key)
+
+
 def test_the_deployment_is_checked_with_its_proofs(s: Stage) -> None:
     right = s.owner.deployment
     check(s.chain, right)
-    foreign = Deployed("SettlementVerifier4", right.contracts["SettlementVerifier16"].address)
-    with pytest.raises(DeploymentMismatch, match="SettlementVerifier4: other code"):
-        check(s.chain, replace(right, contracts={**right.contracts, "SettlementVerifier4": foreign}))
-    second = add_proofs(s.chain, OWNER, right, label="second")
-    mixed = {**right.contracts, CONTRACT: second.contracts[CONTRACT]}
-    with pytest.raises(DeploymentMismatch, match=r"SettlementProofs trusts .* as SettlementVerifier"):
-        check(s.chain, replace(right, contracts=mixed))
+    foreign = Deployed(PROOFS, right.contracts["Escrow"].address)
+    with pytest.raises(DeploymentMismatch, match="SettlementProofs: other code"):
+        check(s.chain, replace(right, contracts={**right.contracts, PROOFS: foreign}))
 
 
 def test_a_platform_without_proofs_says_so() -> None:
     with stage() as made:
-        assert CONTRACT not in made.owner.deployment.contracts
+        assert PROOFS not in made.owner.deployment.contracts
         with pytest.raises(ConfigError, match=r"no settlement proofs: run `fl-platform deploy` again"):
             Proofs(made.owner)
 
 
-def test_development_keys_are_left_out_off_local_chains() -> None:
-    assert [left_out(chain_id) for chain_id in (CHAIN_ID, 1337, 31337)] == [None] * 3
-    why = left_out(11_155_111)
-    assert why is not None
-    assert "anyone can forge" in why
-    assert "11155111" in why
-
-
 def test_a_proof_is_handed_in_once_by_whom_it_was_made_for(s: Stage) -> None:
     proofs = Proofs(s.owner, SUCCESSOR)
-    claimed = prove_settlement(round_of(4), proofs.context(TASK, ROUND, SUCCESSOR.address))
+    made = made_for(proofs, SUCCESSOR.address)
+    claimed, key = made.claimed, provable().key.digest
+    assert made.holds()
     assert proofs.accepted(TASK, ROUND) == ()
-    assert proofs.accepted_list(TASK, ROUND, claimed.commitment) is None
+    assert proofs.accepted_list(TASK, ROUND, claimed.commitment, key) is None
     with pytest.raises(WalletError, match="--wallet"):
-        Proofs(s.owner).submit(TASK, ROUND, claimed)
+        Proofs(s.owner).submit(made)
     with pytest.raises(TransactionReverted, match="Refused"):
-        Proofs(s.owner, OWNER).submit(TASK, ROUND, claimed)
-    sent = proofs.submit(TASK, ROUND, claimed)
+        Proofs(s.owner, OWNER).submit(made)
+    sent = proofs.submit(made)
     assert sent is not None
     (found,) = proofs.accepted(TASK, ROUND)
-    assert (found.commitment, found.claimant) == (claimed.commitment, SUCCESSOR.address)
-    assert found.list_hash == list_hash(claimed.values) == proofs.accepted_list(TASK, ROUND, claimed.commitment)
+    assert (found.commitment, found.key, found.claimant) == (claimed.commitment, key, SUCCESSOR.address)
+    assert found.list_hash == list_hash(claimed.values) == proofs.accepted_list(TASK, ROUND, claimed.commitment, key)
     assert proofs.accepted(TASK, ROUND + 1) == ()
-    assert proofs.submit(TASK, ROUND, claimed) == sent  # done is done
+    assert proofs.submit(made) == sent  # done is done
     s.as_(AGGREGATOR)
-    assert Proofs(s.owner, AGGREGATOR).submit(TASK, ROUND, claimed) is None  # somebody else's counts as done
+    assert Proofs(s.owner, AGGREGATOR).submit(made) is None  # somebody else's counts as done
+
+
+def test_what_was_accepted_under_one_key_is_not_under_another(s: Stage) -> None:
+    """Anybody may bring a key whose secrets it keeps: what it has proved stands beside, not in place of, the task's."""
+    proofs = Proofs(s.owner, AGGREGATOR)
+    context = proofs.context(TASK, ROUND + 1, AGGREGATOR.address, provable().key.digest)
+    first = forged(context, commitment=5, values=(10**18, 1))
+    assert proofs.submit(first) is not None
+    assert proofs.accepted_list(TASK, ROUND + 1, 5, own_key().digest) == list_hash((10**18, 1))
+    assert proofs.accepted_list(TASK, ROUND + 1, 5, provable().key.digest) is None
+    (found,) = proofs.accepted(TASK, ROUND + 1)
+    assert found.key == own_key().digest
+    passed_off = replace(first, key=provable().key, context=context)
+    with pytest.raises(TransactionReverted, match="Refused"):
+        proofs.submit(passed_off)
 
 
 def test_killed_at_any_call_it_goes_on(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -96,5 +108,5 @@ def test_killed_at_any_call_it_goes_on(tmp_path_factory: pytest.TempPathFactory)
                     add_proofs(dying, OWNER, base)
                 again = Chain(backend, EMBEDDED, policy=MINIMAL, journal=journal)
                 assert add_proofs(again, OWNER, base) == expected
-                assert set(PROOFS) < set(expected.contracts)
+                assert PROOFS in expected.contracts
                 again.release_journal()

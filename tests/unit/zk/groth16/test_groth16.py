@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 
 from fl_platform.errors import DocumentInvalid, PointInvalid, StoreMissing
-from tests.support.settlement_vectors import context, round_of, vector
+from fl_platform.rules.compose import compose
+from tests.support.settlements import SMALLEST, context, proof, provable
+from zk.circuits.plan import Shape
+from zk.circuits.system import System
 from zk.curve import mcl
 from zk.curve.bn254 import FIELD, GENERATOR, ORDER, Point, multiply
-from zk.groth16 import arithmetic, files, keys, package_keys, points, prover, toy_setup, verifier, witness
-from zk.settlement.inputs import statement
-from zk.settlement.proof import matches_round
+from zk.groth16 import arithmetic, files, keys, points, prover, toy_setup, verifier
+from zk.settlement.binding import public_inputs, rho_of
+from zk.settlement.circuit import Circuit
 
 
 def tiny_r1cs() -> bytes:
@@ -51,7 +54,7 @@ def tiny() -> files.ProvingKey:
 
 
 def test_a_product_is_proved_and_a_wrong_one_is_not(tiny: files.ProvingKey) -> None:
-    key = prover.verifying_key(tiny, stamp="dev")
+    key = prover.verifying_key(tiny)
     proved = prover.prove(tiny, plain(1, 35, 5, 7))
     assert proved.public == (35,)
     assert verifier.verify(key, (35,), proved.proof)
@@ -65,9 +68,10 @@ def test_a_product_is_proved_and_a_wrong_one_is_not(tiny: files.ProvingKey) -> N
 
 def test_keys_and_proofs_survive_their_files(tiny: files.ProvingKey) -> None:
     again = files.read_zkey(files.write_zkey(tiny))
-    key = prover.verifying_key(again, stamp="dev")
-    assert key == prover.verifying_key(tiny, stamp="dev")
-    assert verifier.parse_key(json.dumps(key.to_json())) == key
+    key = prover.verifying_key(again)
+    assert key == prover.verifying_key(tiny)
+    assert verifier.VerifyingKey.from_bytes(key.to_bytes()) == key
+    assert key.development
     proof = prover.prove(again, plain(1, 6, 2, 3)).proof
     assert verifier.parse_proof(json.dumps(proof.to_json())) == proof
 
@@ -92,7 +96,7 @@ def test_foreign_files_are_refused(tiny: files.ProvingKey) -> None:
 
 
 def test_keys_with_infinity_or_foreign_points_are_refused(tiny: files.ProvingKey) -> None:
-    key = prover.verifying_key(tiny, stamp="dev")
+    key = prover.verifying_key(tiny)
     infinity = Point(0, 0)
     for bad in (
         replace(key, ic=(key.ic[0], infinity)),
@@ -146,41 +150,170 @@ def test_multiples_and_sums_are_those_of_the_curve() -> None:
 
 
 def test_a_settlement_from_round_to_verdict() -> None:
-    made = statement(round_of(4), context())
-    signals = witness.calculate(keys.program(4), made.inputs)
-    proved = prover.prove(keys.proving_key(4), signals)
-    assert proved.public == made.public
-    assert verifier.verify(package_keys.verifying_key(4), proved.public, proved.proof)
-    assert vector(4).claimed.values == made.values
-    assert matches_round(vector(4).claimed, round_of(4))
-    assert not matches_round(replace(vector(4).claimed, commitment=vector(4).claimed.commitment ^ 1), round_of(4))
-    lying = signals.copy()
+    made, place = provable(), context()
+    settled = made.circuit.settle(made.tape, lambda commitment, values: rho_of(place, commitment, values))
+    proved = prover.prove(made.parameters, settled.witness)
+    assert proved.public == public_inputs(place, settled.commitment, settled.values)
+    assert verifier.verify(made.key, proved.public, proved.proof)
+    assert (proof().commitment, proof().values) == (settled.commitment, settled.values)
+    lying = settled.witness.copy()
     lying[2, 0] ^= 1  # another value at rho than the circuit's
-    forged = prover.prove(keys.proving_key(4), lying)
-    assert not verifier.verify(package_keys.verifying_key(4), forged.public, forged.proof)
+    forged = prover.prove(made.parameters, lying)
+    assert not verifier.verify(made.key, forged.public, forged.proof)
 
 
-def test_the_circuit_refuses_what_it_must() -> None:
-    made = statement(round_of(4), context())
-    with pytest.raises(DocumentInvalid, match="wants 52 values"):
-        witness.calculate(keys.program(4), {**made.inputs, "slot": made.inputs["slot"][:-1]})
-    with pytest.raises(DocumentInvalid, match="inputs, here are"):
-        witness.calculate(keys.program(4), {"rho": [1]})
-    too_many = {**made.inputs, "rule": [1, 3, *made.inputs["rule"][2:]]}  # multi-Krum, f = 3 of 4
-    with pytest.raises(DocumentInvalid, match="refuses these inputs"):
-        witness.calculate(keys.program(4), too_many)
+# --- constraints as files ---------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_not_the_manifests_is_never_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FL_PLATFORM_ZK", str(tmp_path))
-    monkeypatch.setattr(keys, "BUILT", tmp_path)
-    (tmp_path / "settle4.zkey").write_bytes(b"zkey of somebody else")
-    with pytest.raises(StoreMissing, match="build_circuits"):
-        keys._file("settle4.zkey", package_keys.entry(4).zkey)
-    with pytest.raises(DocumentInvalid, match="manifest"):
-        keys._checked("settle4.zkey", b"other", package_keys.entry(4).zkey)
-    with pytest.raises(DocumentInvalid, match="5 slots"):
-        package_keys.entry(5)
+def product_system() -> System:
+    """x * y = z with z public, and a bit that is x."""
+    system = System(concrete=False)
+    z, x, y = (system.hint(lambda: 0) for _ in range(3))
+    bit = system.boolean(lambda: 0)
+    system.require(x, y, z)
+    system.require(x - bit, 1, 0)
+    return system
+
+
+def test_constraints_are_written_as_circom_writes_them() -> None:
+    system = product_system()
+    data = files.write_r1cs(system.signals, 1, system.rows, system.booleans)
+    found = files.read_r1cs(data)
+    assert (found.signals, found.public, found.constraints) == (5, 1, 3)
+    entries = found.entries
+    one, minus = (pow(2, 256) * factor % ORDER for factor in (1, -1))
+    values = [int.from_bytes(row.tobytes(), "little") for row in entries.value]
+    places = zip(entries.matrix.tolist(), entries.constraint.tolist(), entries.signal.tolist(), strict=True)
+    cells = dict(zip(places, values, strict=True))
+    assert cells == {
+        (0, 0, 2): one, (1, 0, 3): one, (2, 0, 1): one,  # x * y = z
+        (0, 1, 2): one, (0, 1, 4): minus, (1, 1, 0): one,  # (x - bit) * 1 = 0
+        (0, 2, 4): one, (1, 2, 0): minus, (1, 2, 4): one,  # bit * (bit - 1) = 0
+    }  # fmt: skip
+    assert set(files.sections(data, b"r1cs")) == {1, 2, 3}
+
+
+def test_written_constraints_are_those_that_a_key_holds_a_witness_to() -> None:
+    system = product_system()
+    data = files.write_r1cs(system.signals, 1, system.rows, system.booleans)
+    made = toy_setup.development_key(files.read_r1cs(data), hashlib.sha256(data).digest())
+    key = prover.verifying_key(made)
+    holds = prover.prove(made, plain(1, 7, 1, 7, 1))
+    assert verifier.verify(key, (7,), holds.proof)
+    for witness in ((1, 8, 1, 7, 1), (1, 35, 5, 7, 5), (1, 7, 1, 7, 0)):  # no product, no bit, no copy
+        proved = prover.prove(made, plain(*witness))
+        assert not verifier.verify(key, proved.public, proved.proof)
+
+
+def test_the_same_program_and_shape_give_the_same_file() -> None:
+    circuit = provable().circuit
+    again = Circuit(compose(SMALLEST), circuit.shape)
+    assert again.r1cs() == circuit.r1cs()
+    other = Circuit(compose(SMALLEST), Shape(2, 0, circuit.shape.aggregators))
+    assert other.r1cs() != circuit.r1cs()
+
+
+# --- where keys come from ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FL_PLATFORM_ZK", str(tmp_path / "zk"))
+    return tmp_path / "zk"
+
+
+def same(one: files.ProvingKey, other: files.ProvingKey) -> bool:
+    return files.write_zkey(one) == files.write_zkey(other)
+
+
+def test_a_development_key_is_made_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = keys.development_key(tiny_r1cs())
+    (kept,) = cache.iterdir()
+    assert kept.name == f"development-{hashlib.sha256(tiny_r1cs()).hexdigest()[:32]}.zkey"
+    monkeypatch.setattr(toy_setup, "development_key", lambda *_: pytest.fail("it was made again"))
+    assert same(keys.development_key(tiny_r1cs()), made)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda _: b"zkey of another", lambda _: b""])
+def test_a_damaged_file_in_the_cache_is_made_again(
+    cache: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    made = keys.development_key(tiny_r1cs())
+    (kept,) = cache.iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(damage(whole))
+    assert same(keys.development_key(tiny_r1cs()), made)
+    assert "is made again" in caplog.text
+    assert kept.read_bytes() == whole
+
+
+def test_a_key_that_cannot_be_kept_is_still_made(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache.write_text("a file where the folder should be")
+    assert keys.development_key(tiny_r1cs()).signals == 4
+    assert "could not be cached" in caplog.text
+
+
+def test_another_circuits_key_in_the_cache_is_not_used_for_a_task(cache: Path) -> None:
+    wanted = prover.verifying_key(keys.development_key(tiny_r1cs()))
+    (kept,) = cache.iterdir()
+    other = toy_setup.development_key(files.read_r1cs(tiny_r1cs()), bytes(32))  # a whole key, of other secrets
+    kept.write_bytes(files.write_zkey(other))
+    with pytest.raises(DocumentInvalid, match="belongs to the verifying key"):
+        keys.proving_key(tiny_r1cs(), wanted, None)
+
+
+def test_a_task_is_proved_by_its_own_key_alone(cache: Path, tmp_path: Path, tiny: files.ProvingKey) -> None:
+    wanted = prover.verifying_key(tiny)
+    assert same(keys.proving_key(tiny_r1cs(), wanted, None), tiny)
+    other = toy_setup.development_key(files.read_r1cs(tiny_r1cs()), bytes(32))
+    file = tmp_path / "other.zkey"
+    file.write_bytes(files.write_zkey(other))
+    with pytest.raises(DocumentInvalid, match=f"the task's is {wanted.digest.hex()[:16]}"):
+        keys.proving_key(tiny_r1cs(), wanted, file)
+    file.write_bytes(b"something else")
+    with pytest.raises(DocumentInvalid, match="no zkey"):
+        keys.proving_key(tiny_r1cs(), wanted, file)
+
+
+def with_contributions(data: bytes, count: int) -> bytes:
+    """A .zkey as a ceremony leaves it: so many contributions after the circuit's hash."""
+    raw = bytes(64) + struct.pack("<I", count) + b"contribution " * count
+    head, _, _ = data.rpartition(struct.pack("<IQ", 10, 68))
+    assert head
+    return head + struct.pack("<IQ", 10, len(raw)) + raw
+
+
+def test_a_ceremonys_key_is_told_by_its_contributions(tmp_path: Path, tiny: files.ProvingKey) -> None:
+    data = files.write_zkey(tiny)
+    assert files.ceremony_of(data) == bytes(32)
+    one, two = (with_contributions(data, count) for count in (1, 2))
+    assert len({files.ceremony_of(one), files.ceremony_of(two), bytes(32)}) == 3
+    file = tmp_path / "ceremony.zkey"
+    file.write_bytes(one)
+    key = keys.verifying_key(file)
+    assert key.ceremony == files.ceremony_of(one)
+    assert not key.development
+    verifier.refuse_development_key(key, chain_id=1)
+    assert same(keys.proving_key(tiny_r1cs(), key, file), tiny)
+    with pytest.raises(StoreMissing, match="--proving-key FILE"):
+        keys.proving_key(tiny_r1cs(), key, None)
+    file.write_bytes(two)
+    with pytest.raises(DocumentInvalid, match="belongs to the verifying key"):
+        keys.proving_key(tiny_r1cs(), key, file)
+    file.write_bytes(data)
+    assert keys.verifying_key(file).development
+    with pytest.raises(DocumentInvalid, match="anyone can forge"):
+        verifier.refuse_development_key(keys.verifying_key(file), chain_id=1)
+
+
+def test_a_key_file_with_infinity_is_refused(tmp_path: Path, tiny: files.ProvingKey) -> None:
+    file = tmp_path / "bad.zkey"
+    file.write_bytes(files.write_zkey(replace(tiny, ic=np.zeros_like(tiny.ic))))
+    with pytest.raises(PointInvalid):
+        keys.verifying_key(file)
+    file.write_bytes(files.write_zkey(tiny)[:-20])
+    with pytest.raises(DocumentInvalid):
+        keys.verifying_key(file)
 
 
 # --- two verifiers ----------------------------------------------------------------------------------------------------
@@ -208,7 +341,7 @@ def said(verify: Verifier, key: verifier.VerifyingKey, public: Sequence[int], pr
 
 def cases(tiny: files.ProvingKey) -> dict[str, tuple[verifier.VerifyingKey, tuple[int, ...], verifier.Proof]]:
     """Proofs that hold, do not, and are none."""
-    key, proof = prover.verifying_key(tiny, stamp="dev"), prover.prove(tiny, plain(1, 35, 5, 7)).proof
+    key, proof = prover.verifying_key(tiny), prover.prove(tiny, plain(1, 35, 5, 7)).proof
     zero = prover.prove(tiny, plain(1, 0, 0, 7)).proof
     nowhere, infinity = Point(1, 1), verifier.Point2((0, 0), (0, 0))
     off = verifier.Point2((1, 2), (3, 4))

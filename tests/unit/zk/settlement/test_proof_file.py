@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from fl_platform.errors import DocumentInvalid
-from tests.support.settlement_vectors import context, vector
+from fl_platform.errors import DocumentInvalid, PointInvalid
+from tests.support.own_keys import own_key
+from tests.support.settlements import proof, proof_file, provable
 from zk import bounded_json
-from zk.settlement.proof_file import ProofFile, key_of
+from zk.curve.bn254 import FIELD
+from zk.settlement.proof_file import ProofFile
 
 
 def made() -> ProofFile:
-    return ProofFile(context(), vector(4).claimed, key_of(4))
+    return proof_file()
 
 
 def changed(path: str, value: Any) -> bytes:
@@ -34,7 +36,7 @@ def changed(path: str, value: Any) -> bytes:
 
 def test_a_file_reads_as_it_was_written_and_holds() -> None:
     assert ProofFile.from_bytes(made().to_bytes()) == made()
-    assert made().slots == 4
+    assert made().context.key == made().key.digest == provable().key.digest
     assert made().holds()
 
 
@@ -47,7 +49,7 @@ def test_a_file_reads_as_it_was_written_and_holds() -> None:
         ("settlement", []), ("settlement", None), ("settlement/values", "1"), ("settlement/values/0", 1.5),
         ("settlement/values/0", True), ("settlement/values/0", "١"), ("settlement/commitment", 7),
         ("settlement/proof/pi_a", ["1", "2", "0"]), ("settlement/proof/pi_b", []), ("settlement/proof/pi_c", {}),
-        ("settlement/proof/pi_a/0", "-1"), ("key", None),
+        ("settlement/proof/pi_a/0", "-1"), ("key", None), ("key", 5), ("key", "xy"),
     ],
 )  # fmt: skip
 def test_what_is_no_proof_file_is_refused(path: str, value: Any) -> None:
@@ -73,18 +75,36 @@ def test_too_long_and_too_deep_is_refused_before_it_is_parsed() -> None:
         sys.setrecursionlimit(before)
 
 
-def test_a_proof_of_other_keys_says_so() -> None:
-    for key in ("", "ab" * 32):
-        with pytest.raises(DocumentInvalid, match=r"keys or circuit were replaced since"):
-            replace(made(), key=key).holds()
+def key_with(at: int, word: int) -> str:
+    """The key's text with another word."""
+    data = made().key.to_bytes()
+    return (data[: 32 * at] + word.to_bytes(32, "big") + data[32 * (at + 1) :]).hex()
 
 
-@pytest.mark.parametrize("length", [0, 1, 8, 10, 33])
-def test_a_list_of_no_circuit_or_of_anothers_length(length: int) -> None:
-    values = (vector(4).claimed.values * 4)[:length]
-    file = replace(made(), claimed=replace(vector(4).claimed, values=values))
-    if length == 33:
-        assert not replace(file, key=key_of(16)).holds()
-        return
-    with pytest.raises(DocumentInvalid, match="circuits have 9, 33, 129"):
-        file.holds()
+@pytest.mark.parametrize("text", ["", "00", "ab" * 32, "00" * 32 * 16, "00" * 32 * 24, "00" * 33], ids=len)
+def test_a_key_of_another_length_is_none(text: str) -> None:
+    with pytest.raises(DocumentInvalid, match="a verifying key has"):
+        ProofFile.from_bytes(changed("key", text))
+
+
+@pytest.mark.parametrize(("at", "word"), [(0, 0), (1, 5), (3, FIELD), (14, 1), (16, 0)])
+def test_a_key_with_points_that_are_none_is_refused(at: int, word: int) -> None:
+    with pytest.raises(PointInvalid):
+        ProofFile.from_bytes(changed("key", key_with(at, word)))
+
+
+def test_a_proof_under_another_key_does_not_hold() -> None:
+    other = ProofFile.from_bytes(changed("key", own_key().to_bytes().hex()))
+    assert other.context.key == own_key().digest  # the file's key is what its proof is bound to
+    assert not other.holds()
+    relabelled = ProofFile.from_bytes(changed("key", key_with(22, 7)))  # the same points, as if of a ceremony
+    assert not relabelled.key.development
+    assert not relabelled.holds()
+    with pytest.raises(DocumentInvalid, match="the proof is bound to"):
+        replace(made(), key=own_key()).holds()
+
+
+@pytest.mark.parametrize("length", [0, 1, -1, 40])
+def test_a_list_of_another_length_does_not_hold(length: int) -> None:
+    values = (proof().values * 9)[: length if length >= 0 else len(proof().values) + length]
+    assert not replace(made(), claimed=replace(proof(), values=values)).holds()
