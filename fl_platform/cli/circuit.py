@@ -19,7 +19,7 @@ from fl_platform.protocol.spec import MAX_PROVED
     "--proofs", type=click.IntRange(1, MAX_PROVED), required=True, metavar="TRAINERS", help="Trainers it has room for."
 )
 @click.option("--aggregators", type=click.IntRange(1, 8), default=1, show_default=True, help="That the task will list.")
-@click.option("--byzantine", type=click.IntRange(0, 1_000), default=0, help="As for `task open`: multi-Krum, or the mean.")
+@click.option("--byzantine", type=click.IntRange(0, 1_000), default=0, help="As for `task open`: multi-Krum, or mean.")
 @click.option(
     "--worth", type=click.Choice(["anchored", "leave-one-out", "equal"]), default="anchored", show_default=True
 )

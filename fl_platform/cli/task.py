@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fl_platform.cli.check import check
+from fl_platform.cli.circuit import circuit
 from fl_platform.cli.common import (
     Options,
     address_of,
@@ -28,7 +29,6 @@ from fl_platform.cli.common import (
     wallet_option,
     write_json,
 )
-from fl_platform.cli.circuit import circuit
 from fl_platform.cli.forwarding import forward
 from fl_platform.cli.invite import invite
 from fl_platform.cli.model import model

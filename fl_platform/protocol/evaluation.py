@@ -72,7 +72,7 @@ def recompute(tape: Tape, number: int, place: Place) -> int:
     if column.op is Op.POSEIDON:
         of = column.operands[0]
         if tape.lengths.of(of.axes[-1]) <= 1:
-            return tape.cell(of.column, place[: len(of.axes) - 1] + (0,)) % ORDER
+            return tape.cell(of.column, (*place[: len(of.axes) - 1], 0)) % ORDER
         return hash_of(*(tape.cell(read, at) for read, at in reads_of(tape, number, place) if at is not None))
     cells = [_read(tape, column, operand, place) for operand in column.operands]
     return cells[0] if column.op is Op.MUST else apply(column.op, *cells)

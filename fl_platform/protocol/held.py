@@ -1,5 +1,6 @@
-"""What a settlement circuit holds of a round's given numbers. A round with a larger one is paid as any other, and has no
-proof; the settlement cell has it cut to these bounds.
+"""What a settlement circuit holds of a round's given numbers.
+
+A round with a larger one is paid as any other, and has no proof; the settlement cell has it cut to these bounds.
 
 Tests: tests/zk/test_compile_program.py
 """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from py_ecc.optimized_bn128 import G2, normalize
-from py_ecc.optimized_bn128 import multiply as multiply2
+from py_ecc.optimized_bn128.optimized_curve import G2, normalize
+from py_ecc.optimized_bn128.optimized_curve import multiply as multiply2
 
 from zk.curve.bn254 import GENERATOR, ORDER, multiply
 from zk.groth16.verifier import Point2, Proof, VerifyingKey

@@ -21,9 +21,9 @@ from fl_platform.protocol.bundle import WrappedKey
 from fl_platform.protocol.keccak import keccak256
 from fl_platform.protocol.keypackage import package_digest
 from fl_platform.protocol.leaves import LeafTable
-from fl_platform.protocol.model_spec import ModelSpec, TensorSpec
+from fl_platform.protocol.model_spec import ModelSpec, ScaleSpec, TensorSpec
 from fl_platform.protocol.receipt import Receipt, sign_digest
-from fl_platform.protocol.spec import CodecRule, Party, ScaleSpec, TaskSpec
+from fl_platform.protocol.spec import CodecRule, Party, TaskSpec
 from fl_platform.store import envelope
 from fl_platform.store.keywrap import KeyBox, RevealKey
 from fl_platform.task.decrypting import record_of, wrap_context, wrap_for_all
