@@ -1,5 +1,6 @@
-"""Proofs: curve arithmetic, commitments and what is built on them. Knows nothing of rounds, stores or chains.
+"""Proofs: curve arithmetic, commitments, circuits and what is built on them. Knows nothing of rounds, stores or chains.
 
-    curve -> commitment -> settlement      `circuits` are circom's texts, `keys` what is made of them
-          -> groth16 ---->                 `keccak` and `bounded_json` serve all
+    curve -> commitment                         what a sum is the sum of
+          -> circuits -> compile_program -> settlement      `poseidon`, `keccak` and `bounded_json` serve all
+          -> groth16 ------------------------->
 """

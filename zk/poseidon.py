@@ -6,8 +6,6 @@ h = Poseidon(h, x1 .. x7), from a tag that names the layout; lists of one tag ha
 Plain Python, about 0.5 ms a permutation: in the partial rounds, where one lane alone goes through x^5, what the mixing
 does to the others is put into the round before, so that of 81 products less than 20 are left.
 Twin of contracts/proof/Poseidon.sol.
-
-Tests: tests/unit/zk/test_poseidon.py
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ pragma solidity ^0.8.24;
 /// - A key is 23 words: alpha, beta, gamma, delta, four points IC, and a word for how it was made, which this library does
 ///   not read. In G2 the part with u comes first. Twin of `VerifyingKey.to_bytes` in zk/groth16/verifier.py.
 /// - Whoever freezes a key's digest answers for its points: one with infinity among them accepts anything
-///   (`check_key` refuses it where tasks are opened and joined).
+///   (`check_key` refuses it wherever a key is read).
 library Groth16 {
     uint256 internal constant R = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
     uint256 private constant P = 21888242871839275222246405745257275088696311157297823662689037894645226208583;

@@ -2,8 +2,6 @@
 
 The proof says that the claims on chain follow by the task's program from what the round's tape has as given. It is
 bound to the address that will hand it in (`claimant`): nobody else can, and nobody's copy counts.
-
-Tests: tests/unit/audit/test_proving.py
 """
 
 from __future__ import annotations

@@ -78,6 +78,7 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
     """
     from fl_platform.cli.next_steps import playing_all
     from fl_platform.cli.show import console, working
+    from fl_platform.judging.circuits import require_key_of
     from fl_platform.learning.task import rows_in_memory
     from fl_platform.round.data_choice import reference_rows
     from fl_platform.round.owner import Owner
@@ -100,6 +101,8 @@ def open_(options: Options, /, wallet: str | None, json_file: Path | None, **cho
                 auditors=_parties(own, choices["auditors"]),
                 witnesses=_witnesses(options, choices["witnesses"], nobody=choices["no_witness"]),
             )
+        if choices["proof_key"] is not None:
+            require_key_of(spec, choices["proof_key"])
         known = own.contracts.task_count()
         bounty = offer.money.pot * offer.money.rounds
         if draw_missing(own.workspace, own.signer, token=offer.money.token, amount=bounty):

@@ -1,12 +1,11 @@
 """A task's settlement circuit: that of its program, with room for as many trainers as its rules say.
-
-Tests: tests/unit/audit/test_proving.py
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fl_platform.errors import ConfigError, NoCircuit
@@ -74,6 +73,13 @@ def development_key(spec: TaskSpec) -> VerifyingKey:
     from zk.groth16 import keys, prover
 
     return prover.verifying_key(keys.development_key(circuit_of(spec).r1cs()))
+
+
+def require_key_of(spec: TaskSpec, file: Path) -> None:
+    """Raise DocumentInvalid where a ceremony's .zkey is not of a task's circuit: its rounds could never be proved."""
+    from zk.groth16 import keys
+
+    keys.verifying_key(file, circuit_of(spec).r1cs())
 
 
 def proof_rule(spec: TaskSpec, trainers: int, key: VerifyingKey | None) -> tuple[ProofRule, bytes]:

@@ -11,8 +11,6 @@ as the program says. What only the model, the sums or the next steps need is lef
     cells without axes, then these hashes by their axes, are hashed into one, three at first and then two more at a time
 
 What is packed how follows from the program alone.
-
-Tests: tests/unit/rules/test_settlement.py
 """
 
 from __future__ import annotations

@@ -113,6 +113,7 @@ PAID: Story = (
     Example("reputation record", "by round 1 are on chain"),
     Example("reputation show", "of round"),
     Example("audit", "everything that a stranger can check is equal", code=3),
+    Example("task circuit", "powers of tau"),
     Example("prove", "submitted"),
     Example("verify", "what could be checked is equal", code=3),
     Example("task model", "validation rows"),

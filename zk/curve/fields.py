@@ -1,4 +1,7 @@
-"""BN254's two primes, for who needs numbers and no points."""
+"""BN254's two primes, for who needs numbers and no points.
+
+Tests: tests/unit/zk/test_poseidon.py
+"""
 
 FIELD = 21888242871839275222246405745257275088696311157297823662689037894645226208583  # p
 ORDER = 21888242871839275222246405745257275088548364400416034343698204186575808495617  # r

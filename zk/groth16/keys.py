@@ -38,10 +38,21 @@ def development_key(r1cs: bytes) -> ProvingKey:
     return made
 
 
-def verifying_key(file: Path) -> VerifyingKey:
-    """Return the verifying key in a .zkey (untrusted), checked. Raises DocumentInvalid, PointInvalid."""
+def verifying_key(file: Path, r1cs: bytes | None = None) -> VerifyingKey:
+    """Return the verifying key in a .zkey (untrusted), checked; `r1cs`: of the circuit that it must be made for.
+
+    Raises DocumentInvalid, PointInvalid.
+    """
     data = file.read_bytes()
-    found = prover.verifying_key(files.read_zkey(data), files.ceremony_of(data))
+    key = files.read_zkey(data)
+    if r1cs is not None:
+        wanted = files.read_r1cs(r1cs)
+        if (key.signals, key.public, key.domain) != (wanted.signals, wanted.public, wanted.domain):
+            raise DocumentInvalid(
+                f"{file} is of a circuit with {key.signals} signals, this task's has {wanted.signals}: make the key from "
+                "what `fl-platform task circuit` writes with the same options"
+            )
+    found = prover.verifying_key(key, files.ceremony_of(data))
     check_key(found)
     return found
 

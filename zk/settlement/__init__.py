@@ -1,5 +1,5 @@
-"""The settlement of one round as a statement, and its proof.
+"""What a round pays, as a statement about its settlement cell, and its proof.
 
-    statement (the rule in plain integers: twin of circuits/settle.circom) -> inputs -> prove -> proof -> proof_file
-    poseidon: the hash that binds the inputs
+    circuit (a program's, of `zk.compile_program`) -> proof -> proof_file
+    binding: to a place on chain, a key and who hands it in
 """

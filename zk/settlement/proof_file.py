@@ -3,8 +3,6 @@
 The file says of itself what it is about; nothing in it is believed. With a changed place (chain, gate, task, round,
 claimant, key) rho is another number, so the proof no longer holds; a file that names a place and a key of its writer's
 choice proves something about these only.
-
-Tests: tests/unit/zk/settlement/test_proof_file.py
 """
 
 from __future__ import annotations
