@@ -49,8 +49,8 @@ def verifying_key(file: Path, r1cs: bytes | None = None) -> VerifyingKey:
         wanted = files.read_r1cs(r1cs)
         if (key.signals, key.public, key.domain) != (wanted.signals, wanted.public, wanted.domain):
             raise DocumentInvalid(
-                f"{file} is of a circuit with {key.signals} signals, this task's has {wanted.signals}: make the key from "
-                "what `fl-platform task circuit` writes with the same options"
+                f"{file} is of a circuit with {key.signals} signals, this task's has {wanted.signals}: make the key "
+                "from what `fl-platform task circuit` writes with the same options"
             )
     found = prover.verifying_key(key, files.ceremony_of(data))
     check_key(found)

@@ -1,9 +1,9 @@
 """Development keys: a Groth16 set-up whose secrets everyone can compute, made in seconds, the same on every machine.
 
 The secrets (tau, alpha, beta, delta) are hashes of the constraints, so the key is rebuilt bit for bit from the circuit
-and compared by hash. Whoever knows them forges proofs: the verifying key names no ceremony, and `verifier` and the chain
-side refuse such a one off local networks. On a real network a key comes from a public powers-of-tau file and a phase 2
-with more than one party (docs/PROOF_KEYS.md).
+and compared by hash. Whoever knows them forges proofs: the verifying key names no ceremony, and `verifier` and the
+chain side refuse such a one off local networks. On a real network a key comes from a public powers-of-tau file and a
+phase 2 with more than one party (docs/PROOF_KEYS.md).
 
 Tests: tests/unit/zk/groth16/test_groth16.py
 """

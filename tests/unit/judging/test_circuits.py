@@ -38,7 +38,7 @@ def test_a_key_of_another_circuit_is_refused_before_a_task_is_opened(tmp_path: P
     other, _ = smallest()
     file = tmp_path / "other.zkey"
     file.write_bytes(files.write_zkey(keys.development_key(other.r1cs())))
-    with pytest.raises(DocumentInvalid, match="is of a circuit with [0-9]+ signals, this task's has"):
+    with pytest.raises(DocumentInvalid, match=r"is of a circuit with [0-9]+ signals, this task's has"):
         circuits.require_key_of(with_proofs(1), file)
     assert keys.verifying_key(file, other.r1cs()) == keys.verifying_key(file)
 
