@@ -219,7 +219,7 @@ class Aggregator:
             if isinstance(inputs, str):
                 raise self._passed(round_number, inputs)
             try:
-                return self._judge(round_number, entries, inputs, revealed, as_of), as_of
+                return self._judge(round_number, entries, revealed, as_of), as_of
             except UpdatesNotOpened as error:
                 self._watch(Progress(round_number, "wait", f"{error}; looking for it, or for a ground to leave it out"))
                 closed = [entries[i] for i in error.reasons]
@@ -266,9 +266,9 @@ class Aggregator:
         return self._read[1]
 
     def _judge(
-        self, round_number: int, entries: tuple[Entry, ...], inputs: RoundInputs, revealed: Sequence[RevealedRow],
-        as_of: int,
-    ) -> Judgement:  # fmt: skip
+        self, round_number: int, entries: tuple[Entry, ...], revealed: Sequence[RevealedRow], as_of: int
+    ) -> Judgement:
+        inputs = self._inputs()
         context = self._reader.round_context(round_number, self._contracts.address, entries, as_of=as_of)
         return judge_round(
             self._reader.spec,
