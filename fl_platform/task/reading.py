@@ -19,6 +19,7 @@ from fl_platform.protocol.program import MAX_PROGRAM_BYTES
 from fl_platform.protocol.receipt import Domain
 from fl_platform.protocol.spec import MAX_SPEC_BYTES, NO_BASE, TaskSpec
 from fl_platform.store.interface import Store
+from fl_platform.task.frozen_rules import check_spec_on_chain
 from fl_platform.task.holders import held_by
 from fl_platform.task.models import model_row, require_model
 from fl_platform.task.sealed_states import is_sealed_start, sealed_state
@@ -375,31 +376,3 @@ def _read_roster(data: bytes) -> tuple[tuple[Entry, ...], merkle_sum.Node]:
 def roster_root(entries: Sequence[Entry]) -> merkle_sum.Node:
     """Return root and total stake of roster entries."""
     return merkle_sum.build(tuple(entry.leaf for entry in entries))
-
-
-def check_spec_on_chain(spec: TaskSpec, history: TaskHistory) -> None:
-    """Demand that the rules' money, windows, owner, aggregators and program are those that the contracts enforce.
-
-    Raises AuditDifference: whoever opened the task published other terms than it escrowed.
-    """
-    from fl_platform.judging.program import program_of, terms_of
-
-    opened = history.opened
-    pairs = (
-        ("owner", spec.owner, opened.owner),
-        ("token", spec.money.token, opened.token),
-        ("pot", spec.money.pot, opened.pot),
-        ("rounds", spec.money.rounds, opened.rounds),
-        ("stake", spec.money.stake, opened.stake),
-        ("bond", spec.money.bond, opened.bond),
-        ("fee_bps", spec.money.fee_bps, opened.fee_bps),
-        ("windows", spec.windows, opened.windows),
-        ("aggregators", tuple(party.address for party in spec.aggregators), opened.aggregators),
-        ("the round program", program_of(spec).root.hex(), opened.program.hex()),
-        ("the program's words and blocks", terms_of(spec).root.hex(), opened.rules.hex()),
-    )
-    for name, written, enforced in pairs:
-        if written != enforced:
-            raise AuditDifference(
-                f"task {history.task}: the rules say {name} = {written!r}, the contracts enforce {enforced!r}"
-            )

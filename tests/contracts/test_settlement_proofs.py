@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,14 +15,29 @@ from fl_platform.chain.evm import EvmNode, Genesis
 from fl_platform.errors import DocumentInvalid, PointInvalid
 from fl_platform.protocol.merkle_sum import Leaf, build
 from fl_platform.protocol.program import Output
+from fl_platform.rules.compose import Rule, compose
 from tests.support.evm import START, Contract, Evm, Reverted, account
-from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy, proof, proof_file, provable, words
+from tests.support.rule_rounds import Federation
+from tests.support.settlements import (
+    AGGREGATORS,
+    CLAIMANT,
+    ROUND,
+    TASK,
+    context,
+    deploy,
+    proof,
+    proof_file,
+    provable,
+    words,
+)
+from tests.unit.rules.own_rule import by_cosine
+from zk.circuits.plan import Shape
 from zk.curve.bn254 import FIELD, ORDER
-from zk.groth16 import verifier
+from zk.groth16 import keys, prover, verifier
 from zk.groth16.verifier import Point2, Proof, VerifyingKey
 from zk.settlement.binding import list_hash, public_inputs, rho_of, value_at
-from zk.settlement.circuit import REPUTATION_SHIFT
-from zk.settlement.proof import verify_settlement
+from zk.settlement.circuit import REPUTATION_SHIFT, Circuit
+from zk.settlement.proof import prove_settlement, verify_settlement
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +242,21 @@ def test_known_secrets_are_refused_off_local_networks() -> None:
     verifier.refuse_development_key(provable().key, chain_id=31337)
     with pytest.raises(DocumentInvalid, match="development key"):
         verify_settlement(proof(), replace(context(), chain_id=1), provable().key)
+
+
+def test_a_rule_of_ones_own_is_proved_on_the_same_gate_with_its_own_key(gate: Contract) -> None:
+    """Nothing is deployed for it: its program gives the circuit, the circuit its key, and the key is data."""
+    rule = Rule(screens=(), weighting=by_cosine, worth="equal", directions=0, shares=False)
+    circuit = Circuit(compose(rule), Shape(2, 0, AGGREGATORS))
+    parameters = keys.development_key(circuit.r1cs())
+    key = prover.verifying_key(parameters)
+    assert key.digest != provable().key.digest
+    tape = Federation(random.Random(4), trainers=2, directions=0).round(circuit.program, None, "two")
+    place = replace(context(), key=key.digest)
+    made = prove_settlement(circuit, parameters, tape, place)
+    assert refused(gate, commitment=made.commitment, values=list(made.values), proof=list(made.proof.words()))
+    sent = (TASK, ROUND, made.commitment, list(made.values), list(made.proof.words()), words(key))
+    assert gate.send(CLAIMANT, "submit", *sent).event("SettlementAccepted")["key"] == key.digest
 
 
 def test_a_key_reads_back_as_the_contract_takes_it() -> None:
