@@ -134,7 +134,11 @@ class Compiler:
         return self.gates.give(column.op, *(self._read(column, operand, place) for operand in column.operands))
 
     def _given(self, number: int, column: Column, place: Place) -> Cell:
-        """A number of the tape, and 0 behind its last entry or seat."""
+        """A number of the tape, and 0 behind its last entry or seat.
+
+        It is held to the bits that it has in the settlement cell, or a part of another number there could be moved into
+        it; and it is not at an end to which the settlement cell cuts larger numbers.
+        """
         low, high = self._bounds(column)
         if Axis.SEAT in column.axes and place[column.axes.index(Axis.SEAT)] not in self.plan.shape.seats:
             low = high = 0
@@ -143,7 +147,22 @@ class Compiler:
         real = 0 if self.tape is None else self.tape.cell(number, place)
         if self.tape is not None and not low <= real <= high:
             raise NoCircuit(f"the round has {real} at {place}, circuits hold {low} to {high}")
-        return constant(low) if low == high else Cell(self.system.hint(lambda: real), low, high)
+        if low == high:
+            return constant(low)
+        cell = Cell(self.system.hint(lambda: real), low, high)
+        self._require_held(column, cell)
+        return cell
+
+    def _require_held(self, column: Column, cell: Cell) -> None:
+        least, most = held_bounds(column)
+        if cell.high < most:  # of fewer seats than there can be
+            self.gates.require_within(cell.value, cell.low, cell.high)
+        else:
+            start = min(0, least)
+            self.system.bits(cell.value - start, max(1, (most - start).bit_length()))
+        for end, cut in ((least, least > column.bounds[0]), (most, most < column.bounds[1])):
+            if cut and column.op is not Op.EQ:
+                self.gates.require_unlike(cell.value, end)
 
     def _bounds(self, column: Column) -> Bounds:
         low, high = held_bounds(column)
@@ -300,10 +319,10 @@ class Compiler:
                 shares = of_whole and self.plan.sums(source.operands[2], source.operands[part])
                 if shares and x[whole].low >= 0 and x[part].low >= 0:  # a part of a sum: no more than the whole
                     return self.gates.quotient(self.gates.times(x[0], x[1]), x[2], (0, x[whole].high))
-        if low.known is None or high.known is None:
+        if low.known is None or high.known is None or not low.known <= 0 <= high.known:
             return self.gates.give(Op.CLAMP, self.gates.give(source.op, *x), low, high)
         top = x[0] if source.op is Op.DIV else self.gates.times(x[0], x[1])
-        return self.gates.quotient(top, x[-1], (low.known, high.known))
+        return self.gates.quotient(top, x[-1], (low.known, high.known), held=True)
 
 
 def _modulo(value: Value) -> Value:

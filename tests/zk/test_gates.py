@@ -142,6 +142,27 @@ def test_a_round_outside_of_a_quotients_bounds_has_no_witness() -> None:
     system = System(concrete=True)
     gates = Gates(system)
     top, below = (Cell(system.hint(lambda value=value: value), 0, 1_000) for value in (999, 3))  # type: ignore[misc]
-    assert gates.quotient(top, below, (0, 400)).number == 333
-    with pytest.raises(NoCircuit, match="circuits refuse these numbers"):
-        gates.quotient(top, below, (0, 100))
+    for ends in ((0, 333), (-512, 511), (-9, 400), (0, 512), (-256, 333)):
+        assert gates.quotient(top, below, ends, held=True).number == 333
+    for ends in ((0, 332), (0, 256), (-256, 256), (-300, 300), (0, 4), (-512, 255)):
+        with pytest.raises(NoCircuit, match="circuits refuse these numbers"):
+            gates.quotient(top, below, ends, held=True)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 4), (-4, 4), (-7, 7), (0, 6), (3, 12), (-5, 0), (0, 65_536)])
+def test_a_range_is_what_it_says(low: int, high: int) -> None:
+    """At both ends, and beyond them whatever else is brought."""
+    for value in (low, high, low - 1, high + 1, high + 2, 2 * high - low + 1, low + (1 << 20)):
+        lies: list[Callable[[int], int]] = [lambda v: v, lambda v: 1 - v, lambda v: 1, lambda v: 0]
+        outcomes = []
+        for lie in lies:
+            system = Lying(concrete=True, about=(1,), lie=lie)
+            told = system.hint(lambda value=value: value)  # type: ignore[misc]
+            try:
+                Gates(system).require_within(told, low, high)
+            except NoCircuit:
+                outcomes.append(False)
+            else:
+                outcomes.append(True)
+        assert outcomes[0] == (low <= value <= high)
+        assert outcomes[0] or not any(outcomes)

@@ -98,10 +98,38 @@ class Gates:
                 return Cell(other.value * one.known, *_narrow(bounds))
         return Cell(self.system.product(x.value, y.value), *_narrow(bounds))
 
+    def require_within(self, value: Value, low: int, high: int) -> None:
+        """Demand low <= value <= high, and no more than that."""
+        most, above = high - low, value - low
+        width = most.bit_length()
+        if most == 1 << width - 1 and most > 1:  # one more than a power of two
+            last = self.system.boolean(lambda: int(above == most))
+            rest = above - last * most
+            self.system.bits(rest, width - 1)
+            self.system.require(last, rest, 0)
+            return
+        self.system.bits(above, width)
+        beyond = (1 << width) - 1 - most
+        if beyond <= 2:
+            for over in range(beyond):
+                self.require_unlike(value, high + 1 + over)
+        else:
+            self.system.bits(high - value, width)
+
+    def require_unlike(self, value: Value, other: int) -> None:
+        """Demand that a value is not a number."""
+        away = value - other
+        inverse = self.system.hint(lambda: pow(int(away), -1, ORDER) if away else 0)  # type: ignore[arg-type]
+        self.system.require(away, inverse, 1)
+
     # --- dividing -----------------------------------------------------------------------------------------------------
 
-    def quotient(self, x: Cell, y: Cell, bounds: Bounds) -> Cell:
-        """Return floor(x / y), 0 where y is 0. It is held to the bounds: outside of them there is no witness."""
+    def quotient(self, x: Cell, y: Cell, bounds: Bounds, *, held: bool = False) -> Cell:
+        """Return floor(x / y), 0 where y is 0.
+
+        bounds: what it keeps to whatever the operands; or, `held`, what it is held to, 0 among them: outside of these
+        there is no witness.
+        """
         if x.known == 0:
             return ZERO
         if y.low < 0:
@@ -111,12 +139,17 @@ class Gates:
         zero = self.is_zero(y)
         divisor = Cell(y.value + zero.value, max(1, y.low), max(1, y.high))
         top = x.value - self.times(x, zero).value
+        if divisor.known == 1 and held:
+            return self.give(Op.CLAMP, Cell(top, min(0, x.low), max(0, x.high)), *map(constant, bounds))
         if divisor.known == 1:
             return Cell(top, *bounds)
         low, width = bounds[0], (bounds[1] - bounds[0]).bit_length()
         below = divisor.value
         found = self.system.hint(lambda: int(top) // int(below))  # type: ignore[arg-type]
-        self.system.bits(found - low, width)
+        if held:
+            self.require_within(found, *bounds)
+        else:
+            self.system.bits(found - low, width)
         rest = top - self.times(Cell(found, low, low + (1 << width)), divisor).value
         last = (divisor.high - 1).bit_length()
         self.system.bits(rest, last)

@@ -113,7 +113,7 @@ class Plan:
         found = {}
         for number in self.numbers:
             column = self.program.columns[number]
-            if column.op is not Op.CLAMP:
+            if column.op is not Op.CLAMP or self.runs(number):
                 continue
             inner = column.operands[0]
             source = self.program.columns[inner.column]
@@ -123,12 +123,16 @@ class Plan:
         return found
 
     def sums(self, whole: Operand, part: Operand) -> bool:
-        """Whether a column is the sum of another, as `Builder.sum` writes it."""
-        added = self.program.columns[whole.column]
+        """Whether a column is the sum of another, as `Builder.sum` writes it, and no part of it can be below 0."""
+        columns = self.program.columns
+        alike = whole.map is Map.OWN and part.map in (Map.OWN, Map.SWAPPED, Map.DIAGONAL)
+        if not alike or columns[part.column].bounds[0] < 0:
+            return False
+        added = columns[whole.column]
         if added.op is not Op.ADD or added.operands[0].map is not Map.LAST:
             return False
-        scanned, rest = added.operands[0].column, self.program.columns[added.operands[1].column]
-        running = self.program.columns[scanned]
+        scanned, rest = added.operands[0].column, columns[added.operands[1].column]
+        running = columns[scanned]
         return (
             running.op is Op.ADD and self.runs(scanned) and running.operands[0] == part
             and (rest.op, rest.immediate) == (Op.CONST, 0)
