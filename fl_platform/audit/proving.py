@@ -6,7 +6,7 @@ bound to the address that will hand it in (`claimant`): nobody else can, and nob
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from fl_platform.protocol.tape import Tape
 from fl_platform.task.reading import TaskReader
 from zk.groth16.verifier import VerifyingKey
 from zk.settlement.binding import list_hash
-from zk.settlement.circuit import REPUTATION_SHIFT, Circuit
+from zk.settlement.circuit import Circuit
 from zk.settlement.proof_file import ProofFile
 
 
@@ -91,22 +91,10 @@ def statement_of(spec: TaskSpec, bundle: RoundBundle) -> SettlementStatement:
     """Return the settlement that a bundle (untrusted) tells of. Raises NoCircuit, DocumentInvalid."""
     circuit, tape = circuit_of(spec), told_tape(spec, bundle)
     settled = circuit.settle(tape)
-    _require_same(bundle.round, tape, settled.values)
     accounts = tuple(standing.trainer for standing in bundle.after.standings)
     return SettlementStatement(
         bundle.round, circuit, tape, spec.proofs.key, settled.commitment, settled.values, accounts
     )
-
-
-def _require_same(round_number: int, tape: Tape, values: Sequence[int]) -> None:
-    """Raise AuditDifference where a tape says that seats have earned something else than what follows."""
-    earned, reputation = (tape.output(each) for each in (Output.EARNED, Output.REPUTATION))
-    for seat, (wei, part) in enumerate(zip(earned, reputation, strict=True)):
-        if values[seat] != int(wei) + (int(part) << REPUTATION_SHIFT):
-            raise AuditDifference(
-                f"round {round_number}: the tape has {wei} wei for seat {seat}, and what it has as given makes it "
-                f"{values[seat] % (1 << REPUTATION_SHIFT)}; `fl-platform watch` has the seal undone"
-            )
 
 
 def accepted_proof(proofs: Proofs, task: int, found: SettlementStatement) -> Accepted | None:
