@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {Hashes} from "../libraries/Hashes.sol";
+import {CellHashes} from "../libraries/CellHashes.sol";
 import {Language} from "../libraries/Language.sol";
 import {Operations} from "../libraries/Operations.sol";
 import {Refutation} from "../libraries/Refutation.sol";
@@ -15,6 +15,6 @@ contract OperationsHarness {
 
     function isRefuted(Refutation.Round calldata round, Refutation.Claim calldata claim) external pure returns (bool) {
         bool hashed = uint8(uint256(claim.words[0]) >> 120) >= Language.POSEIDON;
-        return hashed ? Hashes.isRefuted(round, claim) : Refutation.isRefuted(round, claim);
+        return hashed ? CellHashes.isRefuted(round, claim) : Refutation.isRefuted(round, claim);
     }
 }

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {IPoseidon} from "../interfaces/IPoseidon.sol";
-import {Hashes} from "../libraries/Hashes.sol";
+import {CellHashes} from "../libraries/CellHashes.sol";
 import {Refutation} from "../libraries/Refutation.sol";
 import {Tails} from "../libraries/Tails.sol";
 
@@ -11,11 +11,11 @@ import {Tails} from "../libraries/Tails.sol";
 contract Poseidon is IPoseidon {
     /// @inheritdoc IPoseidon
     function hash(int256[8] memory cells) external pure returns (uint256) {
-        return Hashes.hash(cells);
+        return CellHashes.hash(cells);
     }
 
     /// @inheritdoc IPoseidon
     function refutes(bytes calldata, Refutation.Claim calldata claim) external pure returns (bool) {
-        return Hashes.isRefuted(Tails.facts(0).round, claim);
+        return CellHashes.isRefuted(Tails.facts(0).round, claim);
     }
 }

@@ -169,6 +169,15 @@ def test_the_shipped_contracts_match_their_sources() -> None:
     assert contracts.stale_sources(ROOT) == []
 
 
+def test_no_contract_has_the_name_of_one_that_it_is_compiled_with() -> None:
+    """Brownie keeps one contract a name, and stops at a library's that ours has replaced."""
+    sources = {Path(name) for text in contracts.committed(ROOT).values() for name in json.loads(text)["sources"]}
+    ours = {path.stem for path in (ROOT / "contracts").rglob("*.sol")}
+    theirs = {path.stem for path in sources if path.parts[0] != "contracts"}
+    assert theirs
+    assert not ours & theirs
+
+
 def test_every_shipped_contract_fits_on_a_public_chain() -> None:
     sizes = {
         path.stem: len(json.loads(text)["deployedBytecode"]) // 2 - 1

@@ -6,9 +6,9 @@ import {PoseidonWords} from "./PoseidonWords.sol";
 import {Refutation} from "./Refutation.sol";
 import {Rows} from "./Rows.sol";
 
-/// @title Hashes
+/// @title CellHashes
 /// @notice Decides cells that are hashes, as {Refutation} does all others, and hashes. Twin of zk/poseidon.py.
-library Hashes {
+library CellHashes {
     uint256 private constant ORDER = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
     uint256 private constant GROUP = 3; // levels of a column's tree that one cell reads
 
