@@ -21,7 +21,7 @@ import numpy.typing as npt
 from fl_platform.errors import NoCircuit
 from fl_platform.protocol.checker import counted
 from fl_platform.protocol.evaluation import least_of
-from fl_platform.protocol.held import held_bounds
+from fl_platform.protocol.held import held_bounds, slot
 from fl_platform.protocol.operations import GROUP, PLAIN, Bounds, Op
 from fl_platform.protocol.program import Column, Operand
 from fl_platform.protocol.sources import GROUPED, SECOND, TWINS, Axis, Kind, Map, Source, immediate_of
@@ -29,7 +29,7 @@ from fl_platform.protocol.tape import Place, Tape, place_of
 from zk.circuits.gates import ONE, ZERO, Gates, constant
 from zk.circuits.hashing import permutation
 from zk.circuits.plan import Plan
-from zk.circuits.system import Cell, System, Value, total
+from zk.circuits.system import Cell, System, modulo, total
 from zk.curve.fields import ORDER
 
 Cells = npt.NDArray[np.object_]  # of Cell, along a column's axes; None where nothing depends on one
@@ -139,11 +139,11 @@ class Compiler:
         It is held to the bits that it has in the settlement cell, or a part of another number there could be moved into
         it; and it is not at an end to which the settlement cell cuts larger numbers.
         """
+        if (column.op, column.immediate) == (Op.SOURCE, _COUNT):
+            return self.count
         low, high = self._bounds(column)
         if Axis.SEAT in column.axes and place[column.axes.index(Axis.SEAT)] not in self.plan.shape.seats:
             low = high = 0
-        if (column.op, column.immediate) == (Op.SOURCE, _COUNT):
-            return self.count
         real = 0 if self.tape is None else self.tape.cell(number, place)
         if self.tape is not None and not low <= real <= high:
             raise NoCircuit(f"the round has {real} at {place}, circuits hold {low} to {high}")
@@ -158,8 +158,8 @@ class Compiler:
         if cell.high < most:  # of fewer seats than there can be
             self.gates.require_within(cell.value, cell.low, cell.high)
         else:
-            start = min(0, least)
-            self.system.bits(cell.value - start, max(1, (most - start).bit_length()))
+            start, bits = slot((least, most))
+            self.system.bits(cell.value - start, bits)
         for end, cut in ((least, least > column.bounds[0]), (most, most < column.bounds[1])):
             if cut and column.op is not Op.EQ:
                 self.gates.require_unlike(cell.value, end)
@@ -201,7 +201,7 @@ class Compiler:
         if column.op is Op.POSEIDON3:
             hashed = self._hash(x)
             moved = self._there(here, Cell(hashed.value - before.value, -ORDER, ORDER))
-            return Cell(_modulo(before.value + moved.value), 0, ORDER - 1)
+            return Cell(modulo(before.value + moved.value), 0, ORDER - 1)
         itself = [one.column == number for one in column.operands]
         if column.op in (Op.ADD, Op.MULADD) and itself == [False] * (len(x) - 1) + [True]:
             added = x[0] if column.op is Op.ADD else self.gates.give(Op.MUL, *x[:2])
@@ -217,13 +217,13 @@ class Compiler:
         active, row = self.active[axis], self.cells[source.column][inner]
         if len(row) <= 1:  # what stands alone is not hashed
             alone = [self._there(here, one) for here, one in zip(active, row, strict=True)]
-            return Cell(_modulo(total((one.value, 1) for one in alone)), 0, ORDER - 1)
+            return Cell(modulo(total((one.value, 1) for one in alone)), 0, ORDER - 1)
         cells = [self._there(active[first + k], one) for k, one in enumerate(row[first : first + GROUP])]
         hashed = self._hash(cells)
         if first:
             return hashed
         unlike = self._there(active[1], Cell(hashed.value - cells[0].value, -ORDER, ORDER))
-        return Cell(_modulo(cells[0].value + unlike.value), 0, ORDER - 1)
+        return Cell(modulo(cells[0].value + unlike.value), 0, ORDER - 1)
 
     def _there(self, here: Cell, one: Cell) -> Cell:
         """Return a number of the field, or 0."""
@@ -323,7 +323,3 @@ class Compiler:
             return self.gates.give(Op.CLAMP, self.gates.give(source.op, *x), low, high)
         top = x[0] if source.op is Op.DIV else self.gates.times(x[0], x[1])
         return self.gates.quotient(top, x[-1], (low.known, high.known), held=True)
-
-
-def _modulo(value: Value) -> Value:
-    return value % ORDER if isinstance(value, int) else value

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from fl_platform.errors import AuditDifference, ConfigError, DocumentInvalid, RpcUnavailable
 from fl_platform.judging.circuits import circuit_of, require_prover
-from fl_platform.judging.tapes import told_tape
 from fl_platform.ledger.proofs import Accepted, Proofs
 from fl_platform.ledger.records import SealRecord
 from fl_platform.protocol.bundle import RoundBundle
@@ -20,6 +19,7 @@ from fl_platform.protocol.program import Output
 from fl_platform.protocol.spec import TaskSpec
 from fl_platform.protocol.tape import Tape
 from fl_platform.task.reading import TaskReader
+from fl_platform.task.sealed_states import tape_of
 from zk.groth16.verifier import VerifyingKey
 from zk.settlement.binding import list_hash
 from zk.settlement.circuit import Circuit
@@ -74,7 +74,7 @@ def settlement_of(reader: TaskReader, round_number: int) -> SettlementStatement:
         raise AuditDifference(
             f"round {round_number}: the seal's claims are not the bundle's; `fl-platform watch` has the seal undone"
         )
-    found = statement_of(reader.spec, bundle)
+    found = statement_of(reader.spec, bundle, tape_of(reader, bundle))
     if found.tape.root != seal.trace:
         raise AuditDifference(
             f"round {round_number}: the seal's tape is not the bundle's; `fl-platform watch` has the seal undone"
@@ -87,9 +87,9 @@ def settlement_of(reader: TaskReader, round_number: int) -> SettlementStatement:
     return found
 
 
-def statement_of(spec: TaskSpec, bundle: RoundBundle) -> SettlementStatement:
-    """Return the settlement that a bundle (untrusted) tells of. Raises NoCircuit, DocumentInvalid."""
-    circuit, tape = circuit_of(spec), told_tape(spec, bundle)
+def statement_of(spec: TaskSpec, bundle: RoundBundle, tape: Tape) -> SettlementStatement:
+    """Return the settlement that a bundle (untrusted), and the tape of which it tells, have. Raises NoCircuit."""
+    circuit = circuit_of(spec)
     settled = circuit.settle(tape)
     accounts = tuple(standing.trainer for standing in bundle.after.standings)
     return SettlementStatement(

@@ -65,7 +65,7 @@ class Offline:
     def proof_lines(self, file: ProofFile) -> tuple[Line, ...]:
         """Verify a proof file against this round. Raises DocumentInvalid, PointInvalid for a file that is none."""
         try:
-            found = statement_of(self.spec, self.bundle)
+            found = statement_of(self.spec, self.bundle, told_tape(self.spec, self.bundle))
         except NoCircuit as error:
             return (*proof_lines(file, None), no_subject(self.bundle.round, error))
         return proof_lines(file, Expected(self.domain.chain_id, None, self.bundle.task, found))

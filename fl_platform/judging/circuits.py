@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,7 @@ from fl_platform.errors import ConfigError, NoCircuit
 from fl_platform.judging.program import composed_of, lengths_of, program_of
 from fl_platform.protocol.program import Program
 from fl_platform.protocol.spec import AggregationRule, ProofRule, TaskSpec, WorthRule
+from fl_platform.rules.settlement import is_settled
 
 if TYPE_CHECKING:
     from zk.groth16.verifier import VerifyingKey
@@ -30,7 +32,7 @@ def require_prover() -> None:
 
 
 def circuit_of(spec: TaskSpec) -> Circuit:
-    """Return the circuit that a task's rounds are proved by. Raises NoCircuit: the task has none."""
+    """Return the circuit that a task's rounds are proved by. Raises NoCircuit: it has none, or could have none."""
     if not spec.proofs.trainers:
         raise NoCircuit("the task was opened without settlement proofs (`fl-platform task open --proofs N`)")
     return _circuit(spec)
@@ -38,11 +40,17 @@ def circuit_of(spec: TaskSpec) -> Circuit:
 
 @lru_cache(maxsize=8)
 def _circuit(spec: TaskSpec) -> Circuit:
+    directions = lengths_of(spec, entries=0, seats=0).directions
+    return _made(program_of(spec), spec.proofs.trainers, directions, len(spec.aggregators))
+
+
+def _made(program: Program, trainers: int, directions: int, aggregators: int) -> Circuit:
     from zk.circuits.plan import Shape
     from zk.settlement.circuit import Circuit
 
-    directions = lengths_of(spec, entries=0, seats=0).directions
-    return Circuit(program_of(spec), Shape(spec.proofs.trainers, directions, len(spec.aggregators)))
+    if not is_settled(program, directions):
+        raise NoCircuit("the program's settlement cell is not the hash of what it pays by: a proof would say nothing")
+    return Circuit(program, Shape(trainers, directions, aggregators))
 
 
 def circuit_of_rule(
@@ -52,16 +60,13 @@ def circuit_of_rule(
 
     program: bytes of one's own, in place of the composed one. Raises ConfigError, DocumentInvalid, NoCircuit.
     """
-    from zk.circuits.plan import Shape
-    from zk.settlement.circuit import Circuit
-
     rule = AggregationRule(
         selection="multi-krum" if byzantine else "mean", byzantine=byzantine, clip_bps=0, reject_bps=0, floor_bps=0,
         duplicate_bps=0, server_lr_num=1, server_lr_den=1,
     )  # fmt: skip
     measure = WorthRule(worth, 0, 1, 0, 0, bytes(32), 0)
     composed = composed_of(rule, measure) if program is None else Program.from_bytes(program)
-    return Circuit(composed, Shape(trainers, rule.directions, aggregators))
+    return _made(composed, trainers, rule.directions, aggregators)
 
 
 def development_key(spec: TaskSpec) -> VerifyingKey:
@@ -87,7 +92,5 @@ def proof_rule(spec: TaskSpec, trainers: int, key: VerifyingKey | None) -> tuple
 
     Raises ConfigError, NoCircuit as `development_key`.
     """
-    from dataclasses import replace
-
     made = key or development_key(replace(spec, proofs=ProofRule(trainers, bytes(32))))
     return ProofRule(trainers, made.digest), made.to_bytes()

@@ -9,7 +9,7 @@ Tests: tests/unit/protocol/test_operations.py
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,11 @@ def give(op: Op, *x: Array) -> Array:
 def hash_of(*cells: int) -> int:
     """Return the hash of eight cells, or of fewer and zeros behind them."""
     return permute_hash([cell % ORDER for cell in cells] + [0] * (GROUP - len(cells)))
+
+
+def hash_of_group(cells: Sequence[int], places: int) -> int:
+    """Return the hash of up to eight cells along an axis of so many places; one that stands alone is not hashed."""
+    return (cells[0] if cells else 0) % ORDER if places <= 1 else hash_of(*cells)
 
 
 def _div(x: Array, y: Array) -> Array:

@@ -15,7 +15,7 @@ Tests: tests/unit/protocol/test_program.py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fl_platform.errors import DocumentInvalid
@@ -122,6 +122,18 @@ class Builder:
         found = Program(tuple(self._columns), dict(self._outputs))
         check(found)
         return found
+
+    @classmethod
+    def of(cls, program: Program) -> Builder:
+        """Return a builder that finds a program's columns, and writes none: it raises DocumentInvalid instead."""
+        found = cls()
+        found._read(program.columns)
+        return found
+
+    @property
+    def outputs(self) -> Mapping[Output, int]:
+        """The columns that decide something of the round so far."""
+        return self._outputs
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -290,6 +302,15 @@ class Builder:
     def require_checks(self, columns: Sequence[Column]) -> None:
         """Hold a program's checks to what is written here for what its sealer brings: none is missing, none is more.
         Raises DocumentInvalid."""
+        self._read(columns)
+        for number, one in enumerate(columns):
+            if one.op in HINTS | {Op.CLAIMED}:
+                self._held(Cells(self, Operand(number, axes=one.axes)))
+        more = {number for number, one in enumerate(columns) if one.op is Op.MUST} - self._musts
+        if more:
+            raise DocumentInvalid(f"column {columns[min(more)].name!r} is a check that no hint needs")
+
+    def _read(self, columns: Sequence[Column]) -> None:
         assert not self._columns, "of a program, not in addition to one"
         for number, one in enumerate(columns):
             declared = one.bounds if one.op in (Op.LEAST, Op.CLAIMED) else (0, 0)
@@ -297,12 +318,6 @@ class Builder:
             if one.operands and one.operands[-1].column == number:
                 self._known.setdefault((one.op, one.axes, one.operands[:-1], "running"), number)
         self._columns, self._complete = list(columns), True
-        for number, one in enumerate(columns):
-            if one.op in HINTS | {Op.CLAIMED}:
-                self._held(Cells(self, Operand(number, axes=one.axes)))
-        more = {number for number, one in enumerate(columns) if one.op is Op.MUST} - self._musts
-        if more:
-            raise DocumentInvalid(f"column {columns[min(more)].name!r} is a check that no hint needs")
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ Tests: tests/unit/protocol/test_tape.py
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_platform.errors import DocumentInvalid
-from fl_platform.protocol.arithmetic import Array, apply, give, hash_of
+from fl_platform.protocol.arithmetic import Array, apply, give, hash_of_group
 from fl_platform.protocol.checker import counted, read_axes, reads_beside
 from fl_platform.protocol.openings import reads_of
 from fl_platform.protocol.operations import CLOSED_ROWS, GROUP, HINTS, PLAIN, ROWS, Op, bounds_of, wrap
@@ -26,7 +25,6 @@ from fl_platform.protocol.program import Column, Operand, Program
 from fl_platform.protocol.rows import shifted
 from fl_platform.protocol.sources import Axis, Kind, Map, Source
 from fl_platform.protocol.tape import Given, Lengths, ModelStepper, Place, RowSource, Tape, place_of
-from zk.curve.fields import ORDER
 
 _FAST = 1 << 62  # what stays inside this is reckoned in int64
 
@@ -70,10 +68,8 @@ def recompute(tape: Tape, number: int, place: Place) -> int:
         inner = place_of(source, column, place, source.axes[:-1], tape.lengths)
         return 0 if inner is None else tape.cell(source.column, (*inner, _read(tape, column, index, place)))
     if column.op is Op.POSEIDON:
-        of = column.operands[0]
-        if tape.lengths.of(of.axes[-1]) <= 1:
-            return tape.cell(of.column, (*place[: len(of.axes) - 1], 0)) % ORDER
-        return hash_of(*(tape.cell(read, at) for read, at in reads_of(tape, number, place) if at is not None))
+        group = [tape.cell(read, at) for read, at in reads_of(tape, number, place) if at is not None]
+        return hash_of_group(group, tape.lengths.of(column.operands[0].axes[-1]))
     cells = [_read(tape, column, operand, place) for operand in column.operands]
     return cells[0] if column.op is Op.MUST else apply(column.op, *cells)
 
@@ -235,14 +231,11 @@ def _previous(column: Column, shape: Place, given: Given) -> Array:
 
 def _hash_groups(cells: Array, shape: Place) -> Array:
     """Hash each eight cells along the last axis; equal ones once, as what is not there is 0 in most of them."""
-    if cells.shape[-1] <= 1:
-        alone = [int(cell) % ORDER for cell in cells.reshape(-1)] or [0] * math.prod(shape)
-        return np.array(alone, dtype=object).reshape(shape)
     groups = -(-cells.shape[-1] // GROUP) if len(shape) == cells.ndim else 1
     padded = np.zeros((*cells.shape[:-1], groups * GROUP), dtype=object)
     padded[..., : cells.shape[-1]] = cells
     rows = [tuple(map(int, row)) for row in padded.reshape(-1, GROUP).tolist()]
-    hashes = {row: hash_of(*row) for row in dict.fromkeys(rows)}
+    hashes = {row: hash_of_group(row, cells.shape[-1]) for row in dict.fromkeys(rows)}
     found = np.empty(len(rows), dtype=object)
     found[:] = [hashes[row] for row in rows]
     return found.reshape(shape)

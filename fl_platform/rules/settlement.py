@@ -1,10 +1,9 @@
 """The settlement cell: one hash of all that was given and decides what is paid, for a proof to be about.
 
-Given is what no other cell decides: sources, what the round before handed on, what the sealer claims, products of rows,
-and whether two roots are equal; also how many entries and seats there are. A circuit takes these, and computes the rest
-as the program says. What only the model, the sums or the next steps need is left out.
+Given is what no other cell decides (protocol/held.py), and how many entries and seats there are. A circuit takes these,
+and computes the rest as the program says. What only the model, the sums or the next steps need is left out.
 
-    numbers are cut to what circuits hold (protocol/held.py)
+    numbers are cut to what circuits hold
     numbers of the same axes are packed side by side, the widest first, into cells of 250 bits; what may be below 0
     is taken from its least value on. Of pairs, eight neighbours are packed.
     each packed column is hashed by eight along its last axis until no axis is left
@@ -15,16 +14,16 @@ What is packed how follows from the program alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
+from fl_platform.errors import DocumentInvalid
 from fl_platform.protocol.building import Builder, Cells
-from fl_platform.protocol.held import held_bounds
+from fl_platform.protocol.held import held_bounds, is_given, listed, needed, slot
 from fl_platform.protocol.operations import GROUP, Op
-from fl_platform.protocol.program import Column, Operand, Output
-from fl_platform.protocol.sources import Axis, Kind, Source, grouped
+from fl_platform.protocol.program import Operand, Output, Program
+from fl_platform.protocol.sources import Axis, Source, grouped
 
 _ROOM = 250  # bits of a cell
-_GIVEN = frozenset({Op.SOURCE, Op.PREV, Op.CLAIMED, Op.DOT, Op.DOT_SHIFTED})
 _DIRECTIONS = frozenset({Axis.DIRECTION, Axis.OTHER_DIRECTION})
 Axes = tuple[Axis, ...]
 
@@ -32,7 +31,9 @@ Axes = tuple[Axis, ...]
 def settle(b: Builder, outputs: Iterable[Cells], directions: int) -> None:
     """Write down the settlement cell of what these columns are decided by. `directions`: that the rule looks at."""
     parts: dict[Axes, list[Cells]] = {(): [b.source(Source.COUNT), b.sum(b.ones(Axis.SEAT), Axis.SEAT)]}
-    for number in given_for(b.columns, [one.operand.column for one in outputs]):
+    for number in needed(b.columns, [one.operand.column for one in outputs]):
+        if not is_given(b.columns, number):
+            continue
         column = b.columns[number]
         cells, held = Cells(b, Operand(number, axes=column.axes)), held_bounds(column)
         for one in _spread(b, cells if held == column.bounds else b.clamp(cells, *held), directions):
@@ -47,25 +48,18 @@ def settle(b: Builder, outputs: Iterable[Cells], directions: int) -> None:
     b.output(Output.SETTLEMENT, b.name("settlement", whole))
 
 
-def given_for(columns: Sequence[Column], outputs: Iterable[int]) -> list[int]:
-    """Return the columns that are given and that these follow from, in program order."""
-    found, seen, left = [], set[int](), list(outputs)
-    while left:
-        number = left.pop()
-        if number in seen:
-            continue
-        seen.add(number)
-        column = columns[number]
-        if _is_given(column, columns):
-            found.append(number)
-        else:
-            left += [operand.column for operand in column.operands]
-    return sorted(found)
-
-
-def _is_given(column: Column, columns: Sequence[Column]) -> bool:
-    roots = column.op is Op.EQ and any(columns[one.column].kind is not Kind.NUMBER for one in column.operands)
-    return column.op in _GIVEN or roots
+def is_settled(program: Program, directions: int) -> bool:
+    """Whether a program's settlement cell is the one that `settle` writes: of another a proof would say nothing."""
+    said_by = {Output.EARNED, Output.REPUTATION, Output.DIVISOR, Output.SUMS, Output.SETTLEMENT}
+    if not said_by <= set(program.outputs) or program.columns[program.outputs[Output.SUMS]].op is not Op.COMBINE:
+        return False
+    b = Builder.of(program)
+    said = [Cells(b, Operand(number, axes=program.columns[number].axes)) for number in listed(program)]
+    try:
+        settle(b, said, directions)
+    except DocumentInvalid:  # something of it is not there
+        return False
+    return b.outputs[Output.SETTLEMENT] == program.outputs[Output.SETTLEMENT]
 
 
 def _spread(b: Builder, cells: Cells, directions: int) -> Iterator[Cells]:
@@ -84,19 +78,17 @@ def _spread(b: Builder, cells: Cells, directions: int) -> Iterator[Cells]:
 
 def _packed(b: Builder, cells: list[Cells]) -> list[Cells]:
     """Return as few cells as hold all of these."""
-    ranges = {one.operand.column: b.columns[one.operand.column].bounds for one in cells}
-    least = {number: min(0, low) for number, (low, _) in ranges.items()}
-    bits = {number: max(1, (high - least[number]).bit_length()) for number, (_, high) in ranges.items()}
+    slots = {one.operand.column: slot(b.columns[one.operand.column].bounds) for one in cells}
     found: list[tuple[Cells, int]] = []
-    for one in sorted(cells, key=lambda one: (-bits[one.operand.column], one.operand.column)):
-        number = one.operand.column
-        counted = one - least[number] if least[number] else one
-        place = next((i for i, (_, used) in enumerate(found) if used + bits[number] <= _ROOM), None)
+    for one in sorted(cells, key=lambda one: (-slots[one.operand.column][1], one.operand.column)):
+        start, bits = slots[one.operand.column]
+        counted = one - start if start else one
+        place = next((i for i, (_, used) in enumerate(found) if used + bits <= _ROOM), None)
         if place is None:
-            found.append((counted, bits[number]))
+            found.append((counted, bits))
         else:
             packed, used = found[place]
-            found[place] = b.plain(Op.MULADD, packed, 1 << bits[number], counted), used + bits[number]
+            found[place] = b.plain(Op.MULADD, packed, 1 << bits, counted), used + bits
     return [packed for packed, _ in found]
 
 

@@ -49,3 +49,13 @@ class DoctoredReader(TaskReader):
     def history(self) -> TaskHistory:
         """The chain with the doctored seal."""
         return self._doctored if hasattr(self, "_doctored") else super().history()
+
+
+def change_pay(bundle: RoundBundle) -> RoundBundle:
+    """A wei more for who has been paid most, a wei less for another."""
+    told = next(column for column in bundle.after.state if column.name == "paid_scored")
+    cells = list(told.cells)
+    first, second = [seat for seat, wei in enumerate(cells) if wei][:2]
+    cells[first], cells[second] = cells[first] + 1, cells[second] - 1
+    state = tuple(replace(told, cells=tuple(cells)) if c is told else c for c in bundle.after.state)
+    return replace(bundle, after=replace(bundle.after, state=state))

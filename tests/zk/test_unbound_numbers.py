@@ -11,8 +11,9 @@ import pytest
 from fl_platform.errors import NoCircuit
 from fl_platform.protocol.building import Builder, Cells
 from fl_platform.protocol.evaluation import evaluate
-from fl_platform.protocol.program import Program
-from fl_platform.protocol.sources import INDEX_OF, Axis, Source
+from fl_platform.protocol.operations import Op
+from fl_platform.protocol.program import Operand, Program
+from fl_platform.protocol.sources import INDEX_OF, Axis, Map, Source
 from fl_platform.protocol.tape import Given, Lengths, Tape
 from tests.support.circuits import Lying
 from tests.support.rule_rounds import Federation
@@ -115,6 +116,19 @@ def test_a_quotient_is_cut_or_has_no_witness(divisor: int, low: int, high: int, 
     except NoCircuit:
         assert not low <= stake // divisor <= high
         return
+    assert [cell.number for cell in found] == tape.named("found").tolist()
+
+
+def test_a_clamp_that_goes_on_from_the_place_before_is_no_cut() -> None:
+    b = Builder()
+    quotient = b.source(Source.STAKE) // 3
+    program = alone(b.plain(Op.CLAMP, quotient, 2, 9))
+    column = program.columns[-1]
+    itself = Operand(len(program.columns) - 1, Map.BEFORE, column.axes)
+    scanned = replace(column, operands=(*column.operands[:2], itself), bounds=(0, 2))  # no more than the one before
+    program = replace(program, columns=(*program.columns[:-1], scanned))
+    tape = played(program, 9)
+    found = compiled(program, tape).cells[program.column("found")]
     assert [cell.number for cell in found] == tape.named("found").tolist()
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from fl_platform.errors import NoCircuit
 from fl_platform.protocol.operations import Bounds, Op, bounds_of
-from zk.circuits.system import WIDEST, Cell, System, Value, total
+from zk.circuits.system import WIDEST, Cell, System, Value, modulo, total
 from zk.curve.bn254 import ORDER
 
 _COMMUTE = frozenset({Op.ADD, Op.MUL, Op.EQ})
@@ -72,7 +72,7 @@ class Gates:
             return Cell(1 - x.value if x.high else x.value + 1, 0, 1)
         value = x.value
         inverse = self.system.hint(lambda: pow(int(value), -1, ORDER) if value else 0)  # type: ignore[arg-type]
-        out = 1 - _modulo(self.system.product(value, inverse))
+        out = 1 - modulo(self.system.product(value, inverse))
         self.system.require(value, out, 0)
         return Cell(out, 0, 1)
 
@@ -238,9 +238,7 @@ class Gates:
         """
         low, high = bounds
         v = Cell(found, low, high)
-        self.system.bits(found - low, (high - low).bit_length())
-        if any(value.high > high for value in values):
-            self.system.bits(high - found, (high - low).bit_length())
+        self.require_within(found, low, high)
         below, same = [], []
         for value, weight in zip(values, weights, strict=True):
             below.append(self.times(self.give(Op.LT, value, v), weight))
@@ -258,11 +256,6 @@ def _narrow(bounds: Bounds) -> Bounds:
     if width > WIDEST:
         raise NoCircuit(f"a number of {width} bits is wider than the {WIDEST} that a circuit's field holds")
     return bounds
-
-
-def _modulo(value: Value) -> Value:
-    """A product with an inverse is taken modulo r; of expressions the field does it."""
-    return value % ORDER if isinstance(value, int) else value
 
 
 def _least(gates: Gates, x: Cell, y: Cell) -> Cell:

@@ -1,8 +1,7 @@
 """What of a round program a circuit has: which columns, which of their cells, and which of these are given.
 
 Only what the wanted columns depend on is compiled, cell by cell. What no circuit can follow is *given*, as the round's
-tape has it: the sources, what the round before handed on, what a sealer claims, products of rows, and whether two roots
-are equal.
+tape has it (`protocol.held.is_given`).
 
 Tests: tests/zk/test_compile_program.py
 """
@@ -15,10 +14,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from fl_platform.protocol.held import is_given, needed
 from fl_platform.protocol.operations import PLAIN, Op
 from fl_platform.protocol.program import Column, Operand, Program
 from fl_platform.protocol.seats import FIRST_SEAT, REFERENCE_SEAT
-from fl_platform.protocol.sources import GROUPED, TWINS, Axis, Kind, Map
+from fl_platform.protocol.sources import GROUPED, TWINS, Axis, Map
 from fl_platform.protocol.tape import Lengths, Place, place_of
 
 # Axes of which a round may have less than a circuit.
@@ -57,21 +57,11 @@ class Plan:
     @cached_property
     def numbers(self) -> tuple[int, ...]:
         """The columns that the wanted ones depend on, in order; of a given one nothing more is asked."""
-        found: set[int] = set()
-        ahead = list(self.wanted)
-        while ahead:
-            number = ahead.pop()
-            if number not in found:
-                found.add(number)
-                ahead += [operand.column for operand in self.operands(number)]
-        return tuple(sorted(found))
+        return needed(self.program.columns, self.wanted)
 
     def is_given(self, number: int) -> bool:
         """Whether the circuit takes a column as the tape has it."""
-        column = self.program.columns[number]
-        if column.op is Op.EQ:
-            return any(self.program.columns[one.column].kind is not Kind.NUMBER for one in column.operands)
-        return column.op in {Op.SOURCE, Op.PREV, Op.CLAIMED, Op.DOT, Op.DOT_SHIFTED}
+        return is_given(self.program.columns, number)
 
     def operands(self, number: int) -> tuple[Operand, ...]:
         """Return what a column is computed from; nothing where it is given."""

@@ -166,6 +166,11 @@ class System:
         return found
 
 
+def modulo(value: Value) -> Value:
+    """Return a number of the field: integers modulo r; of expressions the field itself is."""
+    return value % ORDER if isinstance(value, int) else value
+
+
 def total(values: Iterable[tuple[Value, int]]) -> Value:
     """Return the sum of values times factors."""
     constant, terms = 0, dict[int, int]()

@@ -24,11 +24,12 @@ from functools import cached_property
 import numpy as np
 
 from fl_platform.errors import NoCircuit
+from fl_platform.protocol.held import listed
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.sources import Axis
 from fl_platform.protocol.tape import Tape
 from zk.circuits.plan import Plan, Shape
-from zk.circuits.system import Cell, System, Value, total
+from zk.circuits.system import Cell, System, Value, modulo, total
 from zk.compile_program import Compiler
 from zk.curve.bn254 import ORDER
 from zk.groth16.files import Words, write_r1cs
@@ -51,7 +52,10 @@ class Settled:
 
 @dataclass(frozen=True)
 class Circuit:
-    """A program's circuit with room for a number of trainers."""
+    """A program's circuit with room for a number of trainers.
+
+    It proves what the program's settlement cell commits to: of a program from elsewhere, ask `rules.is_settled` first.
+    """
 
     program: Program
     shape: Shape
@@ -59,10 +63,7 @@ class Circuit:
     @cached_property
     def plan(self) -> Plan:
         """What it has of the program: what seats have earned, their reputations, the divisor, entries' weights."""
-        outputs = self.program.outputs
-        weights = self.program.columns[outputs[Output.SUMS]].operands[1].column
-        wanted = Output.SETTLEMENT, Output.EARNED, Output.REPUTATION, Output.DIVISOR
-        return Plan(self.program, self.shape, (*(outputs[each] for each in wanted), weights))
+        return Plan(self.program, self.shape, (self.program.outputs[Output.SETTLEMENT], *listed(self.program)))
 
     @cached_property
     def system(self) -> System:
@@ -128,5 +129,5 @@ def _at(system: System, values: Sequence[Value], rho: Value) -> Value:
     found = values[-1] + rho
     for value in reversed(values[:-1]):
         raised = system.product(found, rho)
-        found = (raised % ORDER if isinstance(raised, int) else raised) + value
+        found = modulo(raised) + value
     return found

@@ -20,10 +20,10 @@ from fl_platform.errors import (
     TransactionReverted,
 )
 from fl_platform.judging import circuits
-from fl_platform.judging.tapes import told_numbers
+from fl_platform.judging.tapes import told_numbers, told_tape
 from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.program import Output
-from fl_platform.protocol.spec import ProofRule
+from fl_platform.protocol.spec import ProofRule, TaskSpec
 from tests.support.doctored import DoctoredReader
 from tests.support.own_keys import forged, own_key
 from tests.unit.audit.conftest import TRAINERS, Settled
@@ -116,20 +116,25 @@ def test_what_is_not_sealed_has_nothing_to_prove(settled: Settled) -> None:
         proving.settlement_of(reader, 2)
 
 
+def stated(spec: TaskSpec, settled: Settled) -> proving.SettlementStatement:
+    bundle = settled.reader().bundle(1)
+    return proving.statement_of(spec, bundle, told_tape(spec, bundle))
+
+
 def test_a_task_without_proofs_has_no_circuit_and_says_how_to_get_one(settled: Settled) -> None:
     reader = settled.reader()
     reader.spec = replace(reader.spec, proofs=ProofRule())
     with pytest.raises(NoCircuit, match="`fl-platform task open --proofs N`"):
         proving.settlement_of(reader, 1)
     with pytest.raises(NoCircuit, match="opened without settlement proofs"):
-        proving.statement_of(reader.spec, settled.reader().bundle(1))
+        stated(reader.spec, settled)
 
 
 def test_a_round_with_more_trainers_than_there_is_room_for(settled: Settled) -> None:
     spec = settled.reader().spec
     small = replace(spec, proofs=ProofRule(TRAINERS - 1, spec.proofs.key))
     with pytest.raises(NoCircuit, match="the circuit has room for"):
-        proving.statement_of(small, settled.reader().bundle(1))
+        stated(small, settled)
 
 
 def with_cell(settled: Settled, name: str) -> RoundBundle:

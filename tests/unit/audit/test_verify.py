@@ -26,7 +26,7 @@ from fl_platform.protocol.bundle import RoundBundle
 from fl_platform.protocol.spec import ProofRule
 from fl_platform.task.reading import TaskReader
 from tests.support.chain import stage
-from tests.support.doctored import DoctoredReader
+from tests.support.doctored import DoctoredReader, change_pay
 from tests.support.own_keys import forged, own_key
 from tests.unit.audit.conftest import Settled
 from zk.curve.bn254 import ORDER
@@ -142,16 +142,6 @@ def test_claims_that_are_not_the_bundle_s(settled: Settled) -> None:
     line = settlement_line(reader, settled.proofs(), 1)
     assert line.result is Result.DIFFERS
     assert "the seal's claims are not the bundle's" in line.why
-
-
-def change_pay(bundle: RoundBundle) -> RoundBundle:
-    """A wei more for who has been paid most, a wei less for another."""
-    told = next(column for column in bundle.after.state if column.name == "paid_scored")
-    cells = list(told.cells)
-    first, second = [seat for seat, wei in enumerate(cells) if wei][:2]
-    cells[first], cells[second] = cells[first] + 1, cells[second] - 1
-    state = tuple(replace(told, cells=tuple(cells)) if c is told else c for c in bundle.after.state)
-    return replace(bundle, after=replace(bundle.after, state=state))
 
 
 @pytest.mark.parametrize(

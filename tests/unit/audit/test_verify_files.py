@@ -16,6 +16,7 @@ from fl_platform.protocol.bundle import RoundBundle, sha256
 from fl_platform.protocol.spec import ProofRule, TaskSpec
 from fl_platform.store.unixfs import cid_of
 from fl_platform.task.reading import TaskReader
+from tests.support.doctored import change_pay
 from tests.support.own_keys import forged
 from tests.unit.audit.conftest import Settled
 
@@ -79,15 +80,6 @@ def change_verdict(bundle: RoundBundle) -> RoundBundle:
     place = next(i for i, v in enumerate(bundle.verdicts) if v.weight)
     verdict = replace(bundle.verdicts[place], score=bundle.verdicts[place].score + 1)
     return replace(bundle, verdicts=(*bundle.verdicts[:place], verdict, *bundle.verdicts[place + 1 :]))
-
-
-def change_pay(bundle: RoundBundle) -> RoundBundle:
-    told = next(column for column in bundle.after.state if column.name == "paid_scored")
-    cells = list(told.cells)
-    first, second = [seat for seat, wei in enumerate(cells) if wei][:2]
-    cells[first], cells[second] = cells[first] + 1, cells[second] - 1
-    state = tuple(replace(told, cells=tuple(cells)) if c is told else c for c in bundle.after.state)
-    return replace(bundle, after=replace(bundle.after, state=state))
 
 
 def change_signature(bundle: RoundBundle) -> RoundBundle:

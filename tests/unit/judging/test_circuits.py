@@ -9,6 +9,7 @@ import pytest
 
 from fl_platform.errors import ConfigError, DocumentInvalid, NoCircuit
 from fl_platform.judging import circuits
+from fl_platform.protocol.program import Output
 from fl_platform.protocol.spec import ProofRule
 from tests.support.settlements import smallest
 from tests.support.specs import small_spec
@@ -32,6 +33,13 @@ def test_the_circuit_before_a_task_is_the_one_of_the_task() -> None:
     assert (early.program.root, early.shape) == (made.program.root, made.shape)
     own = circuits.circuit_of_rule(4, 1, 0, kind, made.program.to_bytes())
     assert own.program == made.program
+
+
+def test_a_program_whose_settlement_cell_is_its_own_invention_has_no_circuit() -> None:
+    program = circuits.circuit_of(with_proofs(4)).program
+    other = replace(program, outputs={**program.outputs, Output.SETTLEMENT: program.outputs[Output.SETTLEMENT] - 1})
+    with pytest.raises(NoCircuit, match="a proof would say nothing"):
+        circuits.circuit_of_rule(4, 1, 0, "anchored", other.to_bytes())
 
 
 def test_a_key_of_another_circuit_is_refused_before_a_task_is_opened(tmp_path: Path) -> None:

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from fl_platform.protocol.arithmetic import Array
+from fl_platform.protocol.building import Builder, Cells
 from fl_platform.protocol.evaluation import evaluate, recompute
+from fl_platform.protocol.held import is_given, listed, needed
 from fl_platform.protocol.operations import HASHES, WIDEST, Op
 from fl_platform.protocol.program import Output, Program
 from fl_platform.protocol.sources import Axis, Kind, Source
 from fl_platform.protocol.tape import Tape
 from fl_platform.rules.compose import Rule, compose
-from fl_platform.rules.settlement import given_for
+from fl_platform.rules.settlement import is_settled, settle
 from tests.support.random_programs import claimed_of
 from tests.support.rule_rounds import Federation
 
@@ -29,7 +31,8 @@ HELD = (Output.EARNED, Output.REPUTATION, Output.DIVISOR)
 
 
 def given_columns(program: Program) -> list[int]:
-    return given_for(program.columns, [*(program.outputs[one] for one in HELD), program.column("weight")])
+    assert listed(program) == (*(program.outputs[one] for one in HELD), program.column("weight"))
+    return [number for number in needed(program.columns, listed(program)) if is_given(program.columns, number)]
 
 
 def settled(tape: Tape) -> int:
@@ -123,3 +126,29 @@ def test_claimed_cells_are_in_it() -> None:
     lengths, given = task.given(task.crowd(3), None)
     claims = [claimed_of(program, lengths, random.Random(seed)) for seed in range(4)]
     assert len({settled(evaluate(program, lengths, replace(given, brought=one))) for one in claims}) == len(claims)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_composed_program_is_settled_and_reads_back_so(name: str) -> None:
+    program, directions = PROGRAMS[name], RULES[name].directions
+    assert is_settled(Program.from_bytes(program.to_bytes()), directions)
+    outputs = {each: number for each, number in program.outputs.items() if each is not Output.SETTLEMENT}
+    assert not is_settled(replace(program, outputs=outputs), directions)
+    assert not directions or not is_settled(program, directions - 1)
+
+
+@pytest.mark.parametrize("left_out", [Output.EARNED, Output.REPUTATION, Output.DIVISOR, None])
+def test_a_cell_that_leaves_something_out_is_no_settlement(left_out: Output | None) -> None:
+    """An owner's own program may say any hash: a proof of it would say nothing, so it has no circuit."""
+    b = Builder()
+    paid, stake = b.carried("paid", (Axis.SEAT,), (0, 2**76)), b.source(Source.STAKE)
+    weight = b.select(b.source(Source.REFUSED), 0, 1)
+    earned = b.name("earned", b.carry(paid, paid + b.source(Source.POT)))
+    standing = b.name("standing", b.select(b.numbers(paid), b.source(Source.ROUND), 0))
+    divisor = b.name("divisor", b.sum(stake, Axis.ENTRY))
+    outputs: dict[Output, Cells] = {Output.EARNED: earned, Output.REPUTATION: standing, Output.DIVISOR: divisor}
+    for output, cells in outputs.items():
+        b.output(output, cells)
+    b.output(Output.SUMS, b.combine(b.source(Source.CONTENT), weight))
+    settle(b, [cells for output, cells in outputs.items() if output is not left_out] + [weight], 0)
+    assert is_settled(b.program(), 0) == (left_out is None)
