@@ -115,11 +115,10 @@ class Proofs:
             raise WalletError("handing a proof in is a transaction; name a wallet (`--wallet`)")
         context, claimed = file.context, file.claimed
         place = context.task, context.round, claimed.commitment
-        words = file.key.to_bytes()
         step = f"settlement proof of {claimed.commitment:064x} under {context.key.hex()}"
         return self._contracts.chain.send(
             self._contract, "submit", *place, list(claimed.values), list(claimed.proof.words()),
-            [int.from_bytes(words[at : at + 32], "big") for at in range(0, len(words), 32)],
+            file.key.words(),
             signer=self._signer, step=Step(context.task, context.round, step),
             already=lambda: self.accepted_list(*place, context.key) is not None,
         )  # fmt: skip

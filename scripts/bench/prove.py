@@ -33,7 +33,7 @@ from tests.support.evm import Contract, Evm
 from tests.support.own_keys import forged
 from tests.support.random_programs import claiming
 from tests.support.rule_rounds import Federation
-from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy, words
+from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy
 from zk.circuits.plan import Shape
 from zk.groth16 import files, keys, prover, verifier
 from zk.settlement.binding import Context, rho_of
@@ -195,5 +195,5 @@ def _submitted(gate: Contract, claimed: SettlementProof, file: ProofFile) -> int
     """Return the gas of handing a proof in."""
     return gate.send(
         CLAIMANT, "submit", TASK, ROUND, claimed.commitment, list(claimed.values), list(claimed.proof.words()),
-        words(file.key),
+        file.key.words(),
     ).gas  # fmt: skip

@@ -18,7 +18,7 @@ from py_ecc.optimized_bn128 import multiply, normalize
 from fl_platform.errors import DocumentInvalid, PointInvalid
 from tests.support.evm import Account, Contract, Evm, Reverted, account
 from tests.support.own_keys import forged, own_key
-from tests.support.settlements import CLAIMANT, context, deploy, proof, proof_file, provable, words
+from tests.support.settlements import CLAIMANT, context, deploy, proof, proof_file, provable
 from zk.curve.bn254 import FIELD, ORDER, Point
 from zk.groth16.verifier import Point2, Proof, VerifyingKey, _lift, _lift2
 from zk.settlement.binding import Context, list_hash, rho_of, value_at
@@ -68,7 +68,7 @@ def on_chain(gate: Contract, attempt: Attempt) -> str:
     try:
         gate.send(
             attempt.sender, "submit", place.task, place.round, claimed.commitment, list(claimed.values),
-            list(claimed.proof.words()), words(attempt.key),
+            list(claimed.proof.words()), attempt.key.words(),
         )  # fmt: skip
     except Reverted as refused:
         return refused.name.removeprefix("SettlementProofs_")

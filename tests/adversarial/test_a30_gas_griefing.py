@@ -7,7 +7,7 @@ import pytest
 from tests.support.contracts import Run, fresh_world
 from tests.support.evm import Evm, account
 from tests.support.own_keys import forged, own_key
-from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy, words
+from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy
 
 TOLERANCE = 1.02
 
@@ -63,7 +63,8 @@ def test_the_check_of_a_settlement_proof_is_flat_in_the_number_of_trainers() -> 
     for length in (0, 14, 79, 287):  # no list, and those of 4, 64 and 256 trainers
         claimed = forged(context(), commitment=length, values=(number,) * length).claimed
         gas[length] = gate.send(
-            CLAIMANT, "submit", TASK, ROUND, length, list(claimed.values), list(claimed.proof.words()), words(own_key())
+            CLAIMANT, "submit", TASK, ROUND, length, list(claimed.values), list(claimed.proof.words()),
+            own_key().words(),
         ).gas
     numbers = [(gas[length] - gas[0]) / length for length in gas if length]
     assert max(numbers) <= TOLERANCE * min(numbers)

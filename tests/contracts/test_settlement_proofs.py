@@ -28,7 +28,6 @@ from tests.support.settlements import (
     proof,
     proof_file,
     provable,
-    words,
 )
 from tests.unit.rules.own_rule import by_cosine
 from zk.circuits.plan import Shape
@@ -67,7 +66,7 @@ def submit(gate: Contract, **changes: Any) -> Any:
         changes.get("commitment", claimed.commitment),
         changes.get("values", list(claimed.values)),
         changes.get("proof", list(claimed.proof.words())),
-        changes.get("key", words(provable().key)),
+        changes.get("key", provable().key.words()),
     )
 
 
@@ -108,8 +107,8 @@ def test_a_proof_is_accepted_once(gate: Contract) -> None:
     "change",
     [
         {"sender": account("thief")}, {"task": TASK + 1}, {"round": ROUND + 1}, {"commitment": 5},
-        {"commitment": proof().commitment + ORDER}, {"key": [*words(provable().key)[:-1], 7]},
-        {"key": [*words(provable().key)[2:4], *words(provable().key)[2:]]},
+        {"commitment": proof().commitment + ORDER}, {"key": [*provable().key.words()[:-1], 7]},
+        {"key": [*provable().key.words()[2:4], *provable().key.words()[2:]]},
     ],
     ids=["claimant", "task", "round", "commitment", "alias", "ceremony", "alpha"],
 )  # fmt: skip
@@ -255,14 +254,14 @@ def test_a_rule_of_ones_own_is_proved_on_the_same_gate_with_its_own_key(gate: Co
     place = replace(context(), key=key.digest)
     made = prove_settlement(circuit, parameters, tape, place)
     assert refused(gate, commitment=made.commitment, values=list(made.values), proof=list(made.proof.words()))
-    sent = (TASK, ROUND, made.commitment, list(made.values), list(made.proof.words()), words(key))
+    sent = (TASK, ROUND, made.commitment, list(made.values), list(made.proof.words()), key.words())
     assert gate.send(CLAIMANT, "submit", *sent).event("SettlementAccepted")["key"] == key.digest
 
 
 def test_a_key_reads_back_as_the_contract_takes_it() -> None:
     key = provable().key
     assert VerifyingKey.from_bytes(key.to_bytes()) == key
-    assert len(words(key)) == 23
+    assert len(key.words()) == 23
     for data in (key.to_bytes()[:-32], key.to_bytes() + bytes(32), b""):
         with pytest.raises((DocumentInvalid, PointInvalid)):
             VerifyingKey.from_bytes(data)

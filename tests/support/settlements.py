@@ -91,9 +91,3 @@ def proof() -> SettlementProof:
 def proof_file() -> ProofFile:
     """Return it as a file."""
     return ProofFile(context(), proof(), provable().key)
-
-
-def words(key: VerifyingKey) -> list[int]:
-    """Return a key as the contract takes it."""
-    data = key.to_bytes()
-    return [int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data), 32)]

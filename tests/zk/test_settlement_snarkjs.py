@@ -15,7 +15,7 @@ from fl_platform.errors import DocumentInvalid, StoreMissing
 from scripts.bench.prove import TOOLS, snarkjs
 from tests.contracts.test_settlement_proofs import other_chain
 from tests.support.circuits import numbers
-from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy, proof, provable, smallest, words
+from tests.support.settlements import CLAIMANT, ROUND, TASK, context, deploy, proof, provable, smallest
 from zk.curve.bn254 import ORDER
 from zk.groth16 import files, keys, verifier
 from zk.settlement.binding import public_inputs, rho_of
@@ -75,6 +75,6 @@ def test_a_ceremony_of_two_parties(tmp_path: Path) -> None:
     place = replace(context(), chain_id=1, contract=int.from_bytes(gate.address, "big"), key=key.digest)
     claimed = prove_settlement(circuit, parameters, tape, place)
     assert verify_settlement(claimed, place, key)
-    sent = (TASK, ROUND, claimed.commitment, list(claimed.values), list(claimed.proof.words()), words(key))
+    sent = (TASK, ROUND, claimed.commitment, list(claimed.values), list(claimed.proof.words()), key.words())
     outcome = gate.send(CLAIMANT, "submit", *sent)
     assert outcome.event("SettlementAccepted")["key"] == key.digest

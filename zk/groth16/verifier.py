@@ -92,6 +92,11 @@ class VerifyingKey:
         second = b"".join(_encode2(point) for point in (self.beta, self.gamma, self.delta))
         return encode(self.alpha) + second + b"".join(map(encode, self.ic)) + self.ceremony
 
+    def words(self) -> list[int]:
+        """Return these bytes as the numbers that the contract's calls take."""
+        data = self.to_bytes()
+        return [int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data), 32)]
+
     @classmethod
     def from_bytes(cls, data: bytes) -> VerifyingKey:
         """Read a key of any number of public inputs (untrusted) and check it. Raises DocumentInvalid, PointInvalid."""
